@@ -1,0 +1,36 @@
+# What the leader knows of one follower: etcd/raft's tracker.Progress, with its transitions.
+from libc.stdint cimport uint64_t
+
+from raftcore.inflights cimport Inflights
+from raftcore.types cimport index_t, node_id_t
+
+cpdef enum ProgressState:
+    StateProbe = 0
+    StateReplicate = 1
+    StateSnapshot = 2
+
+cdef class Progress:
+    # match < next always; in StateSnapshot next == pending_snapshot + 1
+    cdef readonly node_id_t id
+    cdef public index_t match
+    cdef public index_t next
+    cdef public index_t sent_commit          # highest commit index sent in the current state
+    cdef public int state
+    cdef public index_t pending_snapshot     # index of the snapshot on its way, 0 otherwise
+    cdef public bint recent_active           # heard from since the last check-quorum
+    cdef public bint msg_app_flow_paused     # a probe, or a full window, is waiting for an answer
+    cdef public bint is_learner
+    cdef public index_t conf_index           # configuration entry that made this progress
+    cdef readonly Inflights inflights
+
+    cdef void reset_state(self, int state) noexcept
+    cdef void become_probe(self) noexcept
+    cdef void become_replicate(self) noexcept
+    cdef void become_snapshot(self, index_t snapshot_index) noexcept
+    cdef int sent_entries(self, uint64_t entries, uint64_t bytes) except -1
+    cdef bint can_bump_commit(self, index_t index) noexcept
+    cdef void sent_commit_to(self, index_t commit) noexcept
+    cdef bint maybe_update(self, index_t n) noexcept
+    cdef bint maybe_decr_to(self, index_t rejected, index_t match_hint) noexcept
+    cdef bint is_paused(self) noexcept
+    cdef Progress clone(self)

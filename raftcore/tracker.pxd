@@ -1,0 +1,39 @@
+# The configuration and every member's progress; votes of the running election.
+from raftcore.message cimport ConfState
+from raftcore.progress cimport Progress
+from raftcore.quorum cimport VoteResult
+from raftcore.types cimport index_t, node_id_t
+
+cdef class TrackerConfig:
+    # Each tuple sorted ascending; voters_outgoing empty when not joint. Immutable.
+    #   1. voters and learners are disjoint; a learner is in neither half of a joint configuration
+    #   2. learners_next is a subset of voters_outgoing
+    cdef readonly tuple voters
+    cdef readonly tuple voters_outgoing
+    cdef readonly tuple learners
+    cdef readonly tuple learners_next
+    cdef readonly bint auto_leave
+
+cdef class Tracker:
+    cdef readonly TrackerConfig config
+    cdef readonly dict progress          # node id -> Progress
+    cdef list ordered                    # every Progress, ascending by id: the order in which they are visited
+    cdef list incoming                   # Progress of config.voters, by id (a voter without progress cannot be)
+    cdef list outgoing                   # Progress of config.voters_outgoing
+    cdef readonly dict votes             # node id -> bool
+    cdef readonly int max_inflight
+    cdef readonly object max_inflight_bytes
+
+    cdef int install(self, TrackerConfig config, dict progress) except -1
+    cdef Progress get(self, node_id_t id)          # None when unknown
+    cdef bint is_singleton(self) noexcept
+    cdef bint is_joint(self) noexcept
+    cdef index_t committed(self) except? 0
+    cdef bint quorum_active(self) except -1
+    cdef tuple voter_ids(self)                     # both halves, sorted, no repeats
+    cdef void reset_votes(self)
+    cdef void record_vote(self, node_id_t id, bint granted)
+    cdef VoteResult tally(self, int* granted, int* rejected) except *
+    cdef bint has_quorum(self, object ids) except -1   # would these voters be a quorum (of both halves)?
+    cdef ConfState conf_state(self)
+    cdef Tracker clone(self)

@@ -1,0 +1,1 @@
+"""Raft for Python: replicate your own state, durably."""
