@@ -1,0 +1,110 @@
+"""The exceptions of the runtime, all below :class:`raftcore.errors.RaftError`.
+
+Each message is one line that names the value at fault and what was allowed or what to do; the command line prints
+it as it is.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+from raftcore.errors import RaftError
+
+
+class NotLeader(RaftError):
+    """The command was never appended here: this node does not lead. It may be proposed again, to the leader.
+
+    ``leader_id`` is the leader as far as this node knows, or None; ``leader_udp`` and ``leader_http`` are its
+    addresses as ``host:port``, None when they are not known.
+    """
+
+    def __init__(
+        self, leader_id: int | None = None, leader_udp: str | None = None, leader_http: str | None = None
+    ) -> None:
+        if leader_id is None:
+            text = "not the leader, and no leader is known"
+        else:
+            addresses = [f"udp {leader_udp}"] if leader_udp else []
+            addresses += [f"http {leader_http}"] if leader_http else []
+            text = f"not the leader: node {leader_id} leads" + (f" ({', '.join(addresses)})" if addresses else "")
+        super().__init__(text)
+        self.leader_id = leader_id
+        self.leader_udp = leader_udp
+        self.leader_http = leader_http
+
+
+class Timeout(RaftError, TimeoutError):
+    """No answer in time, or leadership was lost after appending: the command may or may not be committed."""
+
+    def __init__(self, text: str = "no answer in time: the command may or may not be committed") -> None:
+        super().__init__(text)
+
+
+class Stopped(RaftError):
+    """The node has stopped, or stopped while the call waited; a command handed in may or may not be committed."""
+
+    def __init__(self, text: str = "the node has stopped") -> None:
+        super().__init__(text)
+
+
+class TooLarge(RaftError, ValueError):
+    """A command of ``size`` bytes cannot travel: one datagram carries at most ``limit`` bytes of it."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"a command of {size} bytes is too large: at most {limit} bytes fit one datagram")
+        self.size = size
+        self.limit = limit
+
+
+class StorageFailed(RaftError):
+    """A write, a sync or a read of the store failed. The handle is dead: every later call raises this again.
+
+    What the failed write held may or may not be found at the next start; nothing of it was acknowledged.
+    """
+
+
+class StorageLocked(StorageFailed):
+    """Another process, or another handle in this one, has the store open.
+
+    ``pid``, ``host`` and ``node_id`` name the holder as it wrote them down; None when it left nothing readable.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        pid: int | None = None,
+        host: str | None = None,
+        node_id: int | None = None,
+    ) -> None:
+        if pid is None:
+            holder = "by a process that left no name"
+        else:
+            holder = f"by process {pid} on host {host} as node {node_id}"
+        super().__init__(f"the store {path} is in use {holder}; stop it first, or give this node another directory")
+        self.path = path
+        self.pid = pid
+        self.host = host
+        self.node_id = node_id
+
+
+class StorageDamaged(StorageFailed):
+    """What the store holds is not what was acknowledged, so this node may not take part with it.
+
+    ``what`` says what is wrong, ``where`` names the file or key. A damaged node comes back only under a new node id:
+    with its old one it could vote twice in a term, or deny entries that it has acknowledged.
+    """
+
+    ADVICE = "this data directory cannot be used again: bring the node back under a new node id with an empty directory"
+
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(f"{where} is damaged: {what}; {self.ADVICE}")
+        self.what = what
+        self.where = where
+
+
+class WrongIdentity(StorageFailed):
+    """A data directory was opened for a node or a cluster that it does not belong to, or a pinned peer has changed."""
+
+
+class ApplyError(RaftError):
+    """Raised by a state machine's ``apply``: it becomes the command's result, the same on every replica."""

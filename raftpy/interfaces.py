@@ -1,0 +1,113 @@
+"""What the runtime asks of the parts it is given: everything that touches a disk, a wire or a clock.
+
+``raftpy.runtime`` sees only these protocols, so a node runs unchanged on real parts and, in tests and the simulator,
+on parts that live in memory and on virtual time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from raftcore.message import Entries, Message, Snapshot
+from raftcore.storage_view import InitialState
+
+# --- Storage ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """Who opens a store. ``cluster`` and ``cluster_id`` count at a data directory's first start only."""
+
+    node_id: int
+    """This node's id, 1 to 2**64 - 3; a directory of another node id is refused."""
+    cluster: Mapping[int, str] = field(default_factory=dict)
+    """The first members: node id to UDP address as ``host:port``."""
+    cluster_id: int | None = None
+    """None: a hash of ``cluster``, the same on every node that was given the same members."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a store knew when it was opened; everything in it is durable."""
+
+    store_id: int
+    """u64, random, made once with the data directory; never 0."""
+    boot: int
+    """u64: how often the directory has been opened in the high 32 bits, random low 32; never 0."""
+    cluster_id: int
+    """As decided at the first start, whatever ``Bootstrap`` says now."""
+    initial_state: InitialState
+    """Where the core starts from: hard state, configuration, and the shape of the log."""
+    members: dict[int, str]
+    """The members as first given; ``Bootstrap.cluster`` may differ by now, which is for the caller to point out."""
+    pins: dict[int, int]
+    """Peers' store ids as pinned: node id to store id."""
+
+
+class Storage(Protocol):
+    """Keeps term, vote and log (Figure 2, persistent state) and the identity of one node.
+
+    The same contract for every implementation, checked by tests/storage/test_contract.py:
+
+    1. What ``submit`` has reported complete is there after a crash at any later moment; what it has not may or may
+       not be, but always as a prefix of the submitted order, each ``submit`` wholly or not at all.
+    2. ``open`` restores exactly what was complete, or raises; it never restores something else.
+    3. After any failed write the handle is dead: that call and all later ones raise ``StorageFailed``.
+
+    All calls come from one thread, the loop's; ``entries`` may also be called from others while the store is open.
+    """
+
+    def open(self, identity: Bootstrap) -> Recovered:
+        """Opens the store, making it at the first start, and syncs a new boot before it returns.
+
+        Raises ``StorageLocked`` (in use), ``StorageDamaged``, ``WrongIdentity`` (another node's), ``StorageFailed``.
+        """
+        ...
+
+    def set_completion(self, callback: Callable[[Sequence[Message]], None]) -> None:
+        """Sets whom ``submit`` tells about appends that complete later; called in the loop's thread.
+
+        A failure is reported through it too: the callback is called with the appends that are *not* durable and
+        ``failure`` below is set; check it first.
+        """
+        ...
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the handle is dead, or None. Once set it never changes."""
+        ...
+
+    def submit(self, appends: Sequence[Message]) -> bool:
+        """Writes the term, vote, commit index and entries of MsgStorageAppend messages, in order, as one synced batch.
+
+        True: all of them are durable now, and the caller delivers their responses. False: they complete later, when
+        the completion callback is called with the same sequence. Entries that begin at or below the last index
+        replace what was there from their first index on. An append with ``must_sync`` False (a commit index alone)
+        is not written by itself: it rides in a later batch, and completes when everything before it has.
+        Raises ``StorageFailed``.
+        """
+        ...
+
+    def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        """The submitted entries with indexes in [lo, hi), at least one; stops early at ``max_bytes`` of ``data``.
+
+        Raises ``raftcore.errors.Compacted`` or ``Unavailable`` outside the log, ``StorageDamaged`` for a bad record.
+        """
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot; raises ``SnapshotTemporarilyUnavailable`` when there is none."""
+        ...
+
+    def pin(self, node_id: int, store_id: int) -> None:
+        """Binds a peer's node id to the store id first heard under it, durable on return.
+
+        Pinning the same again does nothing; another store id raises ``WrongIdentity``.
+        """
+        ...
+
+    def close(self) -> None:
+        """Waits for what is under way and lets go of the store. May be called at any time and again."""
+        ...
