@@ -1,21 +1,30 @@
 """Builds the extension modules; everything else is in pyproject.toml.
 
-Environment flags (each "1" switches on):
-  RAFTPY_LINETRACE   line tracing for coverage of the .pyx files
-  RAFTPY_SANITIZE    AddressSanitizer and UndefinedBehaviorSanitizer
-  RAFTPY_INVARIANTS  check every invariant after each step (slow; for tests)
-  RAFTPY_ANNOTATE    cython -a pages beside the sources
+Environment flags ("1" switches on; "" and "0" are off):
+  RAFTPY_LINETRACE   line tracing, for coverage of the .pyx files
+  RAFTPY_SANITIZE    AddressSanitizer and UndefinedBehaviorSanitizer (run with LD_PRELOAD of the asan runtime)
+  RAFTPY_INVARIANTS  check every invariant of the core after each step (slow; for tests)
+  RAFTPY_ANNOTATE    Cython's annotated pages (.html) beside the sources
+
+Flags change the code, not the time stamps: pass --force to build_ext when changing them in a tree already built.
 """
 
+import multiprocessing
 import os
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+PACKAGES = ("raftcore", "raftpy")
+
 
 def flag(name: str) -> bool:
-    return os.environ.get(name, "0") not in ("", "0")
+    """Whether the environment switches `name` on; anything but 0, 1 and nothing is refused."""
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise SystemExit(f"{name}={value!r}: allowed are 0 and 1")
+    return value == "1"
 
 
 DIRECTIVES = {
@@ -26,6 +35,7 @@ DIRECTIVES = {
     "initializedcheck": False,
     "binding": True,
 }
+# Nothing here may tie the wheel to this machine's processor: no -march=native, no -mcpu.
 compile_args = ["-O3"]
 link_args: list[str] = []
 macros: list[tuple[str, str | None]] = []
@@ -36,23 +46,33 @@ if flag("RAFTPY_LINETRACE"):
 if flag("RAFTPY_SANITIZE"):
     compile_args = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
     link_args = ["-fsanitize=address,undefined"]
+if flag("RAFTPY_INVARIANTS"):
+    macros.append(("RAFTPY_INVARIANTS", "1"))
 
-sources = sorted(p for package in ("raftcore", "raftpy") for p in Path(package).rglob("*.pyx"))
-extensions = [
-    Extension(
-        ".".join(path.with_suffix("").parts),
-        [str(path)],
-        extra_compile_args=compile_args,
-        extra_link_args=link_args,
-        define_macros=macros,
+
+def extensions() -> list[Extension]:
+    """One extension module for each .pyx, named after its place in the tree."""
+    return [
+        Extension(
+            ".".join(path.with_suffix("").parts),
+            [str(path)],
+            extra_compile_args=compile_args,
+            extra_link_args=link_args,
+            define_macros=macros,
+        )
+        for path in sorted(p for package in PACKAGES for p in Path(package).rglob("*.pyx"))
+    ]
+
+
+def main() -> None:
+    jobs = os.cpu_count() or 1
+    # Cython's worker processes need fork: a spawned child would run this file again.
+    workers = jobs if multiprocessing.get_start_method() == "fork" else 0
+    modules = cythonize(
+        extensions(), compiler_directives=DIRECTIVES, annotate=flag("RAFTPY_ANNOTATE"), nthreads=workers
     )
-    for path in sources
-]
-setup(
-    ext_modules=cythonize(
-        extensions,
-        compiler_directives=DIRECTIVES,
-        compile_time_env=None,
-        annotate=flag("RAFTPY_ANNOTATE"),
-    )
-)
+    setup(ext_modules=modules, options={"build_ext": {"parallel": jobs}})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+from enum import IntEnum
+from typing import Final
+
+class StateType(IntEnum):
+    StateFollower = 0
+    StateCandidate = 1
+    StateLeader = 2
+    StatePreCandidate = 3
+
+class EntryKind(IntEnum):
+    EntryNormal = 0
+    EntryConfChange = 1
+    EntryConfChangeV2 = 2
+    EntryNoop = 3
+
+class MessageType(IntEnum):
+    MsgHup = 0
+    MsgBeat = 1
+    MsgProp = 2
+    MsgApp = 3
+    MsgAppResp = 4
+    MsgVote = 5
+    MsgVoteResp = 6
+    MsgSnap = 7
+    MsgHeartbeat = 8
+    MsgHeartbeatResp = 9
+    MsgUnreachable = 10
+    MsgSnapStatus = 11
+    MsgCheckQuorum = 12
+    MsgTransferLeader = 13
+    MsgTimeoutNow = 14
+    MsgReadIndex = 15
+    MsgReadIndexResp = 16
+    MsgPreVote = 17
+    MsgPreVoteResp = 18
+    MsgStorageAppend = 19
+    MsgStorageAppendResp = 20
+    MsgStorageApply = 21
+    MsgStorageApplyResp = 22
+    MsgForgetLeader = 23
+
+LOCAL_APPEND_THREAD: Final = 0xFFFFFFFFFFFFFFFF
+LOCAL_APPLY_THREAD: Final = 0xFFFFFFFFFFFFFFFE
+UNLIMITED: Final = 0xFFFFFFFFFFFFFFFF

@@ -1,0 +1,1 @@
+"""Rules about the source text itself: import directions, sizes, stubs."""
