@@ -12,6 +12,7 @@ from typing import Protocol
 
 from raftcore.message import Entries, Message, Snapshot
 from raftcore.storage_view import InitialState
+from raftpy.errors import StorageFailed
 
 # --- Storage ----------------------------------------------------------------------------------------------------
 
@@ -56,7 +57,7 @@ class Storage(Protocol):
     2. ``open`` restores exactly what was complete, or raises; it never restores something else.
     3. After any failed write the handle is dead: that call and all later ones raise ``StorageFailed``.
 
-    All calls come from one thread, the loop's; ``entries`` may also be called from others while the store is open.
+    All calls come from one thread, the loop's. Whatever threads an implementation has are its own affair.
     """
 
     def open(self, identity: Bootstrap) -> Recovered:
@@ -66,17 +67,18 @@ class Storage(Protocol):
         """
         ...
 
-    def set_completion(self, callback: Callable[[Sequence[Message]], None]) -> None:
-        """Sets whom ``submit`` tells about appends that complete later; called in the loop's thread.
+    def set_completion(
+        self,
+        callback: Callable[[Sequence[Message]], None],
+        on_failure: Callable[[StorageFailed], None] | None = None,
+    ) -> None:
+        """Sets whom to tell about appends that complete later, and about a write that failed later.
 
-        A failure is reported through it too: the callback is called with the appends that are *not* durable and
-        ``failure`` below is set; check it first.
+        Called in the loop's thread, which is where both are called back: ``callback`` once for each ``submit`` that
+        returned False, with its sequence, in order, when it is durable; ``on_failure`` at most once, and then nothing
+        that was still under way is ever reported durable. After ``close`` nothing is called any more. Without a
+        running loop every ``submit`` completes before it returns.
         """
-        ...
-
-    @property
-    def failure(self) -> BaseException | None:
-        """Why the handle is dead, or None. Once set it never changes."""
         ...
 
     def submit(self, appends: Sequence[Message]) -> bool:
@@ -91,14 +93,15 @@ class Storage(Protocol):
         ...
 
     def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
-        """The submitted entries with indexes in [lo, hi), at least one; stops early at ``max_bytes`` of ``data``.
+        """The durable entries with indexes in [lo, hi), at least one; stops before ``data`` exceeds ``max_bytes``.
 
-        Raises ``raftcore.errors.Compacted`` or ``Unavailable`` outside the log, ``StorageDamaged`` for a bad record.
+        Raises ``raftcore.errors.Compacted`` below the log and ``Unavailable`` when it ends before ``hi``;
+        ``StorageDamaged`` (and the handle is dead) for a record that is not what was written.
         """
         ...
 
     def snapshot(self) -> Snapshot:
-        """The newest snapshot; raises ``SnapshotTemporarilyUnavailable`` when there is none."""
+        """The newest snapshot; index 0 when there never was one."""
         ...
 
     def pin(self, node_id: int, store_id: int) -> None:
