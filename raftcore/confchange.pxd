@@ -5,8 +5,8 @@ from raftcore.types cimport index_t
 
 # Each returns (TrackerConfig, dict of Progress), new objects that Tracker.install takes; ConfChangeError when not
 # possible, in which case nothing has changed. `changes` is a sequence of ConfChange (type, node id).
-cdef tuple simple(Tracker tracker, index_t last_index, object changes)
-cdef tuple enter_joint(Tracker tracker, index_t last_index, bint auto_leave, object changes)
-cdef tuple leave_joint(Tracker tracker, index_t last_index)
+cpdef tuple simple(Tracker tracker, index_t last_index, object changes)
+cpdef tuple enter_joint(Tracker tracker, index_t last_index, bint auto_leave, object changes)
+cpdef tuple leave_joint(Tracker tracker, index_t last_index)
 # Brings an empty tracker to the configuration cs.
-cdef tuple restore(Tracker tracker, index_t last_index, ConfState cs)
+cpdef tuple restore(Tracker tracker, index_t last_index, ConfState cs)

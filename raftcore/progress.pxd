@@ -1,4 +1,5 @@
 # What the leader knows of one follower: etcd/raft's tracker.Progress, with its transitions.
+cimport cython
 from libc.stdint cimport uint64_t
 
 from raftcore.inflights cimport Inflights
@@ -9,6 +10,7 @@ cpdef enum ProgressState:
     StateReplicate = 1
     StateSnapshot = 2
 
+@cython.final
 cdef class Progress:
     # match < next always; in StateSnapshot next == pending_snapshot + 1
     cdef readonly node_id_t id
@@ -23,14 +25,15 @@ cdef class Progress:
     cdef public index_t conf_index           # configuration entry that made this progress
     cdef readonly Inflights inflights
 
-    cdef void reset_state(self, int state) noexcept
-    cdef void become_probe(self) noexcept
-    cdef void become_replicate(self) noexcept
-    cdef void become_snapshot(self, index_t snapshot_index) noexcept
-    cdef int sent_entries(self, uint64_t entries, uint64_t bytes) except -1
-    cdef bint can_bump_commit(self, index_t index) noexcept
-    cdef void sent_commit_to(self, index_t commit) noexcept
-    cdef bint maybe_update(self, index_t n) noexcept
-    cdef bint maybe_decr_to(self, index_t rejected, index_t match_hint) noexcept
-    cdef bint is_paused(self) noexcept
-    cdef Progress clone(self)
+    cpdef void reset(self, index_t match, index_t next) noexcept
+    cpdef void reset_state(self, int state) noexcept
+    cpdef void become_probe(self) noexcept
+    cpdef void become_replicate(self) noexcept
+    cpdef void become_snapshot(self, index_t snapshot_index) noexcept
+    cpdef int sent_entries(self, uint64_t entries, uint64_t bytes) except -1
+    cpdef bint can_bump_commit(self, index_t index) noexcept
+    cpdef void sent_commit_to(self, index_t commit) noexcept
+    cpdef bint maybe_update(self, index_t n) noexcept
+    cpdef bint maybe_decr_to(self, index_t rejected, index_t match_hint) noexcept
+    cpdef bint is_paused(self) noexcept
+    cpdef Progress clone(self)

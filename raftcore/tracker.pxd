@@ -1,9 +1,12 @@
 # The configuration and every member's progress; votes of the running election.
+cimport cython
+
 from raftcore.message cimport ConfState
 from raftcore.progress cimport Progress
 from raftcore.quorum cimport VoteResult
 from raftcore.types cimport index_t, node_id_t
 
+@cython.final
 cdef class TrackerConfig:
     # Each tuple sorted ascending; voters_outgoing empty when not joint. Immutable.
     #   1. voters and learners are disjoint; a learner is in neither half of a joint configuration
@@ -14,6 +17,7 @@ cdef class TrackerConfig:
     cdef readonly tuple learners_next
     cdef readonly bint auto_leave
 
+@cython.final
 cdef class Tracker:
     cdef readonly TrackerConfig config
     cdef readonly dict progress          # node id -> Progress
@@ -24,16 +28,16 @@ cdef class Tracker:
     cdef readonly int max_inflight
     cdef readonly object max_inflight_bytes
 
-    cdef int install(self, TrackerConfig config, dict progress) except -1
-    cdef Progress get(self, node_id_t id)          # None when unknown
-    cdef bint is_singleton(self) noexcept
-    cdef bint is_joint(self) noexcept
-    cdef index_t committed(self) except? 0
-    cdef bint quorum_active(self) except -1
-    cdef tuple voter_ids(self)                     # both halves, sorted, no repeats
-    cdef void reset_votes(self)
-    cdef void record_vote(self, node_id_t id, bint granted)
+    cpdef int install(self, TrackerConfig config, dict progress) except -1
+    cpdef Progress get(self, node_id_t id)         # None when unknown
+    cpdef bint is_singleton(self) noexcept
+    cpdef bint is_joint(self) noexcept
+    cpdef index_t committed(self) except? 0
+    cpdef bint quorum_active(self) except -1
+    cpdef tuple voter_ids(self)                    # both halves, sorted, no repeats
+    cpdef void reset_votes(self) except *
+    cpdef void record_vote(self, node_id_t id, bint granted) except *
     cdef VoteResult tally(self, int* granted, int* rejected) except *
-    cdef bint has_quorum(self, object ids) except -1   # would these voters be a quorum (of both halves)?
-    cdef ConfState conf_state(self)
-    cdef Tracker clone(self)
+    cpdef bint has_quorum(self, object ids) except -1  # would these voters be a quorum (of both halves)?
+    cpdef ConfState conf_state(self)
+    cpdef Tracker clone(self)

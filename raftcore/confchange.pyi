@@ -1,0 +1,27 @@
+from collections.abc import Sequence
+
+from raftcore.changes import ConfChange as ConfChange
+from raftcore.changes import ConfChangeTransition as ConfChangeTransition
+from raftcore.changes import ConfChangeType as ConfChangeType
+from raftcore.changes import ConfChangeV2 as ConfChangeV2
+from raftcore.changes import TransitionAuto as TransitionAuto
+from raftcore.changes import TransitionJointExplicit as TransitionJointExplicit
+from raftcore.changes import TransitionJointImplicit as TransitionJointImplicit
+from raftcore.changes import as_changes as as_changes
+from raftcore.changes import describe as describe
+from raftcore.changes import parse as parse
+from raftcore.message import ConfState
+from raftcore.progress import Progress
+from raftcore.tracker import Tracker, TrackerConfig
+
+def simple(
+    tracker: Tracker, last_index: int, changes: ConfChange | ConfChangeV2 | Sequence[ConfChange]
+) -> tuple[TrackerConfig, dict[int, Progress]]: ...
+def enter_joint(
+    tracker: Tracker,
+    last_index: int,
+    auto_leave: bool,
+    changes: ConfChange | ConfChangeV2 | Sequence[ConfChange],
+) -> tuple[TrackerConfig, dict[int, Progress]]: ...
+def leave_joint(tracker: Tracker, last_index: int) -> tuple[TrackerConfig, dict[int, Progress]]: ...
+def restore(tracker: Tracker, last_index: int, cs: ConfState) -> tuple[TrackerConfig, dict[int, Progress]]: ...
