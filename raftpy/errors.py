@@ -106,5 +106,9 @@ class WrongIdentity(StorageFailed):
     """A data directory was opened for a node or a cluster that it does not belong to, or a pinned peer has changed."""
 
 
+class TransportFailed(RaftError):
+    """The node's address cannot be used: taken, not of this machine, or a name that does not resolve."""
+
+
 class ApplyError(RaftError):
     """Raised by a state machine's ``apply``: it becomes the command's result, the same on every replica."""

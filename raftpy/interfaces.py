@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from raftcore.message import Entries, Message, Snapshot
 from raftcore.storage_view import InitialState
@@ -113,4 +113,130 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Waits for what is under way and lets go of the store. May be called at any time and again."""
+        ...
+
+
+# --- Transport --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LocalIdentity:
+    """Who this node is in this life, as its store says after ``open``; stands in the header of all it sends."""
+
+    node_id: int
+    """u64, this node's id for all time; never 0."""
+    store_id: int
+    """u64, of the data directory; never 0."""
+    boot: int
+    """u64, of this start: a counter in the high 32 bits, random low 32; never 0."""
+    cluster_id: int
+    """u64; a datagram with another is dropped and counted."""
+    members: Mapping[int, str]
+    """Every member's UDP address as ``host:port``, this node's own among them."""
+    pins: Mapping[int, int] = field(default_factory=dict)
+    """Store ids already pinned: node id to store id."""
+    http_address: str = ""
+    """This node's HTTP address as ``host:port``, told to the peers; empty when it serves none."""
+
+
+class Transport(Protocol):
+    """Carries messages between one life of this node and one life of each peer. Loses, repeats and reorders them.
+
+    1. What ``receive`` returns was said by a peer's newest known life to this very life of this node.
+    2. Nothing is sent before ``start`` and nothing is given on after ``close``.
+    3. No call waits: what the wire does not take now is dropped and counted, as Raft allows.
+
+    All calls come from the loop's thread.
+    """
+
+    def start(
+        self, identity: LocalIdentity, wake: Callable[[], None], pin: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Takes hold of the address and makes itself known to the peers.
+
+        ``wake`` is called in the loop whenever something waits to be read, possibly more than once for the same.
+        ``pin(node_id, store_id)`` makes a peer's store id durable before anything of that peer is believed; it is
+        called inside ``receive``, and what it raises comes out there. Raises ``TransportFailed`` (address in use, not
+        of this machine, a name that does not resolve) and ``ConfigError`` (a malformed address).
+        """
+        ...
+
+    def receive(self, limit: int = 64) -> list[bytes]:
+        """At most ``limit`` datagrams read; returns those whose frames, from byte 64 on, may be stepped.
+
+        The header is checked (checksum, cluster, both identities) and the transport's own frames are dealt with. When
+        more waits, ``wake`` is called again.
+        """
+        ...
+
+    def send(self, message: Message, group: int = 0) -> None:
+        """Queues the message in the open datagram of ``message.to``; nothing leaves before ``flush``."""
+        ...
+
+    def flush(self) -> None:
+        """Puts everything queued on the wire."""
+        ...
+
+    def change_peers(self, members: Mapping[int, str]) -> None:
+        """Makes ``members`` (node id to ``host:port``; this node's own is passed over) the nodes spoken to."""
+        ...
+
+    def on_unreachable(self, callback: Callable[[int], None]) -> None:
+        """Sets whom to tell, by node id, that a peer's address has refused a datagram."""
+        ...
+
+    def reachable(self, node_id: int) -> bool:
+        """True when the peer has been heard in this life, and has not refused anything since."""
+        ...
+
+    def http_address(self, node_id: int) -> str | None:
+        """The HTTP address a node has told, as ``host:port``; None when it told none or was not heard."""
+        ...
+
+    @property
+    def max_datagram(self) -> int:
+        """Bytes in the largest datagram sent, header included. Known after ``start``."""
+        ...
+
+    @property
+    def max_command(self) -> int:
+        """Bytes in the largest command that fits one datagram. Known after ``start``."""
+        ...
+
+    def stats(self) -> dict[str, Any]:
+        """Counters as plain dicts: ``node`` (what has no peer), ``peers`` by node id, and what the wire knows."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the address; what is queued is not sent. May be called again."""
+        ...
+
+
+# --- Clock ------------------------------------------------------------------------------------------------------
+
+
+class TimerHandle(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None:
+        """The call is not made; has no effect once it has been made."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of time in raftpy: real, or virtual in tests and the simulator."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970 UTC; may jump, so nothing waits by it."""
+        ...
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        """Calls ``callback()`` in the loop's thread after ``delay_s`` seconds; calls with equal due time keep order.
+
+        0 or less: as soon as the code now running has returned to the loop, never inside this call.
+        """
         ...
