@@ -1,0 +1,97 @@
+"""Addresses as people write them: ``host:port``, with the host a name, an IPv4 or a bracketed IPv6 address.
+
+    127.0.0.1:7101      node1.example.org:7101      [::1]:7101      [fe80::1%eth0]:7101
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from typing import NamedTuple
+
+from raftcore.errors import ConfigError
+from raftpy.errors import TransportFailed
+
+ALLOWED = "allowed is host:port with port 1 to 65535, as in 127.0.0.1:7101, node1.example.org:7101 or [::1]:7101"
+
+# A name as DNS and /etc/hosts know it; the underscore is not a host name's but common in container networks.
+_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)*\Z")
+
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+
+
+class Address(NamedTuple):
+    """A host without brackets, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return format_address(self.host, self.port)
+
+
+def format_address(host: str, port: int) -> str:
+    """``host:port``, with brackets round an IPv6 host."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_address(text: str) -> Address:
+    """Takes ``host:port`` apart without looking anything up. Raises ``ConfigError`` that names the text."""
+    host, separator, port_text = text.rpartition(":")
+    if not separator:
+        raise ConfigError(f"address {text!r} has no port: {ALLOWED}")
+    if not (port_text.isascii() and port_text.isdigit() and 1 <= int(port_text[:9]) <= 65535):
+        raise ConfigError(f"address {text!r} has the port {port_text!r}: {ALLOWED}")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if not _is_ip(host, 6):
+            raise ConfigError(f"address {text!r} has no IPv6 address in its brackets: {ALLOWED}")
+    elif ":" in host:
+        raise ConfigError(f"address {text!r} holds an IPv6 address without brackets: {ALLOWED}")
+    elif re.fullmatch(r"[0-9.]+", host):
+        if not _is_ip(host, 4):
+            raise ConfigError(f"address {text!r} has {host!r}, which is no IPv4 address: {ALLOWED}")
+    elif not _NAME.match(host):
+        raise ConfigError(f"address {text!r} has {host!r} for a host: {ALLOWED}")
+    return Address(host, int(port_text))
+
+
+def _is_ip(host: str, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == version
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """True when ``host`` is in 127.0.0.0/8, is ::1, or is the name ``localhost``; no other name is looked up."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_loopback
+
+
+def resolve(text: str, family: int = socket.AF_UNSPEC, *, whose: str = "address") -> tuple[int, SocketAddress]:
+    """Looks ``host:port`` up: (address family, what ``sendto`` and ``bind`` take, with a numeric host).
+
+    ``family`` limits the answer to the family of this node's socket. Blocks for a name; call it at start only.
+    Raises ``ConfigError`` for a malformed address and ``TransportFailed``, beginning with ``whose``, for one that does
+    not resolve.
+    """
+    host, port = parse_address(text)
+    try:
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        wanted = {socket.AF_INET: "an IPv4 ", socket.AF_INET6: "an IPv6 "}.get(family, "an ")
+        raise TransportFailed(
+            f"{whose} {text} does not resolve to {wanted}address: {reason}; correct the name, or give a number"
+            + ("; all members must be of one family" if family else "")
+        ) from None
+    resolved_family, _, _, _, address = found[0]
+    return int(resolved_family), address  # type: ignore[return-value]

@@ -1,0 +1,48 @@
+"""The hello frame: what a node tells its peers about itself, beside Raft.
+
+    byte 0      version, 1
+    byte 1      length of the HTTP address, 0 when the node serves none
+    then        the HTTP address, ASCII, ``host:port``
+    then        nothing yet; a reader passes over what a later version puts here
+
+A transport frame stands first in its datagram, so that looking for one costs a single comparison.
+"""
+
+from __future__ import annotations
+
+from raftcore.errors import ConfigError, DecodeError
+from raftpy.transport.address import parse_address
+
+FRAME_HELLO = 128
+"""Kind of the frame. Kinds from 128 on are the transport's; the core passes over them."""
+VERSION = 1
+MAX_ADDRESS = 255
+
+
+def encode_hello(http_address: str) -> bytes:
+    """The frame's body. Raises ``ConfigError`` for an address that peers would refuse."""
+    if http_address:
+        parse_address(http_address)
+    body = http_address.encode("ascii")
+    if len(body) > MAX_ADDRESS:
+        raise ConfigError(f"HTTP address of {len(body)} bytes is too long: at most {MAX_ADDRESS} are allowed")
+    return bytes((VERSION, len(body))) + body
+
+
+def decode_hello(body: bytes | memoryview) -> str:
+    """The HTTP address, empty when there is none.
+
+    Raises ``DecodeError``. The address is checked as strictly as one of our own: it ends up in HTTP headers.
+    """
+    raw = bytes(body)
+    if len(raw) < 2 or raw[0] != VERSION:
+        raise DecodeError(f"hello frame of {len(raw)} bytes is not of version {VERSION}")
+    if len(raw) < 2 + raw[1]:
+        raise DecodeError(f"hello frame announces {raw[1]} bytes of address and holds {len(raw) - 2}")
+    try:
+        http_address = raw[2 : 2 + raw[1]].decode("ascii")
+        if http_address:
+            parse_address(http_address)
+    except ValueError as error:
+        raise DecodeError(f"hello frame holds no address: {error}") from None
+    return http_address
