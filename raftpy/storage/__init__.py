@@ -1,0 +1,7 @@
+"""Where a node's term, vote and log live: in LevelDB, or in memory. The contract is raftpy.interfaces.Storage."""
+
+from __future__ import annotations
+
+from raftpy.storage.memory import MemoryDisk, MemoryStore
+
+__all__ = ["MemoryDisk", "MemoryStore"]

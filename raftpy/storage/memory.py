@@ -1,0 +1,245 @@
+"""The store in memory: the same contract, over a MemoryDisk that outlives it.
+
+For tests and the simulator: what a store has reported durable is on its disk and survives ``crash()``; what was
+still under way is not, unless the test says so. With a clock, writes complete after a delay, as on a real disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from raftcore.message import Entries, HardState, Message, Snapshot
+from raftcore.storage_view import InitialState
+from raftpy.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
+from raftpy.interfaces import Bootstrap, Clock, Recovered
+from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
+from raftpy.storage.records import Index, Plan, gather
+
+
+class MemoryDisk:
+    """What is durable, plus the faults a test can put in.
+
+    ``fault``: when set, the next write of any store on this disk fails with this text and its handle is dead.
+    ``damaged``: when set, opening raises ``StorageDamaged`` with this text.
+    """
+
+    def __init__(self, name: str = "memory", random: Callable[[int], bytes] = os.urandom) -> None:
+        self.name = name
+        self.fault: str | None = None
+        self.damaged: str | None = None
+        self._random = random
+        self._holder: MemoryStore | None = None
+        self._erase()
+
+    def _erase(self) -> None:
+        self.node_id = 0
+        self.store_id = 0
+        self.boot = 0
+        self.cluster_id = 0
+        self.members: dict[int, str] = {}
+        self.pins: dict[int, int] = {}
+        self.hard_state = HardState()
+        self._held: HardState | None = None  # a commit index that waits, not durable, to ride in the next batch
+        self._index = Index()
+        self._records: dict[int, Entries] = {}
+
+    def crash(self, surviving: int = 0) -> None:
+        """The machine loses power: the store on this disk is gone, and with it what was not durable yet.
+
+        ``surviving``: how many of the submits that were under way had reached the disk all the same, in order.
+        """
+        if self._holder is not None:
+            self._holder._die(surviving)
+            self._holder = None
+        self._held = None
+
+    def erase(self) -> None:
+        """The disk is replaced by an empty one. No store may be open on it."""
+        if self._holder is not None:
+            raise StorageLocked(self.name, os.getpid(), "this process", self.node_id)
+        self._erase()
+
+    def _write(self, appends: Sequence[Message]) -> None:
+        index = self._index
+        plan = Plan(appends, index.prev, index.last)
+        self._held = plan.hard_state or self._held
+        if not plan.must_write:
+            return
+        if self.fault is not None:
+            raise StorageFailed(f"writing to {self.name} failed: {self.fault}")
+        self.hard_state = self._held or self.hard_state
+        if plan.cut:
+            doomed, through = index.cut(plan.cut)
+            for first in doomed:
+                del self._records[first]
+            if through is not None:
+                self._records[through] = self._records[through].slice(through, plan.cut)
+            index.truncate(plan.cut)
+        for entries in plan.staged:
+            self._records[entries.first] = entries
+            index.firsts.append(entries.first)
+            index.last = entries.last
+
+    def _settle(self) -> None:
+        """A clean close writes the commit index that was held back."""
+        if self.fault is None and self._held is not None:
+            self.hard_state = self._held
+            self._held = None
+
+    def _initial_state(self) -> InitialState:
+        runs: list[tuple[int, int]] = []
+        time_ms = 0
+        for first in self._index.firsts:
+            for run_first, _, term, _, time_ms in self._records[first].runs():  # noqa: B007 - the last one counts
+                if not runs or runs[-1][1] != term:
+                    runs.append((run_first, term))
+        return initial_state(self.hard_state, self.members, self._index.last, runs, time_ms)
+
+
+class MemoryStore:
+    """A ``Storage`` on a :class:`MemoryDisk`.
+
+    ``clock`` and ``delay_s``: when both are given, ``submit`` returns False and completes that much later; what is
+    submitted meanwhile is written together, in the next batch.
+    """
+
+    def __init__(self, disk: MemoryDisk, clock: Clock | None = None, delay_s: float = 0.0) -> None:
+        self._disk = disk
+        self._clock = clock if delay_s > 0 else None
+        self._delay_s = delay_s
+        self._state = "new"
+        self._failure: StorageFailed | None = None
+        self._callback: Callable[[Sequence[Message]], None] | None = None
+        self._on_failure: Callable[[StorageFailed], None] | None = None
+        self._waiting: list[Sequence[Message]] = []
+        self._writing: list[Sequence[Message]] = []
+
+    def open(self, identity: Bootstrap) -> Recovered:
+        disk = self._disk
+        if self._state != "new":
+            raise StorageFailed(f"the store {disk.name} was opened before: make a new one to open it again")
+        if disk._holder is not None:
+            raise StorageLocked(disk.name, os.getpid(), "this process", disk.node_id)
+        if disk.damaged is not None:
+            raise StorageDamaged(disk.damaged, disk.name)
+        if disk.store_id and disk.node_id != identity.node_id:
+            raise WrongIdentity(f"the store {disk.name} belongs to node {disk.node_id}, not to node {identity.node_id}")
+        if not disk.store_id:
+            disk.node_id = identity.node_id
+            disk.store_id = new_store_id(disk._random)
+            disk.cluster_id = resolve_cluster_id(identity)
+            disk.members = dict(identity.cluster)
+        disk.boot = boot_after(disk.boot, disk._random)
+        disk._holder = self
+        self._state = "open"
+        return Recovered(
+            store_id=disk.store_id,
+            boot=disk.boot,
+            cluster_id=disk.cluster_id,
+            initial_state=disk._initial_state(),
+            members=dict(disk.members),
+            pins=dict(disk.pins),
+        )
+
+    def set_completion(
+        self,
+        callback: Callable[[Sequence[Message]], None],
+        on_failure: Callable[[StorageFailed], None] | None = None,
+    ) -> None:
+        self._callback = callback
+        self._on_failure = on_failure
+
+    def submit(self, appends: Sequence[Message]) -> bool:
+        self._check()
+        if self._clock is None or self._callback is None:
+            self._write([appends])
+            return True
+        if not self._writing:
+            if not any(append.must_sync or append.entries is not None for append in appends):
+                self._write([appends])
+                return True
+            self._begin([appends])
+        else:
+            self._waiting.append(appends)
+        return False
+
+    def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        self._check()
+        records = self._disk._records
+        return gather(self._disk._index, lo, hi, max_bytes, lambda first, _last: records[first])
+
+    def snapshot(self) -> Snapshot:
+        self._check()
+        return Snapshot()
+
+    def pin(self, node_id: int, store_id: int) -> None:
+        self._check()
+        known = self._disk.pins.setdefault(node_id, store_id)
+        if known != store_id:
+            raise WrongIdentity(
+                f"node {node_id} has been known with store {known:016x}, and now comes with store {store_id:016x}"
+            )
+
+    def close(self) -> None:
+        if self._state != "open":
+            self._state = "closed"
+            return
+        if self._failure is None:
+            under_way = self._writing + self._waiting
+            self._writing, self._waiting = [], []
+            try:
+                self._write(under_way)
+                self._disk._settle()
+            except StorageFailed:
+                pass  # close has nobody to tell; nothing of it was reported durable
+        self._state = "closed"
+        if self._disk._holder is self:
+            self._disk._holder = None
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        if self._state != "open":
+            raise StorageFailed(f"the store {self._disk.name} is not open")
+
+    def _write(self, submits: list[Sequence[Message]]) -> None:
+        try:
+            self._disk._write([append for appends in submits for append in appends])
+        except StorageFailed as error:
+            self._failure = error
+            raise
+
+    def _begin(self, submits: list[Sequence[Message]]) -> None:
+        assert self._clock is not None
+        self._writing = submits
+        self._clock.call_later(self._delay_s, self._finish)
+
+    def _finish(self) -> None:
+        if self._state != "open" or self._failure is not None:
+            return
+        done = self._writing
+        self._writing = []
+        try:
+            self._write(done)
+        except StorageFailed as error:
+            if self._on_failure is not None:
+                self._on_failure(error)
+            return
+        # The next batch starts before anyone is told: what the callbacks submit waits for the one after it.
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._begin(waiting)
+        assert self._callback is not None
+        for appends in done:
+            if self._state != "open":
+                return
+            self._callback(appends)
+
+    def _die(self, surviving: int) -> None:
+        under_way = self._writing + self._waiting
+        self._writing, self._waiting = [], []
+        if self._failure is None:
+            for appends in under_way[:surviving]:
+                self._disk._write(appends)
+        self._failure = StorageFailed(f"the store {self._disk.name} has crashed")

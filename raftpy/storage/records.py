@@ -1,0 +1,176 @@
+"""What both stores share: the plan of one batch, the index of records, and reading entries out of records.
+
+A record is one block of the log (decision 3: a block is what is sent and what is stored), found by the index of its
+first entry. A store keeps only those first indexes in memory::
+
+    firsts   1        4   5           9          last = 11
+    records  [1 2 3]  [4] [5 6 7 8]   [9 10 11]
+
+Entries that begin at or below the last index replace everything from there on. The record they cut through is
+written anew, shorter, in the same batch, so that at every moment records neither overlap nor leave a gap::
+
+    append [7 8]:     [1 2 3]  [4] [5 6]   [7 8]         9 deleted, 5 rewritten, 7 written
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+
+from raftcore.errors import Compacted, Unavailable
+from raftcore.message import Entries, HardState, Message
+from raftpy.errors import StorageFailed
+
+BLOCK_HEADER = 40
+LENGTH = 4
+
+
+class Index:
+    """Which records there are: first indexes, ascending, 8 bytes each.
+
+    Invariant: the records cover exactly ``prev`` + 1 to ``last``, so record i ends where record i + 1 begins.
+    """
+
+    __slots__ = ("firsts", "last", "prev")
+
+    def __init__(self, prev: int = 0) -> None:
+        self.firsts = array("Q")
+        self.prev = prev
+        self.last = prev
+
+    def position(self, index: int) -> int:
+        """The record that holds the entry at ``index``, prev < index <= last."""
+        return bisect_right(self.firsts, index) - 1
+
+    def span(self, position: int) -> tuple[int, int]:
+        """(first, last) entry of the record at ``position``."""
+        following = position + 1
+        last = self.firsts[following] - 1 if following < len(self.firsts) else self.last
+        return self.firsts[position], last
+
+    def cut(self, index: int) -> tuple[Sequence[int], int | None]:
+        """What has to go when the log ends before ``index``: the doomed records, and the one cut through, if any."""
+        position = bisect_left(self.firsts, index)
+        doomed = self.firsts[position:]
+        if position and self.span(position - 1)[1] >= index:
+            return doomed, self.firsts[position - 1]
+        return doomed, None
+
+    def truncate(self, index: int) -> None:
+        """Forgets everything from ``index`` on; the record cut through stays under its first index."""
+        del self.firsts[bisect_left(self.firsts, index) :]
+        self.last = index - 1
+
+    def check_range(self, lo: int, hi: int) -> None:
+        """Raises unless [lo, hi) is a part of the log with at least one entry."""
+        if lo <= self.prev:
+            raise Compacted
+        if hi - 1 > self.last or hi <= lo:
+            raise Unavailable
+
+
+class Plan:
+    """What one batch has to do for a sequence of MsgStorageAppend messages, in order.
+
+    ``staged``: the entries to write, consecutive. ``cut``: the log ends before this index first; 0 when nothing
+    written before is replaced. ``hard_state``: the newest, or None. ``must_write``: False when only the commit index
+    changed. Entries staged by one append and replaced by a later one of the same batch are never written.
+    """
+
+    __slots__ = ("cut", "hard_state", "must_write", "staged")
+
+    def __init__(self, appends: Sequence[Message], prev: int, last: int) -> None:
+        self.staged: list[Entries] = []
+        self.cut = 0
+        self.hard_state: HardState | None = None
+        self.must_write = False
+        for append in appends:
+            if append.term or append.vote or append.commit:
+                self.hard_state = HardState(append.term, append.vote, append.commit)
+            if append.snapshot is not None:
+                raise StorageFailed("a snapshot was handed in, and this release stores none")
+            entries = append.entries
+            if entries is not None:
+                self.must_write = True
+                last = self._stage(entries, prev, last)
+            elif append.must_sync:
+                self.must_write = True
+
+    def _stage(self, entries: Entries, prev: int, last: int) -> int:
+        """Takes in the entries of one append, given where the log ended before it; returns where it ends now."""
+        first = entries.first
+        if first <= last:
+            if first <= prev:
+                raise StorageFailed(f"entries from {first} on, but the log begins after {prev}")
+            staged = self.staged
+            while staged and staged[-1].first >= first:
+                last = staged.pop().first - 1
+            if staged and staged[-1].last >= first:
+                staged[-1] = staged[-1].slice(staged[-1].first, first)
+            if not staged and last >= first:
+                self.cut = first
+        elif first != last + 1:
+            raise StorageFailed(f"entries from {first} on, but the log ends at {last}")
+        self.staged.append(entries)
+        return entries.last
+
+
+def gather(
+    index: Index, lo: int, hi: int, max_bytes: int, read: Callable[[int, int], Entries]
+) -> Entries:
+    """The entries [lo, hi) as far as ``max_bytes`` of data allow, at least one; ``read(first, last)`` gives a record.
+
+    Records are cut at both ends, and at the byte limit, with new headers over the same payloads.
+    """
+    index.check_range(lo, hi)
+    parts: list[bytes] = []
+    size = 0
+    position = index.position(lo)
+    entries: Entries | None = None
+    while lo < hi:
+        first, last = index.span(position)
+        entries = read(first, last)
+        end = min(hi, last + 1)
+        if lo != first or end != last + 1:
+            entries = entries.slice(lo, end)
+        if size + len(entries.data) > max_bytes:
+            fitting = fit(entries, max_bytes - size, at_least=0 if parts else 1)
+            if fitting:
+                entries = entries.slice(lo, lo + fitting)
+                parts.append(entries.data)
+            break
+        parts.append(entries.data)
+        size += len(entries.data)
+        lo = end
+        position += 1
+    if len(parts) == 1 and entries is not None and entries.data is parts[0]:
+        return entries
+    return Entries.decode(b"".join(parts))
+
+
+def fit(entries: Entries, max_bytes: int, at_least: int) -> int:
+    """How many entries from the first on, in blocks, take at most ``max_bytes``; not below ``at_least``."""
+    count = 0
+    for _, _, _, _, block_count, block in entries.iter_blocks():
+        if len(block) <= max_bytes:
+            count += block_count
+            max_bytes -= len(block)
+            continue
+        room = max_bytes - BLOCK_HEADER
+        lengths = array("I", block[BLOCK_HEADER : BLOCK_HEADER + LENGTH * block_count])
+        if sys.byteorder == "big":
+            lengths.byteswap()
+        count += bisect_right(list(_until(accumulate(LENGTH + length for length in lengths), room)), room)
+        break
+    return max(count, at_least)
+
+
+def _until(sizes: Iterator[int], room: int) -> Iterator[int]:
+    """The ascending sizes up to the first above ``room``, so that a limit far below the block costs little."""
+    for size in sizes:
+        yield size
+        if size > room:
+            return
