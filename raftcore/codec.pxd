@@ -1,17 +1,17 @@
 # Datagrams and frames <-> messages. Foreign bytes enter here: a bounds check opens every read.
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+# The parts: crc (checksum), body (one message), datagram (header, building); all their names can be had from here.
+from libc.stdint cimport uint8_t, uint64_t
 
+from raftcore.body cimport BodyPlan, decode_body, plan_body, write_body
+from raftcore.crc cimport crc32c_update
+from raftcore.datagram cimport DatagramBuilder, Header
+from raftcore.frame cimport (
+    DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, datagram_from, datagram_to,
+)
 from raftcore.message cimport Message
 
-cdef enum:
-    DATAGRAM_HEADER_SIZE = 64
-    FRAME_HEADER_SIZE = 16
-    FRAME_MESSAGE = 1     # first frame kind of the core: kind - FRAME_MESSAGE is the MessageType
-    FRAME_TRANSPORT = 128 # kinds from here on belong to the transport (hello ...); the core skips them
-
-cdef uint32_t crc32c_update(uint32_t crc, const uint8_t* data, Py_ssize_t size) noexcept nogil
-# The message in the body of one frame, or DecodeError.
-cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size)
-# Bytes the message's body takes, and writing it at `at` (which has room for them).
-cdef Py_ssize_t body_size(Message message) except -1
-cdef int encode_body(Message message, uint8_t* at) except -1
+# The frame at data + offset[0] (offset[0] < size), and offset[0] moved past it. group and kind are set as soon as they
+# are known. None for a frame of the transport (kind[0] >= FRAME_TRANSPORT). DecodeError when the frame's header is
+# broken (offset[0] is then size: nothing after it can be found) or its contents are (offset[0] is past the frame: the
+# caller may go on). from_ and to of the message are 0 unless it carries them: they are datagram_from and datagram_to.
+cdef Message decode_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind)

@@ -1,0 +1,98 @@
+"""Datagrams and frames to messages and back, byte by byte as docs/wire-format.md says."""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from raftcore.body cimport BodyPlan, decode_body, plan_body, write_body
+from raftcore.frame cimport LARGEST_KIND
+from raftcore.message cimport Message
+from raftcore.types cimport MESSAGE_TYPES
+from raftcore.wire cimport load16, load32, load64
+
+import raftcore.datagram
+from raftcore.crc import crc32c
+from raftcore.datagram import max_command, parse_header
+from raftcore.errors import DecodeError
+
+# The same names for Python: a cimported class is no module attribute by itself, and cannot be imported over.
+globals().update(
+    DATAGRAM_HEADER_SIZE=DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE=FRAME_HEADER_SIZE, FRAME_MESSAGE=FRAME_MESSAGE,
+    FRAME_TRANSPORT=FRAME_TRANSPORT, DatagramBuilder=raftcore.datagram.DatagramBuilder,
+    Header=raftcore.datagram.Header,
+)
+
+
+# Reads the frame header at offset and checks that its body is there. Returns the length of the body.
+cdef Py_ssize_t open_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t offset, uint64_t* group,
+                           int* kind) except -1:
+    cdef const uint8_t* at = data + offset
+    cdef uint32_t length
+    if size - offset < FRAME_HEADER_SIZE:
+        raise DecodeError(f"{size - offset} bytes at {offset} where a frame header needs {<int> FRAME_HEADER_SIZE}")
+    group[0] = load64(at)
+    kind[0] = at[8]
+    length = load32(at + 12)
+    if length > size - offset - FRAME_HEADER_SIZE:
+        raise DecodeError(f"a frame body of {length} bytes, but only {size - offset - FRAME_HEADER_SIZE} are left")
+    return length
+
+
+cdef int check_frame_header(const uint8_t* at) except -1:
+    if at[9] or load16(at + 10):
+        raise DecodeError(f"frame flags {at[9]:#04x} and reserved {load16(at + 10)}, 0 and 0 expected")
+    if at[8] < FRAME_TRANSPORT and not FRAME_MESSAGE <= at[8] < FRAME_MESSAGE + MESSAGE_TYPES:
+        raise DecodeError(f"frame kind {at[8]}, {<int> FRAME_MESSAGE} to {FRAME_MESSAGE + MESSAGE_TYPES - 1} and from "
+                          f"{<int> FRAME_TRANSPORT} on known")
+    return 0
+
+
+cdef Message decode_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind):
+    cdef Py_ssize_t start = offset[0]
+    cdef Py_ssize_t length
+    offset[0] = size
+    length = open_frame(data, size, start, group, kind)
+    offset[0] = start + FRAME_HEADER_SIZE + length
+    check_frame_header(data + start)
+    if kind[0] >= FRAME_TRANSPORT:
+        return None
+    return decode_body(kind[0] - FRAME_MESSAGE, data + start + FRAME_HEADER_SIZE, length)
+
+
+def frames(buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE):
+    """Yields (group, kind, memoryview of the body) for each frame in buffer from offset on.
+
+    The bodies are not looked into. DecodeError when a frame header is broken; what came before it has been yielded.
+    """
+    cdef memoryview whole = memoryview(buffer).cast("B")
+    cdef const uint8_t[::1] view = whole
+    cdef Py_ssize_t size = view.shape[0]
+    cdef Py_ssize_t length
+    cdef uint64_t group
+    cdef int kind
+    if not 0 <= offset <= size:
+        raise DecodeError(f"offset {offset} is outside a datagram of {size} bytes")
+    while offset < size:
+        length = open_frame(&view[0], size, offset, &group, &kind)
+        check_frame_header(&view[offset])
+        offset += FRAME_HEADER_SIZE + length
+        yield group, kind, whole[offset - length:offset]
+
+
+def encode_message(Message message not None):
+    """(kind, body) of the frame that carries message, with its from_ and to. ValueError when it must not travel."""
+    cdef BodyPlan plan
+    cdef bytes out
+    plan_body(message, 0, 0, &plan)
+    out = PyBytes_FromStringAndSize(NULL, plan.size)
+    write_body(message, &plan, <uint8_t*> PyBytes_AS_STRING(out))
+    return FRAME_MESSAGE + message.type, out
+
+
+def decode_message(int kind, body):
+    """The Message in the body (bytes-like) of a frame of this kind. DecodeError says what is wrong with it.
+
+    from_ and to are 0 unless the body carries them: then they are the datagram's.
+    """
+    cdef const uint8_t[::1] view = memoryview(body).cast("B")
+    if not FRAME_MESSAGE <= kind <= LARGEST_KIND:
+        raise DecodeError(f"frame kind {kind} is no message")
+    return decode_body(kind - FRAME_MESSAGE, &view[0] if view.shape[0] else NULL, view.shape[0])
