@@ -112,3 +112,23 @@ class TransportFailed(RaftError):
 
 class ApplyError(RaftError):
     """Raised by a state machine's ``apply``: it becomes the command's result, the same on every replica."""
+
+
+class ApplyFailed(Stopped):
+    """The state machine raised something other than ``ApplyError``, and the node has stopped before it acknowledged.
+
+    ``index`` is the entry (of a batch the first) it happened at; the exception itself is the ``__cause__``. The other
+    replicas will meet the same entry: a bug has to be mended, a lack of memory to be cured, before the restart.
+    """
+
+    def __init__(self, index: int, last: int | None = None) -> None:
+        entries = f"entry {index}" if last is None or last == index else f"entries {index} to {last}"
+        super().__init__(f"the state machine failed at {entries}: only ApplyError is a result; the node has stopped")
+        self.index = index
+
+
+class Overloaded(RaftError):
+    """Nothing was appended: too much that this leader has appended is not committed yet. Try again later."""
+
+    def __init__(self, text: str = "too much is waiting to be committed: nothing was appended, try again later") -> None:
+        super().__init__(text)

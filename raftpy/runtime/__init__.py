@@ -1,0 +1,1 @@
+"""What turns the core's decisions into deeds: the loop, the proposals that wait, applying, the commit feed."""

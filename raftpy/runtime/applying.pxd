@@ -1,0 +1,43 @@
+# Hands committed entries to the state machine, in order, a slice of time at a time.
+from libc.stdint cimport uint8_t, uint64_t
+
+from raftcore.block cimport BlockHeader
+from raftcore.message cimport Entries, Message
+from raftcore.types cimport index_t
+
+from raftpy.runtime.proposal cimport Proposals
+
+# Where in an Entries object something stands: a block and the position of its first entry.
+cdef struct Cursor:
+    const uint8_t* block
+    uint64_t start          # position in the Entries of the block's first entry
+    BlockHeader header
+
+cdef class Applying:
+    cdef object apply_one           # the state machine's apply
+    cdef object apply_batch         # its apply_batch, or None
+    cdef object configure           # called with (kind, data) for a configuration entry
+    cdef object monotonic           # the clock, seconds
+    cdef Proposals proposals
+    cdef object queue               # deque of Message: MsgStorageApply not begun
+    cdef Message message            # the one under way, or None
+    cdef Entries entries            # its entries
+    cdef uint64_t position          # the next of them
+    cdef Cursor cursor              # the block that holds it, or the one before that when it is the first of its block
+    cdef readonly index_t applied   # the last index handed to the state machine
+    # Slices: run() looks at the clock every `stride` entries.
+    cdef double slice_seconds       # how long it may go on before it gives the loop a turn
+    cdef double until               # when this slice ends
+    cdef double looked              # reading of the clock at the last look
+    cdef Py_ssize_t stride          # adapts to how long an apply takes; at least 1
+    cdef Py_ssize_t unlooked        # entries since the last look, below stride between calls
+    cdef bint over                  # this slice has ended
+
+    cdef bint next_message(self) except -1
+    cdef int look(self) except -1
+    cdef void next_block(self) noexcept
+    cdef uint64_t next_run(self, uint64_t limit) noexcept
+    cdef int run_singles(self, uint64_t count) except -1
+    cdef int run_batch(self, uint64_t count) except -1
+    cdef int deliver_batch(self, list results) except -1
+    cdef int run_others(self, uint64_t count) except -1

@@ -1,0 +1,74 @@
+"""Commands: what ``apply_batch`` is given, a sequence that makes each command's bytes when it is asked for."""
+from collections.abc import Sequence
+
+cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from raftcore.message cimport Entries
+
+
+cdef Commands make_commands(Entries entries, uint64_t start, Py_ssize_t count):
+    cdef Commands out = Commands.__new__(Commands)
+    out.entries = entries
+    out.start = start
+    out.count = count
+    return out
+
+
+cdef inline bytes command_at(Commands commands, Py_ssize_t position):
+    # In order each costs a step; out of order up to a block's worth of them.
+    cdef const uint8_t* at
+    cdef uint32_t size = commands.entries.payload_at(commands.start + <uint64_t> position, &at)
+    return PyBytes_FromStringAndSize(<const char*> at, size)
+
+
+@cython.final
+cdef class Commands:
+    """An immutable sequence of commands (bytes) that follow one another in the log. It may be kept."""
+
+    def __init__(self):
+        raise TypeError("Commands are made by the node for apply_batch")
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, key):
+        cdef Py_ssize_t position
+        if isinstance(key, slice):
+            return [command_at(self, i) for i in range(*key.indices(self.count))]
+        position = key
+        if position < 0:
+            position += self.count
+        if not 0 <= position < self.count:
+            raise IndexError(f"position {key} is outside these {self.count} commands")
+        return command_at(self, position)
+
+    def __iter__(self):
+        cdef CommandsIterator out = CommandsIterator.__new__(CommandsIterator)
+        out.commands = self
+        return out
+
+    def __repr__(self):
+        return f"<{self.count} commands>"
+
+
+@cython.final
+cdef class CommandsIterator:
+    cdef Commands commands
+    cdef Py_ssize_t position
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.position == self.commands.count:
+            raise StopIteration
+        self.position += 1
+        return command_at(self.commands, self.position - 1)
+
+    def __length_hint__(self):
+        return self.commands.count - self.position
+
+
+Sequence.register(Commands)

@@ -1,0 +1,1 @@
+"""Running nodes on virtual time."""
