@@ -59,6 +59,13 @@ class Unavailable(RaftError):
         super().__init__("requested entry at index is unavailable")
 
 
+class SnapshotOutOfDate(RaftError):
+    """A storage was given a snapshot that is not newer than the one it has."""
+
+    def __init__(self) -> None:
+        super().__init__("requested index is older than the existing snapshot")
+
+
 class SnapshotTemporarilyUnavailable(RaftError):
     """The storage has no snapshot to hand out right now; the core asks again later."""
 
