@@ -1,0 +1,125 @@
+"""A key-value store as a replicated state machine: put, get, delete, compare-and-swap, list by prefix.
+
+What it guarantees:
+
+1. Its state after applying log entry i is a function of the entries 1..i alone: no clock, no randomness, no order of
+   a set or of a dict decides anything. So every replica holds the same keys, values and versions.
+2. The version of a key is the log index of its last write: it grows with every write and is never used twice, also
+   not after the key was deleted and put again.
+3. A condition that does not hold is a result, not an exception: the entry is applied, changes nothing and says what
+   it found.
+
+Reads are plain calls on the state as applied here and now. To read linearizably (thesis 6.4 in its simplest form:
+through the log), propose ``kv_commands.read()`` to the leader, and read when it has been applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from raftpy.replicated import kv_commands
+from raftpy.replicated.sorted_keys import SortedKeys
+
+
+class Kind(Enum):
+    """What a command came to."""
+
+    READ = "read"
+    """A read's point in the log has been reached."""
+    WRITTEN = "written"
+    DELETED = "deleted"
+    MISSING = "missing"
+    """A delete found no such key."""
+    MISMATCH = "mismatch"
+    """The condition did not hold; nothing changed."""
+
+
+class Outcome(NamedTuple):
+    """The result of one command, the same on every replica."""
+
+    kind: Kind
+    index: int
+    """The command's own log index; for WRITTEN it is the key's new version."""
+    version: int
+    """The key's version after the command; 0 when the key is not there."""
+
+
+class Stored(NamedTuple):
+    """A value with its version."""
+
+    version: int
+    value: bytes
+
+
+class Item(NamedTuple):
+    """One line of a listing."""
+
+    key: bytes
+    version: int
+    size: int
+    """Bytes of the value."""
+
+
+class KeyValueStore:
+    """Keys and values are bytes; keys are listed in byte order, which for UTF-8 is the order of code points."""
+
+    def __init__(self) -> None:
+        self._data: dict[bytes, Stored] = {}
+        self._keys = SortedKeys(self._data)
+        self.applied_index = 0
+        """The log index of the last command applied; 0 before the first."""
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def apply(self, index: int, command: bytes) -> Outcome:
+        """Performs the command of log entry ``index``. Raises ``UnknownCommand``, and nothing else."""
+        form, key, value, expected = kv_commands.decode(index, command)
+        self.applied_index = index
+        if form == kv_commands.PUT:  # first, because it is by far the most frequent
+            return self._put(index, key, value)
+        if form == kv_commands.READ:
+            return Outcome(Kind.READ, index, 0)
+        stored = self._data.get(key)
+        version = stored.version if stored is not None else 0
+        if form == kv_commands.PUT_IF_ABSENT:
+            return self._put(index, key, value) if stored is None else Outcome(Kind.MISMATCH, index, version)
+        if form == kv_commands.PUT_IF_VERSION:
+            # Absent never matches, not even version 0: that condition has a form of its own.
+            if stored is not None and version == expected:
+                return self._put(index, key, value)
+            return Outcome(Kind.MISMATCH, index, version)
+        if stored is None:
+            return Outcome(Kind.MISSING, index, 0)
+        if form == kv_commands.DELETE_IF_VERSION and version != expected:
+            return Outcome(Kind.MISMATCH, index, version)
+        del self._data[key]
+        self._keys.toggle(key)
+        return Outcome(Kind.DELETED, index, 0)
+
+    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> list[Outcome]:
+        """Performs the commands of consecutive entries; the same results as ``apply`` one by one, in order."""
+        apply = self.apply
+        return [apply(index, command) for index, command in enumerate(commands, first_index)]
+
+    def _put(self, index: int, key: bytes, value: bytes) -> Outcome:
+        if key not in self._data:
+            self._keys.toggle(key)
+        self._data[key] = Stored(index, value)
+        return Outcome(Kind.WRITTEN, index, index)
+
+    def get(self, key: bytes) -> Stored | None:
+        """The value of ``key`` as applied here, or None."""
+        return self._data.get(key)
+
+    def scan(self, prefix: bytes = b"", limit: int = 1000, after: bytes = b"") -> tuple[list[Item], bool]:
+        """The first ``limit`` keys that begin with ``prefix`` and come after ``after``, in byte order.
+
+        Also says whether there are more of them; to go on, pass the last key as ``after``.
+        """
+        keys = self._keys.range(prefix, after, limit + 1)
+        data = self._data
+        items = [Item(key, data[key].version, len(data[key].value)) for key in keys[:limit]]
+        return items, len(keys) > limit

@@ -1,0 +1,1 @@
+"""The replicated key-value store over HTTP; docs/http-api.md is its contract."""

@@ -1,0 +1,50 @@
+"""The HTTP application: its routes, and how it is put on a socket."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from raftpy.replicated.kv import KeyValueStore
+from raftpy.server.dispatch import ApiServer, Dispatcher
+from raftpy.server.kv import KeyValueHandlers
+from raftpy.server.proposer import DEFAULT_TIMEOUT, MOST_WAITING, Proposer
+from raftpy.server.request import KV_PREFIX
+from raftpy.server.status import StatusHandlers
+
+if TYPE_CHECKING:
+    from raftpy.node import Node
+
+SHUTDOWN_TIMEOUT = 2.0
+"""Seconds that requests under way get to end when the server stops."""
+
+
+def create_server(
+    node: Node, store: KeyValueStore, *, timeout: float = DEFAULT_TIMEOUT, most_waiting: int = MOST_WAITING
+) -> ApiServer:
+    """The application for a running node and the state machine it was given. Called inside the running loop.
+
+    ``timeout``: seconds until a request that waits for its commit is answered 504. ``most_waiting``: how many such
+    requests there may be before the next is answered 503 ``overloaded``.
+    """
+    kv = KeyValueHandlers(Proposer(node, timeout=timeout, most_waiting=most_waiting), store)
+    status = StatusHandlers(node)
+    dispatcher = Dispatcher(
+        exact={
+            "/v1/kv": {"GET": kv.list},
+            "/v1/status": {"GET": status.status},
+            "/healthz": {"GET": status.health},
+        },
+        below={KV_PREFIX: {"GET": kv.get, "PUT": kv.put, "DELETE": kv.delete}},
+    )
+    return ApiServer(dispatcher)
+
+
+async def start_server(server: ApiServer, listener: socket.socket) -> web.ServerRunner:
+    """Answers requests on a bound socket until the runner's ``cleanup()`` is awaited."""
+    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    return runner

@@ -1,0 +1,92 @@
+"""What goes wrong on the way to an answer, as HTTP: every error is ``{"error": code, "message": text}``.
+
+    400 bad_request                404 not_found          504 timeout
+    405 bad_request (+ Allow)      413 too_large          503 no_leader (+ Retry-After)
+    412 version_mismatch (+ "version")                    503 overloaded (+ Retry-After)
+
+One more, 500 ``internal``, is an error of this program and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from aiohttp import web
+
+RETRY_AFTER = {"Retry-After": "1"}
+"""HTTP counts whole seconds; an election is usually over in less."""
+
+UNKNOWN_OUTCOME = "the command may or may not be committed"
+
+
+class ApiError(Exception):
+    """Raised anywhere below a handler, answered by the dispatcher."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        details: Mapping[str, object] | None = None,
+        close: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = dict(headers or {})
+        self.details = dict(details or {})
+        self.close = close
+        """Close the connection after the answer: what the client still sends will not be read."""
+
+
+def bad_request(message: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> ApiError:
+    return ApiError(status, "bad_request", message, headers=headers)
+
+
+def not_found(message: str, *, headers: Mapping[str, str] | None = None) -> ApiError:
+    return ApiError(404, "not_found", message, headers=headers)
+
+
+def version_mismatch(message: str, version: int, *, headers: Mapping[str, str] | None = None) -> ApiError:
+    """``version`` is the key's current one, 0 when it is not there."""
+    return ApiError(412, "version_mismatch", message, headers=headers, details={"version": version})
+
+
+def too_large(message: str) -> ApiError:
+    return ApiError(413, "too_large", message)
+
+
+def no_leader(message: str) -> ApiError:
+    """Only for a command that was never appended: the client may send it again."""
+    return ApiError(503, "no_leader", message, headers=RETRY_AFTER)
+
+
+def overloaded(message: str) -> ApiError:
+    """Only for a command that was never appended: the client may send it again."""
+    return ApiError(503, "overloaded", message, headers=RETRY_AFTER)
+
+
+def unknown_outcome(reason: str) -> ApiError:
+    """The command was appended, or may have been, and nobody can say here what became of it."""
+    return ApiError(504, "timeout", f"{reason}: {UNKNOWN_OUTCOME}")
+
+
+def json_body(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON document on one line, with a newline at its end for the sake of terminals."""
+    return web.Response(body=json_body(value), status=status, headers=headers, content_type="application/json")
+
+
+def error_response(error: ApiError) -> web.Response:
+    body = {"error": error.code, "message": error.message, **error.details}
+    response = json_response(body, status=error.status, headers=error.headers)
+    if error.close:
+        response.force_close()
+    return response

@@ -1,0 +1,108 @@
+"""The handlers of /v1/kv: what a request asks of the log and of the store, and what its outcome means in HTTP."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from raftpy.replicated import kv_commands
+from raftpy.replicated.kv import KeyValueStore, Kind, Outcome
+from raftpy.server.errors import bad_request, json_response, not_found, too_large, version_mismatch
+from raftpy.server.proposer import Proposer
+from raftpy.server.request import body_of, if_match, if_none_match, key_of, limit_of, query_of, wants_stale
+
+DEFAULT_LIMIT = 1000
+MOST_ITEMS = 10_000
+"""A listing is made in one go, on the loop that also keeps the heartbeats."""
+
+
+class KeyValueHandlers:
+    """One method a route. Writes go through the log; reads too, unless ``?consistency=stale``."""
+
+    def __init__(self, proposer: Proposer, store: KeyValueStore) -> None:
+        self._proposer = proposer
+        self._store = store
+
+    async def put(self, request: web.BaseRequest) -> web.StreamResponse:
+        """200 with the new version; 412 when the condition does not hold."""
+        key = key_of(request)
+        query_of(request, ())
+        version, absent = if_match(request), if_none_match(request)
+        if version is not None and absent:
+            raise bad_request("If-Match and If-None-Match are both given: one of them is allowed")
+        overhead = kv_commands.PLAIN_OVERHEAD if version is None else kv_commands.VERSIONED_OVERHEAD
+        value = await body_of(request, self._room_for_value(key, overhead))
+        if version is not None:
+            command = kv_commands.put_if_version(key, value, version)
+        elif absent:
+            command = kv_commands.put_if_absent(key, value)
+        else:
+            command = kv_commands.put(key, value)
+        return self._write_response(key, *await self._proposer.write(command))
+
+    async def delete(self, request: web.BaseRequest) -> web.StreamResponse:
+        """200 when it was there; 404 when not; 412 when it has another version than If-Match says."""
+        key = key_of(request)
+        query_of(request, ())
+        version = if_match(request)
+        if request.headers.get("If-None-Match") is not None:
+            raise bad_request("If-None-Match has no meaning for DELETE: If-Match is allowed")
+        if request.body_exists:
+            await body_of(request, 0)
+        if version is None:
+            command = kv_commands.delete(key)
+        else:
+            command = kv_commands.delete_if_version(key, version)
+        return self._write_response(key, *await self._proposer.write(command))
+
+    async def get(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The bytes, with the version as ETag; also answers HEAD."""
+        key = key_of(request)
+        query = query_of(request, ("consistency",))
+        await self._reach_consistency(query)
+        stored = self._store.get(key)
+        index = {"X-Raft-Index": str(self._store.applied_index)}
+        if stored is None:
+            raise not_found(f"no such key: {key.decode()!r}", headers=index)
+        headers = {"ETag": f'"{stored.version}"', "Cache-Control": "no-store", **index}
+        return web.Response(body=stored.value, headers=headers, content_type="application/octet-stream")
+
+    async def list(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Keys in order, at most ``limit``; ``after`` goes on where the last listing ended."""
+        query = query_of(request, ("prefix", "limit", "after", "consistency"))
+        prefix, after = query.get("prefix", "").encode(), query.get("after", "").encode()
+        limit = limit_of(query, DEFAULT_LIMIT, MOST_ITEMS)
+        await self._reach_consistency(query)
+        items, more = self._store.scan(prefix, limit, after)
+        listing = [{"key": item.key.decode(), "version": item.version, "size": item.size} for item in items]
+        headers = {"X-Raft-Index": str(self._store.applied_index), "Cache-Control": "no-store"}
+        return json_response({"items": listing, "more": more}, headers=headers)
+
+    async def _reach_consistency(self, query: dict[str, str]) -> None:
+        """Returns when what is applied here is recent enough for the request.
+
+        The read command makes the read linearizable: once it is applied, so is every write acknowledged before it
+        was proposed. The store may have moved on since, which makes the answer newer and never older.
+        """
+        if not wants_stale(query):
+            await self._proposer.read()
+
+    def _room_for_value(self, key: bytes, overhead: int) -> int:
+        """How many bytes of value fit one command beside the key."""
+        most = self._proposer.max_command
+        room = most - overhead - len(key)
+        if room < 0:
+            raise too_large(f"a key of {len(key)} bytes is too large: at most {most - overhead} bytes")
+        return room
+
+    @staticmethod
+    def _write_response(key: bytes, outcome: Outcome, term: int) -> web.Response:
+        headers = {"X-Raft-Index": str(outcome.index)}
+        if outcome.kind is Kind.MISSING:
+            raise not_found(f"no such key: {key.decode()!r}", headers=headers)
+        if outcome.kind is Kind.MISMATCH:
+            found = f"has version {outcome.version}" if outcome.version else "is not there"
+            message = f"the condition does not hold: key {key.decode()!r} {found}"
+            raise version_mismatch(message, outcome.version, headers=headers)
+        if outcome.kind is Kind.WRITTEN:
+            headers["ETag"] = f'"{outcome.version}"'
+        return json_response({"index": outcome.index, "term": term}, headers=headers)

@@ -1,0 +1,52 @@
+"""The way from the handlers into the log: one place that waits, counts, and bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raftpy.replicated import kv_commands
+from raftpy.replicated.kv import Outcome
+from raftpy.server.errors import overloaded
+
+if TYPE_CHECKING:
+    from raftpy.node import Node
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds until a request is answered 504."""
+
+MOST_WAITING = 4096
+"""Commands that may wait at once for their commit; each holds a request with up to a datagram of body."""
+
+
+class Proposer:
+    """Proposes commands of the key-value store to the node."""
+
+    def __init__(self, node: Node, *, timeout: float = DEFAULT_TIMEOUT, most_waiting: int = MOST_WAITING) -> None:
+        self._node = node
+        self._timeout = timeout
+        self._most_waiting = most_waiting
+        self._waiting = 0
+
+    @property
+    def max_command(self) -> int:
+        """Bytes of the largest command."""
+        return self._node.max_command
+
+    async def write(self, command: bytes) -> tuple[Outcome, int]:
+        """The outcome and the term of the entry. Raises what ``Node.propose`` raises, and ``overloaded``."""
+        outcome = await self._propose(command)
+        return outcome, self._node.term_at(outcome.index)
+
+    async def read(self) -> None:
+        """Returns when everything acknowledged before the call is applied here. Raises as ``write`` does."""
+        await self._propose(kv_commands.read())
+
+    async def _propose(self, command: bytes) -> Outcome:
+        if self._waiting >= self._most_waiting:
+            raise overloaded(f"{self._waiting} requests wait for their commit already, the most allowed; try again")
+        self._waiting += 1
+        try:
+            outcome: Outcome = await self._node.propose(command, timeout=self._timeout)
+        finally:
+            self._waiting -= 1
+        return outcome

@@ -1,0 +1,59 @@
+"""What an error of the node means to an HTTP client.
+
+The line that matters runs between a command that was never appended, which the client may send again (307, 413, 503),
+and one whose fate nobody here knows (504).
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from raftcore.errors import ProposalDropped, RaftError
+from raftpy.errors import NotLeader, StorageFailed, Timeout, TooLarge
+from raftpy.server.errors import (
+    UNKNOWN_OUTCOME,
+    ApiError,
+    error_response,
+    json_response,
+    no_leader,
+    overloaded,
+    too_large,
+    unknown_outcome,
+)
+
+
+def answer_to(request: web.BaseRequest, error: RaftError) -> web.Response:
+    """The answer to a request whose command failed with ``error``."""
+    if isinstance(error, NotLeader):
+        if error.leader_id is not None and error.leader_http is not None:
+            return redirect(request, error.leader_id, error.leader_http)
+        return error_response(_without_leader(error))
+    return error_response(_as_api_error(error))
+
+
+def redirect(request: web.BaseRequest, leader_id: int, leader_http: str) -> web.Response:
+    """307: the same method and body, at the leader, under the same path and query."""
+    url = request.rel_url
+    query = f"?{url.raw_query_string}" if url.raw_query_string else ""
+    location = f"http://{leader_http}{url.raw_path}{query}"
+    return json_response({"leader": leader_id, "location": location}, status=307, headers={"Location": location})
+
+
+def _without_leader(error: NotLeader) -> ApiError:
+    if error.leader_id is None:
+        return no_leader("no leader is known here at the moment; try again")
+    return no_leader(f"node {error.leader_id} leads, but its HTTP address is not known here yet; try again")
+
+
+def _as_api_error(error: RaftError) -> ApiError:
+    if isinstance(error, Timeout):
+        return ApiError(504, "timeout", str(error)) if UNKNOWN_OUTCOME in str(error) else unknown_outcome(str(error))
+    if isinstance(error, TooLarge):
+        return too_large(str(error))
+    if isinstance(error, ProposalDropped):
+        if error.reason == "uncommitted_limit":
+            return overloaded("too many commands wait for a majority; try again")
+        return no_leader(f"the command was not accepted ({error.reason}); try again")
+    if isinstance(error, StorageFailed):
+        return unknown_outcome("this node's store has failed")
+    return unknown_outcome(str(error))

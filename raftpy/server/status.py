@@ -1,0 +1,43 @@
+"""What a node says about itself: /v1/status and /healthz."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from raftpy.server.errors import json_response
+
+if TYPE_CHECKING:
+    from raftpy.node import Node
+
+
+class StatusHandlers:
+    """Both answer at once, from what this node knows."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def status(self, request: web.BaseRequest) -> web.StreamResponse:
+        status = self._node.status()
+        members = [
+            {"id": member.id, "udp": member.udp, "http": member.http}
+            for member in sorted(status.members, key=lambda member: member.id)
+        ]
+        return json_response(
+            {
+                "id": status.id,
+                "role": status.role,
+                "term": status.term,
+                "leader": status.leader,
+                "last_index": status.last_index,
+                "commit_index": status.commit_index,
+                "applied_index": status.applied_index,
+                "members": members,
+            }
+        )
+
+    async def health(self, request: web.BaseRequest) -> web.StreamResponse:
+        """200 as long as the node takes part; a node without a leader is healthy, its cluster may not be."""
+        status = self._node.status()
+        return json_response({"status": "ok", "id": status.id, "leader": status.leader})

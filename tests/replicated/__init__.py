@@ -1,0 +1,1 @@
+"""The state machines that come with raftpy."""
