@@ -1,0 +1,430 @@
+"""Everything a datagram transport does but move bytes: identity, building, hello, counting.
+
+A subclass opens an address and moves bytes through five hooks (`_open`, `_attach`, `_pull`, `_put`, `_shut`). What comes
+in passes `receive`: checksum, then the header as a whole against those that living peers are expected to send (one
+dictionary look-up), and only when that fails the rules of identity.py, one by one. What goes out is coalesced by
+`send` and leaves in `flush`.
+
+Getting to know each other takes no part in Raft's time: at `start` every peer is knocked at (a bare header), so when
+the first election comes, lives are known. A message for a peer not heard yet waits, bounded (see peer.py), while
+knocks are repeated; the answer sends it on its way within the same `receive`. Once a second each peer is knocked at, or
+told our HTTP address if it has been heard.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from raftcore.codec import FRAME_HEADER_SIZE, Header, frames, max_command, parse_header
+from raftcore.errors import ConfigError, DecodeError
+from raftcore.message import Message
+from raftpy.clock import SystemClock
+from raftpy.interfaces import Clock, LocalIdentity, TimerHandle
+from raftpy.transport.counters import NodeCounters
+from raftpy.transport.hello import FRAME_HELLO, decode_hello, encode_hello
+from raftpy.transport.identity import Verdict, judge
+from raftpy.transport.peer import CRC_SIZE, HEADER_SIZE, HELD_FOR_S, KNOCK_PERIOD_S, Peer
+from raftpy.transport.unreliable import Unreliable, carry
+
+HELLO_PERIOD_S = 1.0
+LOOPBACK_DATAGRAM = 60_000
+"""``max_datagram`` where every member is on this machine: loopback takes 64 KiB in one piece."""
+NETWORK_DATAGRAM = 1_200
+"""``max_datagram`` elsewhere: passes every path that IPv6 allows without being cut into fragments."""
+SMALLEST_DATAGRAM, LARGEST_DATAGRAM = 512, 65_507
+
+FIRST_FRAME_KIND = HEADER_SIZE + 8  # offset of the first frame's kind: a hello stands first or nowhere
+
+log = logging.getLogger("raftpy.transport")
+
+
+class DatagramTransport:
+    """See the ``Transport`` protocol for what the public methods promise.
+
+    ``clock`` gives the time and calls back (None: the system's); ``max_datagram`` is in bytes, 512 to 65,507 (None:
+    see LOOPBACK_DATAGRAM and NETWORK_DATAGRAM); ``unreliable`` makes the wire bad on purpose. Raises ``ConfigError``.
+    """
+
+    def __init__(
+        self, *, clock: Clock | None = None, max_datagram: int | None = None, unreliable: Unreliable | None = None
+    ) -> None:
+        if max_datagram is not None and not SMALLEST_DATAGRAM <= max_datagram <= LARGEST_DATAGRAM:
+            raise ConfigError(
+                f"max_datagram={max_datagram!r}: allowed is {SMALLEST_DATAGRAM} to {LARGEST_DATAGRAM} bytes"
+            )
+        self.clock: Clock = clock or SystemClock()
+        self._max_datagram = max_datagram or 0
+        self._unreliable = unreliable
+        self._source = random.Random(unreliable.seed if unreliable else None)
+        self._own = LocalIdentity(0, 0, 0, 0, {})
+        self._wake: Callable[[], None] = _nothing
+        self._pin: Callable[[int, int], None] | None = None
+        self._refused: Callable[[int], None] | None = None
+        self._pins: dict[int, int] = {}
+        self._peers: dict[int, Peer] = {}
+        self._expected: dict[bytes, Peer] = {}  # header behind the checksum -> the peer whose present life sends it
+        self._waiting: list[Peer] = []  # peers with something for flush, each once (Peer.queued)
+        self._answer: dict[int, Peer] = {}  # to be sent a bare header when this pass of receive ends
+        self._greet: dict[int, Peer] = {}  # the same: newly learned lives, to be told who we are
+        self._hello_body = encode_hello("")
+        self._timer: TimerHandle | None = None
+        self._running = False
+        self._told: set[object] = set()  # warnings given; each is given once
+        self.counters = NodeCounters()
+
+    # --- What a subclass provides -------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Takes hold of this node's address; everything of ``_own`` is set."""
+        raise NotImplementedError
+
+    def _attach(self, peer: Peer) -> None:
+        """Sets ``peer.target`` from ``peer.address``."""
+        raise NotImplementedError
+
+    def _pull(self, limit: int) -> list[bytes]:
+        """Reads at most ``limit`` datagrams; sees to it that ``_wake`` is called again if more wait."""
+        raise NotImplementedError
+
+    def _put(self, peer: Peer, datagram: bytes) -> None:
+        """Hands one datagram to the wire; counts failures and never raises for them."""
+        raise NotImplementedError
+
+    def _shut(self) -> None:
+        """Lets go of the address."""
+        raise NotImplementedError
+
+    def _default_max_datagram(self) -> int:
+        return LOOPBACK_DATAGRAM
+
+    def _wire_stats(self) -> dict[str, Any]:
+        return {}
+
+    # --- Life cycle ---------------------------------------------------------------------------------------------
+
+    def start(
+        self, identity: LocalIdentity, wake: Callable[[], None], pin: Callable[[int, int], None] | None = None
+    ) -> None:
+        """See ``Transport.start``."""
+        if self._running:
+            raise RuntimeError("the transport has been started already")
+        for name in ("node_id", "store_id", "boot"):
+            if not 0 < getattr(identity, name) < 2**64:
+                raise ConfigError(f"{name}={getattr(identity, name)!r}: allowed is 1 to 2**64 - 1")
+        if identity.node_id not in identity.members:
+            raise ConfigError(f"node {identity.node_id} has no address: members are {sorted(identity.members)}")
+        self._own = identity
+        self._wake, self._pin = wake, pin
+        self._pins = dict(identity.pins)
+        self._hello_body = encode_hello(identity.http_address)
+        self._max_datagram = self._max_datagram or self._default_max_datagram()
+        self._open()
+        self._running = True
+        try:
+            self.change_peers(identity.members)
+        except BaseException:
+            self.close()
+            raise
+        self._timer = self.clock.call_later(HELLO_PERIOD_S, self._greet_all)
+
+    def close(self) -> None:
+        """See ``Transport.close``."""
+        if not self._running:
+            return
+        self._running = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake = _nothing
+        self._shut()
+
+    def change_peers(self, members: Mapping[int, str]) -> None:
+        """See ``Transport.change_peers``. A peer whose address alone changed keeps its life and what waits for it.
+
+        Either all of it happens or, when an address is refused (``ConfigError``, ``TransportFailed``), nothing.
+        """
+        others = {peer_id: address for peer_id, address in members.items() if peer_id != self._own.node_id}
+        fresh: list[Peer] = []
+        for peer_id, address in others.items():
+            old = self._peers.get(peer_id)
+            if old is None or old.address != address:
+                peer = Peer(peer_id, address, self._pins.get(peer_id, 0), self._own, self._max_datagram)
+                self._attach(peer)
+                fresh.append(peer)
+        for peer_id in self._peers.keys() - others.keys():
+            self._forget(self._peers.pop(peer_id))
+        for peer in fresh:
+            if (old := self._peers.get(peer.id)) is not None:
+                old.address, old.target = peer.address, peer.target
+            else:
+                self._peers[peer.id] = peer
+                self._knock(peer, self.clock.monotonic())
+
+    def _forget(self, peer: Peer) -> None:
+        if peer.expected is not None:
+            del self._expected[peer.expected]
+        peer.give_up_queued()
+
+    # --- Receiving ----------------------------------------------------------------------------------------------
+
+    def receive(self, limit: int = 64) -> list[bytes]:
+        """See ``Transport.receive``."""
+        accepted: list[bytes] = []
+        expected = self._expected
+        for datagram in self._pull(limit):
+            try:
+                header = parse_header(datagram)
+            except DecodeError:
+                self.counters.malformed += 1
+                continue
+            peer = expected.get(datagram[CRC_SIZE:HEADER_SIZE]) or self._admit(header)
+            if peer is None:
+                continue
+            counters = peer.counters
+            counters.received += 1
+            size = len(datagram)
+            counters.received_bytes += size
+            if size > FIRST_FRAME_KIND:
+                if datagram[FIRST_FRAME_KIND] != FRAME_HELLO or self._take_hello(peer, datagram):
+                    accepted.append(datagram)
+        if self._answer or self._greet:
+            self._reply()
+        return accepted
+
+    def _admit(self, header: Header) -> Peer | None:
+        """The long way, for a header that is not one of those expected: the peer if it is to be given on, or None."""
+        own = self._own
+        if header.cluster_id != own.cluster_id:
+            self.counters.wrong_cluster += 1
+            self._tell_once(
+                ("cluster", header.cluster_id),
+                f"datagrams of another cluster arrive here (cluster id {header.cluster_id:#x}, ours is "
+                f"{own.cluster_id:#x}; they say they are from node {header.from_}): dropped",
+            )
+            return None
+        if header.to != own.node_id:
+            self.counters.misdirected += 1
+            self._tell_once(
+                ("misdirected", header.from_, header.to),
+                f"datagrams for node {header.to} arrive here, at node {own.node_id}: dropped; "
+                f"node {header.from_} has a wrong address for one of them",
+            )
+            return None
+        if not header.from_store or not header.from_boot:
+            self.counters.malformed += 1
+            return None
+        peer = self._peers.get(header.from_)
+        if peer is None:
+            self.counters.unknown_peer += 1
+            return None
+        verdict = judge(own.store_id, own.boot, peer.life, header)
+        if verdict.believed and peer.life.is_news(header):
+            self._learn(peer, header)
+        if verdict is Verdict.ACCEPT:
+            return peer
+        counter = verdict.value
+        setattr(peer.counters, counter, getattr(peer.counters, counter) + 1)
+        if verdict.answered:
+            self._answer[peer.id] = peer
+        elif verdict is Verdict.WRONG_STORE:
+            self._tell_once(
+                (verdict, peer.id, header.from_store),
+                f"node {peer.id} speaks from data directory {header.from_store:#x}, but {peer.life.pinned:#x} is its own: "
+                "dropped; an emptied or replaced data directory comes back only under a new node id",
+            )
+        elif verdict is Verdict.FORKED_BOOT:
+            self._tell_once(
+                (verdict, peer.id, header.from_boot),
+                f"node {peer.id} has started twice from the same state of its data directory (boots "
+                f"{peer.life.boot:#x} and {header.from_boot:#x}): the second is dropped; is one a copy?",
+            )
+        return None
+
+    def _learn(self, peer: Peer, header: Header) -> None:
+        """The peer has begun a life that is new to us. Its pin is durable before anything else is believed."""
+        if not peer.life.pinned:
+            if self._pin is not None:
+                self._pin(peer.id, header.from_store)
+            self._pins[peer.id] = header.from_store
+        if peer.expected is not None:  # what waits was meant for the life that has ended
+            del self._expected[peer.expected]
+            peer.give_up_queued()
+        elif peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
+            peer.give_up_queued()
+        peer.life.learn(header)
+        peer.dress(self._own, self._hello_body, self._max_datagram)
+        assert peer.expected is not None
+        self._expected[peer.expected] = peer
+        peer.counters.lives += 1
+        self._greet[peer.id] = peer
+
+    def _reply(self) -> None:
+        """Answers once for each peer and pass; greets new lives, and sends what was held for them."""
+        for peer in self._answer.values():
+            peer.counters.answers += 1
+            self._transmit(peer, peer.bare)
+        self._answer.clear()
+        for peer in self._greet.values():
+            self._transmit(peer, peer.hello)
+            if peer.builder.frames:
+                self._transmit(peer, peer.builder.finish())
+        self._greet.clear()
+
+    def _take_hello(self, peer: Peer, datagram: bytes) -> bool:
+        """Reads the hello that opens the datagram; True when there is more behind it."""
+        try:
+            _, _, body = next(iter(frames(datagram, HEADER_SIZE)))
+            more = len(datagram) > HEADER_SIZE + FRAME_HEADER_SIZE + len(body)
+            peer.http_address = decode_hello(body) or None
+        except DecodeError:
+            peer.counters.malformed_hello += 1
+            return True
+        return more
+
+    # --- Sending ------------------------------------------------------------------------------------------------
+
+    def send(self, message: Message, group: int = 0) -> None:
+        """See ``Transport.send``."""
+        peer = self._peers.get(message.to)
+        if peer is None:
+            self.counters.unknown_target += 1
+            return
+        if not peer.queued:
+            peer.queued = True
+            self._waiting.append(peer)
+        if peer.expected is None:
+            self._hold(peer)
+        try:
+            if peer.builder.add(message, group):
+                return
+            if peer.expected is None:
+                peer.give_up_queued()
+                peer.held_since_s = self.clock.monotonic()
+            else:
+                peer.ready.append(peer.builder.finish())
+            peer.builder.add(message, group)
+        except ValueError as error:
+            peer.counters.too_large += 1
+            self._tell_once(("too large", peer.id), f"a message for node {peer.id} is dropped: {error}")
+
+    def _hold(self, peer: Peer) -> None:
+        """Something is about to wait for a peer not heard yet; what waits too long already is given up."""
+        now = self.clock.monotonic()
+        if not peer.builder.frames:
+            peer.held_since_s = now
+        elif peer.held_since_s < now - HELD_FOR_S:
+            peer.give_up_queued()
+            peer.held_since_s = now
+
+    def flush(self) -> None:
+        """See ``Transport.flush``."""
+        waiting = self._waiting
+        if not waiting:
+            return
+        self._waiting = []
+        for peer in waiting:
+            peer.queued = False
+            if peer.expected is None:
+                now = self.clock.monotonic()
+                if peer.knocked_at_s <= now - KNOCK_PERIOD_S:
+                    self._knock(peer, now)
+                continue
+            if peer.ready:
+                for datagram in peer.ready:
+                    self._transmit(peer, datagram)
+                peer.ready.clear()
+            if peer.builder.frames:
+                self._transmit(peer, peer.builder.finish())
+
+    def _transmit(self, peer: Peer, datagram: bytes) -> None:
+        counters = peer.counters
+        counters.sent += 1
+        counters.sent_bytes += len(datagram)
+        if self._unreliable is None:
+            self._put(peer, datagram)
+            return
+        delays = self._unreliable.draw(self._source)
+        counters.dropped += not delays
+        counters.duplicated += len(delays) > 1
+        counters.delayed += any(delays)
+        carry(delays, self.clock.call_later, lambda: self._running and self._put(peer, datagram))
+
+    def _knock(self, peer: Peer, now_s: float) -> None:
+        peer.knocked_at_s = now_s
+        peer.counters.knocks_sent += 1
+        self._transmit(peer, peer.bare)
+
+    def _greet_all(self) -> None:
+        """Once in HELLO_PERIOD_S: makes up for knocks and hellos that were lost, and for a peer that came up since."""
+        if not self._running:
+            return
+        for peer in self._peers.values():
+            if peer.expected is None:
+                self._knock(peer, self.clock.monotonic())
+            else:
+                self._transmit(peer, peer.hello)
+        self._timer = self.clock.call_later(HELLO_PERIOD_S, self._greet_all)
+
+    # --- What is known ------------------------------------------------------------------------------------------
+
+    def on_unreachable(self, callback: Callable[[int], None]) -> None:
+        """See ``Transport.on_unreachable``."""
+        self._refused = callback
+
+    def _report_refused(self, peer: Peer) -> None:
+        peer.counters.send_refused += 1
+        peer.refused_when = peer.counters.received
+        if self._refused is not None:
+            self._refused(peer.id)
+
+    def reachable(self, node_id: int) -> bool:
+        """See ``Transport.reachable``."""
+        peer = self._peers.get(node_id)
+        return peer is not None and peer.expected is not None and peer.refused_when != peer.counters.received
+
+    def http_address(self, node_id: int) -> str | None:
+        """See ``Transport.http_address``; this node's own id gives its own."""
+        if node_id == self._own.node_id:
+            return self._own.http_address or None
+        peer = self._peers.get(node_id)
+        return peer.http_address if peer is not None else None
+
+    @property
+    def max_datagram(self) -> int:
+        """Bytes in the largest datagram sent."""
+        return self._max_datagram
+
+    @property
+    def max_command(self) -> int:
+        """Bytes in the largest command that fits one datagram."""
+        return max_command(self._max_datagram)
+
+    def stats(self) -> dict[str, Any]:
+        """See ``Transport.stats``."""
+        return {
+            "node": self.counters.as_dict(),
+            "peers": {
+                peer.id: {
+                    "address": peer.address,
+                    "http": peer.http_address,
+                    "store_id": peer.life.store,
+                    "boot": peer.life.boot,
+                    "reachable": self.reachable(peer.id),
+                    **peer.counters.as_dict(),
+                }
+                for peer in self._peers.values()
+            },
+            "wire": {"max_datagram": self._max_datagram, **self._wire_stats()},
+        }
+
+    def _tell_once(self, key: object, text: str) -> None:
+        """Warns, once for each key; a flood of strange datagrams must not become a flood of lines."""
+        if key not in self._told and len(self._told) < 100:
+            self._told.add(key)
+            log.warning("node %d: %s", self._own.node_id, text)
+
+
+def _nothing() -> None:
+    """Whom an idle transport wakes."""

@@ -1,0 +1,92 @@
+"""One peer as the transport sees it: where it is, which life of it was heard, and what waits to go to it."""
+
+from __future__ import annotations
+
+from raftcore.codec import DATAGRAM_HEADER_SIZE as HEADER_SIZE
+from raftcore.codec import DatagramBuilder, Header, frames
+from raftpy.interfaces import LocalIdentity
+from raftpy.transport.counters import PeerCounters
+from raftpy.transport.hello import FRAME_HELLO
+from raftpy.transport.identity import PeerLife
+
+HELD_FOR_S = 1.0
+"""How long messages wait for a peer that has not been heard: older ones are given up."""
+KNOCK_PERIOD_S = 0.02
+"""The least time between two knocks at the same peer, whatever waits for it."""
+NEVER = float("-inf")
+
+CRC_SIZE = 4  # the checksum opens the header; the rest of it is the same in every datagram of one life to another
+
+
+class Peer:
+    """A member other than this node.
+
+    1. ``ready`` is empty while the peer has not been heard: at most one open datagram is held for it, for
+       ``HELD_FOR_S`` at most. When it is full, or too old, it is given up for what comes now; the newest matter most.
+    2. ``bare`` and ``hello`` are whole datagrams, right for ``life``; ``expected`` is what the header of each datagram
+       from that life to ours looks like behind the checksum (None: not heard).
+    """
+
+    __slots__ = (
+        "address",
+        "bare",
+        "builder",
+        "counters",
+        "expected",
+        "hello",
+        "held_since_s",
+        "http_address",
+        "id",
+        "knocked_at_s",
+        "life",
+        "queued",
+        "ready",
+        "refused_when",
+        "target",
+    )
+
+    def __init__(self, peer_id: int, address: str, pinned: int, own: LocalIdentity, max_datagram: int) -> None:
+        self.id = peer_id
+        self.address = address  # as configured
+        self.target: object = None  # as the wire wants it
+        self.life = PeerLife(pinned)
+        self.counters = PeerCounters()
+        self.http_address: str | None = None
+        self.builder = DatagramBuilder(self.header_to(own), max_datagram)  # the open datagram
+        self.ready: list[bytes] = []  # full ones, closed since the last flush
+        self.queued = False  # True: in the transport's list of peers to flush
+        self.knocked_at_s = NEVER
+        self.held_since_s = NEVER
+        self.refused_when = -1  # counters.received when the address last refused; equal: silent ever since
+        self.bare: bytes = self.builder.bare()
+        self.hello: bytes = b""
+        self.expected: bytes | None = None
+
+    def header_to(self, own: LocalIdentity) -> Header:
+        """What stands over everything said to the peer, with its life as last heard."""
+        return Header(
+            own.cluster_id, own.node_id, self.id, own.store_id, own.boot, self.life.store, self.life.boot
+        )
+
+    def dress(self, own: LocalIdentity, hello_body: bytes, max_datagram: int) -> None:
+        """Renews everything that depends on the peer's life; call after each change of it."""
+        header = self.header_to(own)
+        self.builder.set_header(header)
+        self.bare = self.builder.bare()
+        greeting = DatagramBuilder(header, max_datagram)
+        greeting.add_frame(FRAME_HELLO, hello_body)
+        self.hello = greeting.finish()
+        theirs = Header(
+            own.cluster_id, self.id, own.node_id, self.life.store, self.life.boot, own.store_id, own.boot
+        )
+        self.expected = DatagramBuilder(theirs, max_datagram).bare()[CRC_SIZE:]
+
+    def give_up_queued(self) -> None:
+        """Throws away what waits, and counts it."""
+        if self.builder.frames:
+            self.counters.messages_dropped += self.builder.frames
+            self.builder.finish()
+        for datagram in self.ready:
+            self.counters.messages_dropped += sum(1 for _ in frames(datagram))
+        self.ready.clear()
+

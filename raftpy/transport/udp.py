@@ -1,0 +1,260 @@
+"""UDP: one non-blocking socket under the loop's reader, drained in one bounded pass.
+
+The loop's readiness is level-triggered: what a pass leaves in the socket wakes the reader again in the loop's next
+turn, after everything else that is due had its chance. A sender's address is not looked at (identity stands in the
+header), so plain `recv` does; it was measured faster here than `recv_into` with a copy, and than `recvfrom`.
+
+On Linux the socket asks for ICMP errors (IP_RECVERR), which tell within microseconds that nobody listens at a peer's
+address. They come with two duties: the error queue must be read, or the socket stays readable for ever; and a pending
+error makes the next `sendto` fail in place of the one it belongs to, so that one is repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import struct
+import sys
+from typing import Any
+
+from raftpy.errors import TransportFailed
+from raftpy.interfaces import Clock
+from raftpy.transport.address import SocketAddress, is_loopback, parse_address, resolve
+from raftpy.transport.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
+from raftpy.transport.peer import Peer
+from raftpy.transport.unreliable import Unreliable
+
+ASKED_BUFFER = 4 << 20
+"""Bytes asked for each socket buffer."""
+WANTED_DATAGRAMS = 32
+"""Full datagrams the receive buffer should hold: a leader's burst to a follower that is busy for a moment."""
+READ_SIZE = 65_536  # above what any datagram can be, whatever a peer's max_datagram is
+
+# Linux's numbers where Python does not name them.
+_LINUX = sys.platform == "linux"
+_IP_RECVERR, _IPV6_RECVERR, _MSG_ERRQUEUE = 11, 25, 0x2000
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_MEMINFO = 32, 33, 55
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err
+_UNREACHABLE = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
+_FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
+
+log = logging.getLogger("raftpy.transport")
+
+
+class UdpTransport(DatagramTransport):
+    """A ``Transport`` over UDP, IPv4 or IPv6; start it on a running asyncio loop.
+
+    ``listen`` is the ``host:port`` to bind in place of the node's own address among the members (``0.0.0.0:7101``);
+    ``receive_buffer`` and ``send_buffer`` are asked for in bytes. The rest as in ``DatagramTransport``.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        max_datagram: int | None = None,
+        unreliable: Unreliable | None = None,
+        listen: str | None = None,
+        receive_buffer: int = ASKED_BUFFER,
+        send_buffer: int = ASKED_BUFFER,
+    ) -> None:
+        super().__init__(clock=clock, max_datagram=max_datagram, unreliable=unreliable)
+        self._listen = listen
+        self._asked = (receive_buffer, send_buffer)
+        self._granted = (0, 0)
+        self._family: int = socket.AF_UNSPEC
+        self._socket: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._by_target: dict[tuple[str, int], Peer] = {}
+
+    # --- Opening ------------------------------------------------------------------------------------------------
+
+    def _default_max_datagram(self) -> int:
+        hosts = [parse_address(address).host for address in self._own.members.values()]
+        return LOOPBACK_DATAGRAM if all(map(is_loopback, hosts)) else NETWORK_DATAGRAM
+
+    def _open(self) -> None:
+        own = self._own
+        loop = asyncio.get_running_loop()
+        address = self._listen or own.members[own.node_id]
+        self._family, target = resolve(address, whose=f"node {own.node_id}'s own address")
+        self._by_target = {}
+        udp = socket.socket(self._family, socket.SOCK_DGRAM)
+        try:
+            udp.setblocking(False)
+            if self._family == socket.AF_INET6:
+                udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self._ask_for_errors(udp)
+            self._granted = (_set_buffer(udp, "RCV", self._asked[0]), _set_buffer(udp, "SND", self._asked[1]))
+            udp.bind(target)
+        except OSError as error:
+            udp.close()
+            raise _cannot_listen(own.node_id, address, error) from None
+        self._socket = udp
+        self._recv, self._sendto = udp.recv, udp.sendto
+        self._check_buffers()
+        self._loop = loop
+        loop.add_reader(udp, self._wake)
+
+    def _attach(self, peer: Peer) -> None:
+        _, target = resolve(peer.address, self._family, whose=f"node {peer.id}'s address")
+        peer.target = target
+
+    def change_peers(self, members: Any) -> None:
+        """See ``Transport.change_peers``."""
+        super().change_peers(members)
+        self._by_target = {peer.target[:2]: peer for peer in self._peers.values()}  # type: ignore[index]
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _ask_for_errors(self, udp: socket.socket) -> None:
+        if _LINUX:
+            if self._family == socket.AF_INET6:
+                udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+            else:
+                udp.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+
+    # --- Moving bytes -------------------------------------------------------------------------------------------
+
+    def _pull(self, limit: int) -> list[bytes]:
+        datagrams: list[bytes] = []
+        if self._socket is None:
+            return datagrams
+        recv, append = self._recv, datagrams.append
+        try:
+            for _ in range(limit):
+                append(recv(READ_SIZE))
+        except BlockingIOError:
+            if not datagrams:
+                self._read_errors()  # woken for nothing: an error it may be
+        except OSError:
+            self._read_errors()  # the pending error; what it was about stands in the queue, datagrams wait behind it
+        return datagrams
+
+    def _put(self, peer: Peer, datagram: bytes) -> None:
+        if self._socket is None:
+            return
+        try:
+            self._sendto(datagram, peer.target)  # type: ignore[arg-type]
+        except OSError as error:
+            self._put_again(peer, datagram, error)
+
+    def _put_again(self, peer: Peer, datagram: bytes, error: OSError) -> None:
+        """A send failed: perhaps for an earlier datagram's sake."""
+        if error.errno not in _FULL and self._read_errors():
+            try:
+                self._sendto(datagram, peer.target)  # type: ignore[arg-type]
+            except OSError as own_error:
+                error = own_error
+            else:
+                return
+        self._count_failure(peer, error.errno or 0)
+
+    def _read_errors(self) -> bool:
+        """Empties the socket's error queue; True when there was something in it, or the queue cannot be asked."""
+        if self._socket is None or not _LINUX:
+            return True
+        some = False
+        while True:
+            try:
+                _, ancillary, _, address = self._socket.recvmsg(0, 256, _MSG_ERRQUEUE)
+            except BlockingIOError:
+                return some
+            except OSError:
+                self.counters.read_errors += 1
+                return some
+            some = True
+            peer = self._by_target.get(address[:2])
+            if peer is None:
+                self.counters.read_errors += 1
+                continue
+            for _, _, data in ancillary:
+                if len(data) >= _EXTENDED_ERROR.size:
+                    self._count_failure(peer, _EXTENDED_ERROR.unpack_from(data)[0])
+
+    def _count_failure(self, peer: Peer, number: int) -> None:
+        if number in _UNREACHABLE:
+            self._report_refused(peer)
+        elif number in _FULL:
+            peer.counters.send_buffer_full += 1
+        else:
+            peer.counters.send_failed += 1
+            self._tell_once(
+                ("send", peer.id, number), f"cannot send to node {peer.id} at {peer.address}: {_reason(number)}"
+            )
+
+    # --- Buffers ------------------------------------------------------------------------------------------------
+
+    def _check_buffers(self) -> None:
+        holds = self._granted[0] // datagram_cost(self._max_datagram)
+        if holds < WANTED_DATAGRAMS:
+            log.warning(
+                "node %d: the UDP receive buffer holds %d full datagrams of %d bytes (%d bytes granted, %d asked): "
+                "bursts will be lost and repeated; raise it with: sysctl -w net.core.rmem_max=%d net.core.wmem_max=%d",
+                self._own.node_id, holds, self._max_datagram, self._granted[0], self._asked[0], *self._asked,
+            )  # fmt: skip
+
+    def _wire_stats(self) -> dict[str, Any]:
+        return {
+            "receive_buffer": self._granted[0],
+            "send_buffer": self._granted[1],
+            "receive_buffer_datagrams": self._granted[0] // datagram_cost(self._max_datagram),
+            "receive_buffer_drops": _kernel_drops(self._socket),
+        }
+
+
+def datagram_cost(size: int) -> int:
+    """Bytes of a socket's receive buffer that Linux charges for a datagram of ``size`` bytes (measured, rounded up).
+
+    It charges whole allocations, which double in size, and the bookkeeping beside them.
+    """
+    return (1 << (size + 384 - 1).bit_length()) + 1024
+
+
+def _set_buffer(udp: socket.socket, which: str, wanted: int) -> int:
+    """Asks for a buffer, past the system's limit where this process may; what is granted then, in bytes."""
+    option = getattr(socket, f"SO_{which}BUF")
+    udp.setsockopt(socket.SOL_SOCKET, option, wanted)
+    # Linux gives twice what it is asked for, as its bookkeeping counts too, and quietly less when that is too much.
+    if _LINUX and udp.getsockopt(socket.SOL_SOCKET, option) < 2 * wanted:
+        try:
+            udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE if which == "RCV" else _SO_SNDBUFFORCE, wanted)
+        except PermissionError:
+            pass
+    return udp.getsockopt(socket.SOL_SOCKET, option)
+
+
+def _kernel_drops(udp: socket.socket | None) -> int | None:
+    """Datagrams the system threw away because the receive buffer was full; None where it does not say."""
+    if udp is None or not _LINUX:
+        return None
+    try:
+        meminfo = udp.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36)
+    except OSError:
+        return None
+    return int(struct.unpack_from("=9I", meminfo)[8]) if len(meminfo) >= 36 else None
+
+
+def _reason(number: int) -> str:
+    return errno.errorcode.get(number, str(number)) + (
+        ": too long for the path; set a smaller max_datagram" if number == errno.EMSGSIZE else ""
+    )
+
+
+def _cannot_listen(node_id: int, address: str, error: OSError) -> TransportFailed:
+    advice = {
+        errno.EADDRINUSE: "the port is in use; stop the process that has it, or give the node another address",
+        errno.EADDRNOTAVAIL: "it is no address of this machine; listen at one that is, such as 0.0.0.0 with the port",
+        errno.EACCES: "permission denied; ports below 1024 are for privileged processes",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return TransportFailed(f"node {node_id} cannot listen at UDP address {address}: {advice}")
+
+
+__all__ = ["SocketAddress", "UdpTransport", "datagram_cost"]
