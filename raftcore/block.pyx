@@ -33,7 +33,7 @@ cdef enum Rule:
     TIME_DECREASES
 
 # In the order of Rule.
-TEXTS = (
+cdef tuple TEXTS = (
     "no block: 0 bytes, at least {allowed} expected",
     "{value} bytes where a block header needs {allowed}",
     "count 0, at least 1 entry expected",
@@ -65,11 +65,19 @@ cdef inline bint fail(BlockFault* fault, int rule, uint64_t value, uint64_t allo
     return False
 
 
+cdef uint32_t largest_length(const uint8_t* lengths, uint32_t count) noexcept nogil:
+    cdef uint32_t largest = 0
+    cdef uint32_t i
+    for i in range(count):
+        largest = max(largest, load32(lengths + LENGTH_SIZE * <uint64_t> i))
+    return largest
+
+
 # The rules that one block keeps by itself. `size` is the number of bytes from its first byte to the end of the data.
 cdef bint check_alone(const uint8_t* at, uint64_t size, BlockHeader* header, BlockFault* fault) noexcept nogil:
     cdef const uint8_t* lengths = at + BLOCK_HEADER_SIZE
     cdef uint64_t room, total
-    cdef uint32_t i, length
+    cdef uint32_t i, length, bits
     if size < BLOCK_HEADER_SIZE:
         return fail(fault, HEADER, size, BLOCK_HEADER_SIZE)
     read_block_header(at, header)
@@ -81,12 +89,14 @@ cdef bint check_alone(const uint8_t* at, uint64_t size, BlockHeader* header, Blo
     room -= LENGTH_SIZE * <uint64_t> header.count
     if header.payload_size > room:
         return fail(fault, PAYLOAD_LARGE, header.payload_size, room)
-    total = 0  # at most 2**32 lengths below 2**30: cannot overflow
+    total = 0  # below 2**32 lengths below 2**32: cannot overflow
+    bits = 0   # of all lengths: MAX_PAYLOAD is all ones, so one look at the end serves, and the loop stays plain
     for i in range(header.count):
         length = load32(lengths + LENGTH_SIZE * <uint64_t> i)
-        if length > MAX_PAYLOAD:
-            return fail(fault, LENGTH_LARGE, length, MAX_PAYLOAD)
+        bits |= length
         total += length
+    if bits > MAX_PAYLOAD:
+        return fail(fault, LENGTH_LARGE, largest_length(lengths, header.count), MAX_PAYLOAD)
     if total != header.payload_size:
         return fail(fault, LENGTH_SUM, total, header.payload_size)
     if header.kind > EntryNoop:
@@ -109,7 +119,6 @@ cdef bint check_blocks(const uint8_t* data, Py_ssize_t size, BlockSummary* out, 
     cdef uint64_t end = <uint64_t> size
     cdef uint64_t at = 0
     cdef uint64_t last_time = 0
-    cdef uint64_t count
     fault.offset = 0
     if size <= 0:
         return fail(fault, NOTHING, 0, BLOCK_HEADER_SIZE + LENGTH_SIZE)

@@ -43,7 +43,7 @@ cdef enum:
     ID_FIELDS = (1 << VOTE) | (1 << FROM) | (1 << TO)
     KNOWN_FIELDS = (1 << BODY_FIELDS) - 1
 
-FIELD_NAMES = ("term", "log_term", "index", "commit", "vote", "reject_hint", "conf_index", "from_", "to")
+cdef tuple FIELD_NAMES = ("term", "log_term", "index", "commit", "vote", "reject_hint", "conf_index", "from_", "to")
 cdef uint64_t NUMBER_LIMIT = 0x8000000000000000
 
 # Bit t is set when a message of type t may travel between nodes.

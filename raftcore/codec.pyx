@@ -8,16 +8,16 @@ from raftcore.message cimport Message
 from raftcore.types cimport MESSAGE_TYPES
 from raftcore.wire cimport load16, load32, load64
 
+import raftcore.crc
 import raftcore.datagram
-from raftcore.crc import crc32c
-from raftcore.datagram import max_command, parse_header
 from raftcore.errors import DecodeError
 
-# The same names for Python: a cimported class is no module attribute by itself, and cannot be imported over.
+# All names of the format in one place. (A cimported class is no module attribute by itself.)
 globals().update(
     DATAGRAM_HEADER_SIZE=DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE=FRAME_HEADER_SIZE, FRAME_MESSAGE=FRAME_MESSAGE,
     FRAME_TRANSPORT=FRAME_TRANSPORT, DatagramBuilder=raftcore.datagram.DatagramBuilder,
-    Header=raftcore.datagram.Header,
+    Header=raftcore.datagram.Header, crc32c=raftcore.crc.crc32c, max_command=raftcore.datagram.max_command,
+    parse_header=raftcore.datagram.parse_header,
 )
 
 

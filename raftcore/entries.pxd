@@ -22,7 +22,7 @@ cdef class Entries:
     cdef readonly uint64_t count        # entries, at least 1
     cdef readonly term_t first_term
     cdef readonly term_t last_term
-    cdef readonly uint64_t payload_size # bytes of all payloads
+    cdef readonly uint64_t payload_size  # bytes of all payloads
     cdef readonly uint32_t blocks       # blocks in data
     # Where the last entry asked for was, so that asking for the next one is O(1). _at_payload 0: nowhere yet.
     cdef Py_ssize_t _at_offset          # its block in data

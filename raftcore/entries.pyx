@@ -16,6 +16,7 @@ from raftcore.types cimport EntryNoop
 from raftcore.wire cimport load32, store32
 
 
+@cython.final
 cdef class Entry:
     """One entry: its term, index, kind (an EntryKind) and payload."""
 
@@ -54,7 +55,10 @@ cdef class Entries:
     them. ``==`` and ``hash`` go by the bytes.
     """
 
-    def __init__(self):
+    def __cinit__(self):
+        self.data = b""  # never None: Entries.__new__ called by anyone but make_entries gives an empty, harmless run
+
+    def __init__(self, *args, **kwargs):
         raise TypeError("Entries are made by Entries.decode(buffer) or Entries.build(list of Entry)")
 
     @staticmethod
@@ -161,9 +165,9 @@ cdef class Entries:
         cdef list out = PyList_New(self.count)
         cdef Py_ssize_t position = 0
         cdef BlockHeader header
-        cdef uint32_t block, i, length
+        cdef uint32_t i, length
         cdef bytes item
-        for block in range(self.blocks):
+        for _ in range(self.blocks):
             read_block_header(at, &header)
             lengths = at + BLOCK_HEADER_SIZE
             payload = lengths + LENGTH_SIZE * <uint64_t> header.count

@@ -10,6 +10,7 @@ from raftcore.types import MessageType
 globals().update(Entries=raftcore.entries.Entries, Entry=raftcore.entries.Entry)
 
 
+@cython.final
 cdef class HardState:
     """What must survive a crash besides the log (Figure 2): current term, vote in it, commit index."""
 
@@ -45,6 +46,7 @@ cdef tuple sorted_ids(object ids, str name):
     return out
 
 
+@cython.final
 cdef class ConfState:
     """A configuration (thesis 4.1 to 4.3). Each field is a tuple of node ids, sorted ascending.
 
@@ -81,6 +83,7 @@ cdef class ConfState:
 cdef ConfState EMPTY_CONF_STATE = ConfState()
 
 
+@cython.final
 cdef class Snapshot:
     """The state machine at ``index`` (whose entry had ``term``), with the configuration in force there.
 
@@ -120,8 +123,8 @@ cdef class Snapshot:
 cdef class Message:
     """One message between nodes, or between a node and its own storage; fields that do not apply are 0 or None.
 
-    ``type`` is a MessageType; ``from_``/``to`` are node ids (or LOCAL_APPEND_THREAD/LOCAL_APPLY_THREAD); ``term`` is the
-    sender's term, 0 for a local message. What each field means by type is in docs/wire-format.md.
+    ``type`` is a MessageType; ``from_``/``to`` are node ids (or LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD); ``term`` is
+    the sender's term, 0 for a local message. What each field means by type is in docs/wire-format.md.
     """
 
     def __init__(self, int type, node_id_t to=0, node_id_t from_=0, term_t term=0, term_t log_term=0,
@@ -171,8 +174,10 @@ cdef class Message:
         return Message, self._fields()
 
 
-FIELD_NAMES = ("to", "from_", "term", "log_term", "index", "commit", "vote", "reject", "reject_hint", "conf_index",
-               "must_sync", "entries", "snapshot", "context", "responses")
+cdef tuple FIELD_NAMES = (
+    "to", "from_", "term", "log_term", "index", "commit", "vote", "reject", "reject_hint", "conf_index", "must_sync",
+    "entries", "snapshot", "context", "responses",
+)
 
 
 cdef Message new_message(int type, node_id_t to):

@@ -1,5 +1,11 @@
+"""The vocabulary of the core: number types, the state, message and entry kinds, and the local targets."""
+
 from enum import IntEnum
 from typing import Final
+
+LOCAL_APPEND_THREAD: Final = 18446744073709551615
+LOCAL_APPLY_THREAD: Final = 18446744073709551614
+UNLIMITED: Final = 18446744073709551615
 
 class StateType(IntEnum):
     StateFollower = 0
@@ -38,7 +44,3 @@ class MessageType(IntEnum):
     MsgStorageApply = 21
     MsgStorageApplyResp = 22
     MsgForgetLeader = 23
-
-LOCAL_APPEND_THREAD: Final = 0xFFFFFFFFFFFFFFFF
-LOCAL_APPLY_THREAD: Final = 0xFFFFFFFFFFFFFFFE
-UNLIMITED: Final = 0xFFFFFFFFFFFFFFFF

@@ -1,0 +1,1 @@
+"""Blocks of entries: a C interface only (block.pxd)."""

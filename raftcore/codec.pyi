@@ -1,0 +1,22 @@
+"""Datagrams and frames to messages and back, byte by byte as docs/wire-format.md says."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from typing_extensions import Buffer
+
+from raftcore.crc import crc32c as crc32c
+from raftcore.datagram import DatagramBuilder as DatagramBuilder
+from raftcore.datagram import Header as Header
+from raftcore.datagram import max_command as max_command
+from raftcore.datagram import parse_header as parse_header
+from raftcore.message import Message
+
+DATAGRAM_HEADER_SIZE: Final = 64
+FRAME_HEADER_SIZE: Final = 16
+FRAME_MESSAGE: Final = 1
+FRAME_TRANSPORT: Final = 128
+
+def frames(buffer: Buffer, offset: int = 64) -> Iterator[tuple[int, int, memoryview]]: ...
+def encode_message(message: Message) -> tuple[int, bytes]: ...
+def decode_message(kind: int, body: Buffer) -> Message: ...
