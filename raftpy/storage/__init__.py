@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raftpy.storage.leveldb import LevelDBStorage
 from raftpy.storage.memory import MemoryDisk, MemoryStore
 
-__all__ = ["MemoryDisk", "MemoryStore"]
+__all__ = ["LevelDBStorage", "MemoryDisk", "MemoryStore"]

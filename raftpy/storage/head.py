@@ -1,0 +1,62 @@
+"""The head: the one record that every batch rewrites, so that a batch is known to be there whole or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+
+from raftcore.message import HardState
+
+HEAD = Struct("<10Q")
+
+
+@dataclass(slots=True)
+class Head:
+    """Hard state and bounds of one group's log, as of the last batch.
+
+    Invariants: prev_index <= last_index; commit <= last_index.
+    """
+
+    boot: int = 0
+    """The boot in which it was written; not below the floor's."""
+    term: int = 0
+    vote: int = 0
+    commit: int = 0
+    prev_index: int = 0
+    """Index just before the first entry; 0 until the log is compacted."""
+    prev_term: int = 0
+    last_index: int = 0
+    """Entries are there up to here, without a gap, whatever an iterator says."""
+    last_term: int = 0
+    cut: int = 0
+    """Lowest index from which this boot has replaced entries; 0: none. Only then may the log end below its floor."""
+    closed: int = 0
+    """1 in the last record before a clean close."""
+
+    def pack(self) -> bytes:
+        return HEAD.pack(
+            self.boot,
+            self.term,
+            self.vote,
+            self.commit,
+            self.prev_index,
+            self.prev_term,
+            self.last_index,
+            self.last_term,
+            self.cut,
+            self.closed,
+        )
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Head:
+        """The head in ``body``; ValueError when it cannot be one."""
+        if len(body) != HEAD.size:
+            raise ValueError(f"{len(body)} bytes, {HEAD.size} expected")
+        head = cls(*HEAD.unpack(body))
+        if not (head.prev_index <= head.last_index and head.commit <= head.last_index and head.closed <= 1):
+            raise ValueError(f"its values contradict each other: {head}")
+        return head
+
+    @property
+    def hard_state(self) -> HardState:
+        return HardState(self.term, self.vote, self.commit)

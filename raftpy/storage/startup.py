@@ -1,0 +1,198 @@
+"""What is checked when a store is opened, before anything is believed.
+
+LevelDB's own checksums are not relied on, and the end of an iterator proves nothing: a damaged block can end it
+quietly. So every record that must be there is asked for by name, and the log must be dense from its first to its
+recorded last entry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from struct import error as StructError  # noqa: N812
+
+from raftcore.errors import DecodeError
+from raftcore.message import Entries
+from raftpy.errors import StorageDamaged, StorageFailed
+from raftpy.storage import compat, keys
+from raftpy.storage.compat import Batch, Database
+from raftpy.storage.head import Head
+from raftpy.storage.records import Index
+
+_IDENTITY = Struct("<IQQ")
+_PIN = Struct("<QQ")
+_CLUSTER = Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose database it is."""
+
+    node_id: int
+    store_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the scan of a group's log has found."""
+
+    index: Index
+    term_runs: list[tuple[int, int]]
+    last_time_ms: int
+
+
+class Reader:
+    """Reads the records of one database; every failure names the database's directory and the record."""
+
+    def __init__(self, database: Database, directory: Path) -> None:
+        self._database = database
+        self._directory = directory
+
+    def damaged(self, key: bytes, what: str) -> StorageDamaged:
+        return StorageDamaged(what, f"{self._directory}: {keys.describe(key)}")
+
+    def get(self, key: bytes) -> bytes | None:
+        """The body under ``key``, or None when there is no such record."""
+        with self.translated(key):
+            value = self._database.get(key, verify_checksums=True)
+        if value is None:
+            return None
+        body = keys.unseal(key, value)
+        if body is None:
+            raise self.damaged(key, "its checksum does not hold")
+        return body
+
+    def require(self, key: bytes) -> bytes:
+        """The body under ``key``, which must be there."""
+        body = self.get(key)
+        if body is None:
+            raise self.damaged(key, "it is missing")
+        return body
+
+    @contextmanager
+    def translated(self, key: bytes) -> Iterator[None]:
+        """LevelDB's errors about the record at ``key`` as ours."""
+        try:
+            yield
+        except compat.Error as error:
+            if compat.is_damage(error):
+                raise self.damaged(key, str(error)) from error
+            raise StorageFailed(f"reading {keys.describe(key)} of {self._directory} failed: {error}") from error
+
+    def identity(self) -> Identity | None:
+        """None in a database that never was a store; a store of another format is refused."""
+        body = self.get(keys.IDENTITY)
+        if body is None:
+            return None
+        version = int.from_bytes(body[:4], "little")
+        if version != keys.FORMAT:
+            raise StorageFailed(
+                f"{self._directory} has store format {version}, and this release reads and writes format "
+                f"{keys.FORMAT}: use the release that wrote it"
+            )
+        if len(body) != _IDENTITY.size:
+            raise self.damaged(keys.IDENTITY, f"{len(body)} bytes, {_IDENTITY.size} expected")
+        _, node_id, store_id = _IDENTITY.unpack(body)
+        return Identity(node_id, store_id)
+
+    def bootstrap(self, group: int) -> tuple[int, dict[int, str]]:
+        """(cluster id, members first given) of the group."""
+        key = keys.bootstrap_key(group)
+        body = self.require(key)
+        try:
+            (cluster_id,) = _CLUSTER.unpack_from(body)
+            members = {int(node_id): str(address) for node_id, address in json.loads(body[_CLUSTER.size :]).items()}
+        except (ValueError, AttributeError, StructError) as error:
+            raise self.damaged(key, f"it cannot be read: {error}") from error
+        return cluster_id, members
+
+    def pins(self) -> dict[int, int]:
+        body = self.require(keys.PINS)
+        if len(body) % _PIN.size:
+            raise self.damaged(keys.PINS, f"{len(body)} bytes, a multiple of {_PIN.size} expected")
+        return dict(_PIN.iter_unpack(body))
+
+    def head(self, group: int) -> Head:
+        key = keys.head_key(group)
+        try:
+            return Head.unpack(self.require(key))
+        except ValueError as error:
+            raise self.damaged(key, str(error)) from error
+
+    def record(self, group: int, first: int) -> Entries:
+        """The record whose first entry has index ``first``; it must be there and hold together."""
+        key = keys.entry_key(group, first)
+        entries = self._decode(key, self.require(key))
+        if entries.first != first:
+            raise self.damaged(key, f"it holds entries from {entries.first} on")
+        return entries
+
+    def log(self, group: int, head: Head) -> Log:
+        """Reads the whole log of the group and checks that it is what ``head`` says."""
+        index = Index(head.prev_index)
+        runs: list[tuple[int, int]] = []
+        expected, term, time_ms = head.prev_index + 1, head.prev_term, 0
+        start, stop = keys.entry_range(group)
+        firsts = index.firsts
+        unseal = keys.unseal
+        decode = self._decode
+        with self.translated(start):
+            for key, value in self._database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False):
+                body = unseal(key, value)
+                if body is None or len(key) != keys.ENTRY_KEY_SIZE:
+                    raise self.damaged(key, "its checksum does not hold")
+                entries = decode(key, body)
+                first = entries.first
+                if first != expected or first != keys.entry_first(key):
+                    raise self.damaged(key, f"it holds entries from {first} on where {expected} follows")
+                if entries.first_term != term:
+                    if entries.first_term < term:
+                        raise self.damaged(key, f"term {entries.first_term} after term {term}")
+                    term = entries.first_term
+                    runs.append((first, term))
+                block_time = int.from_bytes(body[16:24], "little")
+                if block_time < time_ms:
+                    raise self.damaged(key, f"log time {block_time} ms after {time_ms} ms")
+                time_ms = block_time
+                firsts.append(first)
+                expected = first + entries.count
+        index.last = expected - 1
+        if index.last != head.last_index or term != head.last_term:
+            raise self.damaged(
+                keys.entry_key(group, expected),
+                f"the log ends at {index.last} in term {term}, and {head.last_index} in term {head.last_term} was "
+                "written",
+            )
+        return Log(index, runs, time_ms)
+
+    def _decode(self, key: bytes, body: bytes) -> Entries:
+        try:
+            entries = Entries.decode(body)
+        except DecodeError as error:
+            raise self.damaged(key, str(error)) from error
+        if entries.blocks != 1:
+            raise self.damaged(key, f"{entries.blocks} blocks, 1 expected")
+        return entries
+
+
+def found(
+    batch: Batch, node_id: int, store_id: int, group: int, cluster_id: int, members: dict[int, str], head: Head
+) -> None:
+    """Puts the records of a new store into ``batch``."""
+    bootstrap = _CLUSTER.pack(cluster_id) + json.dumps({str(key): members[key] for key in sorted(members)}).encode()
+    for key, body in (
+        (keys.IDENTITY, _IDENTITY.pack(keys.FORMAT, node_id, store_id)),
+        (keys.PINS, b""),
+        (keys.bootstrap_key(group), bootstrap),
+        (keys.head_key(group), head.pack()),
+    ):
+        batch.put(key, keys.seal(key, body))
+
+
+def pack_pins(pins: dict[int, int]) -> bytes:
+    """The body of the pins record."""
+    return b"".join(_PIN.pack(node_id, pins[node_id]) for node_id in sorted(pins))
