@@ -88,7 +88,7 @@ def resolve(text: str, family: int = socket.AF_UNSPEC, *, whose: str = "address"
         found = socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        wanted = {socket.AF_INET: "an IPv4 ", socket.AF_INET6: "an IPv6 "}.get(family, "an ")
+        wanted = "an IPv4 " if family == socket.AF_INET else "an IPv6 " if family == socket.AF_INET6 else "an "
         raise TransportFailed(
             f"{whose} {text} does not resolve to {wanted}address: {reason}; correct the name, or give a number"
             + ("; all members must be of one family" if family else "")

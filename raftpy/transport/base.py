@@ -1,9 +1,8 @@
-"""Everything a datagram transport does but move bytes: identity, building, hello, counting.
+"""Everything a datagram transport does but move bytes: coalescing, getting to know the peers, keeping them informed.
 
-A subclass opens an address and moves bytes through five hooks (`_open`, `_attach`, `_pull`, `_put`, `_shut`). What comes
-in passes `receive`: checksum, then the header as a whole against those that living peers are expected to send (one
-dictionary look-up), and only when that fails the rules of identity.py, one by one. What goes out is coalesced by
-`send` and leaves in `flush`.
+A subclass opens an address and moves bytes through five hooks (`_open`, `_attach`, `_pull`, `_put`, `_shut`). What
+comes in passes the gate (gate.py: checksum, cluster, both identities); what goes out is coalesced by `send`, datagram
+by datagram, and leaves in `flush`.
 
 Getting to know each other takes no part in Raft's time: at `start` every peer is knocked at (a bare header), so when
 the first election comes, lives are known. A message for a peer not heard yet waits, bounded (see peer.py), while
@@ -13,20 +12,18 @@ told our HTTP address if it has been heard.
 
 from __future__ import annotations
 
-import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from raftcore.codec import FRAME_HEADER_SIZE, Header, frames, max_command, parse_header
+from raftcore.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_command, parse_header
 from raftcore.errors import ConfigError, DecodeError
 from raftcore.message import Message
 from raftpy.clock import SystemClock
 from raftpy.interfaces import Clock, LocalIdentity, TimerHandle
-from raftpy.transport.counters import NodeCounters
+from raftpy.transport.gate import Gate
 from raftpy.transport.hello import FRAME_HELLO, decode_hello, encode_hello
-from raftpy.transport.identity import Verdict, judge
-from raftpy.transport.peer import CRC_SIZE, HEADER_SIZE, HELD_FOR_S, KNOCK_PERIOD_S, Peer
+from raftpy.transport.peer import CRC_SIZE, HELD_FOR_S, KNOCK_PERIOD_S, Peer
 from raftpy.transport.unreliable import Unreliable, carry
 
 HELLO_PERIOD_S = 1.0
@@ -36,9 +33,8 @@ NETWORK_DATAGRAM = 1_200
 """``max_datagram`` elsewhere: passes every path that IPv6 allows without being cut into fragments."""
 SMALLEST_DATAGRAM, LARGEST_DATAGRAM = 512, 65_507
 
+HEADER_SIZE: int = DATAGRAM_HEADER_SIZE
 FIRST_FRAME_KIND = HEADER_SIZE + 8  # offset of the first frame's kind: a hello stands first or nowhere
-
-log = logging.getLogger("raftpy.transport")
 
 
 class DatagramTransport:
@@ -59,21 +55,19 @@ class DatagramTransport:
         self._max_datagram = max_datagram or 0
         self._unreliable = unreliable
         self._source = random.Random(unreliable.seed if unreliable else None)
-        self._own = LocalIdentity(0, 0, 0, 0, {})
         self._wake: Callable[[], None] = _nothing
-        self._pin: Callable[[int, int], None] | None = None
         self._refused: Callable[[int], None] | None = None
-        self._pins: dict[int, int] = {}
-        self._peers: dict[int, Peer] = {}
-        self._expected: dict[bytes, Peer] = {}  # header behind the checksum -> the peer whose present life sends it
         self._waiting: list[Peer] = []  # peers with something for flush, each once (Peer.queued)
-        self._answer: dict[int, Peer] = {}  # to be sent a bare header when this pass of receive ends
-        self._greet: dict[int, Peer] = {}  # the same: newly learned lives, to be told who we are
-        self._hello_body = encode_hello("")
         self._timer: TimerHandle | None = None
         self._running = False
-        self._told: set[object] = set()  # warnings given; each is given once
-        self.counters = NodeCounters()
+        self._enter(LocalIdentity(0, 0, 0, 0, {}), None)
+
+    def _enter(self, own: LocalIdentity, pin: Callable[[int, int], None] | None) -> None:
+        """Takes on an identity, with no peers yet."""
+        self._own = own
+        self._gate = Gate(own, self.clock, pin, encode_hello(own.http_address), self._max_datagram)
+        self._peers = self._gate.peers
+        self.counters = self._gate.counters
 
     # --- What a subclass provides -------------------------------------------------------------------------------
 
@@ -97,7 +91,7 @@ class DatagramTransport:
         """Lets go of the address."""
         raise NotImplementedError
 
-    def _default_max_datagram(self) -> int:
+    def _default_max_datagram(self, addresses: Iterable[str]) -> int:
         return LOOPBACK_DATAGRAM
 
     def _wire_stats(self) -> dict[str, Any]:
@@ -116,11 +110,9 @@ class DatagramTransport:
                 raise ConfigError(f"{name}={getattr(identity, name)!r}: allowed is 1 to 2**64 - 1")
         if identity.node_id not in identity.members:
             raise ConfigError(f"node {identity.node_id} has no address: members are {sorted(identity.members)}")
-        self._own = identity
-        self._wake, self._pin = wake, pin
-        self._pins = dict(identity.pins)
-        self._hello_body = encode_hello(identity.http_address)
-        self._max_datagram = self._max_datagram or self._default_max_datagram()
+        self._max_datagram = self._max_datagram or self._default_max_datagram(identity.members.values())
+        self._enter(identity, pin)
+        self._wake = wake
         self._open()
         self._running = True
         try:
@@ -150,11 +142,11 @@ class DatagramTransport:
         for peer_id, address in others.items():
             old = self._peers.get(peer_id)
             if old is None or old.address != address:
-                peer = Peer(peer_id, address, self._pins.get(peer_id, 0), self._own, self._max_datagram)
+                peer = self._gate.new_peer(peer_id, address)
                 self._attach(peer)
                 fresh.append(peer)
         for peer_id in self._peers.keys() - others.keys():
-            self._forget(self._peers.pop(peer_id))
+            self._gate.forget(peer_id)
         for peer in fresh:
             if (old := self._peers.get(peer.id)) is not None:
                 old.address, old.target = peer.address, peer.target
@@ -162,115 +154,45 @@ class DatagramTransport:
                 self._peers[peer.id] = peer
                 self._knock(peer, self.clock.monotonic())
 
-    def _forget(self, peer: Peer) -> None:
-        if peer.expected is not None:
-            del self._expected[peer.expected]
-        peer.give_up_queued()
-
     # --- Receiving ----------------------------------------------------------------------------------------------
 
     def receive(self, limit: int = 64) -> list[bytes]:
         """See ``Transport.receive``."""
         accepted: list[bytes] = []
-        expected = self._expected
+        gate = self._gate
+        expected = gate.expected
         for datagram in self._pull(limit):
             try:
                 header = parse_header(datagram)
             except DecodeError:
                 self.counters.malformed += 1
                 continue
-            peer = expected.get(datagram[CRC_SIZE:HEADER_SIZE]) or self._admit(header)
+            peer = expected.get(datagram[CRC_SIZE:HEADER_SIZE]) or gate.admit(header)
             if peer is None:
                 continue
             counters = peer.counters
             counters.received += 1
             size = len(datagram)
             counters.received_bytes += size
-            if size > FIRST_FRAME_KIND:
-                if datagram[FIRST_FRAME_KIND] != FRAME_HELLO or self._take_hello(peer, datagram):
-                    accepted.append(datagram)
-        if self._answer or self._greet:
+            if size > FIRST_FRAME_KIND and (
+                datagram[FIRST_FRAME_KIND] != FRAME_HELLO or self._take_hello(peer, datagram)
+            ):
+                accepted.append(datagram)
+        if gate.answer or gate.greet:
             self._reply()
         return accepted
 
-    def _admit(self, header: Header) -> Peer | None:
-        """The long way, for a header that is not one of those expected: the peer if it is to be given on, or None."""
-        own = self._own
-        if header.cluster_id != own.cluster_id:
-            self.counters.wrong_cluster += 1
-            self._tell_once(
-                ("cluster", header.cluster_id),
-                f"datagrams of another cluster arrive here (cluster id {header.cluster_id:#x}, ours is "
-                f"{own.cluster_id:#x}; they say they are from node {header.from_}): dropped",
-            )
-            return None
-        if header.to != own.node_id:
-            self.counters.misdirected += 1
-            self._tell_once(
-                ("misdirected", header.from_, header.to),
-                f"datagrams for node {header.to} arrive here, at node {own.node_id}: dropped; "
-                f"node {header.from_} has a wrong address for one of them",
-            )
-            return None
-        if not header.from_store or not header.from_boot:
-            self.counters.malformed += 1
-            return None
-        peer = self._peers.get(header.from_)
-        if peer is None:
-            self.counters.unknown_peer += 1
-            return None
-        verdict = judge(own.store_id, own.boot, peer.life, header)
-        if verdict.believed and peer.life.is_news(header):
-            self._learn(peer, header)
-        if verdict is Verdict.ACCEPT:
-            return peer
-        counter = verdict.value
-        setattr(peer.counters, counter, getattr(peer.counters, counter) + 1)
-        if verdict.answered:
-            self._answer[peer.id] = peer
-        elif verdict is Verdict.WRONG_STORE:
-            self._tell_once(
-                (verdict, peer.id, header.from_store),
-                f"node {peer.id} speaks from data directory {header.from_store:#x}, but {peer.life.pinned:#x} is its own: "
-                "dropped; an emptied or replaced data directory comes back only under a new node id",
-            )
-        elif verdict is Verdict.FORKED_BOOT:
-            self._tell_once(
-                (verdict, peer.id, header.from_boot),
-                f"node {peer.id} has started twice from the same state of its data directory (boots "
-                f"{peer.life.boot:#x} and {header.from_boot:#x}): the second is dropped; is one a copy?",
-            )
-        return None
-
-    def _learn(self, peer: Peer, header: Header) -> None:
-        """The peer has begun a life that is new to us. Its pin is durable before anything else is believed."""
-        if not peer.life.pinned:
-            if self._pin is not None:
-                self._pin(peer.id, header.from_store)
-            self._pins[peer.id] = header.from_store
-        if peer.expected is not None:  # what waits was meant for the life that has ended
-            del self._expected[peer.expected]
-            peer.give_up_queued()
-        elif peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
-            peer.give_up_queued()
-        peer.life.learn(header)
-        peer.dress(self._own, self._hello_body, self._max_datagram)
-        assert peer.expected is not None
-        self._expected[peer.expected] = peer
-        peer.counters.lives += 1
-        self._greet[peer.id] = peer
-
     def _reply(self) -> None:
         """Answers once for each peer and pass; greets new lives, and sends what was held for them."""
-        for peer in self._answer.values():
+        for peer in self._gate.answer.values():
             peer.counters.answers += 1
             self._transmit(peer, peer.bare)
-        self._answer.clear()
-        for peer in self._greet.values():
+        self._gate.answer.clear()
+        for peer in self._gate.greet.values():
             self._transmit(peer, peer.hello)
             if peer.builder.frames:
                 self._transmit(peer, peer.builder.finish())
-        self._greet.clear()
+        self._gate.greet.clear()
 
     def _take_hello(self, peer: Peer, datagram: bytes) -> bool:
         """Reads the hello that opens the datagram; True when there is more behind it."""
@@ -307,7 +229,7 @@ class DatagramTransport:
             peer.builder.add(message, group)
         except ValueError as error:
             peer.counters.too_large += 1
-            self._tell_once(("too large", peer.id), f"a message for node {peer.id} is dropped: {error}")
+            self._gate.tell_once(("too large", peer.id), f"a message for node {peer.id} is dropped: {error}")
 
     def _hold(self, peer: Peer) -> None:
         """Something is about to wait for a peer not heard yet; what waits too long already is given up."""
@@ -349,7 +271,11 @@ class DatagramTransport:
         counters.dropped += not delays
         counters.duplicated += len(delays) > 1
         counters.delayed += any(delays)
-        carry(delays, self.clock.call_later, lambda: self._running and self._put(peer, datagram))
+        carry(delays, self.clock.call_later, lambda: self._put_late(peer, datagram))
+
+    def _put_late(self, peer: Peer, datagram: bytes) -> None:
+        if self._running:
+            self._put(peer, datagram)
 
     def _knock(self, peer: Peer, now_s: float) -> None:
         peer.knocked_at_s = now_s
@@ -418,12 +344,6 @@ class DatagramTransport:
             },
             "wire": {"max_datagram": self._max_datagram, **self._wire_stats()},
         }
-
-    def _tell_once(self, key: object, text: str) -> None:
-        """Warns, once for each key; a flood of strange datagrams must not become a flood of lines."""
-        if key not in self._told and len(self._told) < 100:
-            self._told.add(key)
-            log.warning("node %d: %s", self._own.node_id, text)
 
 
 def _nothing() -> None:

@@ -93,7 +93,8 @@ class MemoryNetwork:
     def carry(self, from_id: int, to_id: int, datagram: bytes) -> None:
         """Takes a datagram from a transport."""
         self.sent += 1
-        if not self.connected(from_id, to_id) or (self.filter is not None and not self.filter(from_id, to_id, datagram)):
+        passes = self.filter is None or self.filter(from_id, to_id, datagram)
+        if not passes or not self.connected(from_id, to_id):
             self.lost += 1
             return
         delays = self.unreliable.draw(self._source)
@@ -137,7 +138,7 @@ class MemoryTransport(DatagramTransport):
         self.network.attach(self._own.node_id, self)
 
     def _attach(self, peer: Peer) -> None:
-        peer.target = peer.id
+        pass  # the id is the address
 
     def _pull(self, limit: int) -> list[bytes]:
         inbox = self._inbox

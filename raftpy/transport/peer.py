@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from raftcore.codec import DATAGRAM_HEADER_SIZE as HEADER_SIZE
 from raftcore.codec import DatagramBuilder, Header, frames
 from raftpy.interfaces import LocalIdentity
+from raftpy.transport.address import SocketAddress
 from raftpy.transport.counters import PeerCounters
 from raftpy.transport.hello import FRAME_HELLO
 from raftpy.transport.identity import PeerLife
@@ -33,8 +33,8 @@ class Peer:
         "builder",
         "counters",
         "expected",
-        "hello",
         "held_since_s",
+        "hello",
         "http_address",
         "id",
         "knocked_at_s",
@@ -48,7 +48,7 @@ class Peer:
     def __init__(self, peer_id: int, address: str, pinned: int, own: LocalIdentity, max_datagram: int) -> None:
         self.id = peer_id
         self.address = address  # as configured
-        self.target: object = None  # as the wire wants it
+        self.target: SocketAddress | None = None  # as UDP wants it
         self.life = PeerLife(pinned)
         self.counters = PeerCounters()
         self.http_address: str | None = None
@@ -64,22 +64,19 @@ class Peer:
 
     def header_to(self, own: LocalIdentity) -> Header:
         """What stands over everything said to the peer, with its life as last heard."""
-        return Header(
-            own.cluster_id, own.node_id, self.id, own.store_id, own.boot, self.life.store, self.life.boot
-        )
+        return Header(own.cluster_id, own.node_id, self.id, own.store_id, own.boot, self.life.store, self.life.boot)
 
-    def dress(self, own: LocalIdentity, hello_body: bytes, max_datagram: int) -> None:
-        """Renews everything that depends on the peer's life; call after each change of it."""
+    def dress(self, own: LocalIdentity, hello_body: bytes, max_datagram: int) -> bytes:
+        """Renews everything that depends on the peer's life, after each change of it; returns ``expected``."""
         header = self.header_to(own)
         self.builder.set_header(header)
         self.bare = self.builder.bare()
         greeting = DatagramBuilder(header, max_datagram)
         greeting.add_frame(FRAME_HELLO, hello_body)
         self.hello = greeting.finish()
-        theirs = Header(
-            own.cluster_id, self.id, own.node_id, self.life.store, self.life.boot, own.store_id, own.boot
-        )
+        theirs = Header(own.cluster_id, self.id, own.node_id, self.life.store, self.life.boot, own.store_id, own.boot)
         self.expected = DatagramBuilder(theirs, max_datagram).bare()[CRC_SIZE:]
+        return self.expected
 
     def give_up_queued(self) -> None:
         """Throws away what waits, and counts it."""
@@ -89,4 +86,3 @@ class Peer:
         for datagram in self.ready:
             self.counters.messages_dropped += sum(1 for _ in frames(datagram))
         self.ready.clear()
-

@@ -17,6 +17,7 @@ import logging
 import socket
 import struct
 import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from raftpy.errors import TransportFailed
@@ -71,8 +72,8 @@ class UdpTransport(DatagramTransport):
 
     # --- Opening ------------------------------------------------------------------------------------------------
 
-    def _default_max_datagram(self) -> int:
-        hosts = [parse_address(address).host for address in self._own.members.values()]
+    def _default_max_datagram(self, addresses: Iterable[str]) -> int:
+        hosts = [parse_address(address).host for address in addresses]
         return LOOPBACK_DATAGRAM if all(map(is_loopback, hosts)) else NETWORK_DATAGRAM
 
     def _open(self) -> None:
@@ -102,10 +103,10 @@ class UdpTransport(DatagramTransport):
         _, target = resolve(peer.address, self._family, whose=f"node {peer.id}'s address")
         peer.target = target
 
-    def change_peers(self, members: Any) -> None:
+    def change_peers(self, members: Mapping[int, str]) -> None:
         """See ``Transport.change_peers``."""
         super().change_peers(members)
-        self._by_target = {peer.target[:2]: peer for peer in self._peers.values()}  # type: ignore[index]
+        self._by_target = {peer.target[:2]: peer for peer in self._peers.values() if peer.target is not None}
 
     def _shut(self) -> None:
         if self._socket is not None:
@@ -139,18 +140,18 @@ class UdpTransport(DatagramTransport):
         return datagrams
 
     def _put(self, peer: Peer, datagram: bytes) -> None:
-        if self._socket is None:
+        if self._socket is None or peer.target is None:
             return
         try:
-            self._sendto(datagram, peer.target)  # type: ignore[arg-type]
+            self._sendto(datagram, peer.target)
         except OSError as error:
-            self._put_again(peer, datagram, error)
+            self._put_again(peer, peer.target, datagram, error)
 
-    def _put_again(self, peer: Peer, datagram: bytes, error: OSError) -> None:
+    def _put_again(self, peer: Peer, target: SocketAddress, datagram: bytes, error: OSError) -> None:
         """A send failed: perhaps for an earlier datagram's sake."""
         if error.errno not in _FULL and self._read_errors():
             try:
-                self._sendto(datagram, peer.target)  # type: ignore[arg-type]
+                self._sendto(datagram, target)
             except OSError as own_error:
                 error = own_error
             else:
@@ -186,7 +187,7 @@ class UdpTransport(DatagramTransport):
             peer.counters.send_buffer_full += 1
         else:
             peer.counters.send_failed += 1
-            self._tell_once(
+            self._gate.tell_once(
                 ("send", peer.id, number), f"cannot send to node {peer.id} at {peer.address}: {_reason(number)}"
             )
 
@@ -255,6 +256,3 @@ def _cannot_listen(node_id: int, address: str, error: OSError) -> TransportFaile
         errno.EACCES: "permission denied; ports below 1024 are for privileged processes",
     }.get(error.errno or 0, error.strerror or str(error))
     return TransportFailed(f"node {node_id} cannot listen at UDP address {address}: {advice}")
-
-
-__all__ = ["SocketAddress", "UdpTransport", "datagram_cost"]

@@ -120,7 +120,9 @@ class Unreliable:
         return delays
 
 
-def carry(delays: list[float], call_later: Callable[[float, Callable[[], object]], object], deliver: Callable[[], object]) -> None:
+def carry(
+    delays: list[float], call_later: Callable[[float, Callable[[], object]], object], deliver: Callable[[], object]
+) -> None:
     """Delivers once for each delay: at once where it is 0, else through ``call_later``."""
     for delay_s in delays:
         if delay_s > 0:

@@ -1,0 +1,134 @@
+"""The gate: which datagrams come in, what each of them teaches, and who is to be answered.
+
+The rules stand in identity.py; here they meet the peers. A living peer's datagrams all open with the same bytes behind
+the checksum, so one dictionary look-up lets them pass; only a header that is not expected goes the long way, `admit`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from raftcore.codec import Header
+from raftpy.interfaces import Clock, LocalIdentity
+from raftpy.transport.counters import NodeCounters
+from raftpy.transport.identity import Verdict, judge
+from raftpy.transport.peer import HELD_FOR_S, Peer
+
+MOST_WARNINGS = 100
+
+log = logging.getLogger("raftpy.transport")
+
+
+class Gate:
+    """The peers of one life of this node, and the one place where a peer's life is learned.
+
+    1. ``expected`` holds exactly the ``expected`` headers of the peers that have been heard.
+    2. ``answer`` and ``greet`` are emptied by the transport at the end of each pass.
+    """
+
+    def __init__(
+        self,
+        own: LocalIdentity,
+        clock: Clock,
+        pin: Callable[[int, int], None] | None,
+        hello_body: bytes,
+        max_datagram: int,
+    ) -> None:
+        self.own = own
+        self.clock = clock
+        self.pin = pin
+        self.hello_body = hello_body
+        self.max_datagram = max_datagram
+        self.counters = NodeCounters()
+        self.pins = dict(own.pins)
+        self.peers: dict[int, Peer] = {}
+        self.expected: dict[bytes, Peer] = {}
+        self.answer: dict[int, Peer] = {}  # to be sent a bare header
+        self.greet: dict[int, Peer] = {}  # newly learned lives, to be told who we are
+        self._told: set[object] = set()
+
+    def new_peer(self, peer_id: int, address: str) -> Peer:
+        """A peer not heard yet; it counts once it is in ``peers``."""
+        return Peer(peer_id, address, self.pins.get(peer_id, 0), self.own, self.max_datagram)
+
+    def forget(self, peer_id: int) -> None:
+        """The node is no member any more. Its pin stays: an id is for all time."""
+        peer = self.peers.pop(peer_id)
+        if peer.expected is not None:
+            del self.expected[peer.expected]
+        peer.give_up_queued()
+
+    def admit(self, header: Header) -> Peer | None:
+        """Judges a header that is not among the expected: the peer if its datagram is to be given on, or None."""
+        own = self.own
+        if header.cluster_id != own.cluster_id:
+            self.counters.wrong_cluster += 1
+            self.tell_once(
+                ("cluster", header.cluster_id),
+                f"datagrams of another cluster arrive here (cluster id {header.cluster_id:#x}, ours is "
+                f"{own.cluster_id:#x}; they say they are from node {header.from_}): dropped",
+            )
+            return None
+        if header.to != own.node_id:
+            self.counters.misdirected += 1
+            self.tell_once(
+                ("misdirected", header.from_, header.to),
+                f"datagrams for node {header.to} arrive here, at node {own.node_id}: dropped; "
+                f"node {header.from_} has a wrong address for one of them",
+            )
+            return None
+        if not header.from_store or not header.from_boot:
+            self.counters.malformed += 1
+            return None
+        peer = self.peers.get(header.from_)
+        if peer is None:
+            self.counters.unknown_peer += 1
+            return None
+        return self._judge(peer, header)
+
+    def _judge(self, peer: Peer, header: Header) -> Peer | None:
+        verdict = judge(self.own.store_id, self.own.boot, peer.life, header)
+        if verdict.believed and peer.life.is_news(header):
+            self._learn(peer, header)
+        if verdict is Verdict.ACCEPT:
+            return peer
+        counter = verdict.value
+        setattr(peer.counters, counter, getattr(peer.counters, counter) + 1)
+        if verdict.answered:
+            self.answer[peer.id] = peer
+        elif verdict is Verdict.WRONG_STORE:
+            self.tell_once(
+                (verdict, peer.id, header.from_store),
+                f"node {peer.id} speaks from data directory {header.from_store:#x}, but {peer.life.pinned:#x} is its "
+                "own: dropped; an emptied or replaced data directory comes back only under a new node id",
+            )
+        elif verdict is Verdict.FORKED_BOOT:
+            self.tell_once(
+                (verdict, peer.id, header.from_boot),
+                f"node {peer.id} has started twice from the same state of its data directory (boots "
+                f"{peer.life.boot:#x} and {header.from_boot:#x}): the second is dropped; is one a copy?",
+            )
+        return None
+
+    def _learn(self, peer: Peer, header: Header) -> None:
+        """The peer has begun a life that is new to us. Its pin is durable before anything else is believed."""
+        if not peer.life.pinned:
+            if self.pin is not None:
+                self.pin(peer.id, header.from_store)
+            self.pins[peer.id] = header.from_store
+        if peer.expected is not None:  # what waits was meant for the life that has ended
+            del self.expected[peer.expected]
+            peer.give_up_queued()
+        elif peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
+            peer.give_up_queued()
+        peer.life.learn(header)
+        self.expected[peer.dress(self.own, self.hello_body, self.max_datagram)] = peer
+        peer.counters.lives += 1
+        self.greet[peer.id] = peer
+
+    def tell_once(self, key: object, text: str) -> None:
+        """Warns, once for each key; a flood of strange datagrams must not become a flood of lines."""
+        if key not in self._told and len(self._told) < MOST_WARNINGS:
+            self._told.add(key)
+            log.warning("node %d: %s", self.own.node_id, text)
