@@ -48,15 +48,15 @@ class ConfChangeError(RaftError, ValueError):
 class Compacted(RaftError):
     """The entries asked for are no longer in the log: a snapshot covers them."""
 
-    def __init__(self) -> None:
-        super().__init__("requested index is unavailable due to compaction")
+    def __init__(self, text: str = "requested index is unavailable due to compaction") -> None:
+        super().__init__(text)
 
 
 class Unavailable(RaftError):
     """The entries asked for are not in the log (yet)."""
 
-    def __init__(self) -> None:
-        super().__init__("requested entry at index is unavailable")
+    def __init__(self, text: str = "requested entry at index is unavailable") -> None:
+        super().__init__(text)
 
 
 class SnapshotOutOfDate(RaftError):

@@ -3,9 +3,21 @@ from raftcore.message cimport Snapshot
 from raftcore.types cimport index_t
 
 cdef class Unstable:
-    # Bookkeeping only: the entries themselves live in RaftLog's window.
-    #   offset <= offset_in_progress <= last index + 1
+    # Bookkeeping only: the entries themselves live in RaftLog's window, which says where they end.
+    #   1. offset <= offset_in_progress <= last index + 1
+    #   2. snapshot_in_progress only while there is a snapshot
     cdef readonly index_t offset                # first index that is not durable
     cdef readonly index_t offset_in_progress    # first index that is not handed to storage yet
     cdef readonly Snapshot snapshot             # restored but not durable; None when there is none
-    cdef readonly bint snapshot_in_progress
+    cdef readonly bint snapshot_in_progress     # it has been handed to storage
+
+    # Everything handed out up to `last` (and the snapshot) is being written from now on.
+    cpdef void accept_in_progress(self, index_t last) noexcept
+    # Entries up to `index` are durable. The caller has checked the acknowledgement against the log.
+    cpdef void stable_to(self, index_t index) noexcept
+    cpdef void stable_snapshot_to(self, index_t index) noexcept
+    # The log is the snapshot and nothing else.
+    cpdef void restore(self, Snapshot snapshot)
+    # Entries from `first` on were put into a log that ended at `last`.
+    cpdef void truncate_and_append(self, index_t first, index_t last) noexcept
+    cdef Unstable clone(self)
