@@ -134,9 +134,7 @@ class LevelDBStorage:
 
     def _open_database(self, create: bool) -> Database:
         try:
-            return compat.open_database(
-                self._database_path, create=create, write_buffer_size=self._write_buffer_size
-            )
+            return compat.open_database(self._database_path, create=create, write_buffer_size=self._write_buffer_size)
         except compat.Error as error:
             if compat.is_locked(error):
                 raise StorageLocked(self.path) from error
@@ -228,8 +226,9 @@ class LevelDBStorage:
 
     def _write_plan(self, plan: Plan) -> bool:
         head = self._head
-        if plan.hard_state is not None:
-            head.term, head.vote, head.commit = plan.hard_state.term, plan.hard_state.vote, plan.hard_state.commit
+        newest = plan.newest
+        if newest is not None:
+            head.term, head.vote, head.commit = newest.term, newest.vote, newest.commit
         if not plan.must_write:
             return False
         batch, group = self._batch, self.group

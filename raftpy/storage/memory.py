@@ -63,7 +63,9 @@ class MemoryDisk:
     def _write(self, appends: Sequence[Message]) -> None:
         index = self._index
         plan = Plan(appends, index.prev, index.last)
-        self._held = plan.hard_state or self._held
+        newest = plan.newest
+        if newest is not None:
+            self._held = HardState(newest.term, newest.vote, newest.commit)
         if not plan.must_write:
             return
         if self.fault is not None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 from raftcore.errors import Compacted, Unavailable
-from raftcore.message import Entries, HardState, Message
+from raftcore.message import Entries, Message
 from raftpy.errors import StorageFailed
 
 BLOCK_HEADER = 40
@@ -76,20 +76,21 @@ class Plan:
     """What one batch has to do for a sequence of MsgStorageAppend messages, in order.
 
     ``staged``: the entries to write, consecutive. ``cut``: the log ends before this index first; 0 when nothing
-    written before is replaced. ``hard_state``: the newest, or None. ``must_write``: False when only the commit index
-    changed. Entries staged by one append and replaced by a later one of the same batch are never written.
+    written before is replaced. ``newest``: the append whose term, vote and commit hold in the end, None when none says.
+    ``must_write``: False when only the commit index changed. Entries staged by one append and replaced by a later one
+    of the same batch are never written.
     """
 
-    __slots__ = ("cut", "hard_state", "must_write", "staged")
+    __slots__ = ("cut", "must_write", "newest", "staged")
 
     def __init__(self, appends: Sequence[Message], prev: int, last: int) -> None:
         self.staged: list[Entries] = []
         self.cut = 0
-        self.hard_state: HardState | None = None
+        self.newest: Message | None = None
         self.must_write = False
         for append in appends:
             if append.term or append.vote or append.commit:
-                self.hard_state = HardState(append.term, append.vote, append.commit)
+                self.newest = append
             if append.snapshot is not None:
                 raise StorageFailed("a snapshot was handed in, and this release stores none")
             entries = append.entries
@@ -118,9 +119,7 @@ class Plan:
         return entries.last
 
 
-def gather(
-    index: Index, lo: int, hi: int, max_bytes: int, read: Callable[[int, int], Entries]
-) -> Entries:
+def gather(index: Index, lo: int, hi: int, max_bytes: int, read: Callable[[int, int], Entries]) -> Entries:
     """The entries [lo, hi) as far as ``max_bytes`` of data allow, at least one; ``read(first, last)`` gives a record.
 
     Records are cut at both ends, and at the byte limit, with new headers over the same payloads.
