@@ -19,18 +19,9 @@ from raftcore.progress cimport Progress
 from raftcore.tracker cimport Tracker, TrackerConfig
 from raftcore.types cimport index_t, node_id_t
 
-from raftcore.changes import (
-    ConfChange,
-    ConfChangeTransition,
-    ConfChangeType,
-    ConfChangeV2,
-    TransitionAuto,
-    TransitionJointExplicit,
-    TransitionJointImplicit,
-    as_changes,
-    describe,
-    parse,
-)
+from raftcore.changes import ConfChange, ConfChangeType, as_changes
+from raftcore.changes import ConfChangeTransition, ConfChangeV2, describe, parse  # no-cython-lint: re-exported
+from raftcore.changes import TransitionAuto, TransitionJointExplicit, TransitionJointImplicit  # no-cython-lint
 from raftcore.errors import ConfChangeError
 
 cdef enum:

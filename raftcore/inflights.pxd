@@ -8,6 +8,7 @@ cdef struct Inflight:
     index_t index     # last entry in the message
     uint64_t bytes
 
+
 @cython.final
 cdef class Inflights:
     # A ring of at most `size` messages and about `max_bytes` bytes; oldest first, indexes never decrease.

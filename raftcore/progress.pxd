@@ -10,6 +10,7 @@ cpdef enum ProgressState:
     StateReplicate = 1
     StateSnapshot = 2
 
+
 @cython.final
 cdef class Progress:
     # match < next always; in StateSnapshot next == pending_snapshot + 1

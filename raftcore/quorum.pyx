@@ -70,7 +70,6 @@ cdef index_t majority_committed(index_t* matched, int count) noexcept nogil:
 
 cdef VoteResult half_vote(list votes) except *:
     cdef int count = len(votes), i
-    cdef VoteResult result
     cdef unsigned char* coded = <unsigned char*> malloc(max(count, 1))
     if coded == NULL:
         raise MemoryError

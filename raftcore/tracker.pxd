@@ -6,6 +6,7 @@ from raftcore.progress cimport Progress
 from raftcore.quorum cimport VoteResult
 from raftcore.types cimport index_t, node_id_t
 
+
 @cython.final
 cdef class TrackerConfig:
     # Each tuple sorted ascending; voters_outgoing empty when not joint. Immutable.
@@ -16,6 +17,7 @@ cdef class TrackerConfig:
     cdef readonly tuple learners
     cdef readonly tuple learners_next
     cdef readonly bint auto_leave
+
 
 @cython.final
 cdef class Tracker:

@@ -8,7 +8,7 @@ from libc.stdlib cimport free, malloc
 
 from raftcore.message cimport ConfState
 from raftcore.progress cimport Progress
-from raftcore.quorum cimport VoteLost, VoteResult, VoteWon, joint_vote, majority_committed, majority_vote
+from raftcore.quorum cimport VoteResult, VoteWon, joint_vote, majority_committed, majority_vote
 from raftcore.types cimport index_t, node_id_t
 
 from raftcore.errors import InvariantViolation

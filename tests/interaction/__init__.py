@@ -1,0 +1,13 @@
+"""Replays transcripts of conversations between nodes, and tables of quorum and configuration cases.
+
+``python -m tests.interaction FILE_OR_FOLDER...`` is the command; the pytest wrappers are beside it.
+
+    parser        text -> commands with their expected output
+    output        what a command prints, and what of it is compared
+    describe      the printed forms of messages, entries and Readys
+    nodes         one node: a RawNode, its storage, its state machine
+    environment   all nodes and the messages in flight between them
+    commands      the command language of transcripts, as a table
+    tables        quorum and configuration-change tables
+    replay        a file, from its first command to its last or to the first difference
+"""
