@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-from typing_extensions import Buffer
-
 from raftcore.crc import crc32c as crc32c
 from raftcore.datagram import DatagramBuilder as DatagramBuilder
 from raftcore.datagram import Header as Header
@@ -17,6 +15,6 @@ FRAME_HEADER_SIZE: Final = 16
 FRAME_MESSAGE: Final = 1
 FRAME_TRANSPORT: Final = 128
 
-def frames(buffer: Buffer, offset: int = 64) -> Iterator[tuple[int, int, memoryview]]: ...
+def frames(buffer: bytes | bytearray | memoryview, offset: int = 64) -> Iterator[tuple[int, int, memoryview]]: ...
 def encode_message(message: Message) -> tuple[int, bytes]: ...
-def decode_message(kind: int, body: Buffer) -> Message: ...
+def decode_message(kind: int, body: bytes | bytearray | memoryview) -> Message: ...

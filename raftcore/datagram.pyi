@@ -2,8 +2,6 @@
 
 from typing import Any, final
 
-from typing_extensions import Buffer
-
 from raftcore.message import Message
 
 @final
@@ -39,8 +37,9 @@ class Header:
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
-def parse_header(buffer: Buffer) -> Header: ...
+def parse_header(buffer: bytes | bytearray | memoryview) -> Header: ...
 def max_command(max_datagram: int) -> int: ...
+
 @final
 class DatagramBuilder:
     """Builds datagrams of at most max_datagram bytes to one receiver, one after the other."""

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Never, final, overload
 
-from typing_extensions import Buffer
-
 @final
 class Entry:
     """One entry: its term, index, kind (an EntryKind) and payload. Immutable."""
@@ -29,7 +27,7 @@ class Entries:
 
     def __init__(self, *args: object, **kwargs: object) -> Never: ...
     @staticmethod
-    def decode(buffer: Buffer) -> Entries: ...
+    def decode(buffer: bytes | bytearray | memoryview) -> Entries: ...
     @staticmethod
     def build(entries: Iterable[Entry], time_ms: int = 0) -> Entries: ...
     @property
