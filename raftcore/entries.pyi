@@ -1,7 +1,8 @@
 """Entries: a run of the log as bytes, read lazily."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Never, final, overload
+
+from typing import Any, final, overload
 
 @final
 class Entry:
@@ -25,7 +26,7 @@ class Entry:
 class Entries:
     """An immutable run of consecutive entries, at least one, in byte form."""
 
-    def __init__(self, *args: object, **kwargs: object) -> Never: ...
+    def __init__(self) -> None: ...
     @staticmethod
     def decode(buffer: bytes | bytearray | memoryview) -> Entries: ...
     @staticmethod
