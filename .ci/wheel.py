@@ -1,6 +1,6 @@
-"""Builds a wheel from the sdist with the Python that runs this, looks inside, and uses it as a stranger would.
+"""Builds a wheel from an unpacked sdist with the Python that runs this, looks inside, and uses it as a stranger would.
 
-    python3.12 .ci/wheel.py SDIST WORK_FOLDER
+    python3.12 .ci/wheel.py SOURCE_FOLDER WORK_FOLDER
 
 The stranger's environment is empty, has no compiler on PATH, and works outside the source tree.
 """
@@ -28,9 +28,9 @@ def make_venv(folder: Path) -> Path:
     return folder / "bin"
 
 
-def build(sdist: Path, work: Path) -> Path:
+def build(source: Path, work: Path) -> Path:
     bin_folder = make_venv(work / "builder")
-    run(bin_folder / "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", work / "dist", sdist)
+    run(bin_folder / "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", work / "dist", source)
     (wheel,) = (work / "dist").glob("raftpy-*.whl")
     return wheel
 
@@ -69,9 +69,9 @@ def use(wheel: Path, work: Path) -> None:
 
 
 def main() -> None:
-    sdist, work = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+    source, work = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
     work.mkdir(parents=True)
-    wheel = build(sdist, work)
+    wheel = build(source, work)
     check_content(wheel)
     use(wheel, work)
 

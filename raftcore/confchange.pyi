@@ -14,6 +14,23 @@ from raftcore.message import ConfState
 from raftcore.progress import Progress
 from raftcore.tracker import Tracker, TrackerConfig
 
+__all__ = [
+    "ConfChange",
+    "ConfChangeTransition",
+    "ConfChangeType",
+    "ConfChangeV2",
+    "TransitionAuto",
+    "TransitionJointExplicit",
+    "TransitionJointImplicit",
+    "as_changes",
+    "describe",
+    "enter_joint",
+    "leave_joint",
+    "parse",
+    "restore",
+    "simple",
+]
+
 def simple(
     tracker: Tracker, last_index: int, changes: ConfChange | ConfChangeV2 | Sequence[ConfChange]
 ) -> tuple[TrackerConfig, dict[int, Progress]]: ...

@@ -24,6 +24,23 @@ from raftcore.changes import ConfChangeTransition, ConfChangeV2, describe, parse
 from raftcore.changes import TransitionAuto, TransitionJointExplicit, TransitionJointImplicit  # no-cython-lint
 from raftcore.errors import ConfChangeError
 
+__all__ = [
+    "ConfChange",
+    "ConfChangeTransition",
+    "ConfChangeType",
+    "ConfChangeV2",
+    "TransitionAuto",
+    "TransitionJointExplicit",
+    "TransitionJointImplicit",
+    "as_changes",
+    "describe",
+    "enter_joint",
+    "leave_joint",
+    "parse",
+    "restore",
+    "simple",
+]
+
 cdef enum:
     ADD_NODE = 0
     REMOVE_NODE = 1
@@ -31,7 +48,7 @@ cdef enum:
     ADD_LEARNER = 3
 
 
-cdef class Draft:
+cdef class _Draft:
     # A configuration that is being changed, apart from the tracker it came from.
     cdef set voters
     cdef set voters_outgoing
@@ -161,8 +178,8 @@ cdef class Draft:
         return config, self.progress
 
 
-cdef Draft empty_draft(Tracker tracker, index_t last_index):
-    cdef Draft draft = Draft()
+cdef _Draft empty_draft(Tracker tracker, index_t last_index):
+    cdef _Draft draft = _Draft()
     draft.voters = set()
     draft.voters_outgoing = set()
     draft.learners = set()
@@ -174,8 +191,8 @@ cdef Draft empty_draft(Tracker tracker, index_t last_index):
     return draft
 
 
-cdef Draft draft_of(Tracker tracker, index_t last_index):
-    cdef Draft draft = empty_draft(tracker, last_index)
+cdef _Draft draft_of(Tracker tracker, index_t last_index):
+    cdef _Draft draft = empty_draft(tracker, last_index)
     cdef Progress member
     draft.voters = set(tracker.config.voters)
     draft.voters_outgoing = set(tracker.config.voters_outgoing)
@@ -189,7 +206,7 @@ cdef Draft draft_of(Tracker tracker, index_t last_index):
 
 cpdef tuple simple(Tracker tracker, index_t last_index, object changes):
     """Change at most one voter, and learners, at once. A new member's `next` is last_index (at least 1)."""
-    cdef Draft draft = draft_of(tracker, last_index)
+    cdef _Draft draft = draft_of(tracker, last_index)
     if draft.voters_outgoing:
         raise ConfChangeError("can't apply simple config change in joint config")
     draft.change(changes)
@@ -200,14 +217,14 @@ cpdef tuple simple(Tracker tracker, index_t last_index, object changes):
 
 cpdef tuple enter_joint(Tracker tracker, index_t last_index, bint auto_leave, object changes):
     """Keep the voters as the outgoing half and make the changes in the incoming one (C_old,new of thesis 4.3)."""
-    cdef Draft draft = draft_of(tracker, last_index)
+    cdef _Draft draft = draft_of(tracker, last_index)
     draft.enter(changes, auto_leave)
     return draft.result()
 
 
 cpdef tuple leave_joint(Tracker tracker, index_t last_index):
     """Drop the outgoing half; who waited to become a learner becomes one."""
-    cdef Draft draft = draft_of(tracker, last_index)
+    cdef _Draft draft = draft_of(tracker, last_index)
     draft.leave()
     return draft.result()
 
@@ -217,7 +234,7 @@ cpdef tuple restore(Tracker tracker, index_t last_index, ConfState cs):
 
     ConfChangeError when no sequence of changes leads there (a learner that votes, autoleave without a joint one).
     """
-    cdef Draft draft = empty_draft(tracker, last_index)
+    cdef _Draft draft = empty_draft(tracker, last_index)
     voters = [ConfChange(ConfChangeType.AddNode, id) for id in cs.voters]
     learners = [ConfChange(ConfChangeType.AddLearner, id) for id in (*cs.learners, *cs.learners_next)]
     if cs.voters_outgoing:

@@ -1,4 +1,5 @@
 from enum import IntEnum
+from typing import Self, final
 
 from raftcore.inflights import Inflights
 
@@ -7,8 +8,10 @@ class ProgressState(IntEnum):
     StateReplicate = 1
     StateSnapshot = 2
 
+@final
 class Progress:
-    id: int
+    @property
+    def id(self) -> int: ...
     match: int
     next: int
     sent_commit: int
@@ -18,9 +21,10 @@ class Progress:
     msg_app_flow_paused: bool
     is_learner: bool
     conf_index: int
-    inflights: Inflights
-    def __init__(
-        self,
+    @property
+    def inflights(self) -> Inflights: ...
+    def __new__(
+        cls,
         id: int,
         match: int = 0,
         next: int = 1,
@@ -28,7 +32,7 @@ class Progress:
         max_inflight: int = 256,
         max_inflight_bytes: int = 0,
         is_learner: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
     def reset(self, match: int, next: int) -> None: ...
     def reset_state(self, state: int) -> None: ...
     def become_probe(self) -> None: ...
