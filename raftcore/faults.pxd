@@ -1,0 +1,5 @@
+# What no correct peer sends.
+from raftcore.message cimport Message
+from raftcore.state cimport Raft
+
+cdef int check_peer(Raft r, Message m) except -1

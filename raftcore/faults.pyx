@@ -1,0 +1,90 @@
+"""What no correct peer sends: refused with PeerFault before anything changes.
+
+etcd/raft panics in most of these places. A damaged or hostile peer must not be able to stop this node, so here the
+message is refused as a whole, and counted by whoever stepped it.
+"""
+
+from raftcore.errors import PeerFault
+
+from raftcore.message cimport Message
+from raftcore.state cimport Raft
+from raftcore.types cimport (
+    MsgApp,
+    MsgAppResp,
+    MsgHeartbeat,
+    MsgHeartbeatResp,
+    MsgProp,
+    MsgReadIndex,
+    MsgReadIndexResp,
+    MsgSnap,
+    MsgTransferLeader,
+    StateLeader,
+    index_t,
+)
+
+
+cdef int check_peer(Raft r, Message m) except -1:
+    """m came from another node. Messages of former terms are not looked at: they are ignored anyway."""
+    cdef int type = m.type
+    if m.term == 0:
+        if type != MsgProp and type != MsgReadIndex and type != MsgTransferLeader:
+            raise PeerFault(f"message type {type} from {m.from_} without a term")
+        return 0
+    if m.term < r.term:
+        return 0
+    if type == MsgApp:
+        check_leader(r, m)
+        return check_append(r, m)
+    if type == MsgHeartbeat:
+        check_leader(r, m)
+        if m.commit > r.log.last_index():
+            # The leader takes it for known that we hold what we do not: one of us has lost data.
+            raise PeerFault(
+                f"heartbeat from {m.from_} commits index {m.commit} beyond the last index {r.log.last_index()}"
+            )
+    elif type == MsgSnap:
+        check_leader(r, m)
+        if m.snapshot is None or m.snapshot.index == 0 or not m.snapshot.conf_state.voters:
+            raise PeerFault(f"snapshot from {m.from_} is empty or has no voters")
+        if m.snapshot.term > m.term:
+            raise PeerFault(f"snapshot from {m.from_} of term {m.snapshot.term} in a message of term {m.term}")
+    elif type == MsgAppResp:
+        if m.term == r.term and r.state == StateLeader and not m.reject and m.index > r.log.last_index():
+            raise PeerFault(
+                f"node {m.from_} acknowledges index {m.index} beyond the last index {r.log.last_index()}"
+            )
+    return 0
+
+
+cdef int check_leader(Raft r, Message m) except -1:
+    """A term has one leader (election safety, Figure 3)."""
+    if m.term == r.term and (r.state == StateLeader or (r.lead != 0 and r.lead != m.from_)):
+        raise PeerFault(f"node {m.from_} acts as leader of term {m.term}, whose leader is {r.lead}")
+    return 0
+
+
+cdef int check_append(Raft r, Message m) except -1:
+    cdef index_t conflict
+    if m.log_term > m.term or (m.log_term == 0) != (m.index == 0):
+        raise PeerFault(f"append from {m.from_} in term {m.term} follows index {m.index} of term {m.log_term}")
+    if m.entries is not None:
+        if m.entries.first != m.index + 1:
+            raise PeerFault(f"append from {m.from_} after index {m.index} begins with index {m.entries.first}")
+        if m.entries.first_term < m.log_term or m.entries.last_term > m.term:
+            raise PeerFault(
+                f"append from {m.from_} in term {m.term} after term {m.log_term} holds terms "
+                f"{m.entries.first_term} to {m.entries.last_term}"
+            )
+    if m.index >= r.log.committed:
+        if m.index == r.log.committed and m.index >= r.log.first_index() - 1:
+            if not r.log.match_term(m.index, m.log_term):
+                raise PeerFault(f"append from {m.from_} gives committed index {m.index} the term {m.log_term}")
+        return 0
+    # Below the commit index a leader of this term or a later one agrees with us (leader completeness, Figure 3).
+    if m.index + 1 >= r.log.first_index() and not r.log.match_term(m.index, m.log_term):
+        raise PeerFault(f"append from {m.from_} gives committed index {m.index} the term {m.log_term}")
+    if m.entries is not None and m.index + 1 >= r.log.first_index():
+        conflict = r.log.find_conflict(m.entries)
+        if conflict != 0 and conflict <= r.log.committed:
+            raise PeerFault(f"append from {m.from_} replaces committed index {conflict}")
+    return 0

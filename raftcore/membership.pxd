@@ -1,0 +1,9 @@
+# Configuration changes in the log: proposing, applying, restoring (thesis 4).
+from raftcore.message cimport ConfState
+from raftcore.state cimport Raft
+from raftcore.types cimport index_t
+
+cdef object refusal(Raft r, int kind, bytes payload)
+cdef ConfState apply_change(Raft r, object change, index_t index)
+cdef ConfState restore_configuration(Raft r, ConfState cs, index_t index)
+cdef int leave_joint_when_due(Raft r) except -1

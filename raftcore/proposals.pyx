@@ -1,0 +1,40 @@
+"""Appending to the leader's own log (paper 5.3), and the limit on what may lie there uncommitted."""
+
+from libc.stdint cimport uint64_t
+
+from raftcore.message cimport new_message
+from raftcore.state cimport Raft
+from raftcore.types cimport NO_LIMIT, EntryNoop, MsgAppResp, index_t
+
+cdef tuple NO_PAYLOAD = (b"",)
+
+
+cdef index_t append_payloads(Raft r, object payloads, int kind) except? 0:
+    cdef index_t first
+    cdef uint64_t size
+    if r.max_uncommitted_size != NO_LIMIT:
+        size = 0
+        for payload in payloads:
+            size += <uint64_t> len(payload)
+        # Whatever its size, the first is taken; an empty payload always is (a new leader's entry, leaving a joint
+        # configuration), so that a full log can still make progress.
+        if r.uncommitted_size > 0 and size > 0 and r.uncommitted_size + size > r.max_uncommitted_size:
+            return 0
+        first = r.log.append_commands(payloads, r.term, kind, r.now_ms)
+        r.uncommitted_size += size
+    else:
+        first = r.log.append_commands(payloads, r.term, kind, r.now_ms)
+    # The leader's own acknowledgement: counted once the entries are durable here, as a follower's is (thesis 10.2.1).
+    m = new_message(MsgAppResp, r.id)
+    m.index = r.log.last_index()
+    r.send(m)
+    return first
+
+
+cdef index_t append_noop(Raft r) except? 0:
+    return append_payloads(r, NO_PAYLOAD, EntryNoop)
+
+
+cdef void reduce_uncommitted(Raft r, uint64_t size) noexcept:
+    # An underestimate at worst (entries of former leaders were never counted), so it stops at 0.
+    r.uncommitted_size = 0 if size > r.uncommitted_size else r.uncommitted_size - size

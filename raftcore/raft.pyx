@@ -1,0 +1,319 @@
+"""The state machine itself: the term check that comes first, the table of handlers, the clock.
+
+A message passes three gates: is it one that a correct peer sends (faults)? does its term concern us (below)? and what
+does a node in this role do with it (TABLE)? A message with no entry in the table is ignored in that role.
+"""
+
+from raftcore.errors import ProposalDropped
+
+from raftcore.election cimport handle_timeout_now, handle_vote_request, handle_vote_response, hup, in_lease
+from raftcore.membership cimport leave_joint_when_due, refusal
+from raftcore.message cimport Entries, Entry, Message, new_message
+from raftcore.progress cimport Progress
+from raftcore.priority cimport prefer
+from raftcore.proposals cimport append_payloads, reduce_uncommitted
+from raftcore.read_index cimport follower_read, follower_read_response, leader_read, newest_round
+from raftcore.replication cimport (
+    handle_append,
+    handle_append_response,
+    handle_check_quorum,
+    handle_heartbeat,
+    handle_heartbeat_response,
+    handle_unreachable,
+)
+from raftcore.roles cimport become_follower, promotable
+from raftcore.sending cimport broadcast_append, broadcast_heartbeat
+from raftcore.slices cimport applying_size
+from raftcore.snapshots cimport handle_snapshot, handle_snapshot_status
+from raftcore.state cimport Raft, tracing
+from raftcore.transfer cimport forward_transfer, leader_transfer
+from raftcore.types cimport (
+    MESSAGE_TYPES,
+    EntryConfChange,
+    EntryConfChangeV2,
+    EntryNoop,
+    MsgApp,
+    MsgAppResp,
+    MsgBeat,
+    MsgCheckQuorum,
+    MsgForgetLeader,
+    MsgHeartbeat,
+    MsgHeartbeatResp,
+    MsgHup,
+    MsgPreVote,
+    MsgPreVoteResp,
+    MsgProp,
+    MsgReadIndex,
+    MsgReadIndexResp,
+    MsgSnap,
+    MsgSnapStatus,
+    MsgStorageAppendResp,
+    MsgStorageApplyResp,
+    MsgTimeoutNow,
+    MsgTransferLeader,
+    MsgUnreachable,
+    MsgVote,
+    MsgVoteResp,
+    StateCandidate,
+    StateFollower,
+    StateLeader,
+    StatePreCandidate,
+    index_t,
+)
+
+ctypedef int (*Handler)(Raft, Message) except -1
+
+cdef Handler[4][MESSAGE_TYPES] TABLE  # [StateType][MessageType]; NULL: ignored
+
+
+cdef int step(Raft r, Message m) except -1:
+    cdef int type = m.type
+    cdef Handler handler
+    if m.term != 0 and m.term != r.term and not term_concerns_us(r, m):
+        return 0
+    # The same in every role
+    if type == MsgVote or type == MsgPreVote:
+        return handle_vote_request(r, m)
+    if type == MsgStorageAppendResp:
+        return storage_appended(r, m)
+    if type == MsgStorageApplyResp:
+        if m.entries is not None:
+            applied_to(r, m.entries.first + m.entries.count - 1, m.entries)
+        return 0
+    if type == MsgHup:
+        return hup(r, False)
+    handler = TABLE[r.state][type]
+    if handler == NULL:
+        return 0
+    if r.state == StateLeader and is_of_a_member(type) and not from_this_life(r, m):
+        return 0
+    return handler(r, m)
+
+
+cdef bint term_concerns_us(Raft r, Message m) except -1:
+    """Rules for servers, all servers (Figure 2): a higher term makes a follower, a lower one is ignored."""
+    cdef int type = m.type
+    if m.term > r.term:
+        if type == MsgVote or type == MsgPreVote:
+            if in_lease(r, m):
+                return False
+            if type == MsgPreVote:
+                return True  # about a term to come; it changes nobody's term (thesis 9.6)
+        elif type == MsgPreVoteResp and not m.reject:
+            return True  # granted: still about the term to come
+        become_follower(r, m.term, m.from_ if type == MsgApp or type == MsgHeartbeat or type == MsgSnap else 0)
+        return True
+    if (r.check_quorum or r.pre_vote) and (type == MsgHeartbeat or type == MsgApp):
+        # A leader of a former term, perhaps cut off while this node's term moved on. Its vote requests would be ignored
+        # and so would ours: this answer lets it learn of the term (thesis 4.2.3, 9.6).
+        answer = new_message(MsgAppResp, m.from_)
+        answer.conf_index = m.conf_index
+        r.send(answer)
+    elif type == MsgPreVote:
+        # So that a pre-candidate of a former term gets unstuck.
+        answer = new_message(MsgPreVoteResp, m.from_)
+        answer.term = r.term
+        answer.reject = True
+        r.send(answer)
+    elif type == MsgStorageAppendResp and m.snapshot is not None:
+        # The entries of that write may have been replaced since; a snapshot holds what is committed, in any term.
+        snapshot_applied(r, m)
+    return False
+
+
+cdef bint from_this_life(Raft r, Message m) except -1:
+    """Does m come from a member, and from the life of it that this leader's progress is about (decision: echo)?"""
+    cdef Progress pr = r.tracker.get(m.from_)
+    if pr is None:
+        return False
+    if m.type == MsgAppResp or m.type == MsgHeartbeatResp:
+        return m.from_ == r.id or m.conf_index == pr.conf_index
+    return True
+
+
+cdef int storage_appended(Raft r, Message m) except -1:
+    if m.index != 0:
+        r.log.stable_to(m.index, m.log_term)
+    if m.snapshot is not None:
+        snapshot_applied(r, m)
+    return 0
+
+
+cdef int snapshot_applied(Raft r, Message m) except -1:
+    r.log.stable_snapshot_to(m.snapshot.index)
+    return applied_to(r, m.snapshot.index, None)
+
+
+cdef int applied_to(Raft r, index_t index, Entries entries) except -1:
+    r.log.applied_to(max(index, r.log.applied), 0 if entries is None else applying_size(entries))
+    if entries is not None:
+        reduce_uncommitted(r, entries.payload_size)
+    return leave_joint_when_due(r)
+
+
+cdef int tick(Raft r) except -1:
+    """One tick of the clock, in the role this node has."""
+    r.election_elapsed += 1
+    r.contact_elapsed += 1
+    if r.state != StateLeader:
+        if r.election_elapsed >= r.randomized_timeout and promotable(r):
+            r.election_elapsed = 0
+            hup(r, False)
+        return 0
+    r.heartbeat_elapsed += 1
+    if r.election_elapsed >= r.election_timeout:
+        r.election_elapsed = 0
+        r.transferee = 0  # a transfer has one election timeout (thesis 3.10)
+        prefer(r)
+        if r.check_quorum:
+            handle_check_quorum(r, None)
+    if r.state == StateLeader and r.heartbeat_elapsed >= r.heartbeat_timeout:
+        r.heartbeat_elapsed = 0
+        handle_beat(r, None)
+    return 0
+
+
+cdef int handle_beat(Raft r, Message m) except -1:
+    return broadcast_heartbeat(r, newest_round(r))
+
+
+cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0:
+    """Leader: appends and sends them; the index of the first. ProposalDropped when it may not."""
+    cdef index_t first
+    if r.tracker.get(r.id) is None:
+        raise ProposalDropped("removed")
+    if r.transferee != 0:
+        raise ProposalDropped("transferring")
+    first = append_payloads(r, payloads, kind)
+    if first == 0:
+        raise ProposalDropped("uncommitted_limit")
+    if kind == EntryConfChange or kind == EntryConfChangeV2:
+        r.pending_conf_index = first
+    broadcast_append(r)
+    return first
+
+
+cdef int leader_proposal(Raft r, Message m) except -1:
+    """A forwarded proposal. Its entries carry payloads and kinds; indexes and terms are this leader's to give."""
+    cdef Entry entry
+    cdef int kind
+    if m.entries is None:
+        raise ProposalDropped("empty")
+    for entry in m.entries:
+        kind = entry.kind
+        if kind == EntryNoop:
+            raise ProposalDropped("empty")
+        if (kind == EntryConfChange or kind == EntryConfChangeV2) and refusal(r, kind, entry.data) is not None:
+            propose_payloads(r, (b"",), EntryNoop)
+        else:
+            propose_payloads(r, (entry.data,), kind)
+    return 0
+
+
+cdef int candidate_proposal(Raft r, Message m) except -1:
+    raise ProposalDropped("no_leader")
+
+
+cdef int follower_proposal(Raft r, Message m) except -1:
+    if r.lead == 0:
+        raise ProposalDropped("no_leader")
+    if r.disable_proposal_forwarding:
+        raise ProposalDropped("not_leader")
+    forwarded = new_message(MsgProp, r.lead)
+    forwarded.from_ = m.from_
+    forwarded.entries = m.entries
+    r.send(forwarded)
+    return 0
+
+
+cdef int heard_leader(Raft r, Message m) except -1:
+    r.election_elapsed = 0
+    r.contact_elapsed = 0
+    r.lead = m.from_
+    return 0
+
+
+cdef int follower_append(Raft r, Message m) except -1:
+    heard_leader(r, m)
+    return handle_append(r, m)
+
+
+cdef int follower_heartbeat(Raft r, Message m) except -1:
+    heard_leader(r, m)
+    return handle_heartbeat(r, m)
+
+
+cdef int follower_snapshot(Raft r, Message m) except -1:
+    heard_leader(r, m)
+    return handle_snapshot(r, m)
+
+
+cdef int yield_to_leader(Raft r, Message m) except -1:
+    become_follower(r, m.term, m.from_)  # somebody else won this term (paper 5.2)
+    return heard_leader(r, m)
+
+
+cdef int candidate_append(Raft r, Message m) except -1:
+    yield_to_leader(r, m)
+    return handle_append(r, m)
+
+
+cdef int candidate_heartbeat(Raft r, Message m) except -1:
+    yield_to_leader(r, m)
+    return handle_heartbeat(r, m)
+
+
+cdef int candidate_snapshot(Raft r, Message m) except -1:
+    yield_to_leader(r, m)
+    return handle_snapshot(r, m)
+
+
+cdef int forget_leader(Raft r, Message m) except -1:
+    """For those who know by other means that the leader is gone; its next message makes it leader again."""
+    if r.lease_based_reads:
+        return 0  # those reads trust that votes are refused while a leader is known
+    if tracing(r) and r.lead != 0:
+        r.emit("leader_forgotten", {"leader": r.lead})
+    r.lead = 0
+    return 0
+
+
+cdef void on(int state, int type, Handler handler) noexcept:
+    TABLE[state][type] = handler
+
+
+cdef void fill_table() noexcept:
+    on(StateLeader, MsgBeat, handle_beat)
+    on(StateLeader, MsgCheckQuorum, handle_check_quorum)
+    on(StateLeader, MsgProp, leader_proposal)
+    on(StateLeader, MsgReadIndex, leader_read)
+    on(StateLeader, MsgAppResp, handle_append_response)
+    on(StateLeader, MsgHeartbeatResp, handle_heartbeat_response)
+    on(StateLeader, MsgSnapStatus, handle_snapshot_status)
+    on(StateLeader, MsgUnreachable, handle_unreachable)
+    on(StateLeader, MsgTransferLeader, leader_transfer)
+    cdef int state
+    for state in (StateCandidate, StatePreCandidate):
+        on(state, MsgProp, candidate_proposal)
+        on(state, MsgApp, candidate_append)
+        on(state, MsgHeartbeat, candidate_heartbeat)
+        on(state, MsgSnap, candidate_snapshot)
+        on(state, MsgVoteResp, handle_vote_response)
+        on(state, MsgPreVoteResp, handle_vote_response)
+    on(StateFollower, MsgProp, follower_proposal)
+    on(StateFollower, MsgApp, follower_append)
+    on(StateFollower, MsgHeartbeat, follower_heartbeat)
+    on(StateFollower, MsgSnap, follower_snapshot)
+    on(StateFollower, MsgTransferLeader, forward_transfer)
+    on(StateFollower, MsgForgetLeader, forget_leader)
+    on(StateFollower, MsgTimeoutNow, handle_timeout_now)
+    on(StateFollower, MsgReadIndex, follower_read)
+    on(StateFollower, MsgReadIndexResp, follower_read_response)
+
+
+cdef bint is_of_a_member(int type) noexcept:
+    """On a leader: only from a node whose progress is known."""
+    return type == MsgAppResp or type == MsgHeartbeatResp or type == MsgSnapStatus or type == MsgUnreachable
+
+
+fill_table()  # a static C array is zero before: whatever is not named here is ignored

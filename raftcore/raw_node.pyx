@@ -1,0 +1,609 @@
+"""RawNode: the public face of the core."""
+
+from libc.stdint cimport uint64_t
+
+from dataclasses import dataclass
+
+from raftcore.errors import (
+    ConfigError,
+    DecodeError,
+    PeerFault,
+    ProposalDropped,
+    StepLocalMessage,
+    StepPeerNotFound,
+)
+from raftcore.confchange import ConfChange, ConfChangeV2
+from raftcore.message import Entry as PyEntry
+from raftcore.status import PeerProgress, Status
+from raftcore.storage_view import InitialState, StorageView  # noqa: F401 (the types of what RawNode is given)
+from raftcore.types import StateType
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from raftcore.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, datagram_to, decode_frame
+from raftcore.faults cimport check_peer
+from raftcore.log cimport RaftLog
+from raftcore.membership cimport apply_change, refusal, restore_configuration
+from raftcore.message cimport ConfState, Entries, HardState, Message, new_message
+from raftcore.progress cimport Progress
+from raftcore.raft cimport propose_payloads, step, tick
+from raftcore.ready cimport (
+    Ready,
+    SoftState,
+    append_message,
+    append_response,
+    append_response_needed,
+    apply_message,
+    apply_response,
+)
+from raftcore.roles cimport become_follower
+from raftcore.slices cimport applying_size
+from raftcore.state cimport Raft
+from raftcore.tracker cimport Tracker
+from raftcore.types cimport (
+    APPEND_THREAD,
+    APPLY_THREAD,
+    EntryConfChange,
+    EntryConfChangeV2,
+    EntryNoop,
+    EntryNormal,
+    MsgAppResp,
+    MsgForgetLeader,
+    MsgHeartbeatResp,
+    MsgHup,
+    MsgPreVoteResp,
+    MsgProp,
+    MsgReadIndex,
+    MsgReadIndexResp,
+    MsgSnapStatus,
+    MsgTransferLeader,
+    MsgUnreachable,
+    MsgVoteResp,
+    StateFollower,
+    StateLeader,
+    index_t,
+    node_id_t,
+    term_t,
+)
+
+cdef tuple PROGRESS_STATES = ("StateProbe", "StateReplicate", "StateSnapshot")
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedChange:
+    """What became of a proposed configuration change: appended at ``index``, or refused for a reason.
+
+    A refused change leaves an empty entry at ``index`` (as in etcd/raft) and changes nothing else.
+    """
+
+    index: int
+    refused: str | None = None
+
+
+cdef class RawNode:
+    """One node of one Raft group, as a state machine: messages, ticks and proposals in, a Ready out.
+
+    It has no clock, no socket, no file and no random source of its own: the same calls give the same results. Not
+    thread-safe. The driver's loop, in the driver's form (``async_storage_writes=True``)::
+
+        node.tick(now_ms) / node.step(message) / node.propose(commands, now_ms)
+        while node.has_ready():
+            for message in node.ready().messages:
+                LOCAL_APPEND_THREAD: write it, and AFTER it is durable deliver its responses
+                LOCAL_APPLY_THREAD:  apply its entries, AFTER that deliver its responses
+                anyone else:         send it, at once
+
+    Responses addressed to this node are given to :meth:`step`, the others are sent.
+
+    Args:
+        config: settings; checked when they were made.
+        initial: what the storage holds: term, vote, commit, configuration, and the terms of the whole log.
+        storage: reads back entries that are not in memory, and the newest snapshot.
+
+    Raises:
+        ConfigError: ``initial`` contradicts itself or the settings.
+    """
+
+    cdef Raft raft
+    cdef bint async_storage_writes
+    cdef node_id_t previous_lead
+    cdef int previous_state
+    cdef term_t previous_term
+    cdef node_id_t previous_vote
+    cdef index_t previous_commit
+    cdef list on_advance             # plain form: what advance() will step; None when no Ready is out
+    cdef readonly uint64_t faults    # frames refused: undecodable, or what no correct peer sends
+    cdef readonly uint64_t ignored   # messages that did not concern this node: unknown senders, dropped proposals
+
+    def __init__(self, config, initial, storage):
+        cdef Raft r
+        hard = initial.hard_state
+        if not initial.snapshot_index <= initial.last_index:
+            raise ConfigError(
+                f"initial state: last_index {initial.last_index} lies before snapshot_index {initial.snapshot_index}"
+            )
+        commit = max(hard.commit, initial.snapshot_index)
+        applied = max(config.applied, initial.snapshot_index)
+        if commit > initial.last_index:
+            raise ConfigError(f"initial state: commit {commit} lies beyond the last index {initial.last_index}")
+        if applied > commit:
+            raise ConfigError(f"applied {applied} lies beyond the commit index {commit}")
+        log = RaftLog(
+            storage,
+            initial.snapshot_index,
+            initial.snapshot_term,
+            initial.last_index,
+            initial.term_runs,
+            commit,
+            applied,
+            initial.last_time_ms,
+            config.max_committed_size_per_ready,
+            config.max_window_bytes,
+            config.max_window_entries,
+        )
+        tracker = Tracker(config.max_inflight_msgs, config.max_inflight_bytes)
+        r = Raft(config, log, tracker)
+        self.raft = r
+        self.async_storage_writes = config.async_storage_writes
+        self.on_advance = None
+        restore_configuration(r, initial.conf_state, initial.conf_index)
+        r.term = hard.term
+        r.vote = hard.vote
+        become_follower(r, r.term, 0)
+        self._remember()
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+
+    def tick(self, uint64_t now_ms=0):
+        """One tick of the logical clock. now_ms: the caller's clock in milliseconds, which becomes log time."""
+        self._set_now(now_ms)
+        tick(self.raft)
+
+    def step(self, Message message not None):
+        """Takes one message, from another node or from local storage work.
+
+        Raises:
+            StepLocalMessage: a message that only this node sends itself came from outside.
+            StepPeerNotFound: an answer from a node that is not a member.
+            PeerFault: no correct peer sends this; nothing has changed.
+            ProposalDropped: a forwarded proposal could not be appended; nothing has changed.
+        """
+        self._step(message)
+
+    cdef int _step(self, Message m) except -1:
+        cdef Raft r = self.raft
+        cdef int type = m.type
+        cdef bint local = m.from_ == APPEND_THREAD or m.from_ == APPLY_THREAD
+        if local:
+            return step(r, m)
+        if is_local(type):
+            raise StepLocalMessage()
+        if is_response(type) and r.tracker.get(m.from_) is None:
+            raise StepPeerNotFound()
+        if m.from_ != r.id:
+            check_peer(r, m)
+        return step(r, m)
+
+    def step_frames(self, buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
+        """Steps the messages for ``group`` in a datagram's frames, from ``offset`` on; the number stepped.
+
+        The datagram's header must have been checked. A frame that cannot be decoded, or that no correct peer sends, is
+        counted in ``faults``; one that does not concern this node in ``ignored``. Either way the rest goes on.
+
+        Raises:
+            ValueError: ``buffer`` is shorter than ``offset``.
+        """
+        cdef Py_buffer view
+        cdef const unsigned char* data
+        cdef Py_ssize_t at = offset
+        cdef uint64_t frame_group = 0
+        cdef int kind = 0
+        cdef Py_ssize_t stepped = 0
+        cdef Message m
+        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+        try:
+            if offset < DATAGRAM_HEADER_SIZE or view.len < offset:
+                raise ValueError(f"a datagram has at least {DATAGRAM_HEADER_SIZE} bytes, not {view.len}")
+            data = <const unsigned char*> view.buf
+            while at < view.len:
+                try:
+                    m = decode_frame(data, view.len, &at, &frame_group, &kind)
+                    if m is None or frame_group != group:
+                        continue
+                    if m.from_ == 0:
+                        m.from_ = datagram_from(data)
+                    if m.to == 0:
+                        m.to = datagram_to(data)
+                    self._step(m)
+                    stepped += 1
+                except (DecodeError, PeerFault, StepLocalMessage):
+                    self.faults += 1
+                except (StepPeerNotFound, ProposalDropped):
+                    self.ignored += 1
+        finally:
+            PyBuffer_Release(&view)
+        return stepped
+
+    def propose(self, commands, uint64_t now_ms=0):
+        """Appends all commands, in order, and sends them at once: one call, many commands.
+
+        Args:
+            commands: a list or tuple of bytes, not empty.
+            now_ms: the caller's clock in milliseconds; the entries' log time, which never decreases.
+
+        Returns:
+            The index of the first; the others follow. Their term is ``term``. 0 when a follower passed them on.
+
+        Raises:
+            ProposalDropped: nothing was appended; its ``reason`` says why.
+            TypeError, ValueError: a command is not bytes, is too large, or there is none.
+        """
+        cdef Raft r = self.raft
+        self._set_now(now_ms)
+        if not isinstance(commands, (list, tuple)):
+            commands = list(commands)
+        if not commands:
+            raise ValueError("commands must hold at least one command, not none")
+        if r.state == StateLeader:
+            return propose_payloads(r, commands, EntryNormal)
+        if r.lead == 0 or r.state != StateFollower:
+            raise ProposalDropped("no_leader")
+        if r.disable_proposal_forwarding:
+            raise ProposalDropped("not_leader")
+        self._forward(EntryNormal, commands)
+        return 0
+
+    def propose_conf_change(self, change, uint64_t now_ms=0, expected_conf_index=None):
+        """Appends a configuration change (thesis 4), or what takes its place when it is refused.
+
+        Args:
+            change: :class:`raftcore.ConfChange` (one change) or :class:`raftcore.ConfChangeV2`; an empty v2 leaves a
+                joint configuration.
+            expected_conf_index: refuse unless the applied configuration came from this index (compare-and-swap).
+
+        Returns:
+            ProposedChange: where it was appended, and why it was refused, if it was. Index 0: passed on to the leader.
+
+        Raises:
+            ProposalDropped: nothing was appended.
+        """
+        cdef Raft r = self.raft
+        cdef int kind = EntryConfChange if isinstance(change, ConfChange) else EntryConfChangeV2
+        if not isinstance(change, (ConfChange, ConfChangeV2)):
+            raise TypeError(f"change must be a ConfChange or a ConfChangeV2, not {type(change).__name__}")
+        self._set_now(now_ms)
+        payload = change.encode()
+        if r.state != StateLeader:
+            if r.lead == 0 or r.state != StateFollower:
+                raise ProposalDropped("no_leader")
+            if r.disable_proposal_forwarding:
+                raise ProposalDropped("not_leader")
+            self._forward(kind, (payload,))
+            return ProposedChange(0)
+        reason = refusal(r, kind, payload)
+        if expected_conf_index is not None and expected_conf_index != r.conf_index:
+            reason = f"the configuration is that of index {r.conf_index}, not {expected_conf_index}"
+        if reason is not None:
+            return ProposedChange(propose_payloads(r, (b"",), EntryNoop), reason)
+        return ProposedChange(propose_payloads(r, (payload,), kind))
+
+    def apply_conf_change(self, change, index_t index=0):
+        """Installs a committed configuration change; call it when its entry is applied, on every node.
+
+        Args:
+            change: as in the entry.
+            index: the entry's index.
+
+        Returns:
+            ConfState: the new configuration, to be stored with the applied state.
+
+        Raises:
+            ConfChangeError: the change does not fit the configuration; nothing has changed.
+        """
+        return apply_change(self.raft, change, index if index != 0 else self.raft.log.applying)
+
+    def campaign(self):
+        """Stand for election now, if this node may."""
+        step(self.raft, new_message(MsgHup, self.raft.id))
+
+    def forget_leader(self):
+        """Forget who leads, so that another may be voted for at once; the leader's next message undoes it."""
+        step(self.raft, new_message(MsgForgetLeader, self.raft.id))
+
+    def transfer_leader(self, node_id_t to):
+        """Hand leadership over to ``to`` (thesis 3.10); on a follower, ask the leader to."""
+        m = new_message(MsgTransferLeader, self.raft.id)
+        m.from_ = to
+        step(self.raft, m)
+
+    def read_index(self, bytes context not None, uint64_t now_ms=0):
+        """Ask for a read index (thesis 6.4); the answer appears in ``Ready.read_states`` under ``context``.
+
+        Returns:
+            False when there is no leader to ask. Requests may also be lost on their way or when the leader changes:
+            ask again after a while.
+        """
+        cdef Raft r = self.raft
+        self._set_now(now_ms)
+        if r.state != StateLeader and (r.lead == 0 or r.state != StateFollower):
+            return False
+        m = new_message(MsgReadIndex, r.id)
+        m.from_ = r.id
+        m.context = context
+        step(r, m)
+        return True
+
+    def report_unreachable(self, node_id_t id):
+        """The transport could not deliver to ``id``: its leader stops sending optimistically."""
+        m = new_message(MsgUnreachable, self.raft.id)
+        m.from_ = id
+        step(self.raft, m)
+
+    def report_snapshot(self, node_id_t id, bint ok):
+        """Whether the snapshot sent to ``id`` arrived."""
+        m = new_message(MsgSnapStatus, self.raft.id)
+        m.from_ = id
+        m.reject = not ok
+        step(self.raft, m)
+
+    def compact(self, index_t index):
+        """Forget the log up to and including ``index``, which must be applied; the storage follows.
+
+        Raises:
+            Compacted: that is done already.  Unavailable: ``index`` is not applied yet.
+        """
+        self.raft.log.compact(index)
+
+    # -- outputs --------------------------------------------------------------------------------------------------
+
+    def has_ready(self):
+        """Is there anything in the next Ready?"""
+        return self._has_ready()
+
+    cdef bint _has_ready(self) except -1:
+        cdef Raft r = self.raft
+        if r.messages or r.after_append or r.read_states:
+            return True
+        if r.lead != self.previous_lead or r.state != self.previous_state:
+            return True
+        if r.term != self.previous_term or r.vote != self.previous_vote or r.log.committed != self.previous_commit:
+            return True
+        if r.log.has_next_unstable() or r.log.has_next_committed(not self.async_storage_writes):
+            return True
+        return r.log.next_unstable_snapshot() is not None
+
+    def ready(self):
+        """Takes the outstanding work; see :class:`raftcore.Ready` for what comes BEFORE and AFTER what.
+
+        In the plain form each Ready must be followed by :meth:`advance` before the next is taken.
+        """
+        cdef Raft r = self.raft
+        cdef Ready rd = Ready.__new__(Ready)
+        cdef HardState hard
+        cdef bint plain = not self.async_storage_writes
+        if plain and self.on_advance is not None:
+            raise ConfigError("ready() was called twice without advance() in between")
+        rd.entries = r.log.next_unstable()
+        rd.committed_entries = r.log.next_committed(plain)
+        rd.snapshot = r.log.next_unstable_snapshot()
+        rd.read_states = r.read_states
+        rd.must_sync = rd.entries is not None or r.term != self.previous_term or r.vote != self.previous_vote
+        if r.lead != self.previous_lead or r.state != self.previous_state:
+            rd.soft_state = SoftState.__new__(SoftState)
+            rd.soft_state.lead = r.lead
+            rd.soft_state.state = r.state
+        if r.term != self.previous_term or r.vote != self.previous_vote or r.log.committed != self.previous_commit:
+            hard = HardState.__new__(HardState)
+            hard.term = r.term
+            hard.vote = r.vote
+            hard.commit = r.log.committed
+            rd.hard_state = hard
+        rd.messages = r.messages
+        if plain:
+            self._collect_plain(rd)
+        else:
+            if (
+                rd.entries is not None
+                or rd.hard_state is not None
+                or rd.snapshot is not None
+                or r.after_append
+            ):
+                rd.messages.append(append_message(r, rd))
+            if rd.committed_entries is not None:
+                rd.messages.append(apply_message(r, rd))
+        self._accept(rd)
+        return rd
+
+    cdef int _collect_plain(self, Ready rd) except -1:
+        cdef Raft r = self.raft
+        cdef Message m
+        self.on_advance = []
+        for m in r.after_append:
+            (self.on_advance if m.to == r.id else rd.messages).append(m)
+        if append_response_needed(r, rd):
+            self.on_advance.append(append_response(r, rd))
+        if rd.committed_entries is not None:
+            self.on_advance.append(apply_response(r, rd))
+        return 0
+
+    cdef int _accept(self, Ready rd) except -1:
+        cdef Raft r = self.raft
+        cdef Entries committed = rd.committed_entries
+        r.messages = []
+        r.after_append = []
+        r.read_states = []
+        r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
+        r.log.accept_unstable()
+        if committed is not None:
+            r.log.accept_applying(
+                committed.first + committed.count - 1,
+                applying_size(committed),
+                not self.async_storage_writes,
+            )
+        self._remember()
+        return 0
+
+    def advance(self):
+        """Plain form: the last Ready has been written, sent and applied.
+
+        Raises:
+            ConfigError: there is no Ready out, or this node uses the driver's form.
+        """
+        if self.on_advance is None:
+            raise ConfigError("advance() needs a Ready taken before it, in the plain form")
+        steps = self.on_advance
+        self.on_advance = None
+        for m in steps:
+            step(self.raft, m)
+
+    def status(self):
+        """A :class:`raftcore.Status`: a picture of this node and, on a leader, of every member."""
+        cdef Raft r = self.raft
+        cdef Progress pr
+        cdef index_t last = r.log.last_index()
+        progress = {}
+        if r.state == StateLeader:
+            for pr in r.tracker.ordered:
+                progress[pr.id] = PeerProgress(
+                    id=pr.id,
+                    match=pr.match,
+                    next=pr.next,
+                    state=PROGRESS_STATES[pr.state],
+                    paused=bool(pr.is_paused()),
+                    recent_active=bool(pr.recent_active),
+                    is_learner=bool(pr.is_learner),
+                    pending_snapshot=pr.pending_snapshot,
+                    inflight=pr.inflights.count,
+                    inflight_full=bool(pr.inflights.full()),
+                    behind=last - min(pr.match, last),
+                )
+        return Status(
+            id=r.id,
+            term=r.term,
+            vote=r.vote,
+            state=StateType(r.state),
+            leader=r.lead,
+            commit_index=r.log.committed,
+            applied_index=r.log.applied,
+            first_index=r.log.first_index(),
+            last_index=last,
+            last_term=r.log.last_term(),
+            conf_state=r.tracker.conf_state(),
+            conf_index=r.conf_index,
+            transferee=r.transferee,
+            progress=progress,
+        )
+
+    def progress(self):
+        """(id, printed form) of every known member's progress, by id, whatever this node's role; for transcripts."""
+        return [(pr.id, pr.describe()) for pr in self.raft.tracker.ordered]
+
+    def term_at(self, index_t index):
+        """The term of the entry at ``index``, or None when that is not known (compacted, or beyond the log)."""
+        cdef term_t term = 0
+        return term if self.raft.log.term_at(index, &term) else None
+
+    def set_randomized_election_timeout(self, int ticks):
+        """Pins the election timeout until the next change of role; for tests and transcripts."""
+        self.raft.randomized_timeout = ticks
+
+    # -- the state in words ---------------------------------------------------------------------------------------
+
+    @property
+    def id(self):
+        """This node's id."""
+        return self.raft.id
+
+    @property
+    def term(self):
+        """The latest term this node has seen."""
+        return self.raft.term
+
+    @property
+    def vote(self):
+        """Whom this node voted for in ``term``; 0 for nobody."""
+        return self.raft.vote
+
+    @property
+    def state(self):
+        """Role, as :class:`raftcore.types.StateType`'s number."""
+        return self.raft.state
+
+    @property
+    def leader(self):
+        """Id of the leader as far as known; 0 for none."""
+        return self.raft.lead
+
+    @property
+    def commit_index(self):
+        """Highest index known to be committed."""
+        return self.raft.log.committed
+
+    @property
+    def applied_index(self):
+        """Highest index reported as applied."""
+        return self.raft.log.applied
+
+    @property
+    def first_index(self):
+        """Index of the log's first entry."""
+        return self.raft.log.first_index()
+
+    @property
+    def last_index(self):
+        """Index of the log's last entry."""
+        return self.raft.log.last_index()
+
+    @property
+    def last_term(self):
+        """Term of the log's last entry."""
+        return self.raft.log.last_term()
+
+    @property
+    def conf_state(self):
+        """The applied configuration."""
+        return self.raft.tracker.conf_state()
+
+    @property
+    def conf_index(self):
+        """Index of the entry that the applied configuration comes from."""
+        return self.raft.conf_index
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    cdef int _set_now(self, uint64_t now_ms) except -1:
+        if now_ms > self.raft.now_ms:
+            self.raft.now_ms = now_ms
+        return 0
+
+    cdef int _remember(self) except -1:
+        cdef Raft r = self.raft
+        self.previous_lead = r.lead
+        self.previous_state = r.state
+        self.previous_term = r.term
+        self.previous_vote = r.vote
+        self.previous_commit = r.log.committed
+        return 0
+
+    cdef int _forward(self, int kind, object payloads) except -1:
+        # Indexes and terms are the leader's to give; 1 is a placeholder that the byte form allows.
+        cdef Raft r = self.raft
+        m = new_message(MsgProp, r.id)
+        m.from_ = r.id
+        m.entries = Entries.build([PyEntry(1, i + 1, kind, payload) for i, payload in enumerate(payloads)])
+        return step(r, m)
+
+
+cdef bint is_local(int type) noexcept:
+    """Messages that only a node itself, or its storage threads, may send to it."""
+    # MsgHup, MsgBeat; MsgUnreachable, MsgSnapStatus, MsgCheckQuorum; MsgStorageAppend to MsgForgetLeader
+    return type < 2 or 10 <= type <= 12 or type >= 19
+
+
+cdef bint is_response(int type) noexcept:
+    return (
+        type == MsgAppResp
+        or type == MsgVoteResp
+        or type == MsgHeartbeatResp
+        or type == MsgReadIndexResp
+        or type == MsgPreVoteResp
+    )

@@ -1,0 +1,3 @@
+"""Reads that wait for a quorum. Its fields and methods are visible to Cython only (read_only.pxd)."""
+
+class ReadOnly: ...

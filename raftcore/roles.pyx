@@ -1,0 +1,115 @@
+"""The four roles and the ways between them (Figure 4, with thesis 9.6's pre-candidate).
+
+                    timeout              pre-vote won            won
+      follower ----------------> pre- ----------------> candi- --------> leader
+         ^                     candidate                 date              |
+         |                        |                       |                |
+         +------------------------+-----------------------+----------------+
+           a higher term, a leader of this term, an election lost, no quorum
+
+Without pre-vote the timeout leads straight to candidate.
+"""
+
+from raftcore.errors import InvariantViolation
+
+from raftcore cimport lease, priority
+from raftcore.progress cimport Progress
+from raftcore.proposals cimport append_noop
+from raftcore.read_only cimport ReadOnly
+from raftcore.state cimport Raft, tracing
+from raftcore.types cimport (
+    StateCandidate,
+    StateFollower,
+    StateLeader,
+    StatePreCandidate,
+    index_t,
+    node_id_t,
+    term_t,
+)
+
+cdef tuple ROLE_NAMES = ("follower", "candidate", "leader", "pre-candidate")
+
+
+cdef int reset(Raft r, term_t term) except -1:
+    """What every change of role but the one to pre-candidate starts from."""
+    cdef Progress pr
+    cdef index_t last = r.log.last_index()
+    if r.term != term:
+        r.term = term
+        r.vote = 0
+        r.lease_given_up = False
+    r.lead = 0
+    r.election_elapsed = 0
+    r.heartbeat_elapsed = 0
+    r.reset_randomized_timeout()
+    r.randomized_timeout += priority.extra_timeout(r)
+    r.transferee = 0
+    r.preferred = 0
+    r.takeover_pause = 0
+    r.tracker.reset_votes()
+    for pr in r.tracker.ordered:
+        # Figure 2, volatile state on leaders: nextIndex just after the log's end, matchIndex 0.
+        pr.reset(last if pr.id == r.id else 0, last + 1)
+    r.pending_conf_index = 0
+    r.uncommitted_size = 0
+    r.reads = ReadOnly()
+    r.postponed_reads = []
+    lease.restart(r)
+    return 0
+
+
+cdef int become_follower(Raft r, term_t term, node_id_t lead) except -1:
+    reset(r, term)
+    r.lead = lead
+    r.state = StateFollower
+    return role_changed(r)
+
+
+cdef int become_pre_candidate(Raft r) except -1:
+    if r.state == StateLeader:
+        raise InvariantViolation("a leader cannot become pre-candidate")
+    # Neither the term nor the vote changes: nothing has been promised to anyone (thesis 9.6).
+    r.tracker.reset_votes()
+    r.lead = 0
+    r.state = StatePreCandidate
+    return role_changed(r)
+
+
+cdef int become_candidate(Raft r) except -1:
+    if r.state == StateLeader:
+        raise InvariantViolation("a leader cannot become candidate")
+    reset(r, r.term + 1)
+    r.vote = r.id
+    r.state = StateCandidate
+    return role_changed(r)
+
+
+cdef int become_leader(Raft r) except -1:
+    cdef Progress pr
+    if r.state == StateFollower:
+        raise InvariantViolation("a follower cannot become leader without an election")
+    reset(r, r.term)
+    r.lead = r.id
+    r.state = StateLeader
+    pr = r.tracker.get(r.id)
+    pr.become_replicate()
+    pr.recent_active = True
+    # Somewhere in the log there may be a configuration change that is not applied yet; waiting for all of it costs
+    # less than looking.
+    r.pending_conf_index = r.log.last_index()
+    role_changed(r)
+    # An entry of its own term lets the leader commit what former leaders left (paper 5.4.2, 8).
+    append_noop(r)
+    return 0
+
+
+cdef bint promotable(Raft r) except -1:
+    """May this node stand for election? Only as a voter by its own configuration, with no snapshot half in place."""
+    cdef Progress pr = r.tracker.get(r.id)
+    return pr is not None and not pr.is_learner and not r.log.has_next_or_in_progress_snapshot()
+
+
+cdef int role_changed(Raft r) except -1:
+    if tracing(r):
+        r.emit("role", {"role": ROLE_NAMES[r.state], "leader": r.lead, "vote": r.vote})
+    return 0

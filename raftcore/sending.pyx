@@ -1,0 +1,88 @@
+"""What a leader sends: appends, heartbeats, snapshots (paper 5.3, 7)."""
+
+from raftcore.errors import InvariantViolation, SnapshotTemporarilyUnavailable
+
+from raftcore.message cimport Entries, Message, Snapshot, new_message
+from raftcore.progress cimport Progress, StateReplicate
+from raftcore.state cimport Raft, tracing
+from raftcore.types cimport MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
+
+
+cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
+    """Sends the entries from pr.next on, as many as one message takes; True when something was sent.
+
+    An empty append carries the commit index, or a probe; it goes out only if even_if_empty.
+    """
+    cdef index_t previous
+    cdef term_t previous_term
+    cdef Entries entries = None
+    if pr.is_paused():
+        return False
+    previous = pr.next - 1
+    if not r.log.term_at(previous, &previous_term):
+        return send_snapshot(r, pr)  # compacted past this follower (paper 7)
+    # A full window in replicate state still lets empty appends through: if every message of the window was lost, the
+    # answer to an empty one is what empties it.
+    if pr.state != StateReplicate or not pr.inflights.full():
+        if pr.next <= r.log.last_index():
+            entries = r.log.slice(pr.next, r.log.last_index() + 1, r.max_size_per_msg)
+    if entries is None and not even_if_empty:
+        return False
+    m = new_message(MsgApp, pr.id)
+    m.index = previous
+    m.log_term = previous_term
+    m.entries = entries
+    m.commit = r.log.committed
+    m.conf_index = pr.conf_index
+    r.send(m)
+    if entries is None:
+        pr.sent_entries(0, 0)
+    else:
+        pr.sent_entries(entries.count, entries.payload_size)
+    pr.sent_commit_to(r.log.committed)
+    return True
+
+
+cdef bint send_snapshot(Raft r, Progress pr) except -1:
+    """Sends the newest snapshot to a follower that the log cannot reach any more (paper 7)."""
+    cdef Snapshot snapshot
+    if not pr.recent_active:
+        return False  # nobody there to receive it; its next answer starts this again
+    try:
+        snapshot = r.log.snapshot()
+    except SnapshotTemporarilyUnavailable:
+        return False
+    if snapshot is None or snapshot.index == 0:
+        raise InvariantViolation("the log is compacted, but there is no snapshot to send")
+    pr.become_snapshot(snapshot.index)
+    if tracing(r):
+        r.emit("snapshot_sent", {"to": pr.id, "index": snapshot.index, "snapshot_term": snapshot.term})
+    m = new_message(MsgSnap, pr.id)
+    m.snapshot = snapshot
+    m.conf_index = pr.conf_index
+    r.send(m)
+    return True
+
+
+cdef int broadcast_append(Raft r) except -1:
+    cdef Progress pr
+    for pr in r.tracker.ordered:
+        if pr.id != r.id:
+            send_append(r, pr, True)
+    return 0
+
+
+cdef int broadcast_heartbeat(Raft r, bytes context) except -1:
+    """Tells every member that this leader is alive. context: the read round to confirm, or None."""
+    cdef Progress pr
+    for pr in r.tracker.ordered:
+        if pr.id == r.id:
+            continue
+        m = new_message(MsgHeartbeat, pr.id)
+        # Never beyond what this follower is known to hold: past its match its log may differ from ours.
+        m.commit = min(pr.match, r.log.committed)
+        m.context = context
+        m.conf_index = pr.conf_index
+        r.send(m)
+        pr.sent_commit_to(m.commit)
+    return 0

@@ -1,0 +1,47 @@
+"""Snapshots (paper 7): the follower's restore, and what the leader makes of the outcome."""
+
+from raftcore.message cimport ConfState, Message, Snapshot, new_message
+from raftcore.membership cimport restore_configuration
+from raftcore.progress cimport Progress, StateSnapshot
+from raftcore.state cimport Raft, tracing
+from raftcore.types cimport MsgAppResp, StateFollower
+
+
+cdef int handle_snapshot(Raft r, Message m) except -1:
+    """InstallSnapshot, receiver. The answer is an append reply: the leader goes on from there."""
+    answer = new_message(MsgAppResp, m.from_)
+    answer.conf_index = m.conf_index
+    answer.index = r.log.last_index() if restore(r, m.snapshot) else r.log.committed
+    return r.send(answer)
+
+
+cdef bint restore(Raft r, Snapshot s) except -1:
+    """Takes the snapshot in place of the log; False, and nothing moved back, when it brings nothing new."""
+    cdef ConfState cs = s.conf_state
+    if s.index <= r.log.committed or r.state != StateFollower:
+        return False
+    # A snapshot that does not know this node would leave it without a place in the configuration.
+    if r.id not in cs.voters and r.id not in cs.learners and r.id not in cs.voters_outgoing:
+        return False
+    if r.log.match_term(s.index, s.term):
+        # The log holds all of it already: keep the log, which may go further, and commit up to there (Figure 13, 6).
+        r.log.commit_to(s.index)
+        return False
+    r.log.restore(s)
+    restore_configuration(r, cs, s.conf_index)
+    if tracing(r):
+        r.emit("snapshot_restored", {"index": s.index, "snapshot_term": s.term})
+    return True
+
+
+cdef int handle_snapshot_status(Raft r, Message m) except -1:
+    """Whether the snapshot reached its follower, as the driver reports it."""
+    cdef Progress pr = r.tracker.get(m.from_)
+    if pr.state != StateSnapshot:
+        return 0
+    if m.reject:
+        pr.pending_snapshot = 0  # before become_probe, which goes on from the pending snapshot otherwise
+    pr.become_probe()
+    # Delivered: wait for the follower's own word. Failed: wait for the next heartbeat before trying again.
+    pr.msg_app_flow_paused = True
+    return 0

@@ -1,0 +1,71 @@
+# Raft: all state of one node in one group, under Figure 2's headings, and its outbox. No rule lives here but one:
+# which messages may leave before a write is durable (send).
+from libc.stdint cimport uint64_t
+
+from raftcore.log cimport RaftLog
+from raftcore.message cimport Message
+from raftcore.read_only cimport ReadOnly
+from raftcore.tracker cimport Tracker
+from raftcore.types cimport index_t, node_id_t, term_t
+
+cdef class Raft:
+    # Persistent state on all servers (Figure 2)
+    cdef term_t term                     # latest term this node has seen
+    cdef node_id_t vote                  # candidate that received this node's vote in term, 0 for none
+    cdef RaftLog log                     # entries; holds the commit and the applied index too
+
+    # Volatile state on all servers
+    cdef node_id_t id
+    cdef int state                       # StateType
+    cdef node_id_t lead                  # leader of term as far as known, 0 for none
+    cdef bint is_learner                 # by this node's own applied configuration
+    cdef Tracker tracker                 # configuration, votes; on a leader every member's progress
+    cdef index_t conf_index              # index of the applied configuration's entry
+
+    # Volatile state on leaders
+    cdef node_id_t transferee            # target of the running leadership transfer, 0 for none (thesis 3.10)
+    cdef index_t pending_conf_index      # no configuration change is taken until this index is applied
+    cdef uint64_t uncommitted_size       # estimate: payload bytes not yet applied, kept only when limited
+    cdef ReadOnly reads                  # reads waiting for a quorum
+    cdef list postponed_reads            # requests that wait for the first commit of this term
+    cdef dict round_times                # read round -> now_ms when it was sent; only with a lease
+    cdef uint64_t lease_until            # in now_ms; 0 for no lease
+    cdef bint lease_given_up             # a transfer was ordered in this term: no lease for the rest of it
+    cdef int takeover_pause              # election timeouts before the next attempt to hand over
+    cdef node_id_t preferred             # member to hand over to, if it is still ready at the next look
+
+    # Time, in ticks, and the caller's clock in milliseconds
+    cdef int election_elapsed            # since the last contact with a leader, or the last timeout
+    cdef int heartbeat_elapsed
+    cdef int contact_elapsed             # since the last word of a leader, or the start; whoever leads now
+    cdef int randomized_timeout          # in [election_timeout, 2 * election_timeout)
+    cdef uint64_t now_ms                 # newest time given by the caller; never decreases
+    cdef uint64_t random_state
+
+    # Options
+    cdef int election_timeout
+    cdef int heartbeat_timeout
+    cdef uint64_t max_size_per_msg
+    cdef uint64_t max_uncommitted_size
+    cdef bint check_quorum
+    cdef bint pre_vote
+    cdef bint lease_based_reads
+    cdef bint disable_proposal_forwarding
+    cdef bint disable_conf_change_validation
+    cdef bint step_down_on_removal
+    cdef bint conf_change_after_own_commit
+    cdef uint64_t lease_ms               # length of the lease, 0: none is used
+    cdef object priorities               # None, or node id -> priority (default 0)
+    cdef object trace                    # None, or called with (event, fields)
+
+    # Outbox
+    cdef list messages                   # may leave at once
+    cdef list after_append               # may leave once everything unstable so far is durable
+    cdef list read_states                # (index, context) of confirmed reads
+
+    cdef int send(self, Message m) except -1
+    cdef void reset_randomized_timeout(self) noexcept
+    cdef int emit(self, str event, dict fields) except -1
+
+cdef inline bint tracing(Raft r) noexcept:
+    return r.trace is not None

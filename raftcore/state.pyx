@@ -1,0 +1,93 @@
+"""All state of one node in one group, under Figure 2's headings, and its outbox."""
+
+from libc.stdint cimport uint64_t
+
+from raftcore.errors import InvariantViolation
+
+from raftcore.log cimport RaftLog
+from raftcore.message cimport Message
+from raftcore.read_only cimport ReadOnly
+from raftcore.tracker cimport Tracker
+from raftcore.types cimport (
+    MsgAppResp,
+    MsgPreVote,
+    MsgPreVoteResp,
+    MsgProp,
+    MsgReadIndex,
+    MsgVote,
+    MsgVoteResp,
+    StateFollower,
+)
+
+
+cdef class Raft:
+    """Made by :class:`raftcore.RawNode`, which is the public face."""
+
+    def __init__(self, config, RaftLog log not None, Tracker tracker not None):
+        self.id = config.id
+        self.log = log
+        self.tracker = tracker
+        self.state = StateFollower
+        self.election_timeout = config.election_tick
+        self.heartbeat_timeout = config.heartbeat_tick
+        self.max_size_per_msg = config.max_size_per_msg
+        self.max_uncommitted_size = config.max_uncommitted_size
+        self.check_quorum = config.check_quorum
+        self.pre_vote = config.pre_vote
+        self.lease_based_reads = config.read_only == "lease-based"
+        self.disable_proposal_forwarding = config.disable_proposal_forwarding
+        self.disable_conf_change_validation = config.disable_conf_change_validation
+        self.step_down_on_removal = config.step_down_on_removal
+        self.conf_change_after_own_commit = config.conf_change_after_own_commit
+        self.lease_ms = config.lease_ms
+        self.priorities = dict(config.priorities) if config.priorities else None
+        self.trace = config.trace
+        self.messages = []
+        self.after_append = []
+        self.read_states = []
+        self.postponed_reads = []
+        self.round_times = {}
+        self.reads = ReadOnly()
+        # The id goes into the seed so that nodes given the same seed do not time out together.
+        self.random_state = (<uint64_t> config.seed) ^ (self.id * <uint64_t> 0x9E3779B97F4A7C15)
+
+    cdef int send(self, Message m) except -1:
+        """Queues m, stamped with sender and term.
+
+        Votes and append acknowledgements promise something that must survive a crash (thesis 3.8): they wait until
+        all that is unstable now is durable. Everything else, rejections of other kinds and the leader's own appends
+        among them, leaves at once (thesis 10.2.1).
+        """
+        cdef int type = m.type
+        if m.from_ == 0:
+            m.from_ = self.id
+        if type == MsgVote or type == MsgVoteResp or type == MsgPreVote or type == MsgPreVoteResp:
+            # The term campaigned for: a pre-vote names a term that nobody is in yet.
+            if m.term == 0:
+                raise InvariantViolation(f"message type {type} must be sent with a term")
+        elif type != MsgProp and type != MsgReadIndex:
+            # Forwarded proposals and reads stay without a term: they are requests, not statements about a term.
+            m.term = self.term
+        if type == MsgAppResp or type == MsgVoteResp or type == MsgPreVoteResp:
+            self.after_append.append(m)
+        else:
+            if m.to == self.id:
+                raise InvariantViolation(f"message type {type} must not be sent to oneself")
+            self.messages.append(m)
+        return 0
+
+    cdef void reset_randomized_timeout(self) noexcept:
+        """Draws the next timeout from [election_timeout, 2 * election_timeout) (paper 5.2): splitmix64."""
+        cdef uint64_t z
+        self.random_state += <uint64_t> 0x9E3779B97F4A7C15
+        z = self.random_state
+        z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
+        z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
+        z ^= z >> 31
+        self.randomized_timeout = self.election_timeout + <int> (z % <uint64_t> self.election_timeout)
+
+    cdef int emit(self, str event, dict fields) except -1:
+        fields["id"] = self.id
+        fields["term"] = self.term
+        self.trace(event, fields)
+        return 0

@@ -1,0 +1,71 @@
+"""What a node knows of itself and, as leader, of the others: a picture taken at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from raftcore.message import ConfState
+
+
+@dataclass(frozen=True, slots=True)
+class PeerProgress:
+    """What the leader knows of one member (Figure 2, volatile state on leaders)."""
+
+    id: int
+    match: int
+    """Highest index known to be in this member's log, durably."""
+    next: int
+    """Index of the next entry to send."""
+    state: str
+    """``StateProbe``, ``StateReplicate`` or ``StateSnapshot``."""
+    paused: bool
+    """Nothing more is sent until this member answers (or a heartbeat finds it alive)."""
+    recent_active: bool
+    """Heard from in the running check-quorum interval."""
+    is_learner: bool
+    pending_snapshot: int
+    """Index of the snapshot on its way, 0 for none."""
+    inflight: int
+    """Appends on their way."""
+    inflight_full: bool
+    behind: int
+    """Entries in the leader's log that are not known to be in this member's."""
+
+    def describe(self) -> str:
+        """The member's state as it is printed in transcripts."""
+        text = f"{self.state} match={self.match} next={self.next}"
+        if self.is_learner:
+            text += " learner"
+        if self.paused:
+            text += " paused"
+        if self.pending_snapshot:
+            text += f" pendingSnap={self.pending_snapshot}"
+        if not self.recent_active:
+            text += " inactive"
+        if self.inflight:
+            text += f" inflight={self.inflight}" + ("[full]" if self.inflight_full else "")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A node's state at one moment. ``progress`` is filled on a leader only."""
+
+    id: int
+    term: int
+    vote: int
+    state: Any
+    """:class:`raftcore.types.StateType`"""
+    leader: int
+    """Id of the leader as far as known, 0 for none."""
+    commit_index: int
+    applied_index: int
+    first_index: int
+    last_index: int
+    last_term: int
+    conf_state: ConfState
+    conf_index: int
+    transferee: int
+    """Target of the running leadership transfer, 0 for none."""
+    progress: dict[int, PeerProgress] = field(default_factory=dict)
