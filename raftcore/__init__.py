@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from raftcore.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2
+from raftcore.config import Config
 from raftcore.message import ConfState, Entries, Entry, HardState, Message, Snapshot
+from raftcore.raw_node import ProposedChange, RawNode
+from raftcore.ready import Ready, SoftState
+from raftcore.status import PeerProgress, Status
+from raftcore.storage_view import InitialState, StorageView
 from raftcore.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, UNLIMITED, EntryKind, MessageType, StateType
 
 __all__ = [
     "LOCAL_APPEND_THREAD",
     "LOCAL_APPLY_THREAD",
     "UNLIMITED",
+    "ConfChange",
+    "ConfChangeTransition",
+    "ConfChangeType",
+    "ConfChangeV2",
     "ConfState",
+    "Config",
     "Entries",
     "Entry",
     "EntryKind",
     "HardState",
+    "InitialState",
     "Message",
     "MessageType",
+    "PeerProgress",
+    "ProposedChange",
+    "RawNode",
+    "Ready",
     "Snapshot",
+    "SoftState",
     "StateType",
+    "Status",
+    "StorageView",
 ]

@@ -14,9 +14,7 @@ from raftcore.errors import (
 )
 from raftcore.confchange import ConfChange, ConfChangeV2
 from raftcore.message import Entry as PyEntry
-from raftcore.status import PeerProgress, Status
 from raftcore.storage_view import InitialState, StorageView  # noqa: F401 (the types of what RawNode is given)
-from raftcore.types import StateType
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from raftcore.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, datagram_to, decode_frame
@@ -24,7 +22,7 @@ from raftcore.faults cimport check_peer
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
 from raftcore.message cimport ConfState, Entries, HardState, Message, new_message
-from raftcore.progress cimport Progress
+from raftcore.picture cimport status_of
 from raftcore.raft cimport propose_payloads, step, tick
 from raftcore.ready cimport (
     Ready,
@@ -64,8 +62,6 @@ from raftcore.types cimport (
     node_id_t,
     term_t,
 )
-
-cdef tuple PROGRESS_STATES = ("StateProbe", "StateReplicate", "StateSnapshot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,41 +453,7 @@ cdef class RawNode:
 
     def status(self):
         """A :class:`raftcore.Status`: a picture of this node and, on a leader, of every member."""
-        cdef Raft r = self.raft
-        cdef Progress pr
-        cdef index_t last = r.log.last_index()
-        progress = {}
-        if r.state == StateLeader:
-            for pr in r.tracker.ordered:
-                progress[pr.id] = PeerProgress(
-                    id=pr.id,
-                    match=pr.match,
-                    next=pr.next,
-                    state=PROGRESS_STATES[pr.state],
-                    paused=bool(pr.is_paused()),
-                    recent_active=bool(pr.recent_active),
-                    is_learner=bool(pr.is_learner),
-                    pending_snapshot=pr.pending_snapshot,
-                    inflight=pr.inflights.count,
-                    inflight_full=bool(pr.inflights.full()),
-                    behind=last - min(pr.match, last),
-                )
-        return Status(
-            id=r.id,
-            term=r.term,
-            vote=r.vote,
-            state=StateType(r.state),
-            leader=r.lead,
-            commit_index=r.log.committed,
-            applied_index=r.log.applied,
-            first_index=r.log.first_index(),
-            last_index=last,
-            last_term=r.log.last_term(),
-            conf_state=r.tracker.conf_state(),
-            conf_index=r.conf_index,
-            transferee=r.transferee,
-            progress=progress,
-        )
+        return status_of(self.raft)
 
     def progress(self):
         """(id, printed form) of every known member's progress, by id, whatever this node's role; for transcripts."""
