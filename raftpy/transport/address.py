@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from raftcore.errors import ConfigError
@@ -74,6 +75,20 @@ def is_loopback(host: str) -> bool:
         return False
     mapped = getattr(ip, "ipv4_mapped", None)
     return (mapped or ip).is_loopback
+
+
+def numeric_family(addresses: Iterable[str]) -> int:
+    """The family of the first address that is a number, so that names beside it are looked up in the same one.
+
+    AF_UNSPEC when all are names: then each is what the system prefers. Raises ``ConfigError`` for a malformed address.
+    """
+    for address in addresses:
+        host = parse_address(address).host
+        if _is_ip(host, 4):
+            return socket.AF_INET
+        if _is_ip(host, 6):
+            return socket.AF_INET6
+    return socket.AF_UNSPEC
 
 
 def resolve(text: str, family: int = socket.AF_UNSPEC, *, whose: str = "address") -> tuple[int, SocketAddress]:

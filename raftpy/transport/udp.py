@@ -22,7 +22,7 @@ from typing import Any
 
 from raftpy.errors import TransportFailed
 from raftpy.interfaces import Clock
-from raftpy.transport.address import SocketAddress, is_loopback, parse_address, resolve
+from raftpy.transport.address import SocketAddress, is_loopback, numeric_family, parse_address, resolve
 from raftpy.transport.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
 from raftpy.transport.peer import Peer
 from raftpy.transport.unreliable import Unreliable
@@ -80,7 +80,8 @@ class UdpTransport(DatagramTransport):
         own = self._own
         loop = asyncio.get_running_loop()
         address = self._listen or own.members[own.node_id]
-        self._family, target = resolve(address, whose=f"node {own.node_id}'s own address")
+        family = numeric_family([address, *own.members.values()])
+        self._family, target = resolve(address, family, whose=f"node {own.node_id}'s own address")
         self._by_target = {}
         udp = socket.socket(self._family, socket.SOCK_DGRAM)
         try:

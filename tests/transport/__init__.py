@@ -1,0 +1,1 @@
+"""Transports: identity, coalescing, faults, UDP."""
