@@ -16,7 +16,7 @@ cdef struct Cursor:
 cdef class Applying:
     cdef object apply_one           # the state machine's apply
     cdef object apply_batch         # its apply_batch, or None
-    cdef object configure           # called with (kind, data) for a configuration entry
+    cdef object configure           # called with (index, kind, data) for a configuration entry
     cdef object monotonic           # the clock, seconds
     cdef Proposals proposals
     cdef object queue               # deque of Message: MsgStorageApply not begun

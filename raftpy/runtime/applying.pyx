@@ -33,7 +33,7 @@ cdef Py_ssize_t FIRST_STRIDE = 64
 cdef class Applying:
     """The queue of committed entries of one node in front of its state machine.
 
-    ``configure(kind, data)`` is called for configuration entries. ``applied`` is the index the state machine already
+    ``configure(index, kind, data)`` is called for configuration entries. ``applied`` is the index the state machine already
     has. ``slice_seconds`` is how long :meth:`run` may keep the loop.
     """
 
@@ -234,7 +234,8 @@ cdef class Applying:
         while count:
             if self.cursor.header.kind != <uint32_t> EntryNoop:
                 length = self.entries.payload_at(self.position, &at)
-                self.configure(<int> self.cursor.header.kind, PyBytes_FromStringAndSize(<const char*> at, length))
+                self.configure(self.entries.first + self.position, <int> self.cursor.header.kind,
+                               PyBytes_FromStringAndSize(<const char*> at, length))
             self.applied = self.entries.first + self.position
             self.position += 1
             count -= 1

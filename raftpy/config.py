@@ -1,0 +1,174 @@
+"""A node's settings: checked once, where they are made, with errors that name the value and what was allowed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from raftcore.errors import ConfigError
+from raftcore.types import LOCAL_APPLY_THREAD
+from raftpy.transport.address import parse_address
+from raftpy.transport.unreliable import Unreliable
+
+LARGEST_ID = LOCAL_APPLY_THREAD - 1
+"""The two ids above it name the core's storage targets."""
+SMALLEST_DATAGRAM = 512
+LARGEST_DATAGRAM = 65_507
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """How one node of a cluster runs. Raises ``ConfigError`` for a value that is not allowed."""
+
+    id: int
+    """This node's id for all time, 1 to 2**64 - 3; one of ``cluster``."""
+
+    cluster: Mapping[int, str]
+    """The first members, node id to UDP address as ``host:port``; the same on every node. Counts at the first start."""
+
+    data_dir: str | os.PathLike[str] | None = None
+    """Where term, vote and log are kept. None: in memory, which forgets them when the node stops."""
+
+    http: str | None = None
+    """Address, ``host:port``, at which this node serves HTTP; told to the peers so that they can name it."""
+
+    cluster_id: int | None = None
+    """What tells this cluster's datagrams from others', 1 to 2**64 - 1. None: a hash of ``cluster``."""
+
+    tick_ms: int = 10
+    """Length of a tick, 1 to 1,000: all other times are counted in ticks."""
+
+    heartbeat_ms: int = 50
+    """How often a leader says that it is there; a multiple of ``tick_ms``, below the election timeout."""
+
+    election_ms: tuple[int, int] = (150, 300)
+    """A follower that hears from no leader for a time drawn from the first up to the second starts an election.
+
+    The first is a multiple of ``tick_ms``; the second is twice the first: the core draws from [n, 2n) ticks.
+    """
+
+    max_datagram: int | None = None
+    """Bytes, 512 to 65,507. None: 60,000 when every member is on loopback, else 1,200."""
+
+    max_inflight_messages: int = 256
+    """Append messages that may be on their way to one follower, at least 1."""
+
+    max_inflight_bytes: int = 1 << 20
+    """Their bytes together, at least 1; about what a follower's socket buffer should hold."""
+
+    max_uncommitted_bytes: int = 64 << 20
+    """Commands a leader takes while they are not committed, in bytes; more is refused as ``Overloaded``."""
+
+    unreliable: Unreliable | None = None
+    """Makes this node's network bad on purpose. None: what the variable RAFTPY_UNRELIABLE says."""
+
+    seed: int | None = None
+    """Of the election timeouts and all else that is random here. None: another one each time."""
+
+    addresses: Mapping[int, str] = field(init=False, repr=False, compare=False)
+    """``cluster``, checked and read-only."""
+
+    def __post_init__(self) -> None:
+        _within("id", self.id, 1, LARGEST_ID)
+        object.__setattr__(self, "addresses", _checked_cluster(self.cluster))
+        if self.id not in self.cluster:
+            raise ConfigError(f"id is {self.id}, which is not in the cluster: its nodes are {_listed(self.cluster)}")
+        if self.http is not None:
+            _checked_address("http", self.http)
+        if self.cluster_id is not None:
+            _within("cluster_id", self.cluster_id, 1, 2**64 - 1)
+        self._check_times()
+        if self.max_datagram is not None:
+            _within("max_datagram", self.max_datagram, SMALLEST_DATAGRAM, LARGEST_DATAGRAM, " bytes")
+        _within("max_inflight_messages", self.max_inflight_messages, 1, 1 << 20)
+        _within("max_inflight_bytes", self.max_inflight_bytes, 1, 1 << 40, " bytes")
+        _within("max_uncommitted_bytes", self.max_uncommitted_bytes, 1, 1 << 40, " bytes")
+        if self.seed is not None:
+            _within("seed", self.seed, 0, 2**64 - 1)
+
+    def _check_times(self) -> None:
+        _within("tick_ms", self.tick_ms, 1, 1000)
+        _in_ticks("heartbeat_ms", self.heartbeat_ms, self.tick_ms)
+        match self.election_ms:
+            case (int(shortest), int(longest)):
+                pass
+            case _:
+                raise ConfigError(f"election_ms is {self.election_ms!r}: a pair (shortest, longest) is expected")
+        _in_ticks("election_ms[0]", shortest, self.tick_ms)
+        if longest != 2 * shortest:
+            raise ConfigError(
+                f"election_ms is {self.election_ms}: the second must be twice the first, here {2 * shortest}"
+            )
+        if self.heartbeat_ms >= shortest:
+            raise ConfigError(
+                f"heartbeat_ms is {self.heartbeat_ms}: it must be below the shortest election timeout, {shortest}"
+            )
+
+    @property
+    def heartbeat_ticks(self) -> int:
+        """``heartbeat_ms`` in ticks."""
+        return self.heartbeat_ms // self.tick_ms
+
+    @property
+    def election_ticks(self) -> int:
+        """The shortest election timeout in ticks."""
+        return self.election_ms[0] // self.tick_ms
+
+
+def parse_cluster(text: str) -> dict[int, str]:
+    """Reads ``1=127.0.0.1:7101,2=[::1]:7102``; raises ``ConfigError`` that names the part it does not understand."""
+    cluster: dict[int, str] = {}
+    for part in text.split(","):
+        number, separator, address = part.strip().partition("=")
+        if not separator or not number.isascii() or not number.isdigit():
+            raise ConfigError(f"{part.strip()!r} in the cluster {text!r}: expected ID=HOST:PORT, with a number as ID")
+        node_id = int(number)
+        if node_id in cluster:
+            raise ConfigError(f"node {node_id} is in the cluster {text!r} twice")
+        cluster[node_id] = address
+    return dict(_checked_cluster(cluster))
+
+
+def format_cluster(cluster: Mapping[int, str]) -> str:
+    """What ``parse_cluster`` reads, by ascending id."""
+    return ",".join(f"{node_id}={address}" for node_id, address in sorted(cluster.items()))
+
+
+def _checked_cluster(cluster: Mapping[int, str]) -> Mapping[int, str]:
+    if not cluster:
+        raise ConfigError("the cluster is empty: at least one node is needed")
+    seen: dict[str, int] = {}
+    for node_id, address in cluster.items():
+        _within("a node id in the cluster", node_id, 1, LARGEST_ID)
+        _checked_address(f"the address of node {node_id}", address)
+        other = seen.setdefault(address, node_id)
+        if other != node_id:
+            raise ConfigError(f"nodes {other} and {node_id} have the same address {address}: each needs its own")
+    return MappingProxyType(dict(sorted(cluster.items())))
+
+
+def _checked_address(name: str, address: object) -> None:
+    if not isinstance(address, str):
+        raise ConfigError(f"{name} is {address!r}: expected a string, HOST:PORT")
+    try:
+        parse_address(address)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
+def _within(name: str, value: object, low: int, high: int, unit: str = "") -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(f"{name} is {value!r}: allowed is a whole number from {low:,} to {high:,}{unit}")
+
+
+def _in_ticks(name: str, value: object, tick_ms: int) -> None:
+    _within(name, value, tick_ms, 3_600_000, " ms")
+    assert isinstance(value, int)
+    if value % tick_ms:
+        raise ConfigError(f"{name} is {value}: it must be a multiple of tick_ms, which is {tick_ms}")
+
+
+def _listed(cluster: Mapping[int, str]) -> str:
+    return ", ".join(map(str, sorted(cluster)))

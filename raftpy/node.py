@@ -1,0 +1,169 @@
+"""Node: one member of a cluster, for asyncio programs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from types import TracebackType
+
+from raftcore.errors import Unavailable
+from raftcore.types import StateType
+from raftpy.clock import SystemClock
+from raftpy.config import Config
+from raftpy.errors import Stopped
+from raftpy.interfaces import Clock, StateMachine, Storage, Transport
+from raftpy.runtime.commits import Commit
+from raftpy.runtime.defaults import default_storage, default_transport
+from raftpy.runtime.driver import Driver
+from raftpy.runtime.opening import open_node
+from raftpy.runtime.proposal import Proposal
+from raftpy.runtime.status import ROLES, MemberStatus, NodeStatus, PeerProgress
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds a proposal waits unless told otherwise."""
+
+
+class Node:
+    """A replica of ``state_machine``, kept equal to the others of the cluster by Raft.
+
+    ``async with Node(config, state_machine) as node:`` starts it in the running event loop and stops it at the end.
+    ``storage``, ``transport`` and ``clock`` default to LevelDB under ``config.data_dir`` (memory without one), UDP at
+    the node's own address, and the system's clock. A node is started once; a new one is made for the next time.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        state_machine: StateMachine,
+        *,
+        storage: Storage | None = None,
+        transport: Transport | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = config
+        self._state_machine = state_machine
+        self._clock: Clock = clock or SystemClock()
+        self._storage = storage or default_storage(config)
+        self._transport = transport or default_transport(config, self._clock)
+        self._driver: Driver | None = None
+
+    # --- Life cycle ---------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Opens store and transport and begins to take part.
+
+        Raises ``StorageLocked``, ``StorageDamaged``, ``WrongIdentity``, ``TransportFailed``, ``ConfigError``; nothing
+        is left open then.
+        """
+        if self._driver is not None:
+            raise RuntimeError("this node was started before: make a new one to start it again")
+        opened = open_node(self.config, self._storage, self._transport, self._wake)
+        self._driver = Driver(self.config, self._state_machine, self._clock, opened)
+        self._driver.start()
+
+    def _wake(self) -> None:
+        if self._driver is not None:
+            self._driver.wake()
+
+    async def stop(self) -> None:
+        """Leaves: whoever waits gets ``Stopped``, store and socket are closed on return. May be called again."""
+        if self._driver is not None:
+            await self._driver.stop()
+
+    async def __aenter__(self) -> Node:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def _running(self) -> Driver:
+        if self._driver is None:
+            raise Stopped("the node has not been started")
+        return self._driver
+
+    @property
+    def failed(self) -> BaseException | None:
+        """Why the node has stopped by itself (``StorageFailed``, ``ApplyFailed`` or a bug), or None."""
+        return None if self._driver is None else self._driver.failure
+
+    # --- Proposing ----------------------------------------------------------------------------------------------
+
+    def propose(self, command: bytes, *, timeout: float | None = DEFAULT_TIMEOUT) -> Proposal:
+        """Hands a command in, at once, and returns what to await for the result: what ``apply`` returned.
+
+        The awaitable raises ``ApplyError`` (the state machine's own), ``NotLeader`` and ``Overloaded`` (never
+        appended here), ``TooLarge`` (nothing happened), ``Timeout`` (may or may not be committed; after ``timeout``
+        seconds, None for never, or when leadership is lost), ``Stopped``, ``StorageFailed``. Its ``index`` and
+        ``term`` are the command's place in the log. Cancelling the wait does not take the command back.
+        """
+        return self._running.proposals.propose(command, timeout)
+
+    def propose_many(self, commands: Iterable[bytes], *, timeout: float | None = DEFAULT_TIMEOUT) -> Proposal:
+        """Hands in commands that follow one another in the log; the result is the list of their results.
+
+        As ``propose``; but an ``ApplyError`` stands in its command's place in the list, and is not raised.
+        """
+        return self._running.proposals.propose_many(commands, timeout)
+
+    @property
+    def max_command(self) -> int:
+        """Bytes in the largest command; what is larger is refused with ``TooLarge``."""
+        return self._running.proposals.max_command
+
+    # --- Looking on ---------------------------------------------------------------------------------------------
+
+    def commits(self, start_index: int | None = None) -> AsyncIterator[Commit]:
+        """Committed commands as (index, term, command), in order: from now on, or from ``start_index``.
+
+        A reader that falls behind reads older entries from the store; it never holds the node up. Ends when the node
+        stops, and raises why when it failed.
+        """
+        return self._running.feed.subscribe(start_index)
+
+    async def wait_for_leader(self, timeout: float | None = None) -> int:
+        """The id of the leader, as soon as this node knows one. ``timeout`` in seconds: TimeoutError after that."""
+        async with asyncio.timeout(timeout):
+            return await self._running.wait_for_leader()
+
+    def term_at(self, index: int) -> int:
+        """The term of the entry at index. Raises ``Unavailable`` where there is none."""
+        term = self._running.raw.term_at(index)
+        if term is None:
+            raise Unavailable
+        return term
+
+    def status(self) -> NodeStatus:
+        """This node now; after it has stopped, as it was then."""
+        driver = self._running
+        raw, transport = driver.raw, driver.transport
+        progress = {
+            peer.id: PeerProgress(peer.match, peer.next, peer.state.removeprefix("State").lower())
+            for peer in raw.status().progress.values()
+        }
+        members = tuple(
+            MemberStatus(
+                id=node_id,
+                udp=udp,
+                http=self.config.http if node_id == self.config.id else transport.http_address(node_id),
+                reachable=node_id == self.config.id or transport.reachable(node_id),
+                progress=progress.get(node_id),
+            )
+            for node_id, udp in driver.members.items()
+        )
+        return NodeStatus(
+            id=self.config.id,
+            role=ROLES[StateType(raw.state)],
+            term=raw.term,
+            leader=raw.leader or None,
+            first_index=raw.first_index,
+            last_index=raw.last_index,
+            commit_index=raw.commit_index,
+            applied_index=driver.applying.applied,
+            members=members,
+            proposals=len(driver.proposals),
+            transport=transport.stats(),
+        )

@@ -1,0 +1,25 @@
+"""Applying: committed entries -> state machine -> results -> proposals; the docstrings are in applying.pyx."""
+
+from collections.abc import Callable
+
+from raftcore.message import Message
+from raftpy.interfaces import StateMachine
+from raftpy.runtime.proposal import Proposals
+
+class Applying:
+    def __init__(
+        self,
+        state_machine: StateMachine,
+        proposals: Proposals,
+        configure: Callable[[int, int, bytes], object],
+        monotonic: Callable[[], float],
+        applied: int = 0,
+        slice_seconds: float = 0.004,
+    ) -> None: ...
+    @property
+    def applied(self) -> int: ...
+    @property
+    def pending(self) -> bool: ...
+    def push(self, message: Message) -> None: ...
+    def begin(self) -> None: ...
+    def run(self) -> Message | None: ...

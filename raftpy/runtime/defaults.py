@@ -1,0 +1,24 @@
+"""The parts a node runs on when it is given none."""
+
+from __future__ import annotations
+
+from raftpy.config import Config
+from raftpy.interfaces import Clock, Storage, Transport
+from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.transport.udp import UdpTransport
+from raftpy.transport.unreliable import Unreliable
+
+
+def default_storage(config: Config) -> Storage:
+    """LevelDB under ``config.data_dir``; without one, memory, which is gone with the node."""
+    if config.data_dir is None:
+        return MemoryStore(MemoryDisk())
+    from raftpy.storage.leveldb import LevelDBStorage  # only here: it loads the LevelDB library
+
+    return LevelDBStorage(config.data_dir)
+
+
+def default_transport(config: Config, clock: Clock) -> Transport:
+    """UDP at the node's own address; as bad as ``config.unreliable`` or else RAFTPY_UNRELIABLE says."""
+    unreliable = config.unreliable or Unreliable.from_environment()
+    return UdpTransport(clock=clock, max_datagram=config.max_datagram, unreliable=unreliable)

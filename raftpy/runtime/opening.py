@@ -1,0 +1,103 @@
+"""Opening a node: store, then transport, then core. When one fails, what was opened before is closed again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raftcore.config import Config as CoreConfig
+from raftcore.raw_node import RawNode
+from raftcore.storage_view import InitialState
+from raftpy.config import Config, format_cluster
+from raftpy.interfaces import Bootstrap, LocalIdentity, Recovered, Storage, Transport
+
+BLOCK_OVERHEAD = 44
+"""Bytes that a block of one entry needs beside its payload: header and length (docs/wire-format.md)."""
+MAX_APPLY_BYTES = 1 << 20
+"""Committed entries the core hands out at a time."""
+
+log = logging.getLogger("raftpy")
+core_log = logging.getLogger("raftpy.core")
+
+
+@dataclass(slots=True)
+class Opened:
+    """The parts of a node, open and with one another's acquaintance."""
+
+    storage: Storage
+    transport: Transport
+    raw: RawNode
+    initial_state: InitialState
+    members: dict[int, str]
+
+
+def open_node(config: Config, storage: Storage, transport: Transport, wake: Callable[[], None]) -> Opened:
+    """Opens store and transport and makes the core from what the store remembers.
+
+    ``wake`` is called in the event loop when the transport has something to read, perhaps at once. Raises what
+    ``Storage.open`` and ``Transport.start`` raise; nothing is left open then.
+    """
+    try:
+        recovered = storage.open(Bootstrap(config.id, config.addresses, config.cluster_id))
+        _compare_members(config, recovered)
+        identity = LocalIdentity(
+            node_id=config.id,
+            store_id=recovered.store_id,
+            boot=recovered.boot,
+            cluster_id=recovered.cluster_id,
+            members=recovered.members,
+            pins=recovered.pins,
+            http_address=config.http or "",
+        )
+        transport.start(identity, wake, storage.pin)
+        raw = RawNode(core_config(config, transport.max_command, recovered.boot), recovered.initial_state, storage)
+    except BaseException:
+        transport.close()
+        storage.close()
+        raise
+    return Opened(storage, transport, raw, recovered.initial_state, recovered.members)
+
+
+def core_config(config: Config, max_command: int, boot: int) -> CoreConfig:
+    """The core's settings. ``max_command`` is what one datagram carries; ``boot`` makes each start draw anew."""
+    return CoreConfig(
+        id=config.id,
+        election_tick=config.election_ticks,
+        heartbeat_tick=config.heartbeat_ticks,
+        max_size_per_msg=max_command + BLOCK_OVERHEAD,
+        max_committed_size_per_ready=MAX_APPLY_BYTES,
+        max_uncommitted_size=config.max_uncommitted_bytes,
+        max_inflight_msgs=config.max_inflight_messages,
+        max_inflight_bytes=config.max_inflight_bytes,
+        async_storage_writes=True,
+        disable_proposal_forwarding=True,
+        seed=_seed(config, boot),
+        trace=_trace if core_log.isEnabledFor(logging.DEBUG) else None,
+    )
+
+
+def _seed(config: Config, boot: int) -> int:
+    if config.seed is None:
+        return int.from_bytes(os.urandom(8), "little")
+    # Not the same on every node, nor at every start: nodes that draw alike split their votes for ever.
+    text = f"{config.seed}/{config.id}/{boot >> 32}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _trace(event: str, fields: Mapping[str, Any]) -> None:
+    core_log.debug("%s %s", event, dict(fields))
+
+
+def _compare_members(config: Config, recovered: Recovered) -> None:
+    if dict(config.addresses) != recovered.members:
+        log.warning(
+            "node %d: the cluster given, %s, differs from the one this data directory was first started with, %s; "
+            "the latter counts",
+            config.id,
+            format_cluster(config.addresses),
+            format_cluster(recovered.members),
+        )
