@@ -41,8 +41,8 @@ class Config:
     check_quorum: bool = False
     """A leader that hears no quorum for an election timeout steps down; voters with a live leader refuse (6.2)."""
     read_only: str = "safe"
-    """``safe`` confirms each read with a quorum (thesis 6.4); ``lease-based`` as etcd/raft, unsafe with drift; ``lease``
-    answers at once while a lease dated from a confirmed heartbeat's sending holds (beyond etcd/raft)."""
+    """``safe`` confirms each read with a quorum (thesis 6.4); ``lease-based`` as etcd/raft, unsafe with drift;
+    ``lease`` answers at once while a lease dated from a confirmed heartbeat's sending holds (beyond etcd/raft)."""
     lease_ms: int = 0
     """With ``read_only="lease"``: the lease's length in milliseconds of ``now_ms``. It must end before any voter's
     minimum election timeout can, however far their clocks drift: below election_tick ticks, less the drift, less one

@@ -1,1 +1,4 @@
-"""What no correct peer sends: refused with PeerFault before anything changes. Nothing in here is visible from Python: see faults.pxd."""
+"""What no correct peer sends: refused with PeerFault before anything changes.
+
+Nothing in here is visible from Python: see faults.pxd.
+"""

@@ -1,1 +1,4 @@
-"""The leader's lease: reads without a round trip. Nothing in here is visible from Python: see lease.pxd."""
+"""The leader's lease: reads without a round trip.
+
+Nothing in here is visible from Python: see lease.pxd.
+"""

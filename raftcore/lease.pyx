@@ -2,8 +2,8 @@
 
 Whoever answers a heartbeat of this leader refuses every vote for a minimum election timeout from then on, also after
 its own restart (election.in_lease). So once a quorum has answered a round, nobody can win an election for that long,
-counted from the moment the round was SENT. ``lease_ms`` is that time less what the clocks may drift apart meanwhile; the
-driver derives it, and its ``now_ms`` must run like a stopwatch: never back, never stepped.
+counted from the moment the round was SENT. ``lease_ms`` is that time less what the clocks may drift apart meanwhile;
+the driver derives it, and its ``now_ms`` must run like a stopwatch: never back, never stepped.
 
     round sent          answered by a quorum                                      lease_ms after the send
         |------------------------|===================== reads at once ==================|

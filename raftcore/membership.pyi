@@ -1,1 +1,4 @@
-"""Configuration changes in the log: proposing, applying, restoring (thesis 4). Nothing in here is visible from Python: see membership.pxd."""
+"""Configuration changes in the log: proposing, applying, restoring.
+
+Nothing in here is visible from Python: see membership.pxd.
+"""

@@ -1,9 +1,9 @@
 """Election priority: which member should lead, as far as it can.
 
 Two rules, neither of which touches safety. A member that some other voter is preferred to waits one election timeout
-longer before it stands, so that the preferred one gets there first if it is alive; it still stands, and wins, when it is
-alone. And a leader that another voter is preferred to hands leadership over once that voter has been active and caught up
-for a whole election timeout (thesis 3.10).
+longer before it stands, so that the preferred one gets there first if it is alive; it still stands, and wins, when it
+is alone. And a leader that another voter is preferred to hands leadership over once that voter has been active and
+caught up for a whole election timeout (thesis 3.10).
 """
 
 from raftcore.message cimport new_message

@@ -1,1 +1,4 @@
-"""Linearizable reads that leave no entry in the log (thesis 6.4). Nothing in here is visible from Python: see read_index.pxd."""
+"""Linearizable reads that leave no entry in the log.
+
+Nothing in here is visible from Python: see read_index.pxd.
+"""
