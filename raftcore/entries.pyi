@@ -1,7 +1,6 @@
 """Entries: a run of the log as bytes, read lazily."""
 
 from collections.abc import Iterable, Iterator
-
 from typing import Any, final, overload
 
 @final

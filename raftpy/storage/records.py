@@ -159,7 +159,8 @@ def fit(entries: Entries, max_bytes: int, at_least: int) -> int:
             max_bytes -= len(block)
             continue
         room = max_bytes - BLOCK_HEADER
-        lengths = array("I", block[BLOCK_HEADER : BLOCK_HEADER + LENGTH * block_count])
+        lengths = array("I")
+        lengths.frombytes(block[BLOCK_HEADER : BLOCK_HEADER + LENGTH * block_count])
         if sys.byteorder == "big":
             lengths.byteswap()
         count += bisect_right(list(_until(accumulate(LENGTH + length for length in lengths), room)), room)

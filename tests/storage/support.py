@@ -1,0 +1,111 @@
+"""What the tests of the stores share: appends in short form, and the two stores behind one handle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from raftcore.message import Entries, Entry, Message
+from raftcore.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
+from raftpy.interfaces import Bootstrap, Recovered, Storage
+from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
+
+MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
+BOOTSTRAP = Bootstrap(1, MEMBERS)
+EVERYTHING = 2**64 - 1
+
+
+def payload(index: int, term: int) -> bytes:
+    """A payload that tells where it belongs; its length varies with the index."""
+    return f"{term}/{index}".encode() + b"." * (index % 7)
+
+
+def entries(first: int, count: int, term: int, time_ms: int = 0) -> Entries:
+    made = [Entry(term, index, EntryKind.EntryNormal, payload(index, term)) for index in range(first, first + count)]
+    return Entries.build(made, time_ms)
+
+
+def joined(*parts: Entries) -> Entries:
+    """Consecutive entries as one run of several blocks."""
+    return Entries.decode(b"".join(part.data for part in parts))
+
+
+def append(
+    run: Entries | None = None, term: int = 0, vote: int = 0, commit: int = 0, must_sync: bool = True
+) -> Message:
+    """A MsgStorageAppend: the hard state when any part of it is given, and entries."""
+    return Message(
+        MessageType.MsgStorageAppend,
+        to=LOCAL_APPEND_THREAD,
+        term=term,
+        vote=vote,
+        commit=commit,
+        must_sync=must_sync,
+        entries=run,
+    )
+
+
+def commit_only(term: int, vote: int, commit: int) -> Message:
+    return append(None, term, vote, commit, must_sync=False)
+
+
+@dataclass
+class Disk:
+    """Opens stores of one kind on one disk, again and again."""
+
+    kind: str
+    path: Path
+    memory: MemoryDisk = field(default_factory=MemoryDisk)
+    open_stores: list[Storage] = field(default_factory=list)
+
+    def new(self) -> Storage:
+        store: Storage = MemoryStore(self.memory) if self.kind == "memory" else LevelDBStorage(self.path)
+        self.open_stores.append(store)
+        return store
+
+    def open(self, identity: Bootstrap = BOOTSTRAP) -> tuple[Storage, Recovered]:
+        store = self.new()
+        return store, store.open(identity)
+
+    def reopen(self, store: Storage, identity: Bootstrap = BOOTSTRAP) -> tuple[Storage, Recovered]:
+        store.close()
+        return self.open(identity)
+
+    def close(self) -> None:
+        for store in self.open_stores:
+            store.close()
+
+
+@dataclass
+class Model:
+    """The plain truth about what a store has been told: a list of (term, payload), and the hard state."""
+
+    log: list[tuple[int, bytes]] = field(default_factory=list)
+    hard_state: tuple[int, int, int] = (0, 0, 0)
+
+    def submit(self, appends: Sequence[Message]) -> None:
+        for message in appends:
+            if message.term or message.vote or message.commit:
+                self.hard_state = (message.term, message.vote, message.commit)
+            if message.entries is not None:
+                del self.log[message.entries.first - 1 :]
+                self.log += [(entry.term, entry.data) for entry in message.entries]
+
+    def check(self, store: Storage, recovered: Recovered | None = None) -> None:
+        """The store gives back exactly this log; a newly opened one also the hard state and the log's shape."""
+        if self.log:
+            read = store.entries(1, len(self.log) + 1, EVERYTHING)
+            assert [(entry.term, entry.data) for entry in read] == self.log
+            assert [entry.index for entry in read] == list(range(1, len(self.log) + 1))
+        if recovered is None:
+            return
+        state = recovered.initial_state
+        assert (state.hard_state.term, state.hard_state.vote, state.hard_state.commit) == self.hard_state
+        assert state.last_index == len(self.log)
+        assert (state.snapshot_index, state.snapshot_term) == (0, 0)
+        runs: list[tuple[int, int]] = []
+        for index, (term, _) in enumerate(self.log, 1):
+            if not runs or runs[-1][1] != term:
+                runs.append((index, term))
+        assert state.term_runs == tuple(runs)
