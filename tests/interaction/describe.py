@@ -113,8 +113,7 @@ def describe_ready(ready: Any) -> str:
     """Everything a Ready holds, in the order of its fields."""
     lines: list[str] = []
     if ready.soft_state is not None:
-        lead, state = ready.soft_state
-        lines.append(f"Lead:{lead} State:{StateType(state).name}")
+        lines.append(f"Lead:{ready.soft_state.lead} State:{StateType(ready.soft_state.state).name}")
     if ready.hard_state is not None and ready.hard_state != HardState():
         lines.append(f"HardState {describe_hard_state(ready.hard_state)}")
     if ready.read_states:
