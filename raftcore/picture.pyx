@@ -28,6 +28,7 @@ cdef object status_of(Raft r):
                 inflight=pr.inflights.count,
                 inflight_full=bool(pr.inflights.full()),
                 behind=last - min(pr.match, last),
+                conf_index=pr.conf_index,
             )
     return Status(
         id=r.id,

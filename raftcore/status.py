@@ -31,6 +31,8 @@ class PeerProgress:
     inflight_full: bool
     behind: int
     """Entries in the leader's log that are not known to be in this member's."""
+    conf_index: int = 0
+    """Index of the configuration entry that made this progress; what the member echoes (0: the first one)."""
 
     def describe(self) -> str:
         """The member's state as it is printed in transcripts."""
