@@ -34,19 +34,16 @@ class Proposer:
 
     async def write(self, command: bytes) -> tuple[Outcome, int]:
         """The outcome and the term of the entry. Raises what ``Node.propose`` raises, and ``overloaded``."""
-        outcome = await self._propose(command)
-        return outcome, self._node.term_at(outcome.index)
-
-    async def read(self) -> None:
-        """Returns when everything acknowledged before the call is applied here. Raises as ``write`` does."""
-        await self._propose(kv_commands.read())
-
-    async def _propose(self, command: bytes) -> Outcome:
         if self._waiting >= self._most_waiting:
             raise overloaded(f"{self._waiting} requests wait for their commit already, the most allowed; try again")
         self._waiting += 1
         try:
-            outcome: Outcome = await self._node.propose(command, timeout=self._timeout)
+            proposal = self._node.propose(command, timeout=self._timeout)
+            outcome: Outcome = await proposal
         finally:
             self._waiting -= 1
-        return outcome
+        return outcome, proposal.term
+
+    async def read(self) -> None:
+        """Returns when everything acknowledged before the call is applied here. Raises as ``write`` does."""
+        await self.write(kv_commands.read())

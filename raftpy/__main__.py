@@ -1,0 +1,5 @@
+"""``python -m raftpy``: the command line."""
+
+from raftpy.cli import main
+
+main()

@@ -1,0 +1,80 @@
+"""A keep-alive HTTP connection for the demo: just enough of HTTP/1.1 for raftpy's own server, and pipelining.
+
+An HTTP library for asyncio would do, but costs more time to load and to run than the requests themselves; the demo
+sends tens of thousands of them from beside the cluster that it measures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from raftpy.cli.addresses import Address
+
+
+class Reply(NamedTuple):
+    """One answer; ``headers`` have lower-case names."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(slots=True)
+class Connection:
+    """One connection to one node. After any exception (``OSError``, ``EOFError``, ``TimeoutError``) it is closed."""
+
+    address: Address
+    reader: asyncio.StreamReader | None = None
+    writer: asyncio.StreamWriter | None = None
+
+    async def connect(self) -> None:
+        """Opens the connection if it is not open; what fails here has sent nothing."""
+        if self.writer is None:
+            self.reader, self.writer = await asyncio.open_connection(*self.address, limit=1 << 20)
+
+    async def request(self, method: str, path: str, body: bytes = b"", timeout: float = 10.0) -> Reply:
+        """Sends one request and reads its answer, in ``timeout`` seconds."""
+        return (await self.pipeline([(method, path, body)], timeout))[0]
+
+    async def pipeline(self, requests: Sequence[tuple[str, str, bytes]], timeout: float = 10.0) -> list[Reply]:
+        """Sends all requests at once and reads their answers in order."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self.connect()
+                assert self.writer is not None
+                self.writer.write(b"".join(self._encode(*request) for request in requests))
+                return [await self._reply() for _ in requests]
+        except BaseException:
+            self.close()
+            raise
+
+    def _encode(self, method: str, path: str, body: bytes) -> bytes:
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self.address}\r\n"
+        if method == "PUT":
+            head += f"Content-Length: {len(body)}\r\n"
+        return f"{head}\r\n".encode() + body
+
+    async def _reply(self) -> Reply:
+        assert self.reader is not None
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {}
+        for line in head[1:-2]:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+        if headers.get("connection", "").lower() == "close":
+            self.close()
+        return Reply(int(head[0].split(" ", 2)[1]), headers, body)
+
+    def close(self) -> None:
+        """Closes it; the next request opens it again."""
+        if self.writer is not None:
+            self.writer.close()
+        self.reader = self.writer = None

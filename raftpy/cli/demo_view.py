@@ -1,0 +1,83 @@
+"""What the demo shows: events as lines, and on a terminal a live table of the cluster above a line of counts."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from raftpy.cli.addresses import Address
+from raftpy.cli.demo_writer import Writer
+from raftpy.cli.status import table_of
+
+PLAIN_INTERVAL = 2.0
+"""Seconds between two progress lines when the output is no terminal."""
+
+
+class View:
+    """Used as a context manager; ``event`` and ``refresh`` may be called inside."""
+
+    def __init__(self, http: Mapping[int, Address], writer: Writer) -> None:
+        self._http = http
+        self._writer = writer
+        self._started = time.monotonic()
+        self._shown = self._started
+        self._live: Any = None
+
+    def __enter__(self) -> View:
+        if sys.stdout.isatty():
+            from rich.live import Live
+
+            self._live = Live(auto_refresh=False)
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, traceback)
+            self._live = None
+
+    def event(self, text: str) -> None:
+        """One line that stays."""
+        line = f"{time.monotonic() - self._started:6.1f} s  {text}"
+        if self._live is not None:
+            self._live.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, flush=True)
+
+    def refresh(self, statuses: Mapping[int, dict[str, Any] | None]) -> None:
+        """The state of the cluster as just heard; None for a node that does not answer."""
+        if self._live is not None:
+            from rich.console import Group
+            from rich.text import Text
+
+            self._live.update(Group(table_of(self._rows(statuses)), Text(self._counts())), refresh=True)
+        elif time.monotonic() - self._shown >= PLAIN_INTERVAL:
+            self._shown = time.monotonic()
+            states = ", ".join(
+                f"{row['id']} {row['role']}" + (f" at {row['applied_index']}" if "applied_index" in row else "")
+                for row in self._rows(statuses)
+            )
+            self.event(f"{states}; {self._counts()}")
+
+    def _rows(self, statuses: Mapping[int, dict[str, Any] | None]) -> Sequence[dict[str, Any]]:
+        rows = []
+        for node_id, address in self._http.items():
+            status = statuses.get(node_id)
+            known = {"id": node_id, "http": str(address)}
+            rows.append(known | (status or {"role": "unreachable"}))
+        return rows
+
+    def _counts(self) -> str:
+        seconds = max(time.monotonic() - self._started, 0.001)
+        count = len(self._writer.acknowledged)
+        text = f"{count} acknowledged ({count / seconds:.0f}/s)"
+        if self._writer.unknown:
+            text += f", {len(self._writer.unknown)} unknown"
+        if self._writer.outage is not None:
+            text += f", outage {self._writer.outage * 1000:.0f} ms"
+        return text

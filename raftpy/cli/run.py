@@ -1,0 +1,74 @@
+"""The command group, and the one gate from exceptions to a line on stderr and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from raftpy import __version__
+from raftpy.cli.demo import demo
+from raftpy.cli.kv import kv
+from raftpy.cli.serve import serve
+from raftpy.cli.status import status
+
+EPILOG = """\b
+Examples:
+  raftpy demo
+  raftpy serve --id 1 --cluster 1=127.0.0.1:7101,2=127.0.0.1:7102,3=127.0.0.1:7103 \\
+               --data n1 --http 127.0.0.1:8101
+  raftpy kv put greeting hello
+  raftpy kv get greeting
+  raftpy status
+
+\b
+Exit status: 0 done, 1 failed, 2 wrong usage.
+"""
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="raftpy %(version)s")
+def raftpy() -> None:
+    """A replicated key-value store on Raft: run its nodes, and talk to them."""
+
+
+for _command in (serve, kv, status, demo):
+    raftpy.add_command(_command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit status. Every error is one line on stderr."""
+    try:
+        status = raftpy.main(list(arguments), prog_name="raftpy", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.UsageError as error:
+        return _fail(error.ctx, f"{error.format_message()} (see {_path(error.ctx)} --help)", 2)
+    except click.ClickException as error:
+        return _fail(getattr(error, "ctx", None) or click.get_current_context(silent=True), error.format_message(), 1)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail(None, "interrupted", 1)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; keep the interpreter from flushing into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("RAFTPY_TRACEBACK") == "1":
+            traceback.print_exc()
+        kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return _fail(None, f"unexpected {kind} (a bug; RAFTPY_TRACEBACK=1 shows where)", 1)
+    return status if isinstance(status, int) else 0
+
+
+def _path(context: click.Context | None) -> str:
+    return context.command_path if context is not None else "raftpy"
+
+
+def _fail(context: click.Context | None, message: str, status: int) -> int:
+    print(f"{_path(context)}: {' '.join(message.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,71 @@
+"""``raftpy serve``: one node of a cluster, with its HTTP server, until it is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from raftpy.cli.addresses import HttpAddress
+from raftpy.cli.settings import Settings, from_options
+
+EPILOG = """\b
+Examples:
+  raftpy serve --id 1 --cluster 1=127.0.0.1:7101,2=127.0.0.1:7102,3=127.0.0.1:7103 \\
+               --data n1 --http 127.0.0.1:8101
+  raftpy serve --config node1.toml
+
+\b
+A configuration file holds the same options without their dashes, for example:
+  id = 1
+  cluster = "1=127.0.0.1:7101,2=127.0.0.1:7102,3=127.0.0.1:7103"   # or a table [cluster] of id = "HOST:PORT"
+  data = "/var/lib/raftpy"
+  http = "127.0.0.1:8101"
+  election-ms = "150-300"
+What is given on the command line wins.
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--id", "id", type=int, metavar="N", help="This node's id, one of the cluster's.")
+@click.option(
+    "--cluster",
+    metavar="ID=HOST:PORT,..",
+    help="The members and their UDP addresses. Counts at the first start of a data directory.",
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="DIR", help="Where the node keeps its state; made when missing."
+)
+@click.option("--http", type=HttpAddress(), help="Where to serve HTTP.")
+@click.option(
+    "--advertise-http",
+    type=HttpAddress(),
+    help="The HTTP address told to clients and peers.  [default: --http, with this node's host from --cluster when "
+    "that is a wildcard such as 0.0.0.0]",
+)
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml", help="Read these options from a file.")
+@click.option("--tick-ms", type=int, metavar="MS", help="Length of a tick.  [default: 10]")
+@click.option("--heartbeat-ms", type=int, metavar="MS", help="How often a leader says that it is there.  [default: 50]")
+@click.option(
+    "--election-ms",
+    metavar="FROM-TO",
+    help="How long a follower waits for a leader before it stands for election.  [default: 150-300]",
+)
+@click.option(
+    "--max-datagram",
+    type=int,
+    metavar="BYTES",
+    help="Size of the largest UDP datagram; bounds the size of a value.  [default: 60000 on loopback, else 1200]",
+)
+@click.option("--unreliable", is_flag=True, default=None, help="For tests: delay and drop datagrams on purpose.")
+def serve(config: Path | None, **options: Any) -> None:
+    """Run one node of a cluster and serve its key-value store over HTTP.
+
+    SIGTERM and SIGINT (Ctrl-C) stop it cleanly.
+    """
+    settings: Settings = from_options(config, options)
+    # Only now: what follows loads the event loop, the store and the HTTP server.
+    from raftpy.cli.serving import run_node
+
+    run_node(settings)

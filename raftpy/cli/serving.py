@@ -1,0 +1,147 @@
+"""Runs one node with its HTTP server: opens everything in order, says so in one line, closes it in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from raftpy import Unreliable, __version__
+from raftpy.cli.addresses import Address
+from raftpy.cli.errors import CommandFailed, reason
+from raftpy.cli.settings import Settings, advertised
+from raftpy.config import Config, format_cluster, parse_cluster
+from raftpy.errors import RaftError
+from raftpy.node import Node
+from raftpy.replicated.kv import KeyValueStore
+from raftpy.server.app import create_server, start_server
+
+FAILURE_POLL = 0.1
+"""Seconds until a node that has stopped by itself ends the process."""
+
+BACKLOG = 512
+
+
+def run_node(settings: Settings) -> None:
+    """Returns after SIGTERM or SIGINT; raises ``CommandFailed`` or a usage error with one line that says why."""
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    config = _config(settings)
+    _make_directory(settings.data)
+    # The HTTP socket first: a node that is up must be able to say so, and to tell its peers where.
+    listener = _listen(settings.http)
+    try:
+        store = KeyValueStore()
+        node = Node(config, store)
+        try:
+            await node.start()
+        except RaftError as error:
+            raise CommandFailed(str(error)) from error
+        try:
+            runner = await start_server(create_server(node, store), listener)
+            try:
+                _warn_of_difference(config, node)
+                _announce(settings, node)
+                await _until_end(node, stop)
+            finally:
+                await runner.cleanup()
+        finally:
+            await node.stop()
+    finally:
+        listener.close()
+
+
+def _config(settings: Settings) -> Config:
+    """The node's configuration; what it does not allow is wrong usage."""
+    given = {
+        "tick_ms": settings.tick_ms,
+        "heartbeat_ms": settings.heartbeat_ms,
+        "election_ms": settings.election_ms,
+        "max_datagram": settings.max_datagram,
+    }
+    try:
+        cluster = parse_cluster(settings.cluster)
+        http = advertised(settings, cluster.get(settings.id, ""))
+        return Config(
+            id=settings.id,
+            cluster=cluster,
+            data_dir=settings.data,
+            http=str(http),
+            unreliable=Unreliable() if settings.unreliable else None,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    except RaftError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _make_directory(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise CommandFailed(f"--data {data} is a file: a directory is expected") from None
+    except OSError as error:
+        raise CommandFailed(f"cannot make the data directory {data}: {reason(error)}") from None
+
+
+def _listen(address: Address) -> socket.socket:
+    """A listening socket, so that a port in use is found before the node takes part in anything."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise CommandFailed(f"cannot serve HTTP on {address}: {error.strerror or error}") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # A restarted server must not wait for connections of its former life to be forgotten.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CommandFailed(f"cannot serve HTTP on {address}: {reason(error)}") from None
+    return listener
+
+
+def _warn_of_difference(config: Config, node: Node) -> None:
+    """The members come from the data directory once it has them; say so when the command line thinks otherwise."""
+    kept = {member.id: member.udp for member in node.status().members}
+    if kept != dict(config.cluster):
+        print(
+            f"raftpy serve: warning: --cluster {format_cluster(config.cluster)} differs from the cluster this data "
+            f"directory was first started with, {format_cluster(kept)}; the latter counts",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _announce(settings: Settings, node: Node) -> None:
+    udp = next(member.udp for member in node.status().members if member.id == settings.id)
+    print(
+        f"raftpy {__version__}: node {settings.id} is up: udp {udp}, http {node.config.http}, data {settings.data}, "
+        f"process {os.getpid()}",
+        flush=True,
+    )
+
+
+async def _until_end(node: Node, stop: asyncio.Event) -> None:
+    """Returns when asked to stop; raises when the node has stopped by itself."""
+    while not stop.is_set():
+        if node.failed is not None:
+            raise CommandFailed(f"node {node.config.id} has stopped: {node.failed}")
+        try:
+            async with asyncio.timeout(FAILURE_POLL):
+                await stop.wait()
+        except TimeoutError:
+            continue

@@ -1,0 +1,138 @@
+"""The settings of ``raftpy serve``, from a TOML file and the command line; the command line wins."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from raftpy.cli.addresses import Address, parse_http
+from raftpy.cli.errors import CommandFailed, reason
+
+WILDCARDS = {"0.0.0.0", "::", "*"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one node needs to run. None: the default of the node."""
+
+    id: int
+    cluster: str
+    """As given: ``ID=HOST:PORT,..``."""
+    data: Path
+    http: Address
+    advertise_http: Address | None = None
+    tick_ms: int | None = None
+    heartbeat_ms: int | None = None
+    election_ms: tuple[int, int] | None = None
+    max_datagram: int | None = None
+    unreliable: bool = False
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError("a whole number is expected")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false is expected")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text is expected")
+    return value
+
+
+def _cluster(value: object) -> str:
+    """Also as a table of addresses by id, which reads better in a file."""
+    if isinstance(value, dict):
+        return ",".join(f"{node_id}={_text(address)}" for node_id, address in value.items())
+    return _text(value)
+
+
+def _http(value: object) -> Address:
+    return value if isinstance(value, Address) else parse_http(_text(value))
+
+
+def _election(value: object) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,9})\s*[-,]\s*(\d{1,9})", _text(value))
+    if match is None:
+        raise ValueError('two numbers of milliseconds are expected, such as "150-300"')
+    return int(match[1]), int(match[2])
+
+
+def _path(value: object) -> Path:
+    return value if isinstance(value, Path) else Path(_text(value))
+
+
+OPTIONS: Mapping[str, Callable[[Any], object]] = {
+    "id": _number,
+    "cluster": _cluster,
+    "data": _path,
+    "http": _http,
+    "advertise-http": _http,
+    "tick-ms": _number,
+    "heartbeat-ms": _number,
+    "election-ms": _election,
+    "max-datagram": _number,
+    "unreliable": _flag,
+}
+REQUIRED = ("id", "cluster", "data", "http")
+
+
+def from_options(config: Path | None, options: Mapping[str, Any]) -> Settings:
+    """Merges the file and the options, checks each value, and names what is missing. Raises click's errors."""
+    values: dict[str, object] = {}
+    if config is not None:
+        for name, value in _read(config).items():
+            values[name] = _checked(f"{config}: {name}", name, value)
+    for parameter, value in options.items():
+        if value is not None:
+            name = parameter.replace("_", "-")
+            values[name] = _checked(f"--{name}", name, value)
+    missing = [f"--{name}" for name in REQUIRED if name not in values]
+    if missing:
+        where = f", or put it into {config}" if config is not None else ", or name a --config file that has it"
+        raise click.UsageError(f"missing {', '.join(missing)}: give it on the command line{where}")
+    return Settings(**{name.replace("-", "_"): value for name, value in values.items()})  # type: ignore[arg-type]
+
+
+def _read(config: Path) -> dict[str, object]:
+    try:
+        table = tomllib.loads(config.read_text())
+    except OSError as error:
+        raise CommandFailed(f"cannot read {config}: {reason(error)}") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{config} is not UTF-8, as TOML is") from None
+    except tomllib.TOMLDecodeError as error:
+        raise click.UsageError(f"{config} is not TOML: {error}") from None
+    for name in table:
+        if name not in OPTIONS:
+            raise click.UsageError(f"{config}: unknown key {name!r}: allowed are {', '.join(OPTIONS)}")
+    return table
+
+
+def _checked(label: str, name: str, value: object) -> object:
+    try:
+        return OPTIONS[name](value)
+    except ValueError as error:
+        raise click.UsageError(f"{label} is {value!r}: {error}") from None
+
+
+def advertised(settings: Settings, own_udp: str) -> Address:
+    """The HTTP address to tell others: as given, or where it listens, or, on a wildcard, the host of its UDP address."""
+    if settings.advertise_http is not None:
+        return settings.advertise_http
+    if settings.http.host in WILDCARDS and own_udp:
+        host = own_udp.rpartition(":")[0].removeprefix("[").removesuffix("]")
+        return Address(host, settings.http.port)
+    return settings.http

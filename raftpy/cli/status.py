@@ -1,0 +1,116 @@
+"""``raftpy status``: every member of the cluster, asked one by one, as a table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import click
+
+from raftpy.cli.addresses import Address, chosen, http_option, parse_http
+from raftpy.cli.errors import CommandFailed
+from raftpy.cli.http_client import Broken, NotSent, ask
+
+TIMEOUT = 2.0
+"""Seconds a member gets to answer."""
+
+EPILOG = """\b
+Examples:
+  raftpy status
+  raftpy status --http 127.0.0.1:8102 --json
+"""
+
+COLUMNS = {
+    "id": "id",
+    "role": "role",
+    "term": "term",
+    "last": "last_index",
+    "commit": "commit_index",
+    "applied": "applied_index",
+    "leader": "leader",
+    "http": "http",
+}
+
+
+@click.command(epilog=EPILOG)
+@http_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def status(http: tuple[tuple[Address, ...], ...], as_json: bool) -> None:
+    """Show each member of the cluster: role, term, last, commit and applied index, and whom it follows.
+
+    Any node can be asked; it names the others. A member that does not answer is shown as unreachable.
+    """
+    members = members_of(_first_answer(chosen(http)))
+    with ThreadPoolExecutor(max_workers=min(32, len(members) or 1)) as pool:
+        rows = list(pool.map(_ask_member, members))
+    if as_json:
+        click.echo(json.dumps({"members": rows}, indent=2, ensure_ascii=False))
+    else:
+        print_table(rows)
+
+
+def read_status(address: Address, timeout: float = TIMEOUT) -> dict[str, Any]:
+    """What one node says about itself. Raises ``NotSent`` or ``Broken``."""
+    answer = ask(address, "GET", "/v1/status", timeout=timeout)
+    status = answer.json()
+    if answer.status != 200 or not isinstance(status.get("members"), list):
+        raise Broken(f"{address} is no raftpy node: {answer.message()}")
+    return status
+
+
+def members_of(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """The members that a status names; the node that said it is among them, with its own words under ``status``."""
+    members = [dict(member) for member in status["members"]]
+    for member in members:
+        if member.get("id") == status.get("id"):
+            member["status"] = status
+    return members
+
+
+def _first_answer(addresses: Sequence[Address]) -> dict[str, Any]:
+    troubles = []
+    for address in addresses:
+        try:
+            return read_status(address)
+        except (NotSent, Broken) as error:
+            troubles.append(str(error))
+    raise CommandFailed(f"no node answers: {', '.join(troubles)}")
+
+
+def _ask_member(member: dict[str, Any]) -> dict[str, Any]:
+    """One row: what the member says, or why it says nothing."""
+    known = {"id": member["id"], "udp": member.get("udp"), "http": member.get("http")}
+    if known["http"] is None:
+        return known | {"role": "unknown", "error": "its HTTP address is not known yet"}
+    try:
+        status = member.get("status") or read_status(parse_http(known["http"]))
+    except (NotSent, Broken, ValueError) as error:
+        return known | {"role": "unreachable", "error": str(error)}
+    return known | {name: status.get(name) for name in COLUMNS.values() if name not in known}
+
+
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """One line a member; a column that a member does not tell holds a dash."""
+    from rich.console import Console
+
+    # Piped into a file there is no width to keep to.
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(table_of(rows))
+
+
+def table_of(rows: Sequence[dict[str, Any]]) -> Any:
+    """The rows as a rich table."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in COLUMNS:
+        table.add_column(title, justify="left" if title in ("role", "http") else "right", no_wrap=True)
+    styles = {"leader": "bold green", "unreachable": "red", "unknown": "red", "candidate": "yellow"}
+    for row in rows:
+        cells = ["-" if row.get(name) is None else str(row[name]) for name in COLUMNS.values()]
+        table.add_row(*cells, style=styles.get(str(row.get("role"))))
+    return table
