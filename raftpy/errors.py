@@ -130,5 +130,7 @@ class ApplyFailed(Stopped):
 class Overloaded(RaftError):
     """Nothing was appended: too much that this leader has appended is not committed yet. Try again later."""
 
-    def __init__(self, text: str = "too much is waiting to be committed: nothing was appended, try again later") -> None:
+    def __init__(
+        self, text: str = "too much is waiting to be committed: nothing was appended, try again later"
+    ) -> None:
         super().__init__(text)

@@ -35,54 +35,41 @@ def parse_http(text: str) -> Address:
     return Address(host, int(port))
 
 
-class HttpAddress(click.ParamType):
-    """One address, as a click type."""
-
-    name = "HOST:PORT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        if isinstance(value, Address):
-            return value
-        try:
-            return parse_http(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def one_address(_: click.Context, parameter: click.Parameter, value: str | None) -> Address | None:
+    """Callback of an option that takes one address."""
+    try:
+        return None if value is None else parse_http(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from None
 
 
-class HttpAddresses(click.ParamType):
-    """Several addresses with commas between them, as a click type."""
-
-    name = "HOST:PORT[,..]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Address, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(parse_http(part) for part in str(value).split(","))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def some_addresses(_: click.Context, parameter: click.Parameter, values: Sequence[str]) -> tuple[Address, ...]:
+    """Callback of an option that may be repeated and takes addresses with commas between them; each once, in order."""
+    try:
+        return tuple(dict.fromkeys(parse_http(part) for value in values for part in value.split(",")))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from None
 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def http_option(function: F) -> F:
-    """``--http``, which may be given several times; the parameter is a tuple of tuples."""
+    """``--http``, which may be given several times; the parameter is a tuple of addresses, empty without it."""
     return click.option(
         "--http",
-        "http",
-        type=HttpAddresses(),
         multiple=True,
         metavar="HOST:PORT",
+        callback=some_addresses,
         help=f"A node's HTTP address; several with commas or by repeating it.  [default: ${ENVIRONMENT}, "
         f"else {DEFAULT_HTTP}]",
     )(function)
 
 
-def chosen(given: Sequence[Sequence[Address]]) -> list[Address]:
-    """The addresses of the ``--http`` options, else the environment's, else the default; each once, in order."""
+def chosen(given: Sequence[Address]) -> list[Address]:
+    """The addresses given, else the environment's, else the default."""
     if given:
-        return list(dict.fromkeys(address for several in given for address in several))
+        return list(given)
     text = os.environ.get(ENVIRONMENT) or DEFAULT_HTTP
     try:
         return list(dict.fromkeys(parse_http(part) for part in text.split(",")))

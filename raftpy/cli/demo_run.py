@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -44,7 +44,7 @@ def run_demo(seconds: float, keep: bool) -> int:
     return 0 if found_all.complete else 1
 
 
-async def _until_signal(course: Any) -> Result:
+async def _until_signal(course: Coroutine[None, None, Result]) -> Result:
     """Runs the course; a signal that would end this process ends it through the clean-up instead."""
     task = asyncio.ensure_future(course)
     caught: list[str] = []

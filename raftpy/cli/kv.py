@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from raftpy.cli.addresses import Address, HttpAddresses, chosen, http_option
+from raftpy.cli.addresses import Address, chosen, http_option, some_addresses
 from raftpy.cli.errors import CommandFailed
 from raftpy.cli.http_client import Answer, ClusterClient
 
@@ -33,31 +33,35 @@ Examples:
 class Target:
     """Whom to ask, and for how long; the context object of the group."""
 
-    http: tuple[tuple[Address, ...], ...]
+    http: tuple[Address, ...]
     timeout: float
 
     def client(self) -> ClusterClient:
         return ClusterClient(chosen(self.http), self.timeout)
 
 
-@click.group(epilog=EPILOG)
+@click.group(epilog=EPILOG, short_help="Put, get, delete, compare-and-swap and list keys.")
 @http_option
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Seconds.")
 @click.pass_context
-def kv(ctx: click.Context, http: tuple[tuple[Address, ...], ...], timeout: float) -> None:
+def kv(ctx: click.Context, http: tuple[Address, ...], timeout: float) -> None:
     """Put, get, delete, compare-and-swap and list keys; any node may be asked."""
     ctx.obj = Target(http, timeout)
 
 
-def _http_behind(ctx: click.Context, _: click.Parameter, http: tuple[tuple[Address, ...], ...]) -> None:
-    if http:
-        ctx.obj.http = http
+def _http_behind(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> None:
+    if values:
+        ctx.obj.http = some_addresses(ctx, parameter, values)
+
+
+def _version(_: click.Context, __: click.Parameter, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 2**64):
+        raise click.UsageError(f"VERSION is {text!r}: allowed is a version as put, cas and list print it, or 0")
+    return int(text)
 
 
 # The same option behind the subcommand, where many look for it.
-http_behind = click.option(
-    "--http", type=HttpAddresses(), multiple=True, expose_value=False, callback=_http_behind, hidden=True
-)
+http_behind = click.option("--http", multiple=True, expose_value=False, callback=_http_behind, hidden=True)
 
 
 @kv.command
@@ -93,10 +97,10 @@ def delete(target: Target, key: str) -> None:
     click.echo("deleted")
 
 
-@kv.command
+@kv.command(short_help="Set KEY to VALUE if it still has VERSION.")
 @http_behind
 @click.argument("key")
-@click.argument("version", type=click.IntRange(0, 2**64 - 1))
+@click.argument("version", callback=_version)
 @click.argument("value")
 @click.pass_obj
 def cas(target: Target, key: str, version: int, value: str) -> None:
@@ -111,7 +115,7 @@ def cas(target: Target, key: str, version: int, value: str) -> None:
     _print_version(_expect(answer))
 
 
-@kv.command("list")
+@kv.command("list", short_help="List the keys that begin with PREFIX.")
 @http_behind
 @click.argument("prefix", default="")
 @click.option("--limit", type=click.IntRange(1), help="At most so many keys; without it, all.")

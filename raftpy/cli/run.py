@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return 2
     except click.UsageError as error:
-        return _fail(error.ctx, f"{error.format_message()} (see {_path(error.ctx)} --help)", 2)
+        return _fail(error.ctx, f"{error.format_message().rstrip('.')} (see {_path(error.ctx)} --help)", 2)
     except click.ClickException as error:
         return _fail(getattr(error, "ctx", None) or click.get_current_context(silent=True), error.format_message(), 1)
     except (click.Abort, KeyboardInterrupt):

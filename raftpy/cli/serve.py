@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from raftpy.cli.addresses import HttpAddress
+from raftpy.cli.addresses import one_address
 from raftpy.cli.settings import Settings, from_options
 
 EPILOG = """\b
@@ -37,10 +37,11 @@ What is given on the command line wins.
 @click.option(
     "--data", type=click.Path(path_type=Path), metavar="DIR", help="Where the node keeps its state; made when missing."
 )
-@click.option("--http", type=HttpAddress(), help="Where to serve HTTP.")
+@click.option("--http", metavar="HOST:PORT", callback=one_address, help="Where to serve HTTP.")
 @click.option(
     "--advertise-http",
-    type=HttpAddress(),
+    metavar="HOST:PORT",
+    callback=one_address,
     help="The HTTP address told to clients and peers.  [default: --http, with this node's host from --cluster when "
     "that is a wildcard such as 0.0.0.0]",
 )

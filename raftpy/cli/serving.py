@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from raftpy import Unreliable, __version__
+from raftpy import __version__
 from raftpy.cli.addresses import Address
 from raftpy.cli.errors import CommandFailed, reason
 from raftpy.cli.settings import Settings, advertised

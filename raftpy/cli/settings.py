@@ -129,7 +129,7 @@ def _checked(label: str, name: str, value: object) -> object:
 
 
 def advertised(settings: Settings, own_udp: str) -> Address:
-    """The HTTP address to tell others: as given, or where it listens, or, on a wildcard, the host of its UDP address."""
+    """The HTTP address to tell others: as given, else where it listens; for a wildcard the host of its UDP address."""
     if settings.advertise_http is not None:
         return settings.advertise_http
     if settings.http.host in WILDCARDS and own_udp:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
@@ -35,14 +34,16 @@ COLUMNS = {
 }
 
 
-@click.command(epilog=EPILOG)
+@click.command(epilog=EPILOG, short_help="Show each member of the cluster and how far it is.")
 @http_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def status(http: tuple[tuple[Address, ...], ...], as_json: bool) -> None:
+def status(http: tuple[Address, ...], as_json: bool) -> None:
     """Show each member of the cluster: role, term, last, commit and applied index, and whom it follows.
 
     Any node can be asked; it names the others. A member that does not answer is shown as unreachable.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     members = members_of(_first_answer(chosen(http)))
     with ThreadPoolExecutor(max_workers=min(32, len(members) or 1)) as pool:
         rows = list(pool.map(_ask_member, members))

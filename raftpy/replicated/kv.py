@@ -16,6 +16,7 @@ through the log), propose ``kv_commands.read()`` to the leader, and read when it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -36,8 +37,9 @@ class Kind(Enum):
     """The condition did not hold; nothing changed."""
 
 
-class Outcome(NamedTuple):
-    """The result of one command, the same on every replica."""
+@dataclass(slots=True)
+class Outcome:
+    """The result of one command, the same on every replica. One is made for every entry: freezing would triple that."""
 
     kind: Kind
     index: int

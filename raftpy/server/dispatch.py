@@ -18,6 +18,8 @@ from raftpy.server.errors import ApiError, bad_request, error_response, not_foun
 from raftpy.server.redirect import answer_to
 
 log = logging.getLogger("raftpy.server")
+access_log = logging.getLogger("raftpy.server.access")
+"""A line a request, at level INFO: silent, and free, unless somebody sets that level."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Methods = Mapping[str, Handler]
@@ -116,7 +118,7 @@ class ApiServer(web.Server):
         return _RequestHandler(
             self,
             loop=asyncio.get_running_loop(),
-            access_log=None,
+            access_log=access_log,
             max_line_size=MAX_REQUEST_LINE,
             auto_decompress=False,  # a value is the bytes that were sent
         )

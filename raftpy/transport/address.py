@@ -1,6 +1,6 @@
 """Addresses as people write them: ``host:port``, with the host a name, an IPv4 or a bracketed IPv6 address.
 
-    127.0.0.1:7101      node1.example.org:7101      [::1]:7101      [fe80::1%eth0]:7101
+127.0.0.1:7101      node1.example.org:7101      [::1]:7101      [fe80::1%eth0]:7101
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def test_it_does_what_the_model_does(steps: list[tuple[str, bytes, bytes, int]])
             assert store.scan(key, number, value) == model.scan(key, number, value)
         else:
             outcome = store.apply(index, encode(name, key, value, number))
-            assert outcome == model.apply(index, name, key, value, number)
+            assert outcome == Outcome(*model.apply(index, name, key, value, number))
             assert store.applied_index == index
     assert len(store) == len(model.data)
     for key, (version, value) in model.data.items():
