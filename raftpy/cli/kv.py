@@ -40,7 +40,7 @@ class Target:
         return ClusterClient(chosen(self.http), self.timeout)
 
 
-@click.group(epilog=EPILOG, short_help="Put, get, delete, compare-and-swap and list keys.")
+@click.group(epilog=EPILOG)
 @http_option
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Seconds.")
 @click.pass_context

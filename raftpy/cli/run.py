@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
@@ -10,10 +11,14 @@ from collections.abc import Sequence
 import click
 
 from raftpy import __version__
-from raftpy.cli.demo import demo
-from raftpy.cli.kv import kv
-from raftpy.cli.serve import serve
-from raftpy.cli.status import status
+
+COMMANDS = {
+    "serve": "Run one node of a cluster and serve its key-value store over HTTP.",
+    "kv": "Put, get, delete, compare-and-swap and list keys.",
+    "status": "Show each member of the cluster and how far it is.",
+    "demo": "Watch three nodes survive kill -9 of their leader.",
+}
+"""Name to summary; each lives in the module of its name, loaded when it is called."""
 
 EPILOG = """\b
 Examples:
@@ -29,14 +34,27 @@ Exit status: 0 done, 1 failed, 2 wrong usage.
 """
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class LazyGroup(click.Group):
+    """Loads the module of a command when it runs, and none of them for the list of commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"raftpy.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="raftpy %(version)s")
 def raftpy() -> None:
     """A replicated key-value store on Raft: run its nodes, and talk to them."""
-
-
-for _command in (serve, kv, status, demo):
-    raftpy.add_command(_command)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -34,7 +34,7 @@ COLUMNS = {
 }
 
 
-@click.command(epilog=EPILOG, short_help="Show each member of the cluster and how far it is.")
+@click.command(epilog=EPILOG)
 @http_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def status(http: tuple[Address, ...], as_json: bool) -> None:
