@@ -8,15 +8,15 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from raftpy import __version__
+from raftpy import RaftError, Unreliable, __version__
 from raftpy.cli.addresses import Address
 from raftpy.cli.errors import CommandFailed, reason
 from raftpy.cli.settings import Settings, advertised
 from raftpy.config import Config, format_cluster, parse_cluster
-from raftpy.errors import RaftError
 from raftpy.node import Node
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.server.app import create_server, start_server
@@ -64,7 +64,7 @@ async def _serve(settings: Settings) -> None:
 
 def _config(settings: Settings) -> Config:
     """The node's configuration; what it does not allow is wrong usage."""
-    given = {
+    given: dict[str, Any] = {
         "tick_ms": settings.tick_ms,
         "heartbeat_ms": settings.heartbeat_ms,
         "election_ms": settings.election_ms,

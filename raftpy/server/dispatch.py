@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from raftcore.errors import RaftError
+from raftpy import RaftError
 from raftpy.server.errors import ApiError, bad_request, error_response, not_found
 from raftpy.server.redirect import answer_to
 

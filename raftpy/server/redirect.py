@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from raftcore.errors import ProposalDropped, RaftError
-from raftpy.errors import NotLeader, StorageFailed, Timeout, TooLarge
+from raftpy import NotLeader, Overloaded, RaftError, StorageFailed, Timeout, TooLarge
 from raftpy.server.errors import (
     UNKNOWN_OUTCOME,
     ApiError,
@@ -50,10 +49,8 @@ def _as_api_error(error: RaftError) -> ApiError:
         return ApiError(504, "timeout", str(error)) if UNKNOWN_OUTCOME in str(error) else unknown_outcome(str(error))
     if isinstance(error, TooLarge):
         return too_large(str(error))
-    if isinstance(error, ProposalDropped):
-        if error.reason == "uncommitted_limit":
-            return overloaded("too many commands wait for a majority; try again")
-        return no_leader(f"the command was not accepted ({error.reason}); try again")
+    if isinstance(error, Overloaded):
+        return overloaded(str(error))
     if isinstance(error, StorageFailed):
         return unknown_outcome("this node's store has failed")
     return unknown_outcome(str(error))
