@@ -1,0 +1,7 @@
+from typing import final
+
+@final
+class SliceCache:
+    """The last few slices; its methods are a C interface (slices.pxd)."""
+
+    def __init__(self) -> None: ...
