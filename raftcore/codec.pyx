@@ -77,6 +77,33 @@ def frames(buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE):
         yield group, kind, whole[offset - length:offset]
 
 
+def messages(datagram):
+    """Yields (group, Message), or (group, DecodeError) for a broken frame, for each frame of a whole datagram.
+
+    For tools that look at traffic: frames of the transport are passed over, and from_ and to filled in as a receiver
+    does. The header itself is parse_header's matter; DecodeError only when the datagram is too short to have one.
+    """
+    cdef const uint8_t[::1] view = memoryview(datagram).cast("B")
+    cdef Py_ssize_t size = view.shape[0]
+    cdef Py_ssize_t offset = DATAGRAM_HEADER_SIZE
+    cdef uint64_t group = 0
+    cdef int kind = 0
+    cdef Message message
+    if size < DATAGRAM_HEADER_SIZE:
+        raise DecodeError(f"a datagram of {size} bytes, at least {<int> DATAGRAM_HEADER_SIZE} expected")
+    while offset < size:
+        try:
+            message = decode_frame(&view[0], size, &offset, &group, &kind)
+        except DecodeError as error:
+            yield group, error
+            continue
+        if message is None:
+            continue
+        message.from_ = message.from_ or datagram_from(&view[0])
+        message.to = message.to or datagram_to(&view[0])
+        yield group, message
+
+
 def encode_message(Message message not None):
     """(kind, body) of the frame that carries message, with its from_ and to. ValueError when it must not travel."""
     cdef BodyPlan plan

@@ -92,6 +92,8 @@ cdef class Entries:
         cdef Entry entry, head = None
         cdef index_t expected = 0
         for entry in entries:
+            if entry is None:
+                raise TypeError("an Entry expected, got None")
             if head is not None and entry.index != expected:
                 raise ValueError(f"index {entry.index}, but {expected} follows the entry before")
             if head is not None and (entry.term != head.term or entry.kind != head.kind):

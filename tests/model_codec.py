@@ -20,13 +20,21 @@ Block = dict[str, Any]  # first, term, time_ms, kind, payloads
 Body = dict[str, Any]
 
 
+def divided(crc: int) -> int:
+    """Eight steps of the division by the polynomial, bits reversed."""
+    for _ in range(8):
+        crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc
+
+
+DIVIDED = [divided(byte) for byte in range(256)]
+
+
 def crc32c(data: bytes) -> int:
-    """Bit by bit, reflected."""
+    """Byte by byte."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+        crc = DIVIDED[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc ^ 0xFFFFFFFF
 
 

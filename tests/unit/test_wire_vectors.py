@@ -1,0 +1,109 @@
+"""The hex dumps of docs/wire-format.md are what the codec reads and writes, and what the model reads and writes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from raftcore import ConfState, Entries, Entry, EntryKind, Message, MessageType, Snapshot
+from raftcore.codec import DatagramBuilder, Header, decode_message, encode_message, frames, parse_header
+from tests import model_codec as model
+
+PAGE = Path(__file__).parents[2] / "docs" / "wire-format.md"
+HEADER = Header(0x1122334455667788, 1, 2, 0xA1, 0x1_0000_0001, 0xB2, 0x3_0000_0002)
+
+COMMANDS = Entries.build([Entry(2, 7, 0, b"set x"), Entry(2, 8), Entry(2, 9, 0, b"get")], time_ms=1700000000123)
+BLOCKS = {"block-commands": COMMANDS, "block-cut": COMMANDS.slice(8, 10)}
+
+BODIES = {
+    "body-rejection": Message(
+        MessageType.MsgAppResp,
+        from_=2,
+        to=1,
+        term=5,
+        index=9,
+        reject=True,
+        reject_hint=6,
+        log_term=3,
+        conf_index=1,
+    ),
+    "body-snapshot": Message(
+        MessageType.MsgSnap,
+        from_=1,
+        to=3,
+        term=5,
+        conf_index=1,
+        snapshot=Snapshot(9, 4, ConfState((1, 2), (1, 3), (4,), (3,), True), 8, b"state"),
+    ),
+    "body-proposal": Message(
+        MessageType.MsgProp, from_=2, to=1, entries=Entries.build([Entry(1, 1, 0, b"a"), Entry(1, 2, 0, b"bc")])
+    ),
+}
+
+HEARTBEAT = Message(MessageType.MsgHeartbeat, from_=1, to=2, term=5, commit=9, conf_index=1)
+APPEND = Message(
+    MessageType.MsgApp,
+    from_=1,
+    to=2,
+    term=5,
+    log_term=2,
+    index=7,
+    commit=7,
+    conf_index=1,
+    entries=Entries.build([Entry(5, 8, EntryKind.EntryNoop)], time_ms=1700000000456),
+)
+
+
+def vectors() -> dict[str, bytes]:
+    """Name -> bytes of every hex dump on the page."""
+    found = re.findall(r"^```hex (\S+)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    return {name: bytes.fromhex(re.sub(r"#.*", "", dump)) for name, dump in found}
+
+
+VECTORS = vectors()
+
+
+def test_every_vector_of_the_page_is_checked_here() -> None:
+    assert set(VECTORS) == {*BLOCKS, *BODIES, "datagram-bare", "datagram-two-frames"}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks(name: str) -> None:
+    assert BLOCKS[name].data == VECTORS[name]
+    assert Entries.decode(VECTORS[name]) == BLOCKS[name]
+    assert b"".join(map(model.encode_block, model.decode_blocks(VECTORS[name]))) == VECTORS[name]
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_bodies(name: str) -> None:
+    message = BODIES[name]
+    assert encode_message(message) == (1 + message.type, VECTORS[name])
+    assert decode_message(1 + message.type, VECTORS[name]) == message
+    assert model.encode_body(model.decode_body(1 + message.type, VECTORS[name])) == VECTORS[name]
+
+
+def test_bare_header() -> None:
+    assert DatagramBuilder(HEADER, 1200).bare() == VECTORS["datagram-bare"]
+    assert parse_header(VECTORS["datagram-bare"]) == HEADER
+    assert list(frames(VECTORS["datagram-bare"])) == []
+    assert model.encode_datagram(model.decode_header(VECTORS["datagram-bare"]), b"") == VECTORS["datagram-bare"]
+
+
+def test_datagram() -> None:
+    vector = VECTORS["datagram-two-frames"]
+    builder = DatagramBuilder(HEADER, 1200)
+    assert builder.add(HEARTBEAT)
+    assert builder.add(APPEND, group=7)
+    assert builder.finish() == vector
+    assert parse_header(vector) == HEADER
+    (group, kind, body), (group7, kind7, body7) = frames(vector)
+    assert (group, group7) == (0, 7)
+    for got, want in ((decode_message(kind, body), HEARTBEAT), (decode_message(kind7, body7), APPEND)):
+        assert (got.from_, got.to) == (0, 0), "the header's, so left out"
+        got.from_, got.to = 1, 2
+        assert got == want
+    assert [(g, k) for g, k, _ in model.decode_frames(vector[64:])] == [(0, 9), (7, 4)]
+    rebuilt = b"".join(model.encode_frame(*frame) for frame in model.decode_frames(vector[64:]))
+    assert model.encode_datagram(model.decode_header(vector), rebuilt) == vector
