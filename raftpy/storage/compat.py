@@ -64,15 +64,24 @@ def open_database(path: Path, *, create: bool, write_buffer_size: int) -> Databa
     return result
 
 
+def text(error: BaseException) -> str:
+    """What LevelDB said, as text (the binding hands over bytes); other errors by their class as well."""
+    if isinstance(error, Error):
+        said = error.args[0] if error.args else ""
+        return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    return f"{type(error).__name__}: {error}"
+
+
 def is_locked(error: Exception) -> bool:
     """Whether opening failed because somebody has the database open."""
-    text = str(error)
-    return "lock " in text and ("temporarily unavailable" in text or "already held" in text)
+    said = text(error)
+    return "lock " in said and ("temporarily unavailable" in said or "already held" in said)
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the failure means that what was on disk is not there any more; a full disk, say, does not."""
-    if isinstance(error, binding.CorruptionError):
-        return True
-    text = str(error)
-    return not isinstance(error, OSError) and ("NotFound" in text or "Invalid argument" in text)
+    """Whether the failure means that what was on disk is not there any more; a full disk, say, does not.
+
+    "Invalid argument" is what a read beyond the end of a table gives, and opening a database that is none.
+    """
+    said = text(error)
+    return isinstance(error, binding.CorruptionError) or said.startswith("NotFound") or "nvalid argument" in said

@@ -29,6 +29,7 @@ from raftpy.storage.identity import boot_after, initial_state, new_store_id, res
 from raftpy.storage.lock import DirectoryLock
 from raftpy.storage.records import Index, Plan, gather
 from raftpy.storage.startup import Identity, Log, Reader, found, pack_pins
+from raftpy.storage.wal import check_write_ahead
 from raftpy.storage.writer import Mode, Writer
 
 WRITE_BUFFER_SIZE = 4 << 20
@@ -88,7 +89,7 @@ class LevelDBStorage:
             recovered = self._open(identity)
         except BaseException as error:
             self._release()
-            if isinstance(error, OSError) and not isinstance(error, StorageFailed):
+            if isinstance(error, OSError):
                 raise StorageFailed(f"opening the store {self.path} failed: {error}") from error
             raise
         self._state = "open"
@@ -130,6 +131,8 @@ class LevelDBStorage:
             floor.write(self.path)
         elif floor.boot and "CURRENT" not in names:
             raise StorageDamaged("its file CURRENT is missing", str(self._database_path))
+        if floor.boot:
+            check_write_ahead(self._database_path)
         return floor
 
     def _open_database(self, create: bool) -> Database:
@@ -139,8 +142,8 @@ class LevelDBStorage:
             if compat.is_locked(error):
                 raise StorageLocked(self.path) from error
             if compat.is_damage(error):
-                raise StorageDamaged(str(error), str(self._database_path)) from error
-            raise StorageFailed(f"opening the store {self.path} failed: {error}") from error
+                raise StorageDamaged(compat.text(error), str(self._database_path)) from error
+            raise StorageFailed(f"opening the store {self.path} failed: {compat.text(error)}") from error
 
     def _check_owner(self, known: Identity, identity: Bootstrap, floor: Floor) -> None:
         if known.node_id != identity.node_id:
@@ -278,7 +281,7 @@ class LevelDBStorage:
         try:
             self._batch.write()
         except compat.Error as error:
-            raise StorageFailed(f"writing to the store {self.path} failed: {error}") from error
+            raise StorageFailed(f"writing to the store {self.path} failed: {compat.text(error)}") from error
         self._batch.clear()
 
     def pin(self, node_id: int, store_id: int) -> None:
@@ -304,7 +307,7 @@ class LevelDBStorage:
             if isinstance(error, StorageFailed):
                 self._failure = error
             else:
-                self._failure = StorageFailed(f"writing to the store {self.path} failed: {error}")
+                self._failure = StorageFailed(f"writing to the store {self.path} failed: {compat.text(error)}")
         return self._failure
 
     def _refusal(self) -> StorageFailed:

@@ -80,8 +80,9 @@ class Reader:
             yield
         except compat.Error as error:
             if compat.is_damage(error):
-                raise self.damaged(key, str(error)) from error
-            raise StorageFailed(f"reading {keys.describe(key)} of {self._directory} failed: {error}") from error
+                raise self.damaged(key, compat.text(error)) from error
+            what = f"reading {keys.describe(key)} of {self._directory}"
+            raise StorageFailed(f"{what} failed: {compat.text(error)}") from error
 
     def identity(self) -> Identity | None:
         """None in a database that never was a store; a store of another format is refused."""

@@ -133,8 +133,8 @@ class TestWriting:
         # Records [1 2 3] [4] [5 6 7 8] [9], cut at every possible place; also when they are of the same batch.
         store, _ = disk.open()
         model = Model()
-        appends = [append(entries(1, 3, 1)), append(entries(4, 1, 1)), append(joined(entries(5, 4, 1), entries(9, 1, 2)))]
-        appends.append(append(entries(first, 2, 3), term=3))
+        appends = [append(entries(1, 3, 1)), append(entries(4, 1, 1))]
+        appends += [append(joined(entries(5, 4, 1), entries(9, 1, 2))), append(entries(first, 2, 3), term=3)]
         for batch in [appends] if one_batch else [[message] for message in appends]:
             store.submit(batch)
             model.submit(batch)
