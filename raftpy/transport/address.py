@@ -1,6 +1,6 @@
 """Addresses as people write them: ``host:port``, with the host a name, an IPv4 or a bracketed IPv6 address.
 
-127.0.0.1:7101      node1.example.org:7101      [::1]:7101      [fe80::1%eth0]:7101
+``127.0.0.1:7101``, ``node1.example.org:7101``, ``[::1]:7101``, ``[fe80::1%eth0]:7101``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from raftpy.errors import TransportFailed
 ALLOWED = "allowed is host:port with port 1 to 65535, as in 127.0.0.1:7101, node1.example.org:7101 or [::1]:7101"
 
 # A name as DNS and /etc/hosts know it; the underscore is not a host name's but common in container networks.
-_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)*\Z")
+# Hellos bring names from outside: dots alone part the labels, so matching takes linear time.
+_LABEL = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?\Z")
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 

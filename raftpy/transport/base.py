@@ -243,7 +243,7 @@ class DatagramTransport:
     def flush(self) -> None:
         """See ``Transport.flush``."""
         waiting = self._waiting
-        if not waiting:
+        if not waiting or not self._running:
             return
         self._waiting = []
         for peer in waiting:

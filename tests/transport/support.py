@@ -39,16 +39,16 @@ def identity(node_id: int, counter: int = 1, **changes: Any) -> LocalIdentity:
     return LocalIdentity(**(fields | changes))
 
 
-def header(from_: LocalIdentity, to: LocalIdentity | int, **changes: int) -> Header:
-    """What ``from_`` puts over a datagram to ``to``: a life it has heard, or the id of a node it has not."""
+def header(speaker: LocalIdentity, spoken_to: LocalIdentity | int, /, **changes: int) -> Header:
+    """What ``speaker`` puts over a datagram to ``spoken_to``: a life it has heard, or the id of a node it has not."""
     fields = {
-        "cluster_id": from_.cluster_id,
-        "from_": from_.node_id,
-        "to": to if isinstance(to, int) else to.node_id,
-        "from_store": from_.store_id,
-        "from_boot": from_.boot,
-        "to_store": 0 if isinstance(to, int) else to.store_id,
-        "to_boot": 0 if isinstance(to, int) else to.boot,
+        "cluster_id": speaker.cluster_id,
+        "from_": speaker.node_id,
+        "to": spoken_to.node_id if isinstance(spoken_to, LocalIdentity) else spoken_to,
+        "from_store": speaker.store_id,
+        "from_boot": speaker.boot,
+        "to_store": spoken_to.store_id if isinstance(spoken_to, LocalIdentity) else 0,
+        "to_boot": spoken_to.boot if isinstance(spoken_to, LocalIdentity) else 0,
     }
     return Header(**(fields | changes))
 
