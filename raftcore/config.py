@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,11 @@ class Config:
     """Stable, applied entries kept in memory."""
     seed: int = 0
     """Seed of the election timeouts. Together with the inputs it determines every output."""
+    witnesses: Collection[int] = ()
+    """Ids of the voters that hold terms but no payloads; the same on every member (beyond etcd/raft)."""
+    max_reject_runs: int = 0
+    """Runs of terms that a rejection lists, 16 bytes each, so that the leader finds the last agreement in few round
+    trips; probes then carry no payload. 0: the plain hint of etcd/raft (beyond etcd/raft)."""
     trace: Trace | None = None
     """Called with (event, fields) at every decision; ``None`` costs one comparison."""
 
@@ -101,6 +106,8 @@ class Config:
             raise ConfigError(f"read_only={self.read_only!r} needs check_quorum=True, not False")
         if (self.lease_ms > 0) != (self.read_only == "lease") or self.lease_ms < 0:
             raise ConfigError(f"lease_ms must be above 0 with read_only='lease' and 0 otherwise, not {self.lease_ms}")
+        if not 0 <= self.max_reject_runs < 1 << 20:
+            raise ConfigError(f"max_reject_runs must be 0 to 2**20 - 1, not {self.max_reject_runs}")
         for node, priority in (self.priorities or {}).items():
             if not 0 <= priority < 1 << 31:
                 raise ConfigError(f"the priority of node {node} must be 0 to 2**31 - 1, not {priority}")

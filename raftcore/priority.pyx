@@ -11,6 +11,7 @@ from raftcore.progress cimport Progress, StateReplicate
 from raftcore.state cimport Raft
 from raftcore.transfer cimport leader_transfer
 from raftcore.types cimport MsgTransferLeader
+from raftcore.witness cimport is_witness
 
 cdef enum:
     PAUSE = 10  # election timeouts between two attempts to hand over in one leadership
@@ -36,7 +37,7 @@ cdef int prefer(Raft r) except -1:
     highest = r.priorities.get(r.id, 0)
     candidate = 0
     for pr in r.tracker.ordered:
-        if pr.id == r.id or pr.is_learner or pr.state != StateReplicate or not pr.recent_active:
+        if pr.id == r.id or pr.is_learner or is_witness(r, pr.id) or pr.state != StateReplicate or not pr.recent_active:
             continue
         if r.priorities.get(pr.id, 0) > highest and pr.match >= r.log.committed:
             highest = r.priorities.get(pr.id, 0)

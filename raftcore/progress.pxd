@@ -22,6 +22,7 @@ cdef class Progress:
     cdef public index_t pending_snapshot     # index of the snapshot on its way, 0 otherwise
     cdef public bint recent_active           # heard from since the last check-quorum
     cdef public bint msg_app_flow_paused     # a probe, or a full window, is waiting for an answer
+    cdef public bint bare_probe              # probes go without payload: it is not known where the logs agree
     cdef public bint is_learner
     cdef public index_t conf_index           # configuration entry that made this progress
     cdef readonly Inflights inflights

@@ -56,6 +56,7 @@ cdef class Progress:
     cpdef void reset_state(self, int state) noexcept:
         self.msg_app_flow_paused = False
         self.pending_snapshot = 0
+        self.bare_probe = False
         self.state = state
         self.inflights.reset()
 
@@ -145,6 +146,7 @@ cdef class Progress:
         copy.pending_snapshot = self.pending_snapshot
         copy.recent_active = self.recent_active
         copy.msg_app_flow_paused = self.msg_app_flow_paused
+        copy.bare_probe = self.bare_probe
         copy.is_learner = self.is_learner
         copy.conf_index = self.conf_index
         copy.inflights = self.inflights.clone()

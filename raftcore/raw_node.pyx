@@ -341,6 +341,16 @@ cdef class RawNode:
         m.reject = not ok
         step(self.raft, m)
 
+    def set_members(self, witnesses=(), priorities=None):
+        """What the replicated member table says of the members, beyond the configuration: call it when that changes.
+
+        Args:
+            witnesses: ids of the voters without payloads. A member stays what it was added as.
+            priorities: node id -> election priority, 0 for those not named.
+        """
+        self.raft.witnesses = frozenset(witnesses) if witnesses else None
+        self.raft.priorities = dict(priorities) if priorities else None
+
     def compact(self, index_t index):
         """Forget the log up to and including ``index``, which must be applied; the storage follows.
 

@@ -26,6 +26,7 @@ from raftcore.types cimport (
     node_id_t,
     term_t,
 )
+from raftcore.witness cimport is_witness
 
 cdef tuple ROLE_NAMES = ("follower", "candidate", "leader", "pre-candidate")
 
@@ -104,8 +105,10 @@ cdef int become_leader(Raft r) except -1:
 
 
 cdef bint promotable(Raft r) except -1:
-    """May this node stand for election? Only as a voter by its own configuration, with no snapshot half in place."""
+    """May this node stand for election? Only a full voter by its own configuration, with no snapshot half in place."""
     cdef Progress pr = r.tracker.get(r.id)
+    if is_witness(r, r.id):
+        return False
     return pr is not None and not pr.is_learner and not r.log.has_next_or_in_progress_snapshot()
 
 

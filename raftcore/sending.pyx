@@ -6,6 +6,7 @@ from raftcore.message cimport Entries, Message, Snapshot, new_message
 from raftcore.progress cimport Progress, StateReplicate
 from raftcore.state cimport Raft, tracing
 from raftcore.types cimport MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
+from raftcore.witness cimport is_witness, without_payloads, without_state
 
 
 cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
@@ -23,9 +24,13 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
         return send_snapshot(r, pr)  # compacted past this follower (paper 7)
     # A full window in replicate state still lets empty appends through: if every message of the window was lost, the
     # answer to an empty one is what empties it.
-    if pr.state != StateReplicate or not pr.inflights.full():
+    if pr.bare_probe:
+        pass  # where the logs agree is being looked for: no payload until that is known
+    elif pr.state != StateReplicate or not pr.inflights.full():
         if pr.next <= r.log.last_index():
             entries = r.log.slice(pr.next, r.log.last_index() + 1, r.max_size_per_msg)
+            if is_witness(r, pr.id):
+                entries = without_payloads(entries)
     if entries is None and not even_if_empty:
         return False
     m = new_message(MsgApp, pr.id)
@@ -35,7 +40,9 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     m.commit = r.log.committed
     m.conf_index = pr.conf_index
     r.send(m)
-    if entries is None:
+    if pr.bare_probe:
+        pr.msg_app_flow_paused = True
+    elif entries is None:
         pr.sent_entries(0, 0)
     else:
         pr.sent_entries(entries.count, entries.payload_size)
@@ -58,7 +65,7 @@ cdef bint send_snapshot(Raft r, Progress pr) except -1:
     if tracing(r):
         r.emit("snapshot_sent", {"to": pr.id, "index": snapshot.index, "snapshot_term": snapshot.term})
     m = new_message(MsgSnap, pr.id)
-    m.snapshot = snapshot
+    m.snapshot = without_state(snapshot) if is_witness(r, pr.id) else snapshot
     m.conf_index = pr.conf_index
     r.send(m)
     return True

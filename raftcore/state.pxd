@@ -55,6 +55,8 @@ cdef class Raft:
     cdef bint step_down_on_removal
     cdef bint conf_change_after_own_commit
     cdef uint64_t lease_ms               # length of the lease, 0: none is used
+    cdef object witnesses                # None, or the ids of the members without payloads
+    cdef int max_reject_runs             # runs of terms listed in a rejection; 0: the plain hint, payload in probes
     cdef object priorities               # None, or node id -> priority (default 0)
     cdef object trace                    # None, or called with (event, fields)
 

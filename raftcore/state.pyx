@@ -40,6 +40,8 @@ cdef class Raft:
         self.step_down_on_removal = config.step_down_on_removal
         self.conf_change_after_own_commit = config.conf_change_after_own_commit
         self.lease_ms = config.lease_ms
+        self.witnesses = frozenset(config.witnesses) if config.witnesses else None
+        self.max_reject_runs = config.max_reject_runs
         self.priorities = dict(config.priorities) if config.priorities else None
         self.trace = config.trace
         self.messages = []

@@ -9,13 +9,14 @@ from raftcore.progress cimport Progress
 from raftcore.sending cimport send_append
 from raftcore.state cimport Raft, tracing
 from raftcore.types cimport MsgTimeoutNow, MsgTransferLeader, node_id_t
+from raftcore.witness cimport is_witness
 
 
 cdef int leader_transfer(Raft r, Message m) except -1:
     """m.from_ names the target."""
     cdef node_id_t target = m.from_
     cdef Progress pr = r.tracker.get(target)
-    if pr is None or pr.is_learner:
+    if pr is None or pr.is_learner or is_witness(r, target):
         return 0
     if r.transferee != 0:
         if r.transferee == target:

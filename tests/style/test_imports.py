@@ -42,6 +42,8 @@ CORE_ORDER = [
     "state",
     "picture",
     "proposals",
+    "witness",
+    "backtrack",
     "lease",
     "sending",
     "transfer",
