@@ -1,0 +1,182 @@
+"""The HTTP API of three real nodes: redirects, no leader, no majority, overload, status, health."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.server.support import Cluster, Reply, ask
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster(3) as cluster:
+        yield cluster
+
+
+def followers(cluster: Cluster, leader: int) -> list[int]:
+    return [node_id for node_id in cluster.ids if node_id != leader]
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("PUT", "/v1/kv/a%2Fb//c"),
+        ("GET", "/v1/kv/a%2Fb//c"),
+        ("GET", "/v1/kv/x?consistency=linearizable"),
+        ("HEAD", "/v1/kv/x"),
+        ("DELETE", "/v1/kv/x"),
+        ("GET", "/v1/kv?prefix=%C3%A9&limit=7"),
+    ],
+)
+def test_a_follower_redirects_to_the_leader(cluster: Cluster, method: str, target: str) -> None:
+    leader = cluster.leader()
+    for node_id in followers(cluster, leader):
+        before = cluster.nodes[node_id].status().last_index
+        answer = ask(cluster.port[node_id], method, target, b"x" if method == "PUT" else None)
+        assert answer.status == 307
+        location = f"http://127.0.0.1:{cluster.port[leader]}{target}"
+        assert answer.headers["location"] == location
+        if method != "HEAD":
+            assert answer.json == {"leader": leader, "location": location}
+        assert cluster.nodes[node_id].status().last_index == before
+
+
+def test_following_the_redirect_ends_at_the_leader(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    follower = followers(cluster, leader)[0]
+    location = ask(cluster.port[follower], "PUT", "/v1/kv/followed", b"x").headers["location"]
+    host, path = location.removeprefix("http://").split("/", 1)
+    assert ask(int(host.rpartition(":")[2]), "PUT", f"/{path}", b"x").status == 200
+
+
+def test_bad_requests_are_refused_by_whoever_is_asked(cluster: Cluster) -> None:
+    """A follower does not send a client on that will be refused anyway."""
+    follower = followers(cluster, cluster.leader())[0]
+    assert ask(cluster.port[follower], "PUT", "/v1/kv/x", b"x", {"If-Match": "1"}).status == 400
+    assert ask(cluster.port[follower], "PUT", "/v1/kv/x", bytes(100_000)).status == 413
+
+
+def test_every_replica_answers_stale_reads_by_itself(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    index = ask(cluster.port[leader], "PUT", "/v1/kv/everywhere", b"here").json["index"]
+    for node_id in cluster.ids:
+        deadline = time.monotonic() + 5
+        while (got := ask(cluster.port[node_id], "GET", "/v1/kv/everywhere?consistency=stale")).status == 404:
+            assert time.monotonic() < deadline
+        assert (got.status, got.body, got.headers["etag"]) == (200, b"here", f'"{index}"')
+        assert int(got.headers["x-raft-index"]) >= index
+        listed = ask(cluster.port[node_id], "GET", "/v1/kv?prefix=everywhere&consistency=stale")
+        assert listed.json["items"] == [{"key": "everywhere", "version": index, "size": 4}]
+
+
+def test_a_linearizable_read_sees_every_acknowledged_write(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    for number in range(50):
+        ask(cluster.port[leader], "PUT", "/v1/kv/counter", str(number).encode())
+        assert ask(cluster.port[leader], "GET", "/v1/kv/counter").body == str(number).encode()
+
+
+def test_status(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    members = [
+        {"id": node_id, "udp": cluster.udp[node_id], "http": f"127.0.0.1:{cluster.port[node_id]}"}
+        for node_id in cluster.ids
+    ]
+    ask(cluster.port[leader], "PUT", "/v1/kv/status", b"x")
+    for node_id in cluster.ids:
+        answer = ask(cluster.port[node_id], "GET", "/v1/status")
+        assert answer.status == 200
+        status = answer.json
+        assert list(status) == [
+            "id", "role", "term", "leader", "last_index", "commit_index", "applied_index", "members",
+        ]  # fmt: skip
+        assert status["id"] == node_id
+        assert status["role"] == ("leader" if node_id == leader else "follower")
+        assert status["leader"] == leader
+        assert status["term"] >= 1
+        assert 1 <= status["applied_index"] <= status["commit_index"] <= status["last_index"]
+        # Followers hear of each other in their own time; the leader is known to all.
+        known = [member for member in status["members"] if member["http"] is not None]
+        assert [member for member in members if member in known] == known
+        assert [member["udp"] for member in status["members"]] == [cluster.udp[i] for i in cluster.ids]
+        assert members[leader - 1] in status["members"]
+
+
+def test_health(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    for node_id in cluster.ids:
+        answer = ask(cluster.port[node_id], "GET", "/healthz")
+        assert (answer.status, answer.json) == (200, {"status": "ok", "id": node_id, "leader": leader})
+        assert ask(cluster.port[node_id], "HEAD", "/healthz").body == b""
+
+
+def test_without_a_leader_503_and_stale_reads_go_on() -> None:
+    with Cluster(3, start=(2,)) as cluster:
+        port = cluster.port[2]
+        for method, path in (("PUT", "/v1/kv/a"), ("GET", "/v1/kv/a"), ("DELETE", "/v1/kv/a"), ("GET", "/v1/kv")):
+            answer = ask(port, method, path)
+            assert (answer.status, answer.json["error"]) == (503, "no_leader")
+            assert answer.headers["retry-after"] == "1"
+        assert ask(port, "GET", "/v1/kv/a?consistency=stale").status == 404
+        assert ask(port, "GET", "/v1/kv?consistency=stale").json == {"items": [], "more": False}
+        status = ask(port, "GET", "/v1/status").json
+        assert (status["id"], status["leader"], status["last_index"]) == (2, None, 0)
+        assert status["role"] in ("follower", "candidate")
+        assert [member["http"] is None for member in status["members"]] == [True, False, True]
+        assert ask(port, "GET", "/healthz").json == {"status": "ok", "id": 2, "leader": None}
+
+
+def test_a_leader_without_a_known_http_address_is_503() -> None:
+    with Cluster(2, config=lambda node_id: {"http": None}) as cluster:
+        follower = followers(cluster, cluster.leader())[0]
+        answer = ask(cluster.port[follower], "PUT", "/v1/kv/a", b"x")
+        assert (answer.status, answer.json["error"]) == (503, "no_leader")
+        assert "HTTP address is not known" in answer.json["message"]
+        assert answer.headers["retry-after"] == "1"
+
+
+def test_without_a_majority_504_and_then_overloaded() -> None:
+    """The leader has appended the command, and cannot say what will become of it."""
+    with Cluster(3, timeout=1.0, most_waiting=2) as cluster:
+        leader = cluster.leader()
+        port = cluster.port[leader]
+        assert ask(port, "PUT", "/v1/kv/before", b"x").status == 200
+        for node_id in followers(cluster, leader):
+            cluster.stop(node_id)
+        answers: list[Reply] = []
+        requests = [
+            threading.Thread(target=lambda m=method: answers.append(ask(port, m, "/v1/kv/before", b"y")))
+            for method in ("PUT", "GET")
+        ]
+        began = time.monotonic()
+        for request in requests:
+            request.start()
+        time.sleep(0.3)
+        third = ask(port, "PUT", "/v1/kv/before", b"z")
+        assert (third.status, third.json["error"]) == (503, "overloaded")
+        assert third.headers["retry-after"] == "1"
+        assert time.monotonic() - began < 1
+        for request in requests:
+            request.join()
+        for answer in answers:
+            assert (answer.status, answer.json["error"]) == (504, "timeout")
+            assert "may or may not be committed" in answer.json["message"]
+        assert len(answers) == 2
+        assert ask(port, "GET", "/v1/kv/before?consistency=stale").body == b"x"
+        # What waited has been let go of: there is room again.
+        assert ask(port, "PUT", "/v1/kv/before", b"z").status == 504
+
+
+def test_the_nodes_own_limit_is_overloaded_too() -> None:
+    with Cluster(3, timeout=0.5, config=lambda _: {"max_uncommitted_bytes": 3000}) as cluster:
+        leader = cluster.leader()
+        for node_id in followers(cluster, leader):
+            cluster.stop(node_id)
+        statuses = [ask(cluster.port[leader], "PUT", "/v1/kv/a", bytes(1000)).status for _ in range(5)]
+        assert statuses[0] == 504
+        assert statuses[-1] == 503
+        assert ask(cluster.port[leader], "PUT", "/v1/kv/a", bytes(1000)).json["error"] == "overloaded"
