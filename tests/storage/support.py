@@ -14,6 +14,8 @@ from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
 BOOTSTRAP = Bootstrap(1, MEMBERS)
 EVERYTHING = 2**64 - 1
+OPENED: list[Storage] = []
+"""Every store that a Disk has made; conftest.py closes them after each test."""
 
 
 def payload(index: int, term: int) -> bytes:
@@ -57,11 +59,10 @@ class Disk:
     kind: str
     path: Path
     memory: MemoryDisk = field(default_factory=MemoryDisk)
-    open_stores: list[Storage] = field(default_factory=list)
 
     def new(self) -> Storage:
         store: Storage = MemoryStore(self.memory) if self.kind == "memory" else LevelDBStorage(self.path)
-        self.open_stores.append(store)
+        OPENED.append(store)
         return store
 
     def open(self, identity: Bootstrap = BOOTSTRAP) -> tuple[Storage, Recovered]:
@@ -71,11 +72,6 @@ class Disk:
     def reopen(self, store: Storage, identity: Bootstrap = BOOTSTRAP) -> tuple[Storage, Recovered]:
         store.close()
         return self.open(identity)
-
-    def close(self) -> None:
-        for store in self.open_stores:
-            store.close()
-
 
 @dataclass
 class Model:

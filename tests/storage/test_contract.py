@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,19 @@ from tests.storage.support import BOOTSTRAP, EVERYTHING, MEMBERS, Disk, Model, a
 
 
 @pytest.fixture(params=["memory", "leveldb"])
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
-    made = Disk(request.param, tmp_path / "node1")
-    yield made
-    made.close()
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
+    return Disk(request.param, tmp_path / "node1")
 
 
 class TestIdentity:
     def test_first_start_is_empty_and_has_an_identity(self, disk: Disk) -> None:
-        _, recovered = disk.open()
+        store, recovered = disk.open()
         assert recovered.store_id != 0
         assert recovered.boot >> 32 == 1
         assert recovered.members == MEMBERS
         assert recovered.pins == {}
         assert recovered.initial_state.conf_state.voters == (1, 2, 3)
-        Model().check(disk.open_stores[0], recovered)
+        Model().check(store, recovered)
 
     def test_store_id_stays_and_every_boot_is_new(self, disk: Disk) -> None:
         store, first = disk.open()
@@ -46,7 +43,6 @@ class TestIdentity:
     def test_two_disks_have_two_store_ids(self, tmp_path: Path, disk: Disk) -> None:
         other = Disk(disk.kind, tmp_path / "node2")
         assert disk.open()[1].store_id != other.open()[1].store_id
-        other.close()
 
     def test_cluster_id_is_the_hash_of_the_first_members(self, disk: Disk) -> None:
         _, recovered = disk.open()

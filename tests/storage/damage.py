@@ -1,0 +1,105 @@
+"""A finished LevelDB store to be damaged, and what became of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+from raftcore.message import Message
+from raftpy.errors import StorageFailed
+from raftpy.storage import LevelDBStorage
+from tests.storage.support import BOOTSTRAP, MEMBERS, Disk, Model, append, entries
+
+PINS = {2: 22, 3: 33}
+IRRELEVANT = {"lock", "LOCK", "LOG", "LOG.old"}
+"""Files that hold nothing: any damage to them leaves the store as it is."""
+
+
+@dataclass
+class Sample:
+    """A store after three starts, two tables, replaced entries and pins, and then four more acknowledged writes.
+
+    ``states``: the truth after each of the four, the last start first.
+    """
+
+    path: Path
+    store_id: int
+    states: list[Model]
+
+    @classmethod
+    def build(cls, work: Path, clean: bool) -> Sample:
+        """As a clean close leaves it, or as kill -9 does."""
+        disk = Disk("leveldb", work / "store")
+        model = Model()
+
+        def submit(*appends: Message) -> None:
+            assert store.submit(appends)
+            model.submit(appends)
+
+        store, recovered = disk.open()
+        submit(append(entries(1, 4, 1), term=1, vote=2))
+        store.pin(2, PINS[2])
+        submit(append(entries(5, 3, 1), term=1, vote=2, commit=3))
+        store, _ = disk.reopen(store)
+        submit(append(entries(8, 2, 1), term=1, vote=2, commit=5))
+        submit(append(entries(9, 3, 2), term=2, vote=3, commit=5))
+        store.pin(3, PINS[3])
+        store, _ = disk.reopen(store)
+        states = [deepcopy(model)]
+        for index in range(12, 16):
+            submit(append(entries(index, 1, 3), term=3, vote=1, commit=index - 1))
+            states.append(deepcopy(model))
+        path = work / "sample"
+        if clean:
+            store.close()
+        shutil.copytree(disk.path, path)
+        store.close()
+        return cls(path, recovered.store_id, states)
+
+    def files(self) -> list[Path]:
+        return sorted(path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())
+
+    def write_ahead_file(self) -> Path:
+        (path,) = (path for path in self.files() if path.suffix == ".log")
+        return path
+
+    def outcome(self, damage: Callable[[Path], object]) -> str:
+        """Opens a copy after ``damage(copy)``: "exact", "lost N" of the last writes, or the text of the refusal.
+
+        Fails on anything else: a store that opens with wrong contents, an error that is no StorageFailed or does not
+        say where, a refused store that stays locked.
+        """
+        copy = self.path.parent / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.path, copy)
+        damage(copy)
+        store = LevelDBStorage(copy)
+        try:
+            recovered = store.open(BOOTSTRAP)
+        except StorageFailed as error:
+            text = f"{type(error).__name__}: {error}"
+            assert str(copy) in text
+            assert "\n" not in text
+            assert (copy / "lock").read_bytes() == b""
+            return text
+        try:
+            assert (recovered.store_id, recovered.boot >> 32) == (self.store_id, 4)
+            assert (recovered.members, recovered.pins) == (MEMBERS, PINS)
+            lost = self.states[-1].log[recovered.initial_state.last_index :]
+            self.states[len(self.states) - 1 - len(lost)].check(store, recovered)
+        finally:
+            store.close()
+        return f"lost {len(lost)}" if lost else "exact"
+
+
+def flip(path: Path, byte: int, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[byte] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def cut_off(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])

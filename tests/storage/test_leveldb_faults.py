@@ -1,0 +1,498 @@
+"""Damage to a LevelDB store's files: opening it restores exactly what was acknowledged, or refuses by name."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from raftcore.codec import crc32c
+from raftcore.message import Entries, Entry
+from raftpy.errors import StorageDamaged, StorageFailed, WrongIdentity
+from raftpy.interfaces import Bootstrap
+from raftpy.storage import LevelDBStorage, compat, keys
+from raftpy.storage.compat import Batch, Database
+from raftpy.storage.floor import Floor
+from raftpy.storage.head import Head
+from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip
+from tests.storage.support import BOOTSTRAP, EVERYTHING, MEMBERS, Disk, Model, append, entries, joined
+
+
+@pytest.fixture(scope="module")
+def work() -> Iterator[Path]:
+    """A directory in memory where there is one: thousands of starts, each with its syncs."""
+    memory = Path("/dev/shm")
+    path = Path(tempfile.mkdtemp(prefix="raftpy-test-", dir=memory if memory.is_dir() else None))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def closed(work: Path) -> Sample:
+    (work / "closed").mkdir()
+    return Sample.build(work / "closed", clean=True)
+
+
+@pytest.fixture(scope="module")
+def killed(work: Path) -> Sample:
+    (work / "killed").mkdir()
+    return Sample.build(work / "killed", clean=False)
+
+
+@pytest.fixture(params=["closed", "killed"])
+def sample(request: pytest.FixtureRequest) -> Sample:
+    made: Sample = request.getfixturevalue(request.param)
+    return made
+
+
+class TestFiles:
+    def test_undamaged(self, sample: Sample) -> None:
+        assert sample.outcome(lambda copy: None) == "exact"
+
+    def test_a_flipped_bit_in_any_byte(self, sample: Sample, seed: int) -> None:
+        """A third of all bytes, every byte over a few runs; the next test takes every bit."""
+        rng = random.Random(seed)
+        for file in sample.files():
+            size = (sample.path / file).stat().st_size
+            for byte in sorted(rng.sample(range(size), size // 3)):
+                self.check_flip(sample, file, byte, rng.randrange(8))
+
+    @pytest.mark.slow
+    def test_every_bit(self, sample: Sample) -> None:
+        for file in sample.files():
+            for byte in range((sample.path / file).stat().st_size):
+                for bit in range(8):
+                    self.check_flip(sample, file, byte, bit)
+
+    def check_flip(self, sample: Sample, file: Path, byte: int, bit: int) -> None:
+        outcome = sample.outcome(lambda copy: flip(copy / file, byte, bit))
+        if file.name in IRRELEVANT:
+            assert outcome == "exact", (file, byte, bit)
+        elif file.suffix == ".ldb":  # its last part has padding and an index block that is not needed to find all
+            assert outcome == "exact" or outcome.startswith("StorageDamaged"), (file, byte, bit, outcome)
+        else:
+            assert outcome.startswith("StorageDamaged") or "has format" in outcome, (file, byte, bit, outcome)
+
+    def test_every_bit_of_the_floor_and_of_each_length_in_the_write_ahead_file(self, sample: Sample) -> None:
+        floor = Path(Floor.FILE)
+        for byte in range((sample.path / floor).stat().st_size):
+            for bit in range(8):
+                self.check_flip(sample, floor, byte, bit)
+        log = sample.write_ahead_file()
+        data = (sample.path / log).read_bytes()
+        offset = 0
+        while offset < len(data):
+            for byte in (offset + 4, offset + 5):
+                for bit in range(8):
+                    self.check_flip(sample, log, byte, bit)
+            offset += 7 + int.from_bytes(data[offset + 4 : offset + 6], "little")
+        assert offset == len(data)
+
+    def test_a_missing_file(self, sample: Sample) -> None:
+        for file in sample.files():
+            outcome = sample.outcome(lambda copy, file=file: (copy / file).unlink())  # type: ignore[misc]
+            if file.name in IRRELEVANT:
+                assert outcome == "exact", file
+            else:
+                assert outcome.startswith("StorageDamaged"), (file, outcome)
+                assert "missing" in outcome or "non-existent" in outcome, (file, outcome)
+
+    def test_an_emptied_file(self, sample: Sample) -> None:
+        for file in sample.files():
+            outcome = sample.outcome(lambda copy, file=file: cut_off(copy / file, 0))  # type: ignore[misc]
+            assert outcome == "exact" if file.name in IRRELEVANT else outcome.startswith("StorageDamaged"), file
+
+    def test_a_missing_database(self, sample: Sample) -> None:
+        outcome = sample.outcome(lambda copy: shutil.rmtree(copy / "leveldb"))
+        assert outcome.startswith("StorageDamaged")
+        assert "CURRENT is missing" in outcome
+
+    def test_the_write_ahead_file_cut_off(self, sample: Sample, closed: Sample) -> None:
+        """The stated limit, exactly: whole writes at the end may go unnoticed, but only those since the last start,
+        only when the node was not closed, and never a part of one."""
+        log = sample.write_ahead_file()
+        size = (sample.path / log).stat().st_size
+        outcomes = []
+        for at in range(size):
+            outcome = sample.outcome(lambda copy, at=at: cut_off(copy / log, at))  # type: ignore[misc]
+            outcomes.append("refused" if outcome.startswith("StorageDamaged") else outcome)
+        if sample is closed:
+            assert set(outcomes) == {"refused"}
+            return
+        # From no bytes on: the boot is missing (below the floor), then it is there with 0, 1, 2, 3 of the 4 writes.
+        order = ["refused", "lost 4", "lost 3", "lost 2", "lost 1"]
+        assert sorted(outcomes, key=order.index) == outcomes
+        assert set(outcomes) == set(order)
+
+    def test_an_older_copy_of_the_database_put_back(self, tmp_path: Path) -> None:
+        disk = Disk("leveldb", tmp_path / "node1")
+        store, _ = disk.open()
+        store.submit([append(entries(1, 3, 1), term=1)])
+        store.close()
+        shutil.copytree(disk.path / "leveldb", tmp_path / "older")
+        store, _ = disk.open()
+        store.submit([append(entries(4, 3, 1), term=2, vote=2)])
+        store.close()
+        shutil.rmtree(disk.path / "leveldb")
+        shutil.copytree(tmp_path / "older", disk.path / "leveldb")
+        with pytest.raises(StorageDamaged, match="below its floor: boot .*under a new node id"):
+            disk.open()
+
+    def test_a_floor_of_another_store(self, tmp_path: Path) -> None:
+        one, other = Disk("leveldb", tmp_path / "node1"), Disk("leveldb", tmp_path / "other1")
+        one.open()[0].close()
+        other.open()[0].close()
+        shutil.copy(other.path / Floor.FILE, one.path / Floor.FILE)
+        with pytest.raises(StorageDamaged, match="below its floor: store id"):
+            one.open()
+
+
+def rewrite(path: Path, *changes: tuple[bytes, bytes | None]) -> None:
+    """Changes records behind the store's back: (key, body sealed anew, or None to delete)."""
+    database = compat.open_database(path / "leveldb", create=False, write_buffer_size=1 << 20)
+    batch = database.write_batch(sync=True)
+    for key, body in changes:
+        if body is None:
+            batch.delete(key)
+        else:
+            batch.put(key, keys.seal(key, body))
+    batch.write()
+    database.close()
+
+
+def read(path: Path, key: bytes) -> bytes:
+    database = compat.open_database(path / "leveldb", create=False, write_buffer_size=1 << 20)
+    value = database.get(key, verify_checksums=True)
+    database.close()
+    assert value is not None
+    body = keys.unseal(key, value)
+    assert body is not None
+    return body
+
+
+class TestRecords:
+    """Records that are whole for LevelDB and wrong all the same: a bug, a foreign hand, a half-built batch."""
+
+    @pytest.fixture
+    def disk(self, tmp_path: Path) -> Disk:
+        """Records of [1 2 3] term 1, [4] term 1, [5 6] term 2 with log time 9."""
+        disk = Disk("leveldb", tmp_path / "node1")
+        store, _ = disk.open()
+        store.submit([append(joined(entries(1, 3, 1), entries(4, 1, 1), entries(5, 2, 2, 9)), term=2, commit=5)])
+        store.close()
+        return disk
+
+    @pytest.mark.parametrize(
+        ("first", "body", "what"),
+        [
+            (1, None, "entries from 4 on where 1 follows"),
+            (4, None, "entries from 5 on where 4 follows"),
+            (5, None, "the log ends at 4 in term 1, and 6 in term 2 was written"),
+            (7, entries(7, 1, 2, 9).data, "the log ends at 7 in term 2, and 6 in term 2 was written"),
+            (5, entries(5, 1, 2, 9).data, "the log ends at 5"),
+            (5, entries(5, 2, 3, 9).data, "the log ends at 6 in term 3, and 6 in term 2"),
+            (1, entries(1, 4, 1).data, "entries from 4 on where 5 follows"),
+            (4, entries(3, 1, 1).data, "entries from 3 on where 4 follows"),
+            (4, entries(4, 1, 3).data, "term 2 after term 3"),
+            (4, entries(4, 1, 1, 10).data, "log time 9 ms after 10 ms"),
+            (4, entries(4, 1, 1).data + b"\0", "block at byte"),
+            (4, b"", "no block"),
+            (1, joined(entries(1, 1, 1), entries(2, 2, 1)).data, "2 blocks, 1 expected"),
+        ],
+    )
+    def test_the_log_is_what_was_written(self, disk: Disk, first: int, body: bytes | None, what: str) -> None:
+        rewrite(disk.path, (keys.entry_key(0, first), body))
+        with pytest.raises(StorageDamaged, match=what) as caught:
+            disk.open()
+        assert str(disk.path / "leveldb") in caught.value.where
+        assert "record of entry" in caught.value.where
+
+    def test_a_record_under_anothers_key(self, disk: Disk) -> None:
+        """The seal covers the key: the right bytes in the wrong place are noticed."""
+        database = compat.open_database(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
+        value = database.get(keys.entry_key(0, 4), verify_checksums=True)
+        assert value is not None
+        database.put(keys.entry_key(0, 5), value, sync=True)
+        database.close()
+        with pytest.raises(StorageDamaged, match=r"record of entry 5 .*checksum"):
+            disk.open()
+
+    def test_a_record_of_another_group(self, disk: Disk) -> None:
+        block = entries(4, 1, 1).data
+        key = keys.entry_key(0, 4)
+        database = compat.open_database(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
+        database.put(key, keys.seal(keys.entry_key(1, 4), block), sync=True)
+        database.close()
+        with pytest.raises(StorageDamaged, match=r"record of entry 4 .*checksum"):
+            disk.open()
+
+    @pytest.mark.parametrize("key", [keys.IDENTITY, keys.PINS, keys.bootstrap_key(0), keys.head_key(0)])
+    @pytest.mark.parametrize("body", [None, b"", b"short"])
+    def test_every_other_record_is_needed(self, disk: Disk, key: bytes, body: bytes | None) -> None:
+        if (key, body) == (keys.PINS, b""):
+            body = b"x"  # an empty list of pins is one
+        rewrite(disk.path, (key, body))
+        with pytest.raises(StorageFailed) as caught:
+            disk.open()
+        assert str(disk.path / "leveldb") in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            ({"term": 1}, "below its floor: term 1, the floor says 2"),
+            ({"vote": 3}, "not as it was closed"),
+            ({"commit": 4, "closed": 0}, "not as it was closed"),
+            ({"last_index": 7}, "not as it was closed"),
+            ({"last_index": 5, "commit": 5}, "below its floor: last index 5, the floor says 6"),
+            ({"commit": 7}, "contradict each other"),
+            ({"prev_index": 7}, "contradict each other"),
+        ],
+    )
+    def test_the_head_is_what_was_written(self, disk: Disk, change: dict[str, int], what: str) -> None:
+        head = Head.unpack(read(disk.path, keys.head_key(0)))
+        for name, value in change.items():
+            setattr(head, name, value)
+        rewrite(disk.path, (keys.head_key(0), head.pack()))
+        with pytest.raises(StorageDamaged, match=what):
+            disk.open()
+
+    def test_a_half_built_batch(self, disk: Disk) -> None:
+        """The new entries without the head that belongs to them, and the other way round."""
+        rewrite(disk.path, (keys.entry_key(0, 5), None), (keys.entry_key(0, 4), entries(4, 3, 3).data))
+        with pytest.raises(StorageDamaged, match="the log ends at 6 in term 3"):
+            disk.open()
+
+    def test_another_group(self, disk: Disk) -> None:
+        with pytest.raises(WrongIdentity, match="belongs to group 0, not to group 7"):
+            LevelDBStorage(disk.path, group=7).open(BOOTSTRAP)
+        assert disk.open()[1].initial_state.last_index == 6
+
+    @pytest.mark.parametrize("group", [-1, 2**64 - 1])
+    def test_impossible_groups(self, tmp_path: Path, group: int) -> None:
+        with pytest.raises(ValueError, match=f"got {group}"):
+            LevelDBStorage(tmp_path, group=group)
+
+    def test_the_largest_group(self, tmp_path: Path) -> None:
+        for _ in range(2):
+            store = LevelDBStorage(tmp_path / "x", group=2**64 - 2)
+            recovered = store.open(BOOTSTRAP)
+            last = recovered.initial_state.last_index
+            store.submit([append(entries(last + 1, 2, 1))])
+            assert store.entries(1, last + 3, EVERYTHING).count == last + 2
+            store.close()
+
+    def test_another_format_of_the_store(self, disk: Disk) -> None:
+        identity = read(disk.path, keys.IDENTITY)
+        rewrite(disk.path, (keys.IDENTITY, (2).to_bytes(4, "little") + identity[4:]))
+        with pytest.raises(StorageFailed, match="store format 2, and this release reads and writes format 1"):
+            disk.open()
+
+    def test_another_format_of_the_floor(self, disk: Disk) -> None:
+        floor = disk.path / Floor.FILE
+        body = floor.read_bytes().split(b"\n", 1)[1]
+        floor.write_bytes(f"raftpy floor 2 {crc32c(body):08x}\n".encode() + body)
+        with pytest.raises(StorageFailed, match="has format 2, and this release reads format 1"):
+            disk.open()
+
+    def test_a_record_that_breaks_while_the_store_is_open(self, disk: Disk) -> None:
+        store, _ = disk.open()
+        assert isinstance(store, LevelDBStorage)
+        database = store._database
+        assert database is not None
+        database.put(keys.entry_key(0, 4), b"rubbish", sync=True)
+        assert store.entries(1, 4, EVERYTHING).count == 3
+        for _ in range(2):  # and the handle is dead
+            with pytest.raises(StorageDamaged, match=r"record of entry 4 .*checksum"):
+                store.entries(1, 5, EVERYTHING)
+        with pytest.raises(StorageDamaged):
+            store.submit([append(entries(7, 1, 2))])
+        store.close()
+
+
+class Interrupted(Exception):
+    """The process dies here."""
+
+
+class TestInterruptedStart:
+    """A start that dies between any two of its steps can be made again, and sees what it would have seen."""
+
+    def interrupted(self, monkeypatch: pytest.MonkeyPatch, path: Path, after: int) -> int:
+        """Opens, dying after ``after`` durable steps (a floor file or a batch); returns how many there were."""
+        steps = 0
+
+        def count(step: Callable[..., None]) -> Callable[..., None]:
+            def counted(*arguments: object) -> None:
+                nonlocal steps
+                step(*arguments)
+                steps += 1
+                if steps == after:
+                    raise Interrupted
+
+            return counted
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Floor, "write", count(Floor.write))
+            patch.setattr(LevelDBStorage, "_commit_batch", count(LevelDBStorage._commit_batch))
+            store = LevelDBStorage(path)
+            try:
+                store.open(BOOTSTRAP)
+            except Interrupted:
+                return steps
+        store.close()
+        return steps
+
+    @pytest.mark.parametrize("after", [1, 2, 3, 4])
+    def test_first_start(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: int) -> None:
+        path = tmp_path / "node1"
+        assert self.interrupted(monkeypatch, path, after) == after
+        disk = Disk("leveldb", path)
+        store, first = disk.open()
+        assert first.boot >> 32 >= 1
+        assert (first.members, first.initial_state.last_index) == (MEMBERS, 0)
+        store.submit([append(entries(1, 1, 1))])
+        assert disk.reopen(store)[1].store_id == first.store_id
+
+    @pytest.mark.parametrize("clean", [True, False], ids=["closed", "killed"])
+    @pytest.mark.parametrize("after", [1, 2])
+    def test_later_start(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: int, clean: bool) -> None:
+        """Also when the boot before had cut its log below its floor: the new floor may not be written yet."""
+        disk = Disk("leveldb", tmp_path / "node1")
+        model = Model()
+        store, _ = disk.open()
+        store.submit(batch := [append(entries(1, 9, 1), term=1, vote=1)])
+        model.submit(batch)
+        store, _ = disk.reopen(store)
+        store.submit(batch := [append(entries(4, 2, 2), term=2, vote=3, commit=1)])
+        model.submit(batch)
+        path = disk.path
+        if clean:
+            store.close()
+        else:
+            path = tmp_path / "killed"
+            shutil.copytree(disk.path, path)
+            store.close()
+        for _ in range(2):
+            assert self.interrupted(monkeypatch, path, after) == after
+        disk = Disk("leveldb", path)
+        store, recovered = disk.open()
+        model.check(store, recovered)
+        assert recovered.boot >> 32 == 5
+        store.close()
+
+    def test_every_step_was_interrupted(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        assert self.interrupted(monkeypatch, tmp_path / "x", after=0) == 4
+        assert self.interrupted(monkeypatch, tmp_path / "x", after=0) == 2
+
+
+class TestCutBelowTheFloor:
+    @pytest.mark.parametrize("clean", [True, False], ids=["closed", "killed"])
+    def test_entries_replaced_below_the_floor_are_no_damage(self, tmp_path: Path, clean: bool) -> None:
+        """A new leader replaces what the floor had seen: term 2's shorter log is right (paper 5.3)."""
+        disk = Disk("leveldb", tmp_path / "node1")
+        store, _ = disk.open()
+        store.submit([append(entries(1, 9, 1), term=3)])
+        store, _ = disk.reopen(store)
+        store.submit([append(entries(5, 1, 2))])  # in pieces, and in the same term
+        path = disk.path
+        if not clean:
+            path = tmp_path / "killed"
+            shutil.copytree(disk.path, path)
+        store.close()
+        _, recovered = Disk("leveldb", path).open()
+        assert (recovered.initial_state.last_index, recovered.initial_state.term_runs) == (5, ((1, 1), (5, 2)))
+
+
+class FailingBatch:
+    """A batch whose write fails, before or after it has reached the disk."""
+
+    def __init__(self, batch: Batch, error: Exception, reached: bool) -> None:
+        self._batch, self._error, self._reached = batch, error, reached
+        self.put, self.delete, self.clear = batch.put, batch.delete, batch.clear
+
+    def write(self) -> None:
+        if self._reached:
+            self._batch.write()
+        raise self._error
+
+
+class TestFailedWrites:
+    @pytest.mark.parametrize("reached", [False, True], ids=["nothing written", "written all the same"])
+    @pytest.mark.parametrize("kind", [compat.Error, MemoryError])
+    def test_a_failed_batch_kills_the_handle(self, tmp_path: Path, kind: type[Exception], reached: bool) -> None:
+        error = kind(b"IO error: 000005.log: No space left on device")
+        disk = Disk("leveldb", tmp_path / "node1")
+        store, _ = disk.open()
+        assert isinstance(store, LevelDBStorage)
+        store.submit([append(entries(1, 2, 1), term=1)])
+        store._batch = FailingBatch(store._batch, error, reached)
+        said = "IO error: .*No space left" if kind is compat.Error else "MemoryError"
+        for call in (
+            lambda: store.submit([append(entries(3, 1, 1))]),
+            lambda: store.submit([append(entries(3, 1, 1))]),
+            lambda: store.submit([append(term=2, must_sync=False)]),
+            lambda: store.entries(1, 2, EVERYTHING),
+            lambda: store.pin(2, 2),
+            store.snapshot,
+        ):
+            with pytest.raises(StorageFailed, match=rf"writing to the store .*node1 failed: .*{said}"):
+                call()
+        store.close()
+        _, recovered = disk.open()
+        assert recovered.initial_state.last_index == (3 if reached else 2)
+
+    def test_a_failed_pin(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        class FailingDatabase:
+            def __init__(self, database: Database) -> None:
+                self.close = database.close
+
+            def put(self, key: bytes, value: bytes, *, sync: bool) -> None:
+                assert sync
+                raise compat.Error(b"IO error: full")
+
+        disk = Disk("leveldb", tmp_path / "node1")
+        store, _ = disk.open()
+        assert isinstance(store, LevelDBStorage)
+        assert store._database is not None
+        monkeypatch.setattr(store, "_database", FailingDatabase(store._database))
+        for _ in range(2):
+            with pytest.raises(StorageFailed, match="IO error: full"):
+                store.pin(2, 22)
+        with pytest.raises(StorageFailed, match="IO error: full"):
+            store.submit([append(entries(1, 1, 1))])
+
+    def test_an_error_in_the_middle_of_building_writes_nothing(self, tmp_path: Path) -> None:
+        disk = Disk("leveldb", tmp_path / "node1")
+        store, _ = disk.open()
+        store.submit([append(entries(1, 2, 1), term=1)])
+        with pytest.raises(StorageFailed, match="begins|ends"):
+            store.submit([append(entries(3, 1, 1), term=5, vote=5), append(entries(9, 1, 5))])
+        _, recovered = disk.reopen(store)
+        assert (recovered.initial_state.last_index, recovered.initial_state.hard_state.term) == (2, 1)
+
+
+def test_a_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    with pytest.raises(StorageFailed, match="opening the store .*x failed"):
+        LevelDBStorage(tmp_path / "x").open(BOOTSTRAP)
+
+
+def test_a_directory_is_made_with_all_its_parents(tmp_path: Path) -> None:
+    store = LevelDBStorage(tmp_path / "a" / "b" / "c")
+    store.open(Bootstrap(1, MEMBERS))
+    store.close()
+
+
+def test_large_payloads(tmp_path: Path) -> None:
+    disk = Disk("leveldb", tmp_path / "node1")
+    store, _ = disk.open()
+    big = Entries.build([Entry(1, index, 0, bytes([index]) * (3 << 20)) for index in range(1, 4)])
+    store.submit([append(big)])
+    assert store.entries(1, 4, EVERYTHING) == big
+    assert store.entries(2, 4, 4 << 20) == big.slice(2, 3)
+    store, _ = disk.reopen(store)
+    assert store.entries(1, 4, EVERYTHING) == big
+    store.close()
