@@ -76,7 +76,7 @@ class DatagramTransport:
         raise NotImplementedError
 
     def _attach(self, peer: Peer) -> None:
-        """Sets ``peer.target`` from ``peer.address``."""
+        """Looks ``peer.address`` up: sets ``peer.target`` and ``peer.packed``."""
         raise NotImplementedError
 
     def _pull(self, limit: int) -> list[bytes]:
@@ -149,7 +149,7 @@ class DatagramTransport:
             self._gate.forget(peer_id)
         for peer in fresh:
             if (old := self._peers.get(peer.id)) is not None:
-                old.address, old.target = peer.address, peer.target
+                old.address, old.target, old.packed = peer.address, peer.target, peer.packed
             else:
                 self._peers[peer.id] = peer
                 self._knock(peer, self.clock.monotonic())

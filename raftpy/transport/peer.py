@@ -39,6 +39,7 @@ class Peer:
         "id",
         "knocked_at_s",
         "life",
+        "packed",
         "queued",
         "ready",
         "refused_when",
@@ -48,7 +49,8 @@ class Peer:
     def __init__(self, peer_id: int, address: str, pinned: int, own: LocalIdentity, max_datagram: int) -> None:
         self.id = peer_id
         self.address = address  # as configured
-        self.target: SocketAddress | None = None  # as UDP wants it
+        self.target: SocketAddress | None = None  # the address looked up, where there is one
+        self.packed: bytes = b""  # the same as the system wants it
         self.life = PeerLife(pinned)
         self.counters = PeerCounters()
         self.http_address: str | None = None

@@ -1,8 +1,8 @@
 """UDP: one non-blocking socket under the loop's reader, drained in one bounded pass.
 
 The loop's readiness is level-triggered: what a pass leaves in the socket wakes the reader again in the loop's next
-turn, after everything else that is due had its chance. A sender's address is not looked at (identity stands in the
-header), so plain `recv` does; it was measured faster here than `recv_into` with a copy, and than `recvfrom`.
+turn, after everything else that is due had its chance. A sender's address is not looked at: identity stands in the
+header. Bytes move through datagram_io, which also says why not through Python's socket.
 
 On Linux the socket asks for ICMP errors (IP_RECVERR), which tell within microseconds that nobody listens at a peer's
 address. They come with two duties: the error queue must be read, or the socket stays readable for ever; and a pending
@@ -22,8 +22,9 @@ from typing import Any
 
 from raftpy.errors import TransportFailed
 from raftpy.interfaces import Clock
-from raftpy.transport.address import SocketAddress, is_loopback, numeric_family, parse_address, resolve
+from raftpy.transport.address import is_loopback, numeric_family, parse_address, resolve
 from raftpy.transport.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
+from raftpy.transport.datagram_io import DatagramIO, pack_address
 from raftpy.transport.peer import Peer
 from raftpy.transport.unreliable import Unreliable
 
@@ -31,7 +32,6 @@ ASKED_BUFFER = 4 << 20
 """Bytes asked for each socket buffer."""
 WANTED_DATAGRAMS = 32
 """Full datagrams the receive buffer should hold: a leader's burst to a follower that is busy for a moment."""
-READ_SIZE = 65_536  # above what any datagram can be, whatever a peer's max_datagram is
 
 # Linux's numbers where Python does not name them.
 _LINUX = sys.platform == "linux"
@@ -67,6 +67,7 @@ class UdpTransport(DatagramTransport):
         self._granted = (0, 0)
         self._family: int = socket.AF_UNSPEC
         self._socket: socket.socket | None = None
+        self._io: DatagramIO | None = None  # None exactly when _socket is
         self._loop: asyncio.AbstractEventLoop | None = None
         self._by_target: dict[tuple[str, int], Peer] = {}
 
@@ -95,14 +96,14 @@ class UdpTransport(DatagramTransport):
             udp.close()
             raise _cannot_listen(own.node_id, address, error) from None
         self._socket = udp
-        self._recv, self._sendto = udp.recv, udp.sendto
+        self._io = DatagramIO(udp.fileno())
         self._check_buffers()
         self._loop = loop
         loop.add_reader(udp, self._wake)
 
     def _attach(self, peer: Peer) -> None:
         _, target = resolve(peer.address, self._family, whose=f"node {peer.id}'s address")
-        peer.target = target
+        peer.target, peer.packed = target, pack_address(target)
 
     def change_peers(self, members: Mapping[int, str]) -> None:
         """See ``Transport.change_peers``."""
@@ -114,7 +115,7 @@ class UdpTransport(DatagramTransport):
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.remove_reader(self._socket)
             self._socket.close()
-            self._socket = None
+            self._socket = self._io = None
 
     def _ask_for_errors(self, udp: socket.socket) -> None:
         if _LINUX:
@@ -126,38 +127,21 @@ class UdpTransport(DatagramTransport):
     # --- Moving bytes -------------------------------------------------------------------------------------------
 
     def _pull(self, limit: int) -> list[bytes]:
-        datagrams: list[bytes] = []
-        if self._socket is None:
-            return datagrams
-        recv, append = self._recv, datagrams.append
-        try:
-            for _ in range(limit):
-                append(recv(READ_SIZE))
-        except BlockingIOError:
-            if not datagrams:
-                self._read_errors()  # woken for nothing: an error it may be
-        except OSError:
-            self._read_errors()  # the pending error; what it was about stands in the queue, datagrams wait behind it
+        if self._io is None:
+            return []
+        datagrams = self._io.read(limit)
+        if not datagrams:
+            self._read_errors()  # woken for nothing: perhaps for an error
         return datagrams
 
     def _put(self, peer: Peer, datagram: bytes) -> None:
-        if self._socket is None or peer.target is None:
+        if self._io is None:
             return
-        try:
-            self._sendto(datagram, peer.target)
-        except OSError as error:
-            self._put_again(peer, peer.target, datagram, error)
-
-    def _put_again(self, peer: Peer, target: SocketAddress, datagram: bytes, error: OSError) -> None:
-        """A send failed: perhaps for an earlier datagram's sake."""
-        if error.errno not in _FULL and self._read_errors():
-            try:
-                self._sendto(datagram, target)
-            except OSError as own_error:
-                error = own_error
-            else:
-                return
-        self._count_failure(peer, error.errno or 0)
+        number = self._io.write(datagram, peer.packed)
+        if number and number not in _FULL and self._read_errors():
+            number = self._io.write(datagram, peer.packed)  # it was an earlier datagram's error
+        if number:
+            self._count_failure(peer, number)
 
     def _read_errors(self) -> bool:
         """Empties the socket's error queue; True when there was something in it, or the queue cannot be asked."""

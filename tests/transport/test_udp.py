@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
@@ -13,6 +14,7 @@ import pytest
 from raftcore.errors import ConfigError
 from raftpy.errors import TransportFailed
 from raftpy.transport import UdpTransport, Unreliable
+from raftpy.transport.datagram_io import DatagramIO, pack_address
 from raftpy.transport.udp import datagram_cost
 from tests.transport.support import (
     append,
@@ -305,26 +307,67 @@ def test_a_datagram_too_long_for_the_path_is_counted_and_told_once(caplog: pytes
 class FullSocket:
     """Takes nothing, as a socket whose buffer is full."""
 
-    def __init__(self, error: OSError) -> None:
-        self.error = error
+    def __init__(self, number: int) -> None:
+        self.number = number
 
-    def __call__(self, *_: object) -> int:
-        raise self.error
+    def write(self, datagram: bytes, address: bytes) -> int:
+        return self.number
 
 
 @on_loop
 async def test_full_send_buffer_is_counted_and_not_waited_for(ends: Ends) -> None:
     one, _ = await ends.pair()
-    sendto = one._sendto
-    for error in (BlockingIOError(11, "full"), OSError(105, "no buffer space")):
-        one._sendto = FullSocket(error)  # type: ignore[assignment]
+    io = one._io
+    for number in (errno.EAGAIN, errno.ENOBUFS):
+        one._io = FullSocket(number)  # type: ignore[assignment]
         one.send(heartbeat(2, commit=1))
         one.flush()
-    one._sendto = sendto
+    one._io = io
     assert peer_counts(one, 2)["send_buffer_full"] == 2
     one.send(heartbeat(2, commit=2))
     one.flush()
     await ends.until(lambda: commits(ends.received[2]) == [2])
+
+
+# --- The system calls ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+@pytest.mark.parametrize("size", [0, 1, 1200, 65_507])
+def test_datagram_io(family: int, host: str, size: int) -> None:
+    with socket.socket(family, socket.SOCK_DGRAM) as udp:
+        udp.bind((host, 0))
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        io = DatagramIO(udp.fileno())
+        assert io.read(10) == []
+        address = pack_address(udp.getsockname())
+        sent = [bytes([number % 256]) * size for number in range(5)]
+        assert [io.write(each, address) for each in sent] == [0] * 5
+        assert io.read(0) == io.read(-1) == []
+        assert io.read(2) + io.read(2) + io.read(2) == sent
+
+
+def test_datagram_io_gives_the_errors_number() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        io = DatagramIO(udp.fileno())
+        address = pack_address(("127.0.0.1", 9))
+        assert io.write(b"x" * 65_508, address) == errno.EMSGSIZE
+        assert io.write(b"x", address[:3]) == errno.EINVAL
+        assert io.write(b"x", pack_address(("255.255.255.255", 9))) == errno.EACCES
+    assert io.write(b"x", address) == errno.EBADF
+    assert io.read(1) == []
+
+
+@pytest.mark.parametrize("address", [("localhost", 1), ("::1", 1), ("127.0.0.1", 1, 0, 0), ("", 1)])
+def test_pack_address_takes_numbers_only(address: Any) -> None:
+    with pytest.raises(ValueError, match="is no numeric address"):
+        pack_address(address)
+
+
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_pack_address_refuses_a_port_out_of_range(port: int) -> None:
+    with pytest.raises(OverflowError):
+        pack_address(("127.0.0.1", port))
 
 
 # --- Buffers ------------------------------------------------------------------------------------------------------
