@@ -40,10 +40,10 @@ cdef class RaftLog(LogEntries):
     """A node's log, made from what its storage holds.
 
     ``storage`` is the StorageView for entries that are not in memory; at start that is all of them, up to
-    ``last_index``. ``term_runs`` is a sequence of (first index, term), ascending, for snapshot_index + 1 .. last_index;
-    ``last_index``, ``committed`` and ``applied`` are 0 for "as the snapshot". ``last_time_ms`` is the last entry's log time.
-    ``max_applying_bytes`` bounds what is handed out to be applied and not acknowledged, counted as
-    :func:`applying_size` does: payload bytes and 16 for each entry. ``window_max_bytes`` (of payload) and
+    ``last_index``. ``term_runs`` is a sequence of (first index, term), ascending, for snapshot_index + 1 .. last_index.
+    ``last_index``, ``committed`` and ``applied`` are 0 for "as the snapshot". ``last_time_ms`` is the last entry's log
+    time, in milliseconds. ``max_applying_bytes`` bounds what is handed out to be applied and not acknowledged, counted
+    as :func:`applying_size` does: payload bytes and 16 for each entry. ``window_max_bytes`` (of payload) and
     ``window_max_entries`` bound the entries that stay in memory after they are durable and applied.
 
     Raises :class:`ConfigError` when these do not fit together.

@@ -32,8 +32,8 @@ from raftcore.slices cimport (
 )
 from raftcore.types cimport EntryConfChange, EntryConfChangeV2, EntryNoop, index_t, term_t
 from raftcore.window cimport (
-    ref_kind, window_at, window_commit_staged, window_discard_staged, window_drop_front, window_fault,
-    window_free, window_init, window_memory, window_reserve, window_reset, window_share, window_stage, window_stage_span,
+    ref_kind, window_at, window_commit_staged, window_discard_staged, window_drop_front, window_fault, window_free,
+    window_init, window_memory, window_reserve, window_reset, window_share, window_stage, window_stage_span,
 )
 
 from raftcore.errors import Compacted, ConfigError, InvariantViolation

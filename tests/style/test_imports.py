@@ -62,8 +62,8 @@ CORE_ORDER = [
 
 # What the core may use besides itself. No clock, socket, file, environment, thread or unseeded random source.
 CORE_MAY_USE = {
-    "__future__", "abc", "bisect", "collections", "dataclasses", "enum", "itertools", "operator", "struct", "typing",
-    "cpython", "cython", "libc",
+    "__future__", "abc", "bisect", "collections", "dataclasses", "enum", "hashlib", "itertools", "operator", "struct",
+    "typing", "cpython", "cython", "libc",
 }
 CORE_MAY_NOT_CIMPORT = {"libc.stdio", "libc.time", "libc.signal", "libc.errno.errno"}
 

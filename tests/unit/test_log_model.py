@@ -56,8 +56,14 @@ class LogMachine(RuleBasedStateMachine):
         data=st.data(),
     )
     def begin(
-        self, window_entries: int, window_bytes: int, max_applying: int, stop_after: int, base: int,
-        stored: list[tuple[int, bytes]], data: st.DataObject,
+        self,
+        window_entries: int,
+        window_bytes: int,
+        max_applying: int,
+        stop_after: int,
+        base: int,
+        stored: list[tuple[int, bytes]],
+        data: st.DataObject,
     ) -> None:
         self.limits = {
             "max_applying_bytes": max_applying,
@@ -90,7 +96,9 @@ class LogMachine(RuleBasedStateMachine):
 
     # ---- growing
 
-    @rule(payloads=st.lists(PAYLOADS, min_size=1, max_size=5), step=st.integers(0, 2), kind=KINDS, time=st.integers(0, 9))
+    @rule(
+        payloads=st.lists(PAYLOADS, min_size=1, max_size=5), step=st.integers(0, 2), kind=KINDS, time=st.integers(0, 9)
+    )
     def lead(self, payloads: list[bytes], step: int, kind: int, time: int) -> None:
         model, log = self.model, self.log
         term = max(1, model.last_term() + step)

@@ -8,7 +8,9 @@ from raftcore.message import Snapshot
 from raftcore.unstable import Unstable
 
 
-def unstable(offset: int, in_progress: int, last: int, snapshot: int = 0, snapshot_in_progress: bool = False) -> Unstable:
+def unstable(
+    offset: int, in_progress: int, last: int, snapshot: int = 0, snapshot_in_progress: bool = False
+) -> Unstable:
     """Borders as given, brought about by the calls that lead there; `last` is the log's last index meanwhile."""
     u = Unstable(offset)
     if snapshot:

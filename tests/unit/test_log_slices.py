@@ -1,0 +1,103 @@
+"""Slices of a log: where they are cut, and who shares them."""
+
+from __future__ import annotations
+
+import pytest
+
+from raftcore.errors import Compacted, InvariantViolation
+from raftcore.log import RaftLog
+from raftcore.message import Entries, Snapshot
+from tests.model.log import UNLIMITED, Disk, Item, decode, encode, encoded_size
+from tests.unit.logs import CONF_CHANGE, CONF_CHANGE_V2, NOOP, NORMAL, ents, item, log_of, stored
+
+# ---- slices
+
+
+def test_slice_is_cut_by_encoded_size() -> None:
+    log = log_of(1, 1, 2, 2)
+    one = 40 + 4 + 2
+    assert encoded_size([item(1), item(1)]) == one + 6
+    sizes = {0: 1, 1: 1, one: 1, one + 5: 1, one + 6: 2, 2 * one + 5: 2, 2 * one + 6: 3, 2 * one + 12: 4, UNLIMITED: 4}
+    assert {limit: len(log.slice(1, 5, limit)) for limit in sizes} == sizes
+    assert [e.index for e in log.slice(2, 4, UNLIMITED)] == [2, 3]
+    assert log.slice(3, 3, UNLIMITED) is None
+    assert log.slice(5, 5, UNLIMITED) is None
+
+
+def test_the_same_slice_is_the_same_object() -> None:
+    """The storage's and every follower's, also when they were asked for in other ways."""
+    log = log_of(1, 1, 1)
+    whole = log.slice(1, 4, UNLIMITED)
+    assert log.next_unstable() is whole
+    assert log.slice(1, 4, 1000) is whole
+    log.commit_to(3)
+    assert log.next_committed(True) is whole
+    assert log.slice(1, 3, UNLIMITED) is not whole
+    log.append(ents(4, 1))
+    assert log.slice(1, 4, UNLIMITED) is whole
+
+
+def test_a_slice_does_not_outlive_its_entries() -> None:
+    log = log_of(1, 1, 1)
+    assert [e.term for e in log.slice(1, 4, UNLIMITED)] == [1, 1, 1]
+    assert len(log.slice(1, 4, 40 + 6 + 6)) == 2
+    log.append(encode(3, [item(2, b"new")]))
+    assert [e.term for e in log.slice(1, 4, UNLIMITED)] == [1, 1, 2]
+
+
+def test_an_entry_that_did_not_fit_is_replaced_by_one_that_does() -> None:
+    log = RaftLog(Disk())
+    log.append(encode(1, [item(1, b"x"), item(1, b"x" * 100)]))
+    limit = encoded_size([item(1, b"x"), item(2, b"y")])
+    assert len(log.slice(1, 3, limit)) == 1
+    log.append(encode(2, [item(2, b"y")]))
+    assert len(log.slice(1, 3, limit)) == 2
+
+
+def test_a_slice_may_begin_on_the_disk_and_end_in_memory() -> None:
+    log = stored(1, 1, 2)
+    log.append(ents(4, 2, 3))
+    assert log.window_first == 4
+    whole = log.slice(1, 6, UNLIMITED)
+    assert decode(whole) == [item(t) for t in (1, 1, 2, 2, 3)]
+    assert (whole.first, whole.count, whole.first_term, whole.last_term, whole.payload_size) == (1, 5, 1, 3, 10)
+    assert Entries.decode(whole.data) == whole
+    size = encoded_size([item(1), item(1), item(2)])
+    assert len(log.slice(1, 6, size)) == 3
+    assert len(log.slice(1, 6, size + 45)) == 3
+    assert len(log.slice(1, 6, size + 46)) == 4
+    assert [e.index for e in log.slice(2, 4, UNLIMITED)] == [2, 3]
+    log.storage.stop_after = 2
+    assert [e.index for e in log.slice(1, 6, UNLIMITED)] == [1, 2]
+
+
+def test_log_time_never_goes_back_within_one_slice() -> None:
+    """Behind a restored snapshot, whose log time is not known, a follower's time may; slices end there."""
+    log = log_of()
+    log.append_commands([b"x"], 1, NORMAL, 500)
+    log.restore(Snapshot(5, 1))
+    log.append(encode(6, [Item(1, NORMAL, b"a", 700), Item(1, NORMAL, b"b", 800)]))
+    log.append(encode(8, [Item(1, NORMAL, b"c", 100)]))
+    log.check()
+    assert [e.index for e in log.slice(6, 9, UNLIMITED)] == [6, 7]
+    assert [e.index for e in log.slice(7, 9, UNLIMITED)] == [7]
+    assert [e.index for e in log.slice(8, 9, UNLIMITED)] == [8]
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "answer"), [(1, 3, True), (2, 3, True), (1, 2, False), (3, 5, False), (3, 6, True), (4, 4, False)]
+)
+@pytest.mark.parametrize("where", ["memory", "disk", "both"])
+@pytest.mark.parametrize("stop_after", [1, UNLIMITED])
+def test_has_pending_conf_change(lo: int, hi: int, answer: bool, where: str, stop_after: int) -> None:
+    items = [item(1), item(1, b"c", CONF_CHANGE), item(1), item(1, kind=NOOP), item(1, b"d", CONF_CHANGE_V2)]
+    on_disk = {"memory": 0, "disk": 5, "both": 2}[where]
+    disk = Disk(0, 0, items[:on_disk], stop_after)
+    log = RaftLog(disk, 0, 0, on_disk, disk.term_runs())
+    if on_disk < 5:
+        log.append(encode(on_disk + 1, items[on_disk:]))
+    assert log.has_pending_conf_change(lo, hi) is answer
+    with pytest.raises(InvariantViolation, match="last index is 5"):
+        log.has_pending_conf_change(1, 7)
+    with pytest.raises(Compacted):
+        log.has_pending_conf_change(0, 3)
