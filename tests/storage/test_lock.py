@@ -1,0 +1,97 @@
+"""A data directory has one user at a time, and the second one is told who the first is."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raftpy.errors import StorageFailed, StorageLocked
+from raftpy.interfaces import Bootstrap
+from raftpy.storage import LevelDBStorage, compat
+from raftpy.storage.floor import Floor
+from tests.storage.support import BOOTSTRAP, MEMBERS, Disk
+
+HOLDER = """
+import sys
+from raftpy.interfaces import Bootstrap
+from raftpy.storage import LevelDBStorage
+store = LevelDBStorage(sys.argv[1])
+store.open(Bootstrap(7, {7: "127.0.0.1:1"}))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def hold(path: Path) -> subprocess.Popen[str]:
+    """Another process with the store open; it closes nothing when its standard input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    return process
+
+
+def test_another_process(tmp_path: Path) -> None:
+    with hold(tmp_path) as process:
+        before = (tmp_path / Floor.FILE).read_bytes()
+        with pytest.raises(StorageLocked) as caught:
+            LevelDBStorage(tmp_path).open(Bootstrap(7, MEMBERS))
+        assert (caught.value.pid, caught.value.host, caught.value.node_id) == (process.pid, socket.gethostname(), 7)
+        text = f"is in use by process {process.pid} on host {socket.gethostname()} as node 7"
+        assert text in str(caught.value)
+        assert (tmp_path / Floor.FILE).read_bytes() == before
+        process.kill()
+    store = LevelDBStorage(tmp_path)  # the kernel's lock went with the process, the name it left does not count
+    assert store.open(Bootstrap(7)).boot >> 32 == 2
+    assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
+    store.close()
+    assert (tmp_path / "lock").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "left", [b"", b"{", b"[1]", b'{"pid": 1}', b"\xff\xfe", b'{"pid": "x", "host": 1, "node_id": 2}']
+)
+def test_a_holder_without_a_readable_name(tmp_path: Path, left: bytes) -> None:
+    disk = Disk("leveldb", tmp_path)
+    disk.open()
+    (tmp_path / "lock").write_bytes(left)
+    with pytest.raises(StorageLocked, match="by a process that left no name"):
+        disk.open()
+
+
+def test_a_name_left_behind_is_overwritten(tmp_path: Path) -> None:
+    disk = Disk("leveldb", tmp_path)
+    disk.open()[0].close()
+    (tmp_path / "lock").write_text('{"pid": 1, "host": "elsewhere", "node_id": 9}' + " " * 100)
+    disk.open()
+    assert json.loads((tmp_path / "lock").read_text()) == {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "node_id": 1,
+    }
+
+
+def test_leveldb_held_by_something_else(tmp_path: Path) -> None:
+    disk = Disk("leveldb", tmp_path)
+    disk.open()[0].close()
+    other = compat.open_database(tmp_path / "leveldb", create=False, write_buffer_size=1 << 20)
+    with pytest.raises(StorageLocked, match="by a process that left no name"):
+        disk.open()
+    other.close()
+    disk.open()
+
+
+def test_a_refused_start_lets_go(tmp_path: Path) -> None:
+    disk = Disk("leveldb", tmp_path)
+    disk.open()[0].close()
+    for _ in range(2):
+        with pytest.raises(StorageFailed, match="belongs to node 1"):
+            disk.open(Bootstrap(2, MEMBERS))
+    disk.open(BOOTSTRAP)
