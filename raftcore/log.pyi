@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import final
+from typing import Self, final
 
 from raftcore.log_entries import LogEntries
 from raftcore.message import Entries, Snapshot
@@ -17,8 +17,8 @@ class RaftLog(LogEntries):
     applying_paused: bool
     window_max_bytes: int
     window_max_entries: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         storage: StorageView,
         snapshot_index: int = 0,
         snapshot_term: int = 0,
@@ -30,7 +30,7 @@ class RaftLog(LogEntries):
         max_applying_bytes: int = ...,
         window_max_bytes: int = ...,
         window_max_entries: int = ...,
-    ) -> None: ...
+    ) -> Self: ...
     def is_up_to_date(self, index: int, term: int) -> bool: ...
     def maybe_append_(self, prev: int, prev_term: int, commit: int, entries: Entries | None) -> int | None: ...
     def append(self, entries: Entries) -> int: ...

@@ -1,6 +1,10 @@
+
+from typing_extensions import disjoint_base
+
 from raftcore.message import Entries
 from raftcore.storage_view import StorageView
 
+@disjoint_base
 class LogEntries:
     storage: StorageView
     @property

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from typing_extensions import disjoint_base
+
 from raftcore.changes import ConfChange, ConfChangeV2
 from raftcore.config import Config
 from raftcore.message import ConfState, Message
@@ -19,6 +21,7 @@ class ProposedChange:
     index: int
     refused: str | None = ...
 
+@disjoint_base
 class RawNode:
     def __init__(self, config: Config, initial: InitialState, storage: StorageView) -> None: ...
     def tick(self, now_ms: int = 0) -> None: ...

@@ -14,14 +14,13 @@ from raftcore.errors import (
 )
 from raftcore.confchange import ConfChange, ConfChangeV2
 from raftcore.message import Entry as PyEntry
-from raftcore.storage_view import InitialState, StorageView  # noqa: F401 (the types of what RawNode is given)
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from raftcore.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, datagram_to, decode_frame
 from raftcore.faults cimport check_peer
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
-from raftcore.message cimport ConfState, Entries, HardState, Message, new_message
+from raftcore.message cimport Entries, HardState, Message, new_message
 from raftcore.picture cimport status_of
 from raftcore.raft cimport propose_payloads, step, tick
 from raftcore.ready cimport (

@@ -1,15 +1,19 @@
 """What a core asks its driver to do; the docstrings are in ready.pyx."""
 
+from typing_extensions import disjoint_base
+
 from raftcore.message import Entries, HardState, Message, Snapshot
 
+@disjoint_base
 class SoftState:
     @property
     def lead(self) -> int: ...
     @property
     def state(self) -> int: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
+@disjoint_base
 class Ready:
     @property
     def soft_state(self) -> SoftState | None: ...

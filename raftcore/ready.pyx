@@ -12,7 +12,7 @@ In the driver's form the same contents travel as messages to LOCAL_APPEND_THREAD
 response (thesis 10.2.1).
 """
 
-from raftcore.message cimport Entries, HardState, Message, Snapshot, new_message
+from raftcore.message cimport Message, new_message
 from raftcore.state cimport Raft
 from raftcore.types cimport (
     APPEND_THREAD,

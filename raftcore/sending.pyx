@@ -2,7 +2,7 @@
 
 from raftcore.errors import InvariantViolation, SnapshotTemporarilyUnavailable
 
-from raftcore.message cimport Entries, Message, Snapshot, new_message
+from raftcore.message cimport Entries, Snapshot, new_message
 from raftcore.progress cimport Progress, StateReplicate
 from raftcore.state cimport Raft, tracing
 from raftcore.types cimport MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t

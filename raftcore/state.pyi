@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from raftcore.log import RaftLog
 from raftcore.tracker import Tracker
 
+@disjoint_base
 class Raft:
     def __init__(self, config: Any, log: RaftLog, tracker: Tracker) -> None: ...

@@ -110,7 +110,7 @@ class BlockingNode:
     # --- Proposing ----------------------------------------------------------------------------------------------
 
     def propose(self, command: bytes, *, timeout: float | None = DEFAULT_TIMEOUT) -> Any:
-        """Waits for the result of the command: what ``apply`` returned; raises what ``Node.propose``'s awaitable does."""
+        """Waits for what ``apply`` returned for the command; raises what ``Node.propose``'s awaitable does."""
         return self._wait(lambda node: node.propose(command, timeout=timeout))
 
     def propose_many(self, commands: Iterable[bytes], *, timeout: float | None = DEFAULT_TIMEOUT) -> list[Any]:

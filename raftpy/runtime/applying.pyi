@@ -1,11 +1,13 @@
 """Applying: committed entries -> state machine -> results -> proposals; the docstrings are in applying.pyx."""
 
 from collections.abc import Callable
+from typing import final
 
 from raftcore.message import Message
 from raftpy.interfaces import StateMachine
 from raftpy.runtime.proposal import Proposals
 
+@final
 class Applying:
     def __init__(
         self,

@@ -16,7 +16,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from raftcore.block cimport (
     BLOCK_HEADER_SIZE, LENGTH_SIZE, block_size, load32, payload_span, read_block_header,
 )
-from raftcore.message cimport Entries, Message
+from raftcore.message cimport Message
 from raftcore.types cimport EntryNoop, EntryNormal, index_t
 
 from raftpy.errors import ApplyError, ApplyFailed
@@ -33,8 +33,8 @@ cdef Py_ssize_t FIRST_STRIDE = 64
 cdef class Applying:
     """The queue of committed entries of one node in front of its state machine.
 
-    ``configure(index, kind, data)`` is called for configuration entries. ``applied`` is the index the state machine already
-    has. ``slice_seconds`` is how long :meth:`run` may keep the loop.
+    ``configure(index, kind, data)`` is called for configuration entries. ``applied`` is the index the state machine
+    already has. ``slice_seconds`` is how long :meth:`run` may keep the loop.
     """
 
     def __init__(self, state_machine, Proposals proposals, configure, monotonic, index_t applied=0,

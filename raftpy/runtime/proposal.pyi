@@ -4,11 +4,13 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Generator, Iterable
 from contextvars import Context
 from types import TracebackType
-from typing import Any
+from typing import Any, final
 
 from raftcore.errors import RaftError
 
+@final
 class Proposal:
+    def __init__(self, *args: object, **kwargs: object) -> None: ...
     _asyncio_future_blocking: bool
     @property
     def index(self) -> int: ...
@@ -31,6 +33,7 @@ class Proposal:
     ) -> Any: ...
     def close(self) -> None: ...
 
+@final
 class Proposals:
     scheduled: bool
     def __init__(self, loop: AbstractEventLoop, schedule: Callable[[], object], max_command: int) -> None: ...

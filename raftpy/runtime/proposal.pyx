@@ -377,7 +377,7 @@ cdef class Proposals:
         self.head = 0
 
     def expire(self, double now):
-        """Ends the waits whose time is up at ``now``, and forgets those that were cancelled. Cheap when there are none."""
+        """Ends the waits whose time is up at ``now`` and forgets the cancelled ones. Cheap when there are none."""
         cdef Proposal proposal
         cdef list kept
         if now < self.next_deadline and self.cancellations == cancellations:
