@@ -10,7 +10,8 @@ from raftcore.body cimport BODY_FIXED_MAX, BodyPlan, plan_body, write_body
 from raftcore.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftcore.crc cimport crc32c_update
 from raftcore.frame cimport (
-    DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND, write_frame_header,
+    DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND, datagram_from, datagram_to,
+    write_frame_header,
 )
 from raftcore.message cimport Message
 from raftcore.types cimport APPLY_THREAD, node_id_t
@@ -80,8 +81,14 @@ def parse_header(buffer):
         raise DecodeError(f"datagram checksum {load32(at):#010x}, but its bytes have {crc:#010x}")
     if at[5] or load16(at + 6):
         raise DecodeError(f"datagram flags {at[5]:#04x} and reserved {load16(at + 6)}, 0 and 0 expected")
-    cdef Header out = Header(load64(at + 8), load64(at + 16), load64(at + 24), load64(at + 32), load64(at + 40),
-                             load64(at + 48), load64(at + 56))
+    cdef Header out = Header.__new__(Header)  # filled below: no Python numbers on the way
+    out.cluster_id = load64(at + 8)
+    out.from_ = datagram_from(at)
+    out.to = datagram_to(at)
+    out.from_store = load64(at + 32)
+    out.from_boot = load64(at + 40)
+    out.to_store = load64(at + 48)
+    out.to_boot = load64(at + 56)
     if out.from_ >= APPLY_THREAD or out.to >= APPLY_THREAD:
         raise DecodeError(f"datagram from {out.from_} to {out.to}: node ids are below {APPLY_THREAD}")
     return out
