@@ -1,0 +1,242 @@
+"""A cluster of real nodes in one event loop: started, cut off, crashed and restarted one by one.
+
+Four ways to run the same scenario, as the text's RAFT_UNRELIABLE_RPC has it and once more on real sockets:
+
+    memory, memory-unreliable     MemoryNetwork on virtual time: exact, and as fast as the callbacks
+    udp, udp-unreliable           loopback sockets on real time
+
+Each node keeps what is durable on a MemoryDisk that outlives its crashes. Everything random comes from the test's seed.
+On the memory network every datagram that leaves is checked by a spy (see spy.py): nothing is promised before it is
+durable, in any scenario.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from raftpy import Config, Node, Unreliable
+from raftpy.clock import SystemClock
+from raftpy.interfaces import Clock, Transport
+from raftpy.runtime.proposal import Proposal
+from raftpy.sim.loop import VirtualClock, run
+from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.peer import Peer
+from raftpy.transport.udp import UdpTransport
+from tests.node.spy import Spy
+
+KINDS = ("memory", "memory-unreliable", "udp", "udp-unreliable")
+UNRELIABLE = Unreliable()
+RELIABLE = Unreliable(delay_ms=(0.05, 0.2), long_delay_rate=0, drop_rate=0)
+WRITE_SECONDS = 0.0002
+PATIENCE = 20.0
+"""Seconds for what must happen at last; with one datagram in ten lost an election may take several."""
+
+
+class Recorder:
+    """The state machine: remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.commands: list[bytes] = []
+        self.indexes: list[int] = []
+
+    def apply(self, index: int, command: bytes) -> int:
+        self.indexes.append(index)
+        self.commands.append(command)
+        return index
+
+
+class CuttableUdp(UdpTransport):
+    """UDP that loses everything to and from this node while it is off."""
+
+    off = False
+
+    def _pull(self, limit: int) -> list[bytes]:
+        datagrams = super()._pull(limit)
+        return [] if self.off else datagrams
+
+    def _put(self, peer: Peer, datagram: bytes) -> None:
+        if not self.off:
+            super()._put(peer, datagram)
+
+
+class Cluster:
+    """``size`` nodes with ids from 1. Made inside the event loop it runs on."""
+
+    def __init__(self, kind: str, size: int, seed: int, *, machine: Callable[[], Any] = Recorder) -> None:
+        loop = asyncio.get_running_loop()
+        self.kind = kind
+        self.ids = range(1, size + 1)
+        self.random = random.Random(seed)
+        self.seed = seed
+        self.machine = machine
+        self.clock: Clock = VirtualClock(loop) if kind.startswith("memory") else SystemClock(loop)
+        self.unreliable = kind.endswith("-unreliable")
+        self.network = MemoryNetwork(self.clock, seed, UNRELIABLE if self.unreliable else RELIABLE)
+        self.addresses = _free_addresses(size) if kind.startswith("udp") else {i: f"127.0.0.1:{7100 + i}" for i in self.ids}
+        self.disks = {i: MemoryDisk(f"disk {i}", random=self.random.randbytes) for i in self.ids}
+        self.spy = Spy(self.disks)
+        self.network.filter = self.spy.watch
+        self.nodes: dict[int, Node] = {}
+        self.machines: dict[int, Any] = {}
+        self.off: set[int] = set()
+
+    # --- Life and death -----------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Cluster:
+        for node_id in self.ids:
+            await self.start(node_id)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        failures = {i: node.failed for i, node in self.nodes.items() if node.failed is not None}
+        for node in self.nodes.values():
+            await node.stop()
+        assert failures == {}
+        assert self.spy.broken == []
+
+    async def start(self, node_id: int) -> Node:
+        """Starts the node on its disk, with an empty state machine."""
+        self.machines[node_id] = self.machine()
+        transport: Transport
+        if self.kind.startswith("memory"):
+            transport = MemoryTransport(self.network)
+        else:
+            transport = CuttableUdp(clock=self.clock, unreliable=UNRELIABLE if self.unreliable else None)
+            transport.off = node_id in self.off
+        node = Node(
+            Config(id=node_id, cluster=self.addresses, seed=self.seed % 2**64),
+            self.machines[node_id],
+            storage=MemoryStore(self.disks[node_id], self.clock, WRITE_SECONDS),
+            transport=transport,
+            clock=self.clock,
+        )
+        await node.start()
+        self.nodes[node_id] = node
+        return node
+
+    async def crash(self, node_id: int) -> None:
+        """The node is gone at this instant, and with it what was not yet durable."""
+        self.disks[node_id].crash()
+        await self.nodes.pop(node_id).stop()
+
+    async def restart(self, node_id: int) -> None:
+        await self.start(node_id)
+
+    def disconnect(self, node_id: int) -> None:
+        self.off.add(node_id)
+        self.network.disconnect(node_id)
+        self._tell_transport(node_id)
+
+    def reconnect(self, node_id: int) -> None:
+        self.off.discard(node_id)
+        self.network.reconnect(node_id)
+        self._tell_transport(node_id)
+
+    def _tell_transport(self, node_id: int) -> None:
+        transport = self.nodes[node_id]._transport if node_id in self.nodes else None
+        if isinstance(transport, CuttableUdp):
+            transport.off = node_id in self.off
+
+    # --- Waiting and looking ------------------------------------------------------------------------------------
+
+    async def sleep_ms(self, milliseconds: float) -> None:
+        await asyncio.sleep(milliseconds / 1000)
+
+    async def until(self, holds: Callable[[], Any], what: str) -> Any:
+        """Waits until ``holds()`` is true, and gives it back."""
+        deadline = self.clock.monotonic() + PATIENCE
+        while not (value := holds()):
+            assert self.clock.monotonic() < deadline, f"{what}: not within {PATIENCE} s; seed {self.seed}"
+            await self.sleep_ms(5)
+        return value
+
+    @property
+    def connected(self) -> list[int]:
+        return [i for i in self.nodes if i not in self.off]
+
+    def leaders(self) -> dict[int, int]:
+        """Connected nodes that think they lead: term to id. Two in one term must never be."""
+        leaders: dict[int, int] = {}
+        for node_id in self.connected:
+            status = self.nodes[node_id].status()
+            if status.role == "leader":
+                assert status.term not in leaders, f"two leaders in term {status.term}; seed {self.seed}"
+                leaders[status.term] = node_id
+        return leaders
+
+    def _agreed(self) -> tuple[int, int] | None:
+        leaders = self.leaders()
+        if not leaders:
+            return None
+        term = max(leaders)
+        states = [self.nodes[i].status() for i in self.connected]
+        return (leaders[term], term) if all((s.term, s.leader) == (term, leaders[term]) for s in states) else None
+
+    async def single_leader(self) -> tuple[int, int]:
+        """(id, term) of the one leader that all connected nodes follow."""
+        result: tuple[int, int] = await self.until(self._agreed, "one leader for all that are connected")
+        return result
+
+    def no_leader(self) -> None:
+        assert self.leaders() == {}
+
+    def propose(self, node_id: int, command: bytes, timeout: float | None = None) -> Proposal:
+        return self.nodes[node_id].propose(command, timeout=timeout)
+
+    def holders(self, command: bytes) -> list[int]:
+        """Which connected nodes have applied the command; wherever it is, it is at the same index, and once."""
+        places: dict[int, int] = {}
+        for node_id in self.connected:
+            machine = self.machines[node_id]
+            assert machine.commands.count(command) <= 1
+            if command in machine.commands:
+                places[node_id] = machine.indexes[machine.commands.index(command)]
+        assert len(set(places.values())) <= 1, f"{command!r} is at several indexes: {places}; seed {self.seed}"
+        return sorted(places)
+
+    async def committed(self, command: bytes, count: int) -> None:
+        """Waits until exactly ``count`` connected nodes have applied the command."""
+        await self.until(lambda: len(self.holders(command)) >= count, f"{command!r} on {count} nodes")
+        assert len(self.holders(command)) == count
+        self.same_order()
+
+    def not_committed(self, command: bytes) -> None:
+        assert self.holders(command) == []
+
+    def same_order(self) -> None:
+        """What the nodes have applied agrees as far as each has come (Figure 3, State Machine Safety)."""
+        histories = sorted(
+            (list(zip(m.indexes, m.commands, strict=True)) for m in self.machines.values()), key=len
+        )
+        for shorter, longer in zip(histories, histories[1:], strict=False):
+            assert longer[: len(shorter)] == shorter, f"seed {self.seed}"
+
+
+def play(kind: str, size: int, seed: int, scenario: Callable[[Cluster], Awaitable[None]], **more: Any) -> None:
+    """Runs a scenario on a fresh cluster."""
+
+    async def main() -> None:
+        async with Cluster(kind, size, seed, **more) as cluster:
+            await scenario(cluster)
+            cluster.same_order()
+
+    if kind.startswith("memory"):
+        run(main())
+    else:
+        asyncio.run(main())
+
+
+def _free_addresses(count: int) -> dict[int, str]:
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    try:
+        for udp in sockets:
+            udp.bind(("127.0.0.1", 0))
+        return {i: f"127.0.0.1:{udp.getsockname()[1]}" for i, udp in enumerate(sockets, 1)}
+    finally:
+        for udp in sockets:
+            udp.close()

@@ -1,0 +1,50 @@
+"""Watches what leaves the nodes: no promise before it is durable (paper 5: "updated on stable storage before responding").
+
+    a vote granted for term t          needs  term t, with this vote, on the disk
+    an append acknowledged up to i     needs  entries up to i on the disk, and the term of the answer
+    anything of term t from a leader   needs  term t on the disk (it voted for itself there)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from raftcore.codec import decode_message, frames
+from raftcore.message import Message
+from raftcore.types import MessageType
+from raftpy.storage import MemoryDisk
+
+LEADERS_OWN = (MessageType.MsgApp, MessageType.MsgHeartbeat, MessageType.MsgSnap)
+
+
+class Spy:
+    """A ``MemoryNetwork.filter`` that lets everything pass and notes what should not have been said in ``broken``."""
+
+    def __init__(self, disks: Mapping[int, MemoryDisk]) -> None:
+        self.disks = disks
+        self.broken: list[str] = []
+        self.seen: dict[MessageType, int] = {}
+        self.told: list[tuple[int, int, Message]] = []
+        """(from, to, message) of the votes granted."""
+
+    def watch(self, from_id: int, to_id: int, datagram: bytes) -> bool:
+        for _, kind, body in frames(datagram):
+            if kind < 128:
+                self.check(from_id, to_id, decode_message(kind, bytes(body)))
+        return True
+
+    def check(self, from_id: int, to_id: int, message: Message) -> None:
+        type_ = MessageType(message.type)
+        self.seen[type_] = self.seen.get(type_, 0) + 1
+        disk = self.disks[from_id]
+        durable = disk.hard_state
+        last = disk._index.last
+        if type_ == MessageType.MsgVoteResp and not message.reject:
+            self.told.append((from_id, to_id, message))
+            if (durable.term, durable.vote) != (message.term, to_id):
+                self.broken.append(f"{from_id} granted its vote to {to_id} in term {message.term}, disk: {durable}")
+        elif type_ == MessageType.MsgAppResp and not message.reject:
+            if durable.term < message.term or last < message.index:
+                self.broken.append(f"{from_id} acknowledged {message.index} in term {message.term}, disk: {durable}, {last}")
+        elif type_ in LEADERS_OWN and (durable.term, durable.vote) != (message.term, from_id):
+            self.broken.append(f"{from_id} leads in term {message.term}, disk: {durable}")
