@@ -8,15 +8,24 @@ from raftcore.unstable import Unstable
 
 @final
 class RaftLog(LogEntries):
-    committed: int
-    applying: int
-    applied: int
-    unstable: Unstable
-    max_applying_bytes: int
-    applying_bytes: int
-    applying_paused: bool
-    window_max_bytes: int
-    window_max_entries: int
+    @property
+    def committed(self) -> int: ...
+    @property
+    def applying(self) -> int: ...
+    @property
+    def applied(self) -> int: ...
+    @property
+    def unstable(self) -> Unstable: ...
+    @property
+    def max_applying_bytes(self) -> int: ...
+    @property
+    def applying_bytes(self) -> int: ...
+    @property
+    def applying_paused(self) -> bool: ...
+    @property
+    def window_max_bytes(self) -> int: ...
+    @property
+    def window_max_entries(self) -> int: ...
     def __new__(
         cls,
         storage: StorageView,

@@ -1,4 +1,3 @@
-
 from typing_extensions import disjoint_base
 
 from raftcore.message import Entries
@@ -6,7 +5,8 @@ from raftcore.storage_view import StorageView
 
 @disjoint_base
 class LogEntries:
-    storage: StorageView
+    @property
+    def storage(self) -> StorageView: ...
     @property
     def snapshot_index(self) -> int: ...
     @property
