@@ -1,0 +1,76 @@
+"""One member of the measured cluster, a process of its own; told what to do line by line on standard input.
+
+    {"do": "leader"}                     -> {"leader": id}, once there is one
+    {"do": "sequential", ...}            -> the figures of that work, or {"error": "..."}
+    {"do": "attempt"}                    -> {"done": true or false}: one command, given up when refused
+    {"do": "usage"}                      -> {"cpu_s": ..., "applied": ...}
+    {"do": "stop"}                       -> ends
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import sys
+from typing import Any
+
+from benchmarks.counter import BatchCounter, Counter
+from benchmarks.load import WORKS
+from raftpy import Config, Node, NotLeader, RaftError, Timeout
+from raftpy.config import parse_cluster
+
+
+async def serve(node: Node) -> None:
+    """Carries out what comes on standard input until it ends."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        order: dict[str, Any] = json.loads(line)
+        what = order.pop("do")
+        if what == "stop":
+            return
+        print(json.dumps(await answer(node, what, order)), flush=True)
+
+
+async def answer(node: Node, what: str, order: dict[str, Any]) -> dict[str, Any]:
+    """What one order gives."""
+    if what == "leader":
+        return {"leader": await node.wait_for_leader(30.0)}
+    if what == "attempt":
+        try:
+            await node.propose(b"attempt", timeout=0.5)
+        except NotLeader:
+            await asyncio.sleep(0.002)
+            return {"done": False}
+        except Timeout:
+            return {"done": False}
+        return {"done": True}
+    if what == "usage":
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return {"cpu_s": used.ru_utime + used.ru_stime, "applied": node.status().applied_index}
+    try:
+        return dict(await WORKS[what](node, order))
+    except RaftError as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+async def main() -> None:
+    """Starts the node that the arguments describe, says so, and serves."""
+    parser = argparse.ArgumentParser(description="a member of the cluster that benchmarks.cluster starts")
+    parser.add_argument("--id", type=int, required=True)
+    parser.add_argument("--cluster", required=True)
+    parser.add_argument("--data", help="directory of the store; in memory without it")
+    parser.add_argument("--batch-apply", action="store_true")
+    options = parser.parse_args()
+    machine = BatchCounter() if options.batch_apply else Counter()
+    config = Config(id=options.id, cluster=parse_cluster(options.cluster), data_dir=options.data)
+    async with Node(config, machine) as node:
+        print(json.dumps({"started": options.id}), flush=True)
+        await serve(node)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
