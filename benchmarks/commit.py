@@ -54,7 +54,8 @@ def report(rows: list[Row]) -> str:
         beside = floors.get(row.work)
         ratio = ""
         if row.system != "floor" and beside is not None and beside.p50_us and beside.p99_us:
-            assert row.p50_us is not None and row.p99_us is not None
+            assert row.p50_us is not None
+            assert row.p99_us is not None
             ratio = f"p50 {row.p50_us / beside.p50_us:.2f}, p99 {row.p99_us / beside.p99_us:.2f} times"
         cpu = "" if row.cpu_us_per_op is None else f"{row.cpu_us_per_op:.1f}"
         lines.append(

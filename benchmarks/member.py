@@ -1,10 +1,10 @@
 """One member of the measured cluster, a process of its own; told what to do line by line on standard input.
 
-    {"do": "leader"}                     -> {"leader": id}, once there is one
-    {"do": "sequential", ...}            -> the figures of that work, or {"error": "..."}
-    {"do": "attempt"}                    -> {"done": true or false}: one command, given up when refused
-    {"do": "usage"}                      -> {"cpu_s": ..., "applied": ...}
-    {"do": "stop"}                       -> ends
+{"do": "leader"}                     -> {"leader": id}, once there is one
+{"do": "sequential", ...}            -> the figures of that work, or {"error": "..."}
+{"do": "attempt"}                    -> {"done": true or false}: one command, given up when refused
+{"do": "usage"}                      -> {"cpu_s": ..., "applied": ...}
+{"do": "stop"}                       -> ends
 """
 
 from __future__ import annotations
