@@ -12,7 +12,7 @@ cdef Commands make_commands(Entries entries, uint64_t start, Py_ssize_t count):
     cdef Commands out = Commands.__new__(Commands)
     out.entries = entries
     out.start = start
-    out.count = count
+    out.size = count
     return out
 
 
@@ -31,17 +31,17 @@ cdef class Commands:
         raise TypeError("Commands are made by the node for apply_batch")
 
     def __len__(self):
-        return self.count
+        return self.size
 
     def __getitem__(self, key):
         cdef Py_ssize_t position
         if isinstance(key, slice):
-            return [command_at(self, i) for i in range(*key.indices(self.count))]
+            return [command_at(self, i) for i in range(*key.indices(self.size))]
         position = key
         if position < 0:
-            position += self.count
-        if not 0 <= position < self.count:
-            raise IndexError(f"position {key} is outside these {self.count} commands")
+            position += self.size
+        if not 0 <= position < self.size:
+            raise IndexError(f"position {key} is outside these {self.size} commands")
         return command_at(self, position)
 
     def __iter__(self):
@@ -49,8 +49,19 @@ cdef class Commands:
         out.commands = self
         return out
 
+    def __reversed__(self):
+        return reversed(self[:])
+
+    def index(self, *arguments):
+        """As of a list."""
+        return self[:].index(*arguments)
+
+    def count(self, command):
+        """As of a list."""
+        return self[:].count(command)
+
     def __repr__(self):
-        return f"<{self.count} commands>"
+        return f"<{self.size} commands>"
 
 
 @cython.final
@@ -62,13 +73,13 @@ cdef class CommandsIterator:
         return self
 
     def __next__(self):
-        if self.position == self.commands.count:
+        if self.position == self.commands.size:
             raise StopIteration
         self.position += 1
         return command_at(self.commands, self.position - 1)
 
     def __length_hint__(self):
-        return self.commands.count - self.position
+        return self.commands.size - self.position
 
 
 Sequence.register(Commands)

@@ -1,0 +1,252 @@
+"""Applying: order, kinds of entries, both forms of a state machine, its errors, slices of time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from raftcore import Entries, Entry, EntryKind, Message, MessageType
+from raftpy.errors import ApplyError, ApplyFailed
+from raftpy.runtime.applying import Applying
+from raftpy.runtime.proposal import Proposals
+
+NORMAL, NOOP, CHANGE = EntryKind.EntryNormal, EntryKind.EntryNoop, EntryKind.EntryConfChange
+
+
+class Clock:
+    """Moves by ``step`` seconds whenever it is read."""
+
+    def __init__(self, step: float = 0.0) -> None:
+        self.now = 0.0
+        self.step = step
+        self.looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        self.now += self.step
+        return self.now
+
+
+class Single:
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, bytes]] = []
+        self.errors: dict[int, BaseException] = {}
+
+    def apply(self, index: int, command: bytes) -> Any:
+        self.seen.append((index, command))
+        if index in self.errors:
+            raise self.errors[index]
+        return -index
+
+
+class Batch(Single):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[int] = []
+
+    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> Sequence[Any]:
+        self.calls.append(len(commands))
+        results: list[Any] = []
+        for index, command in enumerate(commands, first_index):
+            try:
+                results.append(self.apply(index, command))
+            except ApplyError as error:
+                results.append(error)
+        return results
+
+
+def entries(first: int, kinds: Sequence[tuple[int, EntryKind]]) -> Entries:
+    """(term, kind) for each entry; the payload is the index in digits, an empty entry's is empty."""
+    return Entries.build(
+        [Entry(term, i, kind, b"" if kind == NOOP else b"%d" % i) for i, (term, kind) in enumerate(kinds, first)]
+    )
+
+
+def message(of: Entries) -> Message:
+    return Message(MessageType.MsgStorageApply, entries=of)
+
+
+def applying(machine: Any, clock: Clock | None = None, configure: Any = None) -> tuple[Applying, Proposals]:
+    loop = asyncio.new_event_loop()
+    loop.close()  # nothing is scheduled on it here
+    proposals = Proposals(loop, lambda: None, 1000)
+    return Applying(machine, proposals, configure or (lambda *_: None), (clock or Clock()).monotonic), proposals
+
+
+@pytest.mark.parametrize("machine", [Single, Batch])
+def test_entries_come_in_order_and_only_commands_are_shown(machine: type[Single], seed: int) -> None:
+    source = random.Random(seed)
+    for _ in range(50):
+        kinds: list[tuple[int, EntryKind]] = []
+        term = 1
+        for _ in range(source.randrange(1, 60)):
+            term += source.random() < 0.2
+            kinds.append((term, source.choice([NORMAL, NORMAL, NORMAL, NORMAL, NOOP, CHANGE])))
+        changes: list[tuple[int, int, bytes]] = []
+        under_test = machine()
+        apply, _ = applying(under_test, configure=lambda *change: changes.append(change))
+        at = 1
+        while at <= len(kinds):
+            count = source.randrange(1, 20)
+            apply.push(message(entries(at, kinds[at - 1 : at - 1 + count])))
+            at += count
+        apply.begin()
+        while apply.run() is not None:
+            pass
+        assert not apply.pending
+        assert apply.applied == len(kinds)
+        places = {kind: [i for i, (_, k) in enumerate(kinds, 1) if k == kind] for kind in (NORMAL, CHANGE)}
+        assert under_test.seen == [(i, b"%d" % i) for i in places[NORMAL]]
+        assert changes == [(i, CHANGE, b"%d" % i) for i in places[CHANGE]]
+
+
+def test_a_message_is_given_back_when_it_is_through() -> None:
+    apply, _ = applying(Single())
+    one, two = message(entries(1, [(1, NORMAL)] * 3)), message(entries(4, [(1, NOOP)]))
+    apply.push(one)
+    apply.push(two)
+    apply.begin()
+    assert apply.run() is one
+    assert apply.applied == 3
+    assert apply.run() is two
+    assert apply.run() is None
+
+
+@pytest.mark.parametrize("machine", [Single, Batch])
+def test_a_long_apply_is_done_in_slices(machine: type[Single]) -> None:
+    clock = Clock(step=0.001)  # each look at the clock finds a quarter of the slice gone
+    under_test = machine()
+    apply, _ = applying(under_test, clock)
+    whole = message(entries(1, [(1, NORMAL)] * 500))
+    apply.push(whole)
+    slices = 0
+    while True:
+        apply.begin()
+        if apply.run() is whole:
+            break
+        assert apply.pending
+        assert apply.run() is None  # not before the next slice begins
+        slices += 1
+    assert slices > 50  # it has learned that these take long
+    assert under_test.seen == [(i, b"%d" % i) for i in range(1, 501)]
+    assert apply.applied == 500
+
+
+def test_a_fast_apply_hardly_looks_at_the_clock() -> None:
+    clock = Clock()
+    apply, _ = applying(Single(), clock)
+    for first in range(1, 100_001, 1000):
+        apply.push(message(entries(first, [(1, NORMAL)] * 1000)))
+    apply.begin()
+    while apply.run() is not None:
+        pass
+    assert clock.looks < 50
+
+
+def test_many_small_messages_share_a_slice() -> None:
+    clock = Clock(step=0.01)
+    apply, _ = applying(Single(), clock)
+    for index in range(1, 1001):
+        apply.push(message(entries(index, [(1, NORMAL)])))
+    apply.begin()
+    while apply.run() is not None:
+        pass
+    assert 0 < apply.applied < 1000 and apply.pending
+
+
+def propose(proposals: Proposals, *counts: int) -> list[Any]:
+    made = [
+        proposals.propose(b"x") if count == 1 else proposals.propose_many([b"x"] * count) for count in counts
+    ]
+    proposals.take()
+    return made
+
+
+@pytest.mark.parametrize("machine", [Single, Batch])
+def test_results_find_their_proposals(machine: type[Single]) -> None:
+    apply, proposals = applying(machine())
+    made = propose(proposals, 1, 3, 1, 2)
+    proposals.appended(3, 2, 0.0)
+    kinds = [(1, NORMAL), (1, NOOP), *[(2, NORMAL)] * 9]
+    for first, last in ((1, 4), (5, 5), (6, 11)):  # cut anywhere
+        apply.push(message(entries(first, kinds[first - 1 : last])))
+    apply.begin()
+    while apply.run() is not None:
+        pass
+    assert [p.result() for p in made] == [-3, [-4, -5, -6], -7, [-8, -9]]
+
+
+@pytest.mark.parametrize("machine", [Single, Batch])
+def test_an_apply_error_is_a_result(machine: type[Single]) -> None:
+    under_test = machine()
+    no = ApplyError("no")
+    under_test.errors = {1: no, 3: no}
+    apply, proposals = applying(under_test)
+    one, many, other = propose(proposals, 1, 3, 1)
+    proposals.appended(1, 1, 0.0)
+    apply.push(message(entries(1, [(1, NORMAL)] * 5)))
+    apply.begin()
+    assert apply.run() is not None
+    assert one.exception() is no
+    assert many.result() == [-2, no, -4]
+    assert other.result() == -5
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), MemoryError(), KeyboardInterrupt()])
+@pytest.mark.parametrize("machine", [Single, Batch])
+def test_anything_else_is_not(machine: type[Single], error: BaseException) -> None:
+    under_test = machine()
+    under_test.errors = {2: error}
+    apply, proposals = applying(under_test)
+    one, two = propose(proposals, 1, 1)
+    proposals.appended(1, 1, 0.0)
+    apply.push(message(entries(1, [(1, NORMAL)] * 3)))
+    apply.begin()
+    with pytest.raises(ApplyFailed) as failed:
+        apply.run()
+    assert failed.value.__cause__ is error
+    assert not two.done()
+    assert apply.applied == (1 if machine is Single else 0)
+
+
+def test_apply_batch_must_return_one_result_for_each_command() -> None:
+    class Short(Single):
+        def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> Sequence[Any]:
+            return [None]
+
+    apply, _ = applying(Short())
+    apply.push(message(entries(7, [(1, NORMAL)] * 2)))
+    apply.begin()
+    with pytest.raises(ApplyFailed, match="entries 7 to 8") as failed:
+        apply.run()
+    assert "each of its 2 commands, got 1" in str(failed.value.__cause__)
+
+
+def test_the_batch_is_a_sequence() -> None:
+    kept: list[Sequence[bytes]] = []
+
+    class Keeping(Single):
+        def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> Sequence[Any]:
+            kept.append(commands)
+            return list(commands)
+
+    apply, _ = applying(Keeping())
+    apply.push(message(entries(5, [(1, NORMAL), (2, NORMAL), (2, NORMAL), (3, NORMAL)])))
+    apply.begin()
+    assert apply.run() is not None
+    (commands,) = kept
+    assert isinstance(commands, Sequence)
+    assert len(commands) == 4
+    assert list(commands) == [b"5", b"6", b"7", b"8"] == [commands[i] for i in range(4)]
+    assert commands[-1] == b"8" and commands[-4] == b"5"
+    assert commands[1:3] == [b"6", b"7"] and commands[::-1] == [b"8", b"7", b"6", b"5"]
+    assert b"7" in commands and commands.index(b"6") == 1
+    assert list(reversed(commands)) == [b"8", b"7", b"6", b"5"]
+    for wrong in (4, -5):
+        with pytest.raises(IndexError):
+            commands[wrong]
+    assert list(commands) == [b"5", b"6", b"7", b"8"]  # again, and after the fact
