@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
+from aiohttp import web
 
 from raftpy import RaftError, Unreliable, __version__
 from raftpy.cli.addresses import Address
 from raftpy.cli.errors import CommandFailed, reason
 from raftpy.cli.settings import Settings, advertised
-from raftpy.config import Config, format_cluster, parse_cluster
+from raftpy.config import Config, parse_cluster
 from raftpy.node import Node
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.server.app import create_server, start_server
@@ -24,20 +25,26 @@ from raftpy.server.app import create_server, start_server
 FAILURE_POLL = 0.1
 """Seconds until a node that has stopped by itself ends the process."""
 
+GRACE = 1.0
+"""Seconds that requests under way get when the node is told to stop."""
+
 BACKLOG = 512
 
 
 def run_node(settings: Settings) -> None:
     """Returns after SIGTERM or SIGINT; raises ``CommandFailed`` or a usage error with one line that says why."""
-    asyncio.run(_serve(settings))
+    config = _config(settings)
+    logging.basicConfig(format="raftpy serve: %(levelname)s: %(message)s", level=logging.WARNING)
+    for level in (logging.WARNING, logging.ERROR, logging.CRITICAL):
+        logging.addLevelName(level, logging.getLevelName(level).lower())
+    asyncio.run(_serve(settings, config))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, config: Config) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    config = _config(settings)
     _make_directory(settings.data)
     # The HTTP socket first: a node that is up must be able to say so, and to tell its peers where.
     listener = _listen(settings.http)
@@ -51,11 +58,10 @@ async def _serve(settings: Settings) -> None:
         try:
             runner = await start_server(create_server(node, store), listener)
             try:
-                _warn_of_difference(config, node)
                 _announce(settings, node)
                 await _until_end(node, stop)
             finally:
-                await runner.cleanup()
+                await _close(runner, node)
         finally:
             await node.stop()
     finally:
@@ -114,18 +120,6 @@ def _listen(address: Address) -> socket.socket:
     return listener
 
 
-def _warn_of_difference(config: Config, node: Node) -> None:
-    """The members come from the data directory once it has them; say so when the command line thinks otherwise."""
-    kept = {member.id: member.udp for member in node.status().members}
-    if kept != dict(config.cluster):
-        print(
-            f"raftpy serve: warning: --cluster {format_cluster(config.cluster)} differs from the cluster this data "
-            f"directory was first started with, {format_cluster(kept)}; the latter counts",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
 def _announce(settings: Settings, node: Node) -> None:
     udp = next(member.udp for member in node.status().members if member.id == settings.id)
     print(
@@ -136,12 +130,20 @@ def _announce(settings: Settings, node: Node) -> None:
 
 
 async def _until_end(node: Node, stop: asyncio.Event) -> None:
-    """Returns when asked to stop; raises when the node has stopped by itself."""
+    """Returns when asked to stop; ends the command when the node has stopped by itself, which it has logged then."""
     while not stop.is_set():
         if node.failed is not None:
-            raise CommandFailed(f"node {node.config.id} has stopped: {node.failed}")
+            raise click.exceptions.Exit(1)
         try:
             async with asyncio.timeout(FAILURE_POLL):
                 await stop.wait()
         except TimeoutError:
             continue
+
+
+async def _close(runner: web.ServerRunner, node: Node) -> None:
+    """No new connections; requests under way get a moment to end well, and after that an end with the node."""
+    closing = asyncio.ensure_future(runner.cleanup())
+    await asyncio.wait([closing], timeout=GRACE)
+    await node.stop()  # who still waits for a commit is told that its outcome is not known
+    await closing

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 from raftpy.cli.addresses import Address
 from raftpy.cli.demo_cluster import DemoCluster
 from raftpy.cli.http_client import Broken, NotSent
+from raftpy.cli.run import run
 from raftpy.cli.status import read_status
 
 RAFTPY = [sys.executable, "-m", "raftpy"]
@@ -47,6 +49,14 @@ def raftpy(
         [*RAFTPY, *arguments], input=stdin, capture_output=True, timeout=timeout, check=False, env=environment(env)
     )
     return Ended(done.returncode, done.stdout, done.stderr.decode())
+
+
+def in_process(*arguments: str) -> Ended:
+    """What ``raftpy`` would print and return, without a process: for the many ways to use it wrongly."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = run(arguments)
+    return Ended(status, out.getvalue().encode(), err.getvalue())
 
 
 def check_one_line(ended: Ended, status: int, *words: str) -> None:

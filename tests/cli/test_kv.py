@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from raftpy.cli.demo_cluster import DemoCluster, free_ports
-from tests.cli.support import Ended, check_one_line, cluster_of, raftpy, wait_for_leader
+from tests.cli.support import Ended, check_one_line, cluster_of, in_process, raftpy, wait_for_leader
 
 Kv = Callable[..., Ended]
 
@@ -145,7 +145,7 @@ def test_too_large_names_the_limit(kv: Kv) -> None:
 
 
 class Script(BaseHTTPRequestHandler):
-    """Answers as the test says: a list of (status, headers, body), the last one for good; None breaks the connection."""
+    """Answers from a list of (status, headers, body), the last one for good; None breaks the connection."""
 
     answers: list[tuple[int, dict[str, str], bytes] | None] = []
     seen: list[str] = []
@@ -266,7 +266,7 @@ def test_a_node_that_does_not_speak_http() -> None:
         (["put", "k"], ["Missing argument 'VALUE'"]),
         (["put", "k", "v", "w"], ["unexpected extra argument"]),
         (["get", ""], ["the key is empty"]),
-        (["put", b"\xff", "v"], ["is not UTF-8, as keys are"]),
+        (["put", "\udcff", "v"], ["is not UTF-8, as keys are"]),
         (["cas", "k", "x", "v"], ["VERSION is 'x'"]),
         (["cas", "k", "18446744073709551616", "v"], ["VERSION is '18446744073709551616'"]),
         (["list", "--limit", "0"], ["0 is not in the range"]),
@@ -276,8 +276,8 @@ def test_a_node_that_does_not_speak_http() -> None:
         (["--timeout", "0", "get", "k"], ["--timeout"]),
     ],
 )
-def test_wrong_usage(arguments: list[str | bytes], words: list[str]) -> None:
-    check_one_line(raftpy("kv", *arguments), 2, *words, "--help")
+def test_wrong_usage(arguments: list[str], words: list[str]) -> None:
+    check_one_line(in_process("kv", *arguments), 2, *words, "--help")
 
 
 def test_wrong_usage_in_the_environment() -> None:

@@ -1,0 +1,296 @@
+"""``raftpy serve``: what it says, how it ends, and one line for each thing that can be wrong."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from raftpy.cli.addresses import parse_http
+from raftpy.cli.demo_cluster import free_ports
+from raftpy.cli.http_client import ask
+from tests.cli.support import check_one_line, cluster_of, in_process, raftpy, serving, status_or_none, wait_for_leader
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, str]:
+    """Options of a one-node cluster on free ports."""
+    udp, http = free_ports(2)
+    return {
+        "--id": "1",
+        "--cluster": f"1=127.0.0.1:{udp}",
+        "--data": str(tmp_path / "data"),
+        "--http": f"127.0.0.1:{http}",
+    }
+
+
+def flat(options: dict[str, str]) -> list[str]:
+    return [word for pair in options.items() for word in pair]
+
+
+def put(options: dict[str, str], key: str, value: bytes) -> int:
+    """Puts, as soon as the node leads."""
+    deadline = time.monotonic() + 10
+    while True:
+        answer = ask(parse_http(options["--http"]), "PUT", f"/v1/kv/{key}", value)
+        if answer.status != 503 or time.monotonic() > deadline:
+            return answer.status
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_is_and_stops_cleanly(options: dict[str, str], number: int) -> None:
+    with serving(*flat(options)) as node:
+        line = node.first_line()
+        udp = options["--cluster"].removeprefix("1=")
+        assert re.fullmatch(
+            rf"raftpy \S+: node 1 is up: udp {udp}, http {options['--http']}, data {options['--data']}, "
+            rf"process {node.process.pid}\n",
+            line,
+        )
+        assert put(options, "k", b"v") == 200
+        ended = node.stop(number)
+        assert (ended.status, ended.out, ended.err) == (0, b"", "")
+
+
+def test_it_answers_as_soon_as_it_says_so(options: dict[str, str]) -> None:
+    with serving(*flat(options)) as node:
+        node.first_line()
+        assert status_or_none(parse_http(options["--http"])) is not None
+
+
+def test_what_was_acknowledged_is_there_after_a_restart(options: dict[str, str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
+        with serving(*flat(options)) as node:
+            node.first_line()
+            assert put(options, f"signal-{number}-{node.process.pid}", b"v") == 200
+            node.stop(number)
+    with serving(*flat(options)) as node:
+        node.first_line()
+        put(options, "last", b"v")
+        listed = ask(parse_http(options["--http"]), "GET", "/v1/kv").json()["items"]
+        assert isinstance(listed, list)
+        assert len(listed) == 4
+
+
+def test_who_waits_for_a_commit_is_answered_when_the_node_stops(tmp_path: Path) -> None:
+    """No majority, so the leader cannot know; told to stop, it says so instead of dropping the connection."""
+    with cluster_of(3, tmp_path) as cluster:
+        leader = wait_for_leader(cluster)
+        for node_id in set(cluster.ids) - {leader}:
+            cluster.kill(node_id)
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(ask, cluster.http[leader], "PUT", "/v1/kv/k", b"v")
+            time.sleep(0.5)
+            cluster.stop()
+            answer = waiting.result()
+        assert answer.status == 504
+        assert "may or may not be committed" in answer.message()
+        assert cluster.log_path(leader).read_text().count("\n") == 1
+
+
+def test_data_directories_are_made(options: dict[str, str], tmp_path: Path) -> None:
+    options["--data"] = str(tmp_path / "some" / "where" / "deep")
+    with serving(*flat(options)) as node:
+        node.first_line()
+        assert node.stop().status == 0
+    assert (tmp_path / "some" / "where" / "deep").is_dir()
+
+
+# --- Settings from a file --------------------------------------------------------------------------------------------
+
+
+def test_all_options_can_come_from_a_file(options: dict[str, str], tmp_path: Path) -> None:
+    config = tmp_path / "node.toml"
+    udp = options["--cluster"].removeprefix("1=")
+    config.write_text(
+        f'id = 1\ndata = "{options["--data"]}"\nhttp = "{options["--http"]}"\ntick-ms = 5\nheartbeat-ms = 20\n'
+        f'election-ms = "100-200"\nmax-datagram = 2000\nunreliable = true\nadvertise-http = "example.org:80"\n'
+        f'[cluster]\n1 = "{udp}"\n'
+    )
+    with serving("--config", str(config)) as node:
+        assert f"udp {udp}, http example.org:80, data {options['--data']}" in node.first_line()
+        assert put(options, "k", b"v") == 200
+        assert put(options, "k", bytes(2000)) == 413
+        assert node.stop().status == 0
+
+
+def test_the_command_line_wins_over_the_file(options: dict[str, str], tmp_path: Path) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text('id = 7\nhttp = "127.0.0.1:1"\ndata = "/nowhere"\n')
+    with serving("--config", str(config), *flat(options)) as node:
+        assert "node 1 is up" in node.first_line()
+        node.stop()
+
+
+# --- Failures: exit status 1 ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that is in use, for UDP and TCP."""
+    port = free_ports(1)[0]
+    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+        stream.bind(("127.0.0.1", port))
+        stream.listen()
+        datagram.bind(("127.0.0.1", port))
+        yield port
+
+
+def test_the_http_port_is_in_use(options: dict[str, str], taken: int) -> None:
+    options["--http"] = f"127.0.0.1:{taken}"
+    check_one_line(
+        raftpy("serve", *flat(options)), 1, f"cannot serve HTTP on 127.0.0.1:{taken}: address already in use"
+    )
+
+
+def test_the_udp_port_is_in_use(options: dict[str, str], taken: int) -> None:
+    options["--cluster"] = f"1=127.0.0.1:{taken}"
+    check_one_line(raftpy("serve", *flat(options)), 1, f"127.0.0.1:{taken}", "in use")
+
+
+def test_an_address_of_another_machine(options: dict[str, str]) -> None:
+    """192.0.2.0/24 is for documentation: no machine has it."""
+    options["--http"] = "192.0.2.1:8101"
+    check_one_line(raftpy("serve", *flat(options)), 1, "cannot serve HTTP on 192.0.2.1:8101", "cannot assign")
+    options["--http"] = "no-such-host.invalid:8101"
+    check_one_line(raftpy("serve", *flat(options)), 1, "cannot serve HTTP on no-such-host.invalid:8101")
+
+
+def test_the_store_is_in_use(options: dict[str, str]) -> None:
+    udp, http = free_ports(2)
+    with serving(*flat(options)) as node:
+        node.first_line()
+        second = {**options, "--cluster": f"1=127.0.0.1:{udp}", "--http": f"127.0.0.1:{http}"}
+        ended = raftpy("serve", *flat(second))
+        check_one_line(ended, 1, options["--data"], "in use", f"process {node.process.pid}")
+
+
+def test_the_store_is_damaged(options: dict[str, str]) -> None:
+    with serving(*flat(options)) as node:
+        node.first_line()
+        for number in range(10):
+            assert put(options, f"k{number}", bytes(1000)) == 200
+        node.stop()
+    logs = [path for path in Path(options["--data"]).rglob("*.log") if path.stat().st_size > 5000]
+    assert logs
+    for path in logs:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    check_one_line(raftpy("serve", *flat(options)), 1, options["--data"], "damaged", "under a new node id")
+
+
+def test_a_directory_of_another_node(options: dict[str, str]) -> None:
+    with serving(*flat(options)) as node:
+        node.first_line()
+        node.stop()
+    options |= {"--id": "2", "--cluster": options["--cluster"].replace("1=", "2=", 1)}
+    check_one_line(raftpy("serve", *flat(options)), 1, options["--data"], "1", "2")
+
+
+def test_a_directory_that_cannot_be_made(options: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    options["--data"] = str(tmp_path / "file")
+    check_one_line(raftpy("serve", *flat(options)), 1, f"--data {tmp_path}/file is a file")
+    options["--data"] = str(tmp_path / "file" / "below")
+    check_one_line(raftpy("serve", *flat(options)), 1, f"{tmp_path}/file/below: not a directory")
+
+
+def test_a_configuration_file_that_is_not_there(tmp_path: Path) -> None:
+    check_one_line(
+        raftpy("serve", "--config", str(tmp_path / "no.toml")), 1, f"{tmp_path}/no.toml: no such file or directory"
+    )
+
+
+# --- Wrong usage: exit status 2 ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"--cluster": "127.0.0.1:7101"}, ["'127.0.0.1:7101'", "ID=HOST:PORT"]),
+        ({"--cluster": "1=127.0.0.1"}, ["127.0.0.1", "port"]),
+        ({"--cluster": "1=127.0.0.1:1,1=127.0.0.1:2"}, ["node 1", "twice"]),
+        ({"--cluster": "1=127.0.0.1:1,2=127.0.0.1:1"}, ["127.0.0.1:1", "1 and 2"]),
+        ({"--cluster": "0=127.0.0.1:1"}, ["0"]),
+        ({"--cluster": ""}, ["--cluster"]),
+        ({"--id": "5"}, ["5", "not in the cluster", "1"]),
+        ({"--id": "one"}, ["'one'"]),
+        ({"--http": "8101"}, ["'8101' is no HTTP address", "HOST:PORT"]),
+        ({"--http": "127.0.0.1:99999"}, ["'127.0.0.1:99999'"]),
+        ({"--election-ms": "150"}, ["--election-ms", "'150'", '"150-300"']),
+        ({"--election-ms": "150-200"}, ["(150, 200)", "300"]),
+        ({"--heartbeat-ms": "500"}, ["heartbeat_ms", "500"]),
+        ({"--tick-ms": "0"}, ["tick_ms", "0"]),
+        ({"--max-datagram": "100"}, ["max_datagram", "100", "512"]),
+        ({"--max-datagram": "x"}, ["'x'"]),
+        ({"--frob": "1"}, ["No such option", "--frob"]),
+    ],
+)
+def test_wrong_usage(options: dict[str, str], changes: dict[str, str], words: list[str]) -> None:
+    check_one_line(in_process("serve", *flat(options | changes)), 2, *words, "--help")
+    assert not Path(options["--data"]).exists()
+
+
+@pytest.mark.parametrize("left_out", ["--id", "--cluster", "--data", "--http"])
+def test_what_is_missing_is_named(options: dict[str, str], left_out: str) -> None:
+    del options[left_out]
+    check_one_line(in_process("serve", *flat(options)), 2, f"missing {left_out}:", "--config")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("port = 1\nid = 1", ["unknown key 'port'", "allowed are id, cluster, data, http,"]),
+        ("tick_ms = 10", ["unknown key 'tick_ms'", "tick-ms"]),
+        ('id = "1"', ["id is '1'", "a whole number is expected"]),
+        ("id = true", ["id is True", "a whole number is expected"]),
+        ("http = 8101", ["http is 8101", "a text is expected"]),
+        ('unreliable = "yes"', ["unreliable is 'yes'", "true or false"]),
+        ("election-ms = 150", ["election-ms is 150"]),
+        ("[cluster]\n1 = 7101", ["cluster is {'1': 7101}"]),
+        ("id = ", ["is not TOML"]),
+        ("id = 1\nid = 2", ["is not TOML"]),
+        ("http = '\udcff'", ["is not UTF-8"]),
+    ],
+)
+def test_a_wrong_configuration_file(options: dict[str, str], tmp_path: Path, text: str, words: list[str]) -> None:
+    config = tmp_path / "node.toml"
+    config.write_bytes(text.encode("utf-8", "surrogateescape"))
+    check_one_line(in_process("serve", "--config", str(config)), 2, str(config), *words)
+
+
+# --- Warnings ---------------------------------------------------------------------------------------------------------
+
+
+def test_another_cluster_than_at_the_first_start_is_a_warning(options: dict[str, str]) -> None:
+    first = options["--cluster"]
+    with serving(*flat(options)) as node:
+        node.first_line()
+        assert put(options, "k", b"v") == 200
+        node.stop()
+    changed = options | {"--cluster": f"{first},2=127.0.0.1:{free_ports(1)[0]}"}
+    with serving(*flat(changed)) as node:
+        assert "node 1 is up" in node.first_line()
+        assert put(options, "k", b"w") == 200  # still a cluster of one
+        ended = node.stop()
+    check_one_line(ended, 0, "raftpy serve: warning: node 1: ", changed["--cluster"], first, "differs")
+
+
+def test_a_wildcard_is_not_told_to_others(options: dict[str, str]) -> None:
+    port = options["--http"].rpartition(":")[2]
+    with serving(*flat(options | {"--http": f"0.0.0.0:{port}"})) as node:
+        assert f"http 127.0.0.1:{port}," in node.first_line()
+        status = status_or_none(parse_http(options["--http"]))
+        assert status is not None
+        assert status["members"] == [
+            {"id": 1, "udp": options["--cluster"].removeprefix("1="), "http": f"127.0.0.1:{port}"}
+        ]
+        node.stop()
