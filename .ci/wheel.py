@@ -65,7 +65,7 @@ def use(wheel: Path, work: Path) -> None:
         bin_folder / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:", wheel,
         env=environment, cwd=elsewhere,
     )
-    run(bin_folder / "python", SMOKE, env=environment, cwd=elsewhere, timeout=120)
+    run(bin_folder / "python", SMOKE, env=environment, cwd=elsewhere, timeout=180)
 
 
 def main() -> None:

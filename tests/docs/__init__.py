@@ -1,0 +1,1 @@
+"""What the documentation shows is true: its commands, its examples, its links."""
