@@ -138,7 +138,7 @@ class UdpTransport(DatagramTransport):
         if self._io is None:
             return
         number = self._io.write(datagram, peer.packed)
-        if number and number not in _FULL and self._read_errors():
+        if number and self._read_errors():
             number = self._io.write(datagram, peer.packed)  # it was an earlier datagram's error
         if number:
             self._count_failure(peer, number)

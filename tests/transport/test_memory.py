@@ -85,6 +85,17 @@ def test_what_is_on_the_way_when_the_link_is_cut_is_lost() -> None:
     assert world.network.lost == lost + 1
 
 
+def test_what_is_sent_while_the_link_is_cut_is_lost() -> None:
+    world = trio()
+    world.network.unreliable = Unreliable((10, 10), drop_rate=0, long_delay_rate=0)
+    world.network.cut(1, 2)
+    world.transports[1].send(heartbeat(2))
+    world.transports[1].flush()
+    world.network.mend(1, 2)
+    world.settle(0.02)
+    assert commits(world.take(2)) == []
+
+
 def test_filter_sees_every_datagram() -> None:
     world = trio()
     seen: list[tuple[int, int]] = []
