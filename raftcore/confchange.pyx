@@ -153,27 +153,7 @@ cdef class _Draft:
         return 0
 
     cdef tuple result(self):
-        """The configuration and its progress, if they fit each other: they come from hostile bytes at times."""
-        cdef Progress member
-        for id in sorted(self.voters | self.voters_outgoing | self.learners | self.learners_next):
-            if id not in self.progress:
-                raise ConfChangeError(f"no progress for {id}")
-        for id in sorted(self.learners_next):
-            member = self.progress[id]
-            if id not in self.voters_outgoing:
-                raise ConfChangeError(f"{id} is in LearnersNext, but not Voters[1]")
-            if member.is_learner:
-                raise ConfChangeError(f"{id} is in LearnersNext, but is already marked as learner")
-        for id in sorted(self.learners):
-            member = self.progress[id]
-            if id in self.voters_outgoing:
-                raise ConfChangeError(f"{id} is in Learners and Voters[1]")
-            if id in self.voters:
-                raise ConfChangeError(f"{id} is in Learners and Voters[0]")
-            if not member.is_learner:
-                raise ConfChangeError(f"{id} is in Learners, but is not marked as learner")
-        if self.auto_leave and not self.voters_outgoing:
-            raise ConfChangeError("AutoLeave must be false when not joint")
+        # Tracker.install checks what must hold between the two.
         config = TrackerConfig(self.voters, self.voters_outgoing, self.learners, self.learners_next, self.auto_leave)
         return config, self.progress
 

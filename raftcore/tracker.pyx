@@ -98,6 +98,25 @@ cdef index_t committed_half(list members) except? 0:
     return result
 
 
+cdef str contradiction(TrackerConfig config, dict progress):
+    """Which rule of tracker.pxd a configuration with this progress breaks, None when it breaks none."""
+    cdef Progress member
+    voters = {*config.voters, *config.voters_outgoing}
+    if {*voters, *config.learners} != progress.keys():
+        return "every member has progress, and nobody else"
+    if not voters.isdisjoint(config.learners):
+        return "nobody is voter and learner at once"
+    if not set(config.learners_next) <= set(config.voters_outgoing):
+        return "only outgoing voters wait to become learners"
+    if config.auto_leave and not config.voters_outgoing:
+        return "only a joint configuration is left"
+    for id in progress:
+        member = progress[id]
+        if member.id != id or member.is_learner != (id in config.learners):
+            return f"the progress of {id} is that of {member.id}, learner: {bool(member.is_learner)}"
+    return None
+
+
 cdef class Tracker:
     """Tracker(max_inflight=256, max_inflight_bytes=0): nobody in it yet; the limits are those of new followers."""
 
@@ -112,10 +131,13 @@ cdef class Tracker:
         self.votes = {}
 
     cpdef int install(self, TrackerConfig config, dict progress) except -1:
-        """Take a configuration and its progress (node id -> Progress) as raftcore.confchange made them."""
-        members = {*config.voters, *config.voters_outgoing, *config.learners}
-        if members != progress.keys():
-            raise InvariantViolation(f"progress of {sorted(progress)} for the configuration {config.describe()}")
+        """Take a configuration and its progress (node id -> Progress) as raftcore.confchange made them.
+
+        InvariantViolation, and nothing changed, when they contradict each other or the rules of a configuration.
+        """
+        fault = contradiction(config, progress)
+        if fault is not None:
+            raise InvariantViolation(f"{fault}: progress of {sorted(progress)} for {config.describe()}")
         self.config = config
         self.progress = progress
         self.ordered = [progress[id] for id in sorted(progress)]

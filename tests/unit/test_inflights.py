@@ -1,0 +1,107 @@
+"""The window of messages in flight, against a list."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from raftcore.errors import InvariantViolation
+from raftcore.inflights import Inflights
+
+
+class WindowAgainstList(RuleBasedStateMachine):
+    """Every sequence of adding, freeing, resetting and cloning, for windows of 1 to 20 messages."""
+
+    @initialize(size=st.integers(1, 20), max_bytes=st.integers(0, 50))
+    def begin(self, size: int, max_bytes: int) -> None:
+        self.window = Inflights(size, max_bytes)
+        self.model: list[tuple[int, int]] = []
+        self.last = 0
+
+    def is_full(self) -> bool:
+        total = sum(size for _, size in self.model)
+        return len(self.model) == self.window.size or 0 < self.window.max_bytes <= total
+
+    @precondition(lambda self: not self.is_full())
+    @rule(step=st.integers(0, 3), size=st.integers(0, 20))
+    def add(self, step: int, size: int) -> None:
+        self.last += step
+        self.window.add(self.last, size)
+        self.model.append((self.last, size))
+
+    @precondition(lambda self: self.is_full())
+    @rule()
+    def refuse(self) -> None:
+        with pytest.raises(InvariantViolation, match="full window"):
+            self.window.add(self.last + 1, 1)
+
+    @rule(back=st.integers(-1, 12))
+    def free(self, back: int) -> None:
+        index = max(self.last - back, 0)
+        self.window.free_le(index)
+        self.model = [message for message in self.model if message[0] > index]
+
+    @rule()
+    def reset(self) -> None:
+        self.window.reset()
+        self.model = []
+
+    @rule()
+    def go_on_with_a_clone(self) -> None:
+        """Whatever happens to the original afterwards, the clone does not notice."""
+        clone = self.window.clone()
+        self.window.reset()
+        self.window.add(self.last + 1, 5)
+        self.window = clone
+
+    @invariant()
+    def same(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        assert self.window.messages() == self.model
+        assert self.window.count == len(self.model)
+        assert self.window.bytes == sum(size for _, size in self.model)
+        assert self.window.full() == self.is_full()
+
+
+TestWindow = WindowAgainstList.TestCase
+TestWindow.settings = settings(max_examples=60, stateful_step_count=40)
+
+
+def test_the_ring_grows_while_it_is_wrapped_around() -> None:
+    """Each growth happens with the oldest message at another place of the ring."""
+    for freed in range(1, 40):
+        window = Inflights(64)
+        model = []
+        for index in range(1, 65 + freed):
+            if index == 65 or index in range(3, 3 + freed):
+                window.free_le(index - 2)
+                model = [entry for entry in model if entry > index - 2]
+            if not window.full():
+                window.add(index, 1)
+                model.append(index)
+            assert [entry for entry, _ in window.messages()] == model
+
+
+def test_a_message_above_the_byte_limit_goes_alone() -> None:
+    """The limit is looked at before a message is sent, not after: otherwise a large entry could never be sent."""
+    window = Inflights(10, max_bytes=100)
+    window.add(1, 5000)
+    assert window.full()
+    window.free_le(1)
+    assert not window.full()
+
+
+def test_the_largest_window_costs_nothing_until_it_is_used() -> None:
+    window = Inflights(2**31 - 1, 2**64 - 1)
+    for index in range(1, 1001):
+        window.add(index, 2**40)
+    window.free_le(999)
+    assert window.messages() == [(1000, 2**40)]
+
+
+def test_a_window_holds_at_least_one_message() -> None:
+    with pytest.raises(ValueError, match="0 messages: it must hold at least 1"):
+        Inflights(0)
