@@ -80,8 +80,7 @@ async def values_of(connection: Connection, keys: list[str]) -> dict[str, bytes 
     values: dict[str, bytes | None] = {}
     for start in range(0, len(keys), BATCH):
         batch = keys[start : start + BATCH]
-        requests = [("GET", f"/v1/kv/{quote(key)}?consistency=stale", b"") for key in batch]
-        replies = await connection.pipeline(requests)
+        replies = await connection.pipeline([f"/v1/kv/{quote(key)}?consistency=stale" for key in batch])
         values.update(
             (key, reply.body if reply.status == 200 else None) for key, reply in zip(batch, replies, strict=True)
         )

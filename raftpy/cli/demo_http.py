@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -39,27 +39,38 @@ class Connection:
         if self.writer is None:
             self.reader, self.writer = await asyncio.open_connection(*self.address, limit=1 << 20)
 
-    async def request(self, method: str, path: str, body: bytes = b"", timeout: float = 10.0) -> Reply:
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        timeout: float = 10.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         """Sends one request and reads its answer, in ``timeout`` seconds."""
-        return (await self.pipeline([(method, path, body)], timeout))[0]
+        return (await self._exchange([self._encode(method, path, body, headers or {})], timeout))[0]
 
-    async def pipeline(self, requests: Sequence[tuple[str, str, bytes]], timeout: float = 10.0) -> list[Reply]:
-        """Sends all requests at once and reads their answers in order."""
+    async def pipeline(self, paths: Sequence[str], timeout: float = 10.0) -> list[Reply]:
+        """Sends a GET for each path at once and reads their answers in order."""
+        return await self._exchange([self._encode("GET", path, b"", {}) for path in paths], timeout)
+
+    async def _exchange(self, requests: Sequence[bytes], timeout: float) -> list[Reply]:
         try:
             async with asyncio.timeout(timeout):
                 await self.connect()
                 assert self.writer is not None
-                self.writer.write(b"".join(self._encode(*request) for request in requests))
+                self.writer.write(b"".join(requests))
                 return [await self._reply() for _ in requests]
         except BaseException:
             self.close()
             raise
 
-    def _encode(self, method: str, path: str, body: bytes) -> bytes:
-        head = f"{method} {path} HTTP/1.1\r\nHost: {self.address}\r\n"
+    def _encode(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.address}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
         if method == "PUT":
-            head += f"Content-Length: {len(body)}\r\n"
-        return f"{head}\r\n".encode() + body
+            lines.append(f"Content-Length: {len(body)}")
+        return "\r\n".join([*lines, "", ""]).encode() + body
 
     async def _reply(self) -> Reply:
         assert self.reader is not None

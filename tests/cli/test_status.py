@@ -1,0 +1,90 @@
+"""``raftpy status``: the whole cluster from any node, as a table and as JSON, also when a part of it is gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from raftpy.cli.demo_cluster import DemoCluster, free_ports
+from tests.cli.support import check_one_line, cluster_of, raftpy, wait_for_leader
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoCluster]:
+    with cluster_of(3, tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+def test_the_table_has_a_line_for_each_member(cluster: DemoCluster) -> None:
+    leader = wait_for_leader(cluster)
+    follower = leader % 3 + 1
+    ended = raftpy("status", "--http", str(cluster.http[follower]))
+    assert (ended.status, ended.err) == (0, "")
+    head, *rows = [line.split() for line in ended.text.splitlines() if line.strip() and "─" not in line]
+    assert head == ["id", "role", "term", "last", "commit", "applied", "leader", "http"]
+    assert [row[0] for row in rows] == ["1", "2", "3"]
+    for row in rows:
+        node_id = int(row[0])
+        assert row[1] == ("leader" if node_id == leader else "follower")
+        assert row[6] == str(leader)
+        assert row[7] == str(cluster.http[node_id])
+        assert all(int(number) >= 1 for number in row[2:6])
+
+
+def test_json(cluster: DemoCluster) -> None:
+    leader = wait_for_leader(cluster)
+    ended = raftpy("status", "--json", env={"RAFTPY_HTTP": str(cluster.http[1])})
+    members = json.loads(ended.out)["members"]
+    assert [member["id"] for member in members] == [1, 2, 3]
+    for member in members:
+        assert sorted(member) == sorted(
+            ["id", "udp", "http", "role", "term", "leader", "last_index", "commit_index", "applied_index"]
+        )
+        assert member["leader"] == leader
+        assert member["udp"] == cluster.udp[member["id"]]
+
+
+def test_an_unreachable_member_is_shown_as_such(cluster: DemoCluster) -> None:
+    dead = wait_for_leader(cluster)
+    alive = [node_id for node_id in cluster.ids if node_id != dead]
+    cluster.kill(dead)
+    try:
+        wait_for_leader(cluster)
+        http = f"{cluster.http[dead]},{cluster.http[alive[0]]}"  # the first address does not answer: the next is asked
+        ended = raftpy("status", "--http", http)
+        assert ended.status == 0
+        row = next(line.split() for line in ended.text.splitlines() if line.split()[:1] == [str(dead)])
+        assert row == [str(dead), "unreachable", "-", "-", "-", "-", "-", str(cluster.http[dead])]
+        members = json.loads(raftpy("status", "--http", http, "--json").out)["members"]
+        assert members[dead - 1] == {
+            "id": dead,
+            "udp": cluster.udp[dead],
+            "http": str(cluster.http[dead]),
+            "role": "unreachable",
+            "error": f"{cluster.http[dead]}: connection refused",
+        }
+    finally:
+        cluster.start(dead)
+        wait_for_leader(cluster)
+
+
+def test_nobody_answers() -> None:
+    port = free_ports(1)[0]
+    check_one_line(
+        raftpy("status", "--http", f"127.0.0.1:{port}"),
+        1,
+        f"raftpy status: no node answers: 127.0.0.1:{port}: connection refused",
+    )
+
+
+def test_somebody_else_answers(cluster: DemoCluster) -> None:
+    """A port where something speaks, but not this API."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from threading import Thread
+
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        Thread(target=server.handle_request).start()
+        http = f"127.0.0.1:{server.server_address[1]}"
+        check_one_line(raftpy("status", "--http", http), 1, f"{http} is no raftpy node", "501")
