@@ -16,6 +16,8 @@ LARGEST_ID = LOCAL_APPLY_THREAD - 1
 """The two ids above it name the core's storage targets."""
 SMALLEST_DATAGRAM = 512
 LARGEST_DATAGRAM = 65_507
+USUAL_DATAGRAM = 60_000
+"""Where every member is on loopback; elsewhere less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class Config:
     """Append messages that may be on their way to one follower, at least 1."""
 
     max_inflight_bytes: int = 1 << 20
-    """Their bytes together, at least 1; about what a follower's socket buffer should hold."""
+    """Their bytes together, at least one datagram's; about what a follower's socket buffer should hold."""
 
     max_uncommitted_bytes: int = 64 << 20
     """Commands a leader takes while they are not committed, in bytes; more is refused as ``Overloaded``."""
@@ -84,6 +86,11 @@ class Config:
             _within("max_datagram", self.max_datagram, SMALLEST_DATAGRAM, LARGEST_DATAGRAM, " bytes")
         _within("max_inflight_messages", self.max_inflight_messages, 1, 1 << 20)
         _within("max_inflight_bytes", self.max_inflight_bytes, 1, 1 << 40, " bytes")
+        if self.max_inflight_bytes < (datagram := self.max_datagram or USUAL_DATAGRAM):
+            raise ConfigError(
+                f"max_inflight_bytes is {self.max_inflight_bytes}: it must hold at least one datagram, "
+                f"{datagram:,} bytes"
+            )
         _within("max_uncommitted_bytes", self.max_uncommitted_bytes, 1, 1 << 40, " bytes")
         if self.seed is not None:
             _within("seed", self.seed, 0, 2**64 - 1)

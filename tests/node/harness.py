@@ -77,7 +77,8 @@ class Cluster:
         self.clock: Clock = VirtualClock(loop) if kind.startswith("memory") else SystemClock(loop)
         self.unreliable = kind.endswith("-unreliable")
         self.network = MemoryNetwork(self.clock, seed, UNRELIABLE if self.unreliable else RELIABLE)
-        self.addresses = _free_addresses(size) if kind.startswith("udp") else {i: f"127.0.0.1:{7100 + i}" for i in self.ids}
+        on_udp = kind.startswith("udp")
+        self.addresses = _free_addresses(size) if on_udp else {i: f"127.0.0.1:{7100 + i}" for i in self.ids}
         self.disks = {i: MemoryDisk(f"disk {i}", random=self.random.randbytes) for i in self.ids}
         self.spy = Spy(self.disks)
         self.network.filter = self.spy.watch

@@ -1,4 +1,4 @@
-"""Watches what leaves the nodes: no promise before it is durable (paper 5: "updated on stable storage before responding").
+"""Watches what leaves the nodes: no promise before it is durable ("before responding to RPCs", Figure 2).
 
     a vote granted for term t          needs  term t, with this vote, on the disk
     an append acknowledged up to i     needs  entries up to i on the disk, and the term of the answer
@@ -45,6 +45,7 @@ class Spy:
                 self.broken.append(f"{from_id} granted its vote to {to_id} in term {message.term}, disk: {durable}")
         elif type_ == MessageType.MsgAppResp and not message.reject:
             if durable.term < message.term or last < message.index:
-                self.broken.append(f"{from_id} acknowledged {message.index} in term {message.term}, disk: {durable}, {last}")
+                said = f"{from_id} acknowledged {message.index} in term {message.term}"
+                self.broken.append(f"{said}, disk: {durable}, {last}")
         elif type_ in LEADERS_OWN and (durable.term, durable.vote) != (message.term, from_id):
             self.broken.append(f"{from_id} leads in term {message.term}, disk: {durable}")

@@ -88,7 +88,7 @@ def test_entries_come_in_order_and_only_commands_are_shown(machine: type[Single]
             kinds.append((term, source.choice([NORMAL, NORMAL, NORMAL, NORMAL, NOOP, CHANGE])))
         changes: list[tuple[int, int, bytes]] = []
         under_test = machine()
-        apply, _ = applying(under_test, configure=lambda *change: changes.append(change))
+        apply, _ = applying(under_test, configure=lambda *change, to=changes: to.append(change))
         at = 1
         while at <= len(kinds):
             count = source.randrange(1, 20)
@@ -155,7 +155,8 @@ def test_many_small_messages_share_a_slice() -> None:
     apply.begin()
     while apply.run() is not None:
         pass
-    assert 0 < apply.applied < 1000 and apply.pending
+    assert 0 < apply.applied < 1000
+    assert apply.pending
 
 
 def propose(proposals: Proposals, *counts: int) -> list[Any]:
@@ -242,9 +243,12 @@ def test_the_batch_is_a_sequence() -> None:
     assert isinstance(commands, Sequence)
     assert len(commands) == 4
     assert list(commands) == [b"5", b"6", b"7", b"8"] == [commands[i] for i in range(4)]
-    assert commands[-1] == b"8" and commands[-4] == b"5"
-    assert commands[1:3] == [b"6", b"7"] and commands[::-1] == [b"8", b"7", b"6", b"5"]
-    assert b"7" in commands and commands.index(b"6") == 1
+    assert commands[-1] == b"8"
+    assert commands[-4] == b"5"
+    assert commands[1:3] == [b"6", b"7"]
+    assert commands[::-1] == [b"8", b"7", b"6", b"5"]
+    assert b"7" in commands
+    assert commands.index(b"6") == 1
     assert list(reversed(commands)) == [b"8", b"7", b"6", b"5"]
     for wrong in (4, -5):
         with pytest.raises(IndexError):

@@ -1,0 +1,307 @@
+"""The pass: what it shares, in which order it works, and what it does with time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from raftcore import Message, MessageType
+from raftcore.codec import decode_message, frames
+from raftpy import Config, Node
+from raftpy.interfaces import Storage
+from raftpy.sim.loop import VirtualClock, run
+from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from tests.node.harness import Cluster, Recorder, play
+
+ADDRESSES = {i: f"127.0.0.1:{7100 + i}" for i in (1, 2, 3)}
+
+
+def kinds(datagram: bytes) -> list[MessageType]:
+    return [MessageType(decode_message(kind, bytes(body)).type) for _, kind, body in frames(datagram) if kind < 128]
+
+
+async def trio(
+    seed: int, machine: Callable[[], Any] = Recorder, storage: Callable[[], Storage] | None = None
+) -> tuple[MemoryNetwork, VirtualClock, dict[int, Node]]:
+    clock = VirtualClock(asyncio.get_running_loop())
+    network = MemoryNetwork(clock, seed)
+    nodes = {
+        i: Node(
+            Config(id=i, cluster=ADDRESSES, seed=seed),
+            machine(),
+            storage=storage() if storage else MemoryStore(MemoryDisk()),
+            transport=MemoryTransport(network),
+            clock=clock,
+        )
+        for i in ADDRESSES
+    }
+    for node in nodes.values():
+        await node.start()
+    return network, clock, nodes
+
+
+def test_a_commit_notice_and_the_next_append_share_a_datagram(seed: int) -> None:
+    async def main() -> None:
+        network, _, nodes = await trio(seed)
+        leader = nodes[await nodes[1].wait_for_leader()]
+        await leader.propose(b"first")
+        sent: list[tuple[int, list[MessageType]]] = []
+
+        def watch(from_id: int, to_id: int, datagram: bytes) -> bool:
+            sent.append((from_id, kinds(datagram)))
+            return True
+
+        network.filter = watch
+        await leader.propose(b"second")
+        await leader.propose(b"third")
+        from_leader = [found for from_id, found in sent if from_id == leader.config.id]
+        # The first answer to an append commits it and brings the next proposal: both in one datagram to each follower.
+        assert [MessageType.MsgApp, MessageType.MsgApp] in from_leader
+        per_command = len(from_leader) / 2
+        assert per_command <= 4  # two followers: an append with the notice before it, and one more notice each
+        for node in nodes.values():
+            await node.stop()
+
+    run(main())
+
+
+def test_followers_have_the_entries_before_the_leader_writes_them(seed: int) -> None:
+    class Watching(MemoryStore):
+        submits: list[tuple[str, int]] = []
+
+        def submit(self, appends: Sequence[Message]) -> bool:
+            if any(append.entries is not None for append in appends):
+                events.append("write")
+            return super().submit(appends)
+
+    events: list[str] = []
+
+    async def main() -> None:
+        network, _, nodes = await trio(seed, storage=lambda: Watching(MemoryDisk()))
+        leader_id = await nodes[1].wait_for_leader()
+        await nodes[leader_id].propose(b"x")
+        await asyncio.sleep(0.5)
+        events.clear()
+
+        def watch(from_id: int, to_id: int, datagram: bytes) -> bool:
+            if from_id == leader_id and MessageType.MsgApp in kinds(datagram):
+                events.append("send")
+            return True
+
+        network.filter = watch
+        await nodes[leader_id].propose(b"y")
+        assert events[:3] == ["send", "send", "write"]
+        for node in nodes.values():
+            await node.stop()
+
+    run(main())
+
+
+def test_all_that_is_proposed_in_one_turn_is_one_append_and_one_write(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await cluster.sleep_ms(60)
+        submits: list[int] = []
+        store = cluster.nodes[leader]._storage
+        submit = store.submit
+
+        def count(appends: Sequence[Message]) -> bool:
+            submits.extend(len(a.entries) for a in appends if a.entries is not None)
+            return submit(appends)
+
+        cluster.nodes[leader]._running.storage.submit = count  # type: ignore[method-assign]
+        results = await asyncio.gather(*[cluster.propose(leader, b"%d" % i) for i in range(1000)])
+        assert submits == [1000]
+        assert results == list(range(results[0], results[0] + 1000))
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_sequence_of_proposals_costs_no_turn_of_the_loop_on_a_single_node() -> None:
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        config = Config(id=1, cluster={1: "127.0.0.1:7101"})
+        transport = MemoryTransport(MemoryNetwork(clock))
+        async with Node(config, Recorder(), transport=transport, clock=clock) as node:
+            await node.wait_for_leader()
+            turns = 0
+
+            def turn() -> None:
+                nonlocal turns
+                turns += 1
+                asyncio.get_running_loop().call_soon(turn)
+
+            turn()
+            for _ in range(160):
+                await node.propose(b"x")
+            assert turns < 160 / 4  # a pass makes several rounds before the loop gets its turn
+
+    run(main())
+
+
+def test_the_loop_gets_its_turns_under_load() -> None:
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        config = Config(id=1, cluster={1: "127.0.0.1:7101"})
+        transport = MemoryTransport(MemoryNetwork(clock))
+        async with Node(config, Recorder(), transport=transport, clock=clock) as node:
+            await node.wait_for_leader()
+
+            async def worker() -> None:
+                while not enough.is_set():
+                    await node.propose(b"x")
+
+            enough = asyncio.Event()
+            workers = [asyncio.create_task(worker()) for _ in range(3)]
+            for _ in range(20):
+                await asyncio.sleep(0)  # would never come back
+            enough.set()
+            await asyncio.gather(*workers)
+
+    run(main())
+
+
+def test_a_long_apply_leaves_heartbeats_their_time(seed: int) -> None:
+    class Slow(Recorder):
+        """Takes 2 ms of virtual time for each command."""
+
+        def apply(self, index: int, command: bytes) -> int:
+            selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+            selector.now += 0.002
+            return super().apply(index, command)
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, term = await cluster.single_leader()
+        results = await cluster.nodes[leader].propose_many([b"x%d" % i for i in range(1000)], timeout=None)
+        assert len(results) == 1000
+        await cluster.committed(b"x999", 3)
+        assert await cluster.single_leader() == (leader, term)  # two seconds of applying have deposed nobody
+
+    play("memory", 3, seed, scenario, machine=Slow)
+
+
+@pytest.mark.parametrize("stalled", ["leader", "follower"])
+def test_a_stalled_process_starts_no_election_for_the_time_it_slept(stalled: str, seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, term = await cluster.single_leader()
+        victim = leader if stalled == "leader" else leader % 3 + 1
+        driver = cluster.nodes[victim]._running
+        # All of the victim's callbacks are held back for 120 ms, below the others' timeouts, with two heartbeats lost.
+        driver._tick_due -= 3.0  # its clock says that it slept for three seconds
+        cluster.network.filter = lambda from_id, to_id, datagram: to_id != victim
+        await cluster.sleep_ms(80)
+        cluster.network.filter = cluster.spy.watch
+        await cluster.sleep_ms(300)
+        assert await cluster.single_leader() == (leader, term)
+
+    play("memory", 3, seed, scenario)
+
+
+def test_what_was_said_during_a_stall_is_heard_before_the_ticks() -> None:
+    """300 datagrams wait, the leader's heartbeat last; then comes a tick that is late by a whole heartbeat interval."""
+    order: list[str] = []
+
+    class Raw:
+        term = state = leader = commit_index = 0
+
+        def step_frames(self, datagram: bytes, offset: int) -> int:
+            order.append("step")
+            return 1
+
+        def tick(self, now_ms: int) -> None:
+            order.append("tick")
+
+        def has_ready(self) -> bool:
+            return False
+
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        config = Config(id=1, cluster={1: "127.0.0.1:7101"})
+        transport = MemoryTransport(MemoryNetwork(clock))
+        async with Node(config, Recorder(), transport=transport, clock=clock) as node:
+            driver = node._running
+            await asyncio.sleep(0)
+            waiting = [b"datagram"] * 300
+
+            def receive(limit: int) -> list[bytes]:
+                taken = waiting[:limit]
+                del waiting[:limit]
+                return taken
+
+            driver.transport.receive = receive  # type: ignore[method-assign]
+            real, driver.raw = driver.raw, Raw()  # type: ignore[assignment]
+            driver._tick_due -= 3.0
+            await asyncio.sleep(0.0101)
+            driver.raw = real
+            assert order[:305] == ["step"] * 300 + ["tick"] * config.heartbeat_ticks
+            assert order.count("tick") == config.heartbeat_ticks
+
+    run(main())
+
+
+def test_time_is_kept_over_small_delays() -> None:
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        config = Config(id=1, cluster={1: "127.0.0.1:7101"})
+        transport = MemoryTransport(MemoryNetwork(clock))
+        async with Node(config, Recorder(), transport=transport, clock=clock) as node:
+            ticks = 0
+            tick = node._running._on_tick
+
+            def late() -> None:  # each tick comes 0.4 ms late
+                nonlocal ticks
+                ticks += 1
+                asyncio.get_running_loop()._selector.now += 0.0004  # type: ignore[attr-defined]
+                tick()
+
+            node._running._on_tick = late  # type: ignore[method-assign]
+            await asyncio.sleep(10)
+            assert 995 <= ticks <= 1001
+
+    run(main())
+
+
+def test_unreachable_peers_are_reported_to_the_core(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await cluster.propose(leader, b"x")
+        await cluster.committed(b"x", 3)
+        follower = leader % 3 + 1
+        driver = cluster.nodes[leader]._running
+        state = lambda: driver.raw.status().progress[follower].state  # noqa: E731
+        assert state() == "StateReplicate"
+        cluster.disconnect(follower)
+        driver._unreachable.append(follower)
+        await cluster.sleep_ms(15)
+        assert state() == "StateProbe"
+
+    play("memory", 3, seed, scenario)
+
+
+def test_two_runs_with_one_seed_are_the_same_run(seed: int) -> None:
+    histories: list[list[tuple[int, int, bytes]]] = []
+
+    async def scenario(cluster: Cluster) -> None:
+        history: list[tuple[int, int, bytes]] = []
+        histories.append(history)
+
+        def note(from_id: int, to_id: int, datagram: bytes) -> bool:
+            history.append((from_id, to_id, datagram))
+            return cluster.spy.watch(from_id, to_id, datagram)
+
+        cluster.network.filter = note
+        leader, _ = await cluster.single_leader()
+        await asyncio.gather(*[cluster.propose(leader, b"%d" % i) for i in range(20)], return_exceptions=True)
+        await cluster.crash(leader)
+        await cluster.single_leader()
+        await cluster.restart(leader)
+        await cluster.single_leader()
+
+    for _ in range(2):
+        play("memory-unreliable", 3, seed, scenario)
+    assert len(histories[0]) > 30
+    assert histories[0] == histories[1]
