@@ -545,7 +545,11 @@ def test_what_was_waited_for_is_let_go() -> None:
         bench.machine.apply = lambda *_: Result()  # type: ignore[method-assign,assignment,return-value]
         applying = Applying(bench.machine, bench.proposals, lambda *_: None, lambda: 0.0)
         bench.applying = applying
-        tasks = [asyncio.ensure_future(via_timeout(bench.proposals.propose(b"x"))) for _ in range(5)]
+
+        async def wait() -> None:
+            await bench.proposals.propose(b"x")
+
+        tasks = [asyncio.create_task(wait()) for _ in range(5)]
         await asyncio.sleep(0)
         bench.soon()
         await asyncio.gather(*tasks)
