@@ -135,9 +135,8 @@ cdef class RaftLog(LogEntries):
         return self._last
 
     cdef int _replace(self, Entries entries, index_t begin) except -1:
-        cdef index_t last = self._last
         self._put_entries(entries, begin)
-        self.unstable.truncate_and_append(begin, last)
+        self.unstable.truncate_and_append(begin)
         self._settled()
         return 0
 
@@ -154,7 +153,7 @@ cdef class RaftLog(LogEntries):
         if term == 0 or term < self.last_term():
             raise InvariantViolation(f"append of term {term} behind term {self.last_term()}")
         self._put_commands(commands, term, kind, time_ms)
-        self.unstable.truncate_and_append(first, first - 1)
+        self.unstable.truncate_and_append(first)
         self._settled()
         return first
 

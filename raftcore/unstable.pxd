@@ -18,6 +18,6 @@ cdef class Unstable:
     cpdef void stable_snapshot_to(self, index_t index) noexcept
     # The log is the snapshot and nothing else.
     cpdef void restore(self, Snapshot snapshot)
-    # Entries from `first` on were put into a log that ended at `last`.
-    cpdef void truncate_and_append(self, index_t first, index_t last) noexcept
+    # Entries were put into the log from `first` on.
+    cpdef void truncate_and_append(self, index_t first) noexcept
     cdef Unstable clone(self)

@@ -54,19 +54,15 @@ cdef class Unstable:
         self.snapshot = snapshot
         self.snapshot_in_progress = False
 
-    cpdef void truncate_and_append(self, index_t first, index_t last) noexcept:
-        """Entries from ``first`` on were put into a log that ended at ``last``; first <= last + 1.
+    cpdef void truncate_and_append(self, index_t first) noexcept:
+        """Entries were put into the log from ``first`` on, at most one behind its last.
 
-        Entries behind ``last``: nothing that was there has changed. Entries at or before ``offset``: all that is
-        unstable is new. In between: what was being written before ``first`` still is; from ``first`` on it has to be
-        written again.
+        Behind the last entry: neither border moves. At or before ``offset``: all that is unstable is new. In between:
+        what was being written before ``first`` still is; from ``first`` on it has to be written again.
         """
-        if first == last + 1:
-            return
-        if first <= self.offset:
+        if first < self.offset:
             self.offset = first
-            self.offset_in_progress = first
-        elif first < self.offset_in_progress:
+        if first < self.offset_in_progress:
             self.offset_in_progress = first
 
     cdef Unstable clone(self):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -113,6 +115,51 @@ def test_payloads_of_all_sizes(size: int) -> None:
         assert decode(log.slice(1, 13, UNLIMITED)) == items
         assert decode(log.slice(3, 9, UNLIMITED)) == items[2:8]
     assert one_by_one.fingerprint() == at_once.fingerprint() == follower.fingerprint()
+
+
+OUT_OF_MEMORY = """
+import resource
+
+from raftcore.log import RaftLog
+from raftcore.message import Entries, Entry
+from raftcore.window import live_chunks
+from tests.model.log import Disk
+
+MIB = 1 << 20
+log = RaftLog(Disk())
+log.append_commands([b"one", b"two"], 1, 0, 0)
+large = bytes(48 * MIB)
+entries = Entries.build([Entry(2, 2, 0, b"small"), Entry(2, 3, 0, large)])
+before, chunks = log.fingerprint(), live_chunks()
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 24 * MIB, used + 24 * MIB))
+for attempt in (
+    lambda: log.append_commands([b"small", large], 1, 0, 0),
+    lambda: log.append(entries),
+    lambda: log.maybe_append_(1, 1, 3, entries),
+):
+    try:
+        attempt()
+    except MemoryError as error:
+        print(error)
+    log.check()
+    assert log.fingerprint() == before
+    assert live_chunks() == chunks
+assert log.append_commands([b"three"], 1, 0, 0) == 3
+print("done")
+"""
+
+
+def test_out_of_memory_leaves_the_log_as_it_was() -> None:
+    """In a process of its own, which may not have the memory that a large payload takes."""
+    ran = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == [
+        "command 1 of 50331648 bytes",
+        "50331653 bytes of payload",
+        "50331653 bytes of payload",
+        "done",
+    ]
 
 
 def test_sixteen_bytes_an_entry() -> None:

@@ -95,7 +95,7 @@ def test_what_is_replaced_has_to_be_written_again(
     offset: int, in_progress: int, last: int, first: int, after: tuple[int, int]
 ) -> None:
     u = unstable(offset, in_progress, last)
-    u.truncate_and_append(first, last)
+    u.truncate_and_append(first)
     assert borders(u) == after
 
 
