@@ -32,8 +32,12 @@ from raftpy.storage.startup import Identity, Log, Reader, found, pack_pins
 from raftpy.storage.wal import check_write_ahead
 from raftpy.storage.writer import Mode, Writer
 
-WRITE_BUFFER_SIZE = 4 << 20
-"""Bytes of writes that LevelDB keeps in memory and in one write-ahead file before it makes a table of them."""
+WRITE_BUFFER_SIZE = 16 << 20
+"""Bytes of writes that LevelDB keeps in memory and in one write-ahead file before it makes a table of them.
+
+More means fewer stalls under load (longest 1% of syncs a third shorter with 16 MiB than with LevelDB's own 4), and a
+longer replay after kill -9 (a tenth of a second at most).
+"""
 
 
 class LevelDBStorage:

@@ -15,6 +15,7 @@ from pathlib import Path
 from struct import Struct
 from struct import error as StructError  # noqa: N812
 
+from raftcore.codec import crc32c
 from raftcore.errors import DecodeError
 from raftcore.message import Entries
 from raftpy.errors import StorageDamaged, StorageFailed
@@ -138,17 +139,15 @@ class Reader:
         runs: list[tuple[int, int]] = []
         expected, term, time_ms = head.prev_index + 1, head.prev_term, 0
         start, stop = keys.entry_range(group)
-        firsts = index.firsts
-        unseal = keys.unseal
-        decode = self._decode
+        append = index.firsts.append
         with self.translated(start):
             for key, value in self._database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False):
-                body = unseal(key, value)
-                if body is None or len(key) != keys.ENTRY_KEY_SIZE:
+                body = value[keys.SEAL :]
+                if crc32c(body, crc32c(key)) != int.from_bytes(value[: keys.SEAL], "little"):
                     raise self.damaged(key, "its checksum does not hold")
-                entries = decode(key, body)
+                entries = self._decode(key, body)
                 first = entries.first
-                if first != expected or first != keys.entry_first(key):
+                if first != expected or key != start + first.to_bytes(8, "big"):
                     raise self.damaged(key, f"it holds entries from {first} on where {expected} follows")
                 if entries.first_term != term:
                     if entries.first_term < term:
@@ -159,7 +158,7 @@ class Reader:
                 if block_time < time_ms:
                     raise self.damaged(key, f"log time {block_time} ms after {time_ms} ms")
                 time_ms = block_time
-                firsts.append(first)
+                append(first)
                 expected = first + entries.count
         index.last = expected - 1
         if index.last != head.last_index or term != head.last_term:

@@ -11,7 +11,7 @@ from pathlib import Path
 from raftcore.message import Message
 from raftpy.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
-from tests.storage.support import BOOTSTRAP, MEMBERS, Disk, Model, append, entries
+from tests.storage.support import BOOTSTRAP, MEMBERS, Disk, Model, abandon, append, entries
 
 PINS = {2: 22, 3: 33}
 IRRELEVANT = {"lock", "LOCK", "LOG", "LOG.old"}
@@ -52,12 +52,11 @@ class Sample:
         for index in range(12, 16):
             submit(append(entries(index, 1, 3), term=3, vote=1, commit=index - 1))
             states.append(deepcopy(model))
-        path = work / "sample"
         if clean:
             store.close()
-        shutil.copytree(disk.path, path)
-        store.close()
-        return cls(path, recovered.store_id, states)
+        else:
+            abandon(store)
+        return cls(disk.path, recovered.store_id, states)
 
     def files(self) -> list[Path]:
         return sorted(path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())

@@ -19,7 +19,7 @@ from raftpy.storage.compat import Batch, Database
 from raftpy.storage.floor import Floor
 from raftpy.storage.head import Head
 from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip
-from tests.storage.support import BOOTSTRAP, EVERYTHING, MEMBERS, Disk, Model, append, entries, joined
+from tests.storage.support import BOOTSTRAP, EVERYTHING, MEMBERS, Disk, Model, abandon, append, entries, joined
 
 
 @pytest.fixture(scope="module")
@@ -368,16 +368,12 @@ class TestInterruptedStart:
         store, _ = disk.reopen(store)
         store.submit(batch := [append(entries(4, 2, 2), term=2, vote=3, commit=1)])
         model.submit(batch)
-        path = disk.path
         if clean:
             store.close()
         else:
-            path = tmp_path / "killed"
-            shutil.copytree(disk.path, path)
-            store.close()
+            abandon(store)
         for _ in range(2):
-            assert self.interrupted(monkeypatch, path, after) == after
-        disk = Disk("leveldb", path)
+            assert self.interrupted(monkeypatch, disk.path, after) == after
         store, recovered = disk.open()
         model.check(store, recovered)
         assert recovered.boot >> 32 == 5
@@ -397,12 +393,11 @@ class TestCutBelowTheFloor:
         store.submit([append(entries(1, 9, 1), term=3)])
         store, _ = disk.reopen(store)
         store.submit([append(entries(5, 1, 2))])  # in pieces, and in the same term
-        path = disk.path
-        if not clean:
-            path = tmp_path / "killed"
-            shutil.copytree(disk.path, path)
-        store.close()
-        _, recovered = Disk("leveldb", path).open()
+        if clean:
+            store.close()
+        else:
+            abandon(store)
+        _, recovered = disk.open()
         assert (recovered.initial_state.last_index, recovered.initial_state.term_runs) == (5, ((1, 1), (5, 2)))
 
 
