@@ -11,28 +11,23 @@ import os
 import random
 import zlib
 from collections import Counter
-from pathlib import Path
 
 import hypothesis
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.interaction import default_folder
+
 LEFT_OUT: Counter[str] = Counter()
 
 hypothesis.settings.register_profile("raftpy", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("raftpy")
 
 
-def transcripts() -> Path:
-    """The folder of the etcd/raft transcripts: RAFTPY_TRANSCRIPTS, or interaction in the shared folder beside us."""
-    return Path(os.environ.get("RAFTPY_TRANSCRIPTS") or ROOT.parent / "shared" / "interaction")
-
-
 def missing() -> dict[str, str]:
     """Marker -> why this machine cannot serve it; only markers that it cannot serve."""
     reasons: dict[str, str] = {}
-    if not transcripts().is_dir():
-        reasons["needs_shared"] = f"no folder {transcripts()}; set RAFTPY_TRANSCRIPTS to a copy of the transcripts"
+    if not default_folder().is_dir():
+        reasons["needs_shared"] = f"no folder {default_folder()}; set RAFTPY_TRANSCRIPTS to a copy of the transcripts"
     if os.geteuid() != 0:
         reasons["needs_root"] = "not running as root"
     return reasons

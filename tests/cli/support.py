@@ -130,11 +130,10 @@ def wait_for_leader(cluster: DemoCluster, timeout: float = 20, after_term: int =
     while time.monotonic() < deadline:
         running = [node_id for node_id in cluster.ids if cluster.pid(node_id) is not None]
         statuses = [status_or_none(cluster.http[node_id]) for node_id in running]
-        leaders = {status["leader"] if status is not None else None for status in statuses}
-        terms = {status["term"] for status in statuses if status is not None}
-        if len(leaders) == len(terms) == 1 and None not in leaders and max(terms) > after_term:  # type: ignore[operator, type-var]
-            leader = leaders.pop()
-            assert isinstance(leader, int)
-            return leader
+        views = {(status["leader"], status["term"]) if status is not None else None for status in statuses}
+        if len(views) == 1 and (view := views.pop()) is not None:
+            leader, term = view
+            if isinstance(leader, int) and isinstance(term, int) and term > after_term:
+                return leader
         time.sleep(0.05)
     raise AssertionError(f"no leader in {timeout} s: {statuses}")

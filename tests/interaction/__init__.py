@@ -11,3 +11,15 @@
     tables        quorum and configuration-change tables
     replay        a file, from its first command to its last or to the first difference
 """
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def default_folder() -> Path:
+    """Where etcd/raft's own files are: RAFTPY_TRANSCRIPTS, or the shared folder beside the repository."""
+    return Path(os.environ.get("RAFTPY_TRANSCRIPTS") or ROOT.parent / "shared" / "interaction")

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.interaction import default_folder
 from tests.interaction.replay import replay
-
-ROOT = Path(__file__).parents[2]
-
-
-def default_folder() -> Path:
-    """RAFTPY_TRANSCRIPTS, or the shared folder beside the repository."""
-    return Path(os.environ.get("RAFTPY_TRANSCRIPTS") or ROOT.parent / "shared" / "interaction")
 
 
 def files(given: Sequence[Path]) -> list[Path]:

@@ -10,8 +10,9 @@ import pytest
 
 from raftcore.message import Entries, Entry, Message, Snapshot
 from raftcore.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
+from tests.interaction import ROOT, default_folder
 from tests.interaction import replay as replay_module
-from tests.interaction.__main__ import ROOT, default_folder, files, main
+from tests.interaction.__main__ import files, main
 from tests.interaction.describe import describe_entry, describe_message, describe_target, quote
 from tests.interaction.environment import is_local
 from tests.interaction.output import Output, compared

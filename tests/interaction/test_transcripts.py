@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import transcripts
+from tests.interaction import default_folder
 from tests.interaction.replay import replay
 
 OWN = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
-# The names are known beforehand: where the folder is missing the tests exist and are reported as left out.
-SHARED = [
+# Known beforehand, so that where the folder is missing the tests exist and are reported as left out.
+KNOWN = [
     *(f"confchange/{name}.txt" for name in ("joint_autoleave", "joint_safety", "simple_safety", "update")),
     *(f"quorum/{name}.txt" for name in ("joint_commit", "majority_vote")),
     "transcripts/async_storage_writes.txt",
@@ -29,6 +29,8 @@ SHARED = [
     "transcripts/single_node.txt",
     "transcripts/slow_follower_after_compaction.txt",
 ]
+# Whatever else is in the folder is replayed as well.
+SHARED = sorted({*KNOWN, *(path.relative_to(default_folder()).as_posix() for path in default_folder().rglob("*.txt"))})
 
 
 @pytest.mark.parametrize("through_codec", [False, True], ids=["memory", "codec"])
@@ -43,16 +45,9 @@ def test_own(path: Path, through_codec: bool) -> None:
 @pytest.mark.parametrize("through_codec", [False, True], ids=["memory", "codec"])
 @pytest.mark.parametrize("name", SHARED)
 def test_shared(name: str, through_codec: bool) -> None:
-    result = replay(transcripts() / name, through_codec=through_codec)
+    result = replay(default_folder() / name, through_codec=through_codec)
     assert result.difference is None, str(result)
     assert result.commands > 0
-
-
-@pytest.mark.needs_shared
-def test_no_shared_file_is_forgotten() -> None:
-    """A file that is added to the folder is replayed too."""
-    there = {str(path.relative_to(transcripts())) for path in transcripts().rglob("*.txt")}
-    assert there <= set(SHARED), f"add to SHARED: {sorted(there - set(SHARED))}"
 
 
 def test_there_are_own_transcripts() -> None:

@@ -111,7 +111,12 @@ class TestThread:
         writer = Writer(gate.write, "thread")
         done: list[Sequence[Message]] = []
         threads: set[threading.Thread] = set()
-        writer.bind(lambda appends: (done.append(appends), threads.add(threading.current_thread())), None)  # type: ignore[func-returns-value]
+
+        def complete(appends: Sequence[Message]) -> None:
+            done.append(appends)
+            threads.add(threading.current_thread())
+
+        writer.bind(complete, None)
         submits = [numbered(1), numbered(2, 3), numbered(4), numbered(5)]
         assert not writer.submit(submits[0])
         await gate.until_entered()
