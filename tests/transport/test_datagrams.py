@@ -499,3 +499,12 @@ def test_bounded_receive_wakes_again() -> None:
     assert commits(received) == list(range(25))
     assert len(wakes) == 3, "none after the last, which left nothing"
     assert two.receive() == []
+    one.send(heartbeat(2))
+    one.flush()
+    one.send(heartbeat(2))
+    one.flush()
+    world.settle()
+    assert len(two.receive(limit=1)) == len(two.receive(limit=1)) == 1
+    wakes.clear()
+    world.settle()
+    assert wakes == [], "the rest was fetched before its turn came"
