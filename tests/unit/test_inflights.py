@@ -70,19 +70,28 @@ TestWindow = WindowAgainstList.TestCase
 TestWindow.settings = settings(max_examples=60, stateful_step_count=40)
 
 
-def test_the_ring_grows_while_it_is_wrapped_around() -> None:
-    """Each growth happens with the oldest message at another place of the ring."""
-    for freed in range(1, 40):
-        window = Inflights(64)
-        model = []
-        for index in range(1, 65 + freed):
-            if index == 65 or index in range(3, 3 + freed):
-                window.free_le(index - 2)
-                model = [entry for entry in model if entry > index - 2]
-            if not window.full():
-                window.add(index, 1)
-                model.append(index)
-            assert [entry for entry, _ in window.messages()] == model
+def test_the_ring_grows_wherever_its_oldest_message_is() -> None:
+    """Windows of every size, each growth with some messages wrapped around to the front, also more than the room that
+    the last growth makes."""
+    for size in range(1, 40):
+        for freed in range(size):
+            window, model, index = Inflights(size), [], 0
+            for target in range(1, size + 1):
+                while len(model) < target:
+                    index += 1
+                    window.add(index, 1)
+                    model.append(index)
+                model = model[freed % target :]
+                window.free_le(model[0] - 1)
+                assert [entry for entry, _ in window.messages()] == model, (size, freed, target)
+
+
+def test_a_window_is_full_at_its_byte_limit() -> None:
+    window = Inflights(10, max_bytes=100)
+    window.add(1, 60)
+    assert not window.full()
+    window.add(2, 40)
+    assert window.full()
 
 
 def test_a_message_above_the_byte_limit_goes_alone() -> None:
