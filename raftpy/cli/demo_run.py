@@ -117,7 +117,7 @@ class Demo:
         await self._watch_until(began + self._seconds * KILL_AT)
         old, old_term = await self._wait_for_leader(ELECTION_TIMEOUT)
         pid = self._cluster.pid(old)
-        self._writer.leader_lost()
+        self._writer.leader_lost(old_term)
         self._down.add(old)
         self._cluster.kill(old)
         self._view.event(f"kill -9 of process {pid}: node {old}, the leader")
@@ -182,6 +182,7 @@ class Demo:
     async def _check(self) -> Result:
         writer = self._writer
         newest = max((version for version, _ in writer.acknowledged.values()), default=0)
+        await self._look()
         level = await wait_until_level(self._cluster.http.values(), newest)
         self._view.event(f"writing ended; all three have applied index {level}; reading everything back from each")
         checks = (check_replica(address, writer.acknowledged, PREFIX) for address in self._cluster.http.values())

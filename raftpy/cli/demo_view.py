@@ -73,9 +73,7 @@ class View:
         return rows
 
     def _counts(self) -> str:
-        seconds = max(time.monotonic() - self._started, 0.001)
-        count = len(self._writer.acknowledged)
-        text = f"{count} acknowledged ({count / seconds:.0f}/s)"
+        text = f"{len(self._writer.acknowledged)} acknowledged ({self._writer.rate:.0f}/s)"
         if self._writer.unknown:
             text += f", {len(self._writer.unknown)} unknown"
         if self._writer.outage is not None:

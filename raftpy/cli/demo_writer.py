@@ -39,6 +39,7 @@ class Writer:
         self._interval = workers / rate
         self._workers = workers
         self._stopping = False
+        self._started: float | None = None
         self.acknowledged: dict[str, tuple[int, bytes]] = {}
         """Key to (version, value)."""
         self.unknown: dict[str, bytes] = {}
@@ -49,9 +50,14 @@ class Writer:
         self.outage: float | None = None
         """Seconds from ``leader_lost`` to the first acknowledgement of a later term; None until then."""
 
-    def leader_lost(self) -> None:
-        """Call at the moment the leader is killed: the outage begins."""
-        self._lost, self.outage = (time.monotonic(), self.last_term), None
+    def leader_lost(self, term: int) -> None:
+        """Call at the moment the leader of that term is killed: the outage begins."""
+        self._lost, self.outage = (time.monotonic(), max(term, self.last_term)), None
+
+    @property
+    def rate(self) -> float:
+        """Acknowledged writes a second, from the start until now."""
+        return len(self.acknowledged) / (time.monotonic() - self._started) if self._started is not None else 0.0
 
     def stop(self) -> None:
         """No new writes; ``run`` returns when those under way have their answer."""
@@ -59,6 +65,7 @@ class Writer:
 
     async def run(self) -> None:
         """Writes, with all workers."""
+        self._started = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for worker in range(self._workers):
                 group.create_task(self._work(worker))
