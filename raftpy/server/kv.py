@@ -46,8 +46,6 @@ class KeyValueHandlers:
         version = if_match(request)
         if request.headers.get("If-None-Match") is not None:
             raise bad_request("If-None-Match has no meaning for DELETE: If-Match is allowed")
-        if request.body_exists:
-            await body_of(request, 0)
         if version is None:
             command = kv_commands.delete(key)
         else:

@@ -47,6 +47,8 @@ def test_what_is_put_is_got_with_its_version(port: int, key: str) -> None:
     assert (got.status, got.body) == (200, b"\x00bytes\xff\r\n")
     assert got.headers["etag"] == f'"{index}"'
     assert got.headers["content-type"] == "application/octet-stream"
+    assert got.headers["cache-control"] == "no-store"  # a cache would answer what the log has moved on from
+    assert got.headers["server"] == "raftpy"
     assert int(got.headers["x-raft-index"]) > index  # the read has its own place in the log
     again = put(port, key, b"2")
     assert again.json["index"] > index
@@ -80,6 +82,11 @@ def test_delete(port: int, key: str) -> None:
     assert ask(port, "GET", f"/v1/kv/{key}").status == 404
     missing = ask(port, "DELETE", f"/v1/kv/{key}")
     assert (missing.status, missing.json["error"]) == (404, "not_found")
+
+
+def test_a_body_of_a_delete_means_nothing(port: int, key: str) -> None:
+    put(port, key, b"x")
+    assert ask(port, "DELETE", f"/v1/kv/{key}", b"whatever").status == 200
 
 
 def test_head_is_get_without_the_bytes(port: int, key: str) -> None:
@@ -250,7 +257,7 @@ def test_the_limit_is_exact_and_named(cluster: Cluster, key: str, headers: dict[
 
 def test_a_body_without_length_is_bounded_too(cluster: Cluster, port: int, key: str) -> None:
     limit = cluster.nodes[1].max_command - 3 - len(key)
-    chunks = (bytes(10_000) for _ in range(limit // 10_000 + 1))
+    chunks = (bytes(size) for size in (limit // 2, limit - limit // 2, 1))  # one byte too many
     answer = ask(port, "PUT", f"/v1/kv/{key}", chunks, encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
     assert (answer.status, answer.json["error"]) == (413, "too_large")
     assert f"at most {limit} bytes" in answer.json["message"]
