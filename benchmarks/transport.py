@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, write_json
 from raftcore.message import Message
 from raftcore.types import MessageType
 from raftpy.interfaces import LocalIdentity
@@ -124,7 +122,7 @@ def main() -> None:
     for row in rows:
         print(f"{row.work:<14} {row.value:>7} us")
     if file is not None:
-        file.write_text(json.dumps([asdict(row) for row in rows]) + "\n")
+        write_json(file, rows)
 
 
 if __name__ == "__main__":
