@@ -57,7 +57,7 @@ async def acquainted() -> tuple[UdpTransport, UdpTransport]:
     raise SystemExit("the two sockets did not find each other on loopback")
 
 
-def reading_us(fill: Callable[[], None], read: Callable[[], int]) -> float:
+def reading_us(fill: Callable[[], object], read: Callable[[], int]) -> float:
     """Microseconds to read one of BURST datagrams; filling does not count."""
     best = float("inf")
     for _ in range(RUNS):
@@ -105,10 +105,8 @@ async def measure() -> list[Row]:
             read_all()
 
         times["floor"] = best_us(floor)
-        times["burst32"] = reading_us(lambda: [send() for _ in range(BURST)] and None, lambda: len(two.receive()))
-        times["burst32 floor"] = reading_us(
-            lambda: [writer.sendto(taken[0], target) for _ in range(BURST)] and None, read_all
-        )
+        times["burst32"] = reading_us(lambda: [send() for _ in range(BURST)], lambda: len(two.receive()))
+        times["burst32 floor"] = reading_us(lambda: [writer.sendto(taken[0], target) for _ in range(BURST)], read_all)
     one.close()
     two.close()
     return [Row("raftpy.transport", work, value=round(us, 2), unit="us") for work, us in times.items()]
