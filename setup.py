@@ -36,7 +36,8 @@ DIRECTIVES = {
     "binding": True,
 }
 # Nothing here may tie the wheel to this machine's processor: no -march=native, no -mcpu.
-compile_args = ["-O3"]
+# -g0: what Python was built with would put twice as much debug information as code into a wheel.
+compile_args = ["-O3", "-g0"]
 link_args: list[str] = []
 macros: list[tuple[str, str | None]] = []
 if flag("RAFTPY_LINETRACE"):
