@@ -128,6 +128,33 @@ class TestFiles:
         assert sorted(outcomes, key=order.index) == outcomes
         assert set(outcomes) == set(order)
 
+    def test_space_set_aside_behind_the_write_ahead_file(self, killed: Sample) -> None:
+        """What some file systems leave after a power failure: the size of the file runs ahead of its contents."""
+
+        def pad(copy: Path) -> None:
+            with (copy / killed.write_ahead_file()).open("ab") as file:
+                file.write(bytes(5000))
+
+        assert killed.outcome(pad) == "exact"
+
+    def test_the_newest_write_ahead_file_lost_after_others(self, work: Path) -> None:
+        """LevelDB has begun a new file since the start, so the boot is in a table: the floor alone sees nothing."""
+        disk = Disk("leveldb", work / "rotated")
+        disk.open()[0].close()
+        store = LevelDBStorage(disk.path, write_buffer_size=64 << 10)
+        store.open(BOOTSTRAP)
+        last = 0
+        newest = {path.name for path in (disk.path / "leveldb").glob("*.log")}
+        while newest & {path.name for path in (disk.path / "leveldb").glob("*.log")}:
+            store.submit([append(entries(last + 1, 100, 1), term=1)])
+            last += 100
+        store.submit([append(entries(last + 1, 1, 1))])
+        abandon(store)
+        (log,) = (disk.path / "leveldb").glob("*.log")
+        log.unlink()
+        with pytest.raises(StorageDamaged, match=r"leveldb is damaged: its write-ahead file \(\*\.log\) is missing"):
+            disk.open()
+
     def test_an_older_copy_of_the_database_put_back(self, tmp_path: Path) -> None:
         disk = Disk("leveldb", tmp_path / "node1")
         store, _ = disk.open()
