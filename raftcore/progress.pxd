@@ -22,6 +22,7 @@ cdef class Progress:
     cdef public index_t pending_snapshot     # index of the snapshot on its way, 0 otherwise
     cdef public bint recent_active           # heard from since the last check-quorum
     cdef public bint msg_app_flow_paused     # a probe, or a full window, is waiting for an answer
+    cdef public uint64_t heard_ms            # the core's now_ms at this member's last answer, 0 before the first
     cdef public bint bare_probe              # probes go without payload: it is not known where the logs agree
     cdef public bint is_learner
     cdef public index_t conf_index           # configuration entry that made this progress

@@ -146,6 +146,7 @@ cdef class Progress:
         copy.pending_snapshot = self.pending_snapshot
         copy.recent_active = self.recent_active
         copy.msg_app_flow_paused = self.msg_app_flow_paused
+        copy.heard_ms = self.heard_ms
         copy.bare_probe = self.bare_probe
         copy.is_learner = self.is_learner
         copy.conf_index = self.conf_index

@@ -229,6 +229,7 @@ cdef int follower_proposal(Raft r, Message m) except -1:
 cdef int heard_leader(Raft r, Message m) except -1:
     r.election_elapsed = 0
     r.contact_elapsed = 0
+    r.heard_leader_ms = r.now_ms
     r.lead = m.from_
     return 0
 

@@ -64,6 +64,7 @@ cdef bint advance_commit(Raft r) except -1:
 cdef int handle_append_response(Raft r, Message m) except -1:
     cdef Progress pr = r.tracker.get(m.from_)
     pr.recent_active = True
+    pr.heard_ms = r.now_ms
     if m.reject:
         return append_rejected(r, pr, m)
     # Old news changes nothing, unless it shows that a probed follower holds all we know it holds: then it is back.
@@ -118,6 +119,7 @@ cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
 cdef int handle_heartbeat_response(Raft r, Message m) except -1:
     cdef Progress pr = r.tracker.get(m.from_)
     pr.recent_active = True
+    pr.heard_ms = r.now_ms
     pr.msg_app_flow_paused = False
     # A lost append shows here: the follower is alive, but behind, or still being probed.
     if pr.match < r.log.last_index() or pr.state == StateProbe:

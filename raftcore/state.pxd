@@ -37,6 +37,7 @@ cdef class Raft:
     # Time, in ticks, and the caller's clock in milliseconds
     cdef int election_elapsed            # since the last contact with a leader, or the last timeout
     cdef int heartbeat_elapsed
+    cdef uint64_t heard_leader_ms        # now_ms at the last word of a leader, 0 before the first
     cdef int contact_elapsed             # since the last word of a leader, or the start; whoever leads now
     cdef int randomized_timeout          # in [election_timeout, 2 * election_timeout)
     cdef uint64_t now_ms                 # newest time given by the caller; never decreases

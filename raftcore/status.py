@@ -31,6 +31,10 @@ class PeerProgress:
     inflight_full: bool
     behind: int
     """Entries in the leader's log that are not known to be in this member's."""
+    heard_ms: int
+    """The core's clock (``now_ms``) at this member's last answer in this leadership; 0 before the first."""
+    paused_because: str | None
+    """Why nothing more is sent: ``probe``, ``window`` or ``snapshot`` on its way; None when not paused."""
     conf_index: int = 0
     """Index of the configuration entry that made this progress; what the member echoes (0: the first one)."""
 
@@ -70,4 +74,14 @@ class Status:
     conf_index: int
     transferee: int
     """Target of the running leadership transfer, 0 for none."""
+    in_sync: bool
+    """This node knows a leader and has applied all it knows to be committed."""
+    has_quorum: bool
+    """On a leader: a quorum has answered within the last election timeout. Elsewhere: a leader is known."""
+    heard_quorum_ms: int
+    """On a leader: the newest ``now_ms`` by which a quorum had answered. Elsewhere: of the leader's last word; 0: never.
+
+    How long ago that is tells how fresh this node's knowledge can be."""
+    now_ms: int
+    """The core's clock: the newest time it was given."""
     progress: dict[int, PeerProgress] = field(default_factory=dict)
