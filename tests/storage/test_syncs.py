@@ -1,0 +1,124 @@
+"""What must reach the disk, in which order. A missing sync shows only when the power fails, so it is watched for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raftpy.storage import LevelDBStorage, compat, floor
+from raftpy.storage.floor import Floor
+from raftpy.storage.leveldb import make_directory
+from tests.storage.support import BOOTSTRAP, append, commit_only, entries
+
+
+class Recorder:
+    """Notes file syncs, renames and LevelDB writes, in order, and lets them happen."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.events: list[str] = []
+        self.options: dict[str, object] = {}
+        fsync, replace, binding = os.fsync, os.replace, compat.binding.DB
+
+        def noting_fsync(fd: int) -> None:
+            fsync(fd)
+            self.events.append(f"fsync {Path(os.readlink(f'/proc/self/fd/{fd}')).name}")
+
+        def noting_replace(old: Path, new: Path) -> None:
+            replace(old, new)
+            self.events.append(f"rename {old.name} to {new.name}")
+
+        def noting_database(path: str, **options: object) -> Database:
+            self.options = options
+            return Database(binding(path, **options), self.events)
+
+        patch.setattr(floor.os, "fsync", noting_fsync)
+        patch.setattr(floor.os, "replace", noting_replace)
+        patch.setattr(compat.binding, "DB", noting_database)
+
+    def take(self) -> list[str]:
+        taken, self.events[:] = self.events[:], []
+        return taken
+
+
+class Database:
+    """A plyvel DB that notes its writes."""
+
+    def __init__(self, database: Any, events: list[str]) -> None:
+        self._database, self._events = database, events
+        self.get, self.iterator, self.close = database.get, database.iterator, database.close
+
+    def put(self, key: bytes, value: bytes, *, sync: bool = False) -> None:
+        self._database.put(key, value, sync=sync)
+        self._events.append("put, synced" if sync else "put")
+
+    def write_batch(self, *, transaction: bool = False, sync: bool = False) -> Batch:
+        return Batch(self._database.write_batch(transaction=transaction, sync=sync), self._events, sync)
+
+
+class Batch:
+    def __init__(self, batch: Any, events: list[str], sync: bool) -> None:
+        self._batch, self._events, self._sync = batch, events, sync
+        self.put, self.delete, self.clear = batch.put, batch.delete, batch.clear
+
+    def write(self) -> None:
+        self._batch.write()
+        self._events.append("batch, synced" if self._sync else "batch")
+
+
+FLOOR = ["fsync floor.new", "rename floor.new to floor"]
+
+
+def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    recorder = Recorder(monkeypatch)
+    path = tmp_path / "node1"
+    write_floor = [*FLOOR, "fsync node1"]
+    store = LevelDBStorage(path)
+    store.open(BOOTSTRAP)
+    made = [f"fsync {tmp_path.name}"]
+    assert recorder.take() == [*made, *write_floor, "batch, synced", "batch, synced", *write_floor]
+    assert recorder.options["paranoid_checks"] is True
+    assert recorder.options["compression"] is None
+    store.submit([append(entries(1, 3, 1), term=1), append(entries(2, 1, 2)), append(term=2, vote=1)])
+    assert recorder.take() == ["batch, synced"]
+    store.submit([commit_only(2, 1, 2)])
+    assert recorder.take() == []
+    store.pin(2, 22)
+    store.pin(2, 22)
+    assert recorder.take() == ["put, synced"]
+    store.close()
+    assert recorder.take() == ["batch, synced", *write_floor]
+    store = LevelDBStorage(path)
+    store.open(BOOTSTRAP)
+    assert recorder.take() == ["batch, synced", *write_floor]
+    assert recorder.options["create_if_missing"] is False
+    store.close()
+
+
+def test_directories_are_named_durably(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    recorder = Recorder(monkeypatch)
+    make_directory(tmp_path / "a" / "b" / "c")
+    assert recorder.take() == [f"fsync {tmp_path.name}", "fsync a", "fsync b"]
+    make_directory(tmp_path / "a" / "b" / "c")
+    assert recorder.take() == []
+
+
+def test_macos_asks_the_drive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where there is F_FULLFSYNC it is used, and fsync only when the file system does not know it."""
+    recorder = Recorder(monkeypatch)
+    asked: list[int] = []
+
+    def fcntl(fd: int, command: int) -> int:
+        asked.append(command)
+        if len(asked) > 2:
+            raise OSError("not supported")
+        return 0
+
+    monkeypatch.setattr(floor.fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(floor.fcntl, "fcntl", fcntl)
+    Floor(1).write(tmp_path)
+    assert (asked, recorder.take()) == ([51, 51], ["rename floor.new to floor"])
+    Floor(1).write(tmp_path)
+    assert recorder.take() == [*FLOOR, f"fsync {tmp_path.name}"]
