@@ -34,6 +34,9 @@ cdef enum:
     WINDOW_BYTES = 64 << 20
     WINDOW_ENTRIES = 1000000
 
+# No log gets that long; what claims to would make the next indexes overflow.
+cdef index_t MAX_INDEX = UINT64_MAX >> 1
+
 
 @cython.final
 cdef class RaftLog(LogEntries):
@@ -59,8 +62,8 @@ cdef class RaftLog(LogEntries):
         if not snapshot_index <= applied <= committed <= last_index:
             raise ConfigError(f"a log needs snapshot_index <= applied <= committed <= last_index, "
                               f"got {snapshot_index}, {applied}, {committed}, {last_index}")
-        if last_index >= UINT64_MAX - 1:
-            raise ConfigError(f"last_index must be below {UINT64_MAX - 1}, got {last_index}")
+        if last_index > MAX_INDEX:
+            raise ConfigError(f"last_index must be at most {MAX_INDEX}, got {last_index}")
         if max_applying_bytes == 0:
             raise ConfigError("max_applying_bytes must be at least 1, got 0")
         self._load(storage, snapshot_index, snapshot_term, last_index, tuple(term_runs), last_time_ms)
@@ -123,6 +126,8 @@ cdef class RaftLog(LogEntries):
         Raises PeerFault when they would replace a committed entry, InvariantViolation when they leave a gap or go
         back in term; the log is unchanged then, as it is on MemoryError.
         """
+        if entries is None:
+            raise TypeError("entries must be Entries, got None")
         if entries.first > self._last + 1:
             raise InvariantViolation(f"append of {entries.first} behind last index {self._last}")
         if entries.first <= self.committed:
@@ -289,6 +294,10 @@ cdef class RaftLog(LogEntries):
 
     cpdef int restore(self, Snapshot snapshot) except -1:
         """The log becomes `snapshot` and nothing else (paper 7). It is unstable; applied does not move yet."""
+        if snapshot is None:
+            raise TypeError("snapshot must be a Snapshot, got None")
+        if snapshot.index > MAX_INDEX:
+            raise PeerFault(f"a snapshot at {snapshot.index}, at most {MAX_INDEX} is possible")
         if snapshot.index < self.committed:
             raise InvariantViolation(f"restore of a snapshot at {snapshot.index}: {self.committed} is committed")
         self._begin_at(snapshot.index, snapshot.term)

@@ -55,6 +55,9 @@ cdef class LogEntries:
         runs_init(&self._times)
         window_init(&self._window, 1)
         self._cache = SliceCache()
+        if not runs_reserve(&self._terms, 1):
+            raise MemoryError("a term run")
+        runs_add(&self._terms, 0, 0)
 
     def __dealloc__(self):
         window_free(&self._window)
@@ -72,6 +75,7 @@ cdef class LogEntries:
         window_reset(&self._window, last_index + 1)
         if not runs_reserve(&self._terms, <size_t> len(term_runs) + 1):
             raise MemoryError(f"{len(term_runs)} term runs")
+        runs_clear(&self._terms)
         runs_add(&self._terms, snapshot_index, snapshot_term)
         for first, term in term_runs:
             if not (before < first <= last_index and (before > snapshot_index or first == snapshot_index + 1)
@@ -156,11 +160,15 @@ cdef class LogEntries:
         That is the first conflict (paper 5.3), or the first new entry. Runs are compared with blocks: within one
         run the log has one term, and behind it another.
         """
-        cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(entries.data)
-        cdef const uint8_t* end = at + PyBytes_GET_SIZE(entries.data)
+        cdef const uint8_t* at
+        cdef const uint8_t* end
         cdef BlockHeader header
         cdef Py_ssize_t position
         cdef index_t until
+        if entries is None:
+            raise TypeError("entries must be Entries, got None")
+        at = <const uint8_t*> PyBytes_AS_STRING(entries.data)
+        end = at + PyBytes_GET_SIZE(entries.data)
         while at < end:
             read_block_header(at, &header)
             if header.first > self._last:

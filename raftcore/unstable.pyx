@@ -49,6 +49,8 @@ cdef class Unstable:
 
     cpdef void restore(self, Snapshot snapshot):
         """The log has become ``snapshot``: no entry is unstable, the snapshot is."""
+        if snapshot is None:
+            raise TypeError("snapshot must be a Snapshot, got None")
         self.offset = snapshot.index + 1
         self.offset_in_progress = self.offset
         self.snapshot = snapshot

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from raftcore.log import RaftLog
+from raftcore.log_entries import LogEntries
 from raftcore.message import Snapshot
 from raftcore.window import live_chunks
 from tests.model.log import UNLIMITED, Disk, Item, decode, encode
@@ -248,3 +249,9 @@ def test_repr_names_where_the_log_stands() -> None:
     assert repr(log_of(1, 2, committed=1)) == (
         "RaftLog(snapshot=0/0, last=2/2, committed=1, applied=0, applying=0, unstable=1, in_progress=1)"
     )
+
+
+def test_the_base_by_itself_is_an_empty_log() -> None:
+    empty = LogEntries()
+    assert (empty.first_index(), empty.last_index(), empty.last_term(), empty.term_runs()) == (1, 0, 0, [(0, 0)])
+    assert empty.slice(1, 1, UNLIMITED) is None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from raftcore.errors import Compacted, ConfigError, InvariantViolation, Unavailable
+from raftcore.errors import Compacted, ConfigError, InvariantViolation, PeerFault, Unavailable
 from raftcore.log import RaftLog
 from raftcore.message import Snapshot
 from tests.model.log import UNLIMITED, Disk
@@ -46,6 +46,24 @@ def test_restore_behind_commit_is_refused() -> None:
     with pytest.raises(InvariantViolation, match="restore of a snapshot at 1: 2 is committed"):
         log.restore(Snapshot(1, 1))
     assert log.last_index() == 3
+
+
+def test_a_snapshot_behind_all_possible_indexes_is_refused() -> None:
+    """Whoever sends it: the index after it would be 0."""
+    log = log_of(1, 1)
+    with pytest.raises(PeerFault, match="a snapshot at 18446744073709551615, at most 9223372036854775807 is possible"):
+        log.restore(Snapshot(UNLIMITED, 1))
+    assert log.last_index() == 2
+    log.restore(Snapshot(UNLIMITED // 2, 1))
+    assert log.append_commands([b"x"], 1, NORMAL, 0) == UNLIMITED // 2 + 1
+    log.check()
+
+
+def test_none_is_no_snapshot_and_no_entries() -> None:
+    log = log_of(1)
+    for call in (log.restore, log.append, log.find_conflict, log.unstable.restore):
+        with pytest.raises(TypeError, match="got None"):
+            call(None)
 
 
 @BOTH
@@ -121,7 +139,10 @@ def test_commit_and_applied_begin_at_the_snapshot() -> None:
         ({"last_index": 3, "term_runs": [(1, 1), (4, 2)]}, "within the last index 3"),
         ({"snapshot_index": 2, "snapshot_term": 5, "last_index": 3, "term_runs": [(3, 4)]}, r"after \(2, 5\)"),
         ({"max_applying_bytes": 0}, "max_applying_bytes must be at least 1, got 0"),
-        ({"last_index": UNLIMITED, "term_runs": [(1, 1)]}, "last_index must be below"),
+        (
+            {"last_index": UNLIMITED, "term_runs": [(1, 1)]},
+            "last_index must be at most 9223372036854775807, got 18446744073709551615",
+        ),
     ],
 )
 def test_a_start_that_does_not_fit_together_is_refused(arguments: dict[str, object], text: str) -> None:
