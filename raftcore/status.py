@@ -79,7 +79,7 @@ class Status:
     has_quorum: bool
     """On a leader: a quorum has answered within the last election timeout. Elsewhere: a leader is known."""
     heard_quorum_ms: int
-    """On a leader: the newest ``now_ms`` by which a quorum had answered. Elsewhere: of the leader's last word; 0: never.
+    """On a leader: the newest ``now_ms`` by which a quorum had answered. Else: of the leader's last word; 0: never.
 
     How long ago that is tells how fresh this node's knowledge can be."""
     now_ms: int
