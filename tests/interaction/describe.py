@@ -33,8 +33,11 @@ def _quoted(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def describe_entry(entry: Entry) -> str:
-    """``1/4 EntryNormal "x"``, ``1/4 EntryConfChangeV2 v2 l3``: term, index, kind, content."""
+def describe_entry(entry: Entry, *, proposed: bool = False) -> str:
+    """``1/4 EntryNormal "x"``, ``1/4 EntryConfChangeV2 v2 l3``: term, index, kind, content.
+
+    proposed: on its way to the leader, which gives term and index; it is printed with ``0/0``.
+    """
     kind = EntryKind.EntryNormal if entry.kind == EntryKind.EntryNoop else EntryKind(entry.kind)
     if kind == EntryKind.EntryNormal:
         content = quote(entry.data)
@@ -43,7 +46,8 @@ def describe_entry(entry: Entry) -> str:
             content = describe(conf_change(entry).as_v2().changes)
         except DecodeError as error:
             content = str(error)
-    return f"{entry.term}/{entry.index} {kind.name} {content}".rstrip()
+    place = "0/0" if proposed else f"{entry.term}/{entry.index}"
+    return f"{place} {kind.name} {content}".rstrip()
 
 
 def conf_change(entry: Entry) -> ConfChange | ConfChangeV2:
@@ -73,12 +77,13 @@ def _message_lines(message: Message, responses: bool, indent: str) -> Iterator[s
         text += f" Commit:{message.commit}"
     if message.vote:
         text += f" Vote:{message.vote}"
+    proposed = message.type == MessageType.MsgProp
     if message.entries is not None and len(message.entries) == 1:
-        text += f" Entries:[{describe_entry(message.entries[0])}]"
+        text += f" Entries:[{describe_entry(message.entries[0], proposed=proposed)}]"
     elif message.entries is not None:
         yield text + " Entries:["
         for entry in message.entries:
-            yield f"{indent}  {describe_entry(entry)}"
+            yield f"{indent}  {describe_entry(entry, proposed=proposed)}"
         text = f"{indent}]"
     if message.snapshot is not None and message.snapshot.index:
         yield text

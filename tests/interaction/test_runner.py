@@ -259,6 +259,41 @@ def test_messages() -> None:
     assert describe_target(0) == "None"
 
 
+def test_forwarded_proposals_have_no_term_and_index_yet(tmp_path: Path) -> None:
+    text = """add-nodes 2 voters=(1,2) index=2
+----
+ok
+
+campaign 1
+----
+ok
+
+stabilize log-level=none
+----
+ok
+
+propose 2 foo
+----
+ok
+
+propose-conf-change 2
+l3
+----
+ok
+
+process-ready 2
+----
+Ready MustSync=false:
+Messages:
+2->1 MsgProp Term:0 Log:0/0 Entries:[0/0 EntryNormal "foo"]
+2->1 MsgProp Term:0 Log:0/0 Entries:[0/0 EntryConfChangeV2 l3]
+"""
+    assert replayed(tmp_path, text).difference is None
+    entries = Entries.build([Entry(1, 1), Entry(1, 2)])
+    message = Message(MessageType.MsgProp, to=1, from_=2, entries=entries)
+    assert describe_message(message).split("\n")[1:3] == ['  0/0 EntryNormal ""'] * 2
+
+
 def test_levels() -> None:
     output = Output()
     output.set_level("warn")
