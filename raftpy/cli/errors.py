@@ -19,3 +19,10 @@ def reason(error: OSError) -> str:
     """What the system says, without number and file name: ``connection refused``."""
     text = os.strerror(error.errno) if error.errno is not None else str(error) or type(error).__name__
     return text[:1].lower() + text[1:]
+
+
+def help_without_command(ctx: click.Context) -> None:
+    """Called by a group: without a subcommand it shows its help, on stderr, as wrong usage."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)

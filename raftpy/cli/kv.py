@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import click
 
 from raftpy.cli.addresses import Address, chosen, http_option, some_addresses
-from raftpy.cli.errors import CommandFailed
+from raftpy.cli.errors import CommandFailed, help_without_command
 from raftpy.cli.http_client import Answer, ClusterClient
 
 PAGE = 1000
@@ -40,13 +40,14 @@ class Target:
         return ClusterClient(chosen(self.http), self.timeout)
 
 
-@click.group(epilog=EPILOG)
+@click.group(epilog=EPILOG, invoke_without_command=True)
 @http_option
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Seconds.")
 @click.pass_context
 def kv(ctx: click.Context, http: tuple[Address, ...], timeout: float) -> None:
     """Put, get, delete, compare-and-swap and list keys; any node may be asked."""
     ctx.obj = Target(http, timeout)
+    help_without_command(ctx)
 
 
 def _http_behind(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> None:

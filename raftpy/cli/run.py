@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from raftpy import __version__
+from raftpy.cli.errors import help_without_command
 
 COMMANDS = {
     "serve": "Run one node of a cluster and serve its key-value store over HTTP.",
@@ -54,10 +55,12 @@ class LazyGroup(click.Group):
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(cls=LazyGroup, epilog=EPILOG, context_settings=CONTEXT)
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings=CONTEXT, invoke_without_command=True)
 @click.version_option(__version__, message="raftpy %(version)s")
-def raftpy() -> None:
+@click.pass_context
+def raftpy(ctx: click.Context) -> None:
     """A replicated key-value store on Raft: run its nodes, and talk to them."""
+    help_without_command(ctx)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -65,9 +68,6 @@ def run(arguments: Sequence[str]) -> int:
     try:
         status = raftpy.main(list(arguments), prog_name="raftpy", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
     except click.UsageError as error:
         return _fail(error.ctx, f"{error.format_message().rstrip('.')} (see {_path(error.ctx)} --help)", 2)
     except click.ClickException as error:

@@ -117,7 +117,6 @@ async def body_of(request: web.BaseRequest, limit: int) -> bytes:
         raise _body_too_large(f"a value of {length} bytes", limit)
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # an interim answer does not count as the answer
     parts: list[bytes] = []
     size = 0
     try:

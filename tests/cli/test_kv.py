@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,16 @@ from pathlib import Path
 import pytest
 
 from raftpy.cli.demo_cluster import DemoCluster, free_ports
-from tests.cli.support import Ended, check_one_line, cluster_of, in_process, raftpy, wait_for_leader
+from tests.cli.support import (
+    RAFTPY,
+    Ended,
+    check_one_line,
+    cluster_of,
+    environment,
+    in_process,
+    raftpy,
+    wait_for_leader,
+)
 
 Kv = Callable[..., Ended]
 
@@ -292,18 +302,7 @@ def test_the_help_shows_examples() -> None:
         assert ended.err == ""
 
 
-def test_no_command_at_all_shows_the_help() -> None:
-    for command in ([], ["kv"]):
-        ended = raftpy(*command)
-        assert ended.status == 2
-        assert "Commands:" in ended.err
-
-
 def test_a_closed_pipe_is_no_traceback(cluster: DemoCluster, tmp_path: Path) -> None:
-    import subprocess
-
-    from tests.cli.support import RAFTPY, environment
-
     http = str(cluster.http[1])
     assert raftpy("kv", "--http", http, "put", "pipe", "-", stdin=bytes(50_000)).status == 0
     read_end, write_end = socket.socketpair()
