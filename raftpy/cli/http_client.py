@@ -23,6 +23,9 @@ from raftpy.cli.errors import CommandFailed, reason
 PAUSE = 0.05
 """Seconds before asking again; an election takes 150 to 300 ms by default, so Retry-After's second would be long."""
 
+ENOUGH = 1.0
+"""Seconds a request gets at least."""
+
 CONNECT_TIMEOUT = 2.0
 
 
@@ -102,10 +105,12 @@ class ClusterClient:
     ) -> Answer:
         """The final answer: anything but 307 and 503. Raises ``CommandFailed`` when there is none in time."""
         deadline = time.monotonic() + self._timeout
+        # Never sent with so little time left that a slow answer would leave a write's outcome open for nothing.
+        enough = min(ENOUGH, self._timeout / 2)
         target: Address | None = None  # where the last answer pointed to
         refused: dict[str, None] = {}  # no node has answered yet; why not
         trouble = ""
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - time.monotonic()) >= enough:
             redirected = target is not None
             address = target or self._turn()
             target = None

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -48,10 +49,13 @@ def ask(
         connection.close()
 
 
-def speak(port: int, text: bytes) -> bytes:
-    """Sends bytes as they are; what comes back up to the end of the final answer, or until the server closes."""
+def speak(port: int, *pieces: bytes) -> bytes:
+    """Sends bytes as they are, with a moment between the pieces; what comes back up to the end of the final answer, or
+    until the server closes."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        connection.sendall(text)
+        for number, piece in enumerate(pieces):
+            time.sleep(0.1 if number else 0)
+            connection.sendall(piece)
         answer = b""
         while not _is_whole(answer) and (part := connection.recv(65536)):
             answer += part
