@@ -80,6 +80,7 @@ class Disk:
         store.close()
         return self.open(identity)
 
+
 @dataclass
 class Model:
     """The plain truth about what a store has been told: a list of (term, payload), and the hard state."""

@@ -248,6 +248,12 @@ class TestRecords:
         with pytest.raises(StorageDamaged, match=r"record of entry 5 .*checksum"):
             disk.open()
 
+    def test_a_record_sealed_for_the_wrong_key(self, disk: Disk) -> None:
+        """It fits into the log, and would not be found by its first index."""
+        rewrite(disk.path, (keys.entry_key(0, 4), None), (keys.entry_key(0, 3), entries(4, 1, 1).data))
+        with pytest.raises(StorageDamaged, match="record of entry 3 .*it holds entries from 4 on"):
+            disk.open()
+
     def test_a_record_of_another_group(self, disk: Disk) -> None:
         block = entries(4, 1, 1).data
         key = keys.entry_key(0, 4)
@@ -426,6 +432,25 @@ class TestCutBelowTheFloor:
             abandon(store)
         _, recovered = disk.open()
         assert (recovered.initial_state.last_index, recovered.initial_state.term_runs) == (5, ((1, 1), (5, 2)))
+
+
+    def test_a_new_boot_starts_without_marks(self, tmp_path: Path) -> None:
+        """``cut`` and ``closed`` speak of one boot: carried into the next they would excuse a loss there."""
+        disk = Disk("leveldb", tmp_path / "node1")
+        store, _ = disk.open()
+        store.submit([append(entries(1, 9, 1), term=3)])
+        store.submit([append(entries(5, 1, 2))])
+        store.submit([append(entries(6, 1, 2)), append(entries(6, 2, 3))])
+        abandon(store)
+        head = Head.unpack(read(disk.path, keys.head_key(0)))
+        assert (head.cut, head.closed) == (5, 0)
+        store, _ = disk.open()
+        store.close()
+        head = Head.unpack(read(disk.path, keys.head_key(0)))
+        assert (head.cut, head.closed) == (0, 1)
+        abandon(disk.open()[0])
+        head = Head.unpack(read(disk.path, keys.head_key(0)))
+        assert (head.cut, head.closed) == (0, 0)
 
 
 class FailingBatch:
