@@ -96,8 +96,6 @@ cdef class _Draft:
             self.add(id, True)
             self.learners.add(id)
             return 0
-        if member.is_learner:
-            return 0
         self.remove(id)
         self.progress[id] = member  # it changes its part, what is known of its log stays true
         if id in self.voters_outgoing:
