@@ -331,15 +331,32 @@ class TestRecords:
         with pytest.raises(StorageFailed, match="has format 2, and this release reads format 1"):
             disk.open()
 
-    def test_a_record_that_breaks_while_the_store_is_open(self, disk: Disk) -> None:
+    @pytest.mark.parametrize(
+        ("value", "what"),
+        [
+            (b"rubbish", "checksum"),
+            (None, "missing"),
+            (entries(3, 2, 1), "it holds entries from 3 on"),
+            (entries(4, 2, 1), "it ends at 5 instead of 4"),
+        ],
+    )
+    def test_a_record_that_breaks_while_the_store_is_open(
+        self, disk: Disk, value: bytes | Entries | None, what: str
+    ) -> None:
         store, _ = disk.open()
         assert isinstance(store, LevelDBStorage)
         database = store._database
         assert database is not None
-        database.put(keys.entry_key(0, 4), b"rubbish", sync=True)
+        key = keys.entry_key(0, 4)
+        batch = database.write_batch(sync=True)
+        if value is None:
+            batch.delete(key)
+        else:
+            batch.put(key, value if isinstance(value, bytes) else keys.seal(key, value.data))
+        batch.write()
         assert store.entries(1, 4, EVERYTHING).count == 3
         for _ in range(2):  # and the handle is dead
-            with pytest.raises(StorageDamaged, match=r"record of entry 4 .*checksum"):
+            with pytest.raises(StorageDamaged, match=f"record of entry 4 .*{what}"):
                 store.entries(1, 5, EVERYTHING)
         with pytest.raises(StorageDamaged):
             store.submit([append(entries(7, 1, 2))])
