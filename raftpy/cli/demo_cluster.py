@@ -26,6 +26,11 @@ STOP_TIMEOUT = 5.0
 """Seconds a node gets to stop cleanly."""
 
 
+def own_path() -> str:
+    """PYTHONPATH for a process that shall run this very raftpy, wherever it was imported from."""
+    return os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that are free for UDP and TCP at this moment."""
     found: list[int] = []
@@ -74,7 +79,8 @@ class DemoCluster:
         cluster = ",".join(f"{other}={address}" for other, address in self.udp.items())
         data, http = str(self.directory / f"n{node_id}"), str(self.http[node_id])
         options = ["--id", str(node_id), "--cluster", cluster, "--data", data, "--http", http, *self._options]
-        return [sys.executable, "-m", "raftpy", "serve", *options]
+        # -P: not the folder we happen to be in, where an installed raftpy may have its sources lying about.
+        return [sys.executable, "-P", "-m", "raftpy", "serve", *options]
 
     def start(self, node_id: int) -> None:
         """Starts a node's process; it is up when it answers."""
@@ -84,7 +90,7 @@ class DemoCluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self._environments.get(node_id, {})},
+                env={**os.environ, "PYTHONPATH": own_path(), **self._environments.get(node_id, {})},
                 start_new_session=True,  # Ctrl-C is for us; we stop them
             )
 

@@ -13,6 +13,7 @@ import pytest
 
 from raftpy.cli.addresses import parse_http
 from raftpy.cli.demo_check import Replica, check_replica
+from raftpy.cli.demo_cluster import DemoCluster, own_path
 from raftpy.cli.demo_run import Result
 from tests.cli.support import RAFTPY, check_one_line, environment, raftpy
 from tests.server.support import Cluster, ask
@@ -102,6 +103,24 @@ def test_stopped_halfway_it_cleans_up(number: int) -> None:
     )
     assert not Path(directory).exists()
     assert processes_in(directory) == []
+
+
+def test_its_nodes_are_of_this_raftpy_whatever_lies_in_the_folder(tmp_path: Path) -> None:
+    """`pip install .` and `raftpy demo` in a source tree: what lies there is not compiled."""
+    (tmp_path / "raftpy").mkdir()
+    (tmp_path / "raftpy" / "__init__.py").write_text("raise SystemExit('the wrong raftpy')\n")
+    cluster = DemoCluster(directory=tmp_path / "data")
+    ended = subprocess.run(
+        [*cluster.command(1), "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": own_path()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Usage: raftpy serve")
 
 
 def test_wrong_usage() -> None:
