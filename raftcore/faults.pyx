@@ -12,10 +12,14 @@ from raftcore.types cimport (
     MsgApp,
     MsgAppResp,
     MsgHeartbeat,
+    MsgHeartbeatResp,
+    MsgPreVoteResp,
     MsgProp,
     MsgReadIndex,
+    MsgReadIndexResp,
     MsgSnap,
     MsgTransferLeader,
+    MsgVoteResp,
     StateLeader,
     index_t,
 )
@@ -86,3 +90,19 @@ cdef int check_append(Raft r, Message m) except -1:
         if conflict != 0 and conflict <= r.log.committed:
             raise PeerFault(f"append from {m.from_} replaces committed index {conflict}")
     return 0
+
+
+cdef bint is_local(int type) noexcept:
+    """Messages that only a node itself, or its storage threads, may send to it."""
+    # MsgHup, MsgBeat; MsgUnreachable, MsgSnapStatus, MsgCheckQuorum; MsgStorageAppend to MsgForgetLeader
+    return type < 2 or 10 <= type <= 12 or type >= 19
+
+
+cdef bint is_response(int type) noexcept:
+    return (
+        type == MsgAppResp
+        or type == MsgVoteResp
+        or type == MsgHeartbeatResp
+        or type == MsgReadIndexResp
+        or type == MsgPreVoteResp
+    )

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint64_t
 
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from raftcore.errors import (
     ConfigError,
@@ -16,11 +17,13 @@ from raftcore.confchange import ConfChange, ConfChangeV2
 from raftcore.message import Entry as PyEntry
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from raftcore.cloning cimport clone_raft, fingerprint_raft
 from raftcore.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, datagram_to, decode_frame
-from raftcore.faults cimport check_peer
+from raftcore.faults cimport check_peer, is_local, is_response
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
 from raftcore.message cimport Entries, HardState, Message, new_message
+from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.picture cimport status_of
 from raftcore.raft cimport propose_payloads, step, tick
 from raftcore.ready cimport (
@@ -43,18 +46,13 @@ from raftcore.types cimport (
     EntryConfChangeV2,
     EntryNoop,
     EntryNormal,
-    MsgAppResp,
     MsgForgetLeader,
-    MsgHeartbeatResp,
     MsgHup,
-    MsgPreVoteResp,
     MsgProp,
     MsgReadIndex,
-    MsgReadIndexResp,
     MsgSnapStatus,
     MsgTransferLeader,
     MsgUnreachable,
-    MsgVoteResp,
     StateFollower,
     StateLeader,
     index_t,
@@ -97,17 +95,6 @@ cdef class RawNode:
     Raises:
         ConfigError: ``initial`` contradicts itself or the settings.
     """
-
-    cdef Raft raft
-    cdef bint async_storage_writes
-    cdef node_id_t previous_lead
-    cdef int previous_state
-    cdef term_t previous_term
-    cdef node_id_t previous_vote
-    cdef index_t previous_commit
-    cdef list on_advance             # plain form: what advance() will step; None when no Ready is out
-    cdef readonly uint64_t faults    # frames refused: undecodable, or what no correct peer sends
-    cdef readonly uint64_t ignored   # messages that did not concern this node: unknown senders, dropped proposals
 
     def __init__(self, config, initial, storage):
         cdef Raft r
@@ -152,6 +139,8 @@ cdef class RawNode:
         """One tick of the logical clock. now_ms: the caller's clock in milliseconds, which becomes log time."""
         self._set_now(now_ms)
         tick(self.raft)
+        if CHECK_EACH_STEP:
+            check_raft(self.raft)
 
     def step(self, Message message not None):
         """Takes one message, from another node or from local storage work.
@@ -169,14 +158,20 @@ cdef class RawNode:
         cdef int type = m.type
         cdef bint local = m.from_ == APPEND_THREAD or m.from_ == APPLY_THREAD
         if local:
-            return step(r, m)
+            step(r, m)
+            if CHECK_EACH_STEP:
+                check_raft(r)
+            return 0
         if is_local(type):
             raise StepLocalMessage()
         if is_response(type) and r.tracker.get(m.from_) is None:
             raise StepPeerNotFound()
         if m.from_ != r.id:
             check_peer(r, m)
-        return step(r, m)
+        step(r, m)
+        if CHECK_EACH_STEP:
+            check_raft(r)
+        return 0
 
     def step_frames(self, buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
         """Steps the messages for ``group`` in a datagram's frames, from ``offset`` on; the number stepped.
@@ -445,6 +440,8 @@ cdef class RawNode:
                 not self.async_storage_writes,
             )
         self._remember()
+        if CHECK_EACH_STEP:
+            check_raft(r)
         return 0
 
     def advance(self):
@@ -459,10 +456,38 @@ cdef class RawNode:
         self.on_advance = None
         for m in steps:
             step(self.raft, m)
+            if CHECK_EACH_STEP:
+                check_raft(self.raft)
 
     def status(self):
         """A :class:`raftcore.Status`: a picture of this node and, on a leader, of every member."""
         return status_of(self.raft)
+
+    def clone(self, storage=None):
+        """A copy of the whole state that goes its own way from here on; payloads are shared, nothing that changes.
+
+        Args:
+            storage: the copy's storage view; None: the same one.
+        """
+        cdef RawNode copy = RawNode.__new__(RawNode)
+        copy.raft = clone_raft(self.raft, storage)
+        copy.async_storage_writes = self.async_storage_writes
+        copy.previous_lead = self.previous_lead
+        copy.previous_state = self.previous_state
+        copy.previous_term = self.previous_term
+        copy.previous_vote = self.previous_vote
+        copy.previous_commit = self.previous_commit
+        copy.on_advance = None if self.on_advance is None else list(self.on_advance)
+        copy.faults = self.faults
+        copy.ignored = self.ignored
+        return copy
+
+    def fingerprint(self):
+        """16 bytes: the same for nodes in the same protocol state, whatever way led there; stable over processes."""
+        cdef bytes inner = fingerprint_raft(self.raft)
+        rest = (self.async_storage_writes, self.previous_lead, self.previous_state, self.previous_term,
+                self.previous_vote, self.previous_commit, self.on_advance)
+        return blake2b(inner + repr(rest).encode(), digest_size=16).digest()
 
     def progress(self):
         """(id, printed form) of every known member's progress, by id, whatever this node's role; for transcripts."""
@@ -562,19 +587,3 @@ cdef class RawNode:
         m.from_ = r.id
         m.entries = Entries.build([PyEntry(1, i + 1, kind, payload) for i, payload in enumerate(payloads)])
         return step(r, m)
-
-
-cdef bint is_local(int type) noexcept:
-    """Messages that only a node itself, or its storage threads, may send to it."""
-    # MsgHup, MsgBeat; MsgUnreachable, MsgSnapStatus, MsgCheckQuorum; MsgStorageAppend to MsgForgetLeader
-    return type < 2 or 10 <= type <= 12 or type >= 19
-
-
-cdef bint is_response(int type) noexcept:
-    return (
-        type == MsgAppResp
-        or type == MsgVoteResp
-        or type == MsgHeartbeatResp
-        or type == MsgReadIndexResp
-        or type == MsgPreVoteResp
-    )

@@ -20,8 +20,9 @@ CORE_ORDER = """
     witness backtrack
     sending faults proposals lease picture ready transfer priority roles
     read_index election replication membership snapshots
-    raft
+    raft cloning node_invariants
     raw_node
+    invariants
 """.split()
 
 # What the core may use besides itself. No clock, socket, file, environment, thread or unseeded random source.
