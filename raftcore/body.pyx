@@ -154,19 +154,15 @@ cdef int plan_body(Message message, node_id_t from_, node_id_t to, BodyPlan* pla
             size += 8
     plan.flags = REJECT if message.reject else 0
     if message.context is not None:
-        if PyBytes_GET_SIZE(message.context) > <Py_ssize_t> UINT32_MAX:
-            raise ValueError(f"a context of {len(message.context)} bytes, at most {UINT32_MAX} allowed")
         plan.flags |= HAS_CONTEXT
         size += 4 + PyBytes_GET_SIZE(message.context)
     if message.snapshot is not None:
-        if PyBytes_GET_SIZE(message.snapshot.data) > <Py_ssize_t> UINT32_MAX:
-            raise ValueError(f"a snapshot of {len(message.snapshot.data)} bytes, at most {UINT32_MAX} fit a message")
         plan.flags |= HAS_SNAPSHOT
         size += SNAPSHOT_HEAD_SIZE + 8 * ids_in(message.snapshot.conf_state) + PyBytes_GET_SIZE(message.snapshot.data)
     if message.entries is not None:
         plan.flags |= HAS_ENTRIES
         size += PyBytes_GET_SIZE(message.entries.data)
-    if size > <Py_ssize_t> UINT32_MAX:
+    if size > <Py_ssize_t> UINT32_MAX:  # then no length within it is larger either
         raise ValueError(f"{name_of(message.type)}: a body of {size} bytes, at most {UINT32_MAX} allowed")
     plan.size = size
     return 0

@@ -145,6 +145,13 @@ def test_shapes_that_neither_leave_nor_enter(message: Message, text: str) -> Non
         model.decode_body(message.type + 1, body)
 
 
+@pytest.mark.parametrize("number", [1, 2**63 - 1])
+def test_snapshots_at_the_edge_of_what_is_allowed(number: int) -> None:
+    message = least(SNAP, snapshot=Snapshot(number, number, ConfState((1,)), number))
+    assert decode_message(*encode_message(message)) == message
+    assert model.decode_body(*encode_message(message)) == strategies.as_model(message)
+
+
 @pytest.mark.parametrize("name", model.FIELDS)
 def test_the_largest_value_of_each_field(name: str) -> None:
     limit = LOCAL_APPLY_THREAD if name in model.ID_FIELDS else 2**63
@@ -152,9 +159,10 @@ def test_the_largest_value_of_each_field(name: str) -> None:
     assert decode_message(*encode_message(message)) == message
     for value in {limit, LOCAL_APPEND_THREAD}:
         setattr(message, name, value)
-        with pytest.raises(ValueError, match=f"{name} is {value}, "):
+        reason = "an id of the node's own storage threads" if name in model.ID_FIELDS else f"at most {limit - 1} allowed"
+        with pytest.raises(ValueError, match=f"{name} is {value}, {reason}"):
             encode_message(message)
-        with pytest.raises(DecodeError, match=f"{name} is {value}, "):
+        with pytest.raises(DecodeError, match=f"{name} is {value}, {reason}"):
             decode_message(VOTE + 1, model.encode_body(strategies.as_model(message)))
 
 
@@ -169,6 +177,17 @@ def test_local_fields_do_not_leave() -> None:
     for changes in ({"must_sync": True}, {"responses": []}):
         with pytest.raises(ValueError, match="must_sync and responses are local"):
             encode_message(least(APP, **changes))
+
+
+def test_a_body_longer_than_its_frame_can_say() -> None:
+    """bytes(n) is memory that nobody has touched: it costs addresses, not pages."""
+    builder = DatagramBuilder(HEADER, 1200)
+    heartbeat = least(MessageType.MsgHeartbeat, context=bytes(2**32 - 1 - 16))
+    with pytest.raises(ValueError, match="a frame body of 4294967295 bytes cannot fit a datagram of 1200"):
+        builder.add(heartbeat)
+    heartbeat.context = bytes(2**32 - 16)
+    with pytest.raises(ValueError, match="MsgHeartbeat: a body of 4294967296 bytes, at most 4294967295 allowed"):
+        builder.add(heartbeat)
 
 
 def conf_bytes(
