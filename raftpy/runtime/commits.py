@@ -41,15 +41,16 @@ class CommitFeed:
     def __init__(self, read: Callable[[int, int, int], Entries], applied: int) -> None:
         self.read = read
         self.applied = applied
-        self.readers: weakref.WeakSet[CommitReader] = weakref.WeakSet()
+        self.readers: list[weakref.ref[CommitReader]] = []
         self.closed = False
         self.failure: BaseException | None = None
 
     def publish(self, entries: Entries) -> None:
         """Offers applied entries, which follow the ones offered before."""
         self.applied = entries.last
-        for reader in self.readers:
-            reader.offer(entries)
+        for reference in self.readers:  # the list is replaced, never changed: a reader may go at any moment
+            if (reader := reference()) is not None:
+                reader.offer(entries)
 
     def subscribe(self, start_index: int | None) -> CommitReader:
         """A reader of what is applied from now on, or from ``start_index`` on."""
@@ -57,16 +58,20 @@ class CommitFeed:
             raise ValueError(f"start_index must be at least 1, got {start_index}")
         reader = CommitReader(self, self.applied + 1 if start_index is None else start_index)
         if not self.closed:
-            self.readers.add(reader)
+            self.readers = [*self.readers, weakref.ref(reader, self._forget)]
         return reader
+
+    def _forget(self, reference: weakref.ref[CommitReader]) -> None:
+        self.readers = [other for other in self.readers if other is not reference]
 
     def close(self, failure: BaseException | None) -> None:
         """No more will come; ``failure`` is what a reader raises at the end, None ends it quietly."""
         self.closed = True
         self.failure = failure
-        for reader in self.readers:
-            reader.awake()
-        self.readers.clear()
+        for reference in self.readers:
+            if (reader := reference()) is not None:
+                reader.awake()
+        self.readers = []
 
 
 class CommitReader(AsyncIterator[Commit]):
@@ -141,7 +146,7 @@ class CommitReader(AsyncIterator[Commit]):
 
     async def aclose(self) -> None:
         """Ends the subscription."""
-        self._feed.readers.discard(self)
+        self._feed.readers = [reference for reference in self._feed.readers if reference() is not self]
         self._queue.clear()
         self._queued_bytes = 0
 

@@ -71,6 +71,7 @@ class Driver:
         self._loop = loop
         self._id = config.id
         self._in_pass = False
+        self._queued = False  # messages wait in the transport
         self._wanted = False  # another pass was asked for while this one ran
         self._appends: list[Message] = []  # MsgStorageAppend not yet submitted
         self._written: list[Sequence[Message]] = []  # submits that have completed since
@@ -189,10 +190,12 @@ class Driver:
 
     def _rounds(self) -> None:
         raw, proposals, applying, transport = self.raw, self.proposals, self.applying, self.transport
+        look = True  # at the socket
         for _ in range(ROUNDS):
             # Take what waits.
-            for datagram in transport.receive(DATAGRAMS):
-                raw.step_frames(datagram, HEADER_SIZE)
+            if look:
+                for datagram in transport.receive(DATAGRAMS):
+                    raw.step_frames(datagram, HEADER_SIZE)
             while self._written:
                 self._deliver_responses(self._written.pop(0))
             if self._ticks or self._unreachable:
@@ -210,25 +213,33 @@ class Driver:
                 self._append_proposals()
                 self._collect()
             # Send, write, send what depended on the write.
-            transport.flush()
-            wrote = bool(self._appends)
-            if wrote:
+            if self._queued:
+                self._flush()
+            look = False
+            if self._appends:
                 appends, self._appends = self._appends, []
                 if self.storage.submit(appends):
                     self._deliver_responses(appends)
                     self._collect()
-                    transport.flush()
-                else:
-                    wrote = False
+                    if self._queued:
+                        self._flush()
+                    # While this node wrote, the others did: answers somebody waits for may be there. Otherwise it is
+                    # cheaper to be woken.
+                    look = proposals.has_waiting
             # What only the state machine waits for.
             if applying.pending:
                 self._apply()
                 self._collect()
             if proposals.has_settled:
                 proposals.resume()
-            if self.closed or not (wrote or proposals.has_queued or self._appends):
+            if self.closed or not (look or proposals.has_queued or self._appends):
                 break
-        transport.flush()
+        if self._queued:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._queued = False
+        self.transport.flush()
 
     def _collect(self) -> None:
         """Takes what the core has decided: messages are queued, work for the store and the state machine noted."""
@@ -243,6 +254,7 @@ class Driver:
                     self.applying.push(message)
                 else:
                     self.transport.send(message)
+                    self._queued = True
             if self._leader_waiters and ready.soft_state is not None and raw.leader:
                 self._announce_leader()
 
@@ -254,6 +266,7 @@ class Driver:
                     self.raw.step(response)
                 else:
                     self.transport.send(response)
+                    self._queued = True
 
     def _apply(self) -> None:
         """Applies for a slice of time; a message that is through gives its responses to the core."""

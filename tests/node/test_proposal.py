@@ -556,7 +556,7 @@ def test_what_was_waited_for_is_let_go() -> None:
         del tasks
         await asyncio.sleep(0)  # the loop's own handle, which has the gathering, ends
         gc.collect()
-        assert not [o for o in gc.get_objects() if isinstance(o, (Result, Proposal))]
+        assert not [o for o in gc.get_objects() if isinstance(o, Result)]
 
     asyncio.run(main())
 
