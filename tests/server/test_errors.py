@@ -204,6 +204,7 @@ def test_each_error_of_the_node_has_its_answer(error: RaftError, status: int, co
     body = json.loads(response.body)
     assert (response.status, body["error"]) == (status, code)
     assert words in body["message"]
+    assert body["message"].count(UNKNOWN) == (1 if status == 504 else 0)
     assert "/srv" not in body["message"]  # a client learns nothing of this machine's disks
     assert response.headers.get("Retry-After") == ("1" if status == 503 else None)
 
