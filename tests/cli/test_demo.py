@@ -83,9 +83,9 @@ def test_stopped_halfway_it_cleans_up(number: int) -> None:
     demo = subprocess.Popen(
         [*RAFTPY, "demo", "--seconds", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     )
+    text = ""
     try:
         assert demo.stdout is not None
-        text = ""
         while "leads in term" not in text:
             line = demo.stdout.readline().decode()
             assert line, text
@@ -97,6 +97,10 @@ def test_stopped_halfway_it_cleans_up(number: int) -> None:
     finally:
         demo.kill()
         demo.communicate()
+        leftovers = processes_in(directory_in(text))
+        for pid in leftovers:  # a demo that had to be killed could not stop them
+            os.kill(pid, signal.SIGKILL)
+    assert leftovers == []
     assert demo.returncode == 1
     assert err.decode() == (
         f"raftpy demo: stopped by {signal.Signals(number).name}; the nodes are stopped and their data removed\n"
