@@ -159,7 +159,8 @@ def test_the_largest_value_of_each_field(name: str) -> None:
     assert decode_message(*encode_message(message)) == message
     for value in {limit, LOCAL_APPEND_THREAD}:
         setattr(message, name, value)
-        reason = "an id of the node's own storage threads" if name in model.ID_FIELDS else f"at most {limit - 1} allowed"
+        is_id = name in model.ID_FIELDS
+        reason = "an id of the node's own storage threads" if is_id else f"at most {limit - 1} allowed"
         with pytest.raises(ValueError, match=f"{name} is {value}, {reason}"):
             encode_message(message)
         with pytest.raises(DecodeError, match=f"{name} is {value}, {reason}"):
