@@ -63,6 +63,12 @@ class Config:
     max_uncommitted_bytes: int = 64 << 20
     """Commands a leader takes while they are not committed, in bytes; more is refused as ``Overloaded``."""
 
+    pre_vote: bool = True
+    """Ask before standing for election, so that a node that was cut off disturbs nobody when it returns."""
+
+    check_quorum: bool = True
+    """A leader that hears no quorum for an election timeout steps down; while a leader is heard, votes are refused."""
+
     unreliable: Unreliable | None = None
     """Makes this node's network bad on purpose. None: what the variable RAFTPY_UNRELIABLE says."""
 

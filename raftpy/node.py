@@ -10,7 +10,7 @@ from raftcore.errors import Unavailable
 from raftcore.types import StateType
 from raftpy.clock import SystemClock
 from raftpy.config import Config
-from raftpy.errors import Stopped
+from raftpy.errors import Stopped, Timeout
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.defaults import default_storage, default_transport
@@ -113,6 +113,41 @@ class Node:
     def max_command(self) -> int:
         """Bytes in the largest command; what is larger is refused with ``TooLarge``."""
         return self._running.proposals.max_command
+
+    # --- Reading and leading ------------------------------------------------------------------------------------
+
+    async def read_index(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> int:
+        """Waits until this node has applied everything that was committed when it was called, without touching the log.
+
+        Whatever is read from the state machine right afterwards, before the next ``await``, is linearizable (thesis
+        6.4), on the leader and, by way of it, on every other member. Gives the index. Raises ``Timeout`` (the read can
+        be asked for again; ``timeout`` in seconds, None for never), ``Stopped``, ``StorageFailed``.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._running.reads.request()
+        except TimeoutError:
+            raise Timeout(f"no quorum confirmed the read within {timeout} s; nothing happened") from None
+
+    def require_leader(self) -> None:
+        """Raises ``NotLeader``, with the leader's id and addresses as far as known, unless this node leads."""
+        self._running.require_leader()
+
+    async def transfer_leadership(self, to: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """Hands leadership over to the voter ``to`` (thesis 3.10); from any node. Returns when ``to`` leads.
+
+        Raises ``ValueError`` when ``to`` is no voter, ``Timeout`` when it has not taken over after ``timeout`` seconds
+        (who leads then is for ``status`` to say), ``Stopped``.
+        """
+        driver = self._running
+        voters = driver.raw.conf_state.voters
+        if to not in voters:
+            raise ValueError(f"leadership can go to a voter, {', '.join(map(str, voters))}, not to {to}")
+        try:
+            async with asyncio.timeout(timeout):
+                await driver.transfer_leadership(to)
+        except TimeoutError:
+            raise Timeout(f"node {to} has not become leader within {timeout} s") from None
 
     # --- Looking on ---------------------------------------------------------------------------------------------
 

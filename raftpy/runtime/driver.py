@@ -37,6 +37,7 @@ from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.reads import Reads
 
 DATAGRAMS = 64
 """Datagrams taken at a time."""
@@ -68,11 +69,13 @@ class Driver:
         applied = opened.initial_state.snapshot_index
         self.applying = Applying(state_machine, self.proposals, self._configure, clock.monotonic, applied)
         self.feed = CommitFeed(opened.storage.entries, applied)
+        self.reads = Reads(loop, self._ask_for_read, self._schedule_reads, 2 * config.heartbeat_ms / 1000)
         self._loop = loop
         self._id = config.id
         self._in_pass = False
         self._queued = False  # messages wait in the transport
         self._wanted = False  # another pass was asked for while this one ran
+        self._reads_wanted = False  # reads wait to be asked for
         self._appends: list[Message] = []  # MsgStorageAppend not yet submitted
         self._written: list[Sequence[Message]] = []  # submits that have completed since
         self._unreachable: list[int] = []
@@ -115,6 +118,7 @@ class Driver:
             self._timer.cancel()
         self.proposals.stop(self._stopped_error)
         self.proposals.resume_soon()
+        self.reads.stop(self._stopped_error)
         for waiter in self._leader_waiters:
             if not waiter.done():
                 waiter.set_exception(self._stopped_error())
@@ -185,7 +189,7 @@ class Driver:
     def _go_on(self) -> None:
         """A pass has ended: is another one due?"""
         self.proposals.scheduled = False
-        if not self.closed and (self._wanted or self.proposals.has_queued or self.applying.pending):
+        if not self.closed and (self._wanted or self.proposals.has_queued or self.applying.pending or self._reads_wanted):
             self._schedule()
 
     def _rounds(self) -> None:
@@ -200,6 +204,9 @@ class Driver:
                 self._deliver_responses(self._written.pop(0))
             if self._ticks or self._unreachable:
                 self._tick()
+            if self._reads_wanted:
+                self._reads_wanted = False
+                self.reads.begin(self.clock.monotonic())
             self._collect()
             # Those who wait for a result make the next proposals.
             if proposals.has_waiting:
@@ -230,9 +237,11 @@ class Driver:
             if applying.pending:
                 self._apply()
                 self._collect()
+            if self.reads.waiting:
+                self.reads.release(applying.applied)
             if proposals.has_settled:
                 proposals.resume()
-            if self.closed or not (look or proposals.has_queued or self._appends):
+            if self.closed or not (look or proposals.has_queued or self._appends or self._reads_wanted):
                 break
         if self._queued:
             self._flush()
@@ -255,6 +264,8 @@ class Driver:
                 else:
                     self.transport.send(message)
                     self._queued = True
+            for index, context in ready.read_states:
+                self.reads.answered(index, context)
             if self._leader_waiters and ready.soft_state is not None and raw.leader:
                 self._announce_leader()
 
@@ -289,6 +300,23 @@ class Driver:
         else:
             self._term = self.raw.term
             self.proposals.appended(first, self._term, self.clock.monotonic())
+
+    def require_leader(self) -> None:
+        """Raises ``NotLeader`` unless this node leads."""
+        if self.closed:
+            raise self._stopped_error()
+        if self.raw.state != LEADER:
+            raise self._not_leader()
+
+    def _ask_for_read(self, context: bytes) -> bool:
+        return self.raw.read_index(context, self.clock.wall_ms())
+
+    def _schedule_reads(self) -> None:
+        """Reads were queued: asked for in the running pass, or the next."""
+        if not self._reads_wanted:
+            self._reads_wanted = True
+            if not self._in_pass:
+                self._schedule()
 
     def _not_leader(self) -> NotLeader:
         leader = self.raw.leader
@@ -331,7 +359,11 @@ class Driver:
         now_ms = self.clock.wall_ms()
         for _ in range(ticks):
             raw.tick(now_ms)
-        self.proposals.expire(self.clock.monotonic())
+        now = self.clock.monotonic()
+        self.proposals.expire(now)
+        if self.reads.waiting:
+            self.reads.retry(now)
+            self._reads_wanted = self.reads.has_queued
 
     def _drain(self) -> None:
         for _ in range(DATAGRAMS):
@@ -342,6 +374,31 @@ class Driver:
                 return
 
     # --- For Node -----------------------------------------------------------------------------------------------
+
+    async def transfer_leadership(self, to: int) -> None:
+        """Asks for it, again and again, until ``to`` leads as far as this node knows."""
+        while self.raw.leader != to:
+            if self.closed:
+                raise self._stopped_error()
+            self.raw.transfer_leader(to)
+            self._schedule()
+            await self._leader_changed(self.config.heartbeat_ms / 1000)
+
+    async def _leader_changed(self, within_s: float) -> None:
+        waiter: asyncio.Future[int] = self._loop.create_future()
+        self._leader_waiters.append(waiter)
+
+        def give_up() -> None:
+            if not waiter.done():
+                waiter.set_result(self.raw.leader)
+
+        timer = self.clock.call_later(within_s, give_up)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            if waiter in self._leader_waiters:
+                self._leader_waiters.remove(waiter)
 
     def _announce_leader(self) -> None:
         for waiter in self._leader_waiters:

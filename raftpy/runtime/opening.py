@@ -17,6 +17,8 @@ from raftpy.interfaces import Bootstrap, LocalIdentity, Recovered, Storage, Tran
 
 BLOCK_OVERHEAD = 44
 """Bytes that a block of one entry needs beside its payload: header and length (docs/wire-format.md)."""
+RUN_SIZE = 16
+"""Bytes of one run of terms in a rejection."""
 MAX_APPLY_BYTES = 1 << 20
 """Committed entries the core hands out at a time."""
 
@@ -74,6 +76,9 @@ def core_config(config: Config, max_command: int, boot: int) -> CoreConfig:
         max_inflight_msgs=config.max_inflight_messages,
         max_inflight_bytes=config.max_inflight_bytes,
         async_storage_writes=True,
+        pre_vote=config.pre_vote,
+        check_quorum=config.check_quorum,
+        max_reject_runs=max(1, max_command // RUN_SIZE - 1),
         disable_proposal_forwarding=True,
         seed=_seed(config, boot),
         trace=_trace if core_log.isEnabledFor(logging.DEBUG) else None,

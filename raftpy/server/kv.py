@@ -16,7 +16,7 @@ MOST_ITEMS = 10_000
 
 
 class KeyValueHandlers:
-    """One method a route. Writes go through the log; reads too, unless ``?consistency=stale``."""
+    """One method a route. Writes go through the log; reads wait for a read index, unless ``?consistency=stale``."""
 
     def __init__(self, proposer: Proposer, store: KeyValueStore) -> None:
         self._proposer = proposer
@@ -78,8 +78,8 @@ class KeyValueHandlers:
     async def _reach_consistency(self, query: dict[str, str]) -> None:
         """Returns when what is applied here is recent enough for the request.
 
-        The read command makes the read linearizable: once it is applied, so is every write acknowledged before it
-        was proposed. The store may have moved on since, which makes the answer newer and never older.
+        Once the read index is applied, so is every write acknowledged before the request came. The store may have
+        moved on since, which makes the answer newer and never older.
         """
         if not wants_stale(query):
             await self._proposer.read()

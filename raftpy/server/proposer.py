@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from raftpy.replicated import kv_commands
 from raftpy.replicated.kv import Outcome
 from raftpy.server.errors import overloaded
 
@@ -45,5 +44,9 @@ class Proposer:
         return outcome, proposal.term
 
     async def read(self) -> None:
-        """Returns when everything acknowledged before the call is applied here. Raises as ``write`` does."""
-        await self.write(kv_commands.read())
+        """Returns when everything acknowledged before the call is applied here; nothing enters the log (thesis 6.4).
+
+        Raises ``NotLeader`` at once on a follower, whose client had better ask the leader.
+        """
+        self._node.require_leader()
+        await self._node.read_index(timeout=self._timeout)

@@ -1,0 +1,195 @@
+"""Reads that do not touch the log (thesis 6.4), and leadership handed over (thesis 3.10), on real nodes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from raftpy import NotLeader, Stopped, Timeout
+from tests.node.harness import Cluster, play
+
+
+def test_a_read_on_the_leader_sees_every_acknowledged_command(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        for number in range(5):
+            index = await cluster.propose(leader, b"%d" % number)
+            assert await cluster.nodes[leader].read_index() >= index
+            assert b"%d" % number in cluster.machines[leader].commands
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_read_on_a_follower_sees_every_acknowledged_command(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        follower = next(i for i in cluster.ids if i != leader)
+        for number in range(5):
+            index = await cluster.propose(leader, b"%d" % number)
+            assert await cluster.nodes[follower].read_index() >= index
+            assert b"%d" % number in cluster.machines[follower].commands
+
+    play("memory", 3, seed, scenario)
+
+
+def test_reads_leave_nothing_in_the_log(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await cluster.propose(leader, b"x")
+        last = cluster.nodes[leader].status().last_index
+        await asyncio.gather(*[node.read_index() for node in cluster.nodes.values() for _ in range(100)])
+        assert cluster.nodes[leader].status().last_index == last
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_leader_that_is_cut_off_confirms_no_read(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        old, term = await cluster.single_leader()
+        cluster.disconnect(old)
+        await cluster.until(lambda: any(t > term for t in cluster.leaders()), "another leader")
+        new, _ = await cluster.single_leader()
+        await cluster.propose(new, b"written elsewhere")
+        with pytest.raises(Timeout):
+            await cluster.nodes[old].read_index(timeout=1.0)
+        cluster.reconnect(old)
+        await cluster.nodes[old].read_index()
+        assert b"written elsewhere" in cluster.machines[old].commands
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_read_outlives_the_leader_it_was_put_to(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await cluster.propose(leader, b"x")
+        follower = next(i for i in cluster.ids if i != leader)
+        read = asyncio.ensure_future(cluster.nodes[follower].read_index(timeout=None))
+        await cluster.crash(leader)
+        await read
+        assert b"x" in cluster.machines[follower].commands
+
+    play("memory", 3, seed, scenario)
+
+
+def test_reads_hold_in_an_unreliable_network(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        for number in range(20):
+            leader, _ = await cluster.single_leader()
+            command = b"%d" % number
+            try:
+                await cluster.propose(leader, command, timeout=2.0)
+            except (NotLeader, Timeout):
+                continue
+            reader = cluster.random.choice(list(cluster.ids))
+            await cluster.nodes[reader].read_index(timeout=None)
+            assert command in cluster.machines[reader].commands, f"seed {cluster.seed}"
+
+    play("memory-unreliable", 3, seed, scenario)
+
+
+def test_a_single_node_reads_alone(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        index = await cluster.propose(1, b"x")
+        assert await cluster.nodes[1].read_index() >= index
+
+    play("memory", 1, seed, scenario)
+
+
+def test_stopping_ends_the_waits(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        for other in cluster.ids:
+            if other != leader:
+                cluster.disconnect(other)
+        node = cluster.nodes[leader]
+        read = asyncio.ensure_future(node.read_index(timeout=None))
+        await cluster.sleep_ms(20)
+        await node.stop()
+        with pytest.raises(Stopped):
+            await read
+        with pytest.raises(Stopped):
+            node.require_leader()
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_cancelled_read_leaves_nothing_behind(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        node = cluster.nodes[leader]
+        for other in cluster.ids:
+            if other != leader:
+                cluster.disconnect(other)
+        reads = [asyncio.ensure_future(node.read_index(timeout=None)) for _ in range(10)]
+        await cluster.sleep_ms(5)
+        for read in reads:
+            read.cancel()
+        await asyncio.gather(*reads, return_exceptions=True)
+        for other in cluster.ids:
+            cluster.reconnect(other)
+        await cluster.single_leader()
+        await cluster.until(lambda: node._driver is not None and not node._driver.reads.waiting, "nothing waits")
+
+    play("memory", 3, seed, scenario)
+
+
+def test_only_a_leader_passes_for_one(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        cluster.nodes[leader].require_leader()
+        follower = next(i for i in cluster.ids if i != leader)
+        with pytest.raises(NotLeader) as caught:
+            cluster.nodes[follower].require_leader()
+        assert caught.value.leader_id == leader
+
+    play("memory", 3, seed, scenario)
+
+
+def test_leadership_is_handed_over_without_an_outage(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, term = await cluster.single_leader()
+        target = next(i for i in cluster.ids if i != leader)
+        began = cluster.clock.monotonic()
+        await cluster.nodes[leader].transfer_leadership(target)
+        assert cluster.clock.monotonic() - began < 0.1
+        new, new_term = await cluster.single_leader()
+        assert (new, new_term) == (target, term + 1)
+        await cluster.propose(target, b"x", timeout=1.0)
+
+    play("memory", 3, seed, scenario)
+
+
+def test_any_node_can_ask_for_the_transfer(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        first, second = (i for i in cluster.ids if i != leader)
+        await cluster.nodes[first].transfer_leadership(second)
+        assert (await cluster.single_leader())[0] == second
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_transfer_to_a_dead_node_times_out_and_the_leader_goes_on(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        dead = next(i for i in cluster.ids if i != leader)
+        await cluster.crash(dead)
+        with pytest.raises(Timeout):
+            await cluster.nodes[leader].transfer_leadership(dead, timeout=0.5)
+        await cluster.sleep_ms(300)
+        assert (await cluster.single_leader())[0] == leader
+        await cluster.propose(leader, b"x", timeout=2.0)
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_transfer_to_nobody_is_refused(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        with pytest.raises(ValueError, match="1, 2, 3, not to 9"):
+            await cluster.nodes[leader].transfer_leadership(9)
+
+    play("memory", 3, seed, scenario)
