@@ -189,7 +189,8 @@ class Driver:
     def _go_on(self) -> None:
         """A pass has ended: is another one due?"""
         self.proposals.scheduled = False
-        if not self.closed and (self._wanted or self.proposals.has_queued or self.applying.pending or self._reads_wanted):
+        waiting = self.proposals.has_queued or self.applying.pending or self._reads_wanted
+        if not self.closed and (self._wanted or waiting):
             self._schedule()
 
     def _rounds(self) -> None:

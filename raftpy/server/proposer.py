@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from raftpy.replicated.kv import Outcome
@@ -33,14 +35,9 @@ class Proposer:
 
     async def write(self, command: bytes) -> tuple[Outcome, int]:
         """The outcome and the term of the entry. Raises what ``Node.propose`` raises, and ``overloaded``."""
-        if self._waiting >= self._most_waiting:
-            raise overloaded(f"{self._waiting} requests wait for their commit already, the most allowed; try again")
-        self._waiting += 1
-        try:
+        with self._place():
             proposal = self._node.propose(command, timeout=self._timeout)
             outcome: Outcome = await proposal
-        finally:
-            self._waiting -= 1
         return outcome, proposal.term
 
     async def read(self) -> None:
@@ -48,5 +45,17 @@ class Proposer:
 
         Raises ``NotLeader`` at once on a follower, whose client had better ask the leader.
         """
-        self._node.require_leader()
-        await self._node.read_index(timeout=self._timeout)
+        with self._place():
+            self._node.require_leader()
+            await self._node.read_index(timeout=self._timeout)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places to wait in, held as long as the block runs. Raises ``overloaded`` when all are taken."""
+        if self._waiting >= self._most_waiting:
+            raise overloaded(f"{self._waiting} requests wait for their commit already, the most allowed; try again")
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1

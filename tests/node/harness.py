@@ -29,6 +29,8 @@ from raftpy.transport.peer import Peer
 from raftpy.transport.udp import UdpTransport
 from tests.node.spy import Spy
 
+PLAIN = {"pre_vote": False, "check_quorum": False}
+"""The algorithm as the text has it: whoever comes back with a higher term forces an election."""
 KINDS = ("memory", "memory-unreliable", "udp", "udp-unreliable")
 UNRELIABLE = Unreliable()
 RELIABLE = Unreliable(delay_ms=(0.05, 0.2), long_delay_rate=0, drop_rate=0)
@@ -67,7 +69,10 @@ class CuttableUdp(UdpTransport):
 class Cluster:
     """``size`` nodes with ids from 1. Made inside the event loop it runs on."""
 
-    def __init__(self, kind: str, size: int, seed: int, *, machine: Callable[[], Any] = Recorder) -> None:
+    def __init__(
+        self, kind: str, size: int, seed: int, *, machine: Callable[[], Any] = Recorder, **settings: Any
+    ) -> None:
+        self.settings = settings  # of every node's Config, beyond the defaults
         loop = asyncio.get_running_loop()
         self.kind = kind
         self.ids = range(1, size + 1)
@@ -110,7 +115,7 @@ class Cluster:
             transport = CuttableUdp(clock=self.clock, unreliable=UNRELIABLE if self.unreliable else None)
             transport.off = node_id in self.off
         node = Node(
-            Config(id=node_id, cluster=self.addresses, seed=self.seed % 2**64),
+            Config(id=node_id, cluster=self.addresses, seed=self.seed % 2**64, **self.settings),
             self.machines[node_id],
             storage=MemoryStore(self.disks[node_id], self.clock, WRITE_SECONDS),
             transport=transport,

@@ -6,7 +6,7 @@ import pytest
 
 from raftpy import NotLeader, RaftError, Timeout
 from raftpy.runtime.proposal import Proposal
-from tests.node.harness import KINDS, Cluster, play
+from tests.node.harness import KINDS, PLAIN, Cluster, play
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
 
@@ -116,7 +116,7 @@ def test_nothing_is_committed_without_a_quorum(kind: str, seed: int) -> None:
             await proposal
         await commit(cluster, b"9", b"10", b"11", nodes=3)
 
-    play(kind, 3, seed, scenario)
+    play(kind, 3, seed, scenario, **PLAIN)
 
 
 def test_leader_disconnects_briefly(kind: str, seed: int) -> None:

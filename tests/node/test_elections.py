@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.node.harness import KINDS, Cluster, play
+from tests.node.harness import KINDS, PLAIN, Cluster, play
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
 
@@ -84,7 +84,7 @@ def test_follower_comes_back_and_forces_an_election(kind: str, seed: int) -> Non
         _, new_term = await cluster.single_leader()
         assert new_term > term
 
-    play(kind, 3, seed, scenario)
+    play(kind, 3, seed, scenario, **PLAIN)
 
 
 def test_again_and_again(kind: str, seed: int) -> None:

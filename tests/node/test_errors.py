@@ -25,7 +25,7 @@ from raftpy import (
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.memory import MemoryNetwork, MemoryTransport
-from tests.node.harness import Cluster, Recorder, play
+from tests.node.harness import PLAIN, Cluster, Recorder, play
 
 
 class Picky(Recorder):
@@ -146,7 +146,7 @@ def test_timeout_without_a_quorum(seed: int) -> None:
             cluster.reconnect(other)
         await cluster.single_leader()
 
-    play("memory", 3, seed, scenario)
+    play("memory", 3, seed, scenario, **PLAIN)
 
 
 def test_overloaded_appends_nothing(seed: int) -> None:

@@ -141,7 +141,7 @@ def test_a_leader_without_a_known_http_address_is_503() -> None:
 
 def test_without_a_majority_504_and_then_overloaded() -> None:
     """The leader has appended the command, and cannot say what will become of it."""
-    with Cluster(3, timeout=1.0, most_waiting=2) as cluster:
+    with Cluster(3, timeout=1.0, most_waiting=2, config=lambda _: {"check_quorum": False}) as cluster:
         leader = cluster.leader()
         port = cluster.port[leader]
         assert ask(port, "PUT", "/v1/kv/before", b"x").status == 200
@@ -173,7 +173,7 @@ def test_without_a_majority_504_and_then_overloaded() -> None:
 
 
 def test_the_nodes_own_limit_is_overloaded_too() -> None:
-    with Cluster(3, timeout=0.5, config=lambda _: {"max_uncommitted_bytes": 3000}) as cluster:
+    with Cluster(3, timeout=0.5, config=lambda _: {"max_uncommitted_bytes": 3000, "check_quorum": False}) as cluster:
         leader = cluster.leader()
         for node_id in followers(cluster, leader):
             cluster.stop(node_id)
