@@ -6,7 +6,9 @@ header. Bytes move through datagram_io, which also says why not through Python's
 
 On Linux the socket asks for ICMP errors (IP_RECVERR), which tell within microseconds that nobody listens at a peer's
 address. They come with two duties: the error queue must be read, or the socket stays readable for ever; and a pending
-error makes the next `sendto` fail in place of the one it belongs to, so that one is repeated.
+error makes the next `sendto` fail in place of the one it belongs to, so that one is repeated. The queue is asked when a
+`recv` or `sendto` has failed, for every error makes one of them fail; and, to be safe, when several reads in a row met
+nothing. Asking each time nothing waits would cost more than all the rest of a look at the socket.
 """
 
 from __future__ import annotations
@@ -127,11 +129,12 @@ class UdpTransport(DatagramTransport):
     # --- Moving bytes -------------------------------------------------------------------------------------------
 
     def _pull(self, limit: int) -> list[bytes]:
-        if self._io is None:
+        io = self._io
+        if io is None:
             return []
-        datagrams = self._io.read(limit)
-        if not datagrams:
-            self._read_errors()  # woken for nothing: perhaps for an error
+        datagrams = io.read(limit)
+        if io.ailing:
+            self._read_errors()
         return datagrams
 
     def _put(self, peer: Peer, datagram: bytes) -> None:

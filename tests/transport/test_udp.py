@@ -291,6 +291,29 @@ async def test_refusals_do_not_keep_the_loop_busy(ends: Ends) -> None:
     assert len(ends.passes[1]) - before <= 2
 
 
+@on_loop
+async def test_the_error_queue_is_asked_only_when_something_failed(ends: Ends) -> None:
+    one, two = await ends.pair()
+    asked: list[bool] = []
+    read_errors = one._read_errors
+
+    def counting() -> bool:
+        asked.append(read_errors())
+        return asked[-1]
+
+    one._read_errors = counting  # type: ignore[method-assign]
+    for commit in range(20):
+        assert one.receive() == []  # as after a write that nobody has answered
+        two.send(heartbeat(1, 2, commit=commit))
+        two.flush()
+        await ends.until(lambda: len(ends.received[1]) > commit)  # noqa: B023 - called here and now
+    assert asked == []
+    two.close()
+    one.send(heartbeat(2))
+    one.flush()
+    await ends.until(lambda: asked == [True])
+
+
 def test_a_datagram_too_long_for_the_path_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     async def test(ends: Ends) -> None:
         one, _ = await ends.pair()
@@ -345,6 +368,19 @@ def test_datagram_io(family: int, host: str, size: int) -> None:
         assert [io.write(each, address) for each in sent] == [0] * 5
         assert io.read(0) == io.read(-1) == []
         assert io.read(2) + io.read(2) + io.read(2) == sent
+
+
+def test_datagram_io_says_when_something_else_than_a_datagram_may_wait() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        io = DatagramIO(udp.fileno())
+        address = pack_address(udp.getsockname())
+        for _ in range(3):  # a datagram starts the count anew
+            assert [(io.read(1), io.ailing) for _ in range(3)] == [([], False)] * 3
+            assert io.write(b"x", address) == 0
+            assert (io.read(1), io.ailing) == ([b"x"], False)
+        assert [(io.read(1), io.ailing) for _ in range(8)] == ([([], False)] * 3 + [([], True)]) * 2
+    assert (io.read(1), io.ailing) == ([], True)  # the descriptor is closed
 
 
 def test_datagram_io_gives_the_errors_number() -> None:
