@@ -9,8 +9,8 @@ What it guarantees:
 3. A condition that does not hold is a result, not an exception: the entry is applied, changes nothing and says what
    it found.
 
-Reads are plain calls on the state as applied here and now. To read linearizably (thesis 6.4 in its simplest form:
-through the log), propose ``kv_commands.read()`` to the leader, and read when it has been applied.
+Reads are plain calls on the state as applied here and now. To read linearizably, await ``Node.read_index()`` first
+(thesis 6.4).
 """
 
 from __future__ import annotations
