@@ -42,7 +42,9 @@ class Pace:
     def note(self, seconds: float) -> None:
         """Takes one write's duration into account."""
         if seconds <= self.LONG_S and not self._long:
-            self._stalled -= self._stalled > 0
+            if not self._stalled:
+                return  # as ever, and not slow
+            self._stalled -= 1
         else:
             self._long = (self._long << 1 | (seconds > self.LONG_S)) & ((1 << self.WINDOW) - 1)
             self._stalled = self.WINDOW if seconds >= self.STALL_S else max(0, self._stalled - 1)

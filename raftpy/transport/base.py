@@ -158,10 +158,13 @@ class DatagramTransport:
 
     def receive(self, limit: int = 64) -> list[bytes]:
         """See ``Transport.receive``."""
+        datagrams = self._pull(limit)
+        if not datagrams:
+            return datagrams
         accepted: list[bytes] = []
         gate = self._gate
         expected = gate.expected
-        for datagram in self._pull(limit):
+        for datagram in datagrams:
             try:
                 header = parse_header(datagram)
             except DecodeError:

@@ -138,11 +138,14 @@ class UdpTransport(DatagramTransport):
         return datagrams
 
     def _put(self, peer: Peer, datagram: bytes) -> None:
-        if self._io is None:
+        io = self._io
+        if io is None:
             return
-        number = self._io.write(datagram, peer.packed)
-        if number and self._read_errors():
-            number = self._io.write(datagram, peer.packed)  # it was an earlier datagram's error
+        number = io.write(datagram, peer.packed)
+        if not number:
+            return
+        if self._read_errors():
+            number = io.write(datagram, peer.packed)  # it was an earlier datagram's error
         if number:
             self._count_failure(peer, number)
 
