@@ -145,6 +145,10 @@ def test_an_acknowledgement_moves_match_and_next() -> None:
     assert (made.match, made.next, made.is_paused()) == (4, 5, False)
     assert made.maybe_update(9)
     assert (made.match, made.next) == (9, 10)
+    made.become_replicate()
+    made.sent_entries(5, 50)
+    assert made.maybe_update(11)
+    assert (made.match, made.next) == (11, 15), "what is on its way is not sent again"
 
 
 @pytest.mark.parametrize(
@@ -236,8 +240,9 @@ class WhateverHappens(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, 60))
     def acknowledge(self, index: int) -> None:
-        match_before = self.made.match
+        match_before, next_before = self.made.match, self.made.next
         assert self.made.maybe_update(index) == (index > match_before)
+        assert self.made.next == max(next_before, index + 1 if index > match_before else 0)
         assert self.made.match == max(index, match_before)
         self.made.inflights.free_le(index)
 
