@@ -7,7 +7,6 @@ where a lease or a log time depends on it.
 
 from hashlib import blake2b
 
-from raftcore.log cimport RaftLog
 from raftcore.message cimport Message
 from raftcore.progress cimport Progress
 from raftcore.read_only cimport ReadOnly
@@ -96,4 +95,3 @@ cdef bytes fingerprint_raft(Raft r):
     digest = blake2b(repr(parts).encode(), digest_size=16)
     digest.update(r.log.fingerprint())
     return digest.digest()
-

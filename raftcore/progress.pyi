@@ -20,6 +20,7 @@ class Progress:
     recent_active: bool
     msg_app_flow_paused: bool
     is_learner: bool
+    heard_ms: int
     bare_probe: bool
     conf_index: int
     @property

@@ -58,8 +58,14 @@ class Node:
         if self._driver is not None:
             raise RuntimeError("this node was started before: make a new one to start it again")
         opened = open_node(self.config, self._storage, self._transport, self._wake)
-        self._driver = Driver(self.config, self._state_machine, self._clock, opened)
-        self._driver.start()
+        try:
+            driver = Driver(self.config, self._state_machine, self._clock, opened)
+            driver.start()
+        except BaseException:
+            opened.transport.close()
+            opened.storage.close()
+            raise
+        self._driver = driver
 
     def _wake(self) -> None:
         if self._driver is not None:

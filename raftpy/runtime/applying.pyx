@@ -25,7 +25,7 @@ from raftpy.runtime.commands cimport make_commands
 from raftpy.runtime.proposal cimport Proposal, Proposals
 
 # Entries between two looks at the clock, at most: reading it costs about as much as a small apply.
-cdef Py_ssize_t LONGEST_STRIDE = 4096
+cdef Py_ssize_t LONGEST_STRIDE = 256  # cheap entries are no promise for the next: what may pass before a look
 cdef Py_ssize_t FIRST_STRIDE = 64
 
 
@@ -112,7 +112,8 @@ cdef class Applying:
         cdef double now = self.monotonic()
         cdef double took = now - self.looked
         if took > self.slice_seconds / 8:
-            self.stride = max(1, self.stride // 2)
+            # As far back as the slice was overrun, at least by half.
+            self.stride = max(1, min(self.stride // 2, <Py_ssize_t> (self.stride * self.slice_seconds / (8 * took))))
         elif took < self.slice_seconds / 32:
             self.stride = min(LONGEST_STRIDE, self.stride * 2)
         self.looked = now

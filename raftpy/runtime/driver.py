@@ -26,7 +26,14 @@ import logging
 from collections.abc import Sequence
 
 from raftcore.changes import ConfChange, ConfChangeV2
-from raftcore.errors import ConfChangeError, DecodeError, InvariantViolation, ProposalDropped, RaftError
+from raftcore.errors import (
+    ConfChangeError,
+    DecodeError,
+    InvariantViolation,
+    ProposalDropped,
+    RaftError,
+    StepPeerNotFound,
+)
 from raftcore.message import Message
 from raftcore.raw_node import RawNode
 from raftcore.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, EntryKind, StateType
@@ -43,6 +50,10 @@ DATAGRAMS = 64
 """Datagrams taken at a time."""
 ROUNDS = 16
 """Rounds of one pass before the event loop gets a turn."""
+FREE_ROUNDS = 2
+"""Rounds before a pass begins to look at the clock."""
+PASS_S = 0.02
+"""Seconds after which a pass ends at its next round, so that timers and other tasks get their turn."""
 HEADER_SIZE = 64
 """Where a datagram's frames begin."""
 
@@ -73,6 +84,7 @@ class Driver:
         self._loop = loop
         self._id = config.id
         self._in_pass = False
+        self._resuming = False  # tasks that wait for results run now
         self._queued = False  # messages wait in the transport
         self._wanted = False  # another pass was asked for while this one ran
         self._reads_wanted = False  # reads wait to be asked for
@@ -174,8 +186,11 @@ class Driver:
         self.proposals.scheduled = True
         try:
             self._rounds()
-        except (KeyboardInterrupt, SystemExit):  # of a task that was resumed: not the node's, and it has lost nothing
-            self._wanted = True
+        except (KeyboardInterrupt, SystemExit) as error:
+            if self._resuming:  # of a task that was resumed: not the node's, and it has lost nothing
+                self._wanted = True
+            else:  # the pass was cut off somewhere: what it had in hand may be lost
+                self._fail(error)
             raise
         except InvariantViolation as error:
             self._fail(error)
@@ -184,19 +199,23 @@ class Driver:
             self._fail(error)
         finally:
             self._in_pass = False
+            self._resuming = False
             self._go_on()
 
     def _go_on(self) -> None:
         """A pass has ended: is another one due?"""
         self.proposals.scheduled = False
-        waiting = self.proposals.has_queued or self.applying.pending or self._reads_wanted
+        waiting = self.proposals.has_queued or self.applying.pending or self._reads_wanted or self._appends
         if not self.closed and (self._wanted or waiting):
             self._schedule()
 
     def _rounds(self) -> None:
         raw, proposals, applying, transport = self.raw, self.proposals, self.applying, self.transport
         look = True  # at the socket
-        for _ in range(ROUNDS):
+        until = self.clock.monotonic() + PASS_S
+        for number in range(ROUNDS):
+            if number >= FREE_ROUNDS and self.clock.monotonic() > until:
+                break
             # Take what waits.
             if look:
                 for datagram in transport.receive(DATAGRAMS):
@@ -216,7 +235,7 @@ class Driver:
                 if applying.pending:
                     self._apply()
             if proposals.has_settled:
-                proposals.resume()
+                self._resume()
             if proposals.has_queued:
                 self._append_proposals()
                 self._collect()
@@ -241,11 +260,16 @@ class Driver:
             if self.reads.waiting:
                 self.reads.release(applying.applied)
             if proposals.has_settled:
-                proposals.resume()
+                self._resume()
             if self.closed or not (look or proposals.has_queued or self._appends or self._reads_wanted):
                 break
         if self._queued:
             self._flush()
+
+    def _resume(self) -> None:
+        self._resuming = True
+        self.proposals.resume()
+        self._resuming = False
 
     def _flush(self) -> None:
         self._queued = False
@@ -275,7 +299,10 @@ class Driver:
         for message in done:
             for response in message.responses or ():
                 if response.to == self._id:
-                    self.raw.step(response)
+                    try:
+                        self.raw.step(response)
+                    except StepPeerNotFound:
+                        pass  # its own acknowledgement, after its own removal
                 else:
                     self.transport.send(response)
                     self._queued = True

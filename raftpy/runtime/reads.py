@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from raftpy.errors import RaftError
+from raftcore.errors import RaftError
 
 Waiter = asyncio.Future[int]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from raftpy.server.errors import json_response
+from raftpy.server.errors import ApiError, json_response
 
 if TYPE_CHECKING:
     from raftpy.node import Node
@@ -39,5 +39,7 @@ class StatusHandlers:
 
     async def health(self, request: web.BaseRequest) -> web.StreamResponse:
         """200 as long as the node takes part; a node without a leader is healthy, its cluster may not be."""
+        if self._node.failed is not None:
+            raise ApiError(503, "no_leader", f"the node has stopped: {self._node.failed}")
         status = self._node.status()
         return json_response({"status": "ok", "id": status.id, "leader": status.leader})

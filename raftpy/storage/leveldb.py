@@ -351,3 +351,5 @@ def make_directory(path: Path) -> None:
     for directory in reversed(missing):
         directory.mkdir(exist_ok=True)
         sync_directory(directory.parent)
+    if not missing and not (path / Floor.FILE).exists():
+        sync_directory(path.resolve().parent)  # made by somebody else, or by a start that ended before it got here

@@ -96,7 +96,7 @@ cdef class DatagramIO:
         free(self.buffer)
 
     def read(self, Py_ssize_t limit):
-        """A list of at most limit datagrams. Fewer: nothing more waits, or the system reported an error (``ailing``)."""
+        """At most limit datagrams. Fewer: nothing more waits, or the system reported an error (``ailing``)."""
         cdef list datagrams = []
         cdef ssize_t size
         self.ailing = False

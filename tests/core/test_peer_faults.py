@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raftcore import ConfState, MessageType, Snapshot
+from raftcore import ConfState, Entries, Entry, EntryKind, MessageType, Snapshot
 from raftcore.errors import PeerFault, RaftError, StepLocalMessage, StepPeerNotFound
 from tests.core.server import Server, entries
 
@@ -148,3 +148,15 @@ def test_an_empty_message_of_a_former_term_changes_nothing(role: Any, kind: Mess
     except RaftError:
         pass
     assert server.raw.status() == before
+
+
+def test_a_log_time_that_goes_back() -> None:
+    server = follower()
+    later = Entries.build([Entry(3, 5, EntryKind.EntryNormal, b"x")], time_ms=1000)
+    server.step(MessageType.MsgApp, 3, 2, index=4, log_term=2, entries=later)
+    while server.raw.has_ready():
+        server.raw.ready()
+    back = Entries.build([Entry(3, 6, EntryKind.EntryNormal, b"y")], time_ms=999)
+    refused(
+        server, MessageType.MsgApp, "goes back in log time, to 999 ms after 1000", index=5, log_term=3, entries=back
+    )

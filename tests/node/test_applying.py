@@ -136,7 +136,8 @@ def test_a_long_apply_is_done_in_slices(machine: type[Single]) -> None:
     assert apply.applied == 500
 
 
-def test_a_fast_apply_hardly_looks_at_the_clock() -> None:
+def test_a_fast_apply_looks_at_the_clock_once_in_256() -> None:
+    """Not more seldom: the next command may be a slow one, however cheap these were."""
     clock = Clock()
     apply, _ = applying(Single(), clock)
     for first in range(1, 100_001, 1000):
@@ -144,7 +145,7 @@ def test_a_fast_apply_hardly_looks_at_the_clock() -> None:
     apply.begin()
     while apply.run() is not None:
         pass
-    assert clock.looks < 50
+    assert 100_000 // 256 <= clock.looks < 100_000 // 256 + 50
 
 
 def test_many_small_messages_share_a_slice() -> None:

@@ -101,6 +101,9 @@ def test_directories_are_named_durably(monkeypatch: pytest.MonkeyPatch, tmp_path
     recorder = Recorder(monkeypatch)
     make_directory(tmp_path / "a" / "b" / "c")
     assert recorder.take() == [f"fsync {tmp_path.name}", "fsync a", "fsync b"]
+    make_directory(tmp_path / "a" / "b" / "c")  # found there, but no store in it yet: who made it may not have synced
+    assert recorder.take() == ["fsync b"]
+    (tmp_path / "a" / "b" / "c" / Floor.FILE).touch()
     make_directory(tmp_path / "a" / "b" / "c")
     assert recorder.take() == []
 
