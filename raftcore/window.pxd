@@ -32,7 +32,7 @@ cdef struct Window:
     size_t capacity       # entries that slots has room for
     index_t first         # index of the first entry; the next one to be appended when count is 0
     uint64_t payload_bytes
-    Chunk* open           # the chunk that is being filled; NULL when none is, or after it was shared
+    Chunk* open           # the chunk that this window, and no other, is filling; NULL when there is none
     uint32_t next_chunk   # size of the next chunk to be made
 
 cdef void window_init(Window* window, index_t first) noexcept nogil
@@ -50,8 +50,9 @@ cdef void window_commit_staged(Window* window, size_t keep) noexcept nogil
 cdef void window_drop_front(Window* window, size_t count) noexcept nogil
 # Empty from here on, with `first` as the next index.
 cdef void window_reset(Window* window, index_t first) noexcept nogil
-# Makes `copy` (initialised, empty) the same as `source`, sharing its chunks. False: out of memory.
-cdef bint window_share(Window* copy, Window* source) noexcept nogil
+# Makes `copy` (initialised, empty) the same as `source`, sharing its chunks, which only `source` may go on filling.
+# False: out of memory.
+cdef bint window_share(Window* copy, const Window* source) noexcept nogil
 # Bytes allocated for it, chunks included (those it shares with a clone too). Walks over all entries.
 cdef uint64_t window_memory(const Window* window) noexcept nogil
 

@@ -253,12 +253,10 @@ cdef void window_reset(Window* window, index_t first) noexcept nogil:
     window.first = first
 
 
-cdef bint window_share(Window* copy, Window* source) noexcept nogil:
+cdef bint window_share(Window* copy, const Window* source) noexcept nogil:
     cdef size_t i
     if not window_reserve(copy, source.count):
         return False
-    close_open(source)  # from now on neither may write into it
-    source.next_chunk = MIN_CHUNK
     if source.count:
         memcpy(copy.slots, source.slots + source.head, source.count * sizeof(EntryRef))
     copy.count = source.count

@@ -10,7 +10,7 @@ from raftcore.errors import InvariantViolation, PeerFault
 from raftcore.log import RaftLog
 from raftcore.message import Entries, Snapshot
 from raftcore.window import live_chunks
-from tests.model.log import UNLIMITED, Disk, Item, decode
+from tests.model.log import UNLIMITED, Disk, Item, decode, encoded_size
 from tests.unit.logs import CONF_CHANGE, NOOP, NORMAL, ents, log_of, stored, terms
 
 BOTH = pytest.mark.parametrize("make", [log_of, stored], ids=["memory", "disk"])
@@ -248,6 +248,17 @@ def test_an_entry_counts_for_its_payload_and_16_bytes() -> None:
     assert (log.applying_bytes, log.applying_paused) == (0, False)
 
 
+def test_entries_from_the_disk_count_the_same() -> None:
+    disk = Disk(items=[Item(1, NORMAL, b"", 0)] * 10)
+    assert encoded_size(disk.items) == 80
+    log = RaftLog(disk, last_index=10, term_runs=[(1, 1)], committed=10, max_applying_bytes=100)
+    assert hand_out(log) == 6  # of 16 bytes each
+    assert (log.applying_bytes, log.applying_paused) == (96, True)
+    log.applied_to(3, 48)
+    assert hand_out(log) == 3  # 52 are left
+    assert log.applying == 9
+
+
 def test_one_entry_always_passes() -> None:
     log = paging_log(1, 1000, 1000)
     assert hand_out(log) == 1
@@ -275,9 +286,12 @@ def test_more_is_acknowledged_than_was_handed_out() -> None:
     assert log.applying_bytes == 0
 
 
-@pytest.mark.parametrize(("allow_unstable", "count"), [(False, 2), (True, 4)])
-def test_unstable_entries_are_handed_out_only_when_allowed(allow_unstable: bool, count: int) -> None:
-    log = log_of(1, 1, 2, 2, 2, committed=4)
+@pytest.mark.parametrize(
+    ("committed", "allow_unstable", "count"),
+    [(2, False, 2), (3, False, 2), (4, False, 2), (2, True, 2), (3, True, 3), (4, True, 4)],
+)
+def test_unstable_entries_are_handed_out_only_when_allowed(committed: int, allow_unstable: bool, count: int) -> None:
+    log = log_of(1, 1, 2, 2, 2, committed=committed)
     log.stable_to(2, 1)
     assert log.has_next_committed(allow_unstable)
     assert len(log.next_committed(allow_unstable)) == count

@@ -408,4 +408,4 @@ class LogMachine(RuleBasedStateMachine):
 
 
 class TestLogMachine(LogMachine.TestCase):
-    settings = settings(max_examples=60, stateful_step_count=40)
+    settings = settings(max_examples=80, stateful_step_count=50)

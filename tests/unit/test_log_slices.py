@@ -37,6 +37,31 @@ def test_the_same_slice_is_the_same_object() -> None:
     assert log.slice(1, 4, UNLIMITED) is whole
 
 
+def test_a_limit_means_another_slice_when_it_counts_otherwise() -> None:
+    """60 bytes hold one of these entries as blocks, and two of them to be applied."""
+    log = RaftLog(Disk(), max_applying_bytes=60)
+    log.append(encode(1, [item(1, bytes(10)), item(1, bytes(10))]))
+    log.commit_to(2)
+    assert len(log.slice(1, 3, 60)) == 1
+    assert len(log.next_committed(True)) == 2
+    assert len(log.slice(1, 3, 60)) == 1
+
+
+@pytest.mark.parametrize("lo", [1, 2])
+def test_a_slice_of_what_is_compacted_is_given_back(lo: int) -> None:
+    log = log_of()
+    log.append(encode(1, [item(1, bytes(1000)) for _ in range(4)]))
+    log.commit_to(2)
+    log.stable_to(2, 1)
+    log.applied_to(2, 0)
+    before = log.memory_bytes()
+    log.slice(lo, 5, UNLIMITED)
+    log.slice(3, 5, UNLIMITED)
+    assert log.memory_bytes() - before == encoded_size([item(1, bytes(1000))] * (5 - lo)) + 40 + 2008
+    log.compact(2)
+    assert log.memory_bytes() - before <= 40 + 2008
+
+
 def test_a_slice_does_not_outlive_its_entries() -> None:
     log = log_of(1, 1, 1)
     assert [e.term for e in log.slice(1, 4, UNLIMITED)] == [1, 1, 1]
