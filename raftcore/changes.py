@@ -26,7 +26,8 @@ from raftcore.errors import ConfChangeError, DecodeError
 _Enum = TypeVar("_Enum", bound=IntEnum)
 _ONE = struct.Struct("<BQ")
 _HEAD = struct.Struct("<BI")
-_MAX_ID = 2**64 - 1
+_MAX_ID = 2**64 - 3
+"""The two above it name the storage threads of a node."""
 
 
 class ConfChangeType(IntEnum):
@@ -184,6 +185,8 @@ def _decode_one(view: memoryview, at: int) -> tuple[ConfChangeType, int]:
     type_, node_id = _ONE.unpack_from(view, at)
     if type_ > ConfChangeType.AddLearner:
         raise DecodeError(f"configuration change type {type_}: it must be one of 0 to 3")
+    if node_id > _MAX_ID:
+        raise DecodeError(f"node id {node_id}: at most {_MAX_ID} is allowed")
     return ConfChangeType(type_), node_id
 
 

@@ -1,7 +1,10 @@
 # What no correct peer sends.
 from raftcore.message cimport Message
 from raftcore.state cimport Raft
+from raftcore.types cimport node_id_t
 
 cdef int check_peer(Raft r, Message m) except -1
+# A message out of a datagram: its sender is the datagram's, unless it was forwarded; it is for this node.
+cdef int check_origin(Message m, node_id_t sender, node_id_t own) except -1
 cdef bint is_local(int type) noexcept
 cdef bint is_response(int type) noexcept

@@ -26,6 +26,7 @@ from raftcore.types cimport (
     MsgVoteResp,
     StateLeader,
     index_t,
+    node_id_t,
 )
 
 
@@ -59,6 +60,17 @@ cdef int check_peer(Raft r, Message m) except -1:
             raise PeerFault(
                 f"node {m.from_} acknowledges index {m.index} beyond the last index {r.log.last_index()}"
             )
+    return 0
+
+
+cdef int check_origin(Message m, node_id_t sender, node_id_t own) except -1:
+    if m.to != 0 and m.to != own:
+        raise PeerFault(f"a message for node {m.to} from {sender} reached node {own}")
+    if m.from_ == 0:
+        m.from_ = sender
+    elif m.from_ != sender and m.type != MsgProp and m.type != MsgReadIndex and m.type != MsgTransferLeader:
+        # Only requests are passed on for others; nobody speaks for another member, least of all for this node.
+        raise PeerFault(f"message type {m.type} from {sender} in the name of {m.from_}")
     return 0
 
 

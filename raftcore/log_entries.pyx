@@ -233,6 +233,7 @@ cdef class LogEntries:
         cdef const uint8_t* at = data
         cdef const uint8_t* lengths
         cdef BlockHeader header
+        cdef uint64_t last_time = 0
         cdef uint32_t skip
         cdef size_t count = <size_t> (entries.first + entries.count - begin)
         cdef bint staged = True
@@ -252,13 +253,19 @@ cdef class LogEntries:
         if not staged:
             window_discard_staged(&self._window)
             raise MemoryError(f"{entries.payload_size} bytes of payload")
+        if begin == self._last + 1:
+            last_time = self._last_time
         self._place_staged(begin)
+        if self._times.count:
+            last_time = runs_last(&self._times).value
         at = data
         while at < end:
             read_block_header(at, &header)
             if header.first + header.count > begin:
+                # Log time never goes back. A correct leader sees to that, unless a snapshot has hidden it from it.
+                last_time = max(last_time, header.time_ms)
                 runs_add(&self._terms, max(header.first, begin), header.term)
-                runs_add(&self._times, max(header.first, begin), header.time_ms)
+                runs_add(&self._times, max(header.first, begin), last_time)
             at += block_size(&header)
         self._last = entries.first + entries.count - 1
         self._last_time = runs_last(&self._times).value

@@ -119,6 +119,8 @@ cdef class Progress:
 
         False for a refusal that is stale: messages may be repeated or overtake one another.
         """
+        if self.state == StateSnapshot:
+            return False  # it was about the probe that showed a snapshot to be needed
         if self.state == StateReplicate:
             if rejected <= self.match:
                 return False

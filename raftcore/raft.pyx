@@ -61,6 +61,9 @@ from raftcore.types cimport (
     index_t,
 )
 
+cdef enum:
+    LONGEST_WAIT = 1 << 30  # ticks
+
 ctypedef int (*Handler)(Raft, Message) except -1
 
 cdef Handler[4][MESSAGE_TYPES] TABLE  # [StateType][MessageType]; NULL: ignored
@@ -153,8 +156,10 @@ cdef int applied_to(Raft r, index_t index, Entries entries) except -1:
 
 cdef int tick(Raft r) except -1:
     """One tick of the clock, in the role this node has."""
-    r.election_elapsed += 1
-    r.contact_elapsed += 1
+    if r.election_elapsed < LONGEST_WAIT:  # who may not stand, or has led for months, must not count to the end
+        r.election_elapsed += 1
+    if r.contact_elapsed < LONGEST_WAIT:
+        r.contact_elapsed += 1
     if r.state != StateLeader:
         if r.election_elapsed >= r.randomized_timeout and promotable(r):
             r.election_elapsed = 0

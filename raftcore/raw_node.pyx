@@ -18,8 +18,8 @@ from raftcore.message import Entry as PyEntry
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from raftcore.cloning cimport clone_raft, fingerprint_raft
-from raftcore.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, datagram_to, decode_frame
-from raftcore.faults cimport check_peer, is_local, is_response
+from raftcore.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame
+from raftcore.faults cimport check_origin, check_peer, is_local, is_response
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
 from raftcore.message cimport Entries, HardState, Message, new_message
@@ -164,7 +164,7 @@ cdef class RawNode:
             return 0
         if is_local(type):
             raise StepLocalMessage()
-        if is_response(type) and r.tracker.get(m.from_) is None:
+        if is_response(type) and m.from_ != r.id and r.tracker.get(m.from_) is None:
             raise StepPeerNotFound()
         if m.from_ != r.id:
             check_peer(r, m)
@@ -182,6 +182,7 @@ cdef class RawNode:
         Raises:
             ValueError: ``buffer`` is shorter than ``offset``.
         """
+        cdef Raft r = self.raft
         cdef Py_buffer view
         cdef const unsigned char* data
         cdef Py_ssize_t at = offset
@@ -199,10 +200,8 @@ cdef class RawNode:
                     m = decode_frame(data, view.len, &at, &frame_group, &kind)
                     if m is None or frame_group != group:
                         continue
-                    if m.from_ == 0:
-                        m.from_ = datagram_from(data)
-                    if m.to == 0:
-                        m.to = datagram_to(data)
+                    check_origin(m, datagram_from(data), r.id)
+                    m.to = r.id
                     self._step(m)
                     stepped += 1
                 except (DecodeError, PeerFault, StepLocalMessage):

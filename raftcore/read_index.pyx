@@ -54,8 +54,6 @@ cdef bint committed_in_term(Raft r) noexcept:
 
 
 cdef int leader_read(Raft r, Message m) except -1:
-    if r.tracker.is_singleton():
-        return answer(r, m, r.log.committed)
     if not committed_in_term(r):
         r.postponed_reads.append(m)
         return 0
@@ -63,10 +61,13 @@ cdef int leader_read(Raft r, Message m) except -1:
 
 
 cdef int begin(Raft r, Message m) except -1:
+    if r.tracker.is_singleton():
+        return answer(r, m, r.log.committed)  # this voter is its own quorum
     if r.lease_based_reads:
         # As etcd/raft: trusts that check-quorum would have deposed this leader. Unsafe when clocks drift.
         return answer(r, m, r.log.committed)
-    if lease.holds(r):
+    # A read from elsewhere may come in before the clock does: only a local one brings the time along.
+    if m.from_ == r.id and lease.holds(r):
         return answer(r, m, r.log.committed)
     if r.reads.add(r.log.committed, m):
         lease.round_sent(r)

@@ -107,7 +107,7 @@ cdef Message append_message(Raft r, Ready rd):
     m = new_message(MsgStorageAppend, APPEND_THREAD)
     m.from_ = r.id
     m.entries = rd.entries
-    m.must_sync = rd.must_sync
+    m.must_sync = rd.must_sync or rd.snapshot is not None  # its acknowledgement is among the responses
     if rd.hard_state is not None:
         m.term = rd.hard_state.term
         m.vote = rd.hard_state.vote

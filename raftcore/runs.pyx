@@ -36,18 +36,20 @@ cdef bint runs_reserve(Runs* runs, size_t extra) noexcept nogil:
     cdef Run* items
     if runs.head + needed <= runs.capacity:
         return True
-    if runs.capacity - runs.capacity // 4 < needed:  # too full for sliding down to pay for itself
-        capacity = needed + needed // 4
-        if capacity < FIRST_CAPACITY:
-            capacity = FIRST_CAPACITY
-        items = <Run*> realloc(runs.items, capacity * sizeof(Run))
-        if items == NULL:
-            return False
-        runs.items = items
-        runs.capacity = capacity
+    # Sliding down comes before growing: the new array may be no longer than where the last element lies now.
     if runs.head:
         memmove(runs.items, runs.items + runs.head, runs.count * sizeof(Run))
         runs.head = 0
+    if runs.capacity - runs.capacity // 4 < needed:  # too full for sliding down alone to pay for itself
+        capacity = needed + needed // 4
+        if capacity < FIRST_CAPACITY:
+            capacity = FIRST_CAPACITY
+        if capacity > runs.capacity:
+            items = <Run*> realloc(runs.items, capacity * sizeof(Run))
+            if items == NULL:
+                return runs.capacity >= needed
+            runs.items = items
+            runs.capacity = capacity
     return True
 
 

@@ -93,18 +93,20 @@ cdef bint window_reserve(Window* window, size_t extra) noexcept nogil:
     cdef EntryRef* slots
     if window.head + needed <= window.capacity:
         return True
-    if window.capacity - window.capacity // 4 < needed:  # too full for sliding down to pay for itself
-        capacity = needed + needed // 4
-        if capacity < FIRST_CAPACITY:
-            capacity = FIRST_CAPACITY
-        slots = <EntryRef*> realloc(window.slots, capacity * sizeof(EntryRef))
-        if slots == NULL:
-            return False
-        window.slots = slots
-        window.capacity = capacity
+    # Sliding down comes before growing: the new array may be no longer than where the last element lies now.
     if window.head:
         memmove(window.slots, window.slots + window.head, used * sizeof(EntryRef))
         window.head = 0
+    if window.capacity - window.capacity // 4 < needed:  # too full for sliding down alone to pay for itself
+        capacity = needed + needed // 4
+        if capacity < FIRST_CAPACITY:
+            capacity = FIRST_CAPACITY
+        if capacity > window.capacity:
+            slots = <EntryRef*> realloc(window.slots, capacity * sizeof(EntryRef))
+            if slots == NULL:
+                return window.capacity >= needed
+            window.slots = slots
+            window.capacity = capacity
     return True
 
 

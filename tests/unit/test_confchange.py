@@ -36,7 +36,7 @@ steps = st.lists(
     ),
     max_size=12,
 )
-ids = st.integers(0, 2**64 - 1)
+ids = st.integers(0, 2**64 - 3)
 single = st.builds(ConfChange, st.sampled_from(ConfChangeType), ids)
 v1 = st.builds(ConfChange, st.sampled_from(ConfChangeType), ids, st.binary(max_size=30))
 v2 = st.builds(
@@ -271,13 +271,13 @@ def test_one_change_as_the_other_kind() -> None:
 
 
 def test_words() -> None:
-    text = "v1 l22 r333 u18446744073709551615"
+    text = "v1 l22 r333 u18446744073709551613"
     assert describe(parse(text)) == text
     assert parse("  v1   l2 ") == parse("v1 l2")
     assert parse("") == []
 
 
-@pytest.mark.parametrize("text", ["x1", "v", "1", "v-1", "v1,l2", "vv1", "v1x", "v²", "v18446744073709551616"])
+@pytest.mark.parametrize("text", ["x1", "v", "1", "v-1", "v1,l2", "vv1", "v1x", "v²", "v18446744073709551614"])
 def test_words_that_are_none(text: str) -> None:
     with pytest.raises(ConfChangeError, match="must be"):
         parse(text)
@@ -286,7 +286,7 @@ def test_words_that_are_none(text: str) -> None:
 def test_values_out_of_range_are_refused() -> None:
     with pytest.raises(ConfChangeError, match=r"configuration change type 7: it must be one of \[0, 1, 2, 3\]"):
         ConfChange(7, 1)
-    with pytest.raises(ConfChangeError, match="node id -1: it must be between 0 and 18446744073709551615"):
+    with pytest.raises(ConfChangeError, match="node id -1: it must be between 0 and 18446744073709551613"):
         ConfChange(ConfChangeType.AddNode, -1)
     with pytest.raises(ConfChangeError, match=r"configuration change transition 3: it must be one of \[0, 1, 2\]"):
         ConfChangeV2((), 3)
