@@ -4,13 +4,11 @@ A struct kernel for :mod:`raftcore.log`; nothing here is visible from Python.
 """
 
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memmove
+from libc.stdlib cimport free
+from libc.string cimport memcpy
 
+from raftcore.room cimport make_room
 from raftcore.types cimport index_t
-
-cdef enum:
-    FIRST_CAPACITY = 4
 
 
 cdef void runs_init(Runs* runs) noexcept nogil:
@@ -31,26 +29,7 @@ cdef void runs_clear(Runs* runs) noexcept nogil:
 
 
 cdef bint runs_reserve(Runs* runs, size_t extra) noexcept nogil:
-    cdef size_t needed = runs.count + extra
-    cdef size_t capacity
-    cdef Run* items
-    if runs.head + needed <= runs.capacity:
-        return True
-    # Sliding down comes before growing: the new array may be no longer than where the last element lies now.
-    if runs.head:
-        memmove(runs.items, runs.items + runs.head, runs.count * sizeof(Run))
-        runs.head = 0
-    if runs.capacity - runs.capacity // 4 < needed:  # too full for sliding down alone to pay for itself
-        capacity = needed + needed // 4
-        if capacity < FIRST_CAPACITY:
-            capacity = FIRST_CAPACITY
-        if capacity > runs.capacity:
-            items = <Run*> realloc(runs.items, capacity * sizeof(Run))
-            if items == NULL:
-                return runs.capacity >= needed
-            runs.items = items
-            runs.capacity = capacity
-    return True
+    return make_room(<void**> &runs.items, &runs.head, &runs.capacity, runs.count, extra, sizeof(Run))
 
 
 cdef void runs_add(Runs* runs, index_t first, uint64_t value) noexcept nogil:

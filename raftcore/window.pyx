@@ -13,11 +13,11 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove
 
+from raftcore.room cimport make_room
 from raftcore.types cimport index_t
 from raftcore.wire cimport load32
 
 cdef enum:
-    FIRST_CAPACITY = 8
     SHRINK_ABOVE = 1024   # slots; smaller arrays are never given back
 
 cdef int64_t living = 0        # chunks allocated and not freed, over all logs
@@ -87,27 +87,8 @@ cdef void window_free(Window* window) noexcept nogil:
 
 
 cdef bint window_reserve(Window* window, size_t extra) noexcept nogil:
-    cdef size_t used = window.count + window.staged
-    cdef size_t needed = used + extra
-    cdef size_t capacity
-    cdef EntryRef* slots
-    if window.head + needed <= window.capacity:
-        return True
-    # Sliding down comes before growing: the new array may be no longer than where the last element lies now.
-    if window.head:
-        memmove(window.slots, window.slots + window.head, used * sizeof(EntryRef))
-        window.head = 0
-    if window.capacity - window.capacity // 4 < needed:  # too full for sliding down alone to pay for itself
-        capacity = needed + needed // 4
-        if capacity < FIRST_CAPACITY:
-            capacity = FIRST_CAPACITY
-        if capacity > window.capacity:
-            slots = <EntryRef*> realloc(window.slots, capacity * sizeof(EntryRef))
-            if slots == NULL:
-                return window.capacity >= needed
-            window.slots = slots
-            window.capacity = capacity
-    return True
+    return make_room(<void**> &window.slots, &window.head, &window.capacity, window.count + window.staged, extra,
+                     sizeof(EntryRef))
 
 
 # Gives memory back when most of it is unused.

@@ -14,7 +14,7 @@ CORE_ORDER = """
     errors types config
     crc wire frame block entries message changes status storage_view
     body datagram codec
-    runs window slices log_entries unstable log memory_storage
+    room runs window slices log_entries unstable log memory_storage
     quorum inflights progress tracker confchange
     read_only state
     witness backtrack
