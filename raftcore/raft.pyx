@@ -4,6 +4,8 @@ A message passes three gates: is it one that a correct peer sends (faults)? does
 does a node in this role do with it (TABLE)? A message with no entry in the table is ignored in that role.
 """
 
+from libc.stdint cimport uint32_t, uint64_t
+
 from raftcore.errors import ProposalDropped
 
 from raftcore.election cimport handle_timeout_now, handle_vote_request, handle_vote_response, hup, in_lease
@@ -154,18 +156,47 @@ cdef int applied_to(Raft r, index_t index, Entries entries) except -1:
     return leave_joint_when_due(r)
 
 
-cdef int tick(Raft r) except -1:
-    """One tick of the clock, in the role this node has."""
-    if r.election_elapsed < LONGEST_WAIT:  # who may not stand, or has led for months, must not count to the end
-        r.election_elapsed += 1
-    if r.contact_elapsed < LONGEST_WAIT:
-        r.contact_elapsed += 1
+cdef int tick(Raft r, uint32_t count) except -1:
+    """So many ticks of the clock, in the role this node has; those in which nothing can be due are only counted."""
+    cdef uint64_t quiet
+    while count > 0:
+        quiet = min(ticks_until_due(r) - 1, count)
+        if quiet > 0:
+            pass_time(r, <int> quiet)
+            count -= <uint32_t> quiet
+        if count > 0:
+            tick_once(r)
+            count -= 1
+    return 0
+
+
+cdef uint64_t ticks_until_due(Raft r) except 0:
+    """How many ticks until one may do more than count, that one included: 1 is the next."""
+    cdef int left = r.election_timeout - r.election_elapsed
+    if r.state == StateLeader:
+        left = min(left, r.heartbeat_timeout - r.heartbeat_elapsed)
+    elif promotable(r):
+        left = r.randomized_timeout - r.election_elapsed
+    else:
+        return LONGEST_WAIT  # who may not stand has nothing to do at any time
+    return left if left > 1 else 1
+
+
+cdef void pass_time(Raft r, int ticks) noexcept:
+    # Who may not stand, or has led for months, must not count to the end.
+    r.election_elapsed = min(r.election_elapsed + ticks, <int> LONGEST_WAIT)
+    r.contact_elapsed = min(r.contact_elapsed + ticks, <int> LONGEST_WAIT)
+    if r.state == StateLeader:
+        r.heartbeat_elapsed += ticks
+
+
+cdef int tick_once(Raft r) except -1:
+    pass_time(r, 1)
     if r.state != StateLeader:
         if r.election_elapsed >= r.randomized_timeout and promotable(r):
             r.election_elapsed = 0
             hup(r, False)
         return 0
-    r.heartbeat_elapsed += 1
     if r.election_elapsed >= r.election_timeout:
         r.election_elapsed = 0
         r.transferee = 0  # a transfer has one election timeout (thesis 3.10)

@@ -19,7 +19,6 @@ cdef class RawNode:
     cdef readonly uint64_t faults    # frames refused: undecodable, or what no correct peer sends
     cdef readonly uint64_t ignored   # messages that did not concern this node: unknown senders, dropped proposals
 
-    cdef int _step(self, Message m) except -1
     cdef bint _has_ready(self) except -1
     cdef int _collect_plain(self, Ready rd) except -1
     cdef int _accept(self, Ready rd) except -1

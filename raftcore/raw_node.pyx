@@ -1,31 +1,24 @@
 """RawNode: the public face of the core."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from raftcore.errors import (
-    ConfigError,
-    DecodeError,
-    PeerFault,
-    ProposalDropped,
-    StepLocalMessage,
-    StepPeerNotFound,
-)
+from raftcore.errors import ConfigError, ProposalDropped
 from raftcore.confchange import ConfChange, ConfChangeV2
 from raftcore.message import Entry as PyEntry
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from raftcore.cloning cimport clone_raft, fingerprint_raft
-from raftcore.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame
-from raftcore.faults cimport check_origin, check_peer, is_local, is_response
+from raftcore.codec cimport DATAGRAM_HEADER_SIZE
+from raftcore.intake cimport Refused, take_frames, take_message
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
 from raftcore.message cimport Entries, HardState, Message, new_message
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.picture cimport status_of
-from raftcore.raft cimport propose_payloads, step, tick
+from raftcore.raft cimport propose_payloads, step, tick, ticks_until_due
 from raftcore.ready cimport (
     Ready,
     SoftState,
@@ -40,8 +33,6 @@ from raftcore.slices cimport applying_size
 from raftcore.state cimport Raft
 from raftcore.tracker cimport Tracker
 from raftcore.types cimport (
-    APPEND_THREAD,
-    APPLY_THREAD,
     EntryConfChange,
     EntryConfChangeV2,
     EntryNoop,
@@ -135,12 +126,30 @@ cdef class RawNode:
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 
-    def tick(self, uint64_t now_ms=0):
-        """One tick of the logical clock. now_ms: the caller's clock in milliseconds, which becomes log time."""
+    def tick(self, uint64_t now_ms=0, uint32_t count=1):
+        """Ticks of the logical clock: the same as ``count`` calls with one tick each, at no more cost than one.
+
+        What several ticks make due is done that often: a caller that was held up for long, and wants fewer heartbeats
+        than that, gives fewer ticks.
+
+        Args:
+            now_ms: the caller's clock in milliseconds, which becomes log time.
+            count: how many, below 2**32; 0 only tells the time.
+        """
         self._set_now(now_ms)
-        tick(self.raft)
+        tick(self.raft, count)
         if CHECK_EACH_STEP:
             check_raft(self.raft)
+
+    def ticks_until_due(self):
+        """How many ticks until one may do something besides counting, that one included; at least 1.
+
+        The rest of the election timeout, or on a leader of the heartbeat interval. ``2**30`` on a node that may not
+        stand for election. Until then a caller may leave ticks out and make up for them later in one call of
+        :meth:`tick`, but before any other call that finds it due: messages restart the timeouts. Any call but
+        :meth:`tick` may change the answer.
+        """
+        return ticks_until_due(self.raft)
 
     def step(self, Message message not None):
         """Takes one message, from another node or from local storage work.
@@ -151,27 +160,7 @@ cdef class RawNode:
             PeerFault: no correct peer sends this; nothing has changed.
             ProposalDropped: a forwarded proposal could not be appended; nothing has changed.
         """
-        self._step(message)
-
-    cdef int _step(self, Message m) except -1:
-        cdef Raft r = self.raft
-        cdef int type = m.type
-        cdef bint local = m.from_ == APPEND_THREAD or m.from_ == APPLY_THREAD
-        if local:
-            step(r, m)
-            if CHECK_EACH_STEP:
-                check_raft(r)
-            return 0
-        if is_local(type):
-            raise StepLocalMessage()
-        if is_response(type) and m.from_ != r.id and r.tracker.get(m.from_) is None:
-            raise StepPeerNotFound()
-        if m.from_ != r.id:
-            check_peer(r, m)
-        step(r, m)
-        if CHECK_EACH_STEP:
-            check_raft(r)
-        return 0
+        take_message(self.raft, message)
 
     def step_frames(self, buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
         """Steps the messages for ``group`` in a datagram's frames, from ``offset`` on; the number stepped.
@@ -182,35 +171,19 @@ cdef class RawNode:
         Raises:
             ValueError: ``buffer`` is shorter than ``offset``.
         """
-        cdef Raft r = self.raft
         cdef Py_buffer view
-        cdef const unsigned char* data
-        cdef Py_ssize_t at = offset
-        cdef uint64_t frame_group = 0
-        cdef int kind = 0
-        cdef Py_ssize_t stepped = 0
-        cdef Message m
+        cdef Refused refused
+        refused.faults = self.faults
+        refused.ignored = self.ignored
         PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
         try:
             if offset < DATAGRAM_HEADER_SIZE or view.len < offset:
                 raise ValueError(f"a datagram has at least {DATAGRAM_HEADER_SIZE} bytes, not {view.len}")
-            data = <const unsigned char*> view.buf
-            while at < view.len:
-                try:
-                    m = decode_frame(data, view.len, &at, &frame_group, &kind)
-                    if m is None or frame_group != group:
-                        continue
-                    check_origin(m, datagram_from(data), r.id)
-                    m.to = r.id
-                    self._step(m)
-                    stepped += 1
-                except (DecodeError, PeerFault, StepLocalMessage):
-                    self.faults += 1
-                except (StepPeerNotFound, ProposalDropped):
-                    self.ignored += 1
+            return take_frames(self.raft, <const unsigned char*> view.buf, view.len, offset, group, &refused)
         finally:
+            self.faults = refused.faults
+            self.ignored = refused.ignored
             PyBuffer_Release(&view)
-        return stepped
 
     def propose(self, commands, uint64_t now_ms=0):
         """Appends all commands, in order, and sends them at once: one call, many commands.

@@ -20,7 +20,7 @@ CORE_ORDER = """
     witness backtrack
     sending faults proposals lease picture ready transfer priority roles
     read_index election replication membership snapshots
-    raft cloning node_invariants
+    raft cloning node_invariants intake
     raw_node
     invariants
 """.split()
