@@ -199,12 +199,13 @@ cdef uint8_t* write_snapshot(Snapshot snapshot, uint8_t* at) noexcept:
     store64(at, snapshot.index)
     store64(at + 8, snapshot.term)
     store64(at + 16, snapshot.conf_index)
-    store32(at + 24, <uint32_t> len(state.voters))
-    store32(at + 28, <uint32_t> len(state.voters_outgoing))
-    store32(at + 32, <uint32_t> len(state.learners))
-    store32(at + 36, <uint32_t> len(state.learners_next))
-    store32(at + 40, state.auto_leave)
-    store32(at + 44, <uint32_t> PyBytes_GET_SIZE(snapshot.data))
+    store64(at + 24, snapshot.time_ms)
+    store32(at + 32, <uint32_t> len(state.voters))
+    store32(at + 36, <uint32_t> len(state.voters_outgoing))
+    store32(at + 40, <uint32_t> len(state.learners))
+    store32(at + 44, <uint32_t> len(state.learners_next))
+    store32(at + 48, state.auto_leave)
+    store32(at + 52, <uint32_t> PyBytes_GET_SIZE(snapshot.data))
     at += SNAPSHOT_HEAD_SIZE
     for ids in (state.voters, state.voters_outgoing, state.learners, state.learners_next):
         for node_id in ids:
@@ -282,13 +283,13 @@ cdef Snapshot decode_snapshot(const uint8_t* body, Py_ssize_t size, Py_ssize_t* 
     cdef list parts = []
     if size - at < SNAPSHOT_HEAD_SIZE:
         raise DecodeError(f"{size - at} bytes where a snapshot needs {<int> SNAPSHOT_HEAD_SIZE}")
-    flags = load32(head + 40)
+    flags = load32(head + 48)
     if flags > 1:
         raise DecodeError(f"flags of a configuration are {flags:#x}, at most 0x1 allowed")
-    data_size = load32(head + 44)
+    data_size = load32(head + 52)
     needed = data_size
     for i in range(4):
-        counts[i] = load32(head + 24 + 4 * i)
+        counts[i] = load32(head + 32 + 4 * i)
         needed += 8 * <uint64_t> counts[i]
     at += SNAPSHOT_HEAD_SIZE
     if needed > <uint64_t> (size - at):
@@ -298,7 +299,8 @@ cdef Snapshot decode_snapshot(const uint8_t* body, Py_ssize_t size, Py_ssize_t* 
         at += 8 * <Py_ssize_t> counts[i]
     offset[0] = at + data_size
     return Snapshot(load64(head), load64(head + 8), ConfState(parts[0], parts[1], parts[2], parts[3], flags),
-                    load64(head + 16), PyBytes_FromStringAndSize(<const char*> body + at, data_size))
+                    load64(head + 16), PyBytes_FromStringAndSize(<const char*> body + at, data_size),
+                    load64(head + 24))
 
 
 # Ids ascend strictly: sorted, no repeats, none 0. The caller has checked that 8 * count bytes are there.

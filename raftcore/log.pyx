@@ -300,7 +300,7 @@ cdef class RaftLog(LogEntries):
             raise PeerFault(f"a snapshot at {snapshot.index}, at most {MAX_INDEX} is possible")
         if snapshot.index < self.committed:
             raise InvariantViolation(f"restore of a snapshot at {snapshot.index}: {self.committed} is committed")
-        self._begin_at(snapshot.index, snapshot.term)
+        self._begin_at(snapshot.index, snapshot.term, snapshot.time_ms)
         self.committed = snapshot.index
         self.unstable.restore(snapshot)
         return 0
@@ -363,7 +363,7 @@ cdef class RaftLog(LogEntries):
         for run in runs:
             digest.update(struct.pack("<2Q", *run))
         if snapshot is not None:
-            digest.update(struct.pack("<2Q", snapshot.conf_index, len(snapshot.data)))
+            digest.update(struct.pack("<3Q", snapshot.conf_index, snapshot.time_ms, len(snapshot.data)))
             digest.update(snapshot.data)
             digest.update(f"{snapshot.conf_state!r}\n".encode())
         while at <= self._last:

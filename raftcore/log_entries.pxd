@@ -39,7 +39,7 @@ cdef class LogEntries:
     cdef void _place_staged(self, index_t first) noexcept
     cdef void _evict_through(self, index_t index) noexcept
     cdef void _forget_through(self, index_t index) noexcept
-    cdef void _begin_at(self, index_t index, term_t term) noexcept
+    cdef void _begin_at(self, index_t index, term_t term, uint64_t time_ms) noexcept
     cdef int _share(self, LogEntries source) except -1
     cdef LogView _view(self) noexcept
     cdef Entries _slice(self, index_t lo, index_t hi, uint64_t limit, Measure measure)

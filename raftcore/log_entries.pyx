@@ -124,7 +124,7 @@ cdef class LogEntries:
         return runs_last(&self._terms).value
 
     cpdef uint64_t last_time(self) noexcept:
-        """Log time of the last entry, milliseconds. Behind a restored snapshot: of the last one before it."""
+        """Log time of the last entry, milliseconds; behind a restored snapshot, the snapshot's time_ms."""
         return self._last_time
 
     cdef bint term_at(self, index_t index, term_t* out) noexcept:
@@ -262,7 +262,7 @@ cdef class LogEntries:
         while at < end:
             read_block_header(at, &header)
             if header.first + header.count > begin:
-                # Log time never goes back. A correct leader sees to that, unless a snapshot has hidden it from it.
+                # Log time never goes back. A correct leader sees to that, unless a snapshot of unknown time hid it.
                 last_time = max(last_time, header.time_ms)
                 runs_add(&self._terms, max(header.first, begin), header.term)
                 runs_add(&self._times, max(header.first, begin), last_time)
@@ -333,14 +333,17 @@ cdef class LogEntries:
         self._evict_through(index)
         runs_drop_before(&self._terms, index)
 
-    # The log is empty behind (index, term).
-    cdef void _begin_at(self, index_t index, term_t term) noexcept:
+    # The log is empty behind (index, term), an entry of log time time_ms. 0, unknown, leaves the newest time seen.
+    cdef void _begin_at(self, index_t index, term_t term, uint64_t time_ms) noexcept:
         self._cache.forget_from(0)
         runs_clear(&self._terms)
         runs_clear(&self._times)
         runs_add(&self._terms, index, term)  # there is room: the runs were never empty before
         window_reset(&self._window, index + 1)
         self._last = index
+        if time_ms:
+            # Also when it is less: times of entries that were never committed must not live on here alone.
+            self._last_time = time_ms
 
     # Takes over what `source` holds, sharing payloads; self is new.
     cdef int _share(self, LogEntries source) except -1:

@@ -74,6 +74,7 @@ cdef ConfState restore_configuration(Raft r, ConfState cs, index_t index):
 
 cdef ConfState switch_to(Raft r, tuple made, index_t index):
     cdef Progress pr
+    cdef ConfState before = r.tracker.conf_state()
     config, progress = made
     for pr in progress.values():
         if r.tracker.get(pr.id) is None:
@@ -81,11 +82,12 @@ cdef ConfState switch_to(Raft r, tuple made, index_t index):
             # re-adding carries another one.
             pr.conf_index = index
     r.tracker.install(config, progress)
-    lease.restart(r)
     r.conf_index = index
     if tracing(r):
         r.emit("configuration", {"index": index, "configuration": config.describe()})
     cs = r.tracker.conf_state()
+    if cs != before:
+        lease.restart(r)  # not for an update: the quorums are what they were
     pr = r.tracker.get(r.id)
     r.is_learner = pr is not None and pr.is_learner
     if r.state != StateLeader:

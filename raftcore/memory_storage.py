@@ -32,6 +32,7 @@ class MemoryStorage:
         self._snapshot = Snapshot()
         self._before = 0  # index just before the first entry
         self._before_term = 0
+        self._before_time = 0
         self._pieces: list[Entries] = []  # consecutive; as they were appended
         self._firsts: list[int] = []  # first index of each piece
 
@@ -48,7 +49,7 @@ class MemoryStorage:
     def initial_state(self) -> InitialState:
         """What a node starts from; the configuration is that of the snapshot."""
         runs: list[tuple[int, int]] = []
-        last_time_ms = 0
+        last_time_ms = self._before_time
         for piece in self._pieces:
             for first, _, term, _, time_ms in piece.runs():
                 last_time_ms = time_ms
@@ -72,6 +73,14 @@ class MemoryStorage:
         self._check(index, index + 1)
         piece = self._pieces[bisect_right(self._firsts, index) - 1]
         return piece[index - piece.first].term
+
+    def log_time(self, index: int) -> int:
+        """Log time, in milliseconds, of the entry at ``index``; for the one just before the first, 0 if not known."""
+        if index == self._before:
+            return self._before_time
+        self._check(index, index + 1)
+        piece = self._pieces[bisect_right(self._firsts, index) - 1]
+        return next(time_ms for first, count, _, _, time_ms in piece.runs() if index < first + count)
 
     def entries(self, lo: int, hi: int, max_bytes: int = UNLIMITED) -> Entries:
         """See :meth:`raftcore.storage_view.StorageView.entries`."""
@@ -121,7 +130,7 @@ class MemoryStorage:
         if snapshot.index <= self._snapshot.index:
             raise SnapshotOutOfDate
         self._snapshot = snapshot
-        self._before, self._before_term = snapshot.index, snapshot.term
+        self._before, self._before_term, self._before_time = snapshot.index, snapshot.term, snapshot.time_ms
         self._pieces, self._firsts = [], []
 
     def create_snapshot(
@@ -140,6 +149,7 @@ class MemoryStorage:
             conf_state=before.conf_state if conf_state is None else conf_state,
             conf_index=before.conf_index if conf_index is None else conf_index,
             data=data,
+            time_ms=self.log_time(index),
         )
         return self._snapshot
 
@@ -147,13 +157,13 @@ class MemoryStorage:
         """Drop the entries up to and including ``index``. Compacted when they are gone already."""
         if index <= self._before:
             raise Compacted
-        term = self.term(index)
+        before = index, self.term(index), self.log_time(index)
         kept = [
             piece if piece.first > index else piece.slice(index + 1, piece.last + 1)
             for piece in self._pieces
             if piece.last > index
         ]
-        self._before, self._before_term = index, term
+        self._before, self._before_term, self._before_time = before
         self._pieces, self._firsts = kept, [piece.first for piece in kept]
 
     def valid(self) -> bool:

@@ -1,5 +1,7 @@
 # The values that travel: messages, snapshots, hard state (and, from raftcore.entries, entries). All immutable once
 # handed out.
+from libc.stdint cimport uint64_t
+
 from raftcore.block cimport BLOCK_HEADER_SIZE, MAX_PAYLOAD, BlockHeader, read_block_header, write_block_header
 from raftcore.entries cimport Entries, Entry, make_block, make_entries, parse_entries
 from raftcore.types cimport index_t, node_id_t, term_t
@@ -26,6 +28,7 @@ cdef class Snapshot:
     cdef readonly ConfState conf_state
     cdef readonly index_t conf_index   # index of the configuration entry that conf_state is from
     cdef readonly bytes data
+    cdef readonly uint64_t time_ms     # log time of the entry at index; 0: unknown
 
     cdef tuple _fields(self)
 

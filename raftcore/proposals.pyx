@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t
 
 from raftcore.message cimport new_message
 from raftcore.state cimport Raft
-from raftcore.types cimport NO_LIMIT, EntryNoop, MsgAppResp, index_t
+from raftcore.types cimport NO_LIMIT, EntryConfChange, EntryConfChangeV2, EntryNoop, MsgAppResp, index_t
 
 cdef tuple NO_PAYLOAD = (b"",)
 
@@ -24,10 +24,34 @@ cdef index_t append_payloads(Raft r, object payloads, int kind) except? 0:
         r.uncommitted_size += size
     else:
         first = r.log.append_commands(payloads, r.term, kind, r.now_ms)
-    # The leader's own acknowledgement: counted once the entries are durable here, as a follower's is (thesis 10.2.1).
+    acknowledge_own(r)
+    return first
+
+
+cdef int acknowledge_own(Raft r) except -1:
+    """Counted once the entries are durable here, as a follower's acknowledgement is (thesis 10.2.1)."""
     m = new_message(MsgAppResp, r.id)
     m.index = r.log.last_index()
-    r.send(m)
+    return r.send(m)
+
+
+cdef index_t append_runs(Raft r, list runs) except? 0:
+    cdef index_t first, next_first
+    cdef uint64_t size = 0
+    cdef int kind
+    if r.max_uncommitted_size != NO_LIMIT:
+        for _, payloads in runs:
+            for payload in payloads:
+                size += <uint64_t> len(payload)
+        if r.uncommitted_size > 0 and size > 0 and r.uncommitted_size + size > r.max_uncommitted_size:
+            return 0
+        r.uncommitted_size += size
+    first = r.log.last_index() + 1
+    for kind, payloads in runs:
+        next_first = r.log.append_commands(payloads, r.term, kind, r.now_ms)
+        if kind == EntryConfChange or kind == EntryConfChangeV2:
+            r.pending_conf_index = next_first
+    acknowledge_own(r)
     return first
 
 

@@ -10,10 +10,10 @@ from raftcore.errors import ProposalDropped
 
 from raftcore.election cimport handle_timeout_now, handle_vote_request, handle_vote_response, hup, in_lease
 from raftcore.membership cimport leave_joint_when_due, refusal
-from raftcore.message cimport Entries, Entry, Message, new_message
+from raftcore.message cimport Entries, Message, new_message
 from raftcore.progress cimport Progress
 from raftcore.priority cimport prefer
-from raftcore.proposals cimport append_payloads, reduce_uncommitted
+from raftcore.proposals cimport append_payloads, append_runs, reduce_uncommitted
 from raftcore.read_index cimport follower_read, follower_read_response, leader_read, newest_round
 from raftcore.replication cimport (
     handle_append,
@@ -34,6 +34,7 @@ from raftcore.types cimport (
     EntryConfChange,
     EntryConfChangeV2,
     EntryNoop,
+    EntryNormal,
     MsgApp,
     MsgAppResp,
     MsgBeat,
@@ -213,13 +214,18 @@ cdef int handle_beat(Raft r, Message m) except -1:
     return broadcast_heartbeat(r, newest_round(r))
 
 
-cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0:
-    """Leader: appends and sends them; the index of the first. ProposalDropped when it may not."""
-    cdef index_t first
+cdef int check_may_propose(Raft r) except -1:
     if r.tracker.get(r.id) is None:
         raise ProposalDropped("removed")
     if r.transferee != 0:
         raise ProposalDropped("transferring")
+    return 0
+
+
+cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0:
+    """Leader: appends and sends them; the index of the first. ProposalDropped when it may not."""
+    cdef index_t first
+    check_may_propose(r)
     first = append_payloads(r, payloads, kind)
     if first == 0:
         raise ProposalDropped("uncommitted_limit")
@@ -230,20 +236,42 @@ cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0:
 
 
 cdef int leader_proposal(Raft r, Message m) except -1:
-    """A forwarded proposal. Its entries carry payloads and kinds; indexes and terms are this leader's to give."""
-    cdef Entry entry
-    cdef int kind
+    """A forwarded proposal: all its entries, or none, in one append and one broadcast (as etcd/raft).
+
+    They carry payloads and kinds; indexes and terms are this leader's to give.
+    """
+    cdef list runs
     if m.entries is None:
         raise ProposalDropped("empty")
-    for entry in m.entries:
-        kind = entry.kind
+    check_may_propose(r)
+    runs = admitted(r, m.entries)
+    if append_runs(r, runs) == 0:
+        raise ProposalDropped("uncommitted_limit")
+    return broadcast_append(r)
+
+
+cdef list admitted(Raft r, Entries entries):
+    """(kind, payloads) of each run of normal entries and each configuration change; a no-op for a refused change."""
+    cdef list runs = []
+    cdef list payloads = entries.commands()
+    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t count
+    cdef int kind
+    cdef bint taken = False  # a change before it in this message is as pending as one in the log
+    for _, count, _, kind, _ in entries.runs():
         if kind == EntryNoop:
             raise ProposalDropped("empty")
-        if (kind == EntryConfChange or kind == EntryConfChangeV2) and refusal(r, kind, entry.data) is not None:
-            propose_payloads(r, (b"",), EntryNoop)
+        if kind == EntryNormal:
+            runs.append((kind, payloads[at:at + count]))
         else:
-            propose_payloads(r, (entry.data,), kind)
-    return 0
+            for payload in payloads[at:at + count]:
+                if refusal(r, kind, payload) is None and (not taken or r.disable_conf_change_validation):
+                    runs.append((kind, (payload,)))
+                    taken = True
+                else:
+                    runs.append((EntryNoop, (b"",)))
+        at += count
+    return runs
 
 
 cdef int candidate_proposal(Raft r, Message m) except -1:

@@ -52,4 +52,4 @@ cdef Entries without_payloads(Entries entries):
 
 
 cdef Snapshot without_state(Snapshot snapshot):
-    return Snapshot(snapshot.index, snapshot.term, snapshot.conf_state, snapshot.conf_index, b"")
+    return Snapshot(snapshot.index, snapshot.term, snapshot.conf_state, snapshot.conf_index, b"", snapshot.time_ms)

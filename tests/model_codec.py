@@ -80,7 +80,7 @@ def decode_blocks(data: bytes) -> list[Block]:
 def encode_snapshot(snapshot: Body) -> bytes:
     groups = [snapshot[name] for name in GROUPS]
     return (
-        struct.pack("<QQQ", snapshot["index"], snapshot["term"], snapshot["conf_index"])
+        struct.pack("<4Q", snapshot["index"], snapshot["term"], snapshot["conf_index"], snapshot["time_ms"])
         + struct.pack("<6I", *map(len, groups), snapshot["auto_leave"], len(snapshot["data"]))
         + b"".join(struct.pack("<Q", node_id) for group in groups for node_id in group)
         + snapshot["data"]
@@ -88,13 +88,14 @@ def encode_snapshot(snapshot: Body) -> bytes:
 
 
 def decode_snapshot(data: bytes) -> tuple[Body, bytes]:
-    need(len(data) >= 48, "snapshot head")
-    index, term, conf_index, *counts, flags, size = struct.unpack_from("<QQQ4III", data)
+    need(len(data) >= 56, "snapshot head")
+    index, term, conf_index, time_ms, *counts, flags, size = struct.unpack_from("<4Q4III", data)
     ids = 8 * sum(counts)
-    need(flags <= 1 and 48 + ids + size <= len(data), "snapshot size")
+    need(flags <= 1 and 56 + ids + size <= len(data), "snapshot size")
     need(1 <= index < 2**63 and 1 <= term < 2**63 and conf_index <= index and counts[0] >= 1, "snapshot numbers")
-    snapshot: Body = {"index": index, "term": term, "conf_index": conf_index, "auto_leave": bool(flags)}
-    at = 48
+    snapshot: Body = {"index": index, "term": term, "conf_index": conf_index, "time_ms": time_ms}
+    snapshot["auto_leave"] = bool(flags)
+    at = 56
     for name, count in zip(GROUPS, counts, strict=True):
         group = struct.unpack_from(f"<{count}Q", data, at)
         need(all(a < b for a, b in zip((0, *group), (*group, LOCAL_IDS), strict=True)), "ids")

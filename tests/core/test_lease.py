@@ -175,3 +175,12 @@ def vote_request(net: Network, candidate: int, to: int, term: int | None = None)
         index=voter.last_index + 100,
         log_term=voter.last_term + 1,
     )
+
+
+def test_an_update_of_a_member_leaves_the_lease_alone() -> None:
+    net = leased()
+    before = net.now_ms
+    net[1].raw.propose_conf_change(ConfChange(ConfChangeType.UpdateNode, 2, b"about it"), net.now_ms)
+    net.settle()
+    assert net[1].raw.conf_index == net[1].raw.last_index
+    assert read(net, 1, b"r", before + LEASE_MS - 1)

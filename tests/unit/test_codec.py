@@ -197,7 +197,7 @@ def conf_bytes(
     """The body of a MsgSnap whose configuration is written as it stands; claims: other counts and data length."""
     counts = claims or (*map(len, groups), flags, len(data))
     return (
-        head(flags=4) + TERM5 + struct.pack("<QQQ6I", 9, 4, 8, *counts)
+        head(flags=4) + TERM5 + struct.pack("<4Q6I", 9, 4, 8, 7, *counts)
         + b"".join(struct.pack("<Q", i) for i in itertools.chain(*groups)) + data
     )  # fmt: skip
 
@@ -215,7 +215,7 @@ def conf_bytes(
         (conf_bytes((1,), (), (), (), claims=(*[2**32 - 1] * 4, 0, 2**32 - 1)), "take 141733920735 bytes, but only 8"),
         (conf_bytes((1,), (), (), (), claims=(0, 0, 0, 0, 0, 0)), "8 bytes are left over"),
         (conf_bytes((1,), (), (), (), data=b"x", claims=(1, 0, 0, 0, 0, 0)), "1 bytes are left over"),
-        (head(flags=4) + TERM5 + bytes(47), "47 bytes where a snapshot needs 48"),
+        (head(flags=4) + TERM5 + bytes(55), "55 bytes where a snapshot needs 56"),
     ],
 )
 def test_configurations_that_are_refused(body: bytes, text: str) -> None:

@@ -153,7 +153,7 @@ def test_a_snapshot_keeps_the_configuration_unless_it_is_given_another() -> None
     storage.apply_snapshot(Snapshot(5, 1, ConfState((1, 2)), 3, b"old"))
     storage.append(entries(6, 2, 2))
     made = storage.create_snapshot(6, b"new")
-    assert made == Snapshot(6, 2, ConfState((1, 2)), 3, b"new")
+    assert made == Snapshot(6, 2, ConfState((1, 2)), 3, b"new", time_ms=6)
     assert storage.first_index == 6, "the log stays until it is compacted"
     with pytest.raises(SnapshotOutOfDate, match="requested index is older than the existing snapshot"):
         storage.create_snapshot(6, b"again")
