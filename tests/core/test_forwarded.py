@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from raftcore import ConfChange, ConfChangeType, Entries, Entry, EntryKind, Message, MessageType
@@ -13,7 +15,7 @@ NORMAL, CHANGE = EntryKind.EntryNormal, EntryKind.EntryConfChange
 CHANGES = [ConfChange(ConfChangeType.AddLearner, node_id).encode() for node_id in (4, 5)]
 
 
-def elected(**options: int) -> Network:
+def elected(**options: Any) -> Network:
     net = Network(3, **options)
     net.campaign(1)
     net.sent.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from raftcore import ConfState, Entries, Entry, Message, MessageType, Snapshot
@@ -70,7 +72,7 @@ def test_it_travels() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"witnesses": (3,)}], ids=["member", "witness"])
-def test_a_follower_behind_a_snapshot_has_the_leaders_log_time(options: dict[str, tuple[int, ...]]) -> None:
+def test_a_follower_behind_a_snapshot_has_the_leaders_log_time(options: dict[str, Any]) -> None:
     net = Network(3, **options)
     net.campaign(1)
     net.isolate(3)
