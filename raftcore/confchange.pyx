@@ -17,7 +17,7 @@ waits in learners_next, so that nobody is ever voter and learner at once.
 from raftcore.message cimport ConfState
 from raftcore.progress cimport Progress
 from raftcore.tracker cimport Tracker, TrackerConfig
-from raftcore.types cimport index_t, node_id_t
+from raftcore.types cimport NO_LIMIT, index_t, node_id_t
 
 from raftcore.changes import ConfChange, ConfChangeType, as_changes
 from raftcore.changes import ConfChangeTransition, ConfChangeV2, describe, parse  # no-cython-lint: re-exported
@@ -122,6 +122,7 @@ cdef class _Draft:
                                         max_inflight_bytes=self.max_inflight_bytes, is_learner=is_learner)
         # Otherwise check-quorum could depose the leader before the newcomer had a chance to answer.
         member.recent_active = True
+        member.conf_index = NO_LIMIT  # whoever puts the change into force knows its index
         self.progress[id] = member
         return member
 

@@ -237,6 +237,10 @@ cdef class LogEntries:
         cdef uint32_t skip
         cdef size_t count = <size_t> (entries.first + entries.count - begin)
         cdef bint staged = True
+        if begin == self._last + 1:
+            last_time = self._last_time
+        elif self.snapshot_index < begin - 1 < self._window.first:
+            last_time = last_time_of(self._from_storage(begin - 1, begin, 0, ENCODED))
         if not (window_reserve(&self._window, count) and runs_reserve(&self._terms, entries.blocks)
                 and runs_reserve(&self._times, entries.blocks)):
             raise MemoryError(f"{count} entries")
@@ -253,8 +257,6 @@ cdef class LogEntries:
         if not staged:
             window_discard_staged(&self._window)
             raise MemoryError(f"{entries.payload_size} bytes of payload")
-        if begin == self._last + 1:
-            last_time = self._last_time
         self._place_staged(begin)
         if self._times.count:
             last_time = runs_last(&self._times).value

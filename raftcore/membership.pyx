@@ -17,7 +17,7 @@ from raftcore.roles cimport become_follower
 from raftcore.sending cimport broadcast_append, send_append
 from raftcore.state cimport Raft, tracing
 from raftcore.tracker cimport Tracker
-from raftcore.types cimport EntryConfChange, EntryConfChangeV2, StateLeader, index_t
+from raftcore.types cimport NO_LIMIT, EntryConfChange, EntryConfChangeV2, StateLeader, index_t
 
 
 cdef object decode(int kind, bytes payload):
@@ -77,9 +77,9 @@ cdef ConfState switch_to(Raft r, tuple made, index_t index):
     cdef ConfState before = r.tracker.conf_state()
     config, progress = made
     for pr in progress.values():
-        if r.tracker.get(pr.id) is None:
-            # What this follower answers from now on must echo this index: a late reply from before a removal and
-            # re-adding carries another one.
+        if pr.conf_index == NO_LIMIT:
+            # New. What this follower answers from now on must echo this index: a late reply from before a removal and
+            # re-adding, be it within one change, carries another one.
             pr.conf_index = index
     r.tracker.install(config, progress)
     r.conf_index = index

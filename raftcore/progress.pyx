@@ -52,6 +52,7 @@ cdef class Progress:
         self.next = next
         self.sent_commit = 0
         self.recent_active = False
+        self.heard_ms = 0
 
     cpdef void reset_state(self, int state) noexcept:
         self.msg_app_flow_paused = False

@@ -61,8 +61,9 @@ cdef int leader_read(Raft r, Message m) except -1:
 
 
 cdef int begin(Raft r, Message m) except -1:
-    if r.tracker.is_singleton():
-        return answer(r, m, r.log.committed)  # this voter is its own quorum
+    if r.tracker.is_singleton() and r.tracker.voter_ids()[0] == r.id:
+        # This voter is its own quorum; a leader that was removed is nobody's, whoever is left.
+        return answer(r, m, r.log.committed)
     if r.lease_based_reads:
         # As etcd/raft: trusts that check-quorum would have deposed this leader. Unsafe when clocks drift.
         return answer(r, m, r.log.committed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raftcore import ConfChange, ConfChangeType, Message, MessageType
+from raftcore import ConfChange, ConfChangeType, ConfChangeV2, Message, MessageType
+from raftcore.confchange import parse
 from tests.core.network import Network
 from tests.core.server import of
 
@@ -88,3 +89,15 @@ def test_a_change_of_others_leaves_a_progress_its_index() -> None:
     assert indexes == {1: 0, 2: 0, 3: 0, 4: index}
     changed(net, ConfChangeType.AddNode, 4)  # promoted: the same life
     assert net[1].raw.status().progress[4].conf_index == index
+
+
+def test_leaving_and_coming_back_in_one_change_begins_anew() -> None:
+    net = Network(3, learners=[4])
+    net.campaign(1)
+    net.propose(1, b"x")
+    assert net[1].raw.status().progress[4].conf_index == 0
+    net.isolate(4)
+    index = net[1].raw.propose_conf_change(ConfChangeV2(tuple(parse("r4 l4")))).index
+    net.settle()
+    progress = net[1].raw.status().progress[4]
+    assert (progress.match, progress.conf_index) == (0, index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftcore import ConfChangeV2, Message, MessageType, StateType
+from raftcore import ConfChange, ConfChangeType, ConfChangeV2, Message, MessageType, StateType
 from raftcore.confchange import ConfChangeTransition, parse
 from raftcore.errors import RaftError
 from tests.core.network import Network
@@ -246,3 +246,19 @@ def test_every_answer_delivered_twice_and_late_still_confirms_only_its_own() -> 
     for message in [*answers, *answers]:
         net.deliver(Message(message.type, 1, message.from_, message.term, context=message.context))
     assert [name for _, name in net[1].reads] == [b"a"]
+
+
+def test_a_leader_that_was_removed_does_not_speak_for_the_only_voter_left() -> None:
+    net = Network(2)
+    net.campaign(1)
+    net[1].raw.propose_conf_change(ConfChange(ConfChangeType.RemoveNode, 1))
+    net.settle()
+    assert net[1].role == StateType.StateLeader
+    assert net[1].raw.conf_state.voters == (2,)
+    net.isolate(1)
+    net.campaign(2)
+    net.propose(2, b"x")
+    assert net[2].raw.commit_index > net[1].raw.commit_index
+    net[1].raw.read_index(b"r")
+    net.collect(net[1])
+    assert net[1].reads == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raftcore import Message, MessageType, StateType
 from tests.core.network import ELECTION_TICK, Network
 
 
@@ -27,6 +28,21 @@ def test_a_leader_cut_off_says_when_it_last_heard_a_quorum() -> None:
     net.tick(1, 5)
     assert net[1].raw.status().heard_quorum_ms == heard
     assert net[1].raw.status().now_ms == heard + 50
+
+
+def test_answers_to_a_former_leadership_do_not_count() -> None:
+    net = Network(3)
+    net.campaign(1)
+    net.tick_all(3)
+    assert net[1].raw.status().progress[2].heard_ms == net.now_ms
+    net.campaign(2)
+    net.isolate(1)
+    net[1].raw.campaign()
+    net.collect(net[1])
+    net[1].raw.step(Message(MessageType.MsgVoteResp, to=1, from_=2, term=net[1].raw.term))
+    status = net[1].raw.status()
+    assert status.state == StateType.StateLeader
+    assert (status.progress[2].heard_ms, status.heard_quorum_ms) == (0, 0)
 
 
 def test_one_silent_member_of_three_leaves_a_quorum() -> None:

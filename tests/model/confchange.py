@@ -21,6 +21,7 @@ class Configuration:
     wanted: frozenset[int] = frozenset()  # learners, now or once the joint configuration is left
     auto_leave: bool = False
     next: dict[int, int] = field(default_factory=dict)  # node id -> next of its progress: when it was added
+    joined: frozenset[int] = frozenset()  # whose progress this change made, also of those who left and came back in it
 
     def apply(self, changes: Sequence[Change], last_index: int) -> None:
         for letter, node_id in changes:
@@ -39,6 +40,7 @@ class Configuration:
 
     def forget_who_left(self, last_index: int) -> None:
         members = self.voters | self.outgoing | self.wanted
+        self.joined = (self.joined | (members - self.next.keys())) & members
         self.next = {node_id: self.next.get(node_id, max(last_index, 1)) for node_id in members}
 
     def copy(self) -> Configuration:

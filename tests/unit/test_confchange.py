@@ -25,6 +25,7 @@ from raftcore.confchange import (
 from raftcore.errors import ConfChangeError, DecodeError
 from raftcore.message import ConfState
 from raftcore.tracker import Tracker, TrackerConfig
+from raftcore.types import UNLIMITED
 from tests.model.confchange import Configuration, Refused
 
 changes = st.lists(st.tuples(st.sampled_from("vlru"), st.integers(0, 6)), max_size=5)
@@ -132,7 +133,7 @@ def test_new_members_have_the_limits_of_the_tracker() -> None:
     tracker = Tracker(5, 700)
     _, progress = simple(tracker, 3, parse("v1 l2"))
     for member in progress.values():
-        assert (member.inflights.size, member.inflights.max_bytes, member.conf_index) == (5, 700, 0)
+        assert (member.inflights.size, member.inflights.max_bytes, member.conf_index) == (5, 700, UNLIMITED)
 
 
 def test_changes_may_come_as_either_kind() -> None:

@@ -1,0 +1,138 @@
+"""Random schedules: a cluster's settings and a list of steps, both from one seed.
+
+A step is numbers only, and says "the third of the messages in flight, whatever that is now". So a schedule with steps
+left out is a schedule again, which is what shrinking needs.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from raftcore import UNLIMITED, ConfState
+
+
+class Step(NamedTuple):
+    kind: str
+    node: int
+    """Which node, as a number to take modulo."""
+    a: int
+    b: int
+
+
+WEIGHTS = {
+    "deliver": 300,
+    "ready": 220,
+    "write": 90,
+    "apply": 60,
+    "tick": 110,
+    "tick_all": 45,
+    "propose": 70,
+    "settle": 12,
+    "drop": 25,
+    "repeat": 20,
+    "stale": 8,
+    "change": 25,
+    "campaign": 4,
+    "transfer": 8,
+    "forget": 2,
+    "read": 20,
+    "unreachable": 5,
+    "snapshot_status": 8,
+    "compact": 18,
+    "crash": 7,
+    "isolate": 4,
+    "heal": 5,
+    "pin_timeout": 2,
+    "clone": 4,
+    "snapshot_availability": 3,
+    "priorities": 2,
+}
+TEMPERS = {
+    "calm": {"drop": 0.2, "crash": 0.3, "isolate": 0.5, "stale": 0.5},
+    "storm": {"drop": 3.0, "repeat": 3.0, "crash": 2.0, "isolate": 3.0, "heal": 2.0, "stale": 4.0},
+    "busy": {"propose": 4.0, "read": 3.0},
+    "moving": {"change": 4.0, "transfer": 3.0, "compact": 2.0},
+    "plain": {},
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What all nodes of one schedule have in common."""
+
+    seed: int
+    ids: tuple[int, ...]
+    boot: ConfState
+    settings: dict[str, Any]
+    keep_application: bool
+    through_codec: bool
+    temper: str
+
+    def describe(self) -> str:
+        changed = {name: value for name, value in self.settings.items() if value not in (False, None, UNLIMITED, ())}
+        return f"{len(self.ids)} nodes, {self.temper}, boot {self.boot}, {changed}"
+
+
+def draw_cluster(seed: int) -> Cluster:
+    r = random.Random(f"cluster {seed}")
+    count = r.choice((1, 2, 3, 3, 3, 4, 5))
+    ids = tuple(range(1, count + 1))
+    voting = sorted(r.sample(ids, r.choice((count, count, r.randint(1, count)))))
+    rest = [id for id in ids if id not in voting]
+    learners = [id for id in rest if r.random() < 0.5]
+    return Cluster(
+        seed=seed,
+        ids=ids,
+        boot=ConfState(voters=voting, learners=learners),
+        settings=draw_settings(r, ids, voting),
+        keep_application=r.random() < 0.5,
+        through_codec=r.random() < 0.3,
+        temper=r.choice(tuple(TEMPERS)),
+    )
+
+
+def draw_settings(r: random.Random, ids: tuple[int, ...], voting: list[int]) -> dict[str, Any]:
+    heartbeat = r.choice((1, 1, 2))
+    election = r.randint(heartbeat + 2, 10)
+    size = r.choice((UNLIMITED, UNLIMITED, 0, 60, 150, 400))
+    settings: dict[str, Any] = {
+        "seed": r.randrange(1 << 32),
+        "election_tick": election,
+        "heartbeat_tick": heartbeat,
+        "max_size_per_msg": size,
+        "max_committed_size_per_ready": r.choice((UNLIMITED, UNLIMITED, 1, 40, 100, 300)),
+        "max_uncommitted_size": r.choice((UNLIMITED, UNLIMITED, 0, 10, 60)),
+        "max_inflight_msgs": r.choice((256, 256, 1, 2, 4)),
+        "max_inflight_bytes": UNLIMITED if size == UNLIMITED else r.choice((UNLIMITED, max(size, 1), size + 50)),
+        "max_window_bytes": r.choice((UNLIMITED, UNLIMITED, 0, 30)),
+        "max_window_entries": r.choice((UNLIMITED, UNLIMITED, 0, 5)),
+        "async_storage_writes": r.random() < 0.6,
+        "pre_vote": r.random() < 0.5,
+        "check_quorum": r.random() < 0.5,
+        "disable_proposal_forwarding": r.random() < 0.1,
+        "disable_conf_change_validation": r.random() < 0.08,
+        "step_down_on_removal": r.random() < 0.5,
+        "max_reject_runs": r.choice((0, 0, 0, 1, 2, 10)),
+        "conf_change_after_own_commit": r.random() < 0.2,
+    }
+    if settings["check_quorum"]:
+        settings["read_only"] = r.choice(("safe", "lease-based", "lease"))
+        if settings["read_only"] == "lease":
+            settings["lease_ms"] = r.randint(1, 10 * election)
+    if len(voting) > 1 and r.random() < 0.2:
+        settings["witnesses"] = (r.choice(voting),)
+    if r.random() < 0.25:
+        settings["priorities"] = {id: r.randrange(3) for id in ids}
+    return settings
+
+
+def draw_steps(cluster: Cluster, count: int) -> list[Step]:
+    r = random.Random(f"steps {cluster.seed}")
+    factors = TEMPERS[cluster.temper]
+    kinds = r.choices(
+        tuple(WEIGHTS), [weight * factors.get(kind, 1.0) for kind, weight in WEIGHTS.items()], k=count
+    )  # fmt: skip
+    numbers = r.getrandbits
+    return [Step(kind, numbers(16), numbers(32), numbers(32)) for kind in kinds]
