@@ -1,21 +1,35 @@
-"""Three members of raftpy in three processes on loopback; the load is made in the leader's process."""
+"""Three members of a measured cluster in three processes on loopback; the load is made in the leader's process.
+
+Every system is measured through the same orders on standard input (benchmarks/member.py lists them), so that what is
+compared is the systems and not their harnesses.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+LONGEST_ANSWER_S = 150.0
+START_S = 60.0
 
-def free_udp_ports(count: int) -> list[int]:
-    """Ports that nobody uses just now."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+Launch = Callable[[int, str, Path], list[str]]
+"""The command that runs a member: from its id, the cluster as ``1=host:port,...``, and its directory."""
+
+
+def free_ports(count: int, kind: socket.SocketKind) -> list[int]:
+    """Ports on loopback that nobody uses just now, for UDP (``SOCK_DGRAM``) or TCP (``SOCK_STREAM``)."""
+    sockets = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
     try:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
@@ -26,33 +40,46 @@ def free_udp_ports(count: int) -> list[int]:
 
 
 class MemberProcess:
-    """A running ``benchmarks.member``."""
+    """A running member, spoken to in lines of JSON."""
 
-    def __init__(self, node_id: int, cluster: str, data: Path | None, *, batch_apply: bool) -> None:
-        command = [sys.executable, "-m", "benchmarks.member", "--id", str(node_id), "--cluster", cluster]
-        if data is not None:
-            command += ["--data", str(data)]
-        if batch_apply:
-            command.append("--batch-apply")
+    def __init__(self, node_id: int, command: list[str], complaints: Path) -> None:
         self.id = node_id
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._complaints = complaints
+        self._unread = b""
+        with complaints.open("ab") as stderr:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
 
-    def read(self) -> dict[str, Any]:
-        """Its next line. Raises RuntimeError when it has ended, or says that something failed."""
+    def read(self, within_s: float = LONGEST_ANSWER_S) -> dict[str, Any]:
+        """Its next line. RuntimeError when it has ended, says that something failed, or says nothing in time."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"member {self.id} ended with status {self.process.wait(5)}")
+        pipe = self.process.stdout.fileno()
+        until = time.monotonic() + within_s
+        while b"\n" not in self._unread:
+            if not select.select([pipe], [], [], max(0.0, until - time.monotonic()))[0]:
+                raise RuntimeError(f"member {self.id} has not answered within {within_s:.0f} s")
+            got = os.read(pipe, 65536)
+            if not got:
+                raise RuntimeError(f"member {self.id} ended with status {self.process.wait(5)}{self._complaint()}")
+            self._unread += got
+        line, _, self._unread = self._unread.partition(b"\n")
         said: dict[str, Any] = json.loads(line)
         if "error" in said:
             raise RuntimeError(f"member {self.id}: {said['error']}")
         return said
 
+    def _complaint(self) -> str:
+        lines = self._complaints.read_text(errors="replace").strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+    def order(self, what: str, **options: float) -> None:
+        """Hands an order in; ``read`` gives the answer."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"do": what, **options}).encode() + b"\n")
+        self.process.stdin.flush()
+
     def tell(self, what: str, **options: float) -> dict[str, Any]:
         """Has it carry out an order; gives its answer."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"do": what, **options}) + "\n")
-        self.process.stdin.flush()
+        self.order(what, **options)
         return self.read()
 
     def kill(self) -> None:
@@ -61,26 +88,31 @@ class MemberProcess:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                pipe.close()
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    pass  # an order that it did not live to read
 
 
-class RaftpyCluster:
-    """Three members, their data below a temporary directory of ``folder`` (in memory with ``durable=False``)."""
+class Cluster:
+    """Three members, their data below a temporary directory of ``folder``; all of it is gone at the end."""
 
-    def __init__(self, folder: Path | None = None, *, durable: bool = True, batch_apply: bool = False) -> None:
-        self._folder, self._durable, self._batch_apply = folder, durable, batch_apply
+    def __init__(self, launch: Launch, folder: Path | None = None, *, tcp: bool = False) -> None:
+        self._launch, self._folder = launch, folder
+        self._kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
         self.members: dict[int, MemberProcess] = {}
 
-    def __enter__(self) -> RaftpyCluster:
+    def __enter__(self) -> Cluster:
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
         self._data = Path(tempfile.mkdtemp(prefix="raftpy-bench-", dir=self._folder))
-        ports = free_udp_ports(3)
-        cluster = ",".join(f"{number}=127.0.0.1:{port}" for number, port in enumerate(ports, 1))
+        ports = free_ports(3, self._kind)
+        self._cluster = ",".join(f"{number}=127.0.0.1:{port}" for number, port in enumerate(ports, 1))
         try:
             for number in (1, 2, 3):
-                data = self._data / str(number) if self._durable else None
-                self.members[number] = MemberProcess(number, cluster, data, batch_apply=self._batch_apply)
+                self.launch(number)
             for member in self.members.values():
-                member.read()
+                member.read(START_S)
         except BaseException:
             self._close()
             raise
@@ -96,6 +128,18 @@ class RaftpyCluster:
             member.kill()
         shutil.rmtree(self._data, ignore_errors=True)
 
+    def launch(self, number: int) -> MemberProcess:
+        """Starts a member, for the first time or again on its data; its first line says that it is up."""
+        command = self._launch(number, self._cluster, self._data / str(number))
+        member = MemberProcess(number, command, self._data / f"{number}.err")
+        self.members[number] = member
+        return member
+
+    def kill(self, member: MemberProcess) -> None:
+        """kill -9 of a member; its data stays."""
+        del self.members[member.id]
+        member.kill()
+
     def leader(self) -> MemberProcess:
         """The member that leads."""
         return self.members[next(iter(self.members.values())).tell("leader")["leader"]]
@@ -110,5 +154,17 @@ class RaftpyCluster:
         before = self.cpu_seconds()
         figures = leader.tell(what, **options)
         used = self.cpu_seconds() - before
-        figures["cpu_us_per_op"] = round(used * 1e6 / figures.pop("operations"), 2)
+        figures["cpu_us_per_op"] = round(used * 1e6 / max(1, figures.pop("operations")), 2)
         return figures
+
+
+class RaftpyCluster(Cluster):
+    """Three nodes of raftpy (in memory with ``durable=False``); ``batch_apply``: the state machine takes batches."""
+
+    def __init__(self, folder: Path | None = None, *, durable: bool = True, batch_apply: bool = False) -> None:
+        def command(node_id: int, cluster: str, data: Path) -> list[str]:
+            line = [sys.executable, "-m", "benchmarks.member", "--id", str(node_id), "--cluster", cluster]
+            line += ["--data", str(data)] if durable else []
+            return line + (["--batch-apply"] if batch_apply else [])
+
+        super().__init__(command, folder)

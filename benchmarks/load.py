@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 
 from benchmarks.rows import percentiles
 from raftpy import Node
 
-Work = Callable[[Node, dict[str, float]], Coroutine[None, None, dict[str, float]]]
+Options = dict[str, float]
+Figures = dict[str, float]
+Work = Callable[[Node, Options], Coroutine[None, None, Figures]]
 
 WARM_UP = 100
+LONGEST_WARM_UP_S = 0.5
+SAMPLED = 64
+"""Every how manieth client of a crowd is timed."""
+FILLERS = 1024
 
 
-async def sequential(node: Node, options: dict[str, float]) -> dict[str, float]:
+async def sequential(node: Node, options: Options) -> Figures:
     """One command after the other; ``size`` in bytes, ``count`` of them."""
     size, count = int(options["size"]), int(options["count"])
     command = os.urandom(size)
@@ -29,10 +36,50 @@ async def sequential(node: Node, options: dict[str, float]) -> dict[str, float]:
     return {**percentiles(taken), "operations": count}
 
 
-async def in_flight(node: Node, options: dict[str, float]) -> dict[str, float]:
-    """``concurrency`` tasks, each awaiting one command at a time, for ``seconds``."""
-    size, concurrency, seconds = int(options["size"]), int(options["concurrency"]), options["seconds"]
+async def in_flight(node: Node, options: Options) -> Figures:
+    """``concurrency`` tasks, each awaiting one command of ``size`` bytes at a time, for ``seconds``."""
+    call = partial(node.propose, os.urandom(int(options["size"])), timeout=30.0)
+    return await _crowd(call, int(options["concurrency"]), options["seconds"])
+
+
+async def batches(node: Node, options: Options) -> Figures:
+    """``propose_many`` of ``batch`` commands, ``calls`` calls in flight, for ``seconds``; the rate counts entries."""
+    size, batch = int(options["size"]), int(options["batch"])
+    call = partial(node.propose_many, [os.urandom(size) for _ in range(batch)], timeout=30.0)
+    return await _crowd(call, int(options["calls"]), options["seconds"], batch)
+
+
+async def reads(node: Node, options: Options) -> Figures:
+    """Linearizable reads: ``concurrency`` tasks, each awaiting one read index at a time, for ``seconds``."""
+    return await _crowd(partial(node.read_index, timeout=30.0), int(options["concurrency"]), options["seconds"])
+
+
+async def fill(node: Node, options: Options) -> Figures:
+    """Commits ``count`` commands of ``size`` bytes: in calls of ``batch``, four at a time, or with 0 one by one from
+    1,024 tasks."""
+    size, count, batch = int(options["size"]), int(options["count"]), int(options["batch"])
     command = os.urandom(size)
+    commands = [command] * batch
+    left = count
+
+    async def client() -> None:
+        nonlocal left
+        while left > 0:
+            left -= batch or 1
+            if batch:
+                await node.propose_many(commands, timeout=60.0)
+            else:
+                await node.propose(command, timeout=60.0)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4 if batch else FILLERS):
+            group.create_task(client())
+    return {"operations": count}
+
+
+async def _crowd(call: Callable[[], Awaitable[object]], clients: int, seconds: float, each: int = 1) -> Figures:
+    """``clients`` tasks that await one call after the other, for a warm-up and then ``seconds``; a call does ``each``
+    operations."""
     taken: list[float] = []
     done = 0
     clock = time.perf_counter
@@ -40,50 +87,29 @@ async def in_flight(node: Node, options: dict[str, float]) -> dict[str, float]:
     async def client(until: float, sampled: bool) -> None:
         nonlocal done
         while (began := clock()) < until:
-            await node.propose(command, timeout=30.0)
+            await call()
             done += 1
             if sampled:
                 taken.append(clock() - began)
 
-    async def crowd(until: float) -> None:
+    async def phase(until: float) -> None:
         async with asyncio.TaskGroup() as group:
-            for number in range(concurrency):
-                group.create_task(client(until, number % 64 == 0))
+            for number in range(clients):
+                group.create_task(client(until, number % SAMPLED == 0))
 
-    await crowd(clock() + min(0.5, seconds / 4))
+    await phase(clock() + min(LONGEST_WARM_UP_S, seconds / 4))
     taken.clear()
     done = 0
     began = clock()
-    await crowd(began + seconds)
+    await phase(began + seconds)
     elapsed = clock() - began
-    figures = percentiles(taken)
-    return {**figures, "rate": round(done / elapsed, 1), "operations": done}
+    return {**percentiles(taken), "rate": round(done * each / elapsed, 1), "operations": done * each}
 
 
-async def batches(node: Node, options: dict[str, float]) -> dict[str, float]:
-    """``propose_many`` of ``batch`` commands, ``calls`` calls in flight, for ``seconds``; the rate counts entries."""
-    size, batch, calls = int(options["size"]), int(options["batch"]), int(options["calls"])
-    commands = [os.urandom(size) for _ in range(batch)]
-    clock = time.perf_counter
-    taken: list[float] = []
-
-    async def client(until: float) -> None:
-        while (began := clock()) < until:
-            await node.propose_many(commands, timeout=30.0)
-            taken.append(clock() - began)
-
-    async def crowd(until: float) -> None:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(calls):
-                group.create_task(client(until))
-
-    await crowd(clock() + min(0.5, options["seconds"] / 4))
-    taken.clear()
-    began = clock()
-    await crowd(began + options["seconds"])
-    elapsed = clock() - began
-    entries = len(taken) * batch
-    return {**percentiles(taken), "rate": round(entries / elapsed, 1), "operations": entries}
-
-
-WORKS: dict[str, Work] = {"sequential": sequential, "in_flight": in_flight, "batches": batches}
+WORKS: dict[str, Work] = {
+    "sequential": sequential,
+    "in_flight": in_flight,
+    "batches": batches,
+    "reads": reads,
+    "fill": fill,
+}

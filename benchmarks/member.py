@@ -1,10 +1,14 @@
 """One member of the measured cluster, a process of its own; told what to do line by line on standard input.
 
 {"do": "leader"}                     -> {"leader": id}, once there is one
-{"do": "sequential", ...}            -> the figures of that work, or {"error": "..."}
+{"do": "sequential", ...}            -> the figures of that work (benchmarks/load.py), or {"error": "..."}
+{"do": "fill", ...}                  -> {"operations": n}, once that many commands are committed
 {"do": "attempt"}                    -> {"done": true or false}: one command, given up when refused
+{"do": "wait_applied", "count": n}   -> {"applied": ...}, once n commands have been applied here
 {"do": "usage"}                      -> {"cpu_s": ..., "applied": ...}
 {"do": "stop"}                       -> ends
+
+The peers' programs in benchmarks/peers understand the same orders.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from raftpy import Config, Node, NotLeader, RaftError, Timeout
 from raftpy.config import parse_cluster
 
 
-async def serve(node: Node) -> None:
+async def serve(node: Node, machine: Counter) -> None:
     """Carries out what comes on standard input until it ends."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
@@ -32,10 +36,10 @@ async def serve(node: Node) -> None:
         what = order.pop("do")
         if what == "stop":
             return
-        print(json.dumps(await answer(node, what, order)), flush=True)
+        print(json.dumps(await answer(node, machine, what, order)), flush=True)
 
 
-async def answer(node: Node, what: str, order: dict[str, Any]) -> dict[str, Any]:
+async def answer(node: Node, machine: Counter, what: str, order: dict[str, Any]) -> dict[str, Any]:
     """What one order gives."""
     if what == "leader":
         return {"leader": await node.wait_for_leader(30.0)}
@@ -43,14 +47,18 @@ async def answer(node: Node, what: str, order: dict[str, Any]) -> dict[str, Any]
         try:
             await node.propose(b"attempt", timeout=0.5)
         except NotLeader:
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.001)
             return {"done": False}
         except Timeout:
             return {"done": False}
         return {"done": True}
+    if what == "wait_applied":
+        while machine.count < order["count"]:
+            await asyncio.sleep(0.001)
+        return {"applied": machine.count}
     if what == "usage":
         used = resource.getrusage(resource.RUSAGE_SELF)
-        return {"cpu_s": used.ru_utime + used.ru_stime, "applied": node.status().applied_index}
+        return {"cpu_s": used.ru_utime + used.ru_stime, "applied": machine.count}
     try:
         return dict(await WORKS[what](node, order))
     except RaftError as error:
@@ -69,7 +77,7 @@ async def main() -> None:
     config = Config(id=options.id, cluster=parse_cluster(options.cluster), data_dir=options.data)
     async with Node(config, machine) as node:
         print(json.dumps({"started": options.id}), flush=True)
-        await serve(node)
+        await serve(node, machine)
 
 
 if __name__ == "__main__":

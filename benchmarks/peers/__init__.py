@@ -1,0 +1,1 @@
+"""Other implementations of Raft, wrapped so that benchmarks.compare can measure them; README.md says how."""

@@ -1,0 +1,149 @@
+package harness
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	warmUp     = 100 // sequential commands before the first that counts
+	sampled    = 64  // every how manieth client of a crowd is timed
+	fillers    = 1024
+	longestRun = 500 * time.Millisecond // of a crowd's warm-up
+)
+
+// Figures of one work. Times in microseconds, rate in operations a second.
+type Figures struct {
+	P50        float64 `json:"p50_us"`
+	P99        float64 `json:"p99_us"`
+	Rate       float64 `json:"rate"`
+	Operations int     `json:"operations"`
+}
+
+func figures(taken []time.Duration, operations int, elapsed time.Duration) Figures {
+	slices.Sort(taken)
+	at := func(part float64) float64 {
+		if len(taken) == 0 {
+			return 0
+		}
+		return micro(taken[min(len(taken)-1, int(float64(len(taken))*part))])
+	}
+	rate := math.Round(float64(operations)/elapsed.Seconds()*10) / 10
+	return Figures{P50: at(0.5), P99: at(0.99), Rate: rate, Operations: operations}
+}
+
+func micro(d time.Duration) float64 { return math.Round(float64(d)/100) / 10 }
+
+func many(count, size int) [][]byte {
+	payloads := make([]byte, count*size)
+	commands := make([][]byte, count)
+	for i := range commands {
+		commands[i] = payloads[i*size : (i+1)*size : (i+1)*size]
+	}
+	return commands
+}
+
+// sequential commits count commands, one after the other.
+func sequential(node Node, size, count int) (Figures, error) {
+	command := make([]byte, size)
+	for i := 0; i < warmUp; i++ {
+		if err := node.Propose(command); err != nil {
+			return Figures{}, err
+		}
+	}
+	taken := make([]time.Duration, 0, count)
+	var total time.Duration
+	for i := 0; i < count; i++ {
+		began := time.Now()
+		if err := node.Propose(command); err != nil {
+			return Figures{}, err
+		}
+		taken = append(taken, time.Since(began))
+		total += taken[i]
+	}
+	return figures(taken, count, total), nil
+}
+
+// crowd has clients call, each one call at a time, for a warm-up and then for duration. A call does each operations.
+func crowd(clients, each int, duration time.Duration, call func() error) (Figures, error) {
+	warm := min(longestRun, duration/4)
+	if _, err := phase(clients, each, warm, call); err != nil {
+		return Figures{}, err
+	}
+	return phase(clients, each, duration, call)
+}
+
+func phase(clients, each int, duration time.Duration, call func() error) (Figures, error) {
+	var all sync.WaitGroup
+	var done atomic.Int64
+	failed := make(chan error, clients)
+	taken := make([][]time.Duration, clients)
+	began := time.Now()
+	until := began.Add(duration)
+	for client := range clients {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			calls := 0
+			for start := time.Now(); start.Before(until); {
+				if err := call(); err != nil {
+					failed <- err
+					break
+				}
+				now := time.Now()
+				calls++
+				if client%sampled == 0 {
+					taken[client] = append(taken[client], now.Sub(start))
+				}
+				start = now
+			}
+			done.Add(int64(calls))
+		}()
+	}
+	all.Wait()
+	elapsed := time.Since(began)
+	select {
+	case err := <-failed:
+		return Figures{}, err
+	default:
+	}
+	return figures(slices.Concat(taken...), int(done.Load())*each, elapsed), nil
+}
+
+// fill commits count commands: in batches where batch is not 0 and the node has a call for them, else one by one.
+func fill(node Node, count, size, batch int) (map[string]int, error) {
+	clients, each := fillers, 1
+	command := make([]byte, size)
+	call := func() error { return node.Propose(command) }
+	if batcher, ok := node.(Batcher); ok && batch > 0 {
+		commands := many(batch, size)
+		clients, each = 4, batch
+		call = func() error { return batcher.ProposeMany(commands) }
+	}
+	var all sync.WaitGroup
+	var left atomic.Int64
+	left.Store(int64(count))
+	failed := make(chan error, clients)
+	for range clients {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for left.Add(-int64(each)) >= 0 {
+				if err := call(); err != nil {
+					failed <- err
+					return
+				}
+			}
+		}()
+	}
+	all.Wait()
+	select {
+	case err := <-failed:
+		return nil, err
+	default:
+		return map[string]int{"operations": count}, nil
+	}
+}
