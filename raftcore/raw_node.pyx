@@ -271,6 +271,11 @@ cdef class RawNode:
         """Forget who leads, so that another may be voted for at once; the leader's next message undoes it."""
         step(self.raft, new_message(MsgForgetLeader, self.raft.id))
 
+    def step_down(self):
+        """Give up leading, or standing, in this term: what peers have answered counts no more. A follower stays one."""
+        if self.raft.state != StateFollower:
+            become_follower(self.raft, self.raft.term, 0)
+
     def transfer_leader(self, node_id_t to):
         """Hand leadership over to ``to`` (thesis 3.10); on a follower, ask the leader to."""
         m = new_message(MsgTransferLeader, self.raft.id)
@@ -535,6 +540,11 @@ cdef class RawNode:
     def conf_index(self):
         """Index of the entry that the applied configuration comes from."""
         return self.raft.conf_index
+
+    @property
+    def pending_conf_index(self):
+        """On a leader: changes of the configuration are refused until this index is applied. 0 on others."""
+        return self.raft.pending_conf_index
 
     # -- inside ---------------------------------------------------------------------------------------------------
 

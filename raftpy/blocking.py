@@ -181,6 +181,10 @@ class BlockingNode:
         """As ``Node.wait_for_leader``."""
         return self._await(lambda node: node.wait_for_leader(timeout))
 
+    def set_priority(self, member: int, priority: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """As ``Node.set_priority``."""
+        self._await(lambda node: node.set_priority(member, priority, timeout=timeout))
+
     def commits(self, start_index: int | None = None) -> Iterator[Commit]:
         """As ``Node.commits``: subscribed at once, read by one thread."""
 

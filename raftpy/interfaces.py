@@ -104,10 +104,11 @@ class Storage(Protocol):
         """The newest snapshot; index 0 when there never was one."""
         ...
 
-    def pin(self, node_id: int, store_id: int) -> None:
-        """Binds a peer's node id to the store id first heard under it, durable on return.
+    def pin(self, node_id: int, store_id: int, *, replace: bool = False) -> None:
+        """Binds a node id to the store id first heard under it, durable on return.
 
-        Pinning the same again does nothing; another store id raises ``WrongIdentity``.
+        Pinning the same again does nothing; another store id raises ``WrongIdentity``, or takes the place of the one
+        known when ``replace`` says so (the member table, which the cluster has agreed on).
         """
         ...
 
@@ -137,6 +138,16 @@ class LocalIdentity:
     """Store ids already pinned: node id to store id."""
     http_address: str = ""
     """This node's HTTP address as ``host:port``, told to the peers; empty when it serves none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a transport knows of a peer by the peer's own word."""
+
+    store_id: int = 0
+    """The store the node id is bound to; 0: none was ever heard."""
+    http_address: str | None = None
+    """``host:port``, empty when it serves none; None: not told yet by the newest life heard of it."""
 
 
 class Transport(Protocol):
@@ -183,6 +194,21 @@ class Transport(Protocol):
 
     def on_unreachable(self, callback: Callable[[int], None]) -> None:
         """Sets whom to tell, by node id, that a peer's address has refused a datagram."""
+        ...
+
+    def on_heard(self, callback: Callable[[int], None]) -> None:
+        """Sets whom to tell, by node id, that a peer's ``heard`` has changed: once it has told its HTTP address.
+
+        Called inside ``receive``, not for what it tells again.
+        """
+        ...
+
+    def heard(self, node_id: int) -> Heard:
+        """What is known of a peer; of an unknown node nothing."""
+        ...
+
+    def pin(self, node_id: int, store_id: int) -> None:
+        """Binds a peer to a store id, whatever was heard of it; a life of another store is forgotten."""
         ...
 
     def reachable(self, node_id: int) -> bool:

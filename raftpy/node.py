@@ -15,6 +15,7 @@ from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.defaults import default_storage, default_transport
 from raftpy.runtime.driver import Driver
+from raftpy.runtime.members import MAX_PRIORITY
 from raftpy.runtime.opening import open_node
 from raftpy.runtime.proposal import Proposal
 from raftpy.runtime.status import ROLES, MemberStatus, NodeStatus, PeerProgress
@@ -155,6 +156,29 @@ class Node:
         except TimeoutError:
             raise Timeout(f"node {to} has not become leader within {timeout} s") from None
 
+    async def set_priority(self, member: int, priority: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """Sets which member is preferred as leader; on the leader. Returns when it is replicated and applied here.
+
+        Of the voters that are up and caught up, the one with the highest ``priority`` (0, as at first, to 65,535)
+        takes over, within about two election timeouts; nothing is forced, and a cluster without it elects another.
+        The priority is remembered by the cluster, also across restarts.
+
+        Raises ``ValueError`` (no such member, or a priority that is not allowed), ``NotLeader`` (nothing has
+        happened; its fields name the leader), ``Timeout`` (it may or may not be set: after ``timeout`` seconds, None
+        for never, or when leadership is lost; it can be set again), ``Stopped``, ``StorageFailed``.
+        """
+        driver = self._running
+        if member not in driver.members:
+            raise ValueError(f"priority is for a member, {', '.join(map(str, driver.members))}, not for {member!r}")
+        _check_priority(priority)
+        try:
+            async with asyncio.timeout(timeout):
+                await driver.set_priority(member, priority)
+        except Timeout:
+            raise
+        except TimeoutError:
+            raise Timeout(f"not done within {timeout} s: the priority may or may not be set") from None
+
     # --- Looking on ---------------------------------------------------------------------------------------------
 
     def commits(self, start_index: int | None = None) -> AsyncIterator[Commit]:
@@ -189,9 +213,10 @@ class Node:
             MemberStatus(
                 id=node_id,
                 udp=udp,
-                http=self.config.http if node_id == self.config.id else transport.http_address(node_id),
+                http=driver.membership.http(node_id),
                 reachable=node_id == self.config.id or transport.reachable(node_id),
                 progress=progress.get(node_id),
+                priority=driver.membership.priority(node_id),
             )
             for node_id, udp in driver.members.items()
         )
@@ -208,3 +233,8 @@ class Node:
             proposals=len(driver.proposals),
             transport=transport.stats(),
         )
+
+
+def _check_priority(priority: object) -> None:
+    if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= MAX_PRIORITY:
+        raise ValueError(f"priority is {priority!r}: allowed is a whole number from 0 to {MAX_PRIORITY:,}")

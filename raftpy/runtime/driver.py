@@ -42,6 +42,7 @@ from raftpy.errors import ApplyFailed, NotLeader, Overloaded, Stopped, StorageFa
 from raftpy.interfaces import Clock, StateMachine, Storage, TimerHandle, Transport
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
+from raftpy.runtime.membership import Membership
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.proposal import Proposals
 from raftpy.runtime.reads import Reads
@@ -73,6 +74,9 @@ class Driver:
         self.transport: Transport = opened.transport
         self.members = opened.members
         self.clock = clock
+        self.membership = Membership(
+            config, opened.raw, opened.storage, opened.transport, clock, opened.members, opened.store_id
+        )
         self.failure: BaseException | None = None
         """Why the node stopped by itself; None while it runs and after ``stop``."""
         self.closed = False
@@ -105,6 +109,7 @@ class Driver:
         """The first pass, and the ticks. ``wake`` may be called from now on."""
         self.storage.set_completion(self._on_written, self._fail)
         self.transport.on_unreachable(self._unreachable.append)
+        self.transport.on_heard(self.membership.heard)
         self._tick_due = self.clock.monotonic() + self._tick_s
         self._timer = self.clock.call_later(self._tick_s, self._on_tick)
         self._schedule()
@@ -131,6 +136,7 @@ class Driver:
         self.proposals.stop(self._stopped_error)
         self.proposals.resume_soon()
         self.reads.stop(self._stopped_error)
+        self.membership.stop(self._stopped_error)
         for waiter in self._leader_waiters:
             if not waiter.done():
                 waiter.set_exception(self._stopped_error())
@@ -257,6 +263,8 @@ class Driver:
             if applying.pending:
                 self._apply()
                 self._collect()
+            if self.membership.due and self.membership.propose():
+                self._collect()
             if self.reads.waiting:
                 self.reads.release(applying.applied)
             if proposals.has_settled:
@@ -291,8 +299,10 @@ class Driver:
                     self._queued = True
             for index, context in ready.read_states:
                 self.reads.answered(index, context)
-            if self._leader_waiters and ready.soft_state is not None and raw.leader:
-                self._announce_leader()
+            if ready.soft_state is not None:
+                self.membership.role_changed(self._not_leader)
+                if self._leader_waiters and raw.leader:
+                    self._announce_leader()
 
     def _deliver_responses(self, done: Sequence[Message]) -> None:
         """What hung on storage work that is done now: to this node itself, or out."""
@@ -350,15 +360,18 @@ class Driver:
         leader = self.raw.leader
         if not leader or leader == self._id:
             return NotLeader()
-        return NotLeader(leader, self.members.get(leader), self.transport.http_address(leader))
+        return NotLeader(leader, self.members.get(leader), self.membership.http(leader))
 
     def _configure(self, index: int, kind: int, data: bytes) -> None:
         """A configuration entry is being applied. One that does not fit does nothing, the same on every replica."""
+        context = b""
         try:
             change = ConfChange.decode(data) if kind == EntryKind.EntryConfChange else ConfChangeV2.decode(data)
             self.raw.apply_conf_change(change, index)
+            context = change.context
         except (ConfChangeError, DecodeError) as error:
             log.warning("node %d: the configuration change at %d does nothing: %s", self._id, index, error)
+        self.membership.configured(index, context)
 
     def _on_written(self, appends: Sequence[Message]) -> None:
         self._written.append(appends)
@@ -389,6 +402,7 @@ class Driver:
             raw.tick(now_ms)
         now = self.clock.monotonic()
         self.proposals.expire(now)
+        self.membership.tick()
         if self.reads.waiting:
             self.reads.retry(now)
             self._reads_wanted = self.reads.has_queued
@@ -411,6 +425,14 @@ class Driver:
             self.raw.transfer_leader(to)
             self._schedule()
             await self._leader_changed(self.config.heartbeat_ms / 1000)
+
+    async def set_priority(self, node_id: int, priority: int) -> None:
+        """On the leader: puts the member's priority into the table and waits until that is applied here."""
+        self.require_leader()
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.membership.request_priority(node_id, priority, done)
+        self._schedule()
+        await done
 
     async def _leader_changed(self, within_s: float) -> None:
         waiter: asyncio.Future[int] = self._loop.create_future()

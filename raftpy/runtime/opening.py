@@ -14,6 +14,7 @@ from raftcore.raw_node import RawNode
 from raftcore.storage_view import InitialState
 from raftpy.config import Config, format_cluster
 from raftpy.interfaces import Bootstrap, LocalIdentity, Recovered, Storage, Transport
+from raftpy.runtime.membership import contradicted
 
 BLOCK_OVERHEAD = 44
 """Bytes that a block of one entry needs beside its payload: header and length (docs/wire-format.md)."""
@@ -35,6 +36,7 @@ class Opened:
     raw: RawNode
     initial_state: InitialState
     members: dict[int, str]
+    store_id: int
 
 
 def open_node(config: Config, storage: Storage, transport: Transport, wake: Callable[[], None]) -> Opened:
@@ -45,6 +47,7 @@ def open_node(config: Config, storage: Storage, transport: Transport, wake: Call
     """
     try:
         recovered = storage.open(Bootstrap(config.id, config.addresses, config.cluster_id))
+        _check_own_pin(config, recovered)
         _compare_members(config, recovered)
         identity = LocalIdentity(
             node_id=config.id,
@@ -61,7 +64,7 @@ def open_node(config: Config, storage: Storage, transport: Transport, wake: Call
         transport.close()
         storage.close()
         raise
-    return Opened(storage, transport, raw, recovered.initial_state, recovered.members)
+    return Opened(storage, transport, raw, recovered.initial_state, recovered.members, recovered.store_id)
 
 
 def core_config(config: Config, max_command: int, boot: int) -> CoreConfig:
@@ -95,6 +98,13 @@ def _seed(config: Config, boot: int) -> int:
 
 def _trace(event: str, fields: Mapping[str, Any]) -> None:
     core_log.debug("%s %s", event, dict(fields))
+
+
+def _check_own_pin(config: Config, recovered: Recovered) -> None:
+    """A node keeps a pin for itself only once the member table has named another store than its own."""
+    pinned = recovered.pins.get(config.id, recovered.store_id)
+    if pinned != recovered.store_id:
+        raise contradicted(config.id, recovered.store_id, pinned)
 
 
 def _compare_members(config: Config, recovered: Recovered) -> None:

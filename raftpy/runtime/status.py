@@ -35,11 +35,13 @@ class MemberStatus:
     udp: str
     """``host:port``."""
     http: str | None
-    """``host:port``; None when it serves none or has not been heard."""
+    """``host:port``, also of a member that is down; None when it serves none or none is known yet."""
     reachable: bool
     """It has been heard in this life of this node and has refused nothing since; True for the node itself."""
     progress: PeerProgress | None = None
     """Known to the leader only."""
+    priority: int = 0
+    """The member with the highest leads if it can; see ``Node.set_priority``."""
 
 
 @dataclass(frozen=True, slots=True)

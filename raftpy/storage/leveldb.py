@@ -288,13 +288,13 @@ class LevelDBStorage:
             raise StorageFailed(f"writing to the store {self.path} failed: {compat.text(error)}") from error
         self._batch.clear()
 
-    def pin(self, node_id: int, store_id: int) -> None:
+    def pin(self, node_id: int, store_id: int, *, replace: bool = False) -> None:
         if self._failure is not None or self._state != "open" or self._database is None:
             raise self._refusal()
         known = self._pins.get(node_id)
         if known == store_id:
             return
-        if known is not None:
+        if known is not None and not replace:
             raise WrongIdentity(
                 f"node {node_id} has been known with store {known:016x}, and now comes with store {store_id:016x}"
             )

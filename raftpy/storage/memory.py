@@ -175,8 +175,10 @@ class MemoryStore:
         self._check()
         return Snapshot()
 
-    def pin(self, node_id: int, store_id: int) -> None:
+    def pin(self, node_id: int, store_id: int, *, replace: bool = False) -> None:
         self._check()
+        if replace:
+            self._disk.pins[node_id] = store_id
         known = self._disk.pins.setdefault(node_id, store_id)
         if known != store_id:
             raise WrongIdentity(

@@ -20,7 +20,7 @@ from raftcore.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_
 from raftcore.errors import ConfigError, DecodeError
 from raftcore.message import Message
 from raftpy.clock import SystemClock
-from raftpy.interfaces import Clock, LocalIdentity, TimerHandle
+from raftpy.interfaces import Clock, Heard, LocalIdentity, TimerHandle
 from raftpy.transport.gate import Gate
 from raftpy.transport.hello import FRAME_HELLO, decode_hello, encode_hello
 from raftpy.transport.peer import CRC_SIZE, HELD_FOR_S, KNOCK_PERIOD_S, Peer
@@ -57,6 +57,7 @@ class DatagramTransport:
         self._source = random.Random(unreliable.seed if unreliable else None)
         self._wake: Callable[[], None] = _nothing
         self._refused: Callable[[int], None] | None = None
+        self._told: Callable[[int], None] | None = None
         self._waiting: list[Peer] = []  # peers with something for flush, each once (Peer.queued)
         self._timer: TimerHandle | None = None
         self._running = False
@@ -202,10 +203,14 @@ class DatagramTransport:
         try:
             _, _, body = next(iter(frames(datagram, HEADER_SIZE)))
             more = len(datagram) > HEADER_SIZE + FRAME_HEADER_SIZE + len(body)
-            peer.http_address = decode_hello(body) or None
+            address = decode_hello(body)
         except DecodeError:
             peer.counters.malformed_hello += 1
             return True
+        if address != peer.http_address:
+            peer.http_address = address
+            if self._told is not None:
+                self._told(peer.id)
         return more
 
     # --- Sending ------------------------------------------------------------------------------------------------
@@ -318,7 +323,20 @@ class DatagramTransport:
         if node_id == self._own.node_id:
             return self._own.http_address or None
         peer = self._peers.get(node_id)
-        return peer.http_address if peer is not None else None
+        return (peer.http_address or None) if peer is not None else None
+
+    def on_heard(self, callback: Callable[[int], None]) -> None:
+        """See ``Transport.on_heard``."""
+        self._told = callback
+
+    def heard(self, node_id: int) -> Heard:
+        """See ``Transport.heard``."""
+        peer = self._peers.get(node_id)
+        return Heard() if peer is None else Heard(peer.life.pinned, peer.http_address)
+
+    def pin(self, node_id: int, store_id: int) -> None:
+        """See ``Transport.pin``."""
+        self._gate.bind(node_id, store_id)
 
     @property
     def max_datagram(self) -> int:
@@ -337,7 +355,7 @@ class DatagramTransport:
             "peers": {
                 peer.id: {
                     "address": peer.address,
-                    "http": peer.http_address,
+                    "http": peer.http_address or None,
                     "store_id": peer.life.store,
                     "boot": peer.life.boot,
                     "reachable": self.reachable(peer.id),

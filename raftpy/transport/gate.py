@@ -52,6 +52,21 @@ class Gate:
         """A peer not heard yet; it counts once it is in ``peers``."""
         return Peer(peer_id, address, self.pins.get(peer_id, 0), self.own, self.max_datagram)
 
+    def bind(self, peer_id: int, store_id: int) -> None:
+        """The member table says whose store it is. What was heard from another store is forgotten, unheard."""
+        self.pins[peer_id] = store_id
+        peer = self.peers.get(peer_id)
+        if peer is None or peer.life.pinned == store_id:
+            return
+        if not peer.life.pinned:
+            peer.life.pinned = store_id
+            return
+        if peer.expected is not None:
+            del self.expected[peer.expected]
+        self.answer.pop(peer_id, None)
+        self.greet.pop(peer_id, None)
+        peer.rebind(store_id, self.own)
+
     def forget(self, peer_id: int) -> None:
         """The node is no member any more. Its pin stays: an id is for all time."""
         peer = self.peers.pop(peer_id)
@@ -123,6 +138,7 @@ class Gate:
         elif peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
             peer.give_up_queued()
         peer.life.learn(header)
+        peer.http_address = None  # its earlier life's
         self.expected[peer.dress(self.own, self.hello_body, self.max_datagram)] = peer
         peer.counters.lives += 1
         self.greet[peer.id] = peer

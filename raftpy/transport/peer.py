@@ -53,7 +53,7 @@ class Peer:
         self.packed: bytes = b""  # the same as the system wants it
         self.life = PeerLife(pinned)
         self.counters = PeerCounters()
-        self.http_address: str | None = None
+        self.http_address: str | None = None  # empty: it serves none; None: its present life has not told
         self.builder = DatagramBuilder(self.header_to(own), max_datagram)  # the open datagram
         self.ready: list[bytes] = []  # full ones, closed since the last flush
         self.queued = False  # True: in the transport's list of peers to flush
@@ -79,6 +79,16 @@ class Peer:
         theirs = Header(own.cluster_id, self.id, own.node_id, self.life.store, self.life.boot, own.store_id, own.boot)
         self.expected = DatagramBuilder(theirs, max_datagram).bare()[CRC_SIZE:]
         return self.expected
+
+    def rebind(self, store_id: int, own: LocalIdentity) -> None:
+        """Belongs to this store from now on, of which nothing has been heard."""
+        self.give_up_queued()
+        self.life = PeerLife(store_id)
+        self.http_address = None
+        self.expected = None
+        self.builder.set_header(self.header_to(own))
+        self.bare = self.builder.bare()
+        self.hello = b""
 
     def give_up_queued(self) -> None:
         """Throws away what waits, and counts it."""

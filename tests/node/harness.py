@@ -73,6 +73,7 @@ class Cluster:
         self, kind: str, size: int, seed: int, *, machine: Callable[[], Any] = Recorder, **settings: Any
     ) -> None:
         self.settings = settings  # of every node's Config, beyond the defaults
+        self.http: dict[int, str] = {}  # addresses at which nodes say they serve, from their next start on
         loop = asyncio.get_running_loop()
         self.kind = kind
         self.ids = range(1, size + 1)
@@ -115,7 +116,13 @@ class Cluster:
             transport = CuttableUdp(clock=self.clock, unreliable=UNRELIABLE if self.unreliable else None)
             transport.off = node_id in self.off
         node = Node(
-            Config(id=node_id, cluster=self.addresses, seed=self.seed % 2**64, **self.settings),
+            Config(
+                id=node_id,
+                cluster=self.addresses,
+                seed=self.seed % 2**64,
+                http=self.http.get(node_id),
+                **self.settings,
+            ),
             self.machines[node_id],
             storage=MemoryStore(self.disks[node_id], self.clock, WRITE_SECONDS),
             transport=transport,

@@ -101,7 +101,7 @@ def test_timeout() -> None:
     disk = MemoryDisk()
     with BlockingNode(Config(id=1, cluster=addresses), Recorder(), storage=MemoryStore(disk)) as node:
         node.wait_for_leader(10)
-        assert node.propose(b"x", timeout=None) == 2
+        assert node.propose(b"x", timeout=None) == 3
         disk.fault = "no space left"
         with pytest.raises(StorageFailed, match="no space left"):
             node.propose(b"y")

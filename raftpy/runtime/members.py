@@ -1,0 +1,166 @@
+"""The member table: what the cluster has agreed on about its members, beside the configuration (decision 5).
+
+Node id -> record (addresses, store id, priority, witness). The records of members that change travel in the context of
+a configuration change that "updates" a node, and a table changes only when such an entry is applied, so it is the same
+on every replica at the same index; at a restart it comes back with the log. A whole table has the same byte form, which
+a snapshot will carry. The form stands in docs/wire-format.md ("Member table").
+
+Invariant: a record with a store id keeps it for ever. A node is one life of one disk: what forgot its promises must not
+speak under the id of what made them, whoever proposes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from struct import Struct
+
+from raftcore.errors import DecodeError
+
+VERSION = 1
+MAX_PRIORITY = 65_535
+MAX_ADDRESS = 255
+LARGEST_ID = 2**64 - 3
+
+_HEAD = Struct("<BBH")  # version, 0, number of records
+_RECORD = Struct("<QQHBBB")  # node id, store id, priority, flags, lengths of both addresses
+_WITNESS = 1
+# Narrow and fixed, because every replica must read the same: what host:port is takes no look at a library here.
+_ADDRESS = re.compile(rb"[A-Za-z0-9_.:%\[\]-]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRecord:
+    """One member. Raises ``ValueError`` for what the byte form does not hold."""
+
+    udp: str = ""
+    """``host:port``; empty: not known."""
+    http: str = ""
+    """``host:port``; empty: it serves none, or it is not known."""
+    store_id: int = 0
+    """Of its data directory; 0: not known yet."""
+    priority: int = 0
+    """0 to 65,535: of members that are up and caught up, the one with the highest leads."""
+    witness: bool = False
+    """It votes, and holds no commands."""
+
+    def __post_init__(self) -> None:
+        for name in ("udp", "http"):
+            text = getattr(self, name)
+            if not text.isascii() or len(text) > MAX_ADDRESS or not _ADDRESS.match(text.encode()):
+                raise ValueError(
+                    f"{name} address {text!r}: at most {MAX_ADDRESS} of A-Z a-z 0-9 _ . : % [ ] - are allowed"
+                )
+        if not 0 <= self.store_id < 2**64:
+            raise ValueError(f"store id {self.store_id}: 0 to 2**64 - 1 is allowed")
+        if not 0 <= self.priority <= MAX_PRIORITY:
+            raise ValueError(f"priority {self.priority}: 0 to {MAX_PRIORITY} is allowed")
+
+
+def encode_records(records: Mapping[int, MemberRecord]) -> bytes:
+    """Records as bytes, by ascending node id."""
+    parts = [_HEAD.pack(VERSION, 0, len(records))]
+    for node_id, record in sorted(records.items()):
+        udp, http = record.udp.encode("ascii"), record.http.encode("ascii")
+        flags = _WITNESS if record.witness else 0
+        parts.append(_RECORD.pack(node_id, record.store_id, record.priority, flags, len(udp), len(http)))
+        parts += udp, http
+    return b"".join(parts)
+
+
+def decode_records(data: bytes | bytearray | memoryview) -> dict[int, MemberRecord]:
+    """The records in ``data``; ``DecodeError`` when these bytes are none, or of a version not known here."""
+    view = bytes(data)
+    if len(view) < _HEAD.size:
+        raise DecodeError(f"member records of {len(view)} bytes: they have at least {_HEAD.size}")
+    version, reserved, count = _HEAD.unpack_from(view)
+    if version != VERSION:
+        raise DecodeError(f"member records of version {version}: this release reads version {VERSION}")
+    if reserved:
+        raise DecodeError(f"member records with {reserved} where 0 is expected")
+    if count * _RECORD.size > len(view) - _HEAD.size:
+        raise DecodeError(f"{count} member records in {len(view)} bytes: each has at least {_RECORD.size}")
+    records: dict[int, MemberRecord] = {}
+    at, before = _HEAD.size, 0
+    for _ in range(count):
+        node_id, record, at = _decode_one(view, at)
+        if not before < node_id <= LARGEST_ID:
+            raise DecodeError(f"member {node_id} after {before}: ids must ascend and be at most {LARGEST_ID}")
+        records[node_id] = record
+        before = node_id
+    if at != len(view):
+        raise DecodeError(f"{len(view) - at} bytes are left over after {count} member records")
+    return records
+
+
+def _decode_one(view: bytes, at: int) -> tuple[int, MemberRecord, int]:
+    if len(view) - at < _RECORD.size:
+        raise DecodeError(f"{len(view) - at} bytes where a member record needs {_RECORD.size}")
+    node_id, store_id, priority, flags, udp_size, http_size = _RECORD.unpack_from(view, at)
+    at += _RECORD.size
+    if flags & ~_WITNESS:
+        raise DecodeError(f"flags {flags:#x} of member {node_id}: at most {_WITNESS:#x} is allowed")
+    if udp_size + http_size > len(view) - at:
+        raise DecodeError(f"addresses of {udp_size + http_size} bytes, but only {len(view) - at} are left")
+    udp, http = view[at : at + udp_size], view[at + udp_size : at + udp_size + http_size]
+    if not (_ADDRESS.match(udp) and _ADDRESS.match(http)):
+        raise DecodeError(f"member {node_id} has the addresses {udp!r} and {http!r}, with characters not allowed")
+    record = MemberRecord(udp.decode("ascii"), http.decode("ascii"), store_id, priority, bool(flags & _WITNESS))
+    return node_id, record, at + udp_size + http_size
+
+
+class MemberTable:
+    """Node id -> ``MemberRecord``, as of the last applied entry."""
+
+    def __init__(self, records: Mapping[int, MemberRecord] | None = None) -> None:
+        self._records = dict(records or {})
+
+    def get(self, node_id: int) -> MemberRecord | None:
+        return self._records.get(node_id)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(self._records))
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MemberTable) and self._records == other._records
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"MemberTable({self._records!r})"
+
+    def apply(self, context: bytes) -> Iterable[int]:
+        """Takes over the records in an applied entry's context. Gives the ids whose record says another store id than
+        the one known: such a record does nothing.
+
+        Raises ``DecodeError``, and nothing has changed.
+        """
+        refused = []
+        for node_id, record in decode_records(context).items():
+            known = self._records.get(node_id)
+            if known is not None and known.store_id not in (0, record.store_id):
+                refused.append(node_id)
+            else:
+                self._records[node_id] = record
+        return refused
+
+    def witnesses(self) -> frozenset[int]:
+        """Ids of the members that are witnesses."""
+        return frozenset(node_id for node_id, record in self._records.items() if record.witness)
+
+    def priorities(self) -> dict[int, int]:
+        """Priorities that are not 0, by node id."""
+        return {node_id: record.priority for node_id, record in self._records.items() if record.priority}
+
+    def encode(self) -> bytes:
+        """The whole table as bytes: the same for equal tables."""
+        return encode_records(self._records)
+
+    @classmethod
+    def decode(cls, data: bytes | bytearray | memoryview) -> MemberTable:
+        """The table in ``data``; ``DecodeError`` when these bytes are none."""
+        return cls(decode_records(data))

@@ -1,0 +1,156 @@
+"""The member table by itself: its byte form, and what applying a change does to it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raftcore.errors import DecodeError
+from raftpy.runtime.members import (
+    LARGEST_ID,
+    MAX_ADDRESS,
+    MAX_PRIORITY,
+    MemberRecord,
+    MemberTable,
+    decode_records,
+    encode_records,
+)
+
+ALPHABET = "AZaz09_.:%[]-"
+addresses = st.text(ALPHABET, max_size=20) | st.just("a" * MAX_ADDRESS)
+records = st.builds(
+    MemberRecord,
+    udp=addresses,
+    http=addresses,
+    store_id=st.integers(0, 2**64 - 1),
+    priority=st.integers(0, MAX_PRIORITY),
+    witness=st.booleans(),
+)
+tables = st.dictionaries(st.integers(1, 9) | st.just(LARGEST_ID), records, max_size=4)
+
+ONE = MemberRecord("127.0.0.1:7101", "127.0.0.1:8101", 0xA1, 7, True)
+
+
+def raw(*members: bytes, version: int = 1, reserved: int = 0, count: int | None = None) -> bytes:
+    return struct.pack("<BBH", version, reserved, len(members) if count is None else count) + b"".join(members)
+
+
+def one(
+    node_id: int, store: int = 1, priority: int = 0, flags: int = 0, udp: bytes = b"u:1", http: bytes = b""
+) -> bytes:
+    return struct.pack("<QQHBBB", node_id, store, priority, flags, len(udp), len(http)) + udp + http
+
+
+@given(tables)
+def test_round_trip(table: dict[int, MemberRecord]) -> None:
+    data = encode_records(table)
+    assert decode_records(data) == table
+    assert MemberTable.decode(data) == MemberTable(table)
+    assert MemberTable.decode(bytearray(data)).encode() == data
+
+
+@given(tables, st.data())
+def test_truncated_or_longer_bytes_are_refused(table: dict[int, MemberRecord], data: st.DataObject) -> None:
+    whole = encode_records(table)
+    with pytest.raises(DecodeError):
+        decode_records(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    with pytest.raises(DecodeError):
+        decode_records(whole + data.draw(st.binary(min_size=1, max_size=30)))
+
+
+@given(tables, st.data())
+def test_mutated_bytes_are_refused_or_read_to_the_same_bytes(
+    table: dict[int, MemberRecord], data: st.DataObject
+) -> None:
+    whole = bytearray(encode_records(table))
+    for _ in range(data.draw(st.integers(1, 3))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        read = decode_records(whole)
+    except DecodeError:
+        return
+    assert encode_records(read) == whole
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "0 bytes"),
+        (b"\1\0\0", "3 bytes"),
+        (raw(version=0), "version 0"),
+        (raw(version=2) + b"whatever it holds", "version 2: this release reads version 1"),
+        (raw(reserved=1), "1 where 0 is expected"),
+        (raw(one(1), count=2), "2 member records in 28 bytes"),
+        (raw(one(1), count=0), "24 bytes are left over"),
+        (raw(one(0)), "member 0 after 0"),
+        (raw(one(2), one(1)), "member 1 after 2"),
+        (raw(one(1), one(1)), "member 1 after 1"),
+        (raw(one(LARGEST_ID + 1)), f"at most {LARGEST_ID}"),
+        (raw(one(1, flags=2)), "flags 0x2"),
+        (raw(one(1, http=b"h:1")[:-1]), "addresses of 6 bytes, but only 5 are left"),
+        (raw(one(1, udp=b"a\r\nb")), "characters not allowed"),
+        (raw(one(1, http=b"a/b")), "characters not allowed"),
+        (raw(one(1, http=b"\xe4:1")), "characters not allowed"),
+        (raw(one(1, http=b"a:1\n")), "characters not allowed"),
+        (raw(one(1), one(2)[:-4]), "bytes where a member record needs 21|addresses of 3 bytes"),
+    ],
+)
+def test_what_is_refused(data: bytes, text: str) -> None:
+    with pytest.raises(DecodeError, match=text):
+        decode_records(data)
+
+
+def test_nothing_is_made_before_the_bytes_are_there() -> None:
+    with pytest.raises(DecodeError, match="65535 member records in 4 bytes"):
+        decode_records(raw(count=65535))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"udp": "a b:1"},
+        {"http": "ä:1"},
+        {"http": "a:1\n"},
+        {"udp": "a" * 256},
+        {"store_id": -1},
+        {"store_id": 2**64},
+        {"priority": -1},
+        {"priority": MAX_PRIORITY + 1},
+    ],
+)
+def test_records_that_cannot_be(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=str(next(iter(fields))).split("_")[0]):
+        MemberRecord(**fields)
+
+
+def test_a_change_takes_the_place_of_what_it_names_and_leaves_the_rest() -> None:
+    table = MemberTable()
+    two = MemberRecord("127.0.0.1:7102")
+    assert list(table.apply(encode_records({1: ONE, 2: two}))) == []
+    assert list(table.apply(encode_records({2: replace(two, store_id=0xB2, http="h:1")}))) == []
+    assert table == MemberTable({1: ONE, 2: MemberRecord("127.0.0.1:7102", "h:1", 0xB2)})
+    assert list(table) == [1, 2]
+    assert (table.witnesses(), table.priorities()) == (frozenset({1}), {1: 7})
+
+
+@pytest.mark.parametrize("store_id", [0, 0xA2])
+def test_a_store_id_is_for_ever(store_id: int) -> None:
+    table = MemberTable({1: ONE})
+    two = MemberRecord("u:2")
+    other = replace(ONE, store_id=store_id, http="elsewhere:1", priority=9)
+    assert list(table.apply(encode_records({1: other, 2: two}))) == [1]
+    assert table == MemberTable({1: ONE, 2: two})
+    assert list(table.apply(encode_records({1: replace(other, store_id=0xA1)}))) == []
+    assert table.get(1) == replace(other, store_id=0xA1)
+
+
+def test_a_context_that_cannot_be_read_changes_nothing() -> None:
+    table = MemberTable({1: ONE})
+    with pytest.raises(DecodeError):
+        table.apply(raw(one(1, store=0xA1), one(2, flags=128)))
+    assert table == MemberTable({1: ONE})

@@ -1,0 +1,558 @@
+"""The member table as the nodes keep it: who proposes what, that it ends, and what the table is used for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from raftcore.changes import ConfChange, ConfChangeType, ConfChangeV2
+from raftcore.codec import frames
+from raftcore.types import EntryKind
+from raftpy import Config, Node, NotLeader, Stopped, Timeout
+from raftpy.errors import StorageFailed, WrongIdentity
+from raftpy.runtime.driver import Driver
+from raftpy.runtime.members import MAX_PRIORITY, MemberRecord, MemberTable, encode_records
+from raftpy.sim.loop import VirtualClock, run
+from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.transport.hello import FRAME_HELLO
+from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from tests.node.harness import KINDS, Cluster, Recorder
+
+NEXT_LIFE_MS = 1500
+"""Long enough for a hello, its entry and every follower's commit."""
+
+
+class Served(Cluster):
+    """Every node says where it serves HTTP."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.http = {i: f"127.0.0.1:{8100 + i}" for i in self.ids}
+
+
+def serve(kind: str, size: int, seed: int, scenario: Any, **settings: Any) -> None:
+    async def main() -> None:
+        async with Served(kind, size, seed, **settings) as cluster:
+            await scenario(cluster)
+            cluster.same_order()
+
+    run(main()) if kind.startswith("memory") else asyncio.run(main())
+
+
+def driver(node: Node) -> Driver:
+    assert node._driver is not None
+    return node._driver
+
+
+def table(node: Node) -> MemberTable:
+    return driver(node).membership.table
+
+
+def expected(cluster: Cluster) -> MemberTable:
+    """The table when everybody has been heard and nothing was asked for."""
+    return MemberTable(
+        {i: MemberRecord(cluster.addresses[i], cluster.http.get(i, ""), cluster.disks[i].store_id) for i in cluster.ids}
+    )
+
+
+def changes(node: Node) -> list[int]:
+    """Indexes of the configuration entries in the node's log, and nothing beside them but commands and no-ops."""
+    status = node.status()
+    entries = driver(node).storage.entries(1, status.last_index + 1, 1 << 30)
+    return [e.index for e in entries if e.kind in (EntryKind.EntryConfChange, EntryKind.EntryConfChangeV2)]
+
+
+def noops(node: Node) -> int:
+    """A refused change would leave one that no leader's beginning accounts for."""
+    status = node.status()
+    entries = driver(node).storage.entries(1, status.last_index + 1, 1 << 30)
+    return sum(entry.kind == EntryKind.EntryNoop for entry in entries)
+
+
+def leads(cluster: Cluster) -> int:
+    """Whom all connected nodes follow; 0: nobody."""
+    return (cluster._agreed() or (0, 0))[0]
+
+
+async def agreed(cluster: Cluster, wanted: MemberTable) -> None:
+    await cluster.until(
+        lambda: all(table(cluster.nodes[i]) == wanted for i in cluster.connected), "the same table everywhere"
+    )
+
+
+def https(node: Node) -> dict[int, str | None]:
+    return {member.id: member.http for member in node.status().members}
+
+
+# --- Replication ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_is_the_same_everywhere_and_comes_back_with_the_log(kind: str, seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        other = next(i for i in cluster.ids if i != leader)
+        await cluster.crash(other)
+        await cluster.restart(other)
+        assert table(cluster.nodes[other]) == MemberTable()
+        await agreed(cluster, expected(cluster))
+
+    serve(kind, 3, seed, scenario)
+
+
+def test_a_cluster_start_is_one_entry_and_then_there_is_quiet(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        assert changes(cluster.nodes[leader]) == [2]
+        await cluster.sleep_ms(20_000)
+        for node in cluster.nodes.values():
+            assert node.status().last_index == 2
+            assert noops(node) == 1
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_a_changed_address_is_one_more_entry(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        other = next(i for i in cluster.ids if i != leader)
+        for address in ("10.0.0.1:80", ""):
+            await cluster.crash(other)
+            cluster.http[other] = address
+            if not address:
+                del cluster.http[other]
+            await cluster.restart(other)
+            await agreed(cluster, expected(cluster))
+            assert {https(node)[other] for node in cluster.nodes.values()} == {address or None}
+        await cluster.sleep_ms(NEXT_LIFE_MS)
+        assert len(changes(cluster.nodes[leader])) == 3
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_a_restart_at_the_same_address_is_no_entry(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        for node_id in cluster.ids:
+            await cluster.crash(node_id)
+            await cluster.restart(node_id)
+            await cluster.single_leader()
+        await cluster.sleep_ms(NEXT_LIFE_MS)
+        await agreed(cluster, expected(cluster))
+        assert len(changes(cluster.nodes[1])) == 1
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_a_member_that_comes_later_gets_its_store_and_address_then(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.disconnect(3)
+        leader, _ = await cluster.single_leader()
+        await cluster.sleep_ms(100)
+        assert table(cluster.nodes[leader]).get(3) == MemberRecord(cluster.addresses[3])
+        cluster.reconnect(3)
+        await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        assert len(changes(cluster.nodes[1])) == 2
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_what_one_entry_does_not_carry_goes_into_the_next(seed: int) -> None:
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        network = MemoryNetwork(clock, seed)
+        addresses = {i: f"node-{i}.{'x' * 40}.example.org:7100" for i in range(1, 8)}
+        nodes = [
+            Node(
+                Config(id=i, cluster=addresses, seed=seed, max_datagram=512),
+                Recorder(),
+                transport=MemoryTransport(network, max_datagram=512),
+                clock=clock,
+            )
+            for i in addresses
+        ]
+        for node in nodes:
+            await node.start()
+        await nodes[0].wait_for_leader()
+        await asyncio.sleep(2)
+        for node in nodes:
+            assert [(i, r.udp) for i in table(node) if (r := table(node).get(i))] == list(addresses.items())
+            assert all(r.store_id for i in table(node) if (r := table(node).get(i)))
+            assert 2 <= len(changes(node)) <= 4
+            assert noops(node) == node.status().term
+        for node in nodes:
+            await node.stop()
+
+    run(main())
+
+
+# --- Disagreement ---------------------------------------------------------------------------------------------------
+
+
+def test_leaders_who_hear_different_addresses_settle(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        await cluster.nodes[1].transfer_leadership(1)
+        await agreed(cluster, expected(cluster))
+        # Node 1 hears no more of 3 and goes by what its former life said; node 2 hears the new one.
+        await cluster.crash(3)
+        cluster.network.cut(3, 1)
+        cluster.http[3] = "10.0.0.3:80"
+        await cluster.restart(3)
+        await cluster.sleep_ms(NEXT_LIFE_MS)
+        for _ in range(3):
+            for leader in (2, 1):
+                await cluster.nodes[leader].transfer_leadership(leader)
+                await cluster.sleep_ms(NEXT_LIFE_MS)
+                assert table(cluster.nodes[1]) == table(cluster.nodes[2])
+        before = len(changes(cluster.nodes[1]))
+        assert before <= 1 + 6
+        await cluster.sleep_ms(10_000)
+        assert len(changes(cluster.nodes[1])) == before
+        cluster.network.mend(3, 1)
+        await cluster.sleep_ms(NEXT_LIFE_MS)
+        await agreed(cluster, expected(cluster))
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_a_change_lost_with_its_leader_is_made_by_the_next(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, term = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        cluster.disconnect(leader)
+        node = cluster.nodes[leader]
+        request = asyncio.ensure_future(node.set_priority(leader, 9, timeout=None))
+        await cluster.sleep_ms(20)
+        assert len(changes(node)) == 2  # appended, and it will never be committed
+        _, newer = await cluster.single_leader()
+        assert newer > term
+        cluster.reconnect(leader)
+        with pytest.raises(Timeout, match="may or may not"):
+            await request
+        await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        await cluster.sleep_ms(5_000)
+        assert len(changes(node)) == 1
+
+    serve("memory", 3, seed, scenario, pre_vote=False)
+
+
+def test_a_change_that_survives_its_leader_counts(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        others = [i for i in cluster.ids if i != leader]
+        # The followers get the change, and their answers do not come back.
+        for other in others:
+            cluster.network.cut(other, leader)
+        request = asyncio.ensure_future(cluster.nodes[leader].set_priority(others[0], 9, timeout=None))
+        await cluster.sleep_ms(20)
+        assert all(len(changes(cluster.nodes[i])) == 2 for i in cluster.ids)
+        await cluster.crash(leader)
+        with pytest.raises(Stopped):
+            await request
+        cluster.network.heal()
+        await cluster.until(lambda: cluster.leaders(), "another leader")
+        await cluster.until(
+            lambda: all(cluster.nodes[i].status().members[others[0] - 1].priority == 9 for i in others), "its priority"
+        )
+        await cluster.restart(leader)
+        await cluster.sleep_ms(NEXT_LIFE_MS)
+        assert {len(changes(node)) for node in cluster.nodes.values()} == {2}
+
+    serve("memory", 3, seed, scenario)
+
+
+# --- Addresses ------------------------------------------------------------------------------------------------------
+
+
+def test_a_member_that_is_down_keeps_its_address(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        await cluster.crash(3)
+        for node_id in (1, 2):
+            await cluster.crash(node_id)
+            await cluster.restart(node_id)  # never hears node 3 in this life
+        await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        assert https(cluster.nodes[1])[3] == https(cluster.nodes[2])[3] == "127.0.0.1:8103"
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_a_node_that_has_heard_no_hello_names_the_leader_with_its_address(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        other = next(i for i in cluster.ids if i != leader)
+        await cluster.crash(other)
+        watch = cluster.spy.watch
+
+        def no_hellos(from_id: int, to_id: int, datagram: bytes) -> bool:
+            watch(from_id, to_id, datagram)
+            return all(kind != FRAME_HELLO for _, kind, _ in frames(datagram))
+
+        cluster.network.filter = no_hellos
+        await cluster.restart(other)
+        node = cluster.nodes[other]
+        await node.wait_for_leader()
+        await agreed(cluster, expected(cluster))
+        assert driver(node).transport.heard(leader).http_address is None
+        with pytest.raises(NotLeader) as refused:
+            await node.propose(b"x")
+        assert (refused.value.leader_id, refused.value.leader_http) == (leader, f"127.0.0.1:{8100 + leader}")
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_a_peers_own_newer_word_counts_before_the_table_has_it(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        one, two = [i for i in cluster.ids if i != leader]
+        await cluster.crash(two)
+        cluster.disconnect(leader)
+        cluster.http[two] = "10.0.0.3:80"
+        cluster.network.cut(one, two)  # no leader, hence no change of the table
+        await cluster.restart(two)
+        cluster.network.mend(one, two)
+        await cluster.until(lambda: https(cluster.nodes[one])[two] == "10.0.0.3:80", "the new address")
+        cluster.reconnect(leader)
+        await agreed(cluster, expected(cluster))
+
+    serve("memory", 3, seed, scenario)
+
+
+# --- Priorities -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_preferred_member_takes_over_and_stays_preferred_after_a_restart(kind: str, seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        preferred = next(i for i in cluster.ids if i != leader)
+        await cluster.nodes[leader].set_priority(preferred, 5, timeout=None)
+        assert cluster.nodes[leader].status().members[preferred - 1].priority == 5
+        await cluster.until(lambda: leads(cluster) == preferred, "the preferred one leads")
+        for node_id in cluster.ids:
+            await cluster.crash(node_id)
+        for node_id in cluster.ids:
+            await cluster.restart(node_id)
+        await cluster.until(lambda: leads(cluster) == preferred, "and leads again")
+
+    serve(kind, 3, seed, scenario)
+
+
+def test_a_preferred_member_that_is_down_is_waited_for_by_nobody(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        preferred = next(i for i in cluster.ids if i != leader)
+        await cluster.crash(preferred)
+        await cluster.nodes[leader].set_priority(preferred, 5)
+        await cluster.sleep_ms(5_000)
+        assert (await cluster.single_leader())[0] == leader
+        await cluster.restart(preferred)
+        await cluster.until(lambda: leads(cluster) == preferred, "it takes over")
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_priorities_asked_for_together_and_again(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        node = cluster.nodes[leader]
+        await agreed(cluster, expected(cluster))
+        await asyncio.gather(*(node.set_priority(i, MAX_PRIORITY if i == leader else i) for i in cluster.ids))
+        assert {m.id: m.priority for m in node.status().members} == {
+            i: MAX_PRIORITY if i == leader else i for i in cluster.ids
+        }
+        assert len(changes(node)) <= 3
+        count = len(changes(node))
+        await node.set_priority(leader, MAX_PRIORITY)  # what it is
+        assert len(changes(node)) == count
+        await node.set_priority(leader, 0)
+        assert node.status().members[leader - 1].priority == 0
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_priorities_that_cannot_be_set(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        node = cluster.nodes[leader]
+        with pytest.raises(ValueError, match="for a member, 1, 2, 3, not for 4"):
+            await node.set_priority(4, 1)
+        for priority in (-1, MAX_PRIORITY + 1, 1.5, True, "1"):
+            with pytest.raises(ValueError, match="from 0 to 65,535"):
+                await node.set_priority(1, priority)  # type: ignore[arg-type]
+        follower = cluster.nodes[next(i for i in cluster.ids if i != leader)]
+        with pytest.raises(NotLeader) as refused:
+            await follower.set_priority(1, 1)
+        assert refused.value.leader_id == leader
+        for other in cluster.ids:
+            if other != leader:
+                cluster.disconnect(other)
+        await cluster.sleep_ms(20)
+        with pytest.raises(Timeout, match=r"within 0.05 s.*may or may not"):
+            await node.set_priority(1, 1, timeout=0.05)
+        waiting = asyncio.ensure_future(node.set_priority(1, 2, timeout=None))
+        await asyncio.sleep(0)
+        await cluster.crash(leader)
+        with pytest.raises((Stopped, NotLeader, Timeout)):
+            await waiting
+
+    serve("memory", 3, seed, scenario)
+
+
+# --- What cannot be read --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("context", [b"\2\0\0\0of a later version", b"no records", b"\1\0\1\0"])
+def test_a_context_that_cannot_be_read_stops_nobody(
+    context: bytes, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        raw = driver(cluster.nodes[leader]).raw
+        for _ in range(2):
+            change = ConfChangeV2((ConfChange(ConfChangeType.UpdateNode, 1),), context=context)
+            assert raw.propose_conf_change(change).refused is None
+            await cluster.sleep_ms(200)
+        assert await cluster.propose(leader, b"y") == cluster.nodes[leader].status().last_index
+        await agreed(cluster, expected(cluster))
+
+    with caplog.at_level(logging.WARNING, logger="raftpy"):
+        serve("memory", 3, seed, scenario)
+    warnings = [r.getMessage() for r in caplog.records if "does nothing" in r.getMessage()]
+    assert sorted(text[:7] for text in warnings) == ["node 1:", "node 2:", "node 3:"]
+
+
+# --- Stores ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_pin_is_made_durable_and_a_different_one_replaced(
+    seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        one, two = [i for i in cluster.ids if i != leader]
+        store = cluster.disks[two].store_id
+        await cluster.crash(one)
+        await cluster.crash(two)
+        del cluster.disks[one].pins[two]
+        await cluster.restart(one)  # does not hear node two
+        await cluster.until(lambda: cluster.disks[one].pins.get(two) == store, "the pin")
+        await cluster.crash(one)
+        cluster.disks[one].pins[two] = store ^ 1
+        await cluster.restart(two)
+        await cluster.restart(one)
+        await cluster.until(lambda: cluster.disks[one].pins.get(two) == store, "the cluster's pin")
+        await cluster.until(lambda: cluster.nodes[one].status().members[two - 1].reachable, "they talk again")
+
+    with caplog.at_level(logging.WARNING, logger="raftpy"):
+        serve("memory", 3, seed, scenario)
+    assert len([r for r in caplog.records if "the cluster has agreed on" in r.getMessage()]) == 1
+
+
+def test_a_store_that_took_an_id_in_the_eyes_of_some_loses_it_and_its_votes(seed: int) -> None:
+    """The table's entry is in two logs, not known to be committed; another store of node 3 was heard in its place."""
+
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        true_store = cluster.disks[3].store_id
+        for node_id in cluster.ids:
+            await cluster.crash(node_id)
+        cluster.disks[3] = MemoryDisk("another", random=cluster.random.randbytes)
+        cluster.spy.disks = cluster.disks
+        for node_id in (1, 2):
+            hard = cluster.disks[node_id].hard_state
+            cluster.disks[node_id].hard_state = type(hard)(hard.term, hard.vote, 0)
+            del cluster.disks[node_id].pins[3]
+        for node_id in cluster.ids:
+            await cluster.restart(node_id)
+        await cluster.until(
+            lambda: all(cluster.disks[i].pins.get(3) == true_store for i in (1, 2)), "the cluster's pin"
+        )
+        await cluster.sleep_ms(3_000)
+        leader = await cluster.until(
+            lambda: next((i for i in cluster.leaders().values() if i != 3), None), "a leader that stays"
+        )
+        assert await cluster.propose(leader, b"x") > 0
+        assert not cluster.nodes[leader].status().members[2].reachable
+        assert cluster.machines[3].commands == []
+        await cluster.crash(3)  # it may have been stopped by the table itself, or be unheard
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_a_node_whose_own_store_is_contradicted_stops_and_does_not_start_again(
+    seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        disk = MemoryDisk()
+
+        def node() -> Node:
+            return Node(
+                Config(id=1, cluster={1: "127.0.0.1:7101"}, seed=seed),
+                Recorder(),
+                storage=MemoryStore(disk),
+                transport=MemoryTransport(MemoryNetwork(clock, seed)),
+                clock=clock,
+            )
+
+        async with node() as first:
+            await first.wait_for_leader()
+            await first.propose(b"x")
+        agreed_store, disk.store_id = disk.store_id, 0xBAD
+        for _ in range(2):
+            second = node()
+            try:
+                await second.start()
+                await asyncio.sleep(1)
+                failure = second.failed
+                assert second.status().role != "leader"
+                with pytest.raises(StorageFailed, match="new node id"):
+                    await second.propose(b"y")
+            except WrongIdentity as error:
+                failure = error
+            assert isinstance(failure, WrongIdentity)
+            assert f"known to its cluster by data directory {agreed_store:#x}, and this one is 0xbad" in str(failure)
+            await second.stop()
+        assert disk.pins == {1: agreed_store}
+
+    with caplog.at_level(logging.ERROR, logger="raftpy"):
+        run(main())
+    (line,) = [r for r in caplog.records if r.levelno >= logging.ERROR]
+    assert line.exc_info is None
+    assert "\n" not in line.getMessage()
+
+
+def test_another_store_for_a_known_node_is_not_taken_over(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        records = {1: MemberRecord(store_id=0xBAD, priority=3)}
+        change = ConfChangeV2((ConfChange(ConfChangeType.UpdateNode, 1),), context=encode_records(records))
+        driver(cluster.nodes[leader]).raw.propose_conf_change(change)
+        await cluster.propose(leader, b"x")
+        await cluster.sleep_ms(NEXT_LIFE_MS)
+        await agreed(cluster, expected(cluster))
+        assert len(changes(cluster.nodes[leader])) == 2
+
+    with caplog.at_level(logging.WARNING, logger="raftpy"):
+        serve("memory", 3, seed, scenario)
+    assert len([r for r in caplog.records if "names another store for node 1" in r.getMessage()]) == 3
