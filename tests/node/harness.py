@@ -104,7 +104,7 @@ class Cluster:
         for node in self.nodes.values():
             await node.stop()
         assert failures == {}
-        assert self.spy.broken == []
+        assert self.spy.broken == [], f"seed {self.seed}"
 
     async def start(self, node_id: int) -> Node:
         """Starts the node on its disk, with an empty state machine."""
@@ -227,7 +227,7 @@ class Cluster:
             (list(zip(m.indexes, m.commands, strict=True)) for m in self.machines.values()), key=len
         )
         for shorter, longer in zip(histories, histories[1:], strict=False):
-            assert longer[: len(shorter)] == shorter, f"seed {self.seed}"
+            assert longer[: len(shorter)] == shorter, f"{self.spy.broken}; seed {self.seed}"
 
 
 def play(kind: str, size: int, seed: int, scenario: Callable[[Cluster], Awaitable[None]], **more: Any) -> None:

@@ -1,6 +1,6 @@
 """Watches what leaves the nodes: no promise before it is durable ("before responding to RPCs", Figure 2).
 
-    a vote granted for term t          needs  term t, with this vote, on the disk
+    a vote granted for term t          needs  term t, with this vote, or a later term on the disk
     an append acknowledged up to i     needs  entries up to i on the disk, and the term of the answer
     anything of term t from a leader   needs  term t on the disk (it voted for itself there)
 """
@@ -41,7 +41,9 @@ class Spy:
         last = disk._index.last
         if type_ == MessageType.MsgVoteResp and not message.reject:
             self.told.append((from_id, to_id, message))
-            if (durable.term, durable.vote) != (message.term, to_id):
+            # Two requests of one candidate may come in one datagram, and both votes go to the disk in one write: what is
+            # durable in a later term rules out any other vote in this one.
+            if durable.term < message.term or (durable.term == message.term and durable.vote != to_id):
                 self.broken.append(f"{from_id} granted its vote to {to_id} in term {message.term}, disk: {durable}")
         elif type_ == MessageType.MsgAppResp and not message.reject:
             if durable.term < message.term or last < message.index:
