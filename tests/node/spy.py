@@ -41,8 +41,8 @@ class Spy:
         last = disk._index.last
         if type_ == MessageType.MsgVoteResp and not message.reject:
             self.told.append((from_id, to_id, message))
-            # Two requests of one candidate may come in one datagram, and both votes reach the disk in one write: a later
-            # term that is durable rules out any other vote in this one.
+            # Two requests of one candidate may come in one datagram, and both votes reach the disk in one write: a
+            # later term that is durable rules out any other vote in this one.
             if durable.term < message.term or (durable.term == message.term and durable.vote != to_id):
                 self.broken.append(f"{from_id} granted its vote to {to_id} in term {message.term}, disk: {durable}")
         elif type_ == MessageType.MsgAppResp and not message.reject:
