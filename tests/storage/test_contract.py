@@ -107,6 +107,15 @@ class TestPins:
         store.submit([append(entries(1, 1, 1))])  # refusing a pin is no failure of the store
         assert disk.reopen(store)[1].pins == {2: 22}
 
+    def test_a_pin_is_replaced_only_when_that_is_said(self, disk: Disk) -> None:
+        store, _ = disk.open()
+        store.pin(2, 22)
+        store.pin(2, 23, replace=True)
+        store.pin(3, 33, replace=True)
+        with pytest.raises(WrongIdentity):
+            store.pin(2, 22)
+        assert disk.reopen(store)[1].pins == {2: 23, 3: 33}
+
 
 class TestWriting:
     def test_hard_state_and_entries_come_back(self, disk: Disk) -> None:

@@ -11,6 +11,7 @@ from raftcore.codec import DatagramBuilder, frames, max_command
 from raftcore.errors import ConfigError, DecodeError
 from raftcore.message import Message, Snapshot
 from raftcore.types import MessageType
+from raftpy.interfaces import Heard
 from raftpy.transport import MemoryTransport
 from raftpy.transport.hello import FRAME_HELLO, decode_hello, encode_hello
 from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S
@@ -295,6 +296,33 @@ def test_hello_of_a_new_life_replaces_the_address() -> None:
     world.start(identity(2, counter=3, http_address=""))
     world.settle()
     assert one.http_address(2) is None
+
+
+def test_news_of_a_peer_are_told_once() -> None:
+    world = World()
+    one = world.start(ONE)
+    told: list[tuple[int, str | None]] = []
+    one.on_heard(lambda node_id: told.append((node_id, one.heard(node_id).http_address)))
+    world.start(TWO)
+    world.settle(3.0)  # its hello comes once a second
+    assert told == [(2, "127.0.0.1:8102")]
+    world.start(identity(2, counter=2, http_address=""))
+    world.settle(3.0)
+    world.start(identity(2, counter=3, http_address=""))
+    world.settle(3.0)
+    assert told[1:] == [(2, ""), (2, "")], "each life for itself"
+    assert one.heard(2).store_id == TWO.store_id
+    assert (one.heard(3), one.heard(9)) == (Heard(), Heard())
+
+
+def test_the_address_of_an_earlier_life_is_forgotten() -> None:
+    world = World()
+    one, _ = world.pair()
+    assert one.heard(2).http_address == "127.0.0.1:8102"
+    world.network.filter = lambda from_, to, what: len(what) == 64
+    world.start(identity(2, counter=2))
+    world.settle(0.5)
+    assert one.heard(2) == Heard(TWO.store_id, None)
 
 
 def test_hello_before_messages_in_one_datagram() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from raftcore.codec import Header
 from raftpy.errors import StorageFailed
-from raftpy.interfaces import LocalIdentity
+from raftpy.interfaces import Heard, LocalIdentity
 from raftpy.transport import MemoryTransport
 from tests.transport.support import (
     CLUSTER,
@@ -276,6 +276,48 @@ def test_a_pin_outlives_removal_and_return() -> None:
     transport.change_peers(TWO.members)
     transport.arrive(bare(header(identity(1, counter=9, store_id=0xBAD), TWO)))
     assert peer_counts(transport, 1)["wrong_store"] == 1
+
+
+def test_the_member_table_binds_a_peer_to_another_store() -> None:
+    world, transport = listening()
+    assert transport.heard(1).store_id == SPEAKER.store_id
+    transport.send(append(1, 3))  # waits for flush, and was meant for the other store
+    transport.pin(1, 0x77)
+    assert (transport.heard(1), transport.reachable(1)) == (Heard(0x77, None), False)
+    transport.arrive(datagram(header(SPEAKER, TWO), heartbeat(2, commit=2)))
+    assert world.take(2) == []
+    assert peer_counts(transport, 1)["wrong_store"] == 1
+    other = identity(1, counter=1, store_id=0x77)
+    transport.flush()
+    assert peer_counts(transport, 1)["messages_dropped"] == 1
+    transport.arrive(datagram(header(other, TWO), heartbeat(2, commit=3)))
+    assert commits(world.take(2)) == [3]
+    assert (peer_counts(transport, 1)["store_id"], transport.reachable(1)) == (0x77, True)
+    assert world.pinned == [(2, 1, SPEAKER.store_id)], "whoever binds it has made that durable"
+
+
+def test_binding_a_peer_to_the_store_it_has_disturbs_nothing() -> None:
+    world, transport = listening()
+    before = peer_counts(transport, 1)
+    transport.pin(1, SPEAKER.store_id)
+    transport.pin(9, 0x99)  # no member: kept for when it is one
+    assert peer_counts(transport, 1) == before
+    transport.arrive(datagram(header(SPEAKER, TWO), heartbeat(2, commit=2)))
+    assert commits(world.take(2)) == [2]
+
+
+def test_binding_an_unheard_peer_keeps_what_waits_for_it() -> None:
+    world = World()
+    transport = world.start(TWO)
+    transport.send(append(1, 3))
+    transport.pin(1, ONE.store_id)
+    assert transport.heard(1) == Heard(ONE.store_id, None)
+    transport.arrive(bare(header(identity(1, store_id=0xBAD), 2)))
+    assert peer_counts(transport, 1)["wrong_store"] == 1
+    transport.arrive(bare(header(ONE, TWO)))
+    transport.receive()
+    assert peer_counts(transport, 1)["messages_dropped"] == 0
+    assert world.pinned == []
 
 
 # --- Telling the operator -----------------------------------------------------------------------------------------
