@@ -241,8 +241,7 @@ class Membership:
             if len(encode_records({**records, node_id: record})) <= room:
                 records[node_id] = record
             elif records:
-                self.due = True  # the rest goes into the next one
-                break
+                break  # the rest goes into the next one, when this is applied
             else:
                 self._tell_once(("size", node_id), f"node {node_id}'s member record is too large for {room} bytes")
         return records

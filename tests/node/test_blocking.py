@@ -150,3 +150,12 @@ def test_calls_from_the_nodes_own_thread_are_refused_and_not_waited_for() -> Non
         node.propose(b"x")
     assert "own thread" in str(machine.caught)
     assert issubclass(Timeout, TimeoutError)
+
+
+def test_priorities_are_set_from_any_thread() -> None:
+    with BlockingNode(Config(id=1, cluster=_free_addresses(1)), Recorder(), storage=MemoryStore(MemoryDisk())) as node:
+        node.wait_for_leader(10)
+        node.set_priority(1, 4)
+        assert node.status().members[0].priority == 4
+        with pytest.raises(ValueError, match="not for 2"):
+            node.set_priority(2, 4)

@@ -10,9 +10,10 @@ import pytest
 
 from raftcore.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftcore.codec import frames
-from raftcore.types import EntryKind
+from raftcore.types import EntryKind, MessageType
 from raftpy import Config, Node, NotLeader, Stopped, Timeout
 from raftpy.errors import StorageFailed, WrongIdentity
+from raftpy.interfaces import Heard
 from raftpy.runtime.driver import Driver
 from raftpy.runtime.members import MAX_PRIORITY, MemberRecord, MemberTable, encode_records
 from raftpy.sim.loop import VirtualClock, run
@@ -272,6 +273,53 @@ def test_a_change_that_survives_its_leader_counts(seed: int) -> None:
     serve("memory", 3, seed, scenario)
 
 
+def test_nothing_is_proposed_before_the_leader_has_committed_in_its_term(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        watch = cluster.spy.watch
+
+        def no_acknowledgements(from_id: int, to_id: int, datagram: bytes) -> bool:
+            watch(from_id, to_id, datagram)
+            return all(kind != 1 + MessageType.MsgAppResp for _, kind, _ in frames(datagram))
+
+        cluster.network.filter = no_acknowledgements
+        await cluster.crash(leader)
+        cluster.http[leader] = "10.0.0.1:80"
+        await cluster.restart(leader)
+        await cluster.single_leader()
+        await cluster.sleep_ms(NEXT_LIFE_MS)
+        newer, _ = await cluster.single_leader()
+        if newer != leader:
+            assert driver(cluster.nodes[newer]).transport.heard(leader).http_address == "10.0.0.1:80"
+        assert {len(changes(node)) for node in cluster.nodes.values()} == {1}
+        cluster.network.filter = watch
+        await agreed(cluster, expected(cluster))
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_a_leader_keeps_the_store_in_the_table_and_does_not_repeat_itself(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        other = next(i for i in cluster.ids if i != leader)
+        running = driver(cluster.nodes[leader])
+        whole = running.transport.heard
+
+        def partly(node_id: int) -> Heard:
+            return Heard(0, "10.0.0.9:80") if node_id == other else whole(node_id)
+
+        running.transport.heard = partly  # type: ignore[method-assign]
+        running.membership.heard(other)
+        await cluster.sleep_ms(5_000)
+        record = table(cluster.nodes[leader]).get(other)
+        assert record == MemberRecord(cluster.addresses[other], "10.0.0.9:80", cluster.disks[other].store_id)
+        assert len(changes(cluster.nodes[leader])) == 2
+
+    serve("memory", 3, seed, scenario)
+
+
 # --- Addresses ------------------------------------------------------------------------------------------------------
 
 
@@ -321,13 +369,17 @@ def test_a_peers_own_newer_word_counts_before_the_table_has_it(seed: int) -> Non
         await agreed(cluster, expected(cluster))
         one, two = [i for i in cluster.ids if i != leader]
         await cluster.crash(two)
-        cluster.disconnect(leader)
+        await cluster.crash(leader)
+        cluster.network.filter = lambda from_id, to_id, datagram: all(k >= FRAME_HELLO for _, k, _ in frames(datagram))
         cluster.http[two] = "10.0.0.3:80"
-        cluster.network.cut(one, two)  # no leader, hence no change of the table
-        await cluster.restart(two)
-        cluster.network.mend(one, two)
-        await cluster.until(lambda: https(cluster.nodes[one])[two] == "10.0.0.3:80", "the new address")
-        cluster.reconnect(leader)
+        await cluster.restart(two)  # the two get to know each other, and no more: nobody leads
+        await cluster.sleep_ms(NEXT_LIFE_MS)
+        assert cluster.leaders() == {}
+        assert https(cluster.nodes[one])[two] == "10.0.0.3:80"
+        record = table(cluster.nodes[one]).get(two)
+        assert record is not None
+        assert record.http == f"127.0.0.1:{8100 + two}"
+        cluster.network.filter = cluster.spy.watch
         await agreed(cluster, expected(cluster))
 
     serve("memory", 3, seed, scenario)
@@ -382,6 +434,19 @@ def test_priorities_asked_for_together_and_again(seed: int) -> None:
         assert len(changes(node)) == count
         await node.set_priority(leader, 0)
         assert node.status().members[leader - 1].priority == 0
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_a_priority_waits_for_a_handover_that_fails(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await agreed(cluster, expected(cluster))
+        other = next(i for i in cluster.ids if i != leader)
+        await cluster.crash(other)
+        driver(cluster.nodes[leader]).raw.transfer_leader(other)  # until it fails, everything is refused
+        await cluster.nodes[leader].set_priority(leader, 5, timeout=1)
+        assert cluster.nodes[leader].status().members[leader - 1].priority == 5
 
     serve("memory", 3, seed, scenario)
 
@@ -483,6 +548,8 @@ def test_a_store_that_took_an_id_in_the_eyes_of_some_loses_it_and_its_votes(seed
             del cluster.disks[node_id].pins[3]
         for node_id in cluster.ids:
             await cluster.restart(node_id)
+        await cluster.until(lambda: any(cluster.disks[i].pins.get(3) == true_store for i in (1, 2)), "the first pin")
+        assert cluster.leaders() == {}, "whoever led was the first to apply the entry, and has stepped down"
         await cluster.until(
             lambda: all(cluster.disks[i].pins.get(3) == true_store for i in (1, 2)), "the cluster's pin"
         )
