@@ -4,89 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 import pytest
 
 from raftcore.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftcore.codec import frames
-from raftcore.types import EntryKind, MessageType
+from raftcore.types import MessageType
 from raftpy import Config, Node, NotLeader, Stopped, Timeout
-from raftpy.errors import StorageFailed, WrongIdentity
 from raftpy.interfaces import Heard
-from raftpy.runtime.driver import Driver
-from raftpy.runtime.members import MAX_PRIORITY, MemberRecord, MemberTable, encode_records
+from raftpy.runtime.members import MAX_PRIORITY, MemberRecord, MemberTable
 from raftpy.sim.loop import VirtualClock, run
-from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.hello import FRAME_HELLO
 from raftpy.transport.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import KINDS, Cluster, Recorder
-
-NEXT_LIFE_MS = 1500
-"""Long enough for a hello, its entry and every follower's commit."""
-
-
-class Served(Cluster):
-    """Every node says where it serves HTTP."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self.http = {i: f"127.0.0.1:{8100 + i}" for i in self.ids}
-
-
-def serve(kind: str, size: int, seed: int, scenario: Any, **settings: Any) -> None:
-    async def main() -> None:
-        async with Served(kind, size, seed, **settings) as cluster:
-            await scenario(cluster)
-            cluster.same_order()
-
-    run(main()) if kind.startswith("memory") else asyncio.run(main())
-
-
-def driver(node: Node) -> Driver:
-    assert node._driver is not None
-    return node._driver
-
-
-def table(node: Node) -> MemberTable:
-    return driver(node).membership.table
-
-
-def expected(cluster: Cluster) -> MemberTable:
-    """The table when everybody has been heard and nothing was asked for."""
-    return MemberTable(
-        {i: MemberRecord(cluster.addresses[i], cluster.http.get(i, ""), cluster.disks[i].store_id) for i in cluster.ids}
-    )
-
-
-def changes(node: Node) -> list[int]:
-    """Indexes of the configuration entries in the node's log, and nothing beside them but commands and no-ops."""
-    status = node.status()
-    entries = driver(node).storage.entries(1, status.last_index + 1, 1 << 30)
-    return [e.index for e in entries if e.kind in (EntryKind.EntryConfChange, EntryKind.EntryConfChangeV2)]
-
-
-def noops(node: Node) -> int:
-    """A refused change would leave one that no leader's beginning accounts for."""
-    status = node.status()
-    entries = driver(node).storage.entries(1, status.last_index + 1, 1 << 30)
-    return sum(entry.kind == EntryKind.EntryNoop for entry in entries)
-
-
-def leads(cluster: Cluster) -> int:
-    """Whom all connected nodes follow; 0: nobody."""
-    return (cluster._agreed() or (0, 0))[0]
-
-
-async def agreed(cluster: Cluster, wanted: MemberTable) -> None:
-    await cluster.until(
-        lambda: all(table(cluster.nodes[i]) == wanted for i in cluster.connected), "the same table everywhere"
-    )
-
-
-def https(node: Node) -> dict[int, str | None]:
-    return {member.id: member.http for member in node.status().members}
-
+from tests.node.served import NEXT_LIFE_MS, agreed, changes, driver, expected, https, leads, noops, serve, table
 
 # --- Replication ----------------------------------------------------------------------------------------------------
 
@@ -501,125 +432,3 @@ def test_a_context_that_cannot_be_read_stops_nobody(
         serve("memory", 3, seed, scenario)
     warnings = [r.getMessage() for r in caplog.records if "does nothing" in r.getMessage()]
     assert sorted(text[:7] for text in warnings) == ["node 1:", "node 2:", "node 3:"]
-
-
-# --- Stores ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_missing_pin_is_made_durable_and_a_different_one_replaced(
-    seed: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def scenario(cluster: Cluster) -> None:
-        leader, _ = await cluster.single_leader()
-        await agreed(cluster, expected(cluster))
-        one, two = [i for i in cluster.ids if i != leader]
-        store = cluster.disks[two].store_id
-        await cluster.crash(one)
-        await cluster.crash(two)
-        del cluster.disks[one].pins[two]
-        await cluster.restart(one)  # does not hear node two
-        await cluster.until(lambda: cluster.disks[one].pins.get(two) == store, "the pin")
-        await cluster.crash(one)
-        cluster.disks[one].pins[two] = store ^ 1
-        await cluster.restart(two)
-        await cluster.restart(one)
-        await cluster.until(lambda: cluster.disks[one].pins.get(two) == store, "the cluster's pin")
-        await cluster.until(lambda: cluster.nodes[one].status().members[two - 1].reachable, "they talk again")
-
-    with caplog.at_level(logging.WARNING, logger="raftpy"):
-        serve("memory", 3, seed, scenario)
-    assert len([r for r in caplog.records if "the cluster has agreed on" in r.getMessage()]) == 1
-
-
-def test_a_store_that_took_an_id_in_the_eyes_of_some_loses_it_and_its_votes(seed: int) -> None:
-    """The table's entry is in two logs, not known to be committed; another store of node 3 was heard in its place."""
-
-    async def scenario(cluster: Cluster) -> None:
-        await cluster.single_leader()
-        await agreed(cluster, expected(cluster))
-        true_store = cluster.disks[3].store_id
-        for node_id in cluster.ids:
-            await cluster.crash(node_id)
-        cluster.disks[3] = MemoryDisk("another", random=cluster.random.randbytes)
-        cluster.spy.disks = cluster.disks
-        for node_id in (1, 2):
-            hard = cluster.disks[node_id].hard_state
-            cluster.disks[node_id].hard_state = type(hard)(hard.term, hard.vote, 0)
-            del cluster.disks[node_id].pins[3]
-        for node_id in cluster.ids:
-            await cluster.restart(node_id)
-        await cluster.until(lambda: any(cluster.disks[i].pins.get(3) == true_store for i in (1, 2)), "the first pin")
-        assert cluster.leaders() == {}, "whoever led was the first to apply the entry, and has stepped down"
-        await cluster.until(
-            lambda: all(cluster.disks[i].pins.get(3) == true_store for i in (1, 2)), "the cluster's pin"
-        )
-        await cluster.sleep_ms(3_000)
-        leader = await cluster.until(
-            lambda: next((i for i in cluster.leaders().values() if i != 3), None), "a leader that stays"
-        )
-        assert await cluster.propose(leader, b"x") > 0
-        assert not cluster.nodes[leader].status().members[2].reachable
-        assert cluster.machines[3].commands == []
-        await cluster.crash(3)  # it may have been stopped by the table itself, or be unheard
-
-    serve("memory", 3, seed, scenario)
-
-
-def test_a_node_whose_own_store_is_contradicted_stops_and_does_not_start_again(
-    seed: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def main() -> None:
-        clock = VirtualClock(asyncio.get_running_loop())
-        disk = MemoryDisk()
-
-        def node() -> Node:
-            return Node(
-                Config(id=1, cluster={1: "127.0.0.1:7101"}, seed=seed),
-                Recorder(),
-                storage=MemoryStore(disk),
-                transport=MemoryTransport(MemoryNetwork(clock, seed)),
-                clock=clock,
-            )
-
-        async with node() as first:
-            await first.wait_for_leader()
-            await first.propose(b"x")
-        agreed_store, disk.store_id = disk.store_id, 0xBAD
-        for _ in range(2):
-            second = node()
-            try:
-                await second.start()
-                await asyncio.sleep(1)
-                failure = second.failed
-                assert second.status().role != "leader"
-                with pytest.raises(StorageFailed, match="new node id"):
-                    await second.propose(b"y")
-            except WrongIdentity as error:
-                failure = error
-            assert isinstance(failure, WrongIdentity)
-            assert f"known to its cluster by data directory {agreed_store:#x}, and this one is 0xbad" in str(failure)
-            await second.stop()
-        assert disk.pins == {1: agreed_store}
-
-    with caplog.at_level(logging.ERROR, logger="raftpy"):
-        run(main())
-    (line,) = [r for r in caplog.records if r.levelno >= logging.ERROR]
-    assert line.exc_info is None
-    assert "\n" not in line.getMessage()
-
-
-def test_another_store_for_a_known_node_is_not_taken_over(seed: int, caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario(cluster: Cluster) -> None:
-        leader, _ = await cluster.single_leader()
-        await agreed(cluster, expected(cluster))
-        records = {1: MemberRecord(store_id=0xBAD, priority=3)}
-        change = ConfChangeV2((ConfChange(ConfChangeType.UpdateNode, 1),), context=encode_records(records))
-        driver(cluster.nodes[leader]).raw.propose_conf_change(change)
-        await cluster.propose(leader, b"x")
-        await cluster.sleep_ms(NEXT_LIFE_MS)
-        await agreed(cluster, expected(cluster))
-        assert len(changes(cluster.nodes[leader])) == 2
-
-    with caplog.at_level(logging.WARNING, logger="raftpy"):
-        serve("memory", 3, seed, scenario)
-    assert len([r for r in caplog.records if "names another store for node 1" in r.getMessage()]) == 3
