@@ -50,6 +50,17 @@ def test_to_a_member_that_is_behind_which_catches_up_first() -> None:
     assert net[3].raw.last_index == net[1].raw.last_index
 
 
+def test_the_target_is_told_with_its_last_acknowledgement_and_not_with_one_before() -> None:
+    server = Server(voters=(1, 2, 3))
+    server.lead()
+    last = server.raw.propose([b"a", b"b", b"c"]) + 2
+    assert of(MessageType.MsgTimeoutNow, server.does(lambda: server.raw.transfer_leader(2))) == []
+    for index in (last - 2, last - 1):
+        assert of(MessageType.MsgTimeoutNow, server.acknowledge(2, index)) == []
+    assert of(MessageType.MsgTimeoutNow, server.acknowledge(3, last)) == []  # the other one's is none of its
+    assert [m.to for m in of(MessageType.MsgTimeoutNow, server.acknowledge(2, last))] == [2]
+
+
 def test_on_a_follower_the_request_goes_to_the_leader() -> None:
     net = leading()
     transfer(net, 2, asked=3)

@@ -68,6 +68,16 @@ def test_figure_2_append_entries_3_without_a_conflict_nothing_goes() -> None:
     assert server.terms == [1, 1, 2, 2, 2]
 
 
+def test_figure_2_append_entries_3_an_old_one_is_answered_with_what_is_known_to_match_and_no_more() -> None:
+    """What follows the commit index may be another leader's: it must not be acknowledged to this one."""
+    server = Server([1, 1, 1, 2, 2], term=3, commit=2)
+    (answer,) = server.append(3, 1, 1, [1])
+    assert (answer.reject, answer.index) == (False, 2)
+    (answer,) = server.append(3, 1, 1)
+    assert (answer.reject, answer.index) == (False, 2)
+    assert server.terms == [1, 1, 1, 2, 2]
+
+
 def test_figure_2_append_entries_4_only_what_is_not_there_yet_is_appended() -> None:
     server = Server([1, 1, 2], term=3)
     (answer,) = server.append(3, 1, 1, [1, 2, 3, 3])

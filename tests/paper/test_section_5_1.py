@@ -86,6 +86,31 @@ def test_5_1_what_comes_from_a_stale_term_is_not_accepted(kind: MessageType, fie
     assert server.raw.status() == before
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (MessageType.MsgAppResp, {"index": 3}),
+        (MessageType.MsgAppResp, {"index": 2, "reject": True, "reject_hint": 0}),
+        (MessageType.MsgHeartbeatResp, {}),
+        (MessageType.MsgVoteResp, {"reject": True}),
+    ],
+    ids=["success", "rejection", "heartbeat", "refusal"],
+)
+def test_5_1_a_leader_does_not_take_answers_of_a_stale_term_for_its_own(
+    kind: MessageType, fields: dict[str, int]
+) -> None:
+    """A success of a former term says what a log held that may have been replaced since."""
+    server = Server([1])
+    server.lead()
+    last = server.raw.propose([b"not committed"])
+    assert (server.raw.term, last, server.raw.commit_index) == (2, 3, 2)
+    server.net.collect(server.member)
+    before = server.raw.status()
+    for peer in server.peers:
+        assert server.step(kind, 1, peer, **fields) == []
+    assert server.raw.status() == before
+
+
 def test_5_1_requests_without_an_answer_are_repeated() -> None:
     net = Network(3)
     net.campaign(1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from raftcore import ConfState, MessageType, Snapshot
+from raftcore import ConfState, Message, MessageType, Snapshot
 from raftcore.errors import PeerFault
-from tests.core.network import Network
+from tests.core.network import ELECTION_TICK, Network
 from tests.core.server import Server, of
 
 VOTERS = ConfState(voters=(1, 2, 3))
@@ -61,6 +61,23 @@ def test_7_it_includes_the_latest_configuration_as_of_that_index() -> None:
     (snapshot,) = {m.snapshot for m in of(MessageType.MsgSnap, net.sent) if m.snapshot}
     assert snapshot.conf_state == VOTERS
     assert net[3].raw.conf_state == VOTERS
+
+
+@pytest.mark.parametrize(
+    "latest",
+    [
+        ConfState(voters=(1, 2, 4)),
+        ConfState(voters=(2, 3, 4), learners=(1,)),
+        ConfState(voters=(1, 2, 4), voters_outgoing=(1, 2, 3), auto_leave=True),
+    ],
+    ids=["another voter", "now a learner", "joint"],
+)
+def test_7_a_follower_takes_over_the_configuration_of_the_snapshot(latest: ConfState) -> None:
+    server = Server([1], term=1)
+    server.step(MessageType.MsgSnap, 1, snapshot=Snapshot(9, 1, latest, 7, b"s"))
+    assert (server.raw.conf_state, server.raw.conf_index) == (latest, 7)
+    members = {*latest.voters, *latest.voters_outgoing, *latest.learners}
+    assert [member for member, _ in server.raw.progress()] == sorted(members)
 
 
 def test_7_a_leader_sends_its_snapshot_when_it_has_discarded_the_next_entry() -> None:
@@ -141,3 +158,37 @@ def test_7_the_leader_sends_no_second_snapshot_while_one_is_on_its_way() -> None
     net.tick_all(3)
     assert len(of(MessageType.MsgSnap, net.sent)) == 2
     assert net[3].raw.last_index == net[1].raw.last_index
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_7_after_a_snapshot_the_leader_goes_on_where_the_follower_is(arrived: bool) -> None:
+    """Behind it if it was delivered; where it stood before if it was not, so that nothing but a snapshot helps."""
+    net = lagging()
+    net.lose = lambda m: m.type == MessageType.MsgSnap
+    net.tick_all(2)
+    net.sent.clear()
+    net[1].raw.report_snapshot(3, arrived)
+    net[1].raw.step(Message(MessageType.MsgHeartbeatResp, to=1, from_=3, term=1))
+    net.collect(net[1])
+    kinds = [(m.type, m.index) for m in net.sent if m.to == 3]
+    assert kinds == ([(MessageType.MsgApp, 8)] if arrived else [(MessageType.MsgSnap, 0)])
+
+
+def test_7_no_snapshot_goes_to_a_follower_that_is_not_there() -> None:
+    """It may be large, and would be sent again and again; the follower's next sign of life starts it."""
+    net = Network(3, check_quorum=True)
+    net.campaign(1)
+    net.isolate(3)
+    net.propose(1, *[b"%d" % i for i in range(10)])
+    compacted(net, 1, 8)
+    for _ in range(2 * ELECTION_TICK):
+        for running in (1, 2):
+            net.tick(running)
+            net.settle()
+    net.sent.clear()
+    net[1].raw.report_unreachable(3)
+    net.propose(1, b"more")
+    assert of(MessageType.MsgSnap, net.sent) == []
+    net[1].raw.step(Message(MessageType.MsgHeartbeatResp, to=1, from_=3, term=1))
+    net.collect(net[1])
+    assert [m.to for m in of(MessageType.MsgSnap, net.sent)] == [3]

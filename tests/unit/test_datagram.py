@@ -122,6 +122,14 @@ def test_messages_that_left_out_from_and_to_hold_them_fast(header: Header) -> No
     assert parse_header(builder.finish()) == header
 
 
+def test_a_frame_of_the_transport_holds_from_and_to_fast_as_well() -> None:
+    builder = DatagramBuilder(HEADER, 1200)
+    assert builder.add_frame(130, b"x")
+    assert builder.frames == 1
+    with pytest.raises(ValueError, match="1 frames from 1 to 2 wait"):
+        builder.set_header(Header(7, 1, 3))
+
+
 def test_none_is_neither_header_nor_body() -> None:
     calls: list[Any] = [
         lambda: DatagramBuilder(None, 1200),  # type: ignore[arg-type]

@@ -219,10 +219,10 @@ def test_maybe_commit(index: int, term: int, done: bool) -> None:
 # ---- applying
 
 
-def paging_log(limit: int, *sizes: int) -> RaftLog:
+def paging_log(limit: int, *sizes: int, committed: int | None = None) -> RaftLog:
     log = RaftLog(Disk(), max_applying_bytes=limit)
     log.append_commands([bytes(n) for n in sizes], 1, NORMAL, 0)
-    log.commit_to(len(sizes))
+    log.commit_to(len(sizes) if committed is None else committed)
     return log
 
 
@@ -276,6 +276,22 @@ def test_paused_when_the_next_one_did_not_fit() -> None:
     assert hand_out(log) == 0
     log.applied_to(1, 50)
     assert not log.applying_paused
+    assert hand_out(log) == 1
+
+
+def test_paused_as_long_as_what_is_out_reaches_the_bound() -> None:
+    """An acknowledgement of a part does not make room while the rest alone is as large as the bound."""
+    log = paging_log(100, 10, 84, 10, committed=1)
+    assert hand_out(log) == 1
+    assert not log.applying_paused
+    log.commit_to(3)
+    assert hand_out(log) == 1
+    assert log.applying_bytes == 126
+    log.applied_to(1, 26)
+    assert (log.applying_bytes, log.applying_paused) == (100, True)
+    assert hand_out(log) == 0
+    log.check()
+    log.applied_to(2, 100)
     assert hand_out(log) == 1
 
 

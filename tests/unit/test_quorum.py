@@ -53,6 +53,9 @@ def test_more_members_than_are_sorted_in_place() -> None:
     for count in (15, 16, 17, 18, 1000, 5001):
         matched = [(position * 7919) % count for position in range(count)]
         assert committed_index(matched) == model.committed(matched)
+        for apart in (2**31, 2**32, 2**51):  # differences that no int holds
+            far = [apart * index for index in matched]
+            assert committed_index(far) == model.committed(far)
         cast = [position % 3 != 0 for position in range(count)]
         assert vote_result(cast) == VoteResult.VoteWon
         assert vote_result([not vote for vote in cast]) == VoteResult.VoteLost
