@@ -1,0 +1,45 @@
+"""A seeded bug: what it replaces, and what it breaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GROUPS = ("tables", "model")
+
+
+class PatchError(Exception):
+    """A record that no longer fits the source, or does not build: the list has to be mended, nothing was tested."""
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One mistake.
+
+    Attributes:
+        name: in words, with hyphens; unique.
+        breaks: the rule that it breaks, and where the paper (or the thesis) states it.
+        file: the source file, relative to the root.
+        old: text that stands in the file exactly once.
+        new: what the mistake makes of it.
+        found_by: the groups of finders that find it: "tables" or "model" or both; measured, not guessed.
+        near: the test file that finds it soonest; asked first, so that a run stays short.
+        seen: where it has really happened, if that is known: a project and the number of its issue.
+    """
+
+    name: str
+    breaks: str
+    file: str
+    old: str
+    new: str
+    found_by: tuple[str, ...] = ("tables",)
+    near: str = ""
+    seen: str = ""
+
+    def patched(self, text: str) -> str:
+        """The file's text with the mistake in it. PatchError when ``old`` is not there exactly once."""
+        count = text.count(self.old)
+        if count != 1:
+            raise PatchError(
+                f"{self.name}: patch no longer applies: its old text stands {count} times in {self.file}, not once"
+            )
+        return text.replace(self.old, self.new)

@@ -1,0 +1,28 @@
+"""The list: every seeded bug, by concern."""
+
+from tests.seeded_bugs.bug import Bug
+from tests.seeded_bugs.bugs import (
+    commits,
+    elections,
+    logs,
+    membership,
+    quorums,
+    reads,
+    replication,
+    snapshots,
+    storage,
+    wire,
+)
+
+BUGS: tuple[Bug, ...] = (
+    *elections.BUGS,
+    *quorums.BUGS,
+    *replication.BUGS,
+    *commits.BUGS,
+    *storage.BUGS,
+    *snapshots.BUGS,
+    *membership.BUGS,
+    *reads.BUGS,
+    *logs.BUGS,
+    *wire.BUGS,
+)

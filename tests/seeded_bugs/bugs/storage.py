@@ -1,0 +1,117 @@
+"""Mistakes in what must be durable before something else happens (Figure 2, persistent state; thesis 3.8, 10.2.1)."""
+
+from tests.seeded_bugs.bug import Bug
+
+BUGS = (
+    Bug(
+        name="vote-not-persisted",
+        breaks="votedFor is on stable storage before the answer leaves (Figure 2, persistent state)",
+        file="raftcore/ready.pyx",
+        old="        m.vote = rd.hard_state.vote\n",
+        new="",
+        found_by=("tables", "model"),
+        seen="PySyncObj #84",
+    ),
+    Bug(
+        name="term-not-persisted",
+        breaks="currentTerm is on stable storage before the answer leaves (Figure 2, persistent state)",
+        file="raftcore/ready.pyx",
+        old="        m.term = rd.hard_state.term\n",
+        new="        m.term = r.log.last_term()\n",
+        found_by=("tables", "model"),
+        near="tests/core/test_invariants.py",
+        seen="PySyncObj #201",
+    ),
+    Bug(
+        name="vote-not-synced",
+        breaks="votedFor is on stable storage before the answer leaves (thesis 3.8): must_sync covers it",
+        file="raftcore/raw_node.pyx",
+        old="        rd.must_sync = rd.entries is not None or r.term != self.previous_term or r.vote != "
+        "self.previous_vote\n",
+        new="        rd.must_sync = rd.entries is not None or r.term != self.previous_term\n",
+        found_by=("tables", "model"),
+        near="tests/core/test_durable_first.py",
+    ),
+    Bug(
+        name="vote-answered-before-the-disk",
+        breaks="a server persists its vote before it responds (Figure 2; thesis 3.8)",
+        file="raftcore/state.pyx",
+        old="        if type == MsgAppResp or type == MsgVoteResp or type == MsgPreVoteResp:\n",
+        new="        if type == MsgAppResp or (m.to == self.id and (type == MsgVoteResp or type == MsgPreVoteResp)):\n",
+        found_by=("tables", "model"),
+        seen="NodeDB #161",
+    ),
+    Bug(
+        name="append-acknowledged-before-the-disk",
+        breaks="a server persists entries before it responds (Figure 2; thesis 10.2.1)",
+        file="raftcore/state.pyx",
+        old="        if type == MsgAppResp or type == MsgVoteResp or type == MsgPreVoteResp:\n",
+        new="        if (type == MsgAppResp and (m.to == self.id or m.reject)) or type == MsgVoteResp or type "
+        "== MsgPreVoteResp:\n",
+        found_by=("tables", "model"),
+        seen="PySyncObj #84",
+    ),
+    Bug(
+        name="own-vote-counted-before-the-disk",
+        breaks="a candidate persists its vote for itself before it counts it (thesis 3.8)",
+        file="raftcore/election.pyx",
+        old="            m = new_message(MsgPreVoteResp if pre else MsgVoteResp, voter)\n",
+        new="            r.tracker.record_vote(voter, True)\n"
+        "            m = new_message(MsgPreVoteResp if pre else MsgVoteResp, voter)\n",
+        found_by=("tables", "model"),
+        near="tests/core/test_durable_first.py",
+    ),
+    Bug(
+        name="replaced-entry-taken-for-durable",
+        breaks="an acknowledged write covers the entry it wrote, not one that replaced it (thesis 10.2.1): the "
+        "term tells",
+        file="raftcore/log.pyx",
+        old="        if self.unstable.offset <= index and self.match_term(index, term):\n",
+        new="        if self.unstable.offset <= index <= self._last:\n",
+        near="tests/unit/test_log.py",
+    ),
+    Bug(
+        name="write-of-a-former-term-confirmed",
+        breaks="a write begun under another term proves nothing about this log (ABA; thesis 10.2.1)",
+        file="raftcore/ready.pyx",
+        old="    m.from_ = APPEND_THREAD\n    m.term = r.term\n",
+        new="    m.from_ = APPEND_THREAD\n",
+        found_by=("tables", "model"),
+        seen="etcd/raft, while asynchronous storage writes were made",
+    ),
+    Bug(
+        name="replaced-entry-not-written-again",
+        breaks="what an append replaces while it is written is written again (Figure 2, persistent state)",
+        file="raftcore/unstable.pyx",
+        old="        if first < self.offset_in_progress:\n            self.offset_in_progress = first\n",
+        new="        if first < self.offset_in_progress:\n            self.offset_in_progress = first + 1\n",
+        found_by=("tables", "model"),
+        near="tests/unit/test_unstable.py",
+    ),
+    Bug(
+        name="applied-before-durable",
+        breaks="an entry is applied after it is durable here (thesis 10.2.1), in the driver's form",
+        file="raftcore/log.pyx",
+        old="        if allow_unstable or self.committed < self.unstable.offset:\n",
+        new="        if allow_unstable or self.committed <= self.unstable.offset:\n",
+        found_by=("tables", "model"),
+    ),
+    Bug(
+        name="applied-twice",
+        breaks="a server applies each entry once, in order (Figure 2, lastApplied)",
+        file="raftcore/log.pyx",
+        old="        self.applying = index\n        self.applying_bytes += size\n",
+        new="        self.applying_bytes += size\n",
+        found_by=("tables", "model"),
+        near="tests/unit/test_log.py",
+    ),
+    Bug(
+        name="unbounded-applying",
+        breaks="what is handed out to be applied is bounded (max_committed_size_per_ready)",
+        file="raftcore/log.pyx",
+        old="        self.applying_paused = self.applying_bytes >= self.max_applying_bytes\n        self._settled()\n",
+        new="        self.applying_paused = False\n        self._settled()\n",
+        found_by=("tables", "model"),
+        near="tests/unit/test_log.py",
+    ),
+)
