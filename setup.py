@@ -1,8 +1,10 @@
 """Builds the extension modules; everything else is in pyproject.toml.
 
 Environment flags ("1" switches on; "" and "0" are off):
-  RAFTPY_LINETRACE   line tracing, for coverage of the .pyx files
+  RAFTPY_LINETRACE   line tracing, for line coverage of the .pyx files (python -m tests.coverage lines)
+  RAFTPY_COVERAGE    gcov, for branch coverage of the .pyx files (python -m tests.coverage branches)
   RAFTPY_SANITIZE    AddressSanitizer and UndefinedBehaviorSanitizer (run with LD_PRELOAD of the asan runtime)
+  RAFTPY_FUZZ        the sanitizers, and counters for a coverage-guided search (clang; python -m tests.fuzz --guided)
   RAFTPY_INVARIANTS  check every invariant of the core after each step (slow; for tests)
   RAFTPY_ANNOTATE    Cython's annotated pages (.html) beside the sources
 
@@ -44,9 +46,15 @@ if flag("RAFTPY_LINETRACE"):
     DIRECTIVES["linetrace"] = True
     macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")]
     compile_args = ["-O0", "-g"]
-if flag("RAFTPY_SANITIZE"):
-    compile_args = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
-    link_args = ["-fsanitize=address,undefined"]
+if flag("RAFTPY_COVERAGE"):
+    DIRECTIVES["emit_code_comments"] = True
+    compile_args = ["-O0", "-g", "--coverage"]
+    link_args = ["--coverage"]
+if flag("RAFTPY_SANITIZE") or flag("RAFTPY_FUZZ"):
+    # What they find ends the process; by default undefined behaviour is only printed.
+    checks = "address,undefined,fuzzer-no-link" if flag("RAFTPY_FUZZ") else "address,undefined"
+    compile_args = ["-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={checks}", "-fno-sanitize-recover=undefined"]
+    link_args = [f"-fsanitize={checks}"]
 if flag("RAFTPY_INVARIANTS"):
     macros.append(("RAFTPY_INVARIANTS", "1"))
 

@@ -1,5 +1,7 @@
 """Elections: standing, voting, counting (paper 5.2, 5.4.1; thesis 9.6)."""
 
+from libc.stdint cimport UINT64_MAX
+
 from raftcore.message cimport Message, new_message
 from raftcore.quorum cimport VoteLost, VoteResult, VoteWon
 from raftcore.roles cimport become_candidate, become_follower, become_leader, become_pre_candidate, promotable
@@ -20,11 +22,16 @@ from raftcore.types cimport (
 # leader asked for them (thesis 4.2.3).
 cdef bytes TRANSFER_CONTEXT = b"CampaignTransfer"
 
+# The last term that a message can carry (docs/wire-format.md).
+cdef term_t LAST_TERM = UINT64_MAX >> 1
+
 
 cdef int hup(Raft r, bint transfer) except -1:
     """Stand for election, if this node may."""
     if r.state == StateLeader or not promotable(r) or (promised(r) and not transfer):
         return 0
+    if r.term >= LAST_TERM:
+        return 0  # a peer that named it is to blame; there is no later term to stand in
     # A committed configuration change that is not applied yet may have taken this node's vote away.
     if r.log.applied < r.log.committed and r.log.has_pending_conf_change(r.log.applied + 1, r.log.committed + 1):
         return 0

@@ -4,13 +4,14 @@ etcd/raft panics in most of these places. A damaged or hostile peer must not be 
 message is refused as a whole, and counted by whoever stepped it.
 """
 
-from raftcore.errors import PeerFault
+from raftcore.errors import ConfChangeError, PeerFault
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport UINT64_MAX, uint8_t, uint64_t
 
 from cpython.bytes cimport PyBytes_AS_STRING
+from raftcore cimport confchange
 from raftcore.block cimport BlockHeader, read_block_header
-from raftcore.message cimport Entries, Message
+from raftcore.message cimport Entries, Message, Snapshot
 from raftcore.state cimport Raft
 from raftcore.types cimport (
     MsgApp,
@@ -29,6 +30,9 @@ from raftcore.types cimport (
     node_id_t,
 )
 
+# A log that begins behind this would soon reach indexes that no message can carry.
+cdef index_t LAST_SNAPSHOT = UINT64_MAX >> 2
+
 
 cdef int check_peer(Raft r, Message m) except -1:
     """m came from another node. Messages of former terms are not looked at: they are ignored anyway."""
@@ -36,6 +40,8 @@ cdef int check_peer(Raft r, Message m) except -1:
     if m.term == 0:
         if type != MsgProp and type != MsgReadIndex and type != MsgTransferLeader:
             raise PeerFault(f"message type {type} from {m.from_} without a term")
+        if type == MsgReadIndex and m.context is None:
+            raise PeerFault(f"a read index is asked for by {m.from_} under no name")
         return 0
     if m.term < r.term:
         return 0
@@ -55,6 +61,7 @@ cdef int check_peer(Raft r, Message m) except -1:
             raise PeerFault(f"snapshot from {m.from_} is empty or has no voters")
         if m.snapshot.term > m.term:
             raise PeerFault(f"snapshot from {m.from_} of term {m.snapshot.term} in a message of term {m.term}")
+        return check_snapshot(r, m)
     elif type == MsgAppResp:
         if m.term == r.term and r.state == StateLeader and not m.reject and m.index > r.log.last_index():
             raise PeerFault(
@@ -64,6 +71,8 @@ cdef int check_peer(Raft r, Message m) except -1:
 
 
 cdef int check_origin(Message m, node_id_t sender, node_id_t own) except -1:
+    if sender == 0 or sender == own:
+        raise PeerFault(f"a datagram from node {sender} reached node {own}")
     if m.to != 0 and m.to != own:
         raise PeerFault(f"a message for node {m.to} from {sender} reached node {own}")
     if m.from_ == 0:
@@ -78,6 +87,19 @@ cdef int check_leader(Raft r, Message m) except -1:
     """A term has one leader (election safety, Figure 3)."""
     if m.term == r.term and (r.state == StateLeader or (r.lead != 0 and r.lead != m.from_)):
         raise PeerFault(f"node {m.from_} acts as leader of term {m.term}, whose leader is {r.lead}")
+    return 0
+
+
+cdef int check_snapshot(Raft r, Message m) except -1:
+    cdef Snapshot s = m.snapshot
+    if s.index > LAST_SNAPSHOT:
+        raise PeerFault(f"snapshot from {m.from_} at index {s.index}, at most {LAST_SNAPSHOT} leaves room for a log")
+    if s.conf_index > s.index:
+        raise PeerFault(f"snapshot from {m.from_} at index {s.index} has a configuration of index {s.conf_index}")
+    try:
+        confchange.restore(r.tracker, s.index, s.conf_state)
+    except ConfChangeError as error:
+        raise PeerFault(f"snapshot from {m.from_} at index {s.index} has no possible configuration: {error}") from error
     return 0
 
 

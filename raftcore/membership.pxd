@@ -3,6 +3,8 @@ from raftcore.message cimport ConfState
 from raftcore.state cimport Raft
 from raftcore.types cimport index_t
 
+# DecodeError or ConfChangeError when the payload is no change.
+cdef object decode_change(int kind, bytes payload)
 cdef object refusal(Raft r, int kind, bytes payload)
 cdef ConfState apply_change(Raft r, object change, index_t index)
 cdef ConfState restore_configuration(Raft r, ConfState cs, index_t index)

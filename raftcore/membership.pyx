@@ -20,7 +20,7 @@ from raftcore.tracker cimport Tracker
 from raftcore.types cimport NO_LIMIT, EntryConfChange, EntryConfChangeV2, StateLeader, index_t
 
 
-cdef object decode(int kind, bytes payload):
+cdef object decode_change(int kind, bytes payload):
     """The change as v2, whichever kind of entry carries it."""
     if kind == EntryConfChange:
         return ConfChange.decode(payload).as_v2()
@@ -29,7 +29,7 @@ cdef object decode(int kind, bytes payload):
 
 cdef object refusal(Raft r, int kind, bytes payload):
     """Why this leader does not let the change into its log now, or None."""
-    change = decode(kind, payload)
+    change = decode_change(kind, payload)
     cdef bint joint = r.tracker.is_joint()
     cdef bint leave = change.leave_joint()
     if r.disable_conf_change_validation:

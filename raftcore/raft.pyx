@@ -6,10 +6,10 @@ does a node in this role do with it (TABLE)? A message with no entry in the tabl
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from raftcore.errors import ProposalDropped
+from raftcore.errors import ConfChangeError, DecodeError, PeerFault, ProposalDropped
 
 from raftcore.election cimport handle_timeout_now, handle_vote_request, handle_vote_response, hup, in_lease
-from raftcore.membership cimport leave_joint_when_due, refusal
+from raftcore.membership cimport decode_change, leave_joint_when_due, refusal
 from raftcore.message cimport Entries, Message, new_message
 from raftcore.progress cimport Progress
 from raftcore.priority cimport prefer
@@ -244,27 +244,28 @@ cdef int leader_proposal(Raft r, Message m) except -1:
     if m.entries is None:
         raise ProposalDropped("empty")
     check_may_propose(r)
-    runs = admitted(r, m.entries)
+    runs = admitted(r, m)
     if append_runs(r, runs) == 0:
         raise ProposalDropped("uncommitted_limit")
     return broadcast_append(r)
 
 
-cdef list admitted(Raft r, Entries entries):
+cdef list admitted(Raft r, Message m):
     """(kind, payloads) of each run of normal entries and each configuration change; a no-op for a refused change."""
     cdef list runs = []
-    cdef list payloads = entries.commands()
+    cdef list payloads = m.entries.commands()
     cdef Py_ssize_t at = 0
     cdef Py_ssize_t count
     cdef int kind
     cdef bint taken = False  # a change before it in this message is as pending as one in the log
-    for _, count, _, kind, _ in entries.runs():
+    for _, count, _, kind, _ in m.entries.runs():
         if kind == EntryNoop:
             raise ProposalDropped("empty")
         if kind == EntryNormal:
             runs.append((kind, payloads[at:at + count]))
         else:
             for payload in payloads[at:at + count]:
+                check_change(m, kind, payload)
                 if refusal(r, kind, payload) is None and (not taken or r.disable_conf_change_validation):
                     runs.append((kind, (payload,)))
                     taken = True
@@ -272,6 +273,14 @@ cdef list admitted(Raft r, Entries entries):
                     runs.append((EntryNoop, (b"",)))
         at += count
     return runs
+
+
+cdef int check_change(Message m, int kind, bytes payload) except -1:
+    try:
+        decode_change(kind, payload)
+    except (DecodeError, ConfChangeError) as error:
+        raise PeerFault(f"node {m.from_} proposes a configuration change that is none: {error}") from error
+    return 0
 
 
 cdef int candidate_proposal(Raft r, Message m) except -1:

@@ -130,7 +130,7 @@ cdef int handle_heartbeat_response(Raft r, Message m) except -1:
 cdef int handle_unreachable(Raft r, Message m) except -1:
     """The transport could not deliver: what was sent optimistically is probably lost."""
     cdef Progress pr = r.tracker.get(m.from_)
-    if pr.state == StateReplicate:
+    if pr.state == StateReplicate and pr.id != r.id:
         pr.become_probe()
     return 0
 

@@ -1,8 +1,5 @@
 """Snapshots (paper 7): the follower's restore, and what the leader makes of the outcome."""
 
-from raftcore.errors import ConfChangeError, PeerFault
-
-from raftcore cimport confchange
 from raftcore.message cimport ConfState, Message, Snapshot, new_message
 from raftcore.membership cimport restore_configuration
 from raftcore.progress cimport Progress, StateSnapshot
@@ -30,21 +27,11 @@ cdef bint restore(Raft r, Snapshot s) except -1:
         # The log holds all of it already: keep the log, which may go further, and commit up to there (Figure 13, 6).
         r.log.commit_to(s.index)
         return False
-    check_configuration(r, s)
     r.log.restore(s)
     restore_configuration(r, cs, s.conf_index)
     if tracing(r):
         r.emit("snapshot_restored", {"index": s.index, "snapshot_term": s.term})
     return True
-
-
-cdef int check_configuration(Raft r, Snapshot s) except -1:
-    """A configuration that cannot be is found out before anything has changed."""
-    try:
-        confchange.restore(r.tracker, s.index, s.conf_state)
-    except ConfChangeError as error:
-        raise PeerFault(f"snapshot at index {s.index} has no possible configuration: {error}") from error
-    return 0
 
 
 cdef int handle_snapshot_status(Raft r, Message m) except -1:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from raftcore import ConfChange, ConfChangeType, Entries, Entry, EntryKind, Message, MessageType
-from raftcore.errors import DecodeError, ProposalDropped
+from raftcore.errors import PeerFault, ProposalDropped
 from tests.core.network import Network
 from tests.core.server import of
 
@@ -81,7 +81,7 @@ def test_a_change_stays_pending_until_it_is_applied() -> None:
     ("last", "error"),
     [
         ((EntryKind.EntryNoop, b""), ProposalDropped),
-        ((CHANGE, b"no change"), DecodeError),
+        ((CHANGE, b"no change"), PeerFault),
         ((NORMAL, b"too much"), ProposalDropped),
     ],
 )
