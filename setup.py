@@ -1,8 +1,8 @@
 """Builds the extension modules; everything else is in pyproject.toml.
 
 Environment flags ("1" switches on; "" and "0" are off):
-  RAFTPY_LINETRACE   line tracing, for line coverage of the .pyx files (python -m tests.coverage lines)
-  RAFTPY_COVERAGE    gcov, for branch coverage of the .pyx files (python -m tests.coverage branches)
+  RAFTPY_LINETRACE   line tracing, for line coverage of the .pyx files by coverage.py and Cython's plugin
+  RAFTPY_COVERAGE    gcov, unoptimised, with counters for gcov
   RAFTPY_SANITIZE    AddressSanitizer and UndefinedBehaviorSanitizer (run with LD_PRELOAD of the asan runtime)
   RAFTPY_FUZZ        the sanitizers, and counters for a coverage-guided search (clang; python -m tests.fuzz --guided)
   RAFTPY_INVARIANTS  check every invariant of the core after each step (slow; for tests)

@@ -44,7 +44,9 @@ cdef int check_role(Raft r) except -1:
     cdef bint standing = r.state == StateCandidate or r.state == StatePreCandidate
     hold(r, "R1", r.id != 0, "a node has an id")
     hold(r, "R2", r.state in (StateFollower, StateCandidate, StateLeader, StatePreCandidate), "a node has a role")
-    hold(r, "R3", r.term >= r.log.last_term(), "the term is not below the log's last term")
+    # A node may be started from a snapshot alone, as etcd/raft's transcripts do, with no term of its own yet.
+    hold(r, "R3", r.term >= r.log.last_term() or (r.term == 0 and r.log.first_index() > r.log.last_index()),
+         "the term is not below the log's last term")
     hold(r, "R4", leads == (r.lead == r.id), "a leader, and nobody else, knows itself as leader")
     hold(r, "R5", not standing or r.lead == 0, "a candidate knows no leader")
     hold(r, "R6", r.state != StateCandidate or r.vote == r.id, "a candidate has voted for itself")

@@ -138,7 +138,7 @@ class Replication(Elections):
             member.waiting = True  # for its own word, or for the next heartbeat's answer
 
     def unreachable_reported(self, member: Progress) -> None:
-        if member.state == REPLICATE:
+        if member.state == REPLICATE and member.id != self.id:  # itself it always reaches
             member.probe()
 
     # Handing over (thesis 3.10)
