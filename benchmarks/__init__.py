@@ -1,1 +1,1 @@
-"""What raftpy costs, measured on the machine at hand; docs/performance.md says how to read the numbers."""
+"""What raftpy costs, measured on the machine at hand; docs/benchmarks.md says how to read the figures."""

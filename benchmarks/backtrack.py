@@ -38,10 +38,10 @@ def entry_of(term: int, index: int) -> Entry:
     return Entry(term, index, EntryKind.EntryNormal, PAYLOAD)
 
 
-def log_of(terms: list[int]) -> MemoryStorage:
-    """ENTRIES entries: of term 1, and behind them DIFFERING in equal runs of ``terms``."""
+def log_of(terms: list[int], entries: int = ENTRIES) -> MemoryStorage:
+    """So many entries: of term 1, and behind them DIFFERING in equal runs of ``terms``."""
     storage = MemoryStorage()
-    shared, run = ENTRIES - DIFFERING, DIFFERING // len(terms)
+    shared, run = entries - DIFFERING, DIFFERING // len(terms)
     for first in range(1, shared + 1, CHUNK):
         storage.append(Entries.build(entry_of(1, index) for index in range(first, first + CHUNK)))
     storage.append(
@@ -69,7 +69,7 @@ class Server:
             async_storage_writes=True,
             max_size_per_msg=room,
             max_reject_runs=max_reject_runs,
-            applied=ENTRIES - DIFFERING,
+            applied=kept.last_index - DIFFERING,
             seed=node_id,
         )
         self.raw = RawNode(config, initial, storage)
@@ -92,9 +92,9 @@ class Server:
         return out
 
 
-def elected(terms: list[int], max_reject_runs: int) -> Server:
-    """Server 1 as leader, with the vote of server 3, which is otherwise silent."""
-    leader = Server(1, log_of(terms), max_reject_runs)
+def elected(storage: MemoryStorage, max_reject_runs: int) -> Server:
+    """Server 1 as leader over this log, with the vote of server 3, which is otherwise silent."""
+    leader = Server(1, storage, max_reject_runs)
     leader.raw.campaign()
     leader.settle()
     leader.raw.step(Message(MessageType.MsgVoteResp, to=1, from_=3, term=leader.raw.term))
@@ -103,27 +103,32 @@ def elected(terms: list[int], max_reject_runs: int) -> Server:
     return leader
 
 
-def match(terms: int, max_reject_runs: int) -> tuple[int, float]:
-    """Round trips and milliseconds until the leader has found the last entry it shares with server 2."""
-    leader = elected([3 + 2 * at for at in range(terms)], max_reject_runs)
-    follower = Server(2, log_of([2 + 2 * at for at in range(terms)]), max_reject_runs)
+def until_match(leader: Server, follower: Server) -> int:
+    """Round trips until a new leader has found the last entry it shares with server 2."""
     trips = 0
-    began = time.perf_counter()
     sent = leader.settle()
     while True:
         for message in sent:
             if message.to == 2:
                 follower.raw.step(message)
-        sent = []
         for message in follower.settle():
             if message.type == MessageType.MsgAppResp:
                 trips += 1
                 if not message.reject:
-                    return trips, (time.perf_counter() - began) * 1000
+                    return trips
             leader.raw.step(message)
         sent = leader.settle()
         if not sent:
             raise RuntimeError(f"nobody has anything to say after {trips} round trips")
+
+
+def match(terms: int, max_reject_runs: int) -> tuple[int, float]:
+    """Round trips and milliseconds with so many differing terms on either side."""
+    leader = elected(log_of([3 + 2 * at for at in range(terms)]), max_reject_runs)
+    follower = Server(2, log_of([2 + 2 * at for at in range(terms)]), max_reject_runs)
+    began = time.perf_counter()
+    trips = until_match(leader, follower)
+    return trips, (time.perf_counter() - began) * 1000
 
 
 def measure(terms: int) -> dict[str, float]:

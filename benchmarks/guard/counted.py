@@ -1,0 +1,64 @@
+"""What is counted: runs below callgrind, from benchmarks.guard.callgrind, and marks where each work begins and ends.
+
+    python -m benchmarks.guard.counted REQUESTS
+
+REQUESTS is requests.c, compiled. Each work runs a few times before it counts; the collector is off while it does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from collections.abc import Callable
+
+from benchmarks.core import SIZE, Cores
+from benchmarks.micro import MICRO
+
+BATCHES = {1: 100, 10: 60, 100: 30, 1000: 20}
+"""How many batches of a size are committed by the core works."""
+
+
+def core(batch: int, times: int) -> Callable[[], object]:
+    """Batches committed and applied on three cores."""
+    cores = Cores()
+    commands = [bytes(SIZE)] * batch
+
+    def work() -> None:
+        for _ in range(times):
+            cores.commit(commands)
+
+    return work
+
+
+def works() -> dict[str, Callable[[], Callable[[], object]]]:
+    """All that is counted, by name; each call makes the work anew."""
+    found: dict[str, Callable[[], Callable[[], object]]] = {
+        f"core[{batch}]": lambda batch=batch, times=times: core(batch, times)  # type: ignore[misc]
+        for batch, times in BATCHES.items()
+    }
+    return found | {micro.name: micro.make for micro in MICRO}
+
+
+def main() -> None:
+    """Runs every work once for the counter."""
+    requests = ctypes.CDLL(sys.argv[1])
+    if not requests.under_valgrind():
+        raise SystemExit("this program is to be run below valgrind, by python -m benchmarks.guard")
+    begin, zero, dump = requests.begin, requests.zero, requests.dump
+    begin()
+    for name, make in works().items():
+        work = make()
+        work()
+        work()
+        gc.collect()
+        gc.disable()
+        zero()
+        work()
+        dump(name.encode())
+        gc.enable()
+        del work
+
+
+if __name__ == "__main__":
+    main()
