@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from raftcore.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2
+from raftcore.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2, ProposedChange
 from raftcore.config import Config
 from raftcore.message import ConfState, Entries, Entry, HardState, Message, Snapshot
-from raftcore.raw_node import ProposedChange, RawNode
+from raftcore.outbox import Outbox
+from raftcore.raw_node import RawNode
 from raftcore.ready import Ready, SoftState
 from raftcore.status import PeerProgress, Status
 from raftcore.storage_view import InitialState, StorageView
@@ -28,6 +29,7 @@ __all__ = [
     "InitialState",
     "Message",
     "MessageType",
+    "Outbox",
     "PeerProgress",
     "ProposedChange",
     "RawNode",

@@ -22,5 +22,5 @@ cdef struct BodyPlan:
 cdef int plan_body(Message message, node_id_t from_, node_id_t to, BodyPlan* plan) except -1
 # Writes plan.size bytes at `at`.
 cdef void write_body(Message message, const BodyPlan* plan, uint8_t* at) noexcept
-# The message in the body of one frame, or DecodeError.
-cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size)
+# The message in the body of one frame, or DecodeError. `spare` (or None) is filled and returned if nobody else has it.
+cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size, Message spare)

@@ -195,3 +195,14 @@ def _checked(kind: type[_Enum], value: int, name: str) -> _Enum:
         return kind(value)
     except ValueError:
         raise ConfChangeError(f"{name} {value!r}: it must be one of {[int(member) for member in kind]}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedChange:
+    """What became of a proposed configuration change: appended at ``index``, or refused for a reason.
+
+    A refused change leaves an empty entry at ``index`` (as in etcd/raft) and changes nothing else.
+    """
+
+    index: int
+    refused: str | None = None

@@ -14,4 +14,6 @@ from raftcore.message cimport Message
 # are known. None for a frame of the transport (kind[0] >= FRAME_TRANSPORT). DecodeError when the frame's header is
 # broken (offset[0] is then size: nothing after it can be found) or its contents are (offset[0] is past the frame: the
 # caller may go on). from_ and to of the message are 0 unless it carries them: they are datagram_from and datagram_to.
-cdef Message decode_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind)
+# `spare` is a message to be filled if nobody but the caller has it, or None.
+cdef Message decode_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind,
+                          Message spare)

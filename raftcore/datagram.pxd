@@ -1,6 +1,7 @@
 # Building datagrams: one C buffer, messages encoded straight into it.
 from libc.stdint cimport uint8_t, uint64_t
 
+from raftcore.body cimport BodyPlan
 from raftcore.message cimport Message
 from raftcore.types cimport node_id_t
 
@@ -33,5 +34,9 @@ cdef class DatagramBuilder:
     cpdef bint add_frame(self, int kind, bytes body, uint64_t group=*) except -1
     cpdef bytes finish(self)
     cpdef bytes bare(self)
+    cdef int try_add(self, Message message, uint64_t group) except -1
+    cdef Py_ssize_t seal(self) noexcept
+    cdef bint _write(self, Message message, const BodyPlan* plan, uint64_t group) noexcept
     cdef int _room(self, Py_ssize_t body_size) except -1
-    cdef bytes _sealed(self, Py_ssize_t size)
+    cdef void _seal(self, Py_ssize_t size) noexcept
+    cdef void _clear(self) noexcept

@@ -151,15 +151,23 @@ cdef class DatagramBuilder:
     cpdef bint add(self, Message message, uint64_t group=0) except -1:
         """Encodes message into the datagram. ValueError when it can never be sent: too large, or of a local kind."""
         cdef BodyPlan plan
-        cdef uint8_t* at
         if message is None:
             raise TypeError("a Message expected, got None")
         plan_body(message, self.header.from_, self.header.to, &plan)
-        if not self._room(plan.size):
-            return False
-        at = self.buffer + self.size
+        return self._room(plan.size) and self._write(message, &plan, group)
+
+    cdef int try_add(self, Message message, uint64_t group) except -1:
+        """``add`` for those who have another way for a message that is too large: 1 added, 0 not now, 2 never."""
+        cdef BodyPlan plan
+        plan_body(message, self.header.from_, self.header.to, &plan)
+        if plan.size <= self.max_datagram - self.size - FRAME_HEADER_SIZE:
+            return self._write(message, &plan, group)
+        return 2 if plan.size > self.max_datagram - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE else 0
+
+    cdef bint _write(self, Message message, const BodyPlan* plan, uint64_t group) noexcept:
+        cdef uint8_t* at = self.buffer + self.size
         write_frame_header(at, group, FRAME_MESSAGE + message.type, <uint32_t> plan.size)
-        write_body(message, &plan, at + FRAME_HEADER_SIZE)
+        write_body(message, plan, at + FRAME_HEADER_SIZE)
         self.size += FRAME_HEADER_SIZE + plan.size
         self.frames += 1
         return True
@@ -182,8 +190,8 @@ cdef class DatagramBuilder:
         self.frames += 1
         return True
 
-    # The first size bytes of the buffer under a fresh header and checksum.
-    cdef bytes _sealed(self, Py_ssize_t size):
+    # The first size bytes of the buffer get a fresh header and checksum.
+    cdef void _seal(self, Py_ssize_t size) noexcept:
         cdef uint8_t* at = self.buffer
         at[4] = DATAGRAM_VERSION
         at[5] = 0
@@ -196,15 +204,27 @@ cdef class DatagramBuilder:
         store64(at + 48, self.header.to_store)
         store64(at + 56, self.header.to_boot)
         store32(at, crc32c_update(0, at + 4, size - 4))
-        return PyBytes_FromStringAndSize(<const char*> at, size)
+
+    cdef Py_ssize_t seal(self) noexcept:
+        """``finish`` for C: the datagram is the first bytes, as many as returned, of ``buffer`` until the next add."""
+        cdef Py_ssize_t size = self.size
+        self._seal(size)
+        self._clear()
+        return size
+
+    cdef void _clear(self) noexcept:
+        self.size = DATAGRAM_HEADER_SIZE
+        self.frames = 0
 
     cpdef bytes finish(self):
         """The datagram, checksum and all (the header alone when nothing was added); the builder is empty again."""
-        cdef bytes out = self._sealed(self.size)
-        self.size = DATAGRAM_HEADER_SIZE
-        self.frames = 0
+        cdef bytes out
+        self._seal(self.size)
+        out = PyBytes_FromStringAndSize(<const char*> self.buffer, self.size)
+        self._clear()
         return out
 
     cpdef bytes bare(self):
         """The header alone, as a datagram; what was added so far stays."""
-        return self._sealed(DATAGRAM_HEADER_SIZE)
+        self._seal(DATAGRAM_HEADER_SIZE)
+        return PyBytes_FromStringAndSize(<const char*> self.buffer, DATAGRAM_HEADER_SIZE)

@@ -11,6 +11,7 @@ from libc.stdint cimport UINT64_MAX, uint8_t, uint64_t
 from cpython.bytes cimport PyBytes_AS_STRING
 from raftcore cimport confchange
 from raftcore.block cimport BlockHeader, read_block_header
+from raftcore.log_entries cimport has_term
 from raftcore.message cimport Entries, Message, Snapshot
 from raftcore.state cimport Raft
 from raftcore.types cimport (
@@ -116,7 +117,7 @@ cdef int check_append(Raft r, Message m) except -1:
     if m.entries is not None:
         if m.entries.first != m.index + 1:
             raise PeerFault(f"append from {m.from_} after index {m.index} begins with index {m.entries.first}")
-        if m.index == r.log.last_index() and first_time(m.entries) < r.log.last_time():
+        if m.index == r.log._last and first_time(m.entries) < r.log.last_time():
             raise PeerFault(
                 f"append from {m.from_} goes back in log time, to {first_time(m.entries)} ms after {r.log.last_time()}"
             )
@@ -127,11 +128,11 @@ cdef int check_append(Raft r, Message m) except -1:
             )
     if m.index >= r.log.committed:
         if m.index == r.log.committed and m.index >= r.log.first_index() - 1:
-            if not r.log.match_term(m.index, m.log_term):
+            if not has_term(r.log, m.index, m.log_term):
                 raise PeerFault(f"append from {m.from_} gives committed index {m.index} the term {m.log_term}")
         return 0
     # Below the commit index a leader of this term or a later one agrees with us (leader completeness, Figure 3).
-    if m.index + 1 >= r.log.first_index() and not r.log.match_term(m.index, m.log_term):
+    if m.index + 1 >= r.log.first_index() and not has_term(r.log, m.index, m.log_term):
         raise PeerFault(f"append from {m.from_} gives committed index {m.index} the term {m.log_term}")
     if m.entries is not None and m.index + 1 >= r.log.first_index():
         conflict = r.log.find_conflict(m.entries)

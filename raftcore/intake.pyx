@@ -22,7 +22,7 @@ cdef int take_message(Raft r, Message m) except -1:
     if m.from_ != APPEND_THREAD and m.from_ != APPLY_THREAD:
         if is_local(type):
             raise StepLocalMessage()
-        if is_response(type) and m.from_ != r.id and r.tracker.get(m.from_) is None:
+        if is_response(type) and m.from_ != r.id and r.tracker.find(m.from_) is None:
             raise StepPeerNotFound()
         if m.from_ != r.id:
             check_peer(r, m)
@@ -38,10 +38,10 @@ cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, 
     cdef uint64_t frame_group = 0
     cdef int kind = 0
     cdef Py_ssize_t stepped = 0
-    cdef Message m
+    cdef Message m = None
     while at < size:
         try:
-            m = decode_frame(data, size, &at, &frame_group, &kind)
+            m = decode_frame(data, size, &at, &frame_group, &kind, m)
             if m is None or frame_group != group:
                 continue
             check_origin(m, datagram_from(data), r.id)

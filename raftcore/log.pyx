@@ -20,7 +20,7 @@ from libc.stdint cimport UINT64_MAX, uint64_t
 cimport cython
 
 from raftcore.entries cimport Entries
-from raftcore.log_entries cimport LogEntries
+from raftcore.log_entries cimport LogEntries, has_term
 from raftcore.message cimport Snapshot
 from raftcore.runs cimport runs_at
 from raftcore.slices cimport APPLYING, ENCODED
@@ -97,7 +97,7 @@ cdef class RaftLog(LogEntries):
         Raises PeerFault before anything changes when the message contradicts what is committed here.
         """
         cdef index_t conflict
-        if not self.match_term(prev, prev_term):
+        if not has_term(self, prev, prev_term):
             return False
         last_new[0] = prev
         if entries is not None:
@@ -175,7 +175,7 @@ cdef class RaftLog(LogEntries):
 
     cpdef bint maybe_commit(self, index_t index, term_t term) except -1:
         """A quorum has `index`: commits it if it is new and of the leader's own term (Figure 8). Did it?"""
-        if index <= self.committed or term == 0 or self.term_or_zero(index) != term:
+        if index <= self.committed or term == 0 or not has_term(self, index, term):
             return False
         self.commit_to(index)
         return True
@@ -270,7 +270,7 @@ cdef class RaftLog(LogEntries):
         even by one that was replaced in turn (the ABA problem that the caller has to exclude by the term it writes
         under).
         """
-        if self.unstable.offset <= index and self.match_term(index, term):
+        if self.unstable.offset <= index and has_term(self, index, term):
             self.unstable.stable_to(index)
             self._settled()
         return 0

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint64_t
 
 from raftcore.entries cimport Entries
-from raftcore.runs cimport Runs
+from raftcore.runs cimport Run, Runs, runs_last
 from raftcore.slices cimport LogView, Measure, SliceCache
 from raftcore.types cimport index_t, term_t
 from raftcore.window cimport Window
@@ -46,3 +46,20 @@ cdef class LogEntries:
     cdef Entries _from_window(self, index_t lo, index_t hi, uint64_t limit, Measure measure, bint at_least_one)
     cdef Entries _from_storage(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
     cdef int _check_entries(self) except -1
+
+
+# The term at index, as LogEntries.term_at; nearly every question is about the last run.
+cdef inline bint term_of(LogEntries log, index_t index, term_t* out) noexcept:
+    cdef const Run* run = runs_last(&log._terms)
+    if index > log._last:
+        return False
+    if index >= run.first:
+        out[0] = run.value
+        return True
+    return log.term_at(index, out)
+
+
+# Is there an entry (or the snapshot) at index with this term? The consistency check of paper 5.3.
+cdef inline bint has_term(LogEntries log, index_t index, term_t term) noexcept:
+    cdef term_t ours = 0
+    return term_of(log, index, &ours) and ours == term

@@ -30,7 +30,7 @@ from raftcore.slices cimport (
     APPLYING, ENCODED, LogView, Measure, SliceCache, SliceSize, applying_prefix, applying_size, last_time_of,
     slice_measure, slice_write,
 )
-from raftcore.types cimport EntryConfChange, EntryConfChangeV2, EntryNoop, index_t, term_t
+from raftcore.types cimport NO_LIMIT, EntryConfChange, EntryConfChangeV2, EntryNoop, index_t, term_t
 from raftcore.window cimport (
     ref_kind, window_at, window_commit_staged, window_discard_staged, window_drop_front, window_fault, window_free,
     window_init, window_memory, window_reserve, window_reset, window_share, window_stage, window_stage_span,
@@ -45,6 +45,11 @@ cdef extern from "Python.h":
 
 cdef enum:
     SCAN_BYTES = 1 << 20      # read at a time while looking for configuration changes in the storage
+
+
+# Would the second block have been written into the first?
+cdef inline bint one_block(const BlockHeader* first, const BlockHeader* second) noexcept nogil:
+    return first.term == second.term and first.time_ms == second.time_ms and first.kind == second.kind
 
 
 cdef class LogEntries:
@@ -146,13 +151,12 @@ cdef class LogEntries:
     cpdef term_t term_or_zero(self, index_t index) noexcept:
         """The term at index, 0 when it is not known."""
         cdef term_t term = 0
-        self.term_at(index, &term)
+        term_of(self, index, &term)
         return term
 
     cpdef bint match_term(self, index_t index, term_t term) noexcept:
         """Is there an entry (or the snapshot) at index with this term? The consistency check of paper 5.3."""
-        cdef term_t ours = 0
-        return self.term_at(index, &ours) and ours == term
+        return has_term(self, index, term)
 
     cpdef index_t find_conflict(self, Entries entries) except? 0:
         """Index of the first of `entries` that this log does not have with the same term; 0 when it has them all.
@@ -232,11 +236,12 @@ cdef class LogEntries:
         cdef const uint8_t* end = data + PyBytes_GET_SIZE(entries.data)
         cdef const uint8_t* at = data
         cdef const uint8_t* lengths
-        cdef BlockHeader header
+        cdef BlockHeader header, before
         cdef uint64_t last_time = 0
         cdef uint32_t skip
         cdef size_t count = <size_t> (entries.first + entries.count - begin)
         cdef bint staged = True
+        cdef bint as_given  # does the log now hold just what `entries` says, in the blocks that it would cut itself?
         if begin == self._last + 1:
             last_time = self._last_time
         elif self.snapshot_index < begin - 1 < self._window.first:
@@ -261,9 +266,12 @@ cdef class LogEntries:
         if self._times.count:
             last_time = runs_last(&self._times).value
         at = data
+        as_given = begin == entries.first
         while at < end:
             read_block_header(at, &header)
             if header.first + header.count > begin:
+                as_given = as_given and header.time_ms >= last_time and not (at > data and one_block(&before, &header))
+                before = header
                 # Log time never goes back. A correct leader sees to that, unless a snapshot of unknown time hid it.
                 last_time = max(last_time, header.time_ms)
                 runs_add(&self._terms, max(header.first, begin), header.term)
@@ -271,6 +279,8 @@ cdef class LogEntries:
             at += block_size(&header)
         self._last = entries.first + entries.count - 1
         self._last_time = runs_last(&self._times).value
+        if as_given:
+            self._cache.keep(entries.first, self._last + 1, NO_LIMIT, ENCODED, entries)  # storage asks for it next
         return 0
 
     # One entry behind the log for each item of `commands`; unchanged on any error.
@@ -400,7 +410,7 @@ cdef class LogEntries:
                             stored.payload_size + rest.payload_size, stored.blocks + rest.blocks)
 
     cdef Entries _from_window(self, index_t lo, index_t hi, uint64_t limit, Measure measure, bint at_least_one):
-        cdef Entries entries = self._cache.asked(lo, hi, limit, measure) if at_least_one else None
+        cdef Entries entries = self._cache.answer(lo, hi, limit, measure) if at_least_one else None
         cdef SliceSize size
         cdef LogView view
         cdef bytes data

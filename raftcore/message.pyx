@@ -120,6 +120,7 @@ cdef class Snapshot:
         return Snapshot, self._fields()
 
 
+@cython.no_gc  # what it refers to never refers back: nothing for the collector to find
 @cython.freelist(64)
 @cython.final
 cdef class Message:

@@ -25,7 +25,7 @@ cdef uint64_t half_heard(Raft r, tuple voters):
     cdef Progress pr
     cdef list times = []
     for voter in voters:
-        pr = r.tracker.get(voter)
+        pr = r.tracker.find(voter)
         times.append(r.now_ms if voter == r.id else pr.heard_ms)
     times.sort(reverse=True)
     return times[len(times) // 2] if times else NO_LIMIT

@@ -129,7 +129,7 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
 
 cdef bint from_this_life(Raft r, Message m) except -1:
     """Does m come from a member, and from the life of it that this leader's progress is about (decision: echo)?"""
-    cdef Progress pr = r.tracker.get(m.from_)
+    cdef Progress pr = r.tracker.find(m.from_)
     if pr is None:
         return False
     if m.type == MsgAppResp or m.type == MsgHeartbeatResp:
@@ -215,7 +215,7 @@ cdef int handle_beat(Raft r, Message m) except -1:
 
 
 cdef int check_may_propose(Raft r) except -1:
-    if r.tracker.get(r.id) is None:
+    if r.tracker.find(r.id) is None:
         raise ProposalDropped("removed")
     if r.transferee != 0:
         raise ProposalDropped("transferring")

@@ -2,31 +2,36 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from dataclasses import dataclass
 from hashlib import blake2b
 
 from raftcore.errors import ConfigError, ProposalDropped
+from raftcore.changes import ProposedChange
 from raftcore.confchange import ConfChange, ConfChangeV2
 from raftcore.message import Entry as PyEntry
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from raftcore.cloning cimport clone_raft, fingerprint_raft
 from raftcore.codec cimport DATAGRAM_HEADER_SIZE
-from raftcore.intake cimport Refused, take_frames, take_message
+from raftcore.collecting cimport collect_into, take_applied, take_written
+from raftcore.intake cimport take_frames, take_message
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
-from raftcore.message cimport Entries, HardState, Message, new_message
+from raftcore.message cimport Entries, Message, new_message
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
+from raftcore.outbox cimport Outbox
 from raftcore.picture cimport status_of
 from raftcore.raft cimport propose_payloads, step, tick, ticks_until_due
 from raftcore.ready cimport (
     Ready,
-    SoftState,
+    anything_new,
     append_message,
     append_response,
     append_response_needed,
     apply_message,
     apply_response,
+    new_ready,
+    remember,
 )
 from raftcore.roles cimport become_follower
 from raftcore.slices cimport applying_size
@@ -52,15 +57,10 @@ from raftcore.types cimport (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ProposedChange:
-    """What became of a proposed configuration change: appended at ``index``, or refused for a reason.
-
-    A refused change leaves an empty entry at ``index`` (as in etcd/raft) and changes nothing else.
-    """
-
-    index: int
-    refused: str | None = None
+cdef enum:
+    UNDECIDED = 0
+    AS_READY = 1       # ready(), with advance() in the plain form
+    IN_OUTBOX = 2      # collect(), written(), applied()
 
 
 cdef class RawNode:
@@ -122,7 +122,8 @@ cdef class RawNode:
         r.term = hard.term
         r.vote = hard.vote
         become_follower(r, r.term, 0)
-        self._remember()
+        remember(r, &self.told)
+        self.writes.commit = r.log.committed
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 
@@ -171,18 +172,26 @@ cdef class RawNode:
         Raises:
             ValueError: ``buffer`` is shorter than ``offset``.
         """
+        return self._step_frames(buffer, offset, group)
+
+    def step_datagrams(self, buffers, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
+        """:meth:`step_frames` for each of ``buffers``, in order; the number of messages stepped."""
+        cdef Py_ssize_t stepped = 0
+        for buffer in buffers:
+            stepped += self._step_frames(buffer, offset, group)
+        return stepped
+
+    cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1:
         cdef Py_buffer view
-        cdef Refused refused
-        refused.faults = self.faults
-        refused.ignored = self.ignored
+        if type(buffer) is bytes and DATAGRAM_HEADER_SIZE <= offset <= PyBytes_GET_SIZE(buffer):
+            return take_frames(self.raft, <const unsigned char*> PyBytes_AS_STRING(buffer), PyBytes_GET_SIZE(buffer),
+                               offset, group, &self.refused)
         PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
         try:
             if offset < DATAGRAM_HEADER_SIZE or view.len < offset:
                 raise ValueError(f"a datagram has at least {DATAGRAM_HEADER_SIZE} bytes, not {view.len}")
-            return take_frames(self.raft, <const unsigned char*> view.buf, view.len, offset, group, &refused)
+            return take_frames(self.raft, <const unsigned char*> view.buf, view.len, offset, group, &self.refused)
         finally:
-            self.faults = refused.faults
-            self.ignored = refused.ignored
             PyBuffer_Release(&view)
 
     def propose(self, commands, uint64_t now_ms=0):
@@ -334,19 +343,7 @@ cdef class RawNode:
 
     def has_ready(self):
         """Is there anything in the next Ready?"""
-        return self._has_ready()
-
-    cdef bint _has_ready(self) except -1:
-        cdef Raft r = self.raft
-        if r.messages or r.after_append or r.read_states:
-            return True
-        if r.lead != self.previous_lead or r.state != self.previous_state:
-            return True
-        if r.term != self.previous_term or r.vote != self.previous_vote or r.log.committed != self.previous_commit:
-            return True
-        if r.log.has_next_unstable() or r.log.has_next_committed(not self.async_storage_writes):
-            return True
-        return r.log.next_unstable_snapshot() is not None
+        return anything_new(self.raft, &self.told, not self.async_storage_writes)
 
     def ready(self):
         """Takes the outstanding work; see :class:`raftcore.Ready` for what comes BEFORE and AFTER what.
@@ -354,26 +351,12 @@ cdef class RawNode:
         In the plain form each Ready must be followed by :meth:`advance` before the next is taken.
         """
         cdef Raft r = self.raft
-        cdef Ready rd = Ready.__new__(Ready)
-        cdef HardState hard
+        cdef Ready rd
         cdef bint plain = not self.async_storage_writes
+        self._use(AS_READY)
         if plain and self.on_advance is not None:
             raise ConfigError("ready() was called twice without advance() in between")
-        rd.entries = r.log.next_unstable()
-        rd.committed_entries = r.log.next_committed(plain)
-        rd.snapshot = r.log.next_unstable_snapshot()
-        rd.read_states = r.read_states
-        rd.must_sync = rd.entries is not None or r.term != self.previous_term or r.vote != self.previous_vote
-        if r.lead != self.previous_lead or r.state != self.previous_state:
-            rd.soft_state = SoftState.__new__(SoftState)
-            rd.soft_state.lead = r.lead
-            rd.soft_state.state = r.state
-        if r.term != self.previous_term or r.vote != self.previous_vote or r.log.committed != self.previous_commit:
-            hard = HardState.__new__(HardState)
-            hard.term = r.term
-            hard.vote = r.vote
-            hard.commit = r.log.committed
-            rd.hard_state = hard
+        rd = new_ready(r, &self.told, plain)
         rd.messages = r.messages
         if plain:
             self._collect_plain(rd)
@@ -397,7 +380,7 @@ cdef class RawNode:
         for m in r.after_append:
             (self.on_advance if m.to == r.id else rd.messages).append(m)
         if append_response_needed(r, rd):
-            self.on_advance.append(append_response(r, rd))
+            self.on_advance.append(append_response(r, rd.snapshot))
         if rd.committed_entries is not None:
             self.on_advance.append(apply_response(r, rd))
         return 0
@@ -416,7 +399,7 @@ cdef class RawNode:
                 applying_size(committed),
                 not self.async_storage_writes,
             )
-        self._remember()
+        remember(r, &self.told)
         if CHECK_EACH_STEP:
             check_raft(r)
         return 0
@@ -436,6 +419,36 @@ cdef class RawNode:
             if CHECK_EACH_STEP:
                 check_raft(self.raft)
 
+    def collect(self, Outbox outbox not None):
+        """Takes the outstanding work into an outbox, messages as datagrams; True when there was any.
+
+        The driver's form, without Python objects for messages. A node whose work is taken this way gives no Ready; it
+        owes the outbox's appends to :meth:`written` and its applies to :meth:`applied`.
+        """
+        return self._collect(outbox)
+
+    cdef bint _collect(self, Outbox outbox) except -1:
+        if self.form != IN_OUTBOX:
+            if not self.async_storage_writes:
+                raise ConfigError("collect() is for the driver's form: async_storage_writes=True")
+            self._use(IN_OUTBOX)
+        return collect_into(self.raft, &self.told, &self.writes, outbox)
+
+    def written(self, appends, Outbox outbox not None):
+        """Appends from :meth:`collect` are durable. What hung on them is done, or put into the outbox to be sent.
+
+        They are reported in the order in which they came, each once (ConfigError).
+        """
+        cdef Message append
+        for append in appends:
+            if append is None:
+                raise TypeError("a Message expected, got None")
+            take_written(self.raft, &self.writes, append, outbox)
+
+    def applied(self, Entries entries not None):
+        """Entries from :meth:`collect` are applied."""
+        take_applied(self.raft, entries)
+
     def status(self):
         """A :class:`raftcore.Status`: a picture of this node and, on a leader, of every member."""
         return status_of(self.raft)
@@ -449,21 +462,20 @@ cdef class RawNode:
         cdef RawNode copy = RawNode.__new__(RawNode)
         copy.raft = clone_raft(self.raft, storage)
         copy.async_storage_writes = self.async_storage_writes
-        copy.previous_lead = self.previous_lead
-        copy.previous_state = self.previous_state
-        copy.previous_term = self.previous_term
-        copy.previous_vote = self.previous_vote
-        copy.previous_commit = self.previous_commit
+        copy.told = self.told
+        copy.writes = self.writes
+        copy.form = self.form
         copy.on_advance = None if self.on_advance is None else list(self.on_advance)
-        copy.faults = self.faults
-        copy.ignored = self.ignored
+        copy.refused = self.refused
         return copy
 
     def fingerprint(self):
         """16 bytes: the same for nodes in the same protocol state, whatever way led there; stable over processes."""
         cdef bytes inner = fingerprint_raft(self.raft)
-        rest = (self.async_storage_writes, self.previous_lead, self.previous_state, self.previous_term,
-                self.previous_vote, self.previous_commit, self.on_advance)
+        rest = (self.async_storage_writes, self.told.lead, self.told.state, self.told.term,
+                self.told.vote, self.told.commit, self.on_advance)
+        if self.form == IN_OUTBOX:
+            rest += (self.writes.begun - self.writes.done, self.writes.commit)
         return blake2b(inner + repr(rest).encode(), digest_size=16).digest()
 
     def progress(self):
@@ -480,6 +492,16 @@ cdef class RawNode:
         self.raft.randomized_timeout = ticks
 
     # -- the state in words ---------------------------------------------------------------------------------------
+
+    @property
+    def faults(self):
+        """Frames refused: undecodable, or what no correct peer sends."""
+        return self.refused.faults
+
+    @property
+    def ignored(self):
+        """Messages that did not concern this node: unknown senders, dropped proposals."""
+        return self.refused.ignored
 
     @property
     def id(self):
@@ -553,13 +575,11 @@ cdef class RawNode:
             self.raft.now_ms = now_ms
         return 0
 
-    cdef int _remember(self) except -1:
-        cdef Raft r = self.raft
-        self.previous_lead = r.lead
-        self.previous_state = r.state
-        self.previous_term = r.term
-        self.previous_vote = r.vote
-        self.previous_commit = r.log.committed
+    cdef int _use(self, int form) except -1:
+        if self.form != form:
+            if self.form != UNDECIDED:
+                raise ConfigError("a node's work is taken either by ready() or by collect(), not by both")
+            self.form = form
         return 0
 
     cdef int _forward(self, int kind, object payloads) except -1:

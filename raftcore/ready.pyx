@@ -12,7 +12,9 @@ In the driver's form the same contents travel as messages to LOCAL_APPEND_THREAD
 response (thesis 10.2.1).
 """
 
-from raftcore.message cimport Message, new_message
+from cpython.list cimport PyList_GET_SIZE
+
+from raftcore.message cimport HardState, Message, Snapshot, new_message
 from raftcore.state cimport Raft
 from raftcore.types cimport (
     APPEND_THREAD,
@@ -80,13 +82,54 @@ cdef class Ready:
         )
 
 
+cdef bint anything_new(Raft r, const Told* told, bint plain) except -1:
+    if PyList_GET_SIZE(r.messages) or PyList_GET_SIZE(r.after_append) or PyList_GET_SIZE(r.read_states):
+        return True
+    if r.lead != told.lead or r.state != told.state:
+        return True
+    if r.term != told.term or r.vote != told.vote or r.log.committed != told.commit:
+        return True
+    if r.log.has_next_unstable() or r.log.has_next_committed(plain):
+        return True
+    return r.log.unstable.snapshot is not None and not r.log.unstable.snapshot_in_progress
+
+
+cdef Ready new_ready(Raft r, const Told* told, bint plain):
+    cdef Ready rd = Ready.__new__(Ready)
+    cdef HardState hard
+    rd.entries = r.log.next_unstable()
+    rd.committed_entries = r.log.next_committed(plain)
+    rd.snapshot = r.log.next_unstable_snapshot()
+    rd.read_states = r.read_states
+    rd.must_sync = rd.entries is not None or r.term != told.term or r.vote != told.vote
+    if r.lead != told.lead or r.state != told.state:
+        rd.soft_state = SoftState.__new__(SoftState)
+        rd.soft_state.lead = r.lead
+        rd.soft_state.state = r.state
+    if r.term != told.term or r.vote != told.vote or r.log.committed != told.commit:
+        hard = HardState.__new__(HardState)
+        hard.term = r.term
+        hard.vote = r.vote
+        hard.commit = r.log.committed
+        rd.hard_state = hard
+    return rd
+
+
+cdef void remember(Raft r, Told* told) noexcept:
+    told.lead = r.lead
+    told.state = r.state
+    told.term = r.term
+    told.vote = r.vote
+    told.commit = r.log.committed
+
+
 cdef bint append_response_needed(Raft r, Ready rd) except -1:
     # Also without entries in this Ready: while any are on their way to the disk, each write confirms the newest state
     # of the log, so that an earlier confirmation lost to a change of term does no lasting harm.
     return r.log.has_next_or_in_progress_unstable() or rd.snapshot is not None
 
 
-cdef Message append_response(Raft r, Ready rd):
+cdef Message append_response(Raft r, Snapshot snapshot):
     """Tells the core that everything up to here is durable.
 
     It carries this term, and (index, term) of the log's end. Entries that a later term replaced while they were being
@@ -99,7 +142,7 @@ cdef Message append_response(Raft r, Ready rd):
     if r.log.has_next_or_in_progress_unstable():
         m.index = r.log.last_index()
         m.log_term = r.log.last_term()
-    m.snapshot = rd.snapshot
+    m.snapshot = snapshot
     return m
 
 
@@ -116,7 +159,7 @@ cdef Message append_message(Raft r, Ready rd):
     responses = r.after_append
     if append_response_needed(r, rd):
         # After the leader's acknowledgement to itself, which reads terms of these entries.
-        responses = [*responses, append_response(r, rd)]
+        responses = [*responses, append_response(r, rd.snapshot)]
     m.responses = responses
     return m
 

@@ -62,7 +62,7 @@ cdef bint advance_commit(Raft r) except -1:
 
 
 cdef int handle_append_response(Raft r, Message m) except -1:
-    cdef Progress pr = r.tracker.get(m.from_)
+    cdef Progress pr = r.tracker.find(m.from_)
     pr.recent_active = True
     pr.heard_ms = r.now_ms
     if m.reject:
@@ -117,7 +117,7 @@ cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
 
 
 cdef int handle_heartbeat_response(Raft r, Message m) except -1:
-    cdef Progress pr = r.tracker.get(m.from_)
+    cdef Progress pr = r.tracker.find(m.from_)
     pr.recent_active = True
     pr.heard_ms = r.now_ms
     pr.msg_app_flow_paused = False
@@ -129,7 +129,7 @@ cdef int handle_heartbeat_response(Raft r, Message m) except -1:
 
 cdef int handle_unreachable(Raft r, Message m) except -1:
     """The transport could not deliver: what was sent optimistically is probably lost."""
-    cdef Progress pr = r.tracker.get(m.from_)
+    cdef Progress pr = r.tracker.find(m.from_)
     if pr.state == StateReplicate and pr.id != r.id:
         pr.become_probe()
     return 0

@@ -2,6 +2,7 @@
 
 from raftcore.errors import InvariantViolation, SnapshotTemporarilyUnavailable
 
+from raftcore.log_entries cimport term_of
 from raftcore.message cimport Entries, Snapshot, new_message
 from raftcore.progress cimport Progress, StateReplicate
 from raftcore.state cimport Raft, tracing
@@ -20,15 +21,15 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     if pr.is_paused():
         return False
     previous = pr.next - 1
-    if not r.log.term_at(previous, &previous_term):
+    if not term_of(r.log, previous, &previous_term):
         return send_snapshot(r, pr)  # compacted past this follower (paper 7)
     # A full window in replicate state still lets empty appends through: if every message of the window was lost, the
     # answer to an empty one is what empties it.
     if pr.bare_probe:
         pass  # where the logs agree is being looked for: no payload until that is known
     elif pr.state != StateReplicate or not pr.inflights.full():
-        if pr.next <= r.log.last_index():
-            entries = r.log.slice(pr.next, r.log.last_index() + 1, r.max_size_per_msg)
+        if pr.next <= r.log._last:
+            entries = r.log.slice(pr.next, r.log._last + 1, r.max_size_per_msg)
             if is_witness(r, pr.id):
                 entries = without_payloads(entries)
     if entries is None and not even_if_empty:

@@ -59,6 +59,8 @@ cdef class SliceCache:
 
     cdef void forget(self, int slot)
 
+    # The longest slice of [lo, hi) within limit, if it is one that was cut or asked for before; else None.
+    cdef Entries answer(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
     cdef Entries asked(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
     cdef Entries cut(self, index_t lo, index_t end)
     cdef void keep(self, index_t lo, index_t hi, uint64_t limit, Measure measure, Entries entries)

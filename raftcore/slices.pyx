@@ -194,6 +194,14 @@ cdef class SliceCache:
         for i in range(CACHE_SLOTS):
             self.keys[i].end = 0
 
+    cdef Entries answer(self, index_t lo, index_t hi, uint64_t limit, Measure measure):
+        cdef Entries entries = self.cut(lo, hi)
+        if entries is not None:
+            # All of it is the longest slice there can be, provided that it fits.
+            if (<uint64_t> PyBytes_GET_SIZE(entries.data) if measure == ENCODED else applying_size(entries)) <= limit:
+                return entries
+        return self.asked(lo, hi, limit, measure)
+
     cdef Entries asked(self, index_t lo, index_t hi, uint64_t limit, Measure measure):
         """The answer to the very same question, or None."""
         cdef SliceKey* key

@@ -36,7 +36,7 @@ cdef bint restore(Raft r, Snapshot s) except -1:
 
 cdef int handle_snapshot_status(Raft r, Message m) except -1:
     """Whether the snapshot reached its follower, as the driver reports it."""
-    cdef Progress pr = r.tracker.get(m.from_)
+    cdef Progress pr = r.tracker.find(m.from_)
     if pr.state != StateSnapshot:
         return 0
     if m.reject:

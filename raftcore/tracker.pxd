@@ -7,6 +7,10 @@ from raftcore.quorum cimport VoteResult
 from raftcore.types cimport index_t, node_id_t
 
 
+cdef enum:
+    FEW = 16  # up to here a walk is cheaper than a look into a dict, which needs a Python number for its key
+
+
 @cython.final
 cdef class TrackerConfig:
     # Each tuple sorted ascending; voters_outgoing empty when not joint. Immutable.
@@ -23,6 +27,8 @@ cdef class TrackerConfig:
 cdef class Tracker:
     cdef readonly TrackerConfig config
     cdef readonly dict progress          # node id -> Progress
+    cdef int few                         # members; their ids, if they are at most FEW
+    cdef node_id_t[FEW] ids
     cdef list ordered                    # every Progress, ascending by id: the order in which they are visited
     cdef list incoming                   # Progress of config.voters, by id (a voter without progress cannot be)
     cdef list outgoing                   # Progress of config.voters_outgoing
@@ -32,6 +38,7 @@ cdef class Tracker:
 
     cpdef int install(self, TrackerConfig config, dict progress) except -1
     cpdef Progress get(self, node_id_t id)         # None when unknown
+    cdef Progress find(self, node_id_t id)         # the same for C
     cpdef bint is_singleton(self) noexcept
     cpdef bint is_joint(self) noexcept
     cpdef index_t committed(self) except? 0

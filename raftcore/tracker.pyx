@@ -141,13 +141,25 @@ cdef class Tracker:
         self.config = config
         self.progress = progress
         self.ordered = [progress[id] for id in sorted(progress)]
+        self.few = <int> len(self.ordered)
+        for i in range(min(self.few, FEW)):
+            self.ids[i] = (<Progress> self.ordered[i]).id
         self.incoming = [progress[id] for id in config.voters]
         self.outgoing = [progress[id] for id in config.voters_outgoing]
         return 0
 
     cpdef Progress get(self, node_id_t id):
         """The progress of a member, None for a node that is not in the configuration."""
-        return self.progress.get(id)
+        return self.find(id)
+
+    cdef Progress find(self, node_id_t id):
+        cdef int i
+        if self.few > FEW:
+            return self.progress.get(id)
+        for i in range(self.few):
+            if self.ids[i] == id:
+                return <Progress> self.ordered[i]
+        return None
 
     cpdef bint is_singleton(self) noexcept:
         """True when one voter decides alone."""

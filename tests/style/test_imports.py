@@ -12,7 +12,7 @@ from tests.style import source
 # raftcore from the bottom up: a module may import only what stands before it here (a .pxd counts as its .pyx).
 CORE_ORDER = """
     errors types config
-    crc wire frame block entries message changes status storage_view
+    crc lists wire frame block entries message changes status storage_view
     body datagram codec
     room runs window slices log_entries unstable log memory_storage
     quorum inflights progress tracker confchange
@@ -20,8 +20,8 @@ CORE_ORDER = """
     witness backtrack
     sending faults proposals lease picture ready transfer priority roles
     read_index election replication membership snapshots
-    raft cloning node_invariants intake
-    raw_node
+    outbox raft cloning node_invariants intake collecting
+    raw_node loopback
     invariants
 """.split()
 

@@ -50,7 +50,7 @@ def test_a_limit_means_another_slice_when_it_counts_otherwise() -> None:
 @pytest.mark.parametrize("lo", [1, 2])
 def test_a_slice_of_what_is_compacted_is_given_back(lo: int) -> None:
     log = log_of()
-    log.append(encode(1, [item(1, bytes(1000)) for _ in range(4)]))
+    log.append_commands([bytes(1000)] * 4, 1, 0, 0)
     log.commit_to(2)
     log.stable_to(2, 1)
     log.applied_to(2, 0)
@@ -60,6 +60,33 @@ def test_a_slice_of_what_is_compacted_is_given_back(lo: int) -> None:
     assert log.memory_bytes() - before == encoded_size([item(1, bytes(1000))] * (5 - lo)) + 40 + 2008
     log.compact(2)
     assert log.memory_bytes() - before <= 40 + 2008
+
+
+def test_entries_appended_whole_are_given_back_as_they_came() -> None:
+    log = log_of(1)
+    entries = encode(2, [item(1, b"a"), item(2, b"b"), Item(2, 0, b"c", 5)])
+    log.append(entries)
+    assert log.next_unstable() != entries  # the one before it is as new
+    assert log.slice(2, 5, UNLIMITED) is entries
+    assert log.slice(2, 5, len(entries.data)) is entries
+    assert len(log.slice(2, 5, len(entries.data) - 1)) == 2
+    assert log.slice(3, 5, UNLIMITED).data == entries.slice(3, 5).data
+    log.append(encode(4, [item(2, b"d")]))
+    assert [e.data for e in log.slice(2, 5, UNLIMITED)] == [b"a", b"b", b"d"]
+
+
+def test_entries_that_the_log_would_write_otherwise_are_not_given_back_as_they_came() -> None:
+    log = log_of()
+    log.append(encode(1, [Item(1, 0, b"x", 9)]))
+    log.append(encode(2, [Item(1, 0, b"late", 4)]))  # log time never goes back
+    assert [run[4] for run in log.slice(2, 3, UNLIMITED).runs()] == [9]
+    in_two = Entries.decode(encode(3, [Item(1, 0, b"a", 9)]).data + encode(4, [Item(1, 0, b"b", 9)]).data)
+    log.append(in_two)
+    assert in_two.blocks == 2
+    assert log.slice(3, 5, UNLIMITED).blocks == 1
+    known = encode(4, [Item(1, 0, b"B", 9), Item(1, 0, b"c", 9)])  # no correct leader says so: 4 is b"b"
+    assert log.maybe_append_(3, 1, 0, known) == 5
+    assert [e.data for e in log.slice(4, 6, UNLIMITED)] == [b"b", b"c"]
 
 
 def test_a_slice_does_not_outlive_its_entries() -> None:

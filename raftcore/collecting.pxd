@@ -1,0 +1,18 @@
+# What a core wants done, put into an outbox; and the answers to it.
+from libc.stdint cimport uint64_t
+
+from raftcore.message cimport Entries, Message
+from raftcore.outbox cimport Outbox
+from raftcore.ready cimport Told
+from raftcore.state cimport Raft
+from raftcore.types cimport index_t
+
+# Which writes are under way, and what they say.
+cdef struct Writes:
+    uint64_t begun     # appends put into an outbox; also the number of the last of them
+    uint64_t done      # of these: reported as written
+    index_t commit     # the commit index in the last of them
+
+cdef bint collect_into(Raft r, Told* told, Writes* writes, Outbox out) except -1
+cdef int take_written(Raft r, Writes* writes, Message m, Outbox out) except -1
+cdef int take_applied(Raft r, Entries entries) except -1

@@ -1,0 +1,20 @@
+# Several members of one cluster in one process.
+from raftcore.outbox cimport Outbox
+from raftcore.raw_node cimport RawNode
+
+cdef class Seat:
+    # One member, with what a driver would hold for it.
+    cdef readonly RawNode node
+    cdef readonly Outbox outbox
+    cdef readonly list stored      # Entries as they were to be written, in order
+    cdef readonly list applied     # Entries as they were to be applied, in order
+
+    cdef int work(self) except -1
+
+cdef class Loopback:
+    cdef readonly dict seats       # node id -> Seat
+    cdef list ordered              # the same, by id
+    cdef readonly int datagrams    # delivered so far
+
+    cpdef int settle(self) except -1
+    cdef bint deliver(self, Outbox outbox) except -1

@@ -1,0 +1,135 @@
+"""Loopback: several members of one cluster in one process, whose datagrams reach one another at once.
+
+The smallest complete driver of the core, in C: for measuring it without anything around it, for embedders' tests, and
+as an example of how to use an Outbox. Nothing is lost, delayed or written to a disk; entries stay in memory for good.
+"""
+
+from raftcore.config import Config
+from raftcore.errors import ConfigError, Unavailable
+from raftcore.message import ConfState, Snapshot
+from raftcore.storage_view import InitialState
+
+from cpython.list cimport PyList_GET_SIZE
+
+from raftcore.collecting cimport take_applied, take_written
+from raftcore.datagram cimport DatagramBuilder, Header
+from raftcore.frame cimport DATAGRAM_HEADER_SIZE
+from raftcore.intake cimport take_frames
+from raftcore.lists cimport empty
+from raftcore.message cimport Message
+from raftcore.outbox cimport Outbox
+from raftcore.raw_node cimport RawNode
+from raftcore.types cimport NO_LIMIT
+
+cdef enum:
+    LARGEST_UDP = 65507   # bytes in a datagram over IPv4
+    BYTES_PER_APPEND = 60000
+
+
+class _Memory:
+    """A StorageView that is never asked for entries: the window of a loopback's log has no bound."""
+
+    def entries(self, lo, hi, max_bytes):
+        raise Unavailable(f"entries {lo} to {hi - 1} are in memory")
+
+    def snapshot(self):
+        return Snapshot()
+
+
+cdef class Seat:
+    """One member of a :class:`Loopback`, with what a driver would hold for it."""
+
+    cdef int work(self) except -1:
+        """All that the core wants done for the store and the state machine, done; what is to be sent is encoded."""
+        cdef Outbox outbox = self.outbox
+        cdef RawNode node = self.node
+        cdef Message m
+        cdef Py_ssize_t i
+        while node._collect(outbox):
+            for i in range(PyList_GET_SIZE(outbox.appends)):
+                m = <Message> outbox.appends[i]
+                if m.entries is not None:
+                    self.stored.append(m.entries)
+                take_written(node.raft, &node.writes, m, outbox)
+            empty(outbox.appends)
+            for i in range(PyList_GET_SIZE(outbox.applies)):
+                self.applied.append(outbox.applies[i])
+                take_applied(node.raft, outbox.applies[i])
+            empty(outbox.applies)
+        return 0
+
+
+cdef class Loopback:
+    """Loopback(voters=3, **options): members 1 to ``voters``, and the settings of all of them (raftcore.Config).
+
+    Nobody leads at first: ``campaign(1)`` makes member 1 leader. Each member is a ``Seat``: ``seats[1].node`` is its
+    RawNode, ``stored`` and ``applied`` are the Entries it was given to write and to apply (clear them as you like).
+    """
+
+    def __init__(self, int voters=3, **options):
+        cdef Seat seat
+        if voters < 1:
+            raise ConfigError(f"voters must be at least 1, not {voters}")
+        settings = {"max_size_per_msg": BYTES_PER_APPEND, "max_window_bytes": NO_LIMIT,
+                    "max_window_entries": NO_LIMIT, **options}
+        ids = tuple(range(1, voters + 1))
+        self.ordered = []
+        self.seats = {}
+        for id in ids:
+            seat = Seat.__new__(Seat)
+            seat.node = RawNode(
+                Config(id=id, async_storage_writes=True, **settings), InitialState(conf_state=ConfState(ids)), _Memory()
+            )
+            seat.outbox = Outbox([DatagramBuilder(Header(1, id, to, id, 1, to, 1), LARGEST_UDP)
+                                  for to in ids if to != id])
+            seat.stored = []
+            seat.applied = []
+            self.seats[id] = seat
+            self.ordered.append(seat)
+
+    def campaign(self, int node_id):
+        """One member stands for election, and everything that follows from it."""
+        self.seats[node_id].node.campaign()
+        self.settle()
+
+    def propose(self, int node_id, commands, int times=1):
+        """Proposes ``commands`` at a member, lets everything follow from it, and so on, ``times`` times."""
+        cdef RawNode node = (<Seat> self.seats[node_id]).node
+        for _ in range(times):
+            node.propose(commands)
+            self.settle()
+
+    cpdef int settle(self) except -1:
+        """Works and delivers until nobody has anything to do."""
+        cdef Seat seat
+        cdef Py_ssize_t i
+        cdef bint some = True
+        while some:
+            some = False
+            for i in range(PyList_GET_SIZE(self.ordered)):
+                seat = <Seat> self.ordered[i]
+                seat.work()
+                some = self.deliver(seat.outbox) or some
+        return 0
+
+    cdef bint deliver(self, Outbox outbox) except -1:
+        """Steps what one member sends at those it is for, from the buffers it was encoded in. Was there anything?"""
+        cdef DatagramBuilder builder
+        cdef Seat to
+        cdef Py_ssize_t i, size
+        cdef bint some = False
+        if PyList_GET_SIZE(outbox.full):
+            for node_id, datagram in outbox.full:
+                (<Seat> self.seats[node_id]).node.step_frames(datagram)
+                self.datagrams += 1
+            empty(outbox.full)
+        for i in range(PyList_GET_SIZE(outbox.builders)):
+            builder = <DatagramBuilder> outbox.builders[i]
+            if builder.frames == 0:
+                continue
+            size = builder.seal()
+            to = <Seat> self.ordered[<Py_ssize_t> builder.header.to - 1]
+            take_frames(to.node.raft, builder.buffer, size, DATAGRAM_HEADER_SIZE, 0, &to.node.refused)
+            self.datagrams += 1
+            some = True
+        return some

@@ -1,0 +1,92 @@
+"""The outbox: messages to other nodes encoded straight into datagrams, work for the store and the state machine.
+
+For each datagram there is one Python object, its bytes; there is none for a message, and none for a Ready.
+"""
+
+from libc.stdint cimport uint64_t
+
+cimport cython
+
+from raftcore.datagram cimport DatagramBuilder
+from raftcore.message cimport Message
+from raftcore.types cimport node_id_t
+
+
+# What DatagramBuilder.try_add says.
+cdef enum:
+    NOT_NOW = 0
+    NEVER = 2
+
+
+@cython.final
+cdef class Outbox:
+    """Filled by :meth:`raftcore.RawNode.collect` and :meth:`raftcore.RawNode.written`, emptied by the driver.
+
+    ``builders`` are the datagrams under way, one for each node that can be sent to now; a node is known by its
+    builder's header. ``group`` is the group of the core that fills it. The lists are the driver's to clear once it has
+    taken what is in them::
+
+        node.step_datagrams(received)
+        while node.collect(outbox):
+            send(outbox.datagrams())
+            write, in order and in one durable step, outbox.appends; AFTER that node.written(appends, outbox)
+            apply, in order, outbox.applies; AFTER that node.applied(entries) for each
+
+    Attributes:
+        appends: MsgStorageAppend messages, to be written as :class:`raftcore.Ready` says of them. Their responses are
+            ``written``'s business.
+        applies: committed Entries, to be applied in order.
+        messages: messages for nodes that have no builder, or too large for a datagram of theirs.
+        full: (node id, datagram) of datagrams that are full; part of the next ``datagrams()``.
+        read_states: (index, context) of confirmed reads: serve each AFTER ``index`` is applied (thesis 6.4).
+    """
+
+    def __init__(self, builders=(), uint64_t group=0):
+        self.group = group
+        self.full = []
+        self.messages = []
+        self.appends = []
+        self.applies = []
+        self.read_states = []
+        self.set_builders(builders)
+
+    def set_builders(self, builders):
+        """Other builders from now on. What waits in the former ones is the caller's to finish."""
+        cdef list taken = []
+        cdef DatagramBuilder builder
+        for builder in builders:
+            if builder is None:
+                raise TypeError("a DatagramBuilder expected, got None")
+            taken.append(builder)
+        self.builders = taken
+
+    cdef DatagramBuilder builder_of(self, node_id_t to):
+        cdef DatagramBuilder builder
+        cdef Py_ssize_t i
+        for i in range(len(self.builders)):
+            builder = <DatagramBuilder> self.builders[i]
+            if builder.header.to == to:
+                return builder
+        return None
+
+    cdef int put(self, Message m) except -1:
+        cdef DatagramBuilder builder = self.builder_of(m.to)
+        cdef int added = NEVER
+        if builder is not None:
+            added = builder.try_add(m, self.group)
+            if added == NOT_NOW:
+                self.full.append((m.to, builder.finish()))
+                added = builder.try_add(m, self.group)
+        if added == NEVER:
+            self.messages.append(m)
+        return 0
+
+    cpdef list datagrams(self):
+        """Everything encoded so far as (node id, datagram), in order for each node; the builders are empty then."""
+        cdef list out = self.full
+        cdef DatagramBuilder builder
+        self.full = []
+        for builder in self.builders:
+            if builder.frames:
+                out.append((builder.header.to, builder.finish()))
+        return out
