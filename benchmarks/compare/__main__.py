@@ -100,10 +100,11 @@ def report(outcome: Outcome, names: Sequence[str], works: Sequence[str], console
         console.print(f"{name} failed at {group}: {why}", markup=False)
 
 
-def write_document(outcome: Outcome, known: dict[str, System], lengths: Lengths, folder: Path) -> None:
+def write_document(
+    outcome: Outcome, known: dict[str, System], lengths: Lengths, records: dict[str, dict[str, str]]
+) -> None:
     """docs/benchmarks.md and the charts."""
     drawn = charts.draw(outcome.rows(), DOCS) if charts.missing() is None else []
-    records = {"Machine": machine.machine(folder), "Versions": machine.versions(list(known))}
     DOCS.joinpath("benchmarks.md").write_text(document(outcome, known, lengths, records, drawn), encoding="utf-8")
 
 
@@ -143,6 +144,7 @@ def main(words: Sequence[str] | None = None) -> int:
     minutes = estimate_s(sessions, lengths) / 60
     progress.print(f"{len(sessions)} sessions, about {minutes:.1f} minutes on a quiet machine")
     options.folder.mkdir(parents=True, exist_ok=True)
+    records = {"Machine": machine.machine(options.folder), "Versions": machine.versions(list(picked))}
     try:
         outcome = carry_out(sessions, lengths, options.folder, progress)
         outcome.missing = missing
@@ -150,7 +152,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if options.json is not None:
             write_json(options.json, outcome.rows())
         if writes:
-            write_document(outcome, picked, lengths, options.folder)
+            write_document(outcome, picked, lengths, records)
     finally:
         remove_if_empty(options.folder)
     return 1 if outcome.failed else 0

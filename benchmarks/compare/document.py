@@ -8,7 +8,7 @@ from benchmarks.compare.aims import aims
 from benchmarks.compare.runner import Outcome
 from benchmarks.compare.systems import System
 from benchmarks.compare.table import DETAIL_HEAD, details, markdown_table, matrix, number
-from benchmarks.compare.works import WORKS, Lengths
+from benchmarks.compare.works import RARE, WORKS, Lengths
 
 HEAD = """\
 # Benchmarks
@@ -94,7 +94,7 @@ def _aims(outcome: Outcome) -> str:
 
 def _settings(lengths: Lengths) -> list[str]:
     return [
-        f"- {lengths.rounds} rounds; restarts in 2 of them, backtracking in 3",
+        f"- {lengths.rounds} rounds; restarts in {RARE['restart']} of them, backtracking in {RARE['backtrack']}",
         f"- sequential: {lengths.count:,} commands a round",
         f"- in flight: {lengths.seconds:g} s a round for each size, after a warm-up of a quarter of that",
         f"- reads: {lengths.reading_s:g} s a round; idle: {lengths.idle_s:g} s",

@@ -73,6 +73,25 @@ def test_a_cluster_that_does_not_start_leaves_nothing_behind(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+LED = """
+import json, sys
+own = int(sys.argv[1])
+print("{}", flush=True)
+for number, line in enumerate(sys.stdin):
+    # 1 and 3 still believe in 3, which has stepped down long ago and believes in 2 from its second answer on.
+    leader = 2 if own == 2 or (own == 3 and number) else 3 if own == 1 else 1
+    print(json.dumps({"leader": leader}), flush=True)
+"""
+
+
+def test_the_leader_is_who_says_so_itself(tmp_path: Path) -> None:
+    def launch(node_id: int, cluster: str, data: Path) -> list[str]:
+        return [sys.executable, "-c", LED, str(node_id)]
+
+    with Cluster(launch, tmp_path) as cluster:
+        assert cluster.leader().id == 2
+
+
 def test_what_a_program_says_when_it_fails_is_in_the_error() -> None:
     with pytest.raises(RuntimeError, match="ended with status 1: ValueError: really"):
         run_command([sys.executable, "-c", "raise ValueError('really')"])
