@@ -2,6 +2,8 @@
 
     python -m benchmarks.core BATCH ENTRIES [python|c]     # prints {"ns_per_entry": ...}
 
+Without a driver given it is Python's, and ``c_loop_ns`` beside it is the other's.
+
 Entries of 16 B are proposed in batches and carried on until all three have applied them, where applied means handed
 over as a lazy batch. Every message is encoded into a datagram by its sender and decoded by its receiver; written means
 that the blocks are kept in a list. What drives the three is Python, as tight as it gets, or with ``c`` the loop of
@@ -147,4 +149,7 @@ def measure(batch: int, entries: int, driver: str = "python") -> dict[str, float
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])))
+    figures = measure(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    if len(sys.argv) == 3:
+        figures["c_loop_ns"] = measure(int(sys.argv[1]), int(sys.argv[2]), "c")["ns_per_entry"]
+    print(json.dumps(figures))

@@ -11,8 +11,9 @@ import ctypes
 import gc
 import sys
 from collections.abc import Callable
+from functools import partial
 
-from benchmarks.core import SIZE, Cores
+from benchmarks.core import SIZE, Cores, CoresInC
 from benchmarks.micro import MICRO
 
 BATCHES = {1: 100, 10: 60, 100: 30, 1000: 20}
@@ -31,10 +32,18 @@ def core(batch: int, times: int) -> Callable[[], object]:
     return work
 
 
+def core_in_c(batch: int, times: int) -> Callable[[], object]:
+    """The same, driven by a loop in C."""
+    cores = CoresInC()
+    commands = [bytes(SIZE)] * batch
+    return lambda: cores.commit(commands, times)
+
+
 def works() -> dict[str, Callable[[], Callable[[], object]]]:
     """All that is counted, by name; each call makes the work anew."""
     found: dict[str, Callable[[], Callable[[], object]]] = {
-        f"core[{batch}]": lambda batch=batch, times=times: core(batch, times)  # type: ignore[misc]
+        f"{name}[{batch}]": partial(driven, batch, times)
+        for name, driven in (("core", core), ("core_in_c", core_in_c))
         for batch, times in BATCHES.items()
     }
     return found | {micro.name: micro.make for micro in MICRO}
