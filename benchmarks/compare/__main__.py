@@ -117,7 +117,8 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def end(number: int, _frame: object) -> None:
-    """An order to end takes the way of an exception, so that every process is ended on the way."""
+    """An order to end takes the way of an exception, so that every process is ended on the way; once is enough."""
+    signal.signal(number, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,30 @@ def test_a_comparison_from_end_to_end(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
     assert sorted((ROOT / "docs").iterdir()) == before
     assert QUICK.rounds == 3
+
+
+def test_an_order_to_end_leaves_nothing_running_and_no_data(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "benchmarks.compare", "--quick", "--work", "inflight16", "--system", "raftpy",
+        "--seconds", "30", "--folder", str(tmp_path / "data"),
+    ]  # fmt: skip
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob("data/*/3")):  # the third member has made its directory
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    running.terminate()
+    running.send_signal(signal.SIGTERM)  # some send it twice, to the process and to its group
+    assert running.wait(30) == 128 + signal.SIGTERM
+    assert not (tmp_path / "data").exists()
+    data = str(tmp_path).encode()
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists() and data in read(path)]
+    assert left == []
+
+
+def read(path: Path) -> bytes:
+    """A file's content; nothing when it is gone meanwhile."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
