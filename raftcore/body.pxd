@@ -22,5 +22,8 @@ cdef struct BodyPlan:
 cdef int plan_body(Message message, node_id_t from_, node_id_t to, BodyPlan* plan) except -1
 # Writes plan.size bytes at `at`.
 cdef void write_body(Message message, const BodyPlan* plan, uint8_t* at) noexcept
+# The body of one of the usual messages (an append, a heartbeat, an answer) in one pass, if it surely fits `room` bytes
+# and leaves out both ids; its size. 0, and nothing that counts is written, for any other: then plan_body decides.
+cdef Py_ssize_t write_usual(Message message, node_id_t from_, node_id_t to, uint8_t* at, Py_ssize_t room) noexcept
 # The message in the body of one frame, or DecodeError. `spare` (or None) is filled and returned if nobody else has it.
 cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size, Message spare)

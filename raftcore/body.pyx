@@ -9,7 +9,7 @@ What a decoded message keeps, besides the types of its fields (and what the enco
 Each message has exactly one encoding for a given datagram header, so a decoded body encodes to the same bytes.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from raftcore.message cimport ConfState, Entries, Message, Snapshot, new_message, parse_entries
@@ -182,6 +182,44 @@ cdef int plan_body(Message message, node_id_t from_, node_id_t to, BodyPlan* pla
     return 0
 
 
+cdef inline uint8_t* put_field(uint8_t* at, int field, uint64_t value, uint32_t* present) noexcept nogil:
+    if value == 0:
+        return at
+    present[0] |= <uint32_t> 1 << field
+    store64(at, value)
+    return at + 8
+
+
+cdef Py_ssize_t write_usual(Message message, node_id_t from_, node_id_t to, uint8_t* at, Py_ssize_t room) noexcept:
+    cdef Py_ssize_t size = BODY_FIXED_MAX
+    cdef uint32_t present = 0
+    cdef uint8_t* begin = at
+    if not shape_is_usual(message) or message.context is not None or message.must_sync or message.vote:
+        return 0
+    if message.responses is not None or message.from_ != from_ or message.to != to:
+        return 0
+    if message.entries is not None:
+        size += PyBytes_GET_SIZE(message.entries.data)
+    if size > room:  # it may still fit, to the byte: that is plan_body's to say
+        return 0
+    if (message.term | message.log_term | message.index | message.commit | message.reject_hint
+            | message.conf_index) >= NUMBER_LIMIT:
+        return 0
+    at += BODY_HEAD_SIZE
+    at = put_field(at, TERM, message.term, &present)
+    at = put_field(at, LOG_TERM, message.log_term, &present)
+    at = put_field(at, INDEX, message.index, &present)
+    at = put_field(at, COMMIT, message.commit, &present)
+    at = put_field(at, REJECT_HINT, message.reject_hint, &present)
+    at = put_field(at, CONF_INDEX, message.conf_index, &present)
+    store16(begin, <uint16_t> present)
+    begin[2] = (REJECT if message.reject else 0) | (HAS_ENTRIES if message.entries is not None else 0)
+    begin[3] = 0
+    if message.entries is not None:
+        at = write_bytes(at, message.entries.data)
+    return at - begin
+
+
 cdef inline uint8_t* write_bytes(uint8_t* at, bytes data) noexcept:
     memcpy(at, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
     return at + PyBytes_GET_SIZE(data)
@@ -226,6 +264,19 @@ cdef uint8_t* write_snapshot(Snapshot snapshot, uint8_t* at) noexcept:
             store64(at, node_id)
             at += 8
     return write_bytes(at, snapshot.data)
+
+
+# A message with nothing in it but its type: `spare`, if nobody but the caller has it, else a new one.
+cdef inline Message blank_message(int message_type, Message spare):
+    if spare is None or Py_REFCNT(spare) > 1:
+        return new_message(message_type, 0)
+    spare.type = message_type
+    spare.must_sync = False
+    spare.entries = None
+    spare.snapshot = None
+    spare.context = None
+    spare.responses = None
+    return spare
 
 
 cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size, Message spare):
@@ -288,19 +339,6 @@ cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size,
         if fault is not None:
             raise DecodeError(f"{name_of(message_type)}: {fault}")
     return out
-
-
-# A message with nothing in it but its type: `spare`, if nobody but the caller has it, else a new one.
-cdef Message blank_message(int message_type, Message spare):
-    if spare is None or Py_REFCNT(spare) > 1:
-        return new_message(message_type, 0)
-    spare.type = message_type
-    spare.must_sync = False
-    spare.entries = None
-    spare.snapshot = None
-    spare.context = None
-    spare.responses = None
-    return spare
 
 
 cdef Snapshot decode_snapshot(const uint8_t* body, Py_ssize_t size, Py_ssize_t* offset):

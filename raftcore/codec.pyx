@@ -22,8 +22,8 @@ globals().update(
 
 
 # Reads the frame header at offset and checks that its body is there. Returns the length of the body.
-cdef Py_ssize_t open_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t offset, uint64_t* group,
-                           int* kind) except -1:
+cdef inline Py_ssize_t open_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t offset, uint64_t* group,
+                                  int* kind) except -1:
     cdef const uint8_t* at = data + offset
     cdef uint32_t length
     if size - offset < FRAME_HEADER_SIZE:
@@ -52,9 +52,10 @@ cdef Message decode_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offs
     offset[0] = size
     length = open_frame(data, size, start, group, kind)
     offset[0] = start + FRAME_HEADER_SIZE + length
-    check_frame_header(data + start)
-    if kind[0] >= FRAME_TRANSPORT:
-        return None
+    if not FRAME_MESSAGE <= kind[0] < FRAME_MESSAGE + MESSAGE_TYPES or load32(data + start + 8) >> 8:
+        check_frame_header(data + start)
+        if kind[0] >= FRAME_TRANSPORT:
+            return None
     return decode_body(kind[0] - FRAME_MESSAGE, data + start + FRAME_HEADER_SIZE, length, spare)
 
 

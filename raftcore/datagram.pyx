@@ -6,7 +6,7 @@ from libc.string cimport memcpy
 
 cimport cython
 
-from raftcore.body cimport BODY_FIXED_MAX, BodyPlan, plan_body, write_body
+from raftcore.body cimport BODY_FIXED_MAX, BodyPlan, plan_body, write_body, write_usual
 from raftcore.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftcore.crc cimport crc32c_update
 from raftcore.frame cimport (
@@ -159,6 +159,14 @@ cdef class DatagramBuilder:
     cdef int try_add(self, Message message, uint64_t group) except -1:
         """``add`` for those who have another way for a message that is too large: 1 added, 0 not now, 2 never."""
         cdef BodyPlan plan
+        cdef uint8_t* at = self.buffer + self.size
+        cdef Py_ssize_t size = write_usual(message, self.header.from_, self.header.to, at + FRAME_HEADER_SIZE,
+                                           self.max_datagram - self.size - FRAME_HEADER_SIZE)
+        if size:
+            write_frame_header(at, group, FRAME_MESSAGE + message.type, <uint32_t> size)
+            self.size += FRAME_HEADER_SIZE + size
+            self.frames += 1
+            return 1
         plan_body(message, self.header.from_, self.header.to, &plan)
         if plan.size <= self.max_datagram - self.size - FRAME_HEADER_SIZE:
             return self._write(message, &plan, group)

@@ -19,4 +19,3 @@ cdef class Outbox:
 
     cdef int put(self, Message m) except -1
     cdef DatagramBuilder builder_of(self, node_id_t to)
-    cpdef list datagrams(self)

@@ -81,7 +81,8 @@ cdef class Outbox:
             self.messages.append(m)
         return 0
 
-    cpdef list datagrams(self):
+    @cython.binding(False)
+    def datagrams(self):
         """Everything encoded so far as (node id, datagram), in order for each node; the builders are empty then."""
         cdef list out = self.full
         cdef DatagramBuilder builder

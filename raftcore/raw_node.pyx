@@ -9,6 +9,7 @@ from raftcore.changes import ProposedChange
 from raftcore.confchange import ConfChange, ConfChangeV2
 from raftcore.message import Entry as PyEntry
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from raftcore.cloning cimport clone_raft, fingerprint_raft
@@ -163,6 +164,7 @@ cdef class RawNode:
         """
         take_message(self.raft, message)
 
+    @cython.binding(False)
     def step_frames(self, buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
         """Steps the messages for ``group`` in a datagram's frames, from ``offset`` on; the number stepped.
 
@@ -174,6 +176,7 @@ cdef class RawNode:
         """
         return self._step_frames(buffer, offset, group)
 
+    @cython.binding(False)
     def step_datagrams(self, buffers, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
         """:meth:`step_frames` for each of ``buffers``, in order; the number of messages stepped."""
         cdef Py_ssize_t stepped = 0
@@ -194,6 +197,7 @@ cdef class RawNode:
         finally:
             PyBuffer_Release(&view)
 
+    @cython.binding(False)
     def propose(self, commands, uint64_t now_ms=0):
         """Appends all commands, in order, and sends them at once: one call, many commands.
 
@@ -419,6 +423,7 @@ cdef class RawNode:
             if CHECK_EACH_STEP:
                 check_raft(self.raft)
 
+    @cython.binding(False)
     def collect(self, Outbox outbox not None):
         """Takes the outstanding work into an outbox, messages as datagrams; True when there was any.
 
@@ -434,20 +439,24 @@ cdef class RawNode:
             self._use(IN_OUTBOX)
         return collect_into(self.raft, &self.told, &self.writes, outbox)
 
+    @cython.binding(False)
     def written(self, appends, Outbox outbox not None):
         """Appends from :meth:`collect` are durable. What hung on them is done, or put into the outbox to be sent.
 
-        They are reported in the order in which they came, each once (ConfigError).
+        They are reported in the order in which they came, each once (ConfigError). True: something is to be collected.
         """
         cdef Message append
         for append in appends:
             if append is None:
                 raise TypeError("a Message expected, got None")
             take_written(self.raft, &self.writes, append, outbox)
+        return anything_new(self.raft, &self.told, False)
 
+    @cython.binding(False)
     def applied(self, Entries entries not None):
-        """Entries from :meth:`collect` are applied."""
+        """Entries from :meth:`collect` are applied. True: something is to be collected."""
         take_applied(self.raft, entries)
+        return anything_new(self.raft, &self.told, False)
 
     def status(self):
         """A :class:`raftcore.Status`: a picture of this node and, on a leader, of every member."""

@@ -56,6 +56,7 @@ cdef class SliceCache:
     cdef SliceKey keys[CACHE_SLOTS]
     cdef list slices        # Entries or None, one for each key
     cdef int oldest         # the slot to be used next
+    cdef index_t first_last  # no slice ends before this index
 
     cdef void forget(self, int slot)
 

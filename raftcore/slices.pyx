@@ -5,7 +5,7 @@ that the bytes object is allocated once, with its exact size; payloads that lie 
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, UINT64_MAX, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cimport cython
@@ -191,6 +191,7 @@ cdef class SliceCache:
         cdef int i
         self.slices = [None] * CACHE_SLOTS
         self.oldest = 0
+        self.first_last = UINT64_MAX
         for i in range(CACHE_SLOTS):
             self.keys[i].end = 0
 
@@ -227,6 +228,7 @@ cdef class SliceCache:
         key.limit = limit
         key.measure = measure
         key.end = entries.first + entries.count
+        self.first_last = min(self.first_last, key.end - 1)
         self.slices[self.oldest] = entries
         self.oldest = (self.oldest + 1) % CACHE_SLOTS
 
@@ -243,9 +245,14 @@ cdef class SliceCache:
 
     cdef void forget_through(self, index_t index):
         cdef int i
+        if index < self.first_last:
+            return
+        self.first_last = UINT64_MAX
         for i in range(CACHE_SLOTS):
             if self.keys[i].end and self.keys[i].end - 1 <= index:
                 self.forget(i)
+            elif self.keys[i].end:
+                self.first_last = min(self.first_last, self.keys[i].end - 1)
 
     cdef void forget_begun(self, index_t index):
         cdef int i

@@ -22,7 +22,7 @@ from raftcore import (
     RawNode,
     StateType,
 )
-from raftcore.codec import DatagramBuilder, Header, messages
+from raftcore.codec import DatagramBuilder, Header, messages, parse_header
 from raftcore.errors import ConfigError, ProposalDropped
 from raftcore.invariants import check
 from raftcore.loopback import Loopback
@@ -49,10 +49,13 @@ def outbox(node_id: int, size: int = 65507) -> Outbox:
 def decoded(datagrams: list[tuple[int, bytes]]) -> list[Message]:
     found = []
     for to, datagram in datagrams:
+        again = DatagramBuilder(parse_header(datagram), 65507)
         for _, message in messages(datagram):
             assert isinstance(message, Message)
             assert message.to == to
+            again.add(message)
             found.append(message)
+        assert again.finish() == datagram  # the outbox's way is shorter, its bytes are the encoder's
     return found
 
 
@@ -297,6 +300,29 @@ def test_what_has_no_builder_or_fits_none_comes_as_a_message() -> None:
     raw.step(Message(MessageType.MsgAppResp, to=1, from_=2, term=1, index=1))
     raw.collect(small)
     assert [(m.type, m.to) for m in small.messages if m.entries is not None] == [(MessageType.MsgApp, 2)]
+
+
+@pytest.mark.parametrize("room", range(288, 305))
+def test_a_message_goes_into_a_datagram_that_it_fits_to_the_byte(room: int) -> None:
+    raw, _ = node(1)
+    raw.campaign()
+    out = outbox(1)
+    raw.collect(out)
+    raw.written([out.appends.pop()], out)
+    raw.step(Message(MessageType.MsgVoteResp, to=1, from_=2, term=1))
+    raw.collect(out)
+    raw.written([out.appends.pop()], out)
+    raw.step(Message(MessageType.MsgAppResp, to=1, from_=2, term=1, index=1))
+    raw.collect(out)
+    out.datagrams()
+    raw.propose([b"x" * 136])  # with its fields, headers and block: 296 bytes
+    out = Outbox([builder(1, 2, room)])
+    raw.collect(out)
+    sizes = [len(datagram) for _, datagram in out.datagrams()]
+    if room < 296:
+        assert (sizes, [m.to for m in out.messages]) == ([], [2])
+    else:
+        assert (sizes, out.messages) == ([296], [])
 
 
 def test_full_datagrams_come_first() -> None:
