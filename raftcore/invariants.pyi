@@ -11,6 +11,7 @@ class History:
     leaders: dict[int, int]
     votes: dict[tuple[int, int], int]
     committed: dict[int, int]
+    committed_in: dict[int, int]
     logs: dict[tuple[int, int], dict[int, int]]
     def __init__(self) -> None: ...
 

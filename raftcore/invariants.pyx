@@ -30,6 +30,7 @@ class History:
         self.leaders = {}    # term -> node id
         self.votes = {}      # (node id, term) -> candidate
         self.committed = {}  # index -> term
+        self.committed_in = {}  # index -> lowest term of a node that held it as committed
         self.logs = {}       # (leader, term) -> index -> term of its log when last seen as leader
 
 
@@ -93,14 +94,19 @@ def observe_commits(node, history):
     for index in range(node.first_index, node.commit_index + 1):
         term = node.term_at(index)
         first = history.committed.setdefault(index, term)
+        history.committed_in[index] = min(node.term, history.committed_in.get(index, node.term))
         if first != term:
             broken("S5", f"entry {index} was committed in term {first}, and node {node.id} holds it in term {term}")
 
 
 def leader_is_complete(leader, history):
-    """S4 leader completeness: the leader of the highest term has every committed entry of former terms."""
+    """S4 leader completeness: a leader has every entry that was committed in its term or before (Figure 3).
+
+    An entry of a former term may be committed late, by a later leader. A leader that was elected before that, and has
+    not heard of it yet, may lack it: so the term counts in which it was committed, not its own.
+    """
     for index, term in history.committed.items():
-        if index < leader.first_index or term > leader.term:
+        if index < leader.first_index or history.committed_in.get(index, term) > leader.term:
             continue
         if leader.term_at(index) != term:
             broken("S4", f"leader {leader.id} of term {leader.term} lacks entry {index} of term {term}, committed")

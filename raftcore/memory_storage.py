@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from itertools import pairwise
+from typing import Self
 
 from raftcore.errors import Compacted, SnapshotOutOfDate, Unavailable
 from raftcore.message import ConfState, Entries, HardState, Snapshot
@@ -165,6 +166,14 @@ class MemoryStorage:
         ]
         self._before, self._before_term, self._before_time = before
         self._pieces, self._firsts = kept, [piece.first for piece in kept]
+
+    def clone(self) -> Self:
+        """A storage with the same contents that goes its own way from here on; entries are shared, nothing else."""
+        copy = type(self)(self.hard_state)
+        copy._snapshot = self._snapshot
+        copy._before, copy._before_term, copy._before_time = self._before, self._before_term, self._before_time
+        copy._pieces, copy._firsts = list(self._pieces), list(self._firsts)
+        return copy
 
     def valid(self) -> bool:
         """Does the class's invariant hold? For tests."""

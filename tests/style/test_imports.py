@@ -12,7 +12,7 @@ from tests.style import source
 # raftcore from the bottom up: a module may import only what stands before it here (a .pxd counts as its .pyx).
 CORE_ORDER = """
     errors types config
-    crc lists wire frame block entries message changes status storage_view
+    crc lists wire frame block entries message changes status protocol_state storage_view
     body datagram codec
     room runs window slices log_entries unstable log memory_storage
     quorum inflights progress tracker confchange
@@ -22,7 +22,7 @@ CORE_ORDER = """
     read_index election replication membership snapshots
     outbox raft cloning node_invariants intake collecting
     raw_node loopback
-    invariants
+    invariants protocol
 """.split()
 
 # What the core may use besides itself. No clock, socket, file, environment, thread or unseeded random source.
