@@ -196,9 +196,9 @@ class Stage:
         me = self.member.raw.id
         if response.reject:
             return
-        if response.type == MessageType.MsgVoteResp and hard.term <= response.term:
-            if (hard.term, hard.vote) != (response.term, response.to):
-                raise Broken(f"D1: node {me} votes for {response.to} in term {response.term}, its disk says {hard!r}")
+        voted = hard.term > response.term or (hard.term, hard.vote) == (response.term, response.to)
+        if response.type == MessageType.MsgVoteResp and not voted:
+            raise Broken(f"D1: node {me} votes for {response.to} in term {response.term}, its disk says {hard!r}")
         behind = hard.term < response.term or storage.last_index < response.index
         if response.type == MessageType.MsgAppResp and behind:
             raise Broken(

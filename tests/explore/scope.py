@@ -41,7 +41,8 @@ class Scope:
     transfers: int = 0
     """Leadership transfers asked of a leader, to any node."""
     reads: int = 0
-    """Reads by read index, asked at any node."""
+    """Reads by read index, asked at any node. One of them may reach the leader once more: a leader begins at most one
+    round more than that, and has at most one read more waiting."""
     witness: bool = False
     """The last node is a witness."""
     priority: bool = False

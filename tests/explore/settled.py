@@ -14,7 +14,7 @@ that may be on its way already, or be ignored by whoever asked. Then the state i
 With pre-vote or check-quorum a node may forget or doubt its leader within a term; then one heartbeat stays as well. And
 then appends and heartbeats of former terms are answered, all in the same way, so that one of them stays.
 None of this holds across a crash that forgets a commit index, so it waits until the scope has no crash left.
-tests/explore/test_reductions.py compares all of it with searches that leave nothing out.
+tests/explore/test_search.py compares all of it with searches that leave nothing out.
 """
 
 from __future__ import annotations

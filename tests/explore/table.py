@@ -176,7 +176,7 @@ class Table:
         event = (local.state.id, name, argument)
         if outcome.broken is not None:
             return Step(event, local, 0, 0, [], outcome.broken)
-        if after.raw.term > self.scope.terms:
+        if after.raw.term > self.scope.terms or (self.scope.reads and self.too_many_reads(after)):
             return None
         target = self.intern(after)
         sent = 0
@@ -192,6 +192,12 @@ class Table:
             volatile = name == "crash" and self.scope.async_writes
             broken = rules.one_step(local.member, after, volatile)
         return Step(event, target, sent, won, outcome.reads, broken)
+
+    def too_many_reads(self, member: Member) -> bool:
+        """A forwarded read that comes again is a further read to the leader: without a bound it would come for ever."""
+        reads = protocol_state(member.raw).reads
+        most = self.scope.reads + 1
+        return reads.round > most or len(reads.requests) + len(reads.postponed) > most
 
     def delivery(self, local: Local, message: int) -> Step | None:
         """What a message does here. One that does nothing is noted in ``local.inert``."""
