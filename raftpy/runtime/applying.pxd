@@ -33,6 +33,7 @@ cdef class Applying:
     cdef Py_ssize_t unlooked        # entries since the last look, below stride between calls
     cdef bint over                  # this slice has ended
 
+    cdef bint has_pending(self) except -1
     cdef bint next_message(self) except -1
     cdef int look(self) except -1
     cdef void next_block(self) noexcept

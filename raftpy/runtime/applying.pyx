@@ -53,6 +53,9 @@ cdef class Applying:
     @property
     def pending(self):
         """Whether :meth:`run` has anything left to do."""
+        return self.has_pending()
+
+    cdef bint has_pending(self) except -1:
         return self.message is not None or len(self.queue) > 0
 
     def push(self, Message message not None):

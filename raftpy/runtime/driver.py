@@ -1,22 +1,7 @@
 """The driver: one loop round one core, in passes.
 
-A pass takes all that waits and carries everything that follows from it as far as it goes:
-
-    datagrams, finished writes, ticks  -> core
-    what the core decided              -> messages queued, appends and committed entries noted
-    committed entries, if somebody waits for them -> state machine -> the waiting tasks go on, here and now
-    the proposals these tasks make     -> core -> messages queued
-    messages                           -> wire        (a notice of the commit and the next append share a datagram)
-    appends                            -> store       (while the followers write the same)
-    what depended on the write         -> core, wire
-    committed entries nobody waits for -> state machine
-
-and begins again as long as a write has been done meanwhile, because answers may have come in during it. So a proposal
-costs no turn of the event loop beyond the ones the network imposes, and whatever arrives during one sync goes into the
-next one together.
-
-There is no rule of Raft here. What may be sent before a write and what only after it is the core's to say: it hangs the
-latter on the append as responses (architecture, "The one-way road").
+What a pass does is in rounds.pyx; here are the life of a node, what makes a pass begin, and what becomes of its
+failure.
 """
 
 from __future__ import annotations
@@ -30,33 +15,22 @@ from raftcore.errors import (
     ConfChangeError,
     DecodeError,
     InvariantViolation,
-    ProposalDropped,
     RaftError,
-    StepPeerNotFound,
 )
 from raftcore.message import Message
 from raftcore.raw_node import RawNode
-from raftcore.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, EntryKind, StateType
+from raftcore.types import EntryKind, StateType
 from raftpy.config import Config
-from raftpy.errors import ApplyFailed, NotLeader, Overloaded, Stopped, StorageFailed
-from raftpy.interfaces import Clock, StateMachine, Storage, TimerHandle, Transport
+from raftpy.errors import ApplyFailed, NotLeader, Stopped, StorageFailed
+from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
 from raftpy.runtime.membership import Membership
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.proposal import Proposals
 from raftpy.runtime.reads import Reads
-
-DATAGRAMS = 64
-"""Datagrams taken at a time."""
-ROUNDS = 16
-"""Rounds of one pass before the event loop gets a turn."""
-FREE_ROUNDS = 2
-"""Rounds before a pass begins to look at the clock."""
-PASS_S = 0.02
-"""Seconds after which a pass ends at its next round, so that timers and other tasks get their turn."""
-HEADER_SIZE = 64
-"""Where a datagram's frames begin."""
+from raftpy.runtime.rounds import Rounds
+from raftpy.runtime.ticks import Ticks
 
 LEADER = StateType.StateLeader
 
@@ -88,30 +62,33 @@ class Driver:
         self._loop = loop
         self._id = config.id
         self._in_pass = False
-        self._resuming = False  # tasks that wait for results run now
-        self._queued = False  # messages wait in the transport
         self._wanted = False  # another pass was asked for while this one ran
-        self._reads_wanted = False  # reads wait to be asked for
-        self._appends: list[Message] = []  # MsgStorageAppend not yet submitted
-        self._written: list[Sequence[Message]] = []  # submits that have completed since
-        self._unreachable: list[int] = []
-        self._term = 0  # the one in which this node appended last
+        self._turn_due = False  # one is due at the loop's next turn
         self._leader_waiters: list[asyncio.Future[int]] = []
         self._shut_waiter: asyncio.Future[None] | None = None
-        self._timer: TimerHandle | None = None
-        self._tick_s = config.tick_ms / 1000
-        self._tick_due = 0.0  # when, by the clock
-        self._ticks = 0  # due now
+        self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, self._on_timer)
+        self.rounds = Rounds(
+            config,
+            opened,
+            clock,
+            self.proposals,
+            self.applying,
+            self.reads,
+            self.ticks,
+            self.membership,
+            self.feed.publish,
+            self._not_leader,
+            self._role_changed,
+        )
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """The first pass, and the ticks. ``wake`` may be called from now on."""
         self.storage.set_completion(self._on_written, self._fail)
-        self.transport.on_unreachable(self._unreachable.append)
+        self.transport.on_unreachable(self._on_unreachable)
         self.transport.on_heard(self.membership.heard)
-        self._tick_due = self.clock.monotonic() + self._tick_s
-        self._timer = self.clock.call_later(self._tick_s, self._on_tick)
+        self._plan()
         self._schedule()
 
     def wake(self) -> None:
@@ -130,9 +107,8 @@ class Driver:
     def _shut(self) -> None:
         if self.closed:
             return
-        self.closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self.closed = self.rounds.closed = True
+        self.ticks.stop()
         self.proposals.stop(self._stopped_error)
         self.proposals.resume_soon()
         self.reads.stop(self._stopped_error)
@@ -181,7 +157,13 @@ class Driver:
     def _schedule(self) -> None:
         """Asks for a pass at the loop's next turn."""
         self.proposals.scheduled = True
-        self._loop.call_soon(self._pass)
+        if not self._turn_due:  # one at a time: passes that ask for more must not multiply
+            self._turn_due = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_due = False
+        self._pass()
 
     def _pass(self) -> None:
         if self._in_pass or self.closed:
@@ -191,9 +173,9 @@ class Driver:
         self._wanted = False
         self.proposals.scheduled = True
         try:
-            self._rounds()
+            self.rounds.run()
         except (KeyboardInterrupt, SystemExit) as error:
-            if self._resuming:  # of a task that was resumed: not the node's, and it has lost nothing
+            if self.rounds.resuming:  # of a task that was resumed: not the node's, and it has lost nothing
                 self._wanted = True
             else:  # the pass was cut off somewhere: what it had in hand may be lost
                 self._fail(error)
@@ -205,139 +187,13 @@ class Driver:
             self._fail(error)
         finally:
             self._in_pass = False
-            self._resuming = False
             self._go_on()
 
     def _go_on(self) -> None:
         """A pass has ended: is another one due?"""
-        self.proposals.scheduled = False
-        waiting = self.proposals.has_queued or self.applying.pending or self._reads_wanted or self._appends
-        if not self.closed and (self._wanted or waiting):
+        self.proposals.scheduled = self._turn_due
+        if not self.closed and (self._wanted or self.rounds.pending):
             self._schedule()
-
-    def _rounds(self) -> None:
-        raw, proposals, applying, transport = self.raw, self.proposals, self.applying, self.transport
-        look = True  # at the socket
-        until = self.clock.monotonic() + PASS_S
-        for number in range(ROUNDS):
-            if number >= FREE_ROUNDS and self.clock.monotonic() > until:
-                break
-            # Take what waits.
-            if look:
-                for datagram in transport.receive(DATAGRAMS):
-                    raw.step_frames(datagram, HEADER_SIZE)
-            while self._written:
-                self._deliver_responses(self._written.pop(0))
-            if self._ticks or self._unreachable:
-                self._tick()
-            if self._reads_wanted:
-                self._reads_wanted = False
-                self.reads.begin(self.clock.monotonic())
-            self._collect()
-            # Those who wait for a result make the next proposals.
-            if proposals.has_waiting:
-                if raw.term != self._term or raw.state != LEADER:
-                    proposals.lose(raw.commit_index)
-                if applying.pending:
-                    self._apply()
-            if proposals.has_settled:
-                self._resume()
-            if proposals.has_queued:
-                self._append_proposals()
-                self._collect()
-            # Send, write, send what depended on the write.
-            if self._queued:
-                self._flush()
-            look = False
-            if self._appends:
-                appends, self._appends = self._appends, []
-                if self.storage.submit(appends):
-                    self._deliver_responses(appends)
-                    self._collect()
-                    if self._queued:
-                        self._flush()
-                    # While this node wrote, the others did: answers somebody waits for may be there. Otherwise it is
-                    # cheaper to be woken.
-                    look = proposals.has_waiting
-            # What only the state machine waits for.
-            if applying.pending:
-                self._apply()
-                self._collect()
-            if self.membership.due and self.membership.propose():
-                self._collect()
-            if self.reads.waiting:
-                self.reads.release(applying.applied)
-            if proposals.has_settled:
-                self._resume()
-            if self.closed or not (look or proposals.has_queued or self._appends or self._reads_wanted):
-                break
-        if self._queued:
-            self._flush()
-
-    def _resume(self) -> None:
-        self._resuming = True
-        self.proposals.resume()
-        self._resuming = False
-
-    def _flush(self) -> None:
-        self._queued = False
-        self.transport.flush()
-
-    def _collect(self) -> None:
-        """Takes what the core has decided: messages are queued, work for the store and the state machine noted."""
-        raw = self.raw
-        while raw.has_ready():
-            ready = raw.ready()
-            for message in ready.messages:
-                to = message.to
-                if to == LOCAL_APPEND_THREAD:
-                    self._appends.append(message)
-                elif to == LOCAL_APPLY_THREAD:
-                    self.applying.push(message)
-                else:
-                    self.transport.send(message)
-                    self._queued = True
-            for index, context in ready.read_states:
-                self.reads.answered(index, context)
-            if ready.soft_state is not None:
-                self.membership.role_changed(self._not_leader)
-                if self._leader_waiters and raw.leader:
-                    self._announce_leader()
-
-    def _deliver_responses(self, done: Sequence[Message]) -> None:
-        """What hung on storage work that is done now: to this node itself, or out."""
-        for message in done:
-            for response in message.responses or ():
-                if response.to == self._id:
-                    try:
-                        self.raw.step(response)
-                    except StepPeerNotFound:
-                        pass  # its own acknowledgement, after its own removal
-                else:
-                    self.transport.send(response)
-                    self._queued = True
-
-    def _apply(self) -> None:
-        """Applies for a slice of time; a message that is through gives its responses to the core."""
-        applying = self.applying
-        applying.begin()
-        while (message := applying.run()) is not None:
-            self._deliver_responses((message,))
-            assert message.entries is not None
-            self.feed.publish(message.entries)
-
-    def _append_proposals(self) -> None:
-        commands = self.proposals.take()
-        if not commands:
-            return
-        try:
-            first = self.raw.propose(commands, self.clock.wall_ms())
-        except ProposalDropped as error:
-            overloaded = error.reason == "uncommitted_limit"
-            self.proposals.refused(Overloaded if overloaded else self._not_leader)
-        else:
-            self._term = self.raw.term
-            self.proposals.appended(first, self._term, self.clock.monotonic())
 
     def require_leader(self) -> None:
         """Raises ``NotLeader`` unless this node leads."""
@@ -351,8 +207,8 @@ class Driver:
 
     def _schedule_reads(self) -> None:
         """Reads were queued: asked for in the running pass, or the next."""
-        if not self._reads_wanted:
-            self._reads_wanted = True
+        if not self.rounds.reads_wanted:
+            self.rounds.reads_wanted = True
             if not self._in_pass:
                 self._schedule()
 
@@ -374,46 +230,25 @@ class Driver:
         self.membership.configured(index, context)
 
     def _on_written(self, appends: Sequence[Message]) -> None:
-        self._written.append(appends)
+        self.rounds.written.append(appends)
         self._pass()
+
+    def _on_unreachable(self, node_id: int) -> None:
+        self.rounds.unreachable.append(node_id)
+        if not self.proposals.scheduled:
+            self._schedule()
 
     # --- Time ---------------------------------------------------------------------------------------------------
 
-    def _on_tick(self) -> None:
-        late = self.clock.monotonic() - self._tick_due
-        ticks = 1 + int(late / self._tick_s) if late > 0 else 1
-        self._tick_due += ticks * self._tick_s
-        # After a stall (of this process, or of the whole machine) a leader gets the time from its next heartbeat to
-        # the shortest election timeout to be heard: the ticks slept through beyond one heartbeat are forgotten.
-        self._ticks = min(ticks, self.config.heartbeat_ticks)
-        self._timer = self.clock.call_later(self._tick_due - self.clock.monotonic(), self._on_tick)
+    def _on_timer(self) -> None:
         self._pass()
+        if not self.closed:
+            self._plan()
 
-    def _tick(self) -> None:
-        """Tells the core of the time that has passed; first of everything that was said meanwhile."""
-        raw, ticks = self.raw, self._ticks
-        self._ticks = 0
-        while self._unreachable:
-            raw.report_unreachable(self._unreachable.pop())
-        if ticks > 1:
-            self._drain()
-        now_ms = self.clock.wall_ms()
-        for _ in range(ticks):
-            raw.tick(now_ms)
-        now = self.clock.monotonic()
-        self.proposals.expire(now)
-        self.membership.tick()
-        if self.reads.waiting:
-            self.reads.retry(now)
-            self._reads_wanted = self.reads.has_queued
-
-    def _drain(self) -> None:
-        for _ in range(DATAGRAMS):
-            datagrams = self.transport.receive(DATAGRAMS)
-            for datagram in datagrams:
-                self.raw.step_frames(datagram, HEADER_SIZE)
-            if not datagrams:
-                return
+    def _plan(self) -> None:
+        """Sleeps until something may be due: a heartbeat interval at most, so that a stall is told from sleep."""
+        ticks = min(self.config.heartbeat_ticks, self.raw.ticks_until_due())
+        self.ticks.plan(ticks, self.proposals.next_deadline)
 
     # --- For Node -----------------------------------------------------------------------------------------------
 
@@ -449,6 +284,12 @@ class Driver:
             timer.cancel()
             if waiter in self._leader_waiters:
                 self._leader_waiters.remove(waiter)
+
+    def _role_changed(self) -> None:
+        """This node's role, or the leader it knows, has changed."""
+        self.membership.role_changed(self._not_leader)
+        if self.raw.leader:
+            self._announce_leader()
 
     def _announce_leader(self) -> None:
         for waiter in self._leader_waiters:

@@ -42,7 +42,7 @@ cdef class Proposals:
     cdef list taken                # Proposal, between take and appended or refused
     cdef list waiting              # Proposal, by index; settled ones stay until they are passed or swept
     cdef Py_ssize_t head           # the first of waiting that is not passed
-    cdef double next_deadline      # no proposal of waiting ends before
+    cdef readonly double next_deadline      # no proposal of waiting ends before
     cdef uint64_t cancellations    # the module's count when waiting was last swept
     cdef list settled              # Proposals whose callbacks are still to be called
 

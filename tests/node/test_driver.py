@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from raftcore import Message, MessageType
 from raftcore.codec import decode_message, frames
-from raftpy import Config, Node
+from raftpy import Config, Node, Timeout
 from raftpy.interfaces import Storage
+from raftpy.runtime.ticks import Ticks
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.memory import MemoryNetwork, MemoryTransport
@@ -191,7 +193,7 @@ def test_a_stalled_process_starts_no_election_for_the_time_it_slept(stalled: str
         victim = leader if stalled == "leader" else leader % 3 + 1
         driver = cluster.nodes[victim]._running
         # All of the victim's callbacks are held back for 120 ms, below the others' timeouts, with two heartbeats lost.
-        driver._tick_due -= 3.0  # its clock says that it slept for three seconds
+        driver.ticks.origin -= 3.0  # its clock says that it slept for three seconds
         cluster.network.filter = lambda from_id, to_id, datagram: to_id != victim
         await cluster.sleep_ms(80)
         cluster.network.filter = cluster.spy.watch
@@ -202,18 +204,23 @@ def test_a_stalled_process_starts_no_election_for_the_time_it_slept(stalled: str
 
 
 def test_what_was_said_during_a_stall_is_heard_before_the_ticks() -> None:
-    """300 datagrams wait, the leader's heartbeat last; then comes a tick that is late by a whole heartbeat interval."""
+    """300 datagrams wait, the leader's heartbeat last; then comes a timer that is late by far."""
     order: list[str] = []
 
     class Raw:
         term = state = leader = commit_index = 0
+        ticks = 0
 
         def step_frames(self, datagram: bytes, offset: int) -> int:
             order.append("step")
             return 1
 
-        def tick(self, now_ms: int) -> None:
+        def ticks_until_due(self) -> int:
+            return 1
+
+        def tick(self, now_ms: int, count: int) -> None:
             order.append("tick")
+            self.ticks += count
 
         def has_ready(self) -> bool:
             return False
@@ -233,36 +240,88 @@ def test_what_was_said_during_a_stall_is_heard_before_the_ticks() -> None:
                 return taken
 
             driver.transport.receive = receive  # type: ignore[method-assign]
-            real, driver.raw = driver.raw, Raw()  # type: ignore[assignment]
-            driver._tick_due -= 3.0
-            await asyncio.sleep(0.0101)
-            driver.raw = real
-            assert order[:305] == ["step"] * 300 + ["tick"] * config.heartbeat_ticks
-            assert order.count("tick") == config.heartbeat_ticks
+            raw = Raw()
+            real, driver.rounds.raw = driver.rounds.raw, raw  # type: ignore[assignment]
+            driver.ticks.origin -= 3.0
+            await asyncio.sleep(config.heartbeat_ms / 1000 + 0.0001)
+            driver.rounds.raw = real
+            assert order == ["step"] * 300 + ["tick"]
+            assert raw.ticks == config.heartbeat_ticks
 
     run(main())
 
 
-def test_time_is_kept_over_small_delays() -> None:
+def test_passes_do_not_multiply_while_there_is_something_to_apply(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        driver = cluster.nodes[leader]._running
+        driver._schedule()
+        driver._wanted = True  # as when a pass was asked for inside a pass
+        driver._go_on()
+        driver._go_on()
+        ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
+        assert len([handle for handle in ready if "Driver._" in repr(handle)]) == 1
+
+    play("memory", 3, seed, scenario)
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.0004, 0.0099])
+def test_time_is_kept_over_small_delays(late_s: float) -> None:
     async def main() -> None:
         clock = VirtualClock(asyncio.get_running_loop())
-        config = Config(id=1, cluster={1: "127.0.0.1:7101"})
-        transport = MemoryTransport(MemoryNetwork(clock))
-        async with Node(config, Recorder(), transport=transport, clock=clock) as node:
-            ticks = 0
-            tick = node._running._on_tick
+        total = calls = 0
 
-            def late() -> None:  # each tick comes 0.4 ms late
-                nonlocal ticks
-                ticks += 1
-                asyncio.get_running_loop()._selector.now += 0.0004  # type: ignore[attr-defined]
-                tick()
+        def wake() -> None:
+            nonlocal total, calls
+            asyncio.get_running_loop()._selector.now += late_s  # type: ignore[attr-defined]
+            calls += 1
+            total += ticks.take(clock.monotonic())
+            ticks.plan(5, math.inf)
 
-            node._running._on_tick = late  # type: ignore[method-assign]
-            await asyncio.sleep(10)
-            assert 995 <= ticks <= 1001
+        ticks = Ticks(clock, 0.01, 5, wake)
+        ticks.plan(5, math.inf)
+        await asyncio.sleep(10)
+        ticks.stop()
+        assert 995 <= total <= 1001
+        assert calls <= 201
 
     run(main())
+
+
+def test_a_node_at_rest_sleeps_a_heartbeat_interval_at_a_time(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        await cluster.sleep_ms(500)
+        passes = dict.fromkeys(cluster.ids, 0)
+        for i in cluster.ids:
+            driver = cluster.nodes[i]._running
+            real = driver._pass
+
+            def counting(i: int = i, real: Callable[[], None] = real) -> None:
+                passes[i] += 1
+                real()
+
+            driver._pass = counting  # type: ignore[method-assign]
+        await cluster.sleep_ms(5000)
+        # In 100 heartbeat intervals: each node's own timer, and a datagram or two.
+        assert all(count <= 320 for count in passes.values()), passes
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_timeout_between_two_wakings_ends_in_time(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        for other in cluster.ids:
+            if other != leader:
+                cluster.disconnect(other)
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+        with pytest.raises(Timeout):
+            await cluster.nodes[leader].propose(b"x", timeout=0.015)
+        assert 0.0149 <= clock.time() - began <= 0.026
+
+    play("memory", 3, seed, scenario)
 
 
 def test_unreachable_peers_are_reported_to_the_core(seed: int) -> None:
@@ -275,7 +334,7 @@ def test_unreachable_peers_are_reported_to_the_core(seed: int) -> None:
         state = lambda: driver.raw.status().progress[follower].state  # noqa: E731
         assert state() == "StateReplicate"
         cluster.disconnect(follower)
-        driver._unreachable.append(follower)
+        driver._on_unreachable(follower)
         await cluster.sleep_ms(15)
         assert state() == "StateProbe"
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from raftcore.errors import InvariantViolation, Unavailable
+from raftcore.raw_node import RawNode
 from raftpy import (
     ApplyError,
     ApplyFailed,
@@ -356,10 +357,18 @@ def test_an_invariant_violation_stops_the_node_and_is_not_swallowed(monkeypatch:
         seen: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
 
-        def broken() -> None:
-            raise InvariantViolation("committed went back")
+        class Broken:
+            def __init__(self, raw: RawNode) -> None:
+                self.raw = raw
 
-        monkeypatch.setattr(node._running, "_collect", broken)
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.raw, name)
+
+            def has_ready(self) -> bool:
+                raise InvariantViolation("committed went back")
+
+        rounds = node._running.rounds
+        monkeypatch.setattr(rounds, "raw", Broken(rounds.raw))
         with pytest.raises(Stopped, match="committed went back"):
             await node.propose(b"x")
         assert isinstance(node.failed, InvariantViolation)

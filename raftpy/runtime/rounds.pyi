@@ -1,0 +1,51 @@
+"""What one pass of the driver does; the docstrings are in rounds.pyx."""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+from raftcore.errors import RaftError
+from raftcore.message import Entries, Message
+from raftcore.raw_node import RawNode
+from raftpy.config import Config
+from raftpy.interfaces import Clock, Storage, Transport
+from raftpy.runtime.applying import Applying
+from raftpy.runtime.membership import Membership
+from raftpy.runtime.opening import Opened
+from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.reads import Reads
+from raftpy.runtime.ticks import Ticks
+
+@final
+class Rounds:
+    closed: bool
+    raw: RawNode
+    reads_wanted: bool
+    def __init__(
+        self,
+        config: Config,
+        opened: Opened,
+        clock: Clock,
+        proposals: Proposals,
+        applying: Applying,
+        reads: Reads,
+        ticks: Ticks,
+        membership: Membership,
+        publish: Callable[[Entries], object],
+        refusal: Callable[[], RaftError],
+        role_changed: Callable[[], object],
+    ) -> None: ...
+    @property
+    def storage(self) -> Storage: ...
+    @property
+    def transport(self) -> Transport: ...
+    @property
+    def resuming(self) -> bool: ...
+    @property
+    def appends(self) -> list[Message]: ...
+    @property
+    def written(self) -> list[Sequence[Message]]: ...
+    @property
+    def unreachable(self) -> list[int]: ...
+    @property
+    def pending(self) -> bool: ...
+    def run(self) -> None: ...
