@@ -130,15 +130,19 @@ cdef class Rounds:
     cdef int settle(self) except -1:
         # Those who wait for a result make the next proposals; then everything queued leaves.
         cdef Proposals proposals = self.proposals
+        cdef bint moved = False  # the core may have decided something
         if proposals.head < len(proposals.waiting):
             if self.raw.term != self.term or self.raw.state != StateLeader:
                 proposals.lose(self.raw.commit_index)
-            if self.applying.has_pending():
+            moved = self.applying.has_pending()
+            if moved:
                 self.apply()
         if proposals.settled:
             self.resume()
         if proposals.queued:
+            moved = True
             self.append_proposals()
+        if moved:
             self.collect()
         if self.queued:
             self.flush()

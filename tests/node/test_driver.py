@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from raftcore import Message, MessageType
+from raftcore.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2
 from raftcore.codec import decode_message, frames
 from raftpy import Config, Node, Timeout
 from raftpy.interfaces import Storage
@@ -322,6 +323,40 @@ def test_a_timeout_between_two_wakings_ends_in_time(seed: int) -> None:
         assert 0.0149 <= clock.time() - began <= 0.026
 
     play("memory", 3, seed, scenario)
+
+
+@pytest.mark.parametrize("behind", range(3, 13))
+def test_a_pass_leaves_nothing_that_the_core_has_decided(behind: int, seed: int) -> None:
+    """Applying makes the core decide: here to leave a joint configuration, behind slow commands."""
+
+    class Slow(Recorder):
+        def apply(self, index: int, command: bytes) -> int:
+            asyncio.get_running_loop()._selector.now += 0.0011  # type: ignore[attr-defined]
+            return super().apply(index, command)
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await cluster.nodes[leader].propose_many([b"x"] * 64)  # from here on it looks at the clock after each command
+        await cluster.sleep_ms(500)
+        driver = cluster.nodes[leader]._running
+        left = []
+        real = driver._go_on
+
+        def go_on() -> None:
+            left.append(driver.raw.has_ready())
+            real()
+
+        driver._go_on = go_on  # type: ignore[method-assign]
+        change = ConfChangeV2(
+            (ConfChange(ConfChangeType.UpdateNode, leader),), transition=ConfChangeTransition.TransitionJointImplicit
+        )
+        assert driver.raw.propose_conf_change(change).refused is None
+        await cluster.nodes[leader].propose_many([b"x"] * behind)
+        await cluster.sleep_ms(200)
+        assert not driver.raw.conf_state.voters_outgoing
+        assert not any(left)
+
+    play("memory", 3, seed, scenario, machine=Slow)
 
 
 def test_unreachable_peers_are_reported_to_the_core(seed: int) -> None:

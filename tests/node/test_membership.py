@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 
 import pytest
 
 from raftcore.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftcore.codec import frames
+from raftcore.errors import ProposalDropped
 from raftcore.types import MessageType
 from raftpy import Config, Node, NotLeader, Stopped, Timeout
 from raftpy.interfaces import Heard
@@ -380,6 +382,40 @@ def test_a_priority_waits_for_a_handover_that_fails(seed: int) -> None:
         assert cluster.nodes[leader].status().members[leader - 1].priority == 5
 
     serve("memory", 3, seed, scenario)
+
+
+def test_a_refused_change_is_tried_again_within_a_heartbeat_interval(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a leader whom nobody wakes: no peer is heard, and no command comes."""
+
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        config = Config(id=1, cluster={1: "127.0.0.1:7101"}, seed=seed)
+        transport = MemoryTransport(MemoryNetwork(clock, seed))
+        async with Node(config, Recorder(), transport=transport, clock=clock) as node:
+            await node.wait_for_leader()
+            await asyncio.sleep(1)
+            refused: list[float] = []
+
+            class Full:
+                def __getattr__(self, name: str) -> object:
+                    return getattr(raw, name)
+
+                def propose_conf_change(self, *arguments: object, **settings: object) -> None:
+                    refused.append(clock.monotonic())
+                    raise ProposalDropped("uncommitted_limit")
+
+            membership, raw = driver(node).membership, driver(node).raw
+            monkeypatch.setattr(membership, "_raw", Full())
+            waiting = asyncio.ensure_future(node.set_priority(1, 7))
+            await asyncio.sleep(0.5)
+            assert all(b - a <= config.heartbeat_ms / 1000 + 0.001 for a, b in itertools.pairwise(refused))
+            assert len(refused) >= 10
+            monkeypatch.setattr(membership, "_raw", raw)
+            await asyncio.wait_for(waiting, config.heartbeat_ms / 1000 + 0.001)
+
+    run(main())
 
 
 def test_priorities_that_cannot_be_set(seed: int) -> None:
