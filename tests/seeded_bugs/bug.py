@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GROUPS = ("tables", "model")
+GROUPS = ("tables", "model", "explorer")
 
 
 class PatchError(Exception):
@@ -21,7 +21,7 @@ class Bug:
         file: the source file, relative to the root.
         old: text that stands in the file exactly once.
         new: what the mistake makes of it.
-        found_by: the groups of finders that find it: "tables" or "model" or both; measured, not guessed.
+        found_by: the groups of finders that find it: "tables", "model", "explorer"; measured, not guessed.
         near: the test file that finds it soonest; asked first, so that a run stays short.
         seen: where it has really happened, if that is known: a project and the number of its issue.
     """

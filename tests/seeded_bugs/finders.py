@@ -10,11 +10,25 @@ from tests.seeded_bugs.workshop import Done
 
 SCHEDULES = 200  # of the differential test
 SCHEDULES_APART = 100_000  # between the first schedules of two seeds
+# What the explorer covers for one bug: small scopes that are done in a second or two, one for each concern.
+SCOPES = (
+    "--log 1 --heartbeats 1",
+    "--terms 3 --log 1",
+    "--log 2",
+    "--log 1 --crashes 1",
+    "--log 0 --terms 1 --prevote",
+    "--nodes 2 --log 1 --prevote",
+    "--nodes 4 --log 0 --terms 1",
+    "--scope membership --log 1",
+    "--scope transfer --log 0",
+    "--scope witness --log 0",
+)
 
 # How the line begins in which a finder says what it saw.
 SIGNS = {
     "tables": re.compile("FAILED |ERROR "),
     "model": re.compile("seed [0-9]+, step"),
+    "explorer": re.compile("[A-Z][0-9]+: "),
 }
 
 
@@ -23,7 +37,7 @@ class Finder:
     """One command. It has found something if it ends with 1, or is ended by a signal of its own doing.
 
     Attributes:
-        group: "tables" or "model".
+        group: "tables", "model" or "explorer".
         label: for reports.
         arguments: to Python.
         limit: seconds after which it is ended; it has found nothing then.
@@ -62,6 +76,11 @@ def differential(seed: int) -> Finder:
     return Finder("model", "core against model", arguments, 180)
 
 
+def explorer(scope: str) -> Finder:
+    """Every state of a small cluster."""
+    return Finder("explorer", f"explorer {scope}", ("-m", "tests.explore", "--quiet", *scope.split()), 60)
+
+
 def finders(bug: Bug | None, seed: int) -> list[Finder]:
     """All finders, those of a group together, cheap ones first. For a bug: the test file near it before all others."""
     found = []
@@ -73,5 +92,6 @@ def finders(bug: Bug | None, seed: int) -> list[Finder]:
         pytest("unit", "tests/unit", seed=seed, limit=300),
         pytest("fuzz", "tests/fuzz", seed=seed, limit=240),
         differential(seed),
+        *(explorer(scope) for scope in SCOPES),
     ]
     return found

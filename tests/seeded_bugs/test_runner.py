@@ -110,8 +110,8 @@ def test_the_outcomes_are_written(tmp_path: Path) -> None:
     found, unfit = json.loads(out.read_text())
     assert (found["name"], found["verdict"], list(found["found"])) == ("one-more-name", "found", ["tables"])
     assert (unfit["name"], unfit["verdict"], unfit["found"]) == ("unfit", "error", {})
-    assert table.read_text().splitlines()[0] == "| bug | breaks | tables | model |"
-    assert "| unfit | nothing | – | – |" in table.read_text()
+    assert table.read_text().splitlines()[0] == "| bug | breaks | tables | model | explorer |"
+    assert "| unfit | nothing | – | – | – |" in table.read_text()
 
 
 def test_the_tree_is_as_it_was(tmp_path: Path) -> None:

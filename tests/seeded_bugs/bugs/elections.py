@@ -14,7 +14,7 @@ BUGS = (
         "                    id = other\n"
         "                    break\n"
         "        self.votes.setdefault(id, granted)\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/unit/test_tracker.py",
     ),
     Bug(
@@ -23,7 +23,7 @@ BUGS = (
         file="raftcore/election.pyx",
         old="        or (r.vote == 0 and r.lead == 0)\n",
         new="        or r.lead == 0\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/paper/test_section_5_2.py",
     ),
     Bug(
@@ -32,7 +32,7 @@ BUGS = (
         file="raftcore/roles.pyx",
         old="        r.term = term\n        r.vote = 0\n        r.lease_given_up = False\n    r.lead = 0\n",
         new="        r.term = term\n        r.lease_given_up = False\n    r.vote = 0\n    r.lead = 0\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
     ),
     Bug(
         name="vote-compares-length-first",
@@ -48,7 +48,7 @@ BUGS = (
         file="raftcore/log.pyx",
         old="        return term > ours or (term == ours and index >= self._last)\n",
         new="        return term >= ours\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/paper/test_section_5_4.py",
     ),
     Bug(
@@ -57,7 +57,7 @@ BUGS = (
         file="raftcore/log.pyx",
         old="        return term > ours or (term == ours and index >= self._last)\n",
         new="        return term > ours or (term == ours and index + 1 >= self._last)\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/paper/test_section_5_4.py",
     ),
     Bug(
@@ -80,7 +80,7 @@ BUGS = (
         file="raftcore/raft.pyx",
         old="        snapshot_applied(r, m)\n    return False\n\n\ncdef bint from_this_life",
         new="        snapshot_applied(r, m)\n    return type == MsgVoteResp\n\n\ncdef bint from_this_life",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/paper/test_section_5_2.py",
     ),
     Bug(
@@ -116,7 +116,7 @@ BUGS = (
         file="raftcore/raft.pyx",
         old="        quiet = min(ticks_until_due(r) - 1, count)\n",
         new="        quiet = min(ticks_until_due(r), count)\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/core/test_ticks.py",
     ),
     Bug(
@@ -143,7 +143,7 @@ BUGS = (
         file="raftcore/election.pyx",
         old="    if m.type != (MsgPreVoteResp if r.state == StatePreCandidate else MsgVoteResp):\n        return 0\n",
         new="    if r.state == StatePreCandidate and m.type != MsgPreVoteResp:\n        return 0\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/core/test_vote_answers.py",
         seen="canonical/raft #279",
     ),
@@ -162,7 +162,7 @@ BUGS = (
         file="raftcore/election.pyx",
         old="        if not pre:\n            r.election_elapsed = 0  # Figure 2",
         new="        if m.term >= r.term:\n            r.election_elapsed = 0  # Figure 2",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/core/test_vote_requests.py",
     ),
     Bug(
@@ -207,7 +207,7 @@ BUGS = (
         file="raftcore/raft.pyx",
         old='    if r.transferee != 0:\n        raise ProposalDropped("transferring")\n',
         new="",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/core/test_transfer.py",
     ),
     Bug(

@@ -9,7 +9,7 @@ BUGS = (
         file="raftcore/quorum.pyx",
         old="    cdef int granted = 0, rejected = 0, quorum = count // 2 + 1, i\n",
         new="    cdef int granted = 0, rejected = 0, quorum = (count + 1) // 2, i\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/unit/test_quorum.py",
     ),
     Bug(
@@ -30,7 +30,7 @@ BUGS = (
         "    if count > 2:\n"
         "        result = matched[count - count // 2]\n"
         "    if matched != on_stack:\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/unit/test_tracker.py",
     ),
     Bug(
@@ -69,7 +69,7 @@ BUGS = (
         file="raftcore/quorum.pyx",
         old="        return VoteLost\n    return VotePending\n\n\ncdef int compare_indexes",
         new="        return VoteLost\n    return VoteWon\n\n\ncdef int compare_indexes",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/unit/test_quorum.py",
     ),
     Bug(

@@ -9,7 +9,7 @@ BUGS = (
         file="raftcore/log.pyx",
         old="        if not self.match_term(prev, prev_term):\n            return False\n        last_new[0] = prev\n",
         new="        if prev > self._last:\n            return False\n        last_new[0] = prev\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/paper/test_figure_2_receivers.py",
     ),
     Bug(
@@ -18,7 +18,7 @@ BUGS = (
         file="raftcore/log_entries.pyx",
         old="            if position < 0 or runs_at(&self._terms, position).value != header.term:\n",
         new="            if position < 0:\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/paper/test_figure_2_receivers.py",
     ),
     Bug(
@@ -74,7 +74,7 @@ BUGS = (
         new="        snapshot_applied(r, m)\n"
         "    return type == MsgApp and m.commit <= r.log.last_index()\n\n\n"
         "cdef bint from_this_life",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/paper/test_section_5_1.py",
     ),
     Bug(
@@ -123,7 +123,7 @@ BUGS = (
         new="                self.next += entries\n"
         "                self.match = self.next - 1\n"
         "                self.inflights.add(self.next - 1, bytes)\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/unit/test_progress.py",
     ),
     Bug(
