@@ -9,7 +9,7 @@ import pytest
 
 from raftcore import Entries, Entry, EntryKind, HardState, MessageType
 from raftcore.errors import InvariantViolation, ProposalDropped
-from raftcore.invariants import History, check, check_all
+from raftcore.invariants import History, check, check_all, leader_is_complete
 from tests.core.network import ELECTION_TICK, Network
 
 
@@ -119,8 +119,23 @@ def test_a_leader_without_a_committed_entry_is_seen() -> None:
     net[2].raw.campaign()
     net[2].raw.ready()
     with pytest.raises(InvariantViolation, match="S4"):
-        from raftcore.invariants import leader_is_complete
+        leader_is_complete(net[2].raw, history)
 
+
+def test_a_leader_may_lack_what_a_later_one_committed() -> None:
+    """Entry 1 of term 1, kept by others, is committed by the leader of term 3; that of term 2 has never had it."""
+    history = History()
+    history.committed[1], history.committed_in[1] = 1, 3
+    net = Network([2])
+    net[2].storage.append(Entries.build([Entry(2, 1, EntryKind.EntryNormal, b"")]))
+    net[2].storage.set_hard_state(HardState(1, 0, 0))
+    net.crash(2)
+    net[2].raw.campaign()
+    net[2].raw.ready()
+    assert net[2].raw.term == 2
+    leader_is_complete(net[2].raw, history)
+    history.committed_in[1] = 2
+    with pytest.raises(InvariantViolation, match="S4: leader 2 of term 2 lacks entry 1 of term 1"):
         leader_is_complete(net[2].raw, history)
 
 

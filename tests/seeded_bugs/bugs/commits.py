@@ -7,7 +7,7 @@ BUGS = (
         name="old-term-committed-by-counting",
         breaks="a leader commits by counting only entries of its own term (paper 5.4.2, Figure 8)",
         file="raftcore/log.pyx",
-        old="        if index <= self.committed or term == 0 or self.term_or_zero(index) != term:\n",
+        old="        if index <= self.committed or term == 0 or not has_term(self, index, term):\n",
         new="        if index <= self.committed or term == 0 or index > self._last:\n",
         found_by=("tables", "model"),
         near="tests/paper/test_figure_2_leaders.py",

@@ -7,7 +7,7 @@ BUGS = (
         name="append-without-the-consistency-check",
         breaks="reply false if the log has no entry at prevLogIndex with prevLogTerm (Figure 2, AppendEntries 2)",
         file="raftcore/log.pyx",
-        old="        if not self.match_term(prev, prev_term):\n            return False\n        last_new[0] = prev\n",
+        old="        if not has_term(self, prev, prev_term):\n            return False\n        last_new[0] = prev\n",
         new="        if prev > self._last:\n            return False\n        last_new[0] = prev\n",
         found_by=("tables", "model", "explorer"),
         near="tests/paper/test_figure_2_receivers.py",

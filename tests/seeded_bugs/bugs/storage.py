@@ -25,10 +25,9 @@ BUGS = (
     Bug(
         name="vote-not-synced",
         breaks="votedFor is on stable storage before the answer leaves (thesis 3.8): must_sync covers it",
-        file="raftcore/raw_node.pyx",
-        old="        rd.must_sync = rd.entries is not None or r.term != self.previous_term or r.vote != "
-        "self.previous_vote\n",
-        new="        rd.must_sync = rd.entries is not None or r.term != self.previous_term\n",
+        file="raftcore/ready.pyx",
+        old="    rd.must_sync = rd.entries is not None or r.term != told.term or r.vote != told.vote\n",
+        new="    rd.must_sync = rd.entries is not None or r.term != told.term\n",
         found_by=("tables", "model"),
         near="tests/core/test_durable_first.py",
     ),
@@ -66,7 +65,7 @@ BUGS = (
         breaks="an acknowledged write covers the entry it wrote, not one that replaced it (thesis 10.2.1): the "
         "term tells",
         file="raftcore/log.pyx",
-        old="        if self.unstable.offset <= index and self.match_term(index, term):\n",
+        old="        if self.unstable.offset <= index and has_term(self, index, term):\n",
         new="        if self.unstable.offset <= index <= self._last:\n",
         near="tests/unit/test_log.py",
     ),

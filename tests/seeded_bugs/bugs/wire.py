@@ -31,8 +31,8 @@ BUGS = (
         name="frames-forgotten-too-late",
         breaks="a builder that was emptied is empty (docs/wire-format.md)",
         file="raftcore/datagram.pyx",
-        old="        self.size = DATAGRAM_HEADER_SIZE\n        self.frames = 0\n        return out\n",
-        new="        self.size = DATAGRAM_HEADER_SIZE\n        return out\n",
+        old="        self.size = DATAGRAM_HEADER_SIZE\n        self.frames = 0\n",
+        new="        self.size = DATAGRAM_HEADER_SIZE\n",
         near="tests/unit/test_datagram.py",
     ),
     Bug(
@@ -55,8 +55,8 @@ BUGS = (
         name="bare-header-drops-what-waits",
         breaks="a bare header leaves what was added (docs/wire-format.md)",
         file="raftcore/datagram.pyx",
-        old="        return self._sealed(DATAGRAM_HEADER_SIZE)\n",
-        new="        self.size = DATAGRAM_HEADER_SIZE\n        return self._sealed(self.size)\n",
+        old="        self._seal(DATAGRAM_HEADER_SIZE)\n",
+        new="        self.size = DATAGRAM_HEADER_SIZE\n        self._seal(self.size)\n",
         near="tests/unit/test_datagram.py",
     ),
     Bug(
@@ -71,8 +71,9 @@ BUGS = (
         name="broken-frame-ends-the-datagram",
         breaks="a frame that cannot be decoded does not take the rest with it (docs/wire-format.md)",
         file="raftcore/codec.pyx",
-        old="    offset[0] = start + FRAME_HEADER_SIZE + length\n    check_frame_header(data + start)\n",
-        new="    check_frame_header(data + start)\n    offset[0] = start + FRAME_HEADER_SIZE + length\n",
+        old="    offset[0] = start + FRAME_HEADER_SIZE + length\n    if not FRAME_MESSAGE",
+        new="    check_frame_header(data + start)\n    offset[0] = start + FRAME_HEADER_SIZE + length\n"
+        "    if not FRAME_MESSAGE",
         near="tests/unit/test_datagram.py",
     ),
     Bug(
