@@ -100,7 +100,7 @@ cdef int respond(Raft r, list responses, Outbox out) except -1:
     cdef Message m
     cdef Py_ssize_t i
     for i in range(len(responses)):
-        m = <Message> responses[i]
+        m = <Message?> responses[i]  # the list has been in other hands
         if m.to != r.id:
             out.put(m)
         else:

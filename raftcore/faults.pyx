@@ -6,13 +6,11 @@ message is refused as a whole, and counted by whoever stepped it.
 
 from raftcore.errors import ConfChangeError, PeerFault
 
-from libc.stdint cimport UINT64_MAX, uint8_t, uint64_t
+from libc.stdint cimport UINT64_MAX
 
-from cpython.bytes cimport PyBytes_AS_STRING
 from raftcore cimport confchange
-from raftcore.block cimport BlockHeader, read_block_header
 from raftcore.log_entries cimport has_term
-from raftcore.message cimport Entries, Message, Snapshot
+from raftcore.message cimport Message, Snapshot
 from raftcore.state cimport Raft
 from raftcore.types cimport (
     MsgApp,
@@ -104,12 +102,6 @@ cdef int check_snapshot(Raft r, Message m) except -1:
     return 0
 
 
-cdef uint64_t first_time(Entries entries) noexcept:
-    cdef BlockHeader header
-    read_block_header(<const uint8_t*> PyBytes_AS_STRING(entries.data), &header)
-    return header.time_ms
-
-
 cdef int check_append(Raft r, Message m) except -1:
     cdef index_t conflict
     if m.log_term > m.term or (m.log_term == 0) != (m.index == 0):
@@ -117,10 +109,6 @@ cdef int check_append(Raft r, Message m) except -1:
     if m.entries is not None:
         if m.entries.first != m.index + 1:
             raise PeerFault(f"append from {m.from_} after index {m.index} begins with index {m.entries.first}")
-        if m.index == r.log._last and first_time(m.entries) < r.log.last_time():
-            raise PeerFault(
-                f"append from {m.from_} goes back in log time, to {first_time(m.entries)} ms after {r.log.last_time()}"
-            )
         if m.entries.first_term < m.log_term or m.entries.last_term > m.term:
             raise PeerFault(
                 f"append from {m.from_} in term {m.term} after term {m.log_term} holds terms "

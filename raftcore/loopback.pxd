@@ -12,9 +12,10 @@ cdef class Seat:
     cdef int work(self) except -1
 
 cdef class Loopback:
-    cdef readonly dict seats       # node id -> Seat
+    cdef dict by_id                # node id -> Seat
     cdef list ordered              # the same, by id
     cdef readonly int datagrams    # delivered so far
 
     cpdef int settle(self) except -1
+    cdef int hand_over(self, Outbox outbox) except -1
     cdef bint deliver(self, Outbox outbox) except -1

@@ -2,12 +2,15 @@
 
 The smallest complete driver of the core, in C: for measuring it without anything around it, for embedders' tests, and
 as an example of how to use an Outbox. Nothing is lost, delayed or written to a disk; entries stay in memory for good.
+Configuration entries are handed out like others: applying them is the caller's business.
 """
 
 from raftcore.config import Config
-from raftcore.errors import ConfigError, Unavailable
+from raftcore.errors import ConfigError, RaftError, Unavailable
 from raftcore.message import ConfState, Snapshot
 from raftcore.storage_view import InitialState
+
+from libc.stdint cimport uint64_t
 
 from cpython.list cimport PyList_GET_SIZE
 
@@ -74,7 +77,7 @@ cdef class Loopback:
                     "max_window_entries": NO_LIMIT, **options}
         ids = tuple(range(1, voters + 1))
         self.ordered = []
-        self.seats = {}
+        seats = {}
         for id in ids:
             seat = Seat.__new__(Seat)
             seat.node = RawNode(
@@ -84,17 +87,23 @@ cdef class Loopback:
                                   for to in ids if to != id])
             seat.stored = []
             seat.applied = []
-            self.seats[id] = seat
+            seats[id] = seat
             self.ordered.append(seat)
+        self.by_id = seats
+
+    @property
+    def seats(self):
+        """Node id -> Seat; a copy."""
+        return dict(self.by_id)
 
     def campaign(self, int node_id):
         """One member stands for election, and everything that follows from it."""
-        self.seats[node_id].node.campaign()
+        self.by_id[node_id].node.campaign()
         self.settle()
 
     def propose(self, int node_id, commands, int times=1):
         """Proposes ``commands`` at a member, lets everything follow from it, and so on, ``times`` times."""
-        cdef RawNode node = (<Seat> self.seats[node_id]).node
+        cdef RawNode node = (<Seat> self.by_id[node_id]).node
         for _ in range(times):
             node.propose(commands)
             self.settle()
@@ -112,6 +121,19 @@ cdef class Loopback:
                 some = self.deliver(seat.outbox) or some
         return 0
 
+    cdef int hand_over(self, Outbox outbox) except -1:
+        # What no datagram holds reaches its receiver as it is.
+        cdef Message m
+        messages = outbox.messages
+        outbox.messages = []
+        for m in messages:
+            if m.to in self.by_id:
+                try:
+                    (<Seat?> self.by_id[m.to]).node.step(m)
+                except RaftError:
+                    pass  # as in step_frames: one message does not keep the others out
+        return 0
+
     cdef bint deliver(self, Outbox outbox) except -1:
         """Steps what one member sends at those it is for, from the buffers it was encoded in. Was there anything?"""
         cdef DatagramBuilder builder
@@ -120,14 +142,19 @@ cdef class Loopback:
         cdef bint some = False
         if PyList_GET_SIZE(outbox.full):
             for node_id, datagram in outbox.full:
-                (<Seat> self.seats[node_id]).node.step_frames(datagram)
+                (<Seat?> self.by_id[node_id]).node.step_frames(datagram)
                 self.datagrams += 1
             empty(outbox.full)
+        if PyList_GET_SIZE(outbox.messages):
+            self.hand_over(outbox)
+            some = True
         for i in range(PyList_GET_SIZE(outbox.builders)):
             builder = <DatagramBuilder> outbox.builders[i]
             if builder.frames == 0:
                 continue
             size = builder.seal()
+            if not 0 < builder.header.to <= <uint64_t> PyList_GET_SIZE(self.ordered):
+                continue  # nobody there
             to = <Seat> self.ordered[<Py_ssize_t> builder.header.to - 1]
             take_frames(to.node.raft, builder.buffer, size, DATAGRAM_HEADER_SIZE, 0, &to.node.refused)
             self.datagrams += 1

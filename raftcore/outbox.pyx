@@ -30,13 +30,14 @@ cdef class Outbox:
         while node.collect(outbox):
             send(outbox.datagrams())
             write, in order and in one durable step, outbox.appends; AFTER that node.written(appends, outbox)
+            send(outbox.datagrams())  # the answers that hung on the write
             apply, in order, outbox.applies; AFTER that node.applied(entries) for each
 
     Attributes:
         appends: MsgStorageAppend messages, to be written as :class:`raftcore.Ready` says of them. Their responses are
             ``written``'s business.
         applies: committed Entries, to be applied in order.
-        messages: messages for nodes that have no builder, or too large for a datagram of theirs.
+        messages: messages for nodes that have no builder, too large for a datagram of theirs, or without a byte form.
         full: (node id, datagram) of datagrams that are full; part of the next ``datagrams()``.
         read_states: (index, context) of confirmed reads: serve each AFTER ``index`` is applied (thesis 6.4).
     """
@@ -73,10 +74,13 @@ cdef class Outbox:
         cdef DatagramBuilder builder = self.builder_of(m.to)
         cdef int added = NEVER
         if builder is not None:
-            added = builder.try_add(m, self.group)
-            if added == NOT_NOW:
-                self.full.append((m.to, builder.finish()))
+            try:
                 added = builder.try_add(m, self.group)
+                if added == NOT_NOW:
+                    self.full.append((m.to, builder.finish()))
+                    added = builder.try_add(m, self.group)
+            except ValueError:
+                added = NEVER  # it has no byte form: one such message must not hold up the rest
         if added == NEVER:
             self.messages.append(m)
         return 0

@@ -99,8 +99,10 @@ cdef class RawNode:
         applied = max(config.applied, initial.snapshot_index)
         if commit > initial.last_index:
             raise ConfigError(f"initial state: commit {commit} lies beyond the last index {initial.last_index}")
-        if applied > commit:
-            raise ConfigError(f"applied {applied} lies beyond the commit index {commit}")
+        if applied > initial.last_index:
+            raise ConfigError(f"applied {applied} lies beyond the last index {initial.last_index}")
+        # What was applied was committed, also where the commit index, which needs no sync, was not stored any more.
+        commit = max(commit, applied)
         log = RaftLog(
             storage,
             initial.snapshot_index,
@@ -261,20 +263,16 @@ cdef class RawNode:
             return ProposedChange(propose_payloads(r, (b"",), EntryNoop), reason)
         return ProposedChange(propose_payloads(r, (payload,), kind))
 
-    def apply_conf_change(self, change, index_t index=0):
-        """Installs a committed configuration change; call it when its entry is applied, on every node.
+    def apply_conf_change(self, change, index_t index):
+        """Installs the committed change of the entry at ``index``; call it when that is applied, on every node.
 
-        Args:
-            change: as in the entry.
-            index: the entry's index.
-
-        Returns:
-            ConfState: the new configuration, to be stored with the applied state.
-
-        Raises:
-            ConfChangeError: the change does not fit the configuration; nothing has changed.
+        ``index`` becomes ``conf_index``, which snapshots carry and followers echo. Returns the new ConfState, to be
+        stored with the applied state. Raises ConfChangeError when the change does not fit the configuration, and
+        ValueError when ``index`` was not handed out to be applied; nothing has changed then.
         """
-        return apply_change(self.raft, change, index if index != 0 else self.raft.log.applying)
+        if not 0 < index <= self.raft.log.applying:
+            raise ValueError(f"index must be that of an entry handed out, 1 to {self.raft.log.applying}, not {index}")
+        return apply_change(self.raft, change, index)
 
     def campaign(self):
         """Stand for election now, if this node may."""

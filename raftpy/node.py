@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from types import TracebackType
 
 from raftcore.errors import Unavailable
@@ -163,13 +163,13 @@ class Node:
         takes over, within about two election timeouts; nothing is forced, and a cluster without it elects another.
         The priority is remembered by the cluster, also across restarts.
 
-        Raises ``ValueError`` (no such member, or a priority that is not allowed), ``NotLeader`` (nothing has
-        happened; its fields name the leader), ``Timeout`` (it may or may not be set: after ``timeout`` seconds, None
-        for never, or when leadership is lost; it can be set again), ``Stopped``, ``StorageFailed``.
+        Raises ``ValueError`` (no such member, a priority that is not allowed, or addresses of the member that the
+        table cannot hold), ``NotLeader`` (nothing has happened; its fields name the leader), ``Timeout`` (it may or may
+        not be set: after ``timeout`` seconds, None for never, or when leadership is lost; it can be set again),
+        ``Stopped``, ``StorageFailed``.
         """
         driver = self._running
-        if member not in driver.members:
-            raise ValueError(f"priority is for a member, {', '.join(map(str, driver.members))}, not for {member!r}")
+        _check_member(member, driver.members)
         _check_priority(priority)
         try:
             async with asyncio.timeout(timeout):
@@ -233,6 +233,11 @@ class Node:
             proposals=len(driver.proposals),
             transport=transport.stats(),
         )
+
+
+def _check_member(member: object, members: Collection[int]) -> None:
+    if not isinstance(member, int) or member not in members:
+        raise ValueError(f"priority is for a member, {', '.join(map(str, members))}, not for {member!r}")
 
 
 def _check_priority(priority: object) -> None:

@@ -134,15 +134,15 @@ class MemberTable:
         return f"MemberTable({self._records!r})"
 
     def apply(self, context: bytes) -> Iterable[int]:
-        """Takes over the records in an applied entry's context. Gives the ids whose record says another store id than
-        the one known: such a record does nothing.
+        """Takes over the records in an applied entry's context. Gives the ids whose record names another store than the
+        one known, or another kind of member (a witness stays one, and nobody becomes one): such a record does nothing.
 
         Raises ``DecodeError``, and nothing has changed.
         """
         refused = []
         for node_id, record in decode_records(context).items():
             known = self._records.get(node_id)
-            if known is not None and known.store_id not in (0, record.store_id):
+            if known is not None and (known.store_id not in (0, record.store_id) or known.witness != record.witness):
                 refused.append(node_id)
             else:
                 self._records[node_id] = record

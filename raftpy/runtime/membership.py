@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from raftcore.changes import ConfChange, ConfChangeType, ConfChangeV2
-from raftcore.errors import DecodeError, ProposalDropped, RaftError
+from raftcore.errors import ConfigError, DecodeError, ProposalDropped, RaftError
 from raftcore.raw_node import RawNode
 from raftcore.types import StateType
 from raftpy.config import Config
@@ -146,7 +146,8 @@ class Membership:
             return
         for node_id in refused:
             self._tell_once(
-                ("store", node_id), f"the change at {index} names another store for node {node_id}: it does nothing"
+                ("store", node_id),
+                f"the change at {index} makes node {node_id} another store or kind of member: it does nothing",
             )
         for node_id in self.table:
             record = self.table.get(node_id)
@@ -233,7 +234,7 @@ class Membership:
             try:
                 record = self._desired(node_id)
             except ValueError as error:
-                self._tell_once(("record", node_id), f"node {node_id} gets no place in the member table: {error}")
+                self._give_up(node_id, f"node {node_id} gets no place in the member table: {error}")
                 continue
             if record == self.table.get(node_id):
                 self._settle(node_id)
@@ -243,7 +244,7 @@ class Membership:
             elif records:
                 break  # the rest goes into the next one, when this is applied
             else:
-                self._tell_once(("size", node_id), f"node {node_id}'s member record is too large for {room} bytes")
+                self._give_up(node_id, f"node {node_id}'s member record is too large for {room} bytes")
         return records
 
     def _desired(self, node_id: int) -> MemberRecord:
@@ -276,6 +277,14 @@ class Membership:
         for request in self._requests:
             if request.node_id == node_id and not request.index and not request.done.done():
                 request.done.set_result(None)
+        self._requests = [request for request in self._requests if not request.done.done()]
+
+    def _give_up(self, node_id: int, text: str) -> None:
+        """No record can be made of this member: whoever asked for one hears why."""
+        self._tell_once(("record", node_id), text)
+        for request in self._requests:
+            if request.node_id == node_id and not request.index:
+                _fail(request, ConfigError(text))
         self._requests = [request for request in self._requests if not request.done.done()]
 
     def _tell_once(self, key: object, text: str) -> None:

@@ -20,6 +20,7 @@ from raftcore import (
     MessageType,
     Outbox,
     RawNode,
+    Snapshot,
     StateType,
 )
 from raftcore.codec import DatagramBuilder, Header, messages, parse_header
@@ -419,3 +420,52 @@ def test_a_loopback_carries_what_fills_many_datagrams() -> None:
     cluster.campaign(1)
     cluster.propose(1, [b"%d" % i * 100 for i in range(3000)])
     assert {seat.node.commit_index for seat in cluster.seats.values()} == {3001}
+
+
+def test_a_loopback_carries_what_no_datagram_holds() -> None:
+    cluster = Loopback(3)
+    cluster.campaign(1)
+    cluster.propose(1, [b"x" * 70_000])
+    cluster.propose(1, [b"after"])
+    assert {seat.node.commit_index for seat in cluster.seats.values()} == {3}
+    assert [seat.outbox.messages for seat in cluster.seats.values()] == [[], [], []]
+
+
+def test_a_loopback_knows_nobody_else() -> None:
+    cluster = Loopback(1)
+    cluster.seats[1].outbox.set_builders([builder(1, 10**6)])
+    cluster.seats.clear()  # a copy
+    cluster.campaign(1)
+    cluster.settle()
+
+
+def test_a_message_without_a_byte_form_holds_nothing_up() -> None:
+    """A snapshot with a configuration from behind it can be made by mistake; appends must go out all the same."""
+    raw, storage = node(1)
+    storage.apply_snapshot(Snapshot(5, 1, ConfState(voters=IDS), conf_index=7))
+    raw = RawNode(Config(id=1, async_storage_writes=True), storage.initial_state(), storage)
+    out = outbox(1)
+    raw.campaign()
+    raw.collect(out)
+    raw.written([out.appends.pop()], out)
+    raw.step(Message(MessageType.MsgVoteResp, to=1, from_=2, term=raw.term))
+    raw.collect(out)
+    raw.step(
+        Message(MessageType.MsgAppResp, to=1, from_=2, term=raw.term, index=5, reject=True, reject_hint=0, conf_index=7)
+    )
+    raw.propose([b"x"])
+    assert raw.collect(out)
+    assert [m.type for m in out.messages] == [MessageType.MsgSnap]
+    assert [append.entries.count for append in out.appends if append.entries] == [1, 1]
+
+
+def test_responses_that_were_tampered_with_are_refused() -> None:
+    raw, _ = node(1)
+    out = outbox(1)
+    raw.campaign()
+    raw.collect(out)
+    append = out.appends.pop()
+    assert append.responses is not None
+    append.responses.insert(0, 5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        raw.written([append], out)

@@ -10,17 +10,20 @@ import pytest
 from raftcore import (
     ConfChange,
     ConfChangeType,
+    Config,
     ConfState,
     Entries,
     Entry,
     EntryKind,
     HardState,
+    InitialState,
     Message,
     MessageType,
+    RawNode,
     Snapshot,
 )
 from raftcore.codec import DatagramBuilder, Header
-from raftcore.errors import ConfChangeError, PeerFault
+from raftcore.errors import ConfChangeError, ConfigError, PeerFault
 from raftcore.log import RaftLog
 from tests.core.network import Network
 
@@ -204,3 +207,28 @@ def test_a_repeated_rejection_does_not_move_a_snapshot() -> None:
     pr.become_snapshot(100)
     assert not pr.maybe_decr_to(100, 50)
     assert pr.next == 101
+
+
+def test_what_was_applied_counts_as_committed_at_a_restart() -> None:
+    """A commit index alone is not written for its own sake; a state machine that keeps its place may be ahead of it."""
+    net = Network(1)
+    net.campaign(1)
+    index = net.propose(1, b"applied")
+    kept = net[1].storage.initial_state()
+    hard = HardState(kept.hard_state.term, kept.hard_state.vote, 1)
+    initial = InitialState(
+        hard_state=hard, conf_state=ConfState(voters=(1,)), last_index=kept.last_index, term_runs=kept.term_runs
+    )
+    raw = RawNode(Config(id=1, applied=index), initial, net[1].storage)
+    assert (raw.commit_index, raw.applied_index) == (index, index)
+    with pytest.raises(ConfigError, match=f"applied {index + 1} lies beyond the last index {index}"):
+        RawNode(Config(id=1, applied=index + 1), initial, net[1].storage)
+
+
+@pytest.mark.parametrize("index", [0, 3])
+def test_a_configuration_comes_from_an_entry_that_was_handed_out(index: int) -> None:
+    net = Network(1)
+    net.campaign(1)
+    net.propose(1, b"x")
+    with pytest.raises(ValueError, match=f"1 to 2, not {index}"):
+        net[1].raw.apply_conf_change(ConfChange(ConfChangeType.AddNode, 2), index)

@@ -54,11 +54,8 @@ class Faults(Replication):
         before, term, entries, log = message.index, message.log_term, message.entries, self.log
         if term > message.term or (term == 0) != (before == 0):
             return True
-        if entries:
-            if entries[0].index != before + 1 or entries[0].term < term or entries[-1].term > message.term:
-                return True
-            if before == log.last and entries[0].time < log.last_time:
-                return True
+        if entries and (entries[0].index != before + 1 or entries[0].term < term or entries[-1].term > message.term):
+            return True
         # What is committed here is in every later leader's log (Figure 3, leader completeness).
         if log.snapshot_index <= before <= log.committed and not log.matches(before, term):
             return True

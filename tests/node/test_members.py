@@ -154,3 +154,12 @@ def test_a_context_that_cannot_be_read_changes_nothing() -> None:
     with pytest.raises(DecodeError):
         table.apply(raw(one(1, store=0xA1), one(2, flags=128)))
     assert table == MemberTable({1: ONE})
+
+
+def test_nobody_becomes_a_witness_or_stops_being_one() -> None:
+    """A witness holds no commands: a full member made one would be sent none from then on."""
+    table = MemberTable({1: ONE, 2: MemberRecord("u:1", "", 0xB2)})
+    turned = {1: replace(ONE, witness=False, priority=9), 2: MemberRecord("u:1", "", 0xB2, witness=True)}
+    assert list(table.apply(encode_records(turned))) == [1, 2]
+    assert table.witnesses() == {1}
+    assert table.get(1) == ONE

@@ -424,6 +424,8 @@ def test_priorities_that_cannot_be_set(seed: int) -> None:
         node = cluster.nodes[leader]
         with pytest.raises(ValueError, match="for a member, 1, 2, 3, not for 4"):
             await node.set_priority(4, 1)
+        with pytest.raises(ValueError, match="for a member, 1, 2, 3, not for 1.0"):
+            await node.set_priority(1.0, 1)  # type: ignore[arg-type]
         for priority in (-1, MAX_PRIORITY + 1, 1.5, True, "1"):
             with pytest.raises(ValueError, match="from 0 to 65,535"):
                 await node.set_priority(1, priority)  # type: ignore[arg-type]
@@ -444,6 +446,20 @@ def test_priorities_that_cannot_be_set(seed: int) -> None:
             await waiting
 
     serve("memory", 3, seed, scenario)
+
+
+def test_a_member_whose_address_the_table_cannot_hold(seed: int) -> None:
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        transport = MemoryTransport(MemoryNetwork(clock, seed))
+        config = Config(id=1, cluster={1: "[fe80::1%a b]:7100"}, seed=seed)
+        async with Node(config, Recorder(), transport=transport, clock=clock) as node:
+            await node.wait_for_leader()
+            with pytest.raises(ValueError, match="no place in the member table: udp address"):
+                await node.set_priority(1, 5, timeout=None)
+            await node.propose(b"goes on")
+
+    run(main())
 
 
 # --- What cannot be read --------------------------------------------------------------------------------------------
