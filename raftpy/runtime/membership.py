@@ -147,7 +147,8 @@ class Membership:
         for node_id in refused:
             self._tell_once(
                 ("store", node_id),
-                f"the change at {index} makes node {node_id} another store or kind of member: it does nothing",
+                f"the change at {index} names another store for node {node_id}, or another kind of member: "
+                "it does nothing",
             )
         for node_id in self.table:
             record = self.table.get(node_id)
