@@ -60,10 +60,13 @@ def test_everything_holds_in_a_storm(options: dict[str, Any], number: int, seed:
     net = Network(3, seed=number, **options)
     history = History()
     stormy(net, dice, 600, history)
-    net.tick_all(6 * ELECTION_TICK)
-    check_all([member.raw for member in net.members.values()], history)
-    logs = {tuple(member.log()) for member in net.members.values()}
-    assert len(logs) == 1
+    # Split votes may follow one another (paper 5.2): how many timeouts it takes is chance, that it ends is not.
+    for _ in range(60):
+        net.tick_all(ELECTION_TICK)
+        check_all([member.raw for member in net.members.values()], history)
+        if len({tuple(member.log()) for member in net.members.values()}) == 1:
+            break
+    assert len({tuple(member.log()) for member in net.members.values()}) == 1
 
 
 def test_two_leaders_of_one_term_are_seen() -> None:
