@@ -183,6 +183,24 @@ def test_a_vote_waits_for_its_write() -> None:
     assert [(m.type, m.to, m.reject) for m in decoded(out.datagrams())] == [(MessageType.MsgVoteResp, 1, False)]
 
 
+def test_a_vote_in_a_term_that_is_written_waits_for_its_write() -> None:
+    raw, _ = node(2)
+    out = outbox(2)
+    raw.step(Message(MessageType.MsgAppResp, to=2, from_=3, term=5))
+    assert raw.collect(out)
+    (append,) = out.appends
+    assert (append.term, append.vote) == (5, 0)
+    raw.written([append], out)
+    out.appends.clear()
+    raw.step(Message(MessageType.MsgVote, to=2, from_=1, term=5))
+    assert raw.collect(out)
+    assert decoded(out.datagrams()) == []
+    (append,) = out.appends
+    assert (append.term, append.vote, append.must_sync) == (5, 1, True)
+    raw.written([append], out)
+    assert [(m.type, m.to, m.reject) for m in decoded(out.datagrams())] == [(MessageType.MsgVoteResp, 1, False)]
+
+
 def append_to(raw: RawNode, index: int, term: int, commit: int, data: bytes | None = None) -> None:
     entries = None if data is None else Entries.build([Entry(term, index + 1, 0, data)])
     raw.step(Message(MessageType.MsgApp, to=2, from_=1, term=term, index=index, log_term=term if index else 0,
