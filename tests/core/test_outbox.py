@@ -419,6 +419,27 @@ def test_a_message_that_is_kept_is_not_filled_anew_by_the_next_frame() -> None:
     assert [m.context for m in answers] == [b"one", b"two"]
 
 
+def test_nothing_of_a_message_is_left_in_the_next_of_its_datagram() -> None:
+    raw, _ = node(2)
+    frames = builder(1, 2)
+    entries = Entries.build([Entry(1, 1, 0, b"a")])
+    for message in (
+        Message(MessageType.MsgApp, to=2, from_=1, term=1, entries=entries),
+        Message(MessageType.MsgHeartbeat, to=2, from_=1, term=1, context=b"read"),
+        Message(MessageType.MsgHeartbeat, to=2, from_=1, term=1),
+        Message(MessageType.MsgApp, to=2, from_=1, term=1, index=1, log_term=1),
+    ):
+        frames.add(message)
+    assert raw.step_frames(frames.finish()) == 4
+    assert raw.faults == 0
+    out = outbox(2)
+    raw.collect(out)
+    raw.written(out.appends, out)
+    beats = [m for m in decoded(out.datagrams()) if m.type == MessageType.MsgHeartbeatResp]
+    assert [m.context for m in beats] == [b"read", None]
+    assert raw.last_index == 1
+
+
 def test_a_loopback_commits_on_all() -> None:
     cluster = Loopback(5, election_tick=20)
     cluster.campaign(2)
