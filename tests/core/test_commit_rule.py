@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from raftcore import MessageType
+from raftcore import ConfChange, ConfChangeType, MessageType
 from tests.core.server import Server
 
 
@@ -107,3 +107,18 @@ def test_against_the_definition(seed: int) -> None:
             match[peer] = max(match[peer], acknowledged)
         holds = [n for n in range(1, last + 1) if 2 * sum(m >= n for m in match.values()) > voters]
         assert server.raw.commit_index == max((n for n in holds if server.raw.term_at(n) == term), default=0)
+
+
+def test_a_smaller_quorum_commits_at_once_what_it_has() -> None:
+    """A leader commits what a majority of the new configuration has (paper 6), without waiting for another answer."""
+    server = leader([], 1, voters=4)
+    assert commit_of(server, {2: 1, 3: 1}) == 1
+    removal = server.raw.propose_conf_change(ConfChange(ConfChangeType.RemoveNode, 4)).index
+    last = server.raw.propose([b"a"])
+    server.net.collect(server.member)
+    server.net.sent.clear()
+    # Three of four have the removal; two of four have what follows it, and two of three are enough once 4 is gone.
+    assert commit_of(server, {2: last, 3: removal}) == last
+    assert server.raw.conf_state.voters == (1, 2, 3)
+    told = [message for message in server.net.sent if message.type == MessageType.MsgApp and message.to in (2, 3)]
+    assert {message.to for message in told if message.commit == last} == {2, 3}, "and says so at once"
