@@ -33,11 +33,7 @@ START = InitialState(conf_state=ConfState(voters=(1,)))
     [
         (replace(START, snapshot_index=5, last_index=4), 0, "last_index 4 lies before snapshot_index 5"),
         (replace(START, hard_state=HardState(1, 0, 3), last_index=2), 0, "commit 3 lies beyond the last index 2"),
-        (
-            replace(START, hard_state=HardState(1, 0, 3), last_index=9, term_runs=((1, 1),)),
-            4,
-            "applied 4 lies beyond the commit index 3",
-        ),
+        (replace(START, hard_state=HardState(1, 0, 3), last_index=9), 10, "applied 10 lies beyond the last index 9"),
     ],
 )
 def test_a_start_that_contradicts_itself(initial: InitialState, applied: int, text: str) -> None:
