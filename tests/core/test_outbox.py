@@ -108,15 +108,18 @@ class WithOutbox(AsReady):
 
     def work(self) -> list[Message]:
         out = self.outbox
-        while self.raw.collect(out):
+        more = self.raw.collect(out)
+        while more:
             for append in out.appends:
                 self.write(append)
-            self.raw.written(out.appends, out)
+            told = self.raw.written(out.appends, out)
             out.appends.clear()
             for entries in out.applies:
                 self.applied.append(entries)
-                self.raw.applied(entries)
+                told = self.raw.applied(entries)
             out.applies.clear()
+            more = self.raw.collect(out)
+            assert told == more
         assert out.messages == []
         check(self.raw)
         return decoded(out.datagrams())
@@ -438,6 +441,32 @@ def test_nothing_of_a_message_is_left_in_the_next_of_its_datagram() -> None:
     beats = [m for m in decoded(out.datagrams()) if m.type == MessageType.MsgHeartbeatResp]
     assert [m.context for m in beats] == [b"read", None]
     assert raw.last_index == 1
+
+
+def test_an_answer_names_the_configuration_that_it_was_asked_with() -> None:
+    raw, _ = node(2)
+    raw.step(Message(MessageType.MsgApp, to=2, from_=1, term=1, conf_index=7))
+    out = outbox(2)
+    raw.collect(out)
+    raw.written(out.appends, out)
+    assert [(m.type, m.conf_index) for m in decoded(out.datagrams())] == [(MessageType.MsgAppResp, 7)]
+
+
+@pytest.mark.parametrize(("at", "byte", "stepped", "faults"), [
+    (9, 1, 1, 1), (10, 1, 1, 1), (11, 128, 1, 1),  # flags and reserved
+    (8, 0, 1, 1), (8, 25, 1, 1), (8, 127, 1, 1), (8, 128, 1, 0), (8, 255, 1, 0),  # kinds; the last two: the transport's
+])  # fmt: skip
+def test_a_frame_with_a_broken_header_is_a_fault_and_the_transports_are_skipped(
+    at: int, byte: int, stepped: int, faults: int
+) -> None:
+    raw, _ = node(2)
+    frames = builder(1, 2)
+    for term in (3, 4):
+        frames.add(Message(MessageType.MsgHeartbeat, to=2, from_=1, term=term))
+    datagram = bytearray(frames.finish())
+    datagram[64 + at] = byte
+    assert raw.step_frames(datagram) == stepped
+    assert (raw.faults, raw.term) == (faults, 4)
 
 
 def test_a_loopback_commits_on_all() -> None:

@@ -62,6 +62,22 @@ def test_a_slice_of_what_is_compacted_is_given_back(lo: int) -> None:
     assert log.memory_bytes() - before <= 40 + 2008
 
 
+def test_a_slice_is_given_back_once_all_of_it_is_applied_and_durable() -> None:
+    log = log_of()
+    log.append_commands([bytes(1000)] * 4, 1, 0, 0)
+    empty = log.memory_bytes()
+    for lo, hi in ((3, 5), (1, 3), (2, 4)):  # the last to end is asked for first
+        log.slice(lo, hi, UNLIMITED)
+    each = encoded_size([item(1, bytes(1000))] * 2)
+    log.commit_to(4)
+    left = []
+    for index in range(1, 5):
+        log.stable_to(index, 1)
+        log.applied_to(index, 0)
+        left.append((log.memory_bytes() - empty) // each)
+    assert left == [3, 2, 1, 0]
+
+
 def test_entries_appended_whole_are_given_back_as_they_came() -> None:
     log = log_of(1)
     entries = encode(2, [item(1, b"a"), item(2, b"b"), Item(2, 0, b"c", 5)])
