@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from raftcore import Entries, Entry, EntryKind, HardState, Message, MessageType
@@ -97,6 +99,26 @@ def test_the_logs_meet_where_they_last_agree(ours: list[int], theirs: list[int],
 
 @pytest.mark.parametrize("context", [b"", b"x", b"\xff" * 24, b"\x00" * 40, b"\x01" * 16, bytes(range(200))])
 def test_a_list_that_is_none_does_no_harm(context: bytes) -> None:
+    hinted(context)
+
+
+@pytest.mark.parametrize("hint", [0, 1, 5, 1000])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (5, 0, 0),  # no entry has term 0
+        (5, 1, 5),  # a run of nothing
+        (1000, 1, 0),  # a run behind the hint, or behind both logs
+        (1000, 2, 900, 2, 0),
+        (5, 9, 4, 8, 3, 7, 2),  # terms that nobody has
+    ],
+)
+def test_a_list_of_runs_that_are_none_does_no_harm(numbers: tuple[int, ...], hint: int) -> None:
+    hinted(struct.pack(f"<{len(numbers)}Q", *numbers), hint)
+
+
+def hinted(context: bytes, hint: int | None = None) -> None:
+    """A follower rejects with this list; whatever it says, the logs are the same in the end."""
     net = Network(3, max_reject_runs=60)
     ours, theirs = interleaved(5)
     with_log(net[1], ours, ours[-1])
@@ -113,7 +135,7 @@ def test_a_list_that_is_none_does_no_harm(context: bytes) -> None:
             term=leader.term,
             index=len(ours),
             reject=True,
-            reject_hint=len(theirs),
+            reject_hint=len(theirs) if hint is None else hint,
             log_term=theirs[-1],
             context=context,
         )
