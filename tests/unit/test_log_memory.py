@@ -79,6 +79,21 @@ def test_memory_is_given_back() -> None:
     assert live_chunks() == before
 
 
+def test_what_stays_of_a_large_window_takes_twice_its_size_at_most() -> None:
+    """Room for as many entries again, whether that is above the size that is never given back or below it."""
+    for kept in (900, 100):
+        log = RaftLog(Disk())
+        log.append_commands([b""] * 8000, 1, NORMAL, 0)
+        settle(log, 8000)
+        full = log.memory_bytes()
+        assert full >= 8000 * 16
+        log.compact(8000 - kept)
+        log.check()
+        given_back = full - log.memory_bytes()
+        assert given_back >= (8000 - max(2 * kept, 1024)) * 16
+        assert log.slice(8001 - kept, 8001, UNLIMITED).count == kept
+
+
 def test_the_open_chunk_is_used_again() -> None:
     log = RaftLog(Disk(), window_max_entries=0)
     for index in range(1, 300):
