@@ -12,7 +12,7 @@ from typing import Any
 
 from raftcore import Message, MessageType, StateType
 from raftcore.protocol_state import ProtocolState
-from tests.explore.naming import Numbers, message_key
+from tests.explore.naming import Numbers, Renaming, message_key
 from tests.explore.scope import Scope
 
 ANSWERS = {MessageType.MsgAppResp, MessageType.MsgHeartbeatResp}
@@ -28,6 +28,8 @@ QUIET = {
     MessageType.MsgReadIndexResp,
 }
 
+
+PRE_VOTES = {MessageType.MsgPreVote, MessageType.MsgPreVoteResp}
 
 Counted = tuple[tuple[int, int], ...]
 
@@ -83,6 +85,8 @@ class Network:
         """Node -> set of all messages to it."""
         self.of = dict.fromkeys(scope.ids, 0)
         """Node -> set of all messages from it."""
+        self.everywhere = 0
+        """Set of messages that may arrive in every state (Scope.free_pre_votes); they are part of no state."""
         self.claims: dict[int, int] = {}
         """Term -> set of all claims to have led it."""
         self.standings: dict[tuple[int, int, int, Counted], Standing] = {}
@@ -97,6 +101,10 @@ class Network:
             self.of[message.from_] |= 1 << index
             for standing in self.standings.values():
                 standing.outgrown |= standing.ignores(message, self.scope) << index
+            if self.scope.free_pre_votes and message.type in PRE_VOTES:
+                self.everywhere |= 1 << index
+                for renaming in self.numbers.renamings:
+                    self.bit(renamed_pre_vote(message, renaming))
         return 1 << index
 
     def claim(self, term: int, leader: int) -> int:
@@ -141,6 +149,19 @@ class Network:
             for index, message in enumerate(self.messages):
                 made.outgrown |= (message is not None and made.ignores(message, self.scope)) << index
         return self.standings[key]
+
+
+def renamed_pre_vote(message: Message, renaming: Renaming) -> Message:
+    """The same between other nodes."""
+    return Message(
+        message.type,
+        to=renaming[message.to],
+        from_=renaming[message.from_],
+        term=message.term,
+        index=message.index,
+        log_term=message.log_term,
+        reject=message.reject,
+    )
 
 
 def each(messages: int) -> Iterator[int]:

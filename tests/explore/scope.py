@@ -33,6 +33,9 @@ class Scope:
     unreachable: bool = False
     """The transport may report any node as unreachable to a leader."""
     pre_vote: bool = False
+    free_pre_votes: bool = False
+    """A pre-vote or an answer to one that is sent in any state may arrive in every state: more than can happen, in far
+    fewer states. They promise nothing (thesis 9.6), so no rule may rest on them; a violation may not be a real one."""
     check_quorum: bool = False
     inflight: int = 0
     """Appends on their way to one follower, 0 for more than this scope can have."""
@@ -123,7 +126,7 @@ class Scope:
         ]
         if self.heartbeats:
             parts.append("any heartbeats" if self.heartbeats == ANY else f"heartbeats <= {self.heartbeats}")
-        flags = ("pre_vote", "check_quorum", "async_writes", "unreachable", "witness", "priority")
+        flags = ("pre_vote", "free_pre_votes", "check_quorum", "async_writes", "unreachable", "witness", "priority")
         parts += [name.replace("_", "-") for name in flags if getattr(self, name)]
         parts += [f"inflight <= {self.inflight}"] if self.inflight else []
         parts += [f"reject runs <= {self.reject_runs}"] if self.reject_runs else []
@@ -135,7 +138,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "replication": {},
     "heartbeat": {"heartbeats": ANY, "log": 1},
     "crash": {"crashes": 1},
-    "prevote": {"pre_vote": True},
+    "prevote": {"pre_vote": True, "free_pre_votes": True},
     "transfer": {"transfers": 1},
     "read-index": {"reads": 1, "terms": 2, "log": 1},
     "witness": {"witness": True},

@@ -17,6 +17,7 @@ from tests.explore.member import Stage
 from tests.explore.naming import Numbers
 from tests.explore.network import Network
 from tests.explore.past import Past, Pasts
+from tests.explore.path import complete_path
 from tests.explore.scope import Scope
 from tests.explore.settled import Settled
 from tests.explore.table import Event, Local, Step, Table
@@ -96,7 +97,11 @@ class Search:
         broken, path, complete = None, [], False
         try:
             self.start()
-            while self.next:
+            everywhere = self.network.everywhere
+            while self.next or everywhere != self.network.everywhere:
+                if not self.next:  # what may arrive everywhere has grown: once more from the start
+                    everywhere = self.network.everywhere
+                    self.begin_anew()
                 level, self.next = self.next, []
                 number = len(self.parents) - len(level)
                 for done, state in enumerate(level):
@@ -116,7 +121,7 @@ class Search:
             pass
         except Found as found:
             broken, path = found.broken, self.path(found.number)
-            path += [found.event] if found.event is not None else []
+            path = complete_path(self.table, self.initial, path + ([found.event] if found.event is not None else []))
         return Result(
             states=len(self.parents),
             transitions=self.transitions,
@@ -143,6 +148,12 @@ class Search:
         for local in first:
             self.check(local, state)
 
+    def begin_anew(self) -> None:
+        """Forgets all states; what the core was asked stays known."""
+        self.visited, self.parents, self.causes = set(), array("Q"), array("L")
+        self.transitions = self.depth = 0
+        self.start()
+
     def note(self, parent: int, event: Event | None, state: State) -> None:
         self.parents.append(parent)
         self.causes.append(0 if event is None else self.events.setdefault(event, len(self.events) + 1))
@@ -156,7 +167,7 @@ class Search:
             steps = local.steps
             for step in steps if steps is not None else self.table.own_steps(local):
                 self.take(number, state, local, step, past)
-            waiting = messages & to[local.slot + 1] & ~local.inert
+            waiting = (messages | self.network.everywhere) & to[local.slot + 1] & ~local.inert
             deliveries = local.deliveries
             while waiting:
                 low = waiting & -waiting
@@ -177,7 +188,7 @@ class Search:
         target = step.target
         if step.broken is not None:
             raise Found(step.broken, number, step.event)
-        new = step.sent & ~messages
+        new = step.sent & ~messages & ~self.network.everywhere
         if target is not local:
             if self.drop and target.standing is not local.standing:
                 gone = messages & target.standing.outgrown
@@ -192,6 +203,10 @@ class Search:
         if new and self.drop:
             for receiver in locals_:
                 new &= ~receiver.standing.outgrown
+        if new and self.drop:
+            new |= self.echoes(locals_, messages | new)
+        elif self.drop and target is not local:
+            new = self.echoes(locals_, messages)
         if new:
             joined ^= self.network.number(new)
             messages |= new
@@ -217,6 +232,26 @@ class Search:
         self.note(number, step.event, after)
         if target is not local or past is not before:
             self.check(target, after)
+
+    def echoes(self, locals_: tuple[Local, ...], messages: int) -> int:
+        """What the nodes can add to the network without a change of theirs, in any number of steps.
+
+        It is taken for sent at once. No state of the nodes is lost or gained by that: more messages allow all that
+        fewer did, for none needs to be delivered, and those steps can be done at any time.
+        """
+        outgrown = 0
+        for local in locals_:
+            outgrown |= local.standing.outgrown
+        before = messages
+        to = self.network.to
+        while True:
+            new = 0
+            for local in locals_:
+                new |= self.table.echo(local, messages & to[local.slot + 1])
+            new &= ~messages & ~outgrown & ~self.network.everywhere
+            if not new:
+                return messages & ~before
+            messages |= new
 
     # -- the rules ---------------------------------------------------------------------------------------------------
 

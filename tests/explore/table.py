@@ -16,7 +16,7 @@ from raftcore.protocol_state import ProtocolState
 from tests.explore import rules
 from tests.explore.member import Member, Stage
 from tests.explore.naming import Numbers, member_key, what_matters
-from tests.explore.network import Network, Standing
+from tests.explore.network import Network, Standing, each
 from tests.explore.past import Past
 from tests.explore.scope import ANY, Scope
 
@@ -31,6 +31,7 @@ class Local:
         "committed",
         "compared",
         "deliveries",
+        "echoes",
         "inert",
         "index",
         "joined",
@@ -56,6 +57,8 @@ class Local:
         """What it may do by itself; None: not asked yet."""
         self.deliveries: dict[int, Step | None] = {}
         """Message -> what it does here; None: it leads out of the scope."""
+        self.echoes: dict[int, int] = {}
+        """Messages to it -> what it sends for them without changing."""
         self.inert = 0
         """Set of messages known to do nothing here."""
         self.compared: set[object] = set()
@@ -159,6 +162,19 @@ class Table:
     @staticmethod
     def does_something(local: Local, step: Step) -> bool:
         return step.target is not local or bool(step.sent) or bool(step.reads) or step.broken is not None
+
+    def echo(self, local: Local, waiting: int) -> int:
+        """What a node sends, of itself or for the messages that wait for it, while it stays as it is."""
+        found = local.echoes.get(waiting)
+        if found is None:
+            found = 0
+            for step in self.own_steps(local):
+                found |= step.sent if step.target is local else 0
+            for message in each(waiting & ~local.inert):
+                step = local.deliveries[message] if message in local.deliveries else self.delivery(local, message)
+                found |= step.sent if step is not None and step.target is local else 0
+            local.echoes[waiting] = found
+        return found
 
     # -- steps -------------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ def explored(scope: Scope) -> None:
         Scope(log=1, heartbeats=1),
         Scope(log=1, crashes=1),
         Scope(nodes=2, log=1, pre_vote=True, check_quorum=True),
+        Scope(**{**PRESETS["prevote"], "log": 1}),
         Scope(**PRESETS["witness"]),
         Scope(log=0, priority=True),
         Scope(log=0, transfers=1),

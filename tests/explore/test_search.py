@@ -13,7 +13,7 @@ from raftcore.memory_storage import MemoryStorage
 from tests.explore import __main__ as program
 from tests.explore import report
 from tests.explore.member import Member, Stage
-from tests.explore.naming import BYTES, member_key
+from tests.explore.naming import BYTES, member_key, message_key
 from tests.explore.network import Standing
 from tests.explore.scope import ANY, PRESETS, Scope
 from tests.explore.search import Outgrown, Result, Search, State
@@ -27,6 +27,10 @@ class Seen(Search):
         self.together: set[bytes] = set()
         self.nodes: set[bytes] = set()
         self.renamed = 0
+
+    def begin_anew(self) -> None:
+        self.together, self.nodes, self.renamed = set(), set(), 0
+        super().begin_anew()
 
     def note(self, parent: int, event: tuple[int, str, object] | None, state: State) -> None:
         """Also counts the states that this one stands for: it, and whatever other names make of it."""
@@ -143,6 +147,15 @@ def test_whatever_a_random_schedule_reaches_has_been_seen(seed: int) -> None:
     assert len(reached) > 100
 
 
+@pytest.mark.parametrize(
+    "bounds", [{"terms": 1, "log": 0}, {"nodes": 2, "terms": 2, "log": 1}, {"nodes": 2, "log": 1, "crashes": 1}], ids=str
+)
+def test_free_pre_votes_lose_no_state_of_the_nodes(bounds: dict[str, int]) -> None:
+    exact, free = Seen(Scope(**bounds, pre_vote=True)), Seen(Scope(**bounds, pre_vote=True, free_pre_votes=True))
+    assert finished(free).states < finished(exact).states
+    assert exact.together <= free.together
+
+
 def test_two_searches_see_the_same() -> None:
     one, other = (finished(Search(Scope(terms=1, log=1))) for _ in range(2))
     assert (one.states, one.transitions, one.depth) == (other.states, other.transitions, other.depth)
@@ -169,17 +182,24 @@ def test_a_promise_that_is_not_on_the_disk_is_found() -> None:
     assert [name for _, name, _ in result.path] == ["campaign"]  # the first promise is a candidate's own vote
 
 
-def test_the_way_there_can_be_gone_again() -> None:
-    """The path is one for the cores themselves, not only for the table of what they did."""
-    scope = Scope(terms=1, log=0)
+@pytest.mark.parametrize("pre_vote", [False, True])
+def test_the_way_there_can_be_gone_again(*, pre_vote: bool) -> None:
+    """The path is one for the cores themselves, and delivers nothing that was not sent before."""
+    scope = Scope(terms=1, log=0, pre_vote=pre_vote)
     search = Search(scope, storage=Deaf)
     result = search.run()
+    same = search.numbers.same
     members = {node: Member.restarted(scope, node, Deaf()) for node in scope.ids}
+    sent = set()
     for node, name, argument in result.path:
-        given = search.network.messages[argument] if name == "deliver" else argument  # type: ignore[call-overload]
+        given = search.network.messages[argument] if name == "deliver" else argument
+        if name == "deliver":
+            assert message_key(given, same) in sent
         outcome = Stage(scope, members[node]).run(name, given)
         members[node] = outcome.member
+        sent |= {message_key(message, same) for message in outcome.sent}
     assert outcome.broken == result.broken
+    assert [name for _, name, _ in result.path] == ["campaign", *["deliver"] * (2 * pre_vote)]
 
 
 def test_reasoning_about_messages_that_is_wrong_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
