@@ -2,7 +2,8 @@
 
 ``python -m tests.explore --nodes 3 --terms 2 --log 2 [--crashes 1] [--prevote]`` prints states, transitions and time.
 Exit status: 0 every state within the bounds was seen and no rule is broken; 1 a rule is broken, and the shortest way
-there is printed (in steps that change a node); 2 incomplete, or wrong usage. What the bounds mean, and the scopes: docs/testing.md.
+there is printed (in steps that change a node); 2 incomplete, or wrong usage. What the bounds mean, and the scopes:
+docs/testing.md.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(result.broken)
         print("\n".join(report.story(search, result)))
         if scope.free_pre_votes:
-            print("A pre-vote in this way may come from nowhere: --prevote without --free-pre-votes says if it is real.")
+            print("A pre-vote here may come from nowhere: --prevote without --free-pre-votes says if it is real.")
         return 1
     return 0 if result.complete else 2
 

@@ -148,7 +148,9 @@ def test_whatever_a_random_schedule_reaches_has_been_seen(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "bounds", [{"terms": 1, "log": 0}, {"nodes": 2, "terms": 2, "log": 1}, {"nodes": 2, "log": 1, "crashes": 1}], ids=str
+    "bounds",
+    [{"terms": 1, "log": 0}, {"nodes": 2, "terms": 2, "log": 1}, {"nodes": 2, "log": 1, "crashes": 1}],
+    ids=str,
 )
 def test_free_pre_votes_lose_no_state_of_the_nodes(bounds: dict[str, int]) -> None:
     exact, free = Seen(Scope(**bounds, pre_vote=True)), Seen(Scope(**bounds, pre_vote=True, free_pre_votes=True))
