@@ -38,7 +38,9 @@ def test_no_rule_is_ever_broken(scope: Scope) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "scope", [Scope(crashes=1), Scope(transfers=1), Scope(terms=3, log=1), Scope(nodes=4, terms=1)], ids=Scope.describe
+    "scope",
+    [Scope(crashes=1), Scope(transfers=1), Scope(**PRESETS["prevote"]), Scope(terms=3), Scope(nodes=4, terms=1)],
+    ids=Scope.describe,
 )
 def test_no_rule_is_ever_broken_in_more_states(scope: Scope) -> None:
     explored(scope)

@@ -8,13 +8,13 @@ from functools import partial
 
 import pytest
 
-from raftcore import HardState, InitialState, Message, StateType
+from raftcore import HardState, InitialState, Message, MessageType, StateType
 from raftcore.memory_storage import MemoryStorage
 from tests.explore import __main__ as program
 from tests.explore import report
 from tests.explore.member import Member, Stage
-from tests.explore.naming import BYTES, member_key, message_key
-from tests.explore.network import Standing
+from tests.explore.naming import BYTES, Numbers, member_key, message_key
+from tests.explore.network import Network, Standing
 from tests.explore.scope import ANY, PRESETS, Scope
 from tests.explore.search import Outgrown, Result, Search, State
 
@@ -156,6 +156,36 @@ def test_free_pre_votes_lose_no_state_of_the_nodes(bounds: dict[str, int]) -> No
     exact, free = Seen(Scope(**bounds, pre_vote=True)), Seen(Scope(**bounds, pre_vote=True, free_pre_votes=True))
     assert finished(free).states < finished(exact).states
     assert exact.together <= free.together
+
+
+def test_free_pre_votes_are_known_from_the_start() -> None:
+    known = []
+
+    class Noting(Search):
+        def start(self) -> None:
+            known.append(self.network.everywhere)
+            super().start()
+
+    search = Noting(Scope(terms=1, log=0, pre_vote=True, free_pre_votes=True))
+    finished(search)
+    assert known[0] == 0
+    assert known[-1] == search.network.everywhere
+
+
+def test_a_free_pre_vote_arrives_under_every_name() -> None:
+    scope = Scope(pre_vote=True, free_pre_votes=True)
+    network = Network(scope, Numbers(scope))
+    network.bit(Message(MessageType.MsgPreVote, to=2, from_=1, term=1))
+    network.bit(Message(MessageType.MsgVote, to=2, from_=1, term=1))
+    between = {(message.type, message.from_, message.to) for message in network.of_set(network.everywhere)}
+    assert between == {(MessageType.MsgPreVote, one, other) for one in (1, 2, 3) for other in (1, 2, 3) if one != other}
+
+
+@pytest.mark.slow
+def test_leaving_messages_out_loses_no_state_of_three_nodes_over_two_terms() -> None:
+    fewer, all_kept = Seen(Scope(log=0)), Seen(Scope(log=0), drop=False)
+    assert 100 * finished(fewer).states < finished(all_kept).states
+    assert fewer.together == all_kept.together
 
 
 def test_two_searches_see_the_same() -> None:
