@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
         "terms": "elections go up to this term",
         "log": "a leader whose log has this many entries takes no more commands",
         "crashes": "crashes in all",
+        "waiting": "writes that wait at one node, with --async-writes",
         "transfers": "leadership transfers in all",
         "reads": "reads by read index in all",
         "inflight": "appends on their way to one follower",

@@ -27,6 +27,8 @@ class Scope:
     """Crashes of any node, each followed by its restart."""
     async_writes: bool = False
     """A write is an event of its own: between it and what asked for it, anything can happen, a crash too."""
+    waiting: int = 2
+    """With ``async_writes``: writes that wait at one node. A message that comes again may ask for one more."""
     heartbeats: int = 0
     """Rounds of heartbeats, of any leaders, in all; ANY for no bound. Their answers make a leader send again what may
     be lost."""
@@ -56,7 +58,7 @@ class Scope:
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= 5:
             raise ValueError(f"nodes must be 1 to 5, not {self.nodes}")
-        for name in ("terms", "log", "crashes", "transfers", "reads", "inflight", "reject_runs"):
+        for name in ("terms", "log", "crashes", "waiting", "transfers", "reads", "inflight", "reject_runs"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         if self.heartbeats < ANY:
@@ -128,6 +130,7 @@ class Scope:
             parts.append("any heartbeats" if self.heartbeats == ANY else f"heartbeats <= {self.heartbeats}")
         flags = ("pre_vote", "free_pre_votes", "check_quorum", "async_writes", "unreachable", "witness", "priority")
         parts += [name.replace("_", "-") for name in flags if getattr(self, name)]
+        parts += [f"writes waiting <= {self.waiting}"] if self.async_writes else []
         parts += [f"inflight <= {self.inflight}"] if self.inflight else []
         parts += [f"reject runs <= {self.reject_runs}"] if self.reject_runs else []
         parts += [f"one change: {self.change} node {self.nodes}"] if self.change else []

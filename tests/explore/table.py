@@ -192,7 +192,7 @@ class Table:
         event = (local.state.id, name, argument)
         if outcome.broken is not None:
             return Step(event, local, 0, 0, [], outcome.broken)
-        if after.raw.term > self.scope.terms or (self.scope.reads and self.too_many_reads(after)):
+        if after.raw.term > self.scope.terms or self.too_many_reads(after) or self.too_many_writes(after):
             return None
         target = self.intern(after)
         sent = 0
@@ -211,9 +211,14 @@ class Table:
 
     def too_many_reads(self, member: Member) -> bool:
         """A forwarded read that comes again is a further read to the leader: without a bound it would come for ever."""
+        if not self.scope.reads:
+            return False
         reads = protocol_state(member.raw).reads
         most = self.scope.reads + 1
         return reads.round > most or len(reads.requests) + len(reads.postponed) > most
+
+    def too_many_writes(self, member: Member) -> bool:
+        return self.scope.async_writes and len(member.writes) > self.scope.waiting
 
     def delivery(self, local: Local, message: int) -> Step | None:
         """What a message does here. One that does nothing is noted in ``local.inert``."""

@@ -29,6 +29,8 @@ def explored(scope: Scope) -> None:
         Scope(log=0, transfers=1),
         Scope(terms=1, log=1, reads=1),
         Scope(log=1, change="remove"),
+        Scope(nodes=2, log=1, crashes=1, async_writes=True),
+        Scope(terms=1, log=0, crashes=1, async_writes=True, waiting=1),
     ],
     ids=Scope.describe,
 )
