@@ -50,8 +50,9 @@ cdef class Raft:
         self.postponed_reads = []
         self.round_times = {}
         self.reads = ReadOnly()
-        # The id goes into the seed so that nodes given the same seed do not time out together.
-        self.random_state = (<uint64_t> config.seed) ^ (self.id * <uint64_t> 0x9E3779B97F4A7C15)
+        # The id goes into the seed so that nodes given the same seed do not time out together. By a factor of its own:
+        # with the step of a draw, node 1 would draw what node 2 drew an election before, and votes be split for ever.
+        self.random_state = (<uint64_t> config.seed) + self.id * <uint64_t> 0xD1342543DE82EF95
 
     cdef int send(self, Message m) except -1:
         """Queues m, stamped with sender and term.

@@ -69,7 +69,7 @@ class State:
         self.heard_leader_ms = 0
         self.timeout = 0
         # Free choice: splitmix64, seeded with the id mixed in.
-        self.random = (config.seed ^ (config.id * 0x9E3779B97F4A7C15)) & MASK
+        self.random = (config.seed + config.id * 0xD1342543DE82EF95) & MASK
         # Volatile on leaders
         self.transferee = 0
         self.preferred = 0
