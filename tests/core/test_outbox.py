@@ -509,8 +509,13 @@ def test_a_loopback_knows_nobody_else() -> None:
 
 def test_a_message_without_a_byte_form_holds_nothing_up() -> None:
     """A snapshot with a configuration from behind it can be made by mistake; appends must go out all the same."""
-    raw, storage = node(1)
-    storage.apply_snapshot(Snapshot(5, 1, ConfState(voters=IDS), conf_index=7))
+
+    class Mistaken(MemoryStorage):
+        def snapshot(self) -> Snapshot:
+            return Snapshot(5, 1, ConfState(voters=IDS), conf_index=7)
+
+    storage = Mistaken()
+    storage.apply_snapshot(Snapshot(5, 1, ConfState(voters=IDS)))
     raw = RawNode(Config(id=1, async_storage_writes=True), storage.initial_state(), storage)
     out = outbox(1)
     raw.campaign()
@@ -518,9 +523,7 @@ def test_a_message_without_a_byte_form_holds_nothing_up() -> None:
     raw.written([out.appends.pop()], out)
     raw.step(Message(MessageType.MsgVoteResp, to=1, from_=2, term=raw.term))
     raw.collect(out)
-    raw.step(
-        Message(MessageType.MsgAppResp, to=1, from_=2, term=raw.term, index=5, reject=True, reject_hint=0, conf_index=7)
-    )
+    raw.step(Message(MessageType.MsgAppResp, to=1, from_=2, term=raw.term, index=5, reject=True, reject_hint=0))
     raw.propose([b"x"])
     assert raw.collect(out)
     assert [m.type for m in out.messages] == [MessageType.MsgSnap]
