@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from raftcore import (
+    LOCAL_APPLY_THREAD,
     ConfChange,
     ConfChangeTransition,
     ConfChangeType,
@@ -222,3 +223,38 @@ def test_a_joint_configuration_is_not_left_before_the_new_leaders_own_commit() -
         group.tick_all()
         group.release(command + 9)
     assert group[3].conf_state.voters_outgoing == ()
+
+
+def test_a_follower_with_a_snapshot_on_its_way_goes_on_when_the_log_reaches_it_and_not_before() -> None:
+    """What it acknowledges meanwhile may come from elsewhere (a store that was filled in); as etcd/raft."""
+    group = Network(3)
+    group.campaign(1)
+    group.isolate(3)
+    last = group.propose(1, *(b"%d" % number for number in range(10))) + 9
+    leader = group[1]
+    leader.storage.create_snapshot(8, b"state", leader.conf_state)
+    leader.storage.compact(8)
+    leader.raw.compact(8)
+    group.heal()
+    group.lose = lambda message: message.type == MessageType.MsgSnap
+    group.tick_all(2)
+
+    def state_after_acknowledging(index: int) -> str:
+        leader.raw.step(Message(MessageType.MsgAppResp, from_=3, to=1, term=1, index=index))
+        group.collect(leader)
+        group.flying.clear()
+        return leader.raw.status().progress[3].state
+
+    assert leader.raw.status().progress[3].state == "StateSnapshot"
+    assert state_after_acknowledging(5) == "StateSnapshot", "entry 6 is not in the log any more"
+    assert state_after_acknowledging(8) == "StateReplicate"
+    assert leader.raw.last_index == last
+
+
+def test_a_report_that_nothing_was_applied() -> None:
+    """MsgStorageApplyResp without entries, as a driver may send that answers each request with one."""
+    group = Network(1)
+    group.campaign(1)
+    before = group[1].raw.fingerprint()
+    group[1].raw.step(Message(MessageType.MsgStorageApplyResp, from_=LOCAL_APPLY_THREAD, to=1, term=1))
+    assert group[1].raw.fingerprint() == before

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("raftcore", "raftpy", "tests", "docs", "setup.py", "pyproject.toml", "README.md", "LICENSE")
-TESTS = ("tests/unit", "tests/core", "tests/paper", "tests/interaction", "tests/model", "tests/fuzz")
+TESTS = ("tests/unit", "tests/core", "tests/fuzz", "tests/explore", "tests/model", "tests/paper", "tests/interaction")
 BUILD_LIMIT = 1800.0  # seconds
 TESTS_LIMIT = 3600.0
 SEED = "1"  # the same schedules in each run: what a run does not reach has to be listed exactly
