@@ -212,3 +212,15 @@ def test_an_echo_of_a_round_that_was_never_sent_does_nothing_without_rounds() ->
     raw.advance()
     raw.step(Message(MessageType.MsgHeartbeatResp, from_=2, to=1, term=1, context=(1).to_bytes(8, "little")))
     assert not [m for m in raw.ready().messages if m.type != MessageType.MsgApp]
+
+
+def test_an_answer_whose_numbers_no_datagram_holds_is_left_as_a_message() -> None:
+    """A peer may name any index; the answer that echoes it does not hold up what goes to others."""
+    raw, _ = node(async_storage_writes=True)
+    beyond = 2**63 + 5
+    raw.step(Message(MessageType.MsgApp, from_=2, to=1, term=1, index=beyond, log_term=1))
+    raw.step(heard(1, by=2))
+    taken = outbox(raw)
+    raw.written(taken.appends, taken)
+    assert [(m.type, m.to, m.index, m.reject) for m in taken.messages] == [(MessageType.MsgAppResp, 2, beyond, True)]
+    assert [to for to, _ in taken.datagrams()] == [2], "the heartbeat's answer goes"
