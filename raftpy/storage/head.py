@@ -1,4 +1,8 @@
-"""The head: the one record that every batch rewrites, so that a batch is known to be there whole or not at all."""
+"""The head: what every batch says of the store as a whole, so that a batch is known to be there whole or not at all.
+
+It stands behind the last block of a batch's entries, and under a key of its own when a batch has none. The newest of
+the two counts, which their numbers tell.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from struct import Struct
 
 from raftcore.message import HardState
 
-HEAD = Struct("<10Q")
+HEAD = Struct("<11Q")
 
 
 @dataclass(slots=True)
@@ -32,6 +36,8 @@ class Head:
     """Lowest index from which this boot has replaced entries; 0: none. Only then may the log end below its floor."""
     closed: int = 0
     """1 in the last record before a clean close."""
+    number: int = 0
+    """Of the batch it was written with, counted over the life of the store."""
 
     def pack(self) -> bytes:
         return HEAD.pack(
@@ -45,6 +51,7 @@ class Head:
             self.last_term,
             self.cut,
             self.closed,
+            self.number,
         )
 
     @classmethod

@@ -1,60 +1,57 @@
-"""How records are named and sealed in LevelDB.
+"""How records are named in LevelDB.
 
-Key: group id (u64), a tag (one byte) and, for a record of the log, the index of its first entry (u64), all big endian,
-so that LevelDB's order is the log's. Every key carries the group id, for the day one database serves thousands of
-groups; what belongs to the database as a whole stands under the group id ``STORE``, which no group may have.
+Key: a tag (one byte), then where the record is of one group that group's id (u64), and for a record of the log the
+index of its first entry (u64), big endian, so that LevelDB's order is the log's. Everything small sorts before the
+logs: a table that LevelDB makes of new entries then overlaps no other table, and is never merged with one.
 
-========= === ===================================================================================================
-group     tag value (little endian, behind the seal)
-========= === ===================================================================================================
-STORE     i   u32 format version, u64 node id, u64 store id
-STORE     p   pins: u64 node id and u64 store id for each peer, ascending
-a group's b   bootstrap: u64 cluster id, then the members first given as JSON, {"id": "address"}
-a group's h   head: ten u64, see ``raftpy.storage.head``
-a group's e   one block of entries, exactly as it was sent (docs/wire-format.md)
-========= === ===================================================================================================
+=== ============== ====================================================================================
+tag of             value (little endian, behind the seal: raftpy/storage/sealing.pyx)
+=== ============== ====================================================================================
+I   the database   u32 format version, u64 node id, u64 store id
+P   the database   pins: u64 node id and u64 store id for each peer, ascending
+B   a group        bootstrap: u64 cluster id, then the members first given as JSON, {"id": "address"}
+H   a group        head: eleven u64, see ``raftpy.storage.head``
+e   a group's log  one block of entries, exactly as it was sent (docs/wire-format.md); behind the last block
+                   of a batch the head
+=== ============== ====================================================================================
 
-Seal: a value begins with the CRC32C (u32) of its key and body, so that a block that comes back under another key, or
-another group, is noticed as well as one that changed.
+Every group's records are named apart, for the day one database serves thousands of groups.
 """
 
 from __future__ import annotations
 
 from struct import Struct
 
-from raftcore.codec import crc32c
-
-FORMAT = 1
+FORMAT = 2
 """Version of everything on this page; a store of another version is refused."""
 
-STORE = 2**64 - 1
-MAX_GROUP = STORE - 1
-SEAL = 4
+MAX_GROUP = 2**64 - 1
 
-_NAME = Struct(">Qc")
-_ENTRY = Struct(">QcQ")
+_GROUP = Struct(">cQ")
+_ENTRY = Struct(">cQQ")
 ENTRY_KEY_SIZE = _ENTRY.size
 
-IDENTITY = _NAME.pack(STORE, b"i")
-PINS = _NAME.pack(STORE, b"p")
+IDENTITY = b"I"
+PINS = b"P"
+_NAMES = {b"I": "identity", b"P": "pins", b"B": "bootstrap", b"H": "head"}
 
 
 def bootstrap_key(group: int) -> bytes:
-    return _NAME.pack(group, b"b")
+    return _GROUP.pack(b"B", group)
 
 
 def head_key(group: int) -> bytes:
-    return _NAME.pack(group, b"h")
+    return _GROUP.pack(b"H", group)
 
 
 def entry_key(group: int, first: int) -> bytes:
     """The key of the record whose first entry has index ``first``."""
-    return _ENTRY.pack(group, b"e", first)
+    return _ENTRY.pack(b"e", group, first)
 
 
 def entry_range(group: int) -> tuple[bytes, bytes]:
     """[start, stop) of the keys of all records of the group's log."""
-    return _NAME.pack(group, b"e"), _NAME.pack(group, b"f")
+    return _GROUP.pack(b"e", group), _GROUP.pack(b"e", group + 1) if group < MAX_GROUP else b"f"
 
 
 def entry_first(key: bytes) -> int:
@@ -64,21 +61,7 @@ def entry_first(key: bytes) -> int:
 
 def describe(key: bytes) -> str:
     """A key as errors name it."""
-    group, tag = _NAME.unpack_from(key)
-    if tag == b"e" and len(key) == ENTRY_KEY_SIZE:
-        return f"record of entry {entry_first(key)} (group {group}, key {key.hex()})"
-    names = {b"i": "identity", b"p": "pins", b"b": "bootstrap", b"h": "head"}
-    return f"record {names.get(tag, 'unknown')!r} (key {key.hex()})"
-
-
-def seal(key: bytes, body: bytes) -> bytes:
-    """``body`` as it is stored under ``key``."""
-    return crc32c(body, crc32c(key)).to_bytes(SEAL, "little") + body
-
-
-def unseal(key: bytes, value: bytes) -> bytes | None:
-    """The body stored under ``key``, or None when the seal does not hold."""
-    body = value[SEAL:]
-    if len(value) < SEAL or crc32c(body, crc32c(key)) != int.from_bytes(value[:SEAL], "little"):
-        return None
-    return body
+    if key[:1] == b"e" and len(key) == ENTRY_KEY_SIZE:
+        _, group, first = _ENTRY.unpack(key)
+        return f"record of entry {first} (group {group}, key {key.hex()})"
+    return f"record {_NAMES.get(key[:1], 'unknown')!r} (key {key.hex()})"

@@ -7,7 +7,7 @@ A data directory holds::
     leveldb/  the records                      (keys.py)
 
 One ``submit`` is one synced batch: the entries as block records, the deletion of what they replace, and the head with
-term, vote, commit and the log's ends.
+term, vote, commit and the log's ends, behind the last record.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from raftcore.codec import crc32c
 from raftcore.message import Entries, Message, Snapshot
 from raftpy.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
 from raftpy.interfaces import Bootstrap, Recovered
@@ -28,6 +27,7 @@ from raftpy.storage.head import Head
 from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
 from raftpy.storage.lock import DirectoryLock
 from raftpy.storage.records import Index, Plan, gather
+from raftpy.storage.sealing import seal
 from raftpy.storage.startup import Identity, Log, Reader, found, pack_pins
 from raftpy.storage.wal import check_write_ahead
 from raftpy.storage.writer import Mode, Writer
@@ -72,7 +72,6 @@ class LevelDBStorage:
         self._identity: Identity
         self._head = Head()
         self._head_key = keys.head_key(group)
-        self._head_seed = crc32c(self._head_key)
         self._pins: dict[int, int] = {}
         # Guards the index and the two below against the writer's thread; never held during a write.
         self._mutex = threading.Lock()
@@ -116,9 +115,10 @@ class LevelDBStorage:
         self._identity = known
         cluster_id, members = reader.bootstrap(self.group)
         self._pins = reader.pins()
-        head = reader.head(self.group)
+        log = reader.log(self.group, reader.head(self.group))
+        head = log.head
         floor.check(known.store_id, self.group, head, str(self._database_path))
-        log = reader.log(self.group, head)
+        reader.check_end(self.group, log)
         self._index = log.index
         self._begin_boot(head)
         return self._recovered(cluster_id, members, log)
@@ -163,7 +163,7 @@ class LevelDBStorage:
         head.cut = 0
         head.closed = 0
         self._head = head
-        self._batch.put(self._head_key, keys.seal(self._head_key, head.pack()))
+        self._put_head()
         self._commit_batch()
         self._write_floor(closed=False)
 
@@ -191,7 +191,7 @@ class LevelDBStorage:
         try:
             if self._failure is None:
                 self._head.closed = 1
-                self._batch.put(self._head_key, keys.seal(self._head_key, self._head.pack()))
+                self._put_head()
                 self._commit_batch()
                 self._write_floor(closed=True)
         except (StorageFailed, OSError):
@@ -238,32 +238,43 @@ class LevelDBStorage:
             head.term, head.vote, head.commit = newest.term, newest.vote, newest.commit
         if not plan.must_write:
             return False
-        batch, group = self._batch, self.group
         if plan.cut:
             self._put_cut(plan.cut)
-        records: list[int] = []
-        for entries in plan.staged:
-            if entries.blocks == 1:
-                first = entries.first
-                records.append(first)
-                key = keys.entry_key(group, first)
-                batch.put(key, keys.seal(key, entries.data))
-                continue
-            for first, _, _, _, _, block in entries.iter_blocks():
-                records.append(first)
-                key = keys.entry_key(group, first)
-                batch.put(key, keys.seal(key, bytes(block)))
         if plan.staged:
-            head.last_index, head.last_term = entries.last, entries.last_term
-        body = head.pack()
-        batch.put(self._head_key, crc32c(body, self._head_seed).to_bytes(4, "little") + body)
-        self._commit_batch()
-        if records:
+            records = self._put_entries(plan.staged)
+            self._commit_batch()
             with self._mutex:
                 self._index.firsts.extend(records)
                 self._index.last = head.last_index
                 self._cut_through = None
+        else:
+            self._put_head()
+            self._commit_batch()
         return True
+
+    def _put_entries(self, staged: list[Entries]) -> list[int]:
+        """Puts consecutive entries into the batch, a record for each block, with the head behind the last one."""
+        batch, group, head = self._batch, self.group, self._head
+        head.number += 1
+        head.last_index, head.last_term = staged[-1].last, staged[-1].last_term
+        blocks: list[tuple[int, bytes | memoryview]] = []
+        for entries in staged:
+            if entries.blocks == 1:
+                blocks.append((entries.first, entries.data))
+            else:
+                blocks += [(first, block) for first, _, _, _, _, block in entries.iter_blocks()]
+        last = blocks.pop()
+        for first, block in blocks:
+            key = keys.entry_key(group, first)
+            batch.put(key, seal(key, block))
+        key = keys.entry_key(group, last[0])
+        batch.put(key, seal(key, last[1], head.pack()))
+        return [first for first, _ in blocks] + [last[0]]
+
+    def _put_head(self) -> None:
+        """Puts the head under its own key into the batch."""
+        self._head.number += 1
+        self._batch.put(self._head_key, seal(self._head_key, self._head.pack()))
 
     def _put_cut(self, index: int) -> None:
         """Deletes what the log holds from ``index`` on, in the batch and, for readers, at once."""
@@ -273,7 +284,7 @@ class LevelDBStorage:
         if through is not None:
             shorter = self._reader.record(self.group, through).slice(through, index)
             key = keys.entry_key(self.group, through)
-            self._batch.put(key, keys.seal(key, shorter.data))
+            self._batch.put(key, seal(key, shorter.data))
         with self._mutex:
             self._cut_through = through
             self._index.truncate(index)
@@ -300,7 +311,7 @@ class LevelDBStorage:
             )
         pins = {**self._pins, node_id: store_id}
         try:
-            self._database.put(keys.PINS, keys.seal(keys.PINS, pack_pins(pins)), sync=True)
+            self._database.put(keys.PINS, seal(keys.PINS, pack_pins(pins)), sync=True)
         except compat.Error as error:
             raise self._fail(error) from error
         self._pins = pins

@@ -1,8 +1,9 @@
 """What is checked when a store is opened, before anything is believed.
 
 LevelDB's own checksums are not relied on, and the end of an iterator proves nothing: a damaged block can end it
-quietly. So every record that must be there is asked for by name, and the log must be dense from its first to its
-recorded last entry.
+quietly. So every record that must be there is asked for by name, the log must be dense from its first to its recorded
+last entry, and where it seems to end the record that would follow is asked for by name as well: a block that cannot be
+read then says so.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from pathlib import Path
 from struct import Struct
 from struct import error as StructError  # noqa: N812
 
-from raftcore.codec import crc32c
 from raftcore.errors import DecodeError
 from raftcore.message import Entries
 from raftpy.errors import StorageDamaged, StorageFailed
 from raftpy.storage import compat, keys
 from raftpy.storage.compat import Batch, Database
-from raftpy.storage.head import Head
+from raftpy.storage.head import HEAD, Head
 from raftpy.storage.records import Index
+from raftpy.storage.sealing import seal, unseal, unseal_record
 
 _IDENTITY = Struct("<IQQ")
 _PIN = Struct("<QQ")
@@ -43,7 +44,12 @@ class Log:
 
     index: Index
     term_runs: list[tuple[int, int]]
+    last_term: int
     last_time_ms: int
+    head: Head
+    """The newest there is."""
+    whole: bool
+    """Whether a head stands behind the last record, as behind the last of every batch."""
 
 
 class Reader:
@@ -58,11 +64,10 @@ class Reader:
 
     def get(self, key: bytes) -> bytes | None:
         """The body under ``key``, or None when there is no such record."""
-        with self.translated(key):
-            value = self._database.get(key, verify_checksums=True)
+        value = self._value(key)
         if value is None:
             return None
-        body = keys.unseal(key, value)
+        body = unseal(key, value)
         if body is None:
             raise self.damaged(key, "its checksum does not hold")
         return body
@@ -128,24 +133,25 @@ class Reader:
     def record(self, group: int, first: int) -> Entries:
         """The record whose first entry has index ``first``; it must be there and hold together."""
         key = keys.entry_key(group, first)
-        entries = self._decode(key, self.require(key))
+        value = self._value(key)
+        if value is None:
+            raise self.damaged(key, "it is missing")
+        entries, _ = self._open(key, value)
         if entries.first != first:
             raise self.damaged(key, f"it holds entries from {entries.first} on")
         return entries
 
     def log(self, group: int, head: Head) -> Log:
-        """Reads the whole log of the group and checks that it is what ``head`` says."""
+        """Reads the whole log of the group; ``head`` is the one under its own key. Whether the log ends where it should
+        is :meth:`check_end`'s business."""
         index = Index(head.prev_index)
         runs: list[tuple[int, int]] = []
-        expected, term, time_ms = head.prev_index + 1, head.prev_term, 0
+        expected, term, time_ms, behind = head.prev_index + 1, head.prev_term, 0, b""
         start, stop = keys.entry_range(group)
         append = index.firsts.append
         with self.translated(start):
             for key, value in self._database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False):
-                body = value[keys.SEAL :]
-                if crc32c(body, crc32c(key)) != int.from_bytes(value[: keys.SEAL], "little"):
-                    raise self.damaged(key, "its checksum does not hold")
-                entries = self._decode(key, body)
+                entries, behind = self._open(key, value)
                 first = entries.first
                 if first != expected or key != start + first.to_bytes(8, "big"):
                     raise self.damaged(key, f"it holds entries from {first} on where {expected} follows")
@@ -154,29 +160,56 @@ class Reader:
                         raise self.damaged(key, f"term {entries.first_term} after term {term}")
                     term = entries.first_term
                     runs.append((first, term))
-                block_time = int.from_bytes(body[16:24], "little")
+                block_time = int.from_bytes(entries.data[16:24], "little")
                 if block_time < time_ms:
                     raise self.damaged(key, f"log time {block_time} ms after {time_ms} ms")
                 time_ms = block_time
                 append(first)
                 expected = first + entries.count
         index.last = expected - 1
-        if index.last != head.last_index or term != head.last_term:
+        if behind:
+            head = self._newer(head, keys.entry_key(group, index.firsts[-1]), behind)
+        return Log(index, runs, term, time_ms, head, bool(behind) or not index.firsts)
+
+    def check_end(self, group: int, log: Log) -> None:
+        """Refuses a log that does not end where the newest head says, or that goes on beyond."""
+        last, head = log.index.last, log.head
+        following = keys.entry_key(group, last + 1)
+        if last != head.last_index or log.last_term != head.last_term:
             raise self.damaged(
-                keys.entry_key(group, expected),
-                f"the log ends at {index.last} in term {term}, and {head.last_index} in term {head.last_term} was "
+                following,
+                f"the log ends at {last} in term {log.last_term}, and {head.last_index} in term {head.last_term} was "
                 "written",
             )
-        return Log(index, runs, time_ms)
+        if not log.whole:
+            raise self.damaged(following, f"the batch that wrote entry {last} is not there whole")
+        if self._value(following) is not None:
+            raise self.damaged(following, f"LevelDB's iterator ended before it, at {last}")
 
-    def _decode(self, key: bytes, body: bytes) -> Entries:
+    def _newer(self, head: Head, key: bytes, behind: bytes) -> Head:
+        """``head``, or the one behind the record at ``key`` when that was written later."""
         try:
-            entries = Entries.decode(body)
+            last = Head.unpack(behind)
+        except ValueError as error:
+            raise self.damaged(key, str(error)) from error
+        return last if last.number > head.number else head
+
+    def _value(self, key: bytes) -> bytes | None:
+        with self.translated(key):
+            return self._database.get(key, verify_checksums=True)
+
+    def _open(self, key: bytes, value: bytes) -> tuple[Entries, bytes]:
+        """The entries of a record, and the head behind them."""
+        try:
+            opened = unseal_record(key, value)
         except DecodeError as error:
             raise self.damaged(key, str(error)) from error
-        if entries.blocks != 1:
-            raise self.damaged(key, f"{entries.blocks} blocks, 1 expected")
-        return entries
+        if opened is None:
+            raise self.damaged(key, "its checksum does not hold")
+        behind = len(opened[1])
+        if behind not in (0, HEAD.size):
+            raise self.damaged(key, f"{behind} bytes behind its block, 0 or {HEAD.size} expected")
+        return opened
 
 
 def found(
@@ -190,7 +223,7 @@ def found(
         (keys.bootstrap_key(group), bootstrap),
         (keys.head_key(group), head.pack()),
     ):
-        batch.put(key, keys.seal(key, body))
+        batch.put(key, seal(key, body))
 
 
 def pack_pins(pins: dict[int, int]) -> bytes:

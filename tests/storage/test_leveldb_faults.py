@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from raftpy.interfaces import Bootstrap
 from raftpy.storage import LevelDBStorage, compat, keys
 from raftpy.storage.compat import Batch, Database
 from raftpy.storage.floor import Floor
-from raftpy.storage.head import Head
+from raftpy.storage.head import HEAD, Head
+from raftpy.storage.sealing import seal, unseal
 from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip
 from tests.storage.support import BOOTSTRAP, EVERYTHING, MEMBERS, Disk, Model, abandon, append, entries, joined
 
@@ -144,10 +146,16 @@ class TestFiles:
         store = LevelDBStorage(disk.path, write_buffer_size=64 << 10)
         store.open(BOOTSTRAP)
         last = 0
-        newest = {path.name for path in (disk.path / "leveldb").glob("*.log")}
-        while newest & {path.name for path in (disk.path / "leveldb").glob("*.log")}:
+
+        def files() -> set[str]:
+            return {path.name for path in (disk.path / "leveldb").glob("*.log")}
+
+        newest = files()
+        while files() == newest:
             store.submit([append(entries(last + 1, 100, 1), term=1)])
             last += 100
+        while newest & files():  # until the table is there
+            time.sleep(0.001)
         store.submit([append(entries(last + 1, 1, 1))])
         abandon(store)
         (log,) = (disk.path / "leveldb").glob("*.log")
@@ -186,7 +194,7 @@ def rewrite(path: Path, *changes: tuple[bytes, bytes | None]) -> None:
         if body is None:
             batch.delete(key)
         else:
-            batch.put(key, keys.seal(key, body))
+            batch.put(key, seal(key, body))
     batch.write()
     database.close()
 
@@ -196,7 +204,7 @@ def read(path: Path, key: bytes) -> bytes:
     value = database.get(key, verify_checksums=True)
     database.close()
     assert value is not None
-    body = keys.unseal(key, value)
+    body = unseal(key, value)
     assert body is not None
     return body
 
@@ -226,9 +234,11 @@ class TestRecords:
             (4, entries(3, 1, 1).data, "entries from 3 on where 4 follows"),
             (4, entries(4, 1, 3).data, "term 2 after term 3"),
             (4, entries(4, 1, 1, 10).data, "log time 9 ms after 10 ms"),
-            (4, entries(4, 1, 1).data + b"\0", "block at byte"),
-            (4, b"", "no block"),
-            (1, joined(entries(1, 1, 1), entries(2, 2, 1)).data, "2 blocks, 1 expected"),
+            (4, entries(4, 1, 1).data + b"\0", "1 bytes behind its block, 0 or 88 expected"),
+            (4, b"", "a block has at least 40 bytes, not 0"),
+            (4, entries(4, 1, 1).data[:-1], "its block has 51 bytes, and 50 are there"),
+            (1, joined(entries(1, 1, 1), entries(2, 2, 1)).data, "59 bytes behind its block, 0 or 88 expected"),
+            (5, entries(5, 2, 2, 9).data, "the batch that wrote entry 6 is not there whole"),
         ],
     )
     def test_the_log_is_what_was_written(self, disk: Disk, first: int, body: bytes | None, what: str) -> None:
@@ -258,7 +268,7 @@ class TestRecords:
         block = entries(4, 1, 1).data
         key = keys.entry_key(0, 4)
         database = compat.open_database(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
-        database.put(key, keys.seal(keys.entry_key(1, 4), block), sync=True)
+        database.put(key, seal(keys.entry_key(1, 4), block), sync=True)
         database.close()
         with pytest.raises(StorageDamaged, match=r"record of entry 4 .*checksum"):
             disk.open()
@@ -299,19 +309,30 @@ class TestRecords:
         with pytest.raises(StorageDamaged, match="the log ends at 6 in term 3"):
             disk.open()
 
+    def test_a_head_behind_the_last_record_that_is_none(self, tmp_path: Path) -> None:
+        disk = Disk("leveldb", tmp_path / "node1")
+        store, _ = disk.open()
+        store.submit([append(entries(1, 3, 1), term=2, commit=2)])
+        abandon(store)
+        head = Head.unpack(read(disk.path, keys.entry_key(0, 1))[-HEAD.size :])
+        head.commit = 4
+        rewrite(disk.path, (keys.entry_key(0, 1), entries(1, 3, 1).data + head.pack()))
+        with pytest.raises(StorageDamaged, match=r"record of entry 1 .*contradict each other"):
+            disk.open()
+
     def test_another_group(self, disk: Disk) -> None:
         with pytest.raises(WrongIdentity, match="belongs to group 0, not to group 7"):
             LevelDBStorage(disk.path, group=7).open(BOOTSTRAP)
         assert disk.open()[1].initial_state.last_index == 6
 
-    @pytest.mark.parametrize("group", [-1, 2**64 - 1])
+    @pytest.mark.parametrize("group", [-1, 2**64])
     def test_impossible_groups(self, tmp_path: Path, group: int) -> None:
         with pytest.raises(ValueError, match=f"got {group}"):
             LevelDBStorage(tmp_path, group=group)
 
     def test_the_largest_group(self, tmp_path: Path) -> None:
         for _ in range(2):
-            store = LevelDBStorage(tmp_path / "x", group=2**64 - 2)
+            store = LevelDBStorage(tmp_path / "x", group=2**64 - 1)
             recovered = store.open(BOOTSTRAP)
             last = recovered.initial_state.last_index
             store.submit([append(entries(last + 1, 2, 1))])
@@ -320,8 +341,8 @@ class TestRecords:
 
     def test_another_format_of_the_store(self, disk: Disk) -> None:
         identity = read(disk.path, keys.IDENTITY)
-        rewrite(disk.path, (keys.IDENTITY, (2).to_bytes(4, "little") + identity[4:]))
-        with pytest.raises(StorageFailed, match="store format 2, and this release reads and writes format 1"):
+        rewrite(disk.path, (keys.IDENTITY, (1).to_bytes(4, "little") + identity[4:]))
+        with pytest.raises(StorageFailed, match="store format 1, and this release reads and writes format 2"):
             disk.open()
 
     def test_another_format_of_the_floor(self, disk: Disk) -> None:
@@ -352,7 +373,7 @@ class TestRecords:
         if value is None:
             batch.delete(key)
         else:
-            batch.put(key, value if isinstance(value, bytes) else keys.seal(key, value.data))
+            batch.put(key, value if isinstance(value, bytes) else seal(key, value.data))
         batch.write()
         assert store.entries(1, 4, EVERYTHING).count == 3
         for _ in range(2):  # and the handle is dead
@@ -450,7 +471,6 @@ class TestCutBelowTheFloor:
         _, recovered = disk.open()
         assert (recovered.initial_state.last_index, recovered.initial_state.term_runs) == (5, ((1, 1), (5, 2)))
 
-
     def test_a_new_boot_starts_without_marks(self, tmp_path: Path) -> None:
         """``cut`` and ``closed`` speak of one boot: carried into the next they would excuse a loss there."""
         disk = Disk("leveldb", tmp_path / "node1")
@@ -459,7 +479,7 @@ class TestCutBelowTheFloor:
         store.submit([append(entries(5, 1, 2))])
         store.submit([append(entries(6, 1, 2)), append(entries(6, 2, 3))])
         abandon(store)
-        head = Head.unpack(read(disk.path, keys.head_key(0)))
+        head = Head.unpack(read(disk.path, keys.entry_key(0, 6))[-HEAD.size :])
         assert (head.cut, head.closed) == (5, 0)
         store, _ = disk.open()
         store.close()

@@ -15,6 +15,7 @@ from raftpy.storage.floor import Floor, GroupFloor
 from raftpy.storage.head import Head
 from raftpy.storage.identity import boot_after, new_store_id, resolve_cluster_id
 from raftpy.storage.records import Index, Plan, fit
+from raftpy.storage.sealing import seal, unseal
 from raftpy.storage.wal import BLOCK, check_write_ahead, damaged_length
 from tests.storage.support import append, commit_only, entries, joined
 
@@ -111,25 +112,28 @@ class TestKeys:
         assert not any(start <= keys.entry_key(group, 1) < stop for group in (0, 6, 8, keys.MAX_GROUP))
         assert [keys.entry_first(key) for key in made] == firsts
 
-    def test_every_key_carries_the_group(self) -> None:
+    def test_every_record_of_a_group_is_named_with_it(self) -> None:
         for key in (keys.head_key(5), keys.bootstrap_key(5), keys.entry_key(5, 1)):
-            assert key[:8] == (5).to_bytes(8, "big")
-        for key in (keys.IDENTITY, keys.PINS):
-            assert key[:8] == keys.STORE.to_bytes(8, "big")
-        assert keys.MAX_GROUP < keys.STORE
+            assert key[1:9] == (5).to_bytes(8, "big")
+
+    def test_everything_small_sorts_before_the_logs(self) -> None:
+        small = [keys.IDENTITY, keys.PINS, keys.bootstrap_key(keys.MAX_GROUP), keys.head_key(keys.MAX_GROUP)]
+        assert max(small) < keys.entry_key(0, 1)
+        assert len(set(small)) == len(small)
+        assert keys.entry_key(keys.MAX_GROUP, 2**64 - 1) < keys.entry_range(keys.MAX_GROUP)[1]
 
     def test_a_seal_holds_for_its_key_and_body_only(self) -> None:
-        value = keys.seal(b"key", b"body")
-        assert keys.unseal(b"key", value) == b"body"
-        assert keys.unseal(b"kez", value) is None
-        assert keys.unseal(b"keyb", keys.seal(b"key", b"body")[:4] + b"ody") is not None  # the split is not sealed ...
+        value = seal(b"key", b"body")
+        assert unseal(b"key", value) == b"body"
+        assert unseal(b"kez", value) is None
+        assert unseal(b"keyb", seal(b"key", b"body")[:4] + b"ody") is not None  # the split is not sealed ...
         for size in range(len(value)):  # ... but keys have fixed lengths, and nothing shorter passes
-            assert keys.unseal(b"key", value[:size]) is None
+            assert unseal(b"key", value[:size]) is None
 
     def test_keys_in_errors(self) -> None:
         assert keys.describe(keys.entry_key(3, 77)).startswith("record of entry 77 (group 3, key ")
         assert keys.describe(keys.head_key(3)).startswith("record 'head' (key ")
-        assert keys.describe(b"\0" * 8 + b"z").startswith("record 'unknown'")
+        assert keys.describe(b"z" + bytes(8)).startswith("record 'unknown'")
 
 
 class TestFloor:

@@ -1,0 +1,9 @@
+from typing_extensions import Buffer
+
+from raftcore.message import Entries
+
+SEAL: int
+
+def seal(key: bytes, body: Buffer, behind: bytes = b"") -> bytes: ...
+def unseal(key: bytes, value: bytes) -> bytes | None: ...
+def unseal_record(key: bytes, value: bytes) -> tuple[Entries, bytes] | None: ...

@@ -1,0 +1,72 @@
+"""The byte form of what LevelDB keeps: a seal in front of every value, and behind a batch's last block the head.
+
+    seal (u32)  CRC32C of the key and of all that follows: a value under another key is noticed as well as a changed one
+    body        of a record of the log: one block as it was sent, and in the last record of its batch the head
+
+The head rides with the entries so that a batch of them touches no key that another batch has written: LevelDB then has
+nothing to merge, and what was written once stays where it is (docs/design-storage.md).
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
+
+from raftcore.block cimport BLOCK_HEADER_SIZE, BlockHeader, block_size, read_block_header
+from raftcore.crc cimport crc32c_update
+from raftcore.entries cimport parse_entries
+from raftcore.wire cimport load32, store32
+
+from raftcore.errors import DecodeError
+
+cdef enum:
+    SEAL_SIZE = 4
+
+SEAL = SEAL_SIZE
+
+
+def seal(bytes key not None, const uint8_t[::1] body not None, bytes behind not None=b""):
+    """``body`` and, after it, ``behind`` as they are stored under ``key``."""
+    cdef Py_ssize_t size = body.shape[0]
+    cdef Py_ssize_t more = PyBytes_GET_SIZE(behind)
+    cdef bytes value = PyBytes_FromStringAndSize(NULL, SEAL_SIZE + size + more)
+    cdef uint8_t* at = <uint8_t*> PyBytes_AS_STRING(value) + SEAL_SIZE
+    if size:
+        memcpy(at, &body[0], <size_t> size)
+    memcpy(at + size, PyBytes_AS_STRING(behind), <size_t> more)
+    store32(at - SEAL_SIZE, crc32c_update(key_crc(key), at, size + more))
+    return value
+
+
+cdef inline unsigned int key_crc(bytes key) noexcept:
+    return crc32c_update(0, <const uint8_t*> PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+
+
+cdef bint holds(bytes key, bytes value) noexcept:
+    # Whether the seal does.
+    cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(value)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
+    return size >= SEAL_SIZE and load32(at) == crc32c_update(key_crc(key), at + SEAL_SIZE, size - SEAL_SIZE)
+
+
+def unseal(bytes key not None, bytes value not None):
+    """What was stored under ``key``, or None when the seal does not hold."""
+    return value[SEAL_SIZE:] if holds(key, value) else None
+
+
+def unseal_record(bytes key not None, bytes value not None):
+    """The entries of a record of the log, one block, and the head behind them (empty where there is none).
+
+    None when the seal does not hold. Raises ``DecodeError`` when what it seals is no block.
+    """
+    cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(value) + SEAL_SIZE
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value) - SEAL_SIZE
+    cdef uint64_t block
+    cdef BlockHeader header
+    if not holds(key, value):
+        return None
+    if size < BLOCK_HEADER_SIZE:
+        raise DecodeError(f"a block has at least {BLOCK_HEADER_SIZE} bytes, not {size}")
+    read_block_header(at, &header)
+    block = block_size(&header)
+    if block > <uint64_t> size:
+        raise DecodeError(f"its block has {block} bytes, and {size} are there")
+    return parse_entries(at, <Py_ssize_t> block), value[SEAL_SIZE + <Py_ssize_t> block:]

@@ -1,0 +1,114 @@
+"""What the layout of the keys is for: LevelDB never merges tables of entries, and the head is found all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raftpy.errors import StorageDamaged
+from raftpy.storage import LevelDBStorage, compat, keys
+from raftpy.storage.compat import Database
+from raftpy.storage.head import Head
+from raftpy.storage.sealing import seal
+from raftpy.storage.startup import Reader
+from tests.storage.support import BOOTSTRAP, Disk, abandon, append, commit_only, entries, joined
+
+SMALLEST_BUFFER = 64 << 10  # LevelDB takes no less
+
+
+def test_tables_are_written_once(tmp_path: Path) -> None:
+    """Over a dozen tables, terms and votes written between, three starts: none is ever merged with another."""
+    last = 0
+    for term in (1, 2, 3):
+        store = LevelDBStorage(tmp_path / "node1", write_buffer_size=SMALLEST_BUFFER)
+        store.open(BOOTSTRAP)
+        for _ in range(40):
+            store.submit([append(entries(last + 1, 1000, term), term=term, vote=1, commit=last)])
+            last += 1000
+        store.close()
+        events = (tmp_path / "node1" / "leveldb" / "LOG").read_text()
+        assert events.count("Level-0 table #") > 4
+        if term == 1:  # of one start only the first table has the small records in it
+            assert "Compacted " not in events
+        else:
+            assert events.count("Compacted ") <= 2
+
+
+@pytest.mark.parametrize("clean", [True, False], ids=["closed", "killed"])
+def test_the_newest_of_two_heads_counts(tmp_path: Path, clean: bool) -> None:
+    """One stands behind the last entries, the other under a key of its own; either may be the newer."""
+    disk = Disk("leveldb", tmp_path / "node1")
+    for turn, (hard_state, newest) in enumerate(
+        [
+            (append(entries(1, 3, 1), term=1, vote=1, commit=2), (1, 1, 2)),
+            (append(term=2, vote=3, commit=3), (2, 3, 3)),
+            (append(entries(4, 2, 2), term=4, vote=0, commit=3), (4, 0, 3)),
+            (append(entries(5, 1, 5), term=5, vote=2, commit=4), (5, 2, 4)),
+            (append(term=6, vote=6, commit=4), (6, 6, 4)),
+        ]
+    ):
+        store, recovered = disk.open()
+        store.submit([hard_state])
+        if clean:
+            store.submit([commit_only(*newest)])
+            store.close()
+        else:
+            abandon(store)
+        store, recovered = disk.open()
+        found = recovered.initial_state
+        assert (found.hard_state.term, found.hard_state.vote, found.hard_state.commit) == newest
+        assert found.last_index == (3, 3, 5, 5, 5)[turn]
+        abandon(store)
+
+
+def test_heads_written_one_after_the_other(tmp_path: Path) -> None:
+    """In one life of the store, each in a batch of its own, in both orders."""
+    disk = Disk("leveldb", tmp_path / "node1")
+    store, _ = disk.open()
+    store.submit([append(term=2, vote=3)])
+    store.submit([append(entries(1, 1, 3), term=3, vote=1)])
+    abandon(store)
+    store, recovered = disk.open()
+    assert (recovered.initial_state.hard_state.term, recovered.initial_state.hard_state.vote) == (3, 1)
+    store.submit([append(entries(2, 1, 3), term=3, vote=1)])
+    store.submit([append(term=4, vote=2)])
+    abandon(store)
+    _, recovered = disk.open()
+    assert (recovered.initial_state.hard_state.term, recovered.initial_state.hard_state.vote) == (4, 2)
+
+
+END_3 = Head(boot=1, term=2, commit=3, last_index=3, last_term=1, number=1).pack()
+
+
+class EndsEarly:
+    """A database whose iterators stop after ``count`` records."""
+
+    def __init__(self, database: Database, count: int) -> None:
+        self._database, self._count = database, count
+        self.get = database.get
+
+    def iterator(self, **options: Any) -> Iterator[tuple[bytes, bytes]]:
+        return islice(self._database.iterator(**options), self._count)
+
+
+def test_an_iterator_that_ends_early(tmp_path: Path) -> None:
+    """LevelDB's iterators pass over a block that cannot be read, and say so to nobody. The first of three
+    records looks like the end of a batch."""
+    disk = Disk("leveldb", tmp_path / "node1")
+    store, _ = disk.open()
+    store.submit([append(joined(entries(1, 3, 1), entries(4, 1, 1), entries(5, 2, 2, 9)), term=2, commit=5)])
+    store.close()
+    database = compat.open_database(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
+    database.put(keys.entry_key(0, 1), seal(keys.entry_key(0, 1), entries(1, 3, 1).data, END_3), sync=True)
+    reader = Reader(EndsEarly(database, 1), disk.path)
+    head = reader.head(0)
+    head.number = 0
+    log = reader.log(0, head)
+    assert (log.index.last, log.head.last_index) == (3, 3)
+    with pytest.raises(StorageDamaged, match=r"record of entry 4 .*iterator ended before it, at 3"):
+        reader.check_end(0, log)
+    database.close()
