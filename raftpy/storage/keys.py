@@ -5,7 +5,7 @@ index of its first entry (u64), big endian, so that LevelDB's order is the log's
 logs: a table that LevelDB makes of new entries then overlaps no other table, and is never merged with one.
 
 === ============== ====================================================================================
-tag of             value (little endian, behind the seal: raftpy/storage/sealing.pyx)
+tag of             value (little endian, between seal and end: raftpy/storage/sealing.pyx)
 === ============== ====================================================================================
 I   the database   u32 format version, u64 node id, u64 store id
 P   the database   pins: u64 node id and u64 store id for each peer, ascending

@@ -2,6 +2,7 @@
 
     seal (u32)  CRC32C of the key and of all that follows: a value under another key is noticed as well as a changed one
     body        of a record of the log: one block as it was sent, and in the last record of its batch the head
+    end (u8)    never zero, so that a record whose last byte is zero is the beginning of one (wal.py)
 
 The head rides with the entries so that a batch of them touches no key that another batch has written: LevelDB then has
 nothing to merge, and what was written once stays where it is (docs/design-storage.md).
@@ -19,6 +20,8 @@ from raftcore.errors import DecodeError
 
 cdef enum:
     SEAL_SIZE = 4
+    END_SIZE = 1
+    END = 0xFF
 
 SEAL = SEAL_SIZE
 
@@ -27,12 +30,13 @@ def seal(bytes key not None, const uint8_t[::1] body not None, bytes behind not 
     """``body`` and, after it, ``behind`` as they are stored under ``key``."""
     cdef Py_ssize_t size = body.shape[0]
     cdef Py_ssize_t more = PyBytes_GET_SIZE(behind)
-    cdef bytes value = PyBytes_FromStringAndSize(NULL, SEAL_SIZE + size + more)
+    cdef bytes value = PyBytes_FromStringAndSize(NULL, SEAL_SIZE + size + more + END_SIZE)
     cdef uint8_t* at = <uint8_t*> PyBytes_AS_STRING(value) + SEAL_SIZE
     if size:
         memcpy(at, &body[0], <size_t> size)
     memcpy(at + size, PyBytes_AS_STRING(behind), <size_t> more)
-    store32(at - SEAL_SIZE, crc32c_update(key_crc(key), at, size + more))
+    at[size + more] = END
+    store32(at - SEAL_SIZE, crc32c_update(key_crc(key), at, size + more + END_SIZE))
     return value
 
 
@@ -44,12 +48,14 @@ cdef bint holds(bytes key, bytes value) noexcept:
     # Whether the seal does.
     cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(value)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
-    return size >= SEAL_SIZE and load32(at) == crc32c_update(key_crc(key), at + SEAL_SIZE, size - SEAL_SIZE)
+    if size < SEAL_SIZE + END_SIZE or at[size - 1] != END:
+        return False
+    return load32(at) == crc32c_update(key_crc(key), at + SEAL_SIZE, size - SEAL_SIZE)
 
 
 def unseal(bytes key not None, bytes value not None):
     """What was stored under ``key``, or None when the seal does not hold."""
-    return value[SEAL_SIZE:] if holds(key, value) else None
+    return value[SEAL_SIZE:PyBytes_GET_SIZE(value) - END_SIZE] if holds(key, value) else None
 
 
 def unseal_record(bytes key not None, bytes value not None):
@@ -58,7 +64,7 @@ def unseal_record(bytes key not None, bytes value not None):
     None when the seal does not hold. Raises ``DecodeError`` when what it seals is no block.
     """
     cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(value) + SEAL_SIZE
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(value) - SEAL_SIZE
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value) - SEAL_SIZE - END_SIZE
     cdef uint64_t block
     cdef BlockHeader header
     if not holds(key, value):
@@ -69,4 +75,4 @@ def unseal_record(bytes key not None, bytes value not None):
     block = block_size(&header)
     if block > <uint64_t> size:
         raise DecodeError(f"its block has {block} bytes, and {size} are there")
-    return parse_entries(at, <Py_ssize_t> block), value[SEAL_SIZE + <Py_ssize_t> block:]
+    return parse_entries(at, <Py_ssize_t> block), value[SEAL_SIZE + <Py_ssize_t> block:SEAL_SIZE + size]

@@ -1,67 +1,105 @@
-"""A look at LevelDB's write-ahead files before LevelDB reads them.
+"""LevelDB's write-ahead files: a look at them before LevelDB reads them, and space set aside in them.
 
-LevelDB takes a last record that claims more bytes than the file has for one whose writer died half-way, and leaves it
-and whatever follows out, quietly: right for a torn write, and wrong when the length field is what was damaged, for
-then acknowledged records vanish. The two can be told apart. A torn record's bytes are a mere beginning, whose checksum
-no shorter length makes right; behind a damaged length the whole record is still there, and some length does.
+A sync of a file that grows writes the file's new size as well, which costs more than the data of a small commit. So
+LevelDB's newest write-ahead file is made as long as it will get as soon as it is noticed; LevelDB writes at its own
+offset and never looks at the size. Behind what was written there are zeros then. A clean close cuts them off; after a
+crash that is done here, before LevelDB opens, so that LevelDB finds what it would have found without them.
+
+What a crash leaves of a write that was under way, a beginning, ends in zeros. LevelDB would call that damage; without
+zeros behind it, it leaves it out, rightly, for it was never acknowledged. So it is cut off here. An acknowledged
+write is not taken for one: the last byte of every value is no zero (sealing.pyx), and the file's last record is such a
+value's end.
+
+LevelDB itself takes a last record that claims more bytes than the file has for one whose writer died half-way, and
+leaves it and whatever follows out, quietly: right for a torn write, and wrong when the length field is what was
+damaged, for then acknowledged records vanish. The two can be told apart. A torn record's bytes are a mere beginning,
+whose checksum no shorter length makes right; behind a damaged length the whole record is still there, and some length
+does.
 
 Also, LevelDB opens a database without any write-ahead file, though every one that was ever open has one.
 
-What stays: a file cut off at its end cannot be told from a torn write, nor, while LevelDB is just turning its memory
-into a table, the loss of the newer of two files. See floor.py for what the floor adds.
-
-The format is LevelDB's doc/log_format.md: blocks of 32 KiB, in them records of a masked CRC32C (u32) over type and
-data, a length (u16), a type (u8) and the data, all little endian; a block's last bytes, fewer than 7, are padding.
+What stays: a file cut off at its end, or overwritten with zeros there, cannot be told from a torn write, nor, while
+LevelDB is just turning its memory into a table, the loss of the newer of two files. See floor.py for what the floor
+adds.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from struct import Struct
 
-from raftcore.codec import crc32c
 from raftpy.errors import StorageDamaged
+from raftpy.storage.space import set_aside
+from raftpy.storage.wal_records import BROKEN, LENGTH, TORN, survey
 
-BLOCK = 32 * 1024
-_HEADER = Struct("<IHB")
-_MASK_DELTA = 0xA282EAD8
+
+def write_ahead_files(directory: Path) -> list[Path]:
+    """Those of the database in ``directory``, the newest last."""
+    return sorted(directory.glob("*.log"), key=lambda path: (len(path.name), path.name))
 
 
 def check_write_ahead(directory: Path) -> None:
-    """Raises ``StorageDamaged`` when the database in ``directory`` has lost a write-ahead file or a record's length."""
-    files = sorted(directory.glob("*.log"))
+    """Raises ``StorageDamaged`` when the database in ``directory`` has lost a write-ahead file or a record of one.
+
+    Cuts off what is behind the last whole record: zeros, and the beginning of a write that was never acknowledged.
+    Raises ``OSError`` when a file cannot be read or cut.
+    """
+    files = write_ahead_files(directory)
     if not files:
         raise StorageDamaged("its write-ahead file (*.log) is missing", str(directory))
     for path in files:
-        offset = damaged_length(path.read_bytes())
-        if offset is not None:
-            raise StorageDamaged(f"the length of the record at byte {offset} is not what was written", str(path))
+        data = path.read_bytes()
+        verdict, end = survey(data)
+        if verdict == LENGTH:
+            raise StorageDamaged(f"the length of the record at byte {end} is not what was written", str(path))
+        if verdict == BROKEN or (verdict == TORN and path is not files[-1]):
+            raise StorageDamaged(f"the record at byte {end} is not what was written", str(path))
+        if end < len(data):
+            os.truncate(path, end)
 
 
-def damaged_length(data: bytes) -> int | None:
-    """Where in a write-ahead file a record claims more than the file holds though it is there; None: nowhere.
+class Ahead:
+    """Keeps ``size`` bytes set aside in the newest write-ahead file of the database in ``directory``.
 
-    Only the last block is looked at: in an earlier one LevelDB itself reports a record that leaves its block.
+    Where that cannot be done, everything goes on without.
     """
-    offset = len(data) // BLOCK * BLOCK
-    while offset + _HEADER.size <= len(data):
-        masked, length, kind = _HEADER.unpack_from(data, offset)
-        start = offset + _HEADER.size
-        if kind == 0 and length == 0:
-            return None  # never written: space that the file system had set aside
-        if start + length > len(data):
-            return offset if _checksum_of_a_part(data, start, kind, masked) else None
-        offset = start + length
-    return None
+
+    LOOK_EVERY = 256 << 10
+    """Bytes written between two looks for a newer file."""
+
+    def __init__(self, directory: Path, size: int) -> None:
+        self._directory = directory
+        self._size = size
+        self._newest = ""
+        self._unseen = 0
+        self._look()
+
+    def wrote(self, size: int) -> None:
+        """``size`` bytes more were written."""
+        self._unseen += size
+        if self._unseen >= self.LOOK_EVERY:
+            self._look()
+
+    def _look(self) -> None:
+        self._unseen = 0
+        try:
+            names = [name for name in os.listdir(self._directory) if name.endswith(".log")]
+            newest = max(names, key=lambda name: (len(name), name), default="")
+            if newest and newest != self._newest:
+                self._newest = newest
+                fd = os.open(self._directory / newest, os.O_WRONLY | os.O_CLOEXEC)
+                try:
+                    set_aside(fd, self._size)
+                finally:
+                    os.close(fd)
+        except OSError:
+            pass  # gone already, or not to be had: it is only for speed
 
 
-def _checksum_of_a_part(data: bytes, start: int, kind: int, masked: int) -> bool:
-    """Whether ``masked`` is the checksum of the type and some number of the bytes from ``start`` on."""
-    rotated = (masked - _MASK_DELTA) & 0xFFFFFFFF
-    wanted = (rotated >> 17 | rotated << 15) & 0xFFFFFFFF
-    crc = crc32c(bytes([kind]))
-    for at in range(start, len(data)):
-        if crc == wanted:
-            return True
-        crc = crc32c(data[at : at + 1], crc)
-    return crc == wanted
+def cut_off_ahead(directory: Path) -> None:
+    """Cuts the zeros off that are left behind the records; the database must be closed."""
+    for path in write_ahead_files(directory):
+        data = path.read_bytes()
+        verdict, end = survey(data)
+        if verdict not in (LENGTH, BROKEN) and end < len(data):
+            os.truncate(path, end)

@@ -11,7 +11,7 @@ from pathlib import Path
 from raftcore.message import Message
 from raftpy.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
-from tests.storage.support import BOOTSTRAP, MEMBERS, Disk, Model, abandon, append, entries
+from tests.storage.support import BOOTSTRAP, MEMBERS, SMALLEST_BUFFER, Disk, Model, abandon, append, entries
 
 PINS = {2: 22, 3: 33}
 IRRELEVANT = {"lock", "LOCK", "LOG", "LOG.old"}
@@ -32,7 +32,7 @@ class Sample:
     @classmethod
     def build(cls, work: Path, clean: bool) -> Sample:
         """As a clean close leaves it, or as kill -9 does."""
-        disk = Disk("leveldb", work / "store")
+        disk = Disk("leveldb", work / "store", write_buffer_size=SMALLEST_BUFFER)
         model = Model()
 
         def submit(*appends: Message) -> None:
@@ -61,6 +61,11 @@ class Sample:
     def files(self) -> list[Path]:
         return sorted(path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())
 
+    def size(self, file: Path) -> int:
+        """Bytes written to it: behind those of a write-ahead file there are zeros, and its last byte is none."""
+        data = (self.path / file).read_bytes()
+        return len(data.rstrip(b"\0")) if file.suffix == ".log" else len(data)
+
     def write_ahead_file(self) -> Path:
         (path,) = (path for path in self.files() if path.suffix == ".log")
         return path
@@ -75,7 +80,7 @@ class Sample:
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(self.path, copy)
         damage(copy)
-        store = LevelDBStorage(copy)
+        store = LevelDBStorage(copy, write_buffer_size=SMALLEST_BUFFER)
         try:
             recovered = store.open(BOOTSTRAP)
         except StorageFailed as error:

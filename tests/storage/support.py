@@ -10,10 +10,13 @@ from raftcore.message import Entries, Entry, Message
 from raftcore.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
 from raftpy.interfaces import Bootstrap, Recovered, Storage
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
+from raftpy.storage.leveldb import WRITE_BUFFER_SIZE
 
 MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
 BOOTSTRAP = Bootstrap(1, MEMBERS)
 EVERYTHING = 2**64 - 1
+SMALLEST_BUFFER = 64 << 10
+"""LevelDB takes no smaller write buffer."""
 OPENED: list[Storage] = []
 """Every store that a Disk has made; conftest.py closes them after each test."""
 
@@ -66,9 +69,14 @@ class Disk:
     kind: str
     path: Path
     memory: MemoryDisk = field(default_factory=MemoryDisk)
+    write_buffer_size: int = WRITE_BUFFER_SIZE
 
     def new(self) -> Storage:
-        store: Storage = MemoryStore(self.memory) if self.kind == "memory" else LevelDBStorage(self.path)
+        store: Storage
+        if self.kind == "memory":
+            store = MemoryStore(self.memory)
+        else:
+            store = LevelDBStorage(self.path, write_buffer_size=self.write_buffer_size)
         OPENED.append(store)
         return store
 

@@ -16,7 +16,6 @@ from raftpy.storage.head import Head
 from raftpy.storage.identity import boot_after, new_store_id, resolve_cluster_id
 from raftpy.storage.records import Index, Plan, fit
 from raftpy.storage.sealing import seal, unseal
-from raftpy.storage.wal import BLOCK, check_write_ahead, damaged_length
 from tests.storage.support import append, commit_only, entries, joined
 
 
@@ -126,7 +125,7 @@ class TestKeys:
         value = seal(b"key", b"body")
         assert unseal(b"key", value) == b"body"
         assert unseal(b"kez", value) is None
-        assert unseal(b"keyb", seal(b"key", b"body")[:4] + b"ody") is not None  # the split is not sealed ...
+        assert unseal(b"keyb", seal(b"key", b"body")[:4] + b"ody\xff") is not None  # the split is not sealed ...
         for size in range(len(value)):  # ... but keys have fixed lengths, and nothing shorter passes
             assert unseal(b"key", value[:size]) is None
 
@@ -208,21 +207,6 @@ class TestFloor:
             setattr(head, name, value)
         with pytest.raises(StorageDamaged, match="here is damaged: it is not as it was closed"):
             floor.check(5, 0, head, "here")
-
-
-class TestWriteAhead:
-    def test_no_file(self, tmp_path: Path) -> None:
-        (tmp_path / "000001.ldb").write_bytes(b"")
-        with pytest.raises(StorageDamaged, match="write-ahead file"):
-            check_write_ahead(tmp_path)
-
-    @pytest.mark.parametrize("size", [0, 1, 6, 7, 100])
-    def test_nothing_written_yet(self, size: int) -> None:
-        assert damaged_length(bytes(size)) is None
-        assert damaged_length(bytes(BLOCK + size)) is None
-
-    def test_a_torn_record_is_none(self) -> None:
-        assert damaged_length(b"\1\2\3\4" + (500).to_bytes(2, "little") + b"\1" + b"x" * 400) is None
 
 
 class TestIdentity:

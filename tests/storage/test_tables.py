@@ -15,9 +15,7 @@ from raftpy.storage.compat import Database
 from raftpy.storage.head import Head
 from raftpy.storage.sealing import seal
 from raftpy.storage.startup import Reader
-from tests.storage.support import BOOTSTRAP, Disk, abandon, append, commit_only, entries, joined
-
-SMALLEST_BUFFER = 64 << 10  # LevelDB takes no less
+from tests.storage.support import BOOTSTRAP, SMALLEST_BUFFER, Disk, abandon, append, commit_only, entries, joined
 
 
 def test_tables_are_written_once(tmp_path: Path) -> None:

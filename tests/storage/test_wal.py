@@ -1,0 +1,181 @@
+"""Write-ahead files: where their records end, what a crash may leave there, and the space set aside in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from raftpy.errors import StorageDamaged
+from raftpy.storage import LevelDBStorage
+from raftpy.storage.space import set_aside
+from raftpy.storage.wal import Ahead, check_write_ahead, cut_off_ahead, write_ahead_files
+from raftpy.storage.wal_records import BLOCK, BROKEN, LENGTH, TORN, WHOLE, survey
+from tests.storage.support import BOOTSTRAP, SMALLEST_BUFFER, Disk, abandon, append, entries, joined
+
+SPACE = bytes(2 * BLOCK)
+
+
+def records(data: bytes) -> Iterator[tuple[int, int]]:
+    """(start, stop) of each record, by LevelDB's doc/log_format.md; ``data`` has nothing but records."""
+    offset = 0
+    while offset < len(data):
+        if BLOCK - offset % BLOCK < 7:
+            offset += BLOCK - offset % BLOCK
+            continue
+        stop = offset + 7 + int.from_bytes(data[offset + 4 : offset + 6], "little")
+        yield offset, stop
+        offset = stop
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What a store has written since its start: small batches, one of many records, and one over three blocks."""
+    disk = Disk("leveldb", tmp_path_factory.mktemp("wal") / "node1")
+    store, _ = disk.open()
+    store.submit([append(entries(1, 1, 1), term=1, vote=1)])
+    store.submit([append(joined(*(entries(index, 1, 1) for index in range(2, 40))))])
+    store.submit([append(term=2, vote=3)])
+    store.submit([append(entries(40, 8000, 2))])
+    store.submit([append(entries(8040, 2, 2), term=2, vote=3, commit=8039)])
+    abandon(store)
+    (path,) = write_ahead_files(disk.path / "leveldb")
+    data = path.read_bytes().rstrip(b"\0")
+    assert len(data) > 2 * BLOCK
+    return data
+
+
+class TestSurvey:
+    @pytest.mark.parametrize("size", [0, 1, 6, 7, 100, BLOCK, BLOCK + 3, 3 * BLOCK])
+    def test_nothing_written_yet(self, size: int) -> None:
+        assert survey(bytes(size)) == (WHOLE, 0)
+
+    @pytest.mark.parametrize("space", [0, 1, 6, 7, 8, 1000, BLOCK, 5 * BLOCK])
+    def test_everything_is_there(self, written: bytes, space: int) -> None:
+        assert survey(written + bytes(space)) == (WHOLE, len(written))
+
+    @pytest.mark.parametrize("space", [b"", SPACE], ids=["shorter", "zeros"])
+    def test_every_beginning(self, written: bytes, space: bytes, seed: int) -> None:
+        """Cut off anywhere, the whole records before are found, and nothing is accused."""
+        ends = list(records(written))
+        near = {at + d for start, stop in ends for at in (start, stop) for d in range(-9, 10)}
+        cuts = [at for at in near if 0 <= at < len(written)] + Random(seed).sample(range(len(written)), 300)
+        for cut in sorted(cuts):
+            data = written[:cut] + space + bytes(len(written) - cut if space else 0)
+            verdict, end = survey(data)
+            assert verdict in (WHOLE, TORN), cut
+            # A record whose cut-off part was zeros is there all the same.
+            whole = [stop for _, stop in ends if data[:stop] == written[:stop]]
+            assert 0 <= end - (whole[-1] if whole else 0) < 7, cut  # a block's last bytes are padding
+
+    def test_a_flipped_bit_is_never_taken_for_a_beginning(self, written: bytes, seed: int) -> None:
+        """Every bit of the last two batches' record headers and last bytes, and some of everything else."""
+        ends = list(records(written))
+        rng = Random(seed)
+        bits = {
+            (at, bit) for start, stop in ends[-6:] for at in (*range(start, start + 7), stop - 1) for bit in range(8)
+        }
+        bits |= {(rng.randrange(len(written)), rng.randrange(8)) for _ in range(1000)}
+        bits |= {(rng.randrange(ends[-1][0], len(written)), rng.randrange(8)) for _ in range(300)}
+        for at, bit in sorted(bits):
+            data = bytearray(written + SPACE)
+            data[at] ^= 1 << bit
+            verdict, _ = survey(data)
+            assert verdict in (LENGTH, BROKEN), (at, bit)
+
+    def test_a_damaged_length_at_the_end_of_the_file(self, written: bytes) -> None:
+        """LevelDB would take it for a torn write."""
+        start, _ = list(records(written))[-1]
+        for bit in range(3, 16):
+            data = bytearray(written)
+            data[start + 4 + bit // 8] ^= 1 << bit % 8
+            length = int.from_bytes(data[start + 4 : start + 6], "little")
+            if start + 7 + length > len(data):
+                assert survey(data) == (LENGTH, start)
+
+    def test_a_torn_record_is_no_damaged_length(self) -> None:
+        data = b"\1\2\3\4" + (500).to_bytes(2, "little") + b"\1" + b"x" * 400
+        assert survey(data) == (TORN, 0)
+        assert survey(data + bytes(2000)) == (TORN, 0)
+        assert survey(data + b"x" * 100) == (BROKEN, 0)
+
+    def test_something_behind_what_was_never_written(self, written: bytes) -> None:
+        assert survey(written + bytes(100) + b"x" + bytes(100)) == (BROKEN, len(written))
+
+
+class TestCheck:
+    def test_no_file(self, tmp_path: Path) -> None:
+        (tmp_path / "000001.ldb").write_bytes(b"")
+        with pytest.raises(StorageDamaged, match="write-ahead file"):
+            check_write_ahead(tmp_path)
+
+    def test_a_torn_write_is_cut_off(self, tmp_path: Path, written: bytes) -> None:
+        path = tmp_path / "000007.log"
+        start, _ = list(records(written))[-1]
+        for left in (written[:-5], written[:-5] + SPACE):
+            path.write_bytes(left)
+            check_write_ahead(tmp_path)
+            assert path.read_bytes() == written[:start]
+
+    def test_only_the_newest_can_be_torn(self, tmp_path: Path, written: bytes) -> None:
+        """LevelDB begins a file only when everything in the one before is synced. Names sort as numbers."""
+        older, newer = tmp_path / "999999.log", tmp_path / "1000000.log"
+        assert write_ahead_files(tmp_path) == []
+        older.write_bytes(written + SPACE)
+        newer.write_bytes(written[:-1])
+        assert write_ahead_files(tmp_path) == [older, newer]
+        check_write_ahead(tmp_path)
+        assert older.read_bytes() == written
+        older.write_bytes(written[:-1])
+        with pytest.raises(StorageDamaged, match=r"999999\.log is damaged: the record at byte"):
+            check_write_ahead(tmp_path)
+
+    def test_damage_stays_as_it_is(self, tmp_path: Path, written: bytes) -> None:
+        path = tmp_path / "000007.log"
+        data = bytearray(written + SPACE)
+        data[len(written) - 1] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(StorageDamaged, match="the record at byte"):
+            check_write_ahead(tmp_path)
+        cut_off_ahead(tmp_path)
+        assert path.read_bytes() == data
+
+
+class TestAhead:
+    def test_every_new_file_gets_it_and_a_clean_close_cuts_it_off(self, tmp_path: Path) -> None:
+        database = tmp_path / "node1" / "leveldb"
+        store = LevelDBStorage(tmp_path / "node1", write_buffer_size=SMALLEST_BUFFER)
+        store.open(BOOTSTRAP)
+        (first,) = write_ahead_files(database)
+        assert first.stat().st_size > SMALLEST_BUFFER
+        last, seen = 0, set()
+        while len(seen) < 4:
+            store.submit([append(entries(last + 1, 1000, 1))])
+            last += 1000
+            newest = write_ahead_files(database)[-1]
+            if newest.stat().st_size % BLOCK == 0:  # a whole number of blocks: set aside, not written
+                seen.add(newest.name)
+        store.close()
+        for path in write_ahead_files(database):
+            data = path.read_bytes()
+            assert survey(data) == (WHOLE, len(data))
+            assert not data.endswith(b"\0")
+
+    def test_what_is_written_stays(self, tmp_path: Path) -> None:
+        path = tmp_path / "000001.log"
+        path.write_bytes(b"written")
+        Ahead(tmp_path, 100_000)
+        assert path.read_bytes() == b"written" + bytes(100_000 - 7)
+        Ahead(tmp_path, 50)
+        assert path.stat().st_size == 100_000
+
+    def test_where_it_cannot_be_done(self, tmp_path: Path) -> None:
+        Ahead(tmp_path / "nowhere", 100).wrote(1 << 30)
+        Ahead(tmp_path, 100).wrote(1 << 30)
+        reading, writing = os.pipe()
+        assert not set_aside(writing, 100)
+        os.close(reading)
+        os.close(writing)
