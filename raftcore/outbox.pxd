@@ -19,3 +19,4 @@ cdef class Outbox:
 
     cdef int put(self, Message m) except -1
     cdef DatagramBuilder builder_of(self, node_id_t to)
+    cdef bint has_datagrams(self) noexcept

@@ -3,6 +3,7 @@
 For each datagram there is one Python object, its bytes; there is none for a message, and none for a Ready.
 """
 
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from libc.stdint cimport uint64_t
 
 cimport cython
@@ -84,6 +85,16 @@ cdef class Outbox:
         if added == NEVER:
             self.messages.append(m)
         return 0
+
+    cdef bint has_datagrams(self) noexcept:
+        # Whether anything encoded waits to be sent.
+        cdef Py_ssize_t i
+        if PyList_GET_SIZE(self.full):
+            return True
+        for i in range(PyList_GET_SIZE(self.builders)):
+            if (<DatagramBuilder> PyList_GET_ITEM(self.builders, i)).frames:
+                return True
+        return False
 
     @cython.binding(False)
     def datagrams(self):

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint8_t, uint64_t
 
 from raftcore.block cimport BlockHeader
-from raftcore.message cimport Entries, Message
+from raftcore.message cimport Entries
 from raftcore.types cimport index_t
 
 from raftpy.runtime.proposal cimport Proposals
@@ -19,9 +19,8 @@ cdef class Applying:
     cdef object configure           # called with (index, kind, data) for a configuration entry
     cdef object monotonic           # the clock, seconds
     cdef Proposals proposals
-    cdef object queue               # deque of Message: MsgStorageApply not begun
-    cdef Message message            # the one under way, or None
-    cdef Entries entries            # its entries
+    cdef object queue               # deque of Entries not begun
+    cdef Entries entries            # those under way, or None
     cdef uint64_t position          # the next of them
     cdef Cursor cursor              # the block that holds it, or the one before that when it is the first of its block
     cdef readonly index_t applied   # the last index handed to the state machine
@@ -34,7 +33,7 @@ cdef class Applying:
     cdef bint over                  # this slice has ended
 
     cdef bint has_pending(self) except -1
-    cdef bint next_message(self) except -1
+    cdef bint next_entries(self) except -1
     cdef int look(self) except -1
     cdef void next_block(self) noexcept
     cdef uint64_t next_run(self, uint64_t limit) noexcept

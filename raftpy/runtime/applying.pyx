@@ -1,7 +1,7 @@
 """Applying: committed entries -> state machine -> results -> proposals.
 
-    MsgStorageApply messages wait in order; of the one at the front entries are handed over until it is done or the
-    slice of time is up. Only a message applied to its end is given back, for its response to be stepped.
+    Committed Entries wait in order; the ones at the front are handed over one by one until all are done or the slice of
+    time is up. Only Entries applied to their end are given back, for the core to be told.
 
 New leaders' empty entries and configuration changes are not shown to the state machine. ``ApplyError`` is a result;
 anything else that ``apply`` raises leaves the state machine in a state no other replica has, so the node stops before
@@ -16,7 +16,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from raftcore.block cimport (
     BLOCK_HEADER_SIZE, LENGTH_SIZE, block_size, load32, payload_span, read_block_header,
 )
-from raftcore.message cimport Message
+from raftcore.message cimport Entries
 from raftcore.types cimport EntryNoop, EntryNormal, index_t
 
 from raftpy.errors import ApplyError, ApplyFailed
@@ -56,11 +56,11 @@ cdef class Applying:
         return self.has_pending()
 
     cdef bint has_pending(self) except -1:
-        return self.message is not None or len(self.queue) > 0
+        return self.entries is not None or len(self.queue) > 0
 
-    def push(self, Message message not None):
-        """Queues a MsgStorageApply."""
-        self.queue.append(message)
+    def push(self, Entries entries not None):
+        """Queues committed entries, which follow those pushed before."""
+        self.queue.append(entries)
 
     def begin(self):
         """Starts a slice of time."""
@@ -70,13 +70,13 @@ cdef class Applying:
         self.over = False
 
     def run(self):
-        """Applies until a message is done, and returns that message; None when nothing is left or the slice is over.
+        """Applies until Entries are done, and returns them; None when nothing is left or the slice is over.
 
         Raises ``ApplyFailed`` when the state machine raised anything but ``ApplyError``.
         """
-        cdef Message done
+        cdef Entries done
         cdef uint64_t count
-        if self.message is None and not self.next_message():
+        if self.entries is None and not self.next_entries():
             return None
         while self.position < self.entries.count:
             if self.over:
@@ -93,16 +93,14 @@ cdef class Applying:
             if self.unlooked >= self.stride:
                 self.look()
         self.proposals.drop_passed()
-        done = self.message
-        self.message = None
+        done = self.entries
         self.entries = None
         return done
 
-    cdef bint next_message(self) except -1:
+    cdef bint next_entries(self) except -1:
         if not self.queue:
             return False
-        self.message = self.queue.popleft()
-        self.entries = self.message.entries
+        self.entries = self.queue.popleft()
         self.position = 0
         self.cursor.block = <const uint8_t*> PyBytes_AS_STRING(self.entries.data)
         self.cursor.start = 0

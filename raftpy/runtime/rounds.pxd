@@ -1,6 +1,8 @@
 # What one pass of the driver does, round by round.
 from libc.stdint cimport uint32_t
 
+from raftcore.outbox cimport Outbox
+from raftcore.raw_node cimport RawNode
 from raftcore.types cimport node_id_t, term_t
 
 from raftpy.runtime.applying cimport Applying
@@ -8,7 +10,8 @@ from raftpy.runtime.proposal cimport Proposals
 from raftpy.runtime.ticks cimport Ticks
 
 cdef class Rounds:
-    cdef public object raw             # the core
+    cdef object core                   # the RawNode, or what stands in its place
+    cdef RawNode node                  # the core, or None when it is something else
     cdef readonly object storage
     cdef readonly object transport
     cdef object monotonic              # the clock's
@@ -21,12 +24,15 @@ cdef class Rounds:
     cdef Ticks ticks
     cdef object reads
     cdef object membership
-    cdef node_id_t id
+    cdef Outbox outbox                 # what the core has decided and nobody has taken yet
     cdef term_t term                   # the one in which this node appended last
+    cdef node_id_t leader              # as role_changed was last told
+    cdef int role                      # the same
     cdef public bint closed            # ends the pass at the next opportunity
     cdef readonly bint resuming        # tasks that wait for results run now
-    cdef bint queued                   # messages wait in the transport
+    cdef bint queued                   # messages wait to be flushed
     cdef readonly list appends         # MsgStorageAppend not yet submitted
+    cdef list under_way                # submits after the first that is not reported: None, or written at once: appends
     cdef readonly list written         # submits that have completed since, each a sequence of MsgStorageAppend
     cdef readonly list unreachable     # node ids whose address has refused a datagram
     cdef public bint reads_wanted      # reads wait to be asked for
@@ -41,6 +47,8 @@ cdef class Rounds:
     cdef int resume(self) except -1
     cdef int flush(self) except -1
     cdef int collect(self) except -1
-    cdef int deliver(self, object done) except -1
+    cdef int look_at_role(self) except -1
+    cdef int send(self) except -1
+    cdef int completed(self, object appends) except -1
     cdef int apply(self) except -1
     cdef int append_proposals(self) except -1

@@ -18,7 +18,6 @@ from raftpy.runtime.ticks import Ticks
 @final
 class Rounds:
     closed: bool
-    raw: RawNode
     reads_wanted: bool
     def __init__(
         self,
@@ -34,6 +33,10 @@ class Rounds:
         refusal: Callable[[], RaftError],
         role_changed: Callable[[], object],
     ) -> None: ...
+    @property
+    def raw(self) -> RawNode: ...
+    @raw.setter
+    def raw(self, core: RawNode) -> None: ...
     @property
     def storage(self) -> Storage: ...
     @property

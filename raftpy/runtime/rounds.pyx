@@ -3,7 +3,7 @@
 A pass takes all that waits and carries everything that follows from it as far as it goes:
 
     datagrams, finished writes, ticks  -> core
-    what the core decided              -> messages queued, appends and committed entries noted
+    what the core decided              -> messages in the peers' open datagrams, appends and committed entries noted
     committed entries, if somebody waits for them -> state machine -> the waiting tasks go on, here and now
     the proposals these tasks make     -> core -> messages queued
     messages                           -> wire        (a notice of the commit and the next append share a datagram)
@@ -17,15 +17,22 @@ next one together.
 
 There is no rule of Raft here. What may be sent before a write and what only after it is the core's to say: it hangs the
 latter on the append as responses (architecture, "The one-way road").
+
+Everything the core decides comes through an Outbox. Where the transport lends its datagram builders
+(``raftpy.interfaces.LendingTransport``), messages are encoded straight into them; from any other it takes no builder, and
+gets each message through ``send``.
 """
 cimport cython
+from cpython.list cimport PyList_GET_SIZE
 from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t
 
-from raftcore.message cimport Message
-from raftcore.ready cimport Ready
-from raftcore.types cimport APPEND_THREAD, APPLY_THREAD, StateLeader, index_t
+from raftcore.lists cimport empty
+from raftcore.message cimport Entries, Message
+from raftcore.outbox cimport Outbox
+from raftcore.raw_node cimport RawNode
+from raftcore.types cimport StateLeader, index_t, node_id_t
 
-from raftcore.errors import ProposalDropped, StepPeerNotFound
+from raftcore.errors import ProposalDropped
 
 from raftpy.errors import Overloaded
 
@@ -52,7 +59,6 @@ cdef class Rounds:
 
     def __init__(self, config, opened, clock, Proposals proposals, Applying applying, reads, Ticks ticks,
                  membership, publish, refusal, role_changed):
-        self.id = config.id
         self.raw = opened.raw
         self.storage = opened.storage
         self.transport = opened.transport
@@ -66,9 +72,26 @@ cdef class Rounds:
         self.publish = publish
         self.refusal = refusal
         self.role_changed = role_changed
+        self.outbox = Outbox()
         self.appends = []
+        self.under_way = []
         self.written = []
         self.unreachable = []
+        self.leader = self.raw.leader
+        self.role = self.raw.state
+        lend = getattr(self.transport, "lend_builders", None)
+        if lend is not None:
+            lend(self.outbox)
+
+    @property
+    def raw(self):
+        """The core. What is put in its place by a test or a measurement is called through Python."""
+        return self.core
+
+    @raw.setter
+    def raw(self, core):
+        self.core = core
+        self.node = core if type(core) is RawNode else None
 
     @property
     def pending(self):
@@ -107,7 +130,8 @@ cdef class Rounds:
                 self.reads.release(self.applying.applied)
             if self.proposals.settled:
                 self.resume()
-            if self.closed or not (look or self.proposals.queued or self.appends or self.reads_wanted):
+            if self.closed or not (look or PyList_GET_SIZE(self.proposals.queued) or PyList_GET_SIZE(self.appends)
+                                   or self.reads_wanted):
                 break
         if self.queued:
             self.flush()
@@ -118,10 +142,10 @@ cdef class Rounds:
             self.finish_ticks()
         elif look:
             self.hear()
-        while self.written:
-            self.deliver(self.written.pop(0))
-        while self.unreachable:
-            self.raw.report_unreachable(self.unreachable.pop())
+        while PyList_GET_SIZE(self.written):
+            self.completed(self.written.pop(0))
+        while PyList_GET_SIZE(self.unreachable):
+            self.core.report_unreachable(self.unreachable.pop())
         if self.reads_wanted:
             self.reads_wanted = False
             self.reads.begin(self.monotonic())
@@ -131,15 +155,15 @@ cdef class Rounds:
         # Those who wait for a result make the next proposals; then everything queued leaves.
         cdef Proposals proposals = self.proposals
         cdef bint moved = False  # the core may have decided something
-        if proposals.head < len(proposals.waiting):
-            if self.raw.term != self.term or self.raw.state != StateLeader:
-                proposals.lose(self.raw.commit_index)
+        if proposals.head < PyList_GET_SIZE(proposals.waiting):
+            if self.core.term != self.term or self.core.state != StateLeader:
+                proposals.lose(self.core.commit_index)
             moved = self.applying.has_pending()
             if moved:
                 self.apply()
-        if proposals.settled:
+        if PyList_GET_SIZE(proposals.settled):
             self.resume()
-        if proposals.queued:
+        if PyList_GET_SIZE(proposals.queued):
             moved = True
             self.append_proposals()
         if moved:
@@ -151,12 +175,16 @@ cdef class Rounds:
     cdef bint write(self) except -1:
         # Write, and send what depended on it. True: answers may have come in meanwhile that somebody waits for.
         cdef list appends = self.appends
-        if not appends:
+        if not PyList_GET_SIZE(appends):
             return False
         self.appends = []
         if not self.storage.submit(appends):
+            self.under_way.append(None)
             return False
-        self.deliver(appends)
+        if PyList_GET_SIZE(self.under_way):  # those before it are durable, but have not been reported yet
+            self.under_way.append(appends)
+            return False
+        self.core.written(appends, self.outbox)
         self.collect()
         if self.queued:
             self.flush()
@@ -165,9 +193,9 @@ cdef class Rounds:
 
     cdef int begin_ticks(self, uint32_t count) except -1:
         # Those in which nothing is due pass before anything is heard, because messages restart the timeouts.
-        cdef uint32_t quiet = <uint32_t> min(<uint64_t> count, <uint64_t> self.raw.ticks_until_due() - 1)
+        cdef uint32_t quiet = <uint32_t> min(<uint64_t> count, <uint64_t> self.core.ticks_until_due() - 1)
         if quiet:
-            self.raw.tick(self.wall_ms(), quiet)
+            self.core.tick(self.wall_ms(), quiet)
         self.due = count - quiet
         return 0
 
@@ -178,14 +206,17 @@ cdef class Rounds:
             if not self.hear():
                 break
         self.due = 0
-        self.raw.tick(self.wall_ms(), count)
+        self.core.tick(self.wall_ms(), count)
         return 0
 
     cdef bint hear(self) except -1:
         cdef list datagrams = self.transport.receive(DATAGRAMS)
         for datagram in datagrams:
-            self.raw.step_frames(datagram, HEADER_SIZE)
-        return len(datagrams) > 0
+            if self.node is not None:
+                self.node._step_frames(datagram, HEADER_SIZE, 0)
+            else:
+                self.core.step_frames(datagram, HEADER_SIZE)
+        return PyList_GET_SIZE(datagrams) > 0
 
     cdef int resume(self) except -1:
         self.resuming = True
@@ -200,51 +231,69 @@ cdef class Rounds:
 
     cdef int collect(self) except -1:
         # Takes what the core has decided: messages are queued, work for the store and the state machine noted.
-        cdef Ready ready
-        cdef Message message
-        while self.raw.has_ready():
-            ready = self.raw.ready()
-            for message in ready.messages:
-                if message.to == APPEND_THREAD:
-                    self.appends.append(message)
-                elif message.to == APPLY_THREAD:
-                    self.applying.push(message)
-                else:
-                    self.transport.send(message)
-                    self.queued = True
-            for index, context in ready.read_states:
-                self.reads.answered(index, context)
-            if ready.soft_state is not None:
-                self.role_changed()
+        cdef Outbox outbox = self.outbox
+        while self.node._collect(outbox) if self.node is not None else self.core.collect(outbox):
+            if PyList_GET_SIZE(outbox.appends):
+                self.appends += outbox.appends
+                empty(outbox.appends)
+            if PyList_GET_SIZE(outbox.applies):
+                for entries in outbox.applies:
+                    self.applying.push(entries)
+                empty(outbox.applies)
+            if PyList_GET_SIZE(outbox.read_states):
+                for index, context in outbox.read_states:
+                    self.reads.answered(index, context)
+                empty(outbox.read_states)
+            self.look_at_role()
+        if PyList_GET_SIZE(outbox.messages):
+            self.send()
+        if outbox.has_datagrams():
+            self.queued = True
         return 0
 
-    cdef int deliver(self, object done) except -1:
-        # What hung on storage work that is done now: to this node itself, or out.
-        cdef Message message, response
-        for message in done:
-            if message.responses is None:
-                continue
-            for response in message.responses:
-                if response.to == self.id:
-                    try:
-                        self.raw.step(response)
-                    except StepPeerNotFound:
-                        pass  # its own acknowledgement, after its own removal
-                else:
-                    self.transport.send(response)
-                    self.queued = True
+    cdef int look_at_role(self) except -1:
+        cdef node_id_t leader
+        cdef int role
+        if self.node is not None:
+            leader = self.node.raft.lead
+            role = self.node.raft.state
+        else:
+            leader = self.core.leader
+            role = self.core.state
+        if leader != self.leader or role != self.role:
+            self.leader = leader
+            self.role = role
+            self.role_changed()
+        return 0
+
+    cdef int send(self) except -1:
+        # What the core could not encode: the transport has lent no builder for its receiver, or none that holds it.
+        cdef Message message
+        cdef list messages = self.outbox.messages
+        self.queued = True
+        for message in messages:
+            self.transport.send(message)
+        return empty(messages)
+
+    cdef int completed(self, object appends) except -1:
+        # A submit that took longer has been reported, and with it what was written at once after it.
+        if PyList_GET_SIZE(self.under_way):
+            self.under_way.pop(0)
+        self.core.written(appends, self.outbox)
+        while PyList_GET_SIZE(self.under_way) and self.under_way[0] is not None:
+            self.core.written(self.under_way.pop(0), self.outbox)
         return 0
 
     cdef int apply(self) except -1:
-        # Applies for a slice of time; a message that is through gives its responses to the core.
-        cdef Message message
+        # Applies for a slice of time; the core hears of Entries that are through.
+        cdef Entries entries
         self.applying.begin()
         while True:
-            message = self.applying.run()
-            if message is None:
+            entries = self.applying.run()
+            if entries is None:
                 return 0
-            self.deliver((message,))
-            self.publish(message.entries)
+            self.core.applied(entries)
+            self.publish(entries)
 
     cdef int append_proposals(self) except -1:
         cdef list commands = self.proposals.take()
@@ -253,12 +302,12 @@ cdef class Rounds:
         if not commands:
             return 0
         try:
-            first = self.raw.propose(commands, self.wall_ms())
+            first = self.core.propose(commands, self.wall_ms())
         except ProposalDropped as error:
             self.proposals.refused(Overloaded if error.reason == "uncommitted_limit" else self.refusal)
             return 0
         now = self.monotonic()
-        self.term = self.raw.term
+        self.term = self.core.term
         self.proposals.appended(first, self.term, now)
         if self.proposals.next_deadline < self.ticks.due_at():
             self.ticks.plan(UINT32_MAX, self.proposals.next_deadline)

@@ -1,8 +1,8 @@
 """Everything a datagram transport does but move bytes: coalescing, getting to know the peers, keeping them informed.
 
-A subclass opens an address and moves bytes through five hooks (`_open`, `_attach`, `_pull`, `_put`, `_shut`). What
-comes in passes the gate (gate.py: checksum, cluster, both identities); what goes out is coalesced by `send`, datagram
-by datagram, and leaves in `flush`.
+A subclass opens an address and moves bytes through hooks (`_open`, `_attach`, `_pull`, `_put`, `_shut`). What
+comes in passes the gate (gate.py: checksum, cluster, both identities); what goes out is coalesced, datagram by datagram,
+and leaves in `flush`. What runs for every datagram is in exchange.pyx.
 
 Getting to know each other takes no part in Raft's time: at `start` every peer is knocked at (a bare header), so when
 the first election comes, lives are known. A message for a peer not heard yet waits, bounded (see peer.py), while
@@ -21,9 +21,10 @@ from raftcore.errors import ConfigError, DecodeError
 from raftcore.message import Message
 from raftpy.clock import SystemClock
 from raftpy.interfaces import Clock, Heard, LocalIdentity, TimerHandle
+from raftpy.transport.exchange import Exchange
 from raftpy.transport.gate import Gate
-from raftpy.transport.hello import FRAME_HELLO, decode_hello, encode_hello
-from raftpy.transport.peer import CRC_SIZE, HELD_FOR_S, KNOCK_PERIOD_S, Peer
+from raftpy.transport.hello import decode_hello, encode_hello
+from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S, Peer
 from raftpy.transport.unreliable import Unreliable, carry
 
 HELLO_PERIOD_S = 1.0
@@ -34,10 +35,9 @@ NETWORK_DATAGRAM = 1_200
 SMALLEST_DATAGRAM, LARGEST_DATAGRAM = 512, 65_507
 
 HEADER_SIZE: int = DATAGRAM_HEADER_SIZE
-FIRST_FRAME_KIND = HEADER_SIZE + 8  # offset of the first frame's kind: a hello stands first or nowhere
 
 
-class DatagramTransport:
+class DatagramTransport(Exchange):
     """See the ``Transport`` protocol for what the public methods promise.
 
     ``clock`` gives the time and calls back (None: the system's); ``max_datagram`` is in bytes, 512 to 65,507 (None:
@@ -58,17 +58,24 @@ class DatagramTransport:
         self._wake: Callable[[], None] = _nothing
         self._refused: Callable[[int], None] | None = None
         self._told: Callable[[int], None] | None = None
-        self._waiting: list[Peer] = []  # peers with something for flush, each once (Peer.queued)
         self._timer: TimerHandle | None = None
-        self._running = False
         self._enter(LocalIdentity(0, 0, 0, 0, {}), None)
 
     def _enter(self, own: LocalIdentity, pin: Callable[[int, int], None] | None) -> None:
         """Takes on an identity, with no peers yet."""
         self._own = own
-        self._gate = Gate(own, self.clock, pin, encode_hello(own.http_address), self._max_datagram)
+        self._gate = Gate(own, self.clock, pin, encode_hello(own.http_address), self._max_datagram, self._changed)
         self._peers = self._gate.peers
         self.counters = self._gate.counters
+        self._heard = []
+        self._waiting = []
+        self._lend()
+
+    def _changed(self, peer: Peer) -> None:
+        """Another life of the peer is heard than before, or none any more."""
+        peer.give_up(self._take_back(peer.id))
+        self._heard = sorted((p for p in self._peers.values() if p.expected is not None), key=lambda p: p.id)
+        self._lend()
 
     # --- What a subclass provides -------------------------------------------------------------------------------
 
@@ -81,7 +88,8 @@ class DatagramTransport:
         raise NotImplementedError
 
     def _pull(self, limit: int) -> list[bytes]:
-        """Reads at most ``limit`` datagrams; sees to it that ``_wake`` is called again if more wait."""
+        """Reads at most ``limit`` datagrams; sees to it that ``_wake`` is called again if more wait. Not asked for where
+        ``_io`` is set."""
         raise NotImplementedError
 
     def _put(self, peer: Peer, datagram: bytes) -> None:
@@ -157,34 +165,18 @@ class DatagramTransport:
 
     # --- Receiving ----------------------------------------------------------------------------------------------
 
-    def receive(self, limit: int = 64) -> list[bytes]:
-        """See ``Transport.receive``."""
-        datagrams = self._pull(limit)
-        if not datagrams:
-            return datagrams
-        accepted: list[bytes] = []
-        gate = self._gate
-        expected = gate.expected
-        for datagram in datagrams:
-            try:
-                header = parse_header(datagram)
-            except DecodeError:
-                self.counters.malformed += 1
-                continue
-            peer = expected.get(datagram[CRC_SIZE:HEADER_SIZE]) or gate.admit(header)
-            if peer is None:
-                continue
-            counters = peer.counters
-            counters.received += 1
-            size = len(datagram)
-            counters.received_bytes += size
-            if size > FIRST_FRAME_KIND and (
-                datagram[FIRST_FRAME_KIND] != FRAME_HELLO or self._take_hello(peer, datagram)
-            ):
-                accepted.append(datagram)
-        if gate.answer or gate.greet:
+    def _admit(self, datagram: bytes) -> Peer | None:
+        """A datagram that does not open as expected of anybody: its sender, if it is to be given on."""
+        try:
+            header = parse_header(datagram)
+        except DecodeError:
+            self.counters.malformed += 1
+            return None
+        return self._gate.admit(header)
+
+    def _after_receive(self) -> None:
+        if self._gate.answer or self._gate.greet:
             self._reply()
-        return accepted
 
     def _reply(self) -> None:
         """Answers once for each peer and pass; greets new lives, and sends what was held for them."""
@@ -221,9 +213,6 @@ class DatagramTransport:
         if peer is None:
             self.counters.unknown_target += 1
             return
-        if not peer.queued:
-            peer.queued = True
-            self._waiting.append(peer)
         if peer.expected is None:
             self._hold(peer)
         try:
@@ -241,6 +230,9 @@ class DatagramTransport:
 
     def _hold(self, peer: Peer) -> None:
         """Something is about to wait for a peer not heard yet; what waits too long already is given up."""
+        if not peer.queued:
+            peer.queued = True
+            self._waiting.append(peer)
         now = self.clock.monotonic()
         if not peer.builder.frames:
             peer.held_since_s = now
@@ -248,11 +240,9 @@ class DatagramTransport:
             peer.give_up_queued()
             peer.held_since_s = now
 
-    def flush(self) -> None:
-        """See ``Transport.flush``."""
+    def _flush_unheard(self) -> None:
+        """Knocks at the peers for whom something waits."""
         waiting = self._waiting
-        if not waiting or not self._running:
-            return
         self._waiting = []
         for peer in waiting:
             peer.queued = False
@@ -260,13 +250,6 @@ class DatagramTransport:
                 now = self.clock.monotonic()
                 if peer.knocked_at_s <= now - KNOCK_PERIOD_S:
                     self._knock(peer, now)
-                continue
-            if peer.ready:
-                for datagram in peer.ready:
-                    self._transmit(peer, datagram)
-                peer.ready.clear()
-            if peer.builder.frames:
-                self._transmit(peer, peer.builder.finish())
 
     def _transmit(self, peer: Peer, datagram: bytes) -> None:
         counters = peer.counters

@@ -1,16 +1,17 @@
-"""What a transport counts. Plain slotted attributes: the hot path adds to them in place."""
+"""What a transport counts. Plain slotted attributes, added to in place."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from raftpy.transport.exchange import Traffic
+
 
 @dataclass(slots=True)
-class PeerCounters:
-    """Datagrams to and from one peer; each one read under its id is under exactly one of the first block."""
+class PeerCounters(Traffic):
+    """Datagrams to and from one peer; each one read under its id is under exactly one of ``received`` (see Traffic) and
+    the first block."""
 
-    received: int = 0
-    """Given on, or a bare header or hello meant for this life."""
     knocks: int = 0
     """From a life that had not heard this one yet; answered by a bare header."""
     other_life: int = 0
@@ -22,18 +23,13 @@ class PeerCounters:
     wrong_store: int = 0
     """From another data directory than the one pinned for the peer."""
 
-    received_bytes: int = 0
-    """Of the datagrams in ``received``."""
     malformed_hello: int = 0
     """Hello frames that did not decode; their datagrams count as received all the same."""
     lives: int = 0
     """Different lives of the peer heard: 1 and one more for each restart of it that was noticed."""
 
-    sent: int = 0
-    """Datagrams handed to the wire, bare headers and hellos included."""
-    sent_bytes: int = 0
     answers: int = 0
-    """Of these, bare headers sent as an answer."""
+    """Of the datagrams in ``sent``, bare headers sent as an answer."""
     knocks_sent: int = 0
     """Of these, bare headers sent to a peer not heard yet."""
 
@@ -56,7 +52,8 @@ class PeerCounters:
 
     def as_dict(self) -> dict[str, int]:
         """Counter name to count."""
-        return asdict(self)
+        traffic = {name: getattr(self, name) for name in ("received", "received_bytes", "sent", "sent_bytes")}
+        return {**traffic, **asdict(self)}
 
 
 @dataclass(slots=True)

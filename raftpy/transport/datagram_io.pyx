@@ -81,11 +81,6 @@ def pack_address(address not None):
 cdef class DatagramIO:
     """Reads and writes on a socket's descriptor, which the caller keeps open as long as this is used. Never waits."""
 
-    cdef int fd
-    cdef char* buffer  # READ_SIZE bytes
-    cdef readonly bint ailing  # the last read met an error, or it and the SUSPICIOUS - 1 before it met nothing at all
-    cdef int fruitless  # reads in a row that met nothing
-
     def __cinit__(self, int fd):
         self.fd = fd
         self.buffer = <char*> malloc(READ_SIZE)
@@ -95,7 +90,7 @@ cdef class DatagramIO:
     def __dealloc__(self):
         free(self.buffer)
 
-    def read(self, Py_ssize_t limit):
+    cpdef list read(self, Py_ssize_t limit):
         """At most limit datagrams. Fewer: nothing more waits, or the system reported an error (``ailing``)."""
         cdef list datagrams = []
         cdef ssize_t size
@@ -119,7 +114,11 @@ cdef class DatagramIO:
 
     def write(self, bytes datagram not None, bytes address not None):
         """Sends one datagram to an address from pack_address. 0, or the error's number: then nothing was sent."""
-        while sendto(self.fd, PyBytes_AS_STRING(datagram), PyBytes_GET_SIZE(datagram), MSG_DONTWAIT,
+        return self.put(PyBytes_AS_STRING(datagram), PyBytes_GET_SIZE(datagram), address)
+
+    cdef int put(self, const void* datagram, Py_ssize_t size, bytes address) noexcept:
+        """``write`` for C."""
+        while sendto(self.fd, datagram, size, MSG_DONTWAIT,
                      <sockaddr*> PyBytes_AS_STRING(address), <socklen_t> PyBytes_GET_SIZE(address)) < 0:
             if errno != EINTR:
                 return errno

@@ -1,7 +1,7 @@
 """The gate: which datagrams come in, what each of them teaches, and who is to be answered.
 
-The rules stand in identity.py; here they meet the peers. A living peer's datagrams all open with the same bytes behind
-the checksum, so one dictionary look-up lets them pass; only a header that is not expected goes the long way, `admit`.
+The rules stand in identity.py; here they meet the peers. What a living peer is expected to say passes without coming
+here (exchange.pyx); a header that is not expected comes to `admit`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ log = logging.getLogger("raftpy.transport")
 class Gate:
     """The peers of one life of this node, and the one place where a peer's life is learned.
 
-    1. ``expected`` holds exactly the ``expected`` headers of the peers that have been heard.
-    2. ``answer`` and ``greet`` are emptied by the transport at the end of each pass.
+    ``answer`` and ``greet`` are emptied by the transport at the end of each pass. ``changed(peer)`` is called when another
+    life of a peer is heard than before, or none any more.
     """
 
     def __init__(
@@ -34,16 +34,17 @@ class Gate:
         pin: Callable[[int, int], None] | None,
         hello_body: bytes,
         max_datagram: int,
+        changed: Callable[[Peer], None],
     ) -> None:
         self.own = own
         self.clock = clock
         self.pin = pin
         self.hello_body = hello_body
         self.max_datagram = max_datagram
+        self.changed = changed
         self.counters = NodeCounters()
         self.pins = dict(own.pins)
         self.peers: dict[int, Peer] = {}
-        self.expected: dict[bytes, Peer] = {}
         self.answer: dict[int, Peer] = {}  # to be sent a bare header
         self.greet: dict[int, Peer] = {}  # newly learned lives, to be told who we are
         self._told: set[object] = set()
@@ -61,18 +62,16 @@ class Gate:
         if not peer.life.pinned:
             peer.life.pinned = store_id
             return
-        if peer.expected is not None:
-            del self.expected[peer.expected]
         self.answer.pop(peer_id, None)
         self.greet.pop(peer_id, None)
         peer.rebind(store_id, self.own)
+        self.changed(peer)
 
     def forget(self, peer_id: int) -> None:
         """The node is no member any more. Its pin stays: an id is for all time."""
         peer = self.peers.pop(peer_id)
-        if peer.expected is not None:
-            del self.expected[peer.expected]
         peer.give_up_queued()
+        self.changed(peer)
 
     def admit(self, header: Header) -> Peer | None:
         """Judges a header that is not among the expected: the peer if its datagram is to be given on, or None."""
@@ -133,13 +132,13 @@ class Gate:
                 self.pin(peer.id, header.from_store)
             self.pins[peer.id] = header.from_store
         if peer.expected is not None:  # what waits was meant for the life that has ended
-            del self.expected[peer.expected]
             peer.give_up_queued()
         elif peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
             peer.give_up_queued()
         peer.life.learn(header)
         peer.http_address = None  # its earlier life's
-        self.expected[peer.dress(self.own, self.hello_body, self.max_datagram)] = peer
+        peer.dress(self.own, self.hello_body, self.max_datagram)
+        self.changed(peer)
         peer.counters.lives += 1
         self.greet[peer.id] = peer
 

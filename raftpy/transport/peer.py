@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from raftcore.codec import DatagramBuilder, Header, frames
 from raftpy.interfaces import LocalIdentity
 from raftpy.transport.address import SocketAddress
 from raftpy.transport.counters import PeerCounters
+from raftpy.transport.exchange import Link
 from raftpy.transport.hello import FRAME_HELLO
 from raftpy.transport.identity import PeerLife
 
@@ -18,8 +21,8 @@ NEVER = float("-inf")
 CRC_SIZE = 4  # the checksum opens the header; the rest of it is the same in every datagram of one life to another
 
 
-class Peer:
-    """A member other than this node.
+class Peer(Link):
+    """A member other than this node; what is looked at for every datagram is in :class:`Link`.
 
     1. ``ready`` is empty while the peer has not been heard: at most one open datagram is held for it, for
        ``HELD_FOR_S`` at most. When it is full, or too old, it is given up for what comes now; the newest matter most.
@@ -30,46 +33,39 @@ class Peer:
     __slots__ = (
         "address",
         "bare",
-        "builder",
-        "counters",
-        "expected",
         "held_since_s",
         "hello",
         "http_address",
-        "id",
         "knocked_at_s",
         "life",
-        "packed",
         "queued",
-        "ready",
         "refused_when",
         "target",
     )
 
+    counters: PeerCounters
+
     def __init__(self, peer_id: int, address: str, pinned: int, own: LocalIdentity, max_datagram: int) -> None:
-        self.id = peer_id
+        super().__init__(peer_id)
         self.address = address  # as configured
         self.target: SocketAddress | None = None  # the address looked up, where there is one
-        self.packed: bytes = b""  # the same as the system wants it
         self.life = PeerLife(pinned)
         self.counters = PeerCounters()
         self.http_address: str | None = None  # empty: it serves none; None: its present life has not told
-        self.builder = DatagramBuilder(self.header_to(own), max_datagram)  # the open datagram
-        self.ready: list[bytes] = []  # full ones, closed since the last flush
-        self.queued = False  # True: in the transport's list of peers to flush
+        self.builder = DatagramBuilder(self.header_to(own), max_datagram)
+        self.queued = False  # True: in the transport's list of peers not heard for whom something waits
         self.knocked_at_s = NEVER
         self.held_since_s = NEVER
         self.refused_when = -1  # counters.received when the address last refused; equal: silent ever since
         self.bare: bytes = self.builder.bare()
         self.hello: bytes = b""
-        self.expected: bytes | None = None
 
     def header_to(self, own: LocalIdentity) -> Header:
         """What stands over everything said to the peer, with its life as last heard."""
         return Header(own.cluster_id, own.node_id, self.id, own.store_id, own.boot, self.life.store, self.life.boot)
 
-    def dress(self, own: LocalIdentity, hello_body: bytes, max_datagram: int) -> bytes:
-        """Renews everything that depends on the peer's life, after each change of it; returns ``expected``."""
+    def dress(self, own: LocalIdentity, hello_body: bytes, max_datagram: int) -> None:
+        """Renews everything that depends on the peer's life, after each change of it."""
         header = self.header_to(own)
         self.builder.set_header(header)
         self.bare = self.builder.bare()
@@ -78,7 +74,6 @@ class Peer:
         self.hello = greeting.finish()
         theirs = Header(own.cluster_id, self.id, own.node_id, self.life.store, self.life.boot, own.store_id, own.boot)
         self.expected = DatagramBuilder(theirs, max_datagram).bare()[CRC_SIZE:]
-        return self.expected
 
     def rebind(self, store_id: int, own: LocalIdentity) -> None:
         """Belongs to this store from now on, of which nothing has been heard."""
@@ -95,6 +90,10 @@ class Peer:
         if self.builder.frames:
             self.counters.messages_dropped += self.builder.frames
             self.builder.finish()
-        for datagram in self.ready:
+        self.give_up(self.ready)
+        self.ready = []
+
+    def give_up(self, datagrams: Iterable[bytes]) -> None:
+        """Counts the messages in full datagrams that will not be sent."""
+        for datagram in datagrams:
             self.counters.messages_dropped += sum(1 for _ in frames(datagram))
-        self.ready.clear()

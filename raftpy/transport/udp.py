@@ -69,7 +69,6 @@ class UdpTransport(DatagramTransport):
         self._granted = (0, 0)
         self._family: int = socket.AF_UNSPEC
         self._socket: socket.socket | None = None
-        self._io: DatagramIO | None = None  # None exactly when _socket is
         self._loop: asyncio.AbstractEventLoop | None = None
         self._by_target: dict[tuple[str, int], Peer] = {}
 
@@ -128,24 +127,17 @@ class UdpTransport(DatagramTransport):
 
     # --- Moving bytes -------------------------------------------------------------------------------------------
 
-    def _pull(self, limit: int) -> list[bytes]:
-        io = self._io
-        if io is None:
-            return []
-        datagrams = io.read(limit)
-        if io.ailing:
-            self._read_errors()
-        return datagrams
-
     def _put(self, peer: Peer, datagram: bytes) -> None:
         io = self._io
         if io is None:
             return
         number = io.write(datagram, peer.packed)
-        if not number:
-            return
-        if self._read_errors():
-            number = io.write(datagram, peer.packed)  # it was an earlier datagram's error
+        if number:
+            self._put_failed(peer, datagram, number)
+
+    def _put_failed(self, peer: Peer, datagram: bytes, number: int) -> None:
+        if self._read_errors() and self._io is not None:
+            number = self._io.write(datagram, peer.packed)  # it was an earlier datagram's error
         if number:
             self._count_failure(peer, number)
 

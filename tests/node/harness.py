@@ -24,8 +24,8 @@ from raftpy.interfaces import Clock, Transport
 from raftpy.runtime.proposal import Proposal
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.transport.datagram_io import DatagramIO
 from raftpy.transport.memory import MemoryNetwork, MemoryTransport
-from raftpy.transport.peer import Peer
 from raftpy.transport.udp import UdpTransport
 from tests.node.spy import Spy
 
@@ -52,18 +52,32 @@ class Recorder:
         return index
 
 
+class CuttableIO:
+    """A socket's ``DatagramIO``, as long as its transport is not off."""
+
+    def __init__(self, io: DatagramIO | None, transport: CuttableUdp) -> None:
+        assert io is not None
+        self.io = io
+        self.transport = transport
+
+    def read(self, limit: int) -> list[bytes]:
+        datagrams = self.io.read(limit)
+        if self.io.ailing:
+            self.transport._read_errors()
+        return [] if self.transport.off else datagrams
+
+    def write(self, datagram: bytes, address: bytes) -> int:
+        return 0 if self.transport.off else self.io.write(datagram, address)
+
+
 class CuttableUdp(UdpTransport):
     """UDP that loses everything to and from this node while it is off."""
 
     off = False
 
-    def _pull(self, limit: int) -> list[bytes]:
-        datagrams = super()._pull(limit)
-        return [] if self.off else datagrams
-
-    def _put(self, peer: Peer, datagram: bytes) -> None:
-        if not self.off:
-            super()._put(peer, datagram)
+    def _open(self) -> None:
+        super()._open()
+        self._io = CuttableIO(self._io, self)  # type: ignore[assignment]
 
 
 class Cluster:

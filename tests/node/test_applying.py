@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from raftcore import Entries, Entry, EntryKind, Message, MessageType
+from raftcore import Entries, Entry, EntryKind
 from raftpy.errors import ApplyError, ApplyFailed
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.proposal import Proposals
@@ -66,10 +66,6 @@ def entries(first: int, kinds: Sequence[tuple[int, EntryKind]]) -> Entries:
     )
 
 
-def message(of: Entries) -> Message:
-    return Message(MessageType.MsgStorageApply, entries=of)
-
-
 def applying(machine: Any, clock: Clock | None = None, configure: Any = None) -> tuple[Applying, Proposals]:
     loop = asyncio.new_event_loop()
     loop.close()  # nothing is scheduled on it here
@@ -92,7 +88,7 @@ def test_entries_come_in_order_and_only_commands_are_shown(machine: type[Single]
         at = 1
         while at <= len(kinds):
             count = source.randrange(1, 20)
-            apply.push(message(entries(at, kinds[at - 1 : at - 1 + count])))
+            apply.push(entries(at, kinds[at - 1 : at - 1 + count]))
             at += count
         apply.begin()
         while apply.run() is not None:
@@ -106,7 +102,7 @@ def test_entries_come_in_order_and_only_commands_are_shown(machine: type[Single]
 
 def test_a_message_is_given_back_when_it_is_through() -> None:
     apply, _ = applying(Single())
-    one, two = message(entries(1, [(1, NORMAL)] * 3)), message(entries(4, [(1, NOOP)]))
+    one, two = entries(1, [(1, NORMAL)] * 3), entries(4, [(1, NOOP)])
     apply.push(one)
     apply.push(two)
     apply.begin()
@@ -121,7 +117,7 @@ def test_a_long_apply_is_done_in_slices(machine: type[Single]) -> None:
     clock = Clock(step=0.001)  # each look at the clock finds a quarter of the slice gone
     under_test = machine()
     apply, _ = applying(under_test, clock)
-    whole = message(entries(1, [(1, NORMAL)] * 500))
+    whole = entries(1, [(1, NORMAL)] * 500)
     apply.push(whole)
     slices = 0
     while True:
@@ -141,7 +137,7 @@ def test_a_fast_apply_looks_at_the_clock_once_in_256() -> None:
     clock = Clock()
     apply, _ = applying(Single(), clock)
     for first in range(1, 100_001, 1000):
-        apply.push(message(entries(first, [(1, NORMAL)] * 1000)))
+        apply.push(entries(first, [(1, NORMAL)] * 1000))
     apply.begin()
     while apply.run() is not None:
         pass
@@ -152,7 +148,7 @@ def test_many_small_messages_share_a_slice() -> None:
     clock = Clock(step=0.01)
     apply, _ = applying(Single(), clock)
     for index in range(1, 1001):
-        apply.push(message(entries(index, [(1, NORMAL)])))
+        apply.push(entries(index, [(1, NORMAL)]))
     apply.begin()
     while apply.run() is not None:
         pass
@@ -175,7 +171,7 @@ def test_results_find_their_proposals(machine: type[Single]) -> None:
     proposals.appended(3, 2, 0.0)
     kinds = [(1, NORMAL), (1, NOOP), *[(2, NORMAL)] * 9]
     for first, last in ((1, 4), (5, 5), (6, 11)):  # cut anywhere
-        apply.push(message(entries(first, kinds[first - 1 : last])))
+        apply.push(entries(first, kinds[first - 1 : last]))
     apply.begin()
     while apply.run() is not None:
         pass
@@ -190,7 +186,7 @@ def test_an_apply_error_is_a_result(machine: type[Single]) -> None:
     apply, proposals = applying(under_test)
     one, many, other = propose(proposals, 1, 3, 1)
     proposals.appended(1, 1, 0.0)
-    apply.push(message(entries(1, [(1, NORMAL)] * 5)))
+    apply.push(entries(1, [(1, NORMAL)] * 5))
     apply.begin()
     assert apply.run() is not None
     assert one.exception() is no
@@ -206,7 +202,7 @@ def test_anything_else_is_not(machine: type[Single], error: BaseException) -> No
     apply, proposals = applying(under_test)
     one, two = propose(proposals, 1, 1)
     proposals.appended(1, 1, 0.0)
-    apply.push(message(entries(1, [(1, NORMAL)] * 3)))
+    apply.push(entries(1, [(1, NORMAL)] * 3))
     apply.begin()
     with pytest.raises(ApplyFailed) as failed:
         apply.run()
@@ -221,7 +217,7 @@ def test_apply_batch_must_return_one_result_for_each_command() -> None:
             return [None]
 
     apply, _ = applying(Short())
-    apply.push(message(entries(7, [(1, NORMAL)] * 2)))
+    apply.push(entries(7, [(1, NORMAL)] * 2))
     apply.begin()
     with pytest.raises(ApplyFailed, match="entries 7 to 8") as failed:
         apply.run()
@@ -237,7 +233,7 @@ def test_the_batch_is_a_sequence() -> None:
             return list(commands)
 
     apply, _ = applying(Keeping())
-    apply.push(message(entries(5, [(1, NORMAL), (2, NORMAL), (2, NORMAL), (3, NORMAL)])))
+    apply.push(entries(5, [(1, NORMAL), (2, NORMAL), (2, NORMAL), (3, NORMAL)]))
     apply.begin()
     assert apply.run() is not None
     (commands,) = kept

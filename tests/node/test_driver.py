@@ -12,6 +12,7 @@ import pytest
 from raftcore import Message, MessageType
 from raftcore.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2
 from raftcore.codec import decode_message, frames
+from raftcore.outbox import Outbox
 from raftpy import Config, Node, Timeout
 from raftpy.interfaces import Storage
 from raftpy.runtime.ticks import Ticks
@@ -223,7 +224,7 @@ def test_what_was_said_during_a_stall_is_heard_before_the_ticks() -> None:
             order.append("tick")
             self.ticks += count
 
-        def has_ready(self) -> bool:
+        def collect(self, outbox: Outbox) -> bool:
             return False
 
     async def main() -> None:

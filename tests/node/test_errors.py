@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from raftcore.errors import InvariantViolation, Unavailable
+from raftcore.outbox import Outbox
 from raftcore.raw_node import RawNode
 from raftpy import (
     ApplyError,
@@ -364,7 +365,7 @@ def test_an_invariant_violation_stops_the_node_and_is_not_swallowed(monkeypatch:
             def __getattr__(self, name: str) -> Any:
                 return getattr(self.raw, name)
 
-            def has_ready(self) -> bool:
+            def collect(self, outbox: Outbox) -> bool:
                 raise InvariantViolation("committed went back")
 
         rounds = node._running.rounds

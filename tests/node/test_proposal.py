@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from raftcore import Entries, Entry, EntryKind, Message, MessageType
+from raftcore import Entries, Entry, EntryKind
 from raftpy.errors import NotLeader, Stopped, Timeout, TooLarge
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.proposal import Proposal, Proposals
@@ -53,7 +53,7 @@ class Bench:
     def apply(self, commands: list[bytes], term: int = 1) -> None:
         first = self.next - len(commands)
         entries = Entries.build([Entry(term, first + i, EntryKind.EntryNormal, c) for i, c in enumerate(commands)])
-        self.applying.push(Message(MessageType.MsgStorageApply, entries=entries))
+        self.applying.push(entries)
         self.applying.begin()
         assert self.applying.run() is not None
 

@@ -1,0 +1,34 @@
+# What a datagram transport does for every datagram.
+from libc.stdint cimport uint64_t
+
+from raftcore.datagram cimport DatagramBuilder
+from raftcore.outbox cimport Outbox
+
+cdef class Traffic:
+    # Datagrams to and from one peer.
+    cdef public uint64_t received        # given on, or a bare header or hello meant for this life
+    cdef public uint64_t received_bytes  # of the datagrams in received
+    cdef public uint64_t sent            # handed to the wire, bare headers and hellos included
+    cdef public uint64_t sent_bytes
+
+cdef class Link:
+    # What of a peer is looked at for every datagram.
+    cdef readonly uint64_t id
+    cdef public bytes expected           # a header of its life to ours, behind the checksum; None: not heard
+    cdef public bytes packed             # its address as the system wants it
+    cdef public DatagramBuilder builder  # the open datagram
+    cdef public list ready               # full ones, closed by send since the last flush
+    cdef public Traffic counters
+
+cdef class Exchange:
+    cdef public object _io               # the socket's DatagramIO, or a stand-in; None: datagrams pass _pull and _put
+    cdef public object _unreliable       # not None: everything sent passes _transmit, to be lost and delayed
+    cdef public bint _running
+    cdef public list _heard              # Link of the peers that have been heard; replaced, never changed
+    cdef public list _waiting            # peers not heard for whom something waits
+    cdef Outbox outbox                   # whom builders are lent to, or None
+
+    cdef Link known(self, bytes datagram)
+    cdef int send_full(self) except -1
+    cdef int send_open(self, Link link) except -1
+    cdef int put(self, Link link, const void* datagram, Py_ssize_t size) except -1

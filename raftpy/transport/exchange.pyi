@@ -1,0 +1,34 @@
+"""What a datagram transport does for every datagram; the docstrings are in exchange.pyx."""
+
+from raftcore.datagram import DatagramBuilder
+from raftcore.outbox import Outbox
+from raftpy.transport.datagram_io import DatagramIO
+from raftpy.transport.unreliable import Unreliable
+
+class Traffic:
+    received: int
+    received_bytes: int
+    sent: int
+    sent_bytes: int
+
+class Link:
+    expected: bytes | None
+    packed: bytes
+    builder: DatagramBuilder
+    ready: list[bytes]
+    counters: Traffic
+    def __init__(self, id: int) -> None: ...
+    @property
+    def id(self) -> int: ...
+
+class Exchange:
+    _io: DatagramIO | None
+    _unreliable: Unreliable | None
+    _running: bool
+    _heard: list[Link]
+    _waiting: list[Link]
+    def receive(self, limit: int = 64) -> list[bytes]: ...
+    def lend_builders(self, outbox: Outbox) -> None: ...
+    def flush(self) -> None: ...
+    def _lend(self) -> None: ...
+    def _take_back(self, id: int) -> list[bytes]: ...
