@@ -17,9 +17,11 @@ from raftpy.runtime.defaults import default_storage, default_transport
 from raftpy.runtime.driver import Driver
 from raftpy.runtime.members import MAX_PRIORITY
 from raftpy.runtime.opening import open_node
+from raftpy.runtime.passes import Passes
 from raftpy.runtime.proposal import Proposal
 from raftpy.runtime.status import ROLES, MemberStatus, NodeStatus, PeerProgress
 
+NOT_STARTED = "the node has not been started"
 DEFAULT_TIMEOUT = 5.0
 """Seconds a proposal waits unless told otherwise."""
 
@@ -58,19 +60,16 @@ class Node:
         """
         if self._driver is not None:
             raise RuntimeError("this node was started before: make a new one to start it again")
-        opened = open_node(self.config, self._storage, self._transport, self._wake)
+        passes = Passes(asyncio.get_running_loop())
+        opened = open_node(self.config, self._storage, self._transport, passes.wake)
         try:
-            driver = Driver(self.config, self._state_machine, self._clock, opened)
+            driver = Driver(self.config, self._state_machine, self._clock, opened, passes)
             driver.start()
         except BaseException:
             opened.transport.close()
             opened.storage.close()
             raise
         self._driver = driver
-
-    def _wake(self) -> None:
-        if self._driver is not None:
-            self._driver.wake()
 
     async def stop(self) -> None:
         """Leaves: whoever waits gets ``Stopped``, store and socket are closed on return. May be called again."""
@@ -89,7 +88,7 @@ class Node:
     @property
     def _running(self) -> Driver:
         if self._driver is None:
-            raise Stopped("the node has not been started")
+            raise Stopped(NOT_STARTED)
         return self._driver
 
     @property
@@ -107,7 +106,9 @@ class Node:
         seconds, None for never, or when leadership is lost), ``Stopped``, ``StorageFailed``. Its ``index`` and
         ``term`` are the command's place in the log. Cancelling the wait does not take the command back.
         """
-        return self._running.proposals.propose(command, timeout)
+        if self._driver is None:  # as in _running, without the call
+            raise Stopped(NOT_STARTED)
+        return self._driver.proposals.propose(command, timeout)
 
     def propose_many(self, commands: Iterable[bytes], *, timeout: float | None = DEFAULT_TIMEOUT) -> Proposal:
         """Hands in commands that follow one another in the log; the result is the list of their results.

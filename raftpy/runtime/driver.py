@@ -1,7 +1,6 @@
 """The driver: one loop round one core, in passes.
 
-What a pass does is in rounds.pyx; here are the life of a node, what makes a pass begin, and what becomes of its
-failure.
+What a pass does is in rounds.pyx, when one begins in passes.pyx; here is the life of a node, and what its parts ask for.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from raftcore.changes import ConfChange, ConfChangeV2
 from raftcore.errors import (
     ConfChangeError,
     DecodeError,
-    InvariantViolation,
     RaftError,
 )
 from raftcore.message import Message
@@ -27,6 +25,7 @@ from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
 from raftpy.runtime.membership import Membership
 from raftpy.runtime.opening import Opened
+from raftpy.runtime.passes import Passes
 from raftpy.runtime.proposal import Proposals
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.rounds import Rounds
@@ -40,7 +39,9 @@ log = logging.getLogger("raftpy")
 class Driver:
     """Runs one opened node until it is stopped or fails. All calls are made in the event loop's thread."""
 
-    def __init__(self, config: Config, state_machine: StateMachine, clock: Clock, opened: Opened) -> None:
+    def __init__(
+        self, config: Config, state_machine: StateMachine, clock: Clock, opened: Opened, passes: Passes
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.config = config
         self.raw: RawNode = opened.raw
@@ -54,16 +55,14 @@ class Driver:
         self.failure: BaseException | None = None
         """Why the node stopped by itself; None while it runs and after ``stop``."""
         self.closed = False
-        self.proposals = Proposals(loop, self._schedule, opened.transport.max_command)
+        self.passes = passes
+        self.proposals = Proposals(loop, passes.schedule, opened.transport.max_command)
         applied = opened.initial_state.snapshot_index
         self.applying = Applying(state_machine, self.proposals, self._configure, clock.monotonic, applied)
         self.feed = CommitFeed(opened.storage.entries, applied)
         self.reads = Reads(loop, self._ask_for_read, self._schedule_reads, 2 * config.heartbeat_ms / 1000)
         self._loop = loop
         self._id = config.id
-        self._in_pass = False
-        self._wanted = False  # another pass was asked for while this one ran
-        self._turn_due = False  # one is due at the loop's next turn
         self._leader_waiters: list[asyncio.Future[int]] = []
         self._shut_waiter: asyncio.Future[None] | None = None
         self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, self._on_timer)
@@ -80,20 +79,17 @@ class Driver:
             self._not_leader,
             self._role_changed,
         )
+        passes.bind(self.proposals, self.rounds, self._fail)
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """The first pass, and the ticks. ``wake`` may be called from now on."""
+        """The first pass, and the ticks."""
         self.storage.set_completion(self._on_written, self._fail)
         self.transport.on_unreachable(self._on_unreachable)
         self.transport.on_heard(self.membership.heard)
         self._plan()
-        self._schedule()
-
-    def wake(self) -> None:
-        """Something waits to be read: called by the transport, in the loop."""
-        self._pass()
+        self.passes.schedule()
 
     async def stop(self) -> None:
         """Ends everything: whoever waits gets ``Stopped``. Returns when store and socket are closed."""
@@ -107,7 +103,7 @@ class Driver:
     def _shut(self) -> None:
         if self.closed:
             return
-        self.closed = self.rounds.closed = True
+        self.closed = self.rounds.closed = self.passes.closed = True
         self.ticks.stop()
         self.proposals.stop(self._stopped_error)
         self.proposals.resume_soon()
@@ -152,48 +148,7 @@ class Driver:
         error.__cause__ = self.failure
         return error
 
-    # --- The pass -----------------------------------------------------------------------------------------------
-
-    def _schedule(self) -> None:
-        """Asks for a pass at the loop's next turn."""
-        self.proposals.scheduled = True
-        if not self._turn_due:  # one at a time: passes that ask for more must not multiply
-            self._turn_due = True
-            self._loop.call_soon(self._turn)
-
-    def _turn(self) -> None:
-        self._turn_due = False
-        self._pass()
-
-    def _pass(self) -> None:
-        if self._in_pass or self.closed:
-            self._wanted = True
-            return
-        self._in_pass = True
-        self._wanted = False
-        self.proposals.scheduled = True
-        try:
-            self.rounds.run()
-        except (KeyboardInterrupt, SystemExit) as error:
-            if self.rounds.resuming:  # of a task that was resumed: not the node's, and it has lost nothing
-                self._wanted = True
-            else:  # the pass was cut off somewhere: what it had in hand may be lost
-                self._fail(error)
-            raise
-        except InvariantViolation as error:
-            self._fail(error)
-            raise
-        except Exception as error:
-            self._fail(error)
-        finally:
-            self._in_pass = False
-            self._go_on()
-
-    def _go_on(self) -> None:
-        """A pass has ended: is another one due?"""
-        self.proposals.scheduled = self._turn_due
-        if not self.closed and (self._wanted or self.rounds.pending):
-            self._schedule()
+    # --- What the parts ask for ---------------------------------------------------------------------------------
 
     def require_leader(self) -> None:
         """Raises ``NotLeader`` unless this node leads."""
@@ -209,8 +164,8 @@ class Driver:
         """Reads were queued: asked for in the running pass, or the next."""
         if not self.rounds.reads_wanted:
             self.rounds.reads_wanted = True
-            if not self._in_pass:
-                self._schedule()
+            if not self.passes.running:
+                self.passes.schedule()
 
     def _not_leader(self) -> NotLeader:
         leader = self.raw.leader
@@ -231,17 +186,17 @@ class Driver:
 
     def _on_written(self, appends: Sequence[Message]) -> None:
         self.rounds.written.append(appends)
-        self._pass()
+        self.passes.run()
 
     def _on_unreachable(self, node_id: int) -> None:
         self.rounds.unreachable.append(node_id)
         if not self.proposals.scheduled:
-            self._schedule()
+            self.passes.schedule()
 
     # --- Time ---------------------------------------------------------------------------------------------------
 
     def _on_timer(self) -> None:
-        self._pass()
+        self.passes.run()
         if not self.closed:
             self._plan()
 
@@ -258,7 +213,7 @@ class Driver:
             if self.closed:
                 raise self._stopped_error()
             self.raw.transfer_leader(to)
-            self._schedule()
+            self.passes.schedule()
             await self._leader_changed(self.config.heartbeat_ms / 1000)
 
     async def set_priority(self, node_id: int, priority: int) -> None:
@@ -266,7 +221,7 @@ class Driver:
         self.require_leader()
         done: asyncio.Future[None] = self._loop.create_future()
         self.membership.request_priority(node_id, priority, done)
-        self._schedule()
+        self.passes.schedule()
         await done
 
     async def _leader_changed(self, within_s: float) -> None:

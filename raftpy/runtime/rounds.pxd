@@ -38,6 +38,8 @@ cdef class Rounds:
     cdef public bint reads_wanted      # reads wait to be asked for
     cdef uint32_t due                  # ticks that this pass has still to tell the core
 
+    cpdef run(self)
+    cdef bint has_left(self) except -1
     cdef int take(self, bint look) except -1
     cdef int settle(self) except -1
     cdef bint write(self) except -1

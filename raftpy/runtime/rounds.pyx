@@ -96,10 +96,13 @@ cdef class Rounds:
     @property
     def pending(self):
         """Whether a pass has left something for the next."""
-        return (self.proposals.has_queued or self.applying.has_pending() or self.reads_wanted
-                or len(self.appends) > 0 or len(self.unreachable) > 0)
+        return self.has_left()
 
-    def run(self):
+    cdef bint has_left(self) except -1:
+        return (PyList_GET_SIZE(self.proposals.queued) > 0 or self.applying.has_pending() or self.reads_wanted
+                or PyList_GET_SIZE(self.appends) > 0 or PyList_GET_SIZE(self.unreachable) > 0)
+
+    cpdef run(self):
         """One pass."""
         cdef double now = self.monotonic()
         cdef double until = now + PASS_S

@@ -15,6 +15,7 @@ from raftcore.codec import decode_message, frames
 from raftcore.outbox import Outbox
 from raftpy import Config, Node, Timeout
 from raftpy.interfaces import Storage
+from raftpy.runtime.rounds import Rounds
 from raftpy.runtime.ticks import Ticks
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
@@ -22,6 +23,24 @@ from raftpy.transport.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, play
 
 ADDRESSES = {i: f"127.0.0.1:{7100 + i}" for i in (1, 2, 3)}
+
+
+class Watched:
+    """The rounds of a node, in whose place it can be put."""
+
+    def __init__(self, rounds: Rounds) -> None:
+        self.rounds = rounds
+
+    @property
+    def pending(self) -> bool:
+        return self.rounds.pending
+
+    @property
+    def resuming(self) -> bool:
+        return self.rounds.resuming
+
+    def run(self) -> None:
+        self.rounds.run()
 
 
 def kinds(datagram: bytes) -> list[MessageType]:
@@ -257,12 +276,20 @@ def test_passes_do_not_multiply_while_there_is_something_to_apply(seed: int) -> 
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
         driver = cluster.nodes[leader]._running
-        driver._schedule()
-        driver._wanted = True  # as when a pass was asked for inside a pass
-        driver._go_on()
-        driver._go_on()
+        passes = driver.passes
         ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
-        assert len([handle for handle in ready if "Driver._" in repr(handle)]) == 1
+
+        class Asking(Watched):
+            def run(self) -> None:
+                passes.run()  # inside a pass: asks for another
+
+        passes.schedule()
+        passes.rounds = Asking(driver.rounds)  # type: ignore[assignment]
+        passes.run()
+        passes.run()
+        assert passes.wanted
+        assert len([handle for handle in ready if "Passes" in repr(handle)]) == 1
+        passes.rounds = driver.rounds
 
     play("memory", 3, seed, scenario)
 
@@ -297,13 +324,13 @@ def test_a_node_at_rest_sleeps_a_heartbeat_interval_at_a_time(seed: int) -> None
         passes = dict.fromkeys(cluster.ids, 0)
         for i in cluster.ids:
             driver = cluster.nodes[i]._running
-            real = driver._pass
 
-            def counting(i: int = i, real: Callable[[], None] = real) -> None:
-                passes[i] += 1
-                real()
+            class Counting(Watched):
+                def run(self, i: int = i) -> None:
+                    passes[i] += 1
+                    super().run()
 
-            driver._pass = counting  # type: ignore[method-assign]
+            driver.passes.rounds = Counting(driver.rounds)  # type: ignore[assignment]
         await cluster.sleep_ms(5000)
         # In 100 heartbeat intervals: each node's own timer, and a datagram or two.
         assert all(count <= 320 for count in passes.values()), passes
@@ -341,13 +368,13 @@ def test_a_pass_leaves_nothing_that_the_core_has_decided(behind: int, seed: int)
         await cluster.sleep_ms(500)
         driver = cluster.nodes[leader]._running
         left = []
-        real = driver._go_on
 
-        def go_on() -> None:
-            left.append(driver.raw.has_ready())
-            real()
+        class Looking(Watched):
+            def run(self) -> None:
+                super().run()
+                left.append(driver.raw.has_ready())
 
-        driver._go_on = go_on  # type: ignore[method-assign]
+        driver.passes.rounds = Looking(driver.rounds)  # type: ignore[assignment]
         change = ConfChangeV2(
             (ConfChange(ConfChangeType.UpdateNode, leader),), transition=ConfChangeTransition.TransitionJointImplicit
         )

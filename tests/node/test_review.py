@@ -37,7 +37,7 @@ def test_an_interrupt_in_the_middle_of_a_pass_stops_the_node(seed: int) -> None:
         driver.storage.submit = interrupted  # type: ignore[assignment, method-assign]
         proposal = node.propose(b"x", timeout=None)
         with pytest.raises(KeyboardInterrupt):
-            driver._pass()
+            driver.passes.run()
         with pytest.raises(Stopped):
             await proposal
         assert isinstance(node.failed, KeyboardInterrupt)

@@ -1,0 +1,21 @@
+# When a pass of the driver begins.
+cimport cython
+
+from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.rounds cimport Rounds
+
+@cython.final
+cdef class Passes:
+    cdef object call_soon         # the loop's
+    cdef Proposals proposals      # told whether a pass is on its way; None until the parts are there
+    cdef object work              # the Rounds, or what stands in their place
+    cdef Rounds compiled          # the same, or None when it is something else
+    cdef object fail              # called with the exception that ended the node
+    cdef public bint closed       # no pass begins any more
+    cdef readonly bint running    # one is under way
+    cdef public bint wanted       # another was asked for meanwhile
+    cdef bint turn_due            # one is due at the loop's next turn
+
+    cpdef run(self)
+    cdef int begin(self) except -1
+    cdef int end(self) except -1

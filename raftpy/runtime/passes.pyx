@@ -1,0 +1,95 @@
+"""When a pass begins, and what becomes of its failure.
+
+    the transport has something to read (wake), a write has completed, a timer is due      at once
+    a proposal or a read has been queued, a pass has left something for the next (schedule)  at the loop's next turn
+
+One pass runs at a time: what asks for another meanwhile gets it at the loop's next turn. And one turn is asked for at a
+time: passes that ask for more must not multiply.
+"""
+cimport cython
+
+from raftcore.errors import InvariantViolation
+
+
+@cython.final
+cdef class Passes:
+    """The passes of one node. Made before its parts are, for the transport may call ``wake`` as soon as it has started;
+    until ``bind``, nothing happens."""
+
+    def __init__(self, loop):
+        self.call_soon = loop.call_soon
+
+    def bind(self, Proposals proposals not None, rounds, fail):
+        """What a pass runs, whom it tells that none needs to be asked for, and who hears of its failure."""
+        self.proposals = proposals
+        self.rounds = rounds
+        self.fail = fail
+
+    @property
+    def rounds(self):
+        """What a pass runs. What is put in its place by a test or a measurement is called through Python."""
+        return self.work
+
+    @rounds.setter
+    def rounds(self, rounds):
+        self.work = rounds
+        self.compiled = rounds if type(rounds) is Rounds else None
+
+    def schedule(self):
+        """Asks for a pass at the loop's next turn."""
+        self.proposals.scheduled = True
+        if not self.turn_due:
+            self.turn_due = True
+            self.call_soon(self.turn)
+
+    @cython.binding(False)
+    def turn(self):
+        """The loop's next turn has come."""
+        self.turn_due = False
+        self.run()
+
+    @cython.binding(False)
+    def wake(self):
+        """Something waits to be read: called by the transport, in the loop."""
+        self.run()
+
+    cpdef run(self):
+        """A pass, unless one is running; what comes out of it ends the node."""
+        if self.running or self.closed or self.work is None:
+            self.wanted = True
+            return
+        self.running = True
+        self.wanted = False
+        self.proposals.scheduled = True
+        try:
+            self.begin()
+        except (KeyboardInterrupt, SystemExit) as error:
+            if self.work.resuming:  # of a task that was resumed: not the node's, and it has lost nothing
+                self.wanted = True
+            else:  # the pass was cut off somewhere: what it had in hand may be lost
+                self.fail(error)
+            raise
+        except InvariantViolation as error:
+            self.fail(error)
+            raise
+        except Exception as error:
+            self.fail(error)
+        finally:
+            self.running = False
+            self.end()
+
+    cdef int begin(self) except -1:
+        if self.compiled is not None:
+            self.compiled.run()
+        else:
+            self.work.run()
+        return 0
+
+    cdef int end(self) except -1:
+        # Is another one due?
+        self.proposals.scheduled = self.turn_due
+        if self.closed:
+            return 0
+        if self.wanted or (self.compiled.has_left() if self.compiled is not None else self.work.pending):
+            self.schedule()
+        return 0
