@@ -23,6 +23,7 @@ from raftpy.errors import ApplyFailed, NotLeader, Stopped, StorageFailed
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
+from raftpy.runtime.linger import Linger
 from raftpy.runtime.membership import Membership
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.passes import Passes
@@ -75,6 +76,7 @@ class Driver:
             self.reads,
             self.ticks,
             self.membership,
+            Linger(loop),
             self.feed.publish,
             self._not_leader,
             self._role_changed,

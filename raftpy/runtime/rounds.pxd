@@ -6,6 +6,7 @@ from raftcore.raw_node cimport RawNode
 from raftcore.types cimport node_id_t, term_t
 
 from raftpy.runtime.applying cimport Applying
+from raftpy.runtime.linger cimport Linger
 from raftpy.runtime.proposal cimport Proposals
 from raftpy.runtime.ticks cimport Ticks
 
@@ -22,6 +23,7 @@ cdef class Rounds:
     cdef Proposals proposals
     cdef Applying applying
     cdef Ticks ticks
+    cdef Linger linger
     cdef object reads
     cdef object membership
     cdef Outbox outbox                 # what the core has decided and nobody has taken yet
@@ -31,6 +33,8 @@ cdef class Rounds:
     cdef public bint closed            # ends the pass at the next opportunity
     cdef readonly bint resuming        # tasks that wait for results run now
     cdef bint queued                   # messages wait to be flushed
+    cdef bint heard                    # this round has met a datagram
+    cdef bint answering                # this pass has sent what hung on a write: whoever hears it will go on
     cdef readonly list appends         # MsgStorageAppend not yet submitted
     cdef list under_way                # submits after the first that is not reported: None, or written at once: appends
     cdef readonly list written         # submits that have completed since, each a sequence of MsgStorageAppend

@@ -9,6 +9,7 @@ from raftcore.raw_node import RawNode
 from raftpy.config import Config
 from raftpy.interfaces import Clock, Storage, Transport
 from raftpy.runtime.applying import Applying
+from raftpy.runtime.linger import Linger
 from raftpy.runtime.membership import Membership
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.proposal import Proposals
@@ -29,6 +30,7 @@ class Rounds:
         reads: Reads,
         ticks: Ticks,
         membership: Membership,
+        linger: Linger,
         publish: Callable[[Entries], object],
         refusal: Callable[[], RaftError],
         role_changed: Callable[[], object],

@@ -37,6 +37,7 @@ from raftcore.errors import ProposalDropped
 from raftpy.errors import Overloaded
 
 from raftpy.runtime.applying cimport Applying
+from raftpy.runtime.linger cimport Linger
 from raftpy.runtime.proposal cimport Proposals
 from raftpy.runtime.ticks cimport Ticks
 
@@ -58,7 +59,7 @@ cdef class Rounds:
     """
 
     def __init__(self, config, opened, clock, Proposals proposals, Applying applying, reads, Ticks ticks,
-                 membership, publish, refusal, role_changed):
+                 membership, Linger linger, publish, refusal, role_changed):
         self.raw = opened.raw
         self.storage = opened.storage
         self.transport = opened.transport
@@ -69,6 +70,7 @@ cdef class Rounds:
         self.reads = reads
         self.ticks = ticks
         self.membership = membership
+        self.linger = linger
         self.publish = publish
         self.refusal = refusal
         self.role_changed = role_changed
@@ -108,8 +110,11 @@ cdef class Rounds:
         cdef double until = now + PASS_S
         cdef uint32_t count = self.ticks.passed(now)
         cdef bint look = True  # at the socket
+        cdef bint lingered = False
+        cdef bint reading
         cdef int number
         self.resuming = False
+        self.answering = False
         if count:
             self.begin_ticks(count)
             self.proposals.expire(now)
@@ -120,7 +125,12 @@ cdef class Rounds:
         for number in range(ROUNDS):
             if number >= FREE_ROUNDS and self.monotonic() > until:
                 break
+            self.heard = False
             self.take(look)
+            if lingered:
+                self.linger.found(self.heard)
+                if not self.heard:
+                    break  # what came is for somebody else
             self.settle()
             look = self.write()
             # What only the state machine waits for.
@@ -129,13 +139,21 @@ cdef class Rounds:
                 self.collect()
             if self.membership.due and self.membership.propose():
                 self.collect()
-            if self.reads.waiting:
+            reading = self.reads.waiting
+            if reading:
                 self.reads.release(self.applying.applied)
-            if self.proposals.settled:
+            if PyList_GET_SIZE(self.proposals.settled):
                 self.resume()
-            if self.closed or not (look or PyList_GET_SIZE(self.proposals.queued) or PyList_GET_SIZE(self.appends)
-                                   or self.reads_wanted):
+            if self.closed:
                 break
+            lingered = False
+            if look or PyList_GET_SIZE(self.proposals.queued) or PyList_GET_SIZE(self.appends) or self.reads_wanted:
+                continue
+            if not (reading or self.answering or self.proposals.head < PyList_GET_SIZE(self.proposals.waiting)):
+                break  # no answer is expected
+            if self.has_left() or not self.linger.wait():
+                break
+            look = lingered = True
         if self.queued:
             self.flush()
 
@@ -190,6 +208,7 @@ cdef class Rounds:
         self.core.written(appends, self.outbox)
         self.collect()
         if self.queued:
+            self.answering = True
             self.flush()
         # While this node wrote, the others did. Where nobody waits it is cheaper to be woken.
         return self.proposals.head < len(self.proposals.waiting)
@@ -214,12 +233,15 @@ cdef class Rounds:
 
     cdef bint hear(self) except -1:
         cdef list datagrams = self.transport.receive(DATAGRAMS)
+        if PyList_GET_SIZE(datagrams) == 0:
+            return False
+        self.heard = True
         for datagram in datagrams:
             if self.node is not None:
                 self.node._step_frames(datagram, HEADER_SIZE, 0)
             else:
                 self.core.step_frames(datagram, HEADER_SIZE)
-        return PyList_GET_SIZE(datagrams) > 0
+        return True
 
     cdef int resume(self) except -1:
         self.resuming = True

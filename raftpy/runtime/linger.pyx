@@ -1,0 +1,70 @@
+"""Lingering: a pass that expects an answer any moment waits for it where it stands.
+
+Going back to the event loop for it, and through the loop into the next pass, costs more than everything the pass does
+with the answer. So the pass waits itself, on the loop's own selector: for whatever the loop waits for, it ends, and what
+is not for this node the loop gets at once. It does not wait while the loop has callbacks to run, and a timer that falls
+due meanwhile is called a millisecond late at most, which is how exact the loop's timers are anyway.
+
+When nothing came, the next few times are passed over: 1, 3, 7 up to 63.
+
+What is asked of the loop, its ``_ready`` and its ``_selector``, is asyncio's own business. A loop that has not both, as
+uvloop or a simulator's, is never waited for.
+"""
+from collections import deque
+
+cimport cython
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int POLLIN
+    int poll(pollfd* descriptors, unsigned long count, int timeout_ms)
+
+cdef enum:
+    LONGEST_MS = 1
+    MOST_PASSED = 63
+
+
+@cython.final
+cdef class Linger:
+    """Waits for one node on the event loop ``loop``."""
+
+    def __init__(self, loop):
+        selector = getattr(loop, "_selector", None)
+        self.ready = getattr(loop, "_ready", None)
+        self.descriptor = -1
+        if type(self.ready) is deque and hasattr(selector, "fileno"):
+            self.descriptor = selector.fileno()
+
+    @property
+    def possible(self):
+        """Whether this loop can be waited for."""
+        return self.descriptor >= 0
+
+    cdef bint wait(self) except -1:
+        # True: something waits to be read by somebody. Then found() has to be told whether it was for this node.
+        cdef pollfd descriptor
+        cdef int count
+        if self.descriptor < 0 or len(self.ready):
+            return False
+        if self.passing:
+            self.passing -= 1
+            return False
+        descriptor.fd = self.descriptor
+        descriptor.events = POLLIN
+        descriptor.revents = 0
+        with nogil:
+            count = poll(&descriptor, 1, LONGEST_MS)
+        if count == 1 and descriptor.revents == POLLIN:
+            return True
+        self.found(False)
+        return False
+
+    cdef void found(self, bint something) noexcept:
+        if something:
+            self.in_vain = 0
+        else:
+            self.in_vain = min(2 * self.in_vain + 1, <unsigned int> MOST_PASSED)
+        self.passing = self.in_vain
