@@ -4,7 +4,10 @@ raftpy itself holds no trace points, so they cost nothing where nobody asks. Her
 wrapped in timers for as long as a traced work runs, and unwrapped after it. What a part calls in turn counts there:
 
     pass ---------------------------------------------------->  (what no part took: the pass itself, and the callers
-       receive   propose   ready   send   flush   submit         that go on inside it)
+       receive   propose   collect   flush   submit   written    that go on inside it)
+
+A pass calls what stands in the place of a part through Python, so between the parts it takes a little longer than one
+that nobody watches.
 """
 
 from __future__ import annotations
@@ -23,9 +26,11 @@ from benchmarks.load import WORKS, Figures, Options, in_flight, sequential
 from benchmarks.member import serve
 from raftpy import Config, Node, RaftError
 from raftpy.config import parse_cluster
+from raftpy.runtime.linger import Linger
+from raftpy.runtime.rounds import Rounds
 
 PASS = "pass"
-CORE = ("step_frames", "step", "propose", "has_ready", "ready", "tick")
+CORE = ("step_frames", "propose", "collect", "written", "applied", "tick")
 CALIBRATIONS = 50
 
 
@@ -132,6 +137,32 @@ class TracedCore:
         return getattr(self._raw, name)
 
 
+class TracedRounds:
+    """What a pass runs, timed."""
+
+    def __init__(self, rounds: Rounds, trace: Trace) -> None:
+        self._rounds = rounds
+        self.run = trace.wrap(PASS, rounds.run)
+
+    @property
+    def pending(self) -> bool:
+        """See ``Rounds.pending``."""
+        return self._rounds.pending
+
+    @property
+    def resuming(self) -> bool:
+        """See ``Rounds.resuming``."""
+        return self._rounds.resuming
+
+
+class TracedLinger:
+    """Waiting for answers inside a pass, timed."""
+
+    def __init__(self, linger: Linger, trace: Trace) -> None:
+        self.wait = trace.wrap("linger", linger.wait)
+        self.found = linger.found
+
+
 class Wrapped:
     """The parts of a running node, wrapped while the context lasts."""
 
@@ -139,9 +170,9 @@ class Wrapped:
         driver: Any = node._driver
         loop: Any = asyncio.get_running_loop()
         self._trace = trace
+        self._passes = driver.passes
         self._rounds = driver.rounds
         self._methods = [
-            (driver, "_pass", PASS),
             *((driver.transport, name, f"transport.{name}") for name in ("receive", "send", "flush")),
             (driver.storage, "submit", "storage.submit"),
             (node, "propose", "propose"),
@@ -153,8 +184,13 @@ class Wrapped:
             setattr(owner, name, self._trace.wrap(part, getattr(owner, name)))
         self._raw = self._rounds.raw
         self._rounds.raw = TracedCore(self._raw, self._trace)
+        self._linger = self._rounds.linger
+        self._rounds.linger = TracedLinger(self._linger, self._trace)
+        self._passes.rounds = TracedRounds(self._rounds, self._trace)
 
     def __exit__(self, *_: object) -> None:
+        self._passes.rounds = self._rounds
+        self._rounds.linger = self._linger
         self._rounds.raw = self._raw
         for owner, name, _part in self._methods:
             delattr(owner, name)  # the class's own is in its place again

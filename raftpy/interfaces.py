@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from raftcore.message import Entries, Message, Snapshot
+from raftcore.outbox import Outbox
 from raftcore.storage_view import InitialState
 from raftpy.errors import StorageFailed
 
@@ -235,6 +236,23 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Lets go of the address; what is queued is not sent. May be called again."""
+        ...
+
+
+class LendingTransport(Transport, Protocol):
+    """A ``Transport`` that lets the core encode messages straight into its datagrams.
+
+    Optional, and told by the method being there. To a transport without it every message comes through ``send``.
+    """
+
+    def lend_builders(self, outbox: Outbox) -> None:
+        """Called once, after ``start``: ``outbox`` has the builder of every node that can be sent to, from now on.
+
+        The transport calls ``Outbox.set_builders`` whenever that changes. A builder's header says whom it is for and
+        from whom, as in every datagram sent. ``flush`` sends what is in ``Outbox.full``, then what is in the builders.
+        What was encoded for a life of a peer that has ended is dropped and counted. For other nodes, and when a message
+        fits no datagram, ``send`` is called as ever.
+        """
         ...
 
 

@@ -1,6 +1,7 @@
 """The driver: one loop round one core, in passes.
 
-What a pass does is in rounds.pyx, when one begins in passes.pyx; here is the life of a node, and what its parts ask for.
+What a pass does is in rounds.pyx, when one begins in passes.pyx; here are the life of a node, and what its parts ask
+for.
 """
 
 from __future__ import annotations

@@ -8,5 +8,5 @@ cdef class Linger:
     cdef unsigned int passing     # times to let pass without waiting
     cdef unsigned int in_vain     # of them, after the last time that nothing came; 0: something came
 
-    cdef bint wait(self) except -1
-    cdef void found(self, bint something) noexcept
+    cpdef bint wait(self) except -1
+    cpdef void found(self, bint something) noexcept

@@ -1,8 +1,8 @@
 """Lingering: a pass that expects an answer any moment waits for it where it stands.
 
 Going back to the event loop for it, and through the loop into the next pass, costs more than everything the pass does
-with the answer. So the pass waits itself, on the loop's own selector: for whatever the loop waits for, it ends, and what
-is not for this node the loop gets at once. It does not wait while the loop has callbacks to run, and a timer that falls
+with the answer. So the pass waits itself, on the loop's own selector: whatever the loop waits for ends it, and what is
+not for this node the loop gets at once. It does not wait while the loop has callbacks to run, and a timer that falls
 due meanwhile is called a millisecond late at most, which is how exact the loop's timers are anyway.
 
 When nothing came, the next few times are passed over: 1, 3, 7 up to 63.
@@ -43,8 +43,8 @@ cdef class Linger:
         """Whether this loop can be waited for."""
         return self.descriptor >= 0
 
-    cdef bint wait(self) except -1:
-        # True: something waits to be read by somebody. Then found() has to be told whether it was for this node.
+    cpdef bint wait(self) except -1:
+        """True: something waits to be read, by this node or somebody else. Then :meth:`found` has to be told."""
         cdef pollfd descriptor
         cdef int count
         if self.descriptor < 0 or len(self.ready):
@@ -62,7 +62,8 @@ cdef class Linger:
         self.found(False)
         return False
 
-    cdef void found(self, bint something) noexcept:
+    cpdef void found(self, bint something) noexcept:
+        """Whether it was for this node."""
         if something:
             self.in_vain = 0
         else:

@@ -6,7 +6,6 @@ from raftcore.raw_node cimport RawNode
 from raftcore.types cimport node_id_t, term_t
 
 from raftpy.runtime.applying cimport Applying
-from raftpy.runtime.linger cimport Linger
 from raftpy.runtime.proposal cimport Proposals
 from raftpy.runtime.ticks cimport Ticks
 
@@ -23,7 +22,7 @@ cdef class Rounds:
     cdef Proposals proposals
     cdef Applying applying
     cdef Ticks ticks
-    cdef Linger linger
+    cdef public object linger          # the Linger, or what stands in its place
     cdef object reads
     cdef object membership
     cdef Outbox outbox                 # what the core has decided and nobody has taken yet

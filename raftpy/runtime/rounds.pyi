@@ -19,6 +19,7 @@ from raftpy.runtime.ticks import Ticks
 @final
 class Rounds:
     closed: bool
+    linger: Linger
     reads_wanted: bool
     def __init__(
         self,

@@ -19,8 +19,8 @@ There is no rule of Raft here. What may be sent before a write and what only aft
 latter on the append as responses (architecture, "The one-way road").
 
 Everything the core decides comes through an Outbox. Where the transport lends its datagram builders
-(``raftpy.interfaces.LendingTransport``), messages are encoded straight into them; from any other it takes no builder, and
-gets each message through ``send``.
+(``raftpy.interfaces.LendingTransport``), messages are encoded straight into them; any other gets each message through
+``send``.
 """
 cimport cython
 from cpython.list cimport PyList_GET_SIZE
@@ -37,7 +37,6 @@ from raftcore.errors import ProposalDropped
 from raftpy.errors import Overloaded
 
 from raftpy.runtime.applying cimport Applying
-from raftpy.runtime.linger cimport Linger
 from raftpy.runtime.proposal cimport Proposals
 from raftpy.runtime.ticks cimport Ticks
 
@@ -59,7 +58,7 @@ cdef class Rounds:
     """
 
     def __init__(self, config, opened, clock, Proposals proposals, Applying applying, reads, Ticks ticks,
-                 membership, Linger linger, publish, refusal, role_changed):
+                 membership, linger, publish, refusal, role_changed):
         self.raw = opened.raw
         self.storage = opened.storage
         self.transport = opened.transport
@@ -304,6 +303,7 @@ cdef class Rounds:
         # A submit that took longer has been reported, and with it what was written at once after it.
         if PyList_GET_SIZE(self.under_way):
             self.under_way.pop(0)
+        self.answering = True
         self.core.written(appends, self.outbox)
         while PyList_GET_SIZE(self.under_way) and self.under_way[0] is not None:
             self.core.written(self.under_way.pop(0), self.outbox)

@@ -1,8 +1,8 @@
 """Everything a datagram transport does but move bytes: coalescing, getting to know the peers, keeping them informed.
 
 A subclass opens an address and moves bytes through hooks (`_open`, `_attach`, `_pull`, `_put`, `_shut`). What
-comes in passes the gate (gate.py: checksum, cluster, both identities); what goes out is coalesced, datagram by datagram,
-and leaves in `flush`. What runs for every datagram is in exchange.pyx.
+comes in passes the gate (gate.py: checksum, cluster, both identities); what goes out is coalesced, datagram by
+datagram, and leaves in `flush`. What runs for every datagram is in exchange.pyx.
 
 Getting to know each other takes no part in Raft's time: at `start` every peer is knocked at (a bare header), so when
 the first election comes, lives are known. A message for a peer not heard yet waits, bounded (see peer.py), while
@@ -88,8 +88,10 @@ class DatagramTransport(Exchange):
         raise NotImplementedError
 
     def _pull(self, limit: int) -> list[bytes]:
-        """Reads at most ``limit`` datagrams; sees to it that ``_wake`` is called again if more wait. Not asked for where
-        ``_io`` is set."""
+        """Reads at most ``limit`` datagrams; sees to it that ``_wake`` is called again if more wait.
+
+        Not called where ``_io`` is set.
+        """
         raise NotImplementedError
 
     def _put(self, peer: Peer, datagram: bytes) -> None:
@@ -245,6 +247,7 @@ class DatagramTransport(Exchange):
         waiting = self._waiting
         self._waiting = []
         for peer in waiting:
+            assert isinstance(peer, Peer)
             peer.queued = False
             if peer.expected is None:
                 now = self.clock.monotonic()

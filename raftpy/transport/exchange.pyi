@@ -1,16 +1,20 @@
 """What a datagram transport does for every datagram; the docstrings are in exchange.pyx."""
 
+from typing_extensions import disjoint_base
+
 from raftcore.datagram import DatagramBuilder
 from raftcore.outbox import Outbox
 from raftpy.transport.datagram_io import DatagramIO
 from raftpy.transport.unreliable import Unreliable
 
+@disjoint_base
 class Traffic:
     received: int
     received_bytes: int
     sent: int
     sent_bytes: int
 
+@disjoint_base
 class Link:
     expected: bytes | None
     packed: bytes
@@ -21,6 +25,7 @@ class Link:
     @property
     def id(self) -> int: ...
 
+@disjoint_base
 class Exchange:
     _io: DatagramIO | None
     _unreliable: Unreliable | None

@@ -1,9 +1,9 @@
 """What a datagram transport does for every datagram: the look at its header, and its way to the wire.
 
-A living peer's datagrams all open with the same bytes behind the checksum: comparing them lets a datagram pass, and only
-a header that is not expected goes the long way, through the gate. What is sent leaves from the buffers in which the core
-has encoded it. Everything that happens seldom is the subclass's, in Python (base.py): peers that come, begin a new life
-or have not been heard, hellos, errors of the socket, a network that is bad on purpose.
+A living peer's datagrams all open with the same bytes behind the checksum: comparing them lets a datagram pass, and
+only a header that is not expected goes the long way, through the gate. What is sent leaves from the buffers in which
+the core has encoded it. Everything that happens seldom is the subclass's, in Python (base.py): peers that come, begin a
+new life or have not been heard, hellos, errors of the socket, a network that is bad on purpose.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
@@ -41,8 +41,8 @@ cdef class Exchange:
     """The part of a ``Transport`` that runs for every datagram.
 
     A subclass provides ``_read_errors()`` and ``_put_failed(link, datagram, number)`` where there is a socket,
-    ``_pull(limit)`` where there is none, and for what happens seldom ``_admit(datagram)``, ``_take_hello(link, datagram)``,
-    ``_after_receive()``, ``_transmit(link, datagram)`` and ``_flush_unheard()``.
+    ``_pull(limit)`` where there is none, and for what happens seldom ``_admit(datagram)``, ``_after_receive()``,
+    ``_take_hello(link, datagram)``, ``_transmit(link, datagram)`` and ``_flush_unheard()``.
     """
 
     def __cinit__(self, *arguments, **options):

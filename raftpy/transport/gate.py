@@ -23,8 +23,8 @@ log = logging.getLogger("raftpy.transport")
 class Gate:
     """The peers of one life of this node, and the one place where a peer's life is learned.
 
-    ``answer`` and ``greet`` are emptied by the transport at the end of each pass. ``changed(peer)`` is called when another
-    life of a peer is heard than before, or none any more.
+    ``answer`` and ``greet`` are emptied by the transport at the end of each pass. ``changed(peer)`` is called when
+    another life of a peer is heard than before, or none any more.
     """
 
     def __init__(
@@ -131,9 +131,8 @@ class Gate:
             if self.pin is not None:
                 self.pin(peer.id, header.from_store)
             self.pins[peer.id] = header.from_store
-        if peer.expected is not None:  # what waits was meant for the life that has ended
-            peer.give_up_queued()
-        elif peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
+        # What waits was meant for the life that has ended; or it has waited too long for this one.
+        if peer.expected is not None or peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
             peer.give_up_queued()
         peer.life.learn(header)
         peer.http_address = None  # its earlier life's

@@ -1,0 +1,227 @@
+"""Waiting inside a pass for what is about to come: when it is done, and that nobody else has to wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import deque
+
+import pytest
+
+from raftpy import Config, Node
+from raftpy.runtime.linger import Linger
+from raftpy.sim.loop import VirtualClock, run
+from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from tests.node.harness import Cluster, Recorder, play
+
+
+class Pair:
+    """Two sockets, one of them under the running loop's reader."""
+
+    def __init__(self) -> None:
+        self.near, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.near.setblocking(False)
+        self.read: list[bytes] = []
+
+    def __enter__(self) -> Pair:
+        asyncio.get_running_loop().add_reader(self.near, lambda: self.read.append(self.near.recv(64)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self.near)
+        self.near.close()
+        self.far.close()
+
+
+def test_it_ends_as_soon_as_something_can_be_read_and_leaves_it_to_the_loop() -> None:
+    async def main() -> None:
+        linger = Linger(asyncio.get_running_loop())
+        assert linger.possible
+        with Pair() as pair:
+            pair.far.send(b"x")
+            assert linger.wait()
+            assert pair.read == []
+            assert linger.wait()  # it is still there
+            linger.found(True)
+            await asyncio.sleep(0.001)
+            assert pair.read == [b"x"]
+
+    asyncio.run(main())
+
+
+def test_it_ends_after_a_millisecond() -> None:
+    async def main() -> None:
+        linger = Linger(asyncio.get_running_loop())
+        began = time.monotonic()
+        assert not linger.wait()
+        assert time.monotonic() - began >= 0.0009
+
+    asyncio.run(main())
+
+
+def test_it_waits_less_often_while_nothing_comes() -> None:
+    async def main() -> None:
+        linger = Linger(asyncio.get_running_loop())
+
+        def waited() -> bool:
+            began = time.monotonic()
+            assert not linger.wait()
+            return time.monotonic() - began >= 0.0009
+
+        # The number of times passed over between two that are not.
+        passed = [0]
+        for _ in range(400):
+            if waited():
+                passed.append(0)
+            else:
+                passed[-1] += 1
+        assert passed[:8] == [0, 1, 3, 7, 15, 31, 63, 63]
+        linger.found(True)
+        assert waited()  # at once again
+
+    asyncio.run(main())
+
+
+def test_what_came_for_somebody_else_counts_as_nothing() -> None:
+    async def main() -> None:
+        linger = Linger(asyncio.get_running_loop())
+        with Pair() as pair:
+            pair.far.send(b"x")
+            assert linger.wait()
+            linger.found(False)
+            assert not linger.wait()
+            assert linger.wait()
+
+    asyncio.run(main())
+
+
+def test_nobody_waits_while_the_loop_has_something_to_do() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        linger = Linger(loop)
+        with Pair() as pair:
+            pair.far.send(b"x")
+            loop.call_soon(lambda: None)
+            assert not linger.wait()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            pair.far.send(b"y")
+            assert linger.wait()
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_cannot_be_waited_for_is_not() -> None:
+    async def virtual() -> None:
+        assert not Linger(asyncio.get_running_loop()).possible
+
+    class Foreign:
+        """As uvloop's: with none of asyncio's own business."""
+
+    class Half:
+        _ready: deque[object] = deque()
+        _selector = object()
+
+    run(virtual())
+    for loop in (Foreign(), Half()):
+        linger = Linger(loop)  # type: ignore[arg-type]
+        assert not linger.possible
+        assert not linger.wait()
+
+
+@pytest.mark.parametrize("kind", ["udp"])
+def test_commands_one_after_the_other_leave_the_loop_its_turns(kind: str, seed: int) -> None:
+    """Three nodes on one loop: whoever waits sees at once that it is the others who are wanted."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await cluster.propose(leader, b"first")
+        began = time.monotonic()
+        turns = 0
+
+        async def ticking() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0.002)
+                turns += 1
+
+        ticker = asyncio.create_task(ticking())
+        for number in range(200):
+            await cluster.propose(leader, b"%d" % number)
+        ticker.cancel()
+        took = time.monotonic() - began
+        assert turns >= took / 0.002 / 8
+
+    play(kind, 3, seed, scenario)
+
+
+class Asked:
+    """Stands in the place of a node's Linger: says that something has come, so many times."""
+
+    def __init__(self, comes: int = 0) -> None:
+        self.comes = comes
+        self.waits = 0
+        self.told: list[bool] = []
+
+    def wait(self) -> bool:
+        self.waits += 1
+        self.comes -= 1
+        return self.comes >= 0
+
+    def found(self, something: bool) -> None:
+        self.told.append(something)
+
+
+def test_it_is_asked_where_an_answer_is_expected_and_only_there(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await cluster.sleep_ms(100)
+        asked = {i: Asked() for i in cluster.ids}
+        for i in cluster.ids:
+            cluster.nodes[i]._running.rounds.linger = asked[i]  # type: ignore[assignment]
+        await cluster.sleep_ms(500)  # heartbeats: nobody waits for anything
+        assert [each.waits for each in asked.values()] == [0, 0, 0]
+        await cluster.propose(leader, b"x")
+        # The leader for the followers' answers, they for what it does with them.
+        assert all(each.waits for each in asked.values())
+        await cluster.sleep_ms(100)
+        before = asked[leader].waits
+        await cluster.nodes[leader].read_index()
+        assert asked[leader].waits > before
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_single_node_expects_nobodys_answer() -> None:
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        transport = MemoryTransport(MemoryNetwork(clock))
+        config = Config(id=1, cluster={1: "127.0.0.1:7101"})
+        async with Node(config, Recorder(), transport=transport, clock=clock) as node:
+            await node.wait_for_leader()
+            asked = Asked()
+            node._running.rounds.linger = asked  # type: ignore[assignment]
+            await node.propose(b"x")
+            await asyncio.sleep(0.2)
+            assert asked.waits == 0
+
+    run(main())
+
+
+def test_a_pass_ends_when_what_came_is_for_somebody_else(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        for other in cluster.ids:
+            if other != leader:
+                cluster.disconnect(other)
+        await cluster.sleep_ms(20)
+        asked = Asked(comes=1000)
+        rounds = cluster.nodes[leader]._running.rounds
+        rounds.linger = asked  # type: ignore[assignment]
+        cluster.propose(leader, b"x")
+        await cluster.sleep_ms(1)
+        assert 1 <= asked.waits <= 2  # one pass, and one more when the write has completed
+        assert asked.told == [False] * asked.waits
+
+    play("memory", 3, seed, scenario)
