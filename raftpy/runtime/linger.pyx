@@ -2,8 +2,8 @@
 
 Going back to the event loop for it, and through the loop into the next pass, costs more than everything the pass does
 with the answer. So the pass waits itself, on the loop's own selector: whatever the loop waits for ends it, and what is
-not for this node the loop gets at once. It does not wait while the loop has callbacks to run, and a timer that falls
-due meanwhile is called a millisecond late at most, which is how exact the loop's timers are anyway.
+not for this node the loop gets at once. It does not wait while the loop has callbacks to run. What falls due meanwhile
+is late by little: one wait takes a millisecond at most, and a pass begins none when it is two milliseconds old.
 
 When nothing came, the next few times are passed over: 1, 3, 7 up to 63.
 

@@ -47,6 +47,7 @@ cdef enum:
     HEADER_SIZE = 64  # where a datagram's frames begin
 
 cdef double PASS_S = 0.02  # after which a pass ends at its next round, so that timers and other tasks get their turn
+cdef double LINGER_S = 0.002  # after which a pass waits for answers no more: the loop's timers may be due
 
 
 @cython.final
@@ -150,7 +151,7 @@ cdef class Rounds:
                 continue
             if not (reading or self.answering or self.proposals.head < PyList_GET_SIZE(self.proposals.waiting)):
                 break  # no answer is expected
-            if self.has_left() or not self.linger.wait():
+            if self.has_left() or self.monotonic() > now + LINGER_S or not self.linger.wait():
                 break
             look = lingered = True
         if self.queued:

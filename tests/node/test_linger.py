@@ -209,6 +209,31 @@ def test_a_single_node_expects_nobodys_answer() -> None:
     run(main())
 
 
+def test_a_pass_waits_no_more_once_it_is_two_milliseconds_old(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        for other in cluster.ids:
+            if other != leader:
+                cluster.disconnect(other)
+        await cluster.sleep_ms(20)
+
+        class Slow(Asked):
+            def wait(self) -> bool:
+                asyncio.get_running_loop()._selector.now += 0.0005  # type: ignore[attr-defined]
+                return super().wait()
+
+        asked = Slow(comes=1000)
+        driver = cluster.nodes[leader]._running
+        driver.rounds.linger = asked  # type: ignore[assignment]
+        driver.transport.receive = lambda limit=64: [bytes(80)]  # type: ignore[method-assign]
+        cluster.propose(leader, b"x")
+        driver.passes.run()
+        assert 4 <= asked.waits <= 6
+        del driver.transport.receive  # type: ignore[method-assign]
+
+    play("memory", 3, seed, scenario)
+
+
 def test_a_pass_ends_when_what_came_is_for_somebody_else(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
