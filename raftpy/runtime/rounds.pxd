@@ -5,6 +5,7 @@ from raftcore.types cimport node_id_t, term_t
 
 from raftpy.runtime.applying cimport Applying
 from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.reads cimport Reads
 from raftpy.runtime.ticks cimport Ticks
 
 cdef class Rounds:
@@ -19,7 +20,7 @@ cdef class Rounds:
     cdef Proposals proposals
     cdef Applying applying
     cdef Ticks ticks
-    cdef object reads
+    cdef Reads reads
     cdef object membership
     cdef node_id_t id
     cdef term_t term                   # the one in which this node appended last
@@ -29,7 +30,6 @@ cdef class Rounds:
     cdef readonly list appends         # MsgStorageAppend not yet submitted
     cdef readonly list written         # submits that have completed since, each a sequence of MsgStorageAppend
     cdef readonly list unreachable     # node ids whose address has refused a datagram
-    cdef public bint reads_wanted      # reads wait to be asked for
     cdef uint32_t due                  # ticks that this pass has still to tell the core
 
     cdef int take(self, bint look) except -1
@@ -43,4 +43,5 @@ cdef class Rounds:
     cdef int collect(self) except -1
     cdef int deliver(self, object done) except -1
     cdef int apply(self) except -1
+    cdef int begin_reads(self) except -1
     cdef int append_proposals(self) except -1

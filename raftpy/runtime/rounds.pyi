@@ -19,7 +19,6 @@ from raftpy.runtime.ticks import Ticks
 class Rounds:
     closed: bool
     raw: RawNode
-    reads_wanted: bool
     def __init__(
         self,
         config: Config,

@@ -31,6 +31,7 @@ from raftpy.errors import Overloaded
 
 from raftpy.runtime.applying cimport Applying
 from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.reads cimport Reads
 from raftpy.runtime.ticks cimport Ticks
 
 cdef enum:
@@ -50,7 +51,7 @@ cdef class Rounds:
     when this node's role has changed, or the leader that the core names.
     """
 
-    def __init__(self, config, opened, clock, Proposals proposals, Applying applying, reads, Ticks ticks,
+    def __init__(self, config, opened, clock, Proposals proposals, Applying applying, Reads reads, Ticks ticks,
                  membership, publish, refusal, role_changed):
         self.id = config.id
         self.raw = opened.raw
@@ -73,7 +74,7 @@ cdef class Rounds:
     @property
     def pending(self):
         """Whether a pass has left something for the next."""
-        return (self.proposals.has_queued or self.applying.has_pending() or self.reads_wanted
+        return (self.proposals.has_queued or self.applying.has_pending() or self.reads.wanted
                 or len(self.appends) > 0 or len(self.unreachable) > 0)
 
     def run(self):
@@ -88,9 +89,8 @@ cdef class Rounds:
             self.begin_ticks(count)
             self.proposals.expire(now)
             self.membership.tick()
-            if self.reads.waiting:
-                self.reads.retry(now)
-                self.reads_wanted = self.reads.has_queued
+            if self.reads.any_waiting():
+                self.reads.tick(now)
         for number in range(ROUNDS):
             if number >= FREE_ROUNDS and self.monotonic() > until:
                 break
@@ -103,11 +103,8 @@ cdef class Rounds:
                 self.collect()
             if self.membership.due and self.membership.propose():
                 self.collect()
-            if self.reads.waiting:
-                self.reads.release(self.applying.applied)
-            if self.proposals.settled:
-                self.resume()
-            if self.closed or not (look or self.proposals.queued or self.appends or self.reads_wanted):
+            self.resume()
+            if self.closed or not (look or self.proposals.queued or self.appends or self.reads.wanted):
                 break
         if self.queued:
             self.flush()
@@ -122,13 +119,10 @@ cdef class Rounds:
             self.deliver(self.written.pop(0))
         while self.unreachable:
             self.raw.report_unreachable(self.unreachable.pop())
-        if self.reads_wanted:
-            self.reads_wanted = False
-            self.reads.begin(self.monotonic())
         return self.collect()
 
     cdef int settle(self) except -1:
-        # Those who wait for a result make the next proposals; then everything queued leaves.
+        # Those who wait for a result make the next proposals and reads; then everything queued leaves.
         cdef Proposals proposals = self.proposals
         cdef bint moved = False  # the core may have decided something
         if proposals.head < len(proposals.waiting):
@@ -137,8 +131,10 @@ cdef class Rounds:
             moved = self.applying.has_pending()
             if moved:
                 self.apply()
-        if proposals.settled:
-            self.resume()
+        self.resume()
+        if self.reads.wanted:
+            moved = True
+            self.begin_reads()
         if proposals.queued:
             moved = True
             self.append_proposals()
@@ -188,9 +184,13 @@ cdef class Rounds:
         return len(datagrams) > 0
 
     cdef int resume(self) except -1:
-        self.resuming = True
-        self.proposals.resume()
-        self.resuming = False
+        if self.reads.confirmed:
+            self.reads.release(self.applying.applied)
+        if self.proposals.settled or self.reads.settled:
+            self.resuming = True
+            self.proposals.resume()
+            self.reads.resume()
+            self.resuming = False
         return 0
 
     cdef int flush(self) except -1:
@@ -245,6 +245,12 @@ cdef class Rounds:
                 return 0
             self.deliver((message,))
             self.publish(message.entries)
+
+    cdef int begin_reads(self) except -1:
+        self.reads.begin(self.monotonic())
+        if self.reads.next_deadline < self.ticks.due_at():
+            self.ticks.plan(UINT32_MAX, self.reads.next_deadline)
+        return 0
 
     cdef int append_proposals(self) except -1:
         cdef list commands = self.proposals.take()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
+from raftcore import Message, MessageType
+from raftcore.codec import decode_message, frames
 from raftpy import NotLeader, Stopped, Timeout
 from tests.node.harness import Cluster, play
 
@@ -132,6 +135,103 @@ def test_a_cancelled_read_leaves_nothing_behind(seed: int) -> None:
             cluster.reconnect(other)
         await cluster.single_leader()
         await cluster.until(lambda: node._driver is not None and not node._driver.reads.waiting, "nothing waits")
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_node_that_has_stopped_reads_nothing(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        node = cluster.nodes[leader]
+        await node.stop()
+        with pytest.raises(Stopped):
+            await node.read_index(timeout=None)
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_timeout_between_two_wakings_ends_in_time(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        for other in cluster.ids:
+            if other != leader:
+                cluster.disconnect(other)
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+        with pytest.raises(Timeout, match=r"within 0\.015 s"):
+            await cluster.nodes[leader].read_index(timeout=0.015)
+        assert 0.0149 <= clock.time() - began <= 0.026
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_leader_that_becomes_known_is_asked_at_once(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        node = cluster.nodes[leader % 3 + 1]
+        cluster.disconnect(node.config.id)
+        await cluster.until(lambda: node.status().leader is None, "the leader is not heard any more")
+        read = asyncio.ensure_future(node.read_index(timeout=None))
+        await cluster.sleep_ms(20)
+        cluster.reconnect(node.config.id)
+        await node.wait_for_leader()
+        clock = asyncio.get_running_loop()
+        known = clock.time()
+        await read
+        assert clock.time() - known < 0.001  # there and back, and the leader's question to a quorum
+
+    play("memory", 3, seed, scenario)
+
+
+def test_reads_go_on_while_their_tasks_make_further_ones(seed: int) -> None:
+    """Every task that a pass resumes asks again at once, on each kind of node, one that is alone included."""
+
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        done = dict.fromkeys(cluster.ids, 0)
+
+        async def client(node_id: int) -> None:
+            for _ in range(50):
+                await cluster.nodes[node_id].read_index()
+                done[node_id] += 1
+
+        await asyncio.gather(*[client(node_id) for node_id in cluster.ids for _ in range(8)])
+        assert done == dict.fromkeys(cluster.ids, 400)
+
+    for size in (1, 3):
+        play("memory", size, seed, scenario)
+
+
+def test_an_answer_does_not_wait_for_the_write_of_the_same_pass(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        node = cluster.nodes[leader]
+        await cluster.propose(leader, b"x")
+        order: list[str] = []
+        transport, storage = node._transport, node._storage
+        receive, submit = transport.receive, storage.submit
+
+        def confirms(datagram: bytes) -> bool:
+            said = [decode_message(kind, bytes(body)) for _, kind, body in frames(datagram) if kind < 128]
+            return any(message.type == MessageType.MsgHeartbeatResp and message.context for message in said)
+
+        def hear(limit: int) -> list[bytes]:
+            datagrams = receive(limit)
+            if "heard" not in order and any(confirms(datagram) for datagram in datagrams):
+                order.append("heard")
+                node.propose(b"y")
+            return datagrams
+
+        def write(appends: Sequence[Message]) -> bool:
+            order.append("write")
+            return submit(appends)
+
+        transport.receive = hear  # type: ignore[method-assign]
+        storage.submit = write  # type: ignore[method-assign]
+        await node.read_index()
+        order.append("read")
+        await cluster.sleep_ms(20)
+        assert order[order.index("heard") :][:3] == ["heard", "read", "write"]
 
     play("memory", 3, seed, scenario)
 
