@@ -490,7 +490,8 @@ def test_nothing_is_held_once_it_is_over(kind: Kind) -> None:
         del tasks
         await asyncio.sleep(0)  # the loop's own handle, which has the gathering, ends
         gc.collect()
-        assert not [o for o in gc.get_objects() if isinstance(o, Awaited)]
+        loop = asyncio.get_running_loop()
+        assert not [o for o in gc.get_objects() if isinstance(o, Awaited) and o.get_loop() is loop]
 
     asyncio.run(main())
 

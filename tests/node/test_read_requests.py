@@ -187,6 +187,17 @@ def test_the_cancelled_and_the_late_are_forgotten_wherever_they_are(place: str) 
     asyncio.run(main())
 
 
+def test_nothing_is_asked_for_those_who_were_cancelled_before() -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.reads.request().cancel()
+        bench.take_up()
+        assert bench.asked == []
+        assert not bench.reads.waiting
+
+    asyncio.run(main())
+
+
 def test_a_cancelled_one_gets_no_result() -> None:
     async def main() -> None:
         bench = Bench()
