@@ -28,8 +28,8 @@ cdef class Awaited:
     cdef public bint _asyncio_future_blocking
 
     cdef void settle(self, AwaitedState state, object value) noexcept
-    cdef int wake(self) except -1
-    cdef int call(self, object callback, object context) except -1
+    cdef int wake(self, object done) except -1
+    cdef int call(self, object callback, object context, object done) except -1
     cdef int wake_soon(self) except -1
 
 cdef class Waits:
@@ -40,6 +40,7 @@ cdef class Waits:
     cdef readonly double next_deadline  # nobody who was taken up is late before
     cdef uint64_t cancellations    # the module's count at the last sweep
     cdef list settled              # Awaited whose callbacks are still to be called
+    cdef object done               # a Future of the loop with a result; see is_wakeup
 
     cdef void take_up(self, Awaited awaited, double now) noexcept
     cdef bint sweep_is_due(self, double now) noexcept

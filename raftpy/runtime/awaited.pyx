@@ -11,7 +11,7 @@ Two rules keep that sound:
    is consistent and no task is running; whoever settles one elsewhere (a cancellation, ``stop``) uses ``call_soon``.
 2. Memory is used again only once nothing refers to the object: a handle that somebody holds never becomes another.
 """
-from asyncio import CancelledError, InvalidStateError
+from asyncio import CancelledError, InvalidStateError, Task
 from contextvars import copy_context
 
 cimport cython
@@ -22,6 +22,12 @@ from libc.stdint cimport uint64_t
 
 from raftpy.errors import Timeout
 
+cdef extern from "Python.h":
+    bint PyCFunction_CheckExact(object callback)
+    void* PyCFunction_GetFunction(object callback) except NULL
+
+# asyncio's function that lets a task go on, NULL until it was seen.
+cdef void* task_wakeup = NULL
 # Cancelled so far, in all lists: a list that sees it grow throws its cancelled ones out at the next tick.
 cdef uint64_t cancellations = 0
 
@@ -157,28 +163,28 @@ cdef class Awaited:
         self.state = state
         self.value = value
 
-    cdef int wake(self) except -1:
-        # Calls the callbacks here and now. Rule 1 of the module.
+    cdef int wake(self, object done) except -1:
+        # Calls the callbacks here and now. Rule 1 of the module. A task that may go on is told so by done.
         cdef object callback = self.callback
         cdef object context = self.context
         cdef list others = self.others
         if callback is None:
             return 0
         self.callback = self.context = self.others = None
-        self.call(callback, context)
+        self.call(callback, context, done)
         if others is not None:
             for callback, context in others:
-                self.call(callback, context)
+                self.call(callback, context, done)
         return 0
 
-    cdef int call(self, object callback, object context) except -1:
+    cdef int call(self, object callback, object context, object done) except -1:
         try:
             PyContext_Enter(context)
         except RuntimeError:  # somebody up the stack runs in this very context
             self.loop.call_soon(callback, self, context=context)
             return 0
         try:
-            callback(self)
+            callback(done if self.state == RETURNED and is_wakeup(callback) else self)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
@@ -198,6 +204,18 @@ cdef class Awaited:
                     self.loop.call_soon(callback, self, context=context)
             self.callback = self.context = self.others = None
         return 0
+
+
+cdef bint is_wakeup(object callback) except -1:
+    # Whether this is asyncio's own way to let a task go on. It asks what it is called with for a result, only to see
+    # whether there is an error to throw: a Future directly, anything else by the name of the method, which would be a
+    # sixth of all that a read costs. So where there is no error it is called with a Future that is done.
+    global task_wakeup
+    if not PyCFunction_CheckExact(callback):
+        return False
+    if task_wakeup == NULL and callback.__name__ == "task_wakeup" and type(callback.__self__) is Task:
+        task_wakeup = PyCFunction_GetFunction(callback)
+    return PyCFunction_GetFunction(callback) == task_wakeup
 
 
 cdef double checked_timeout(object timeout) except? -1.0:
@@ -221,6 +239,8 @@ cdef class Waits:
         self.schedule = schedule
         self.settled = []
         self.next_deadline = INFINITY
+        self.done = loop.create_future()
+        self.done.set_result(None)
 
     @property
     def has_settled(self):
@@ -237,7 +257,7 @@ cdef class Waits:
             self.settled = []
             try:
                 for at in range(len(settled)):
-                    (<Awaited> settled[at]).wake()
+                    (<Awaited> settled[at]).wake(self.done)
             except BaseException:  # KeyboardInterrupt and SystemExit come through: nobody else may lose a wake-up
                 for awaited in settled[at + 1:]:
                     (<Awaited> awaited).wake_soon()
