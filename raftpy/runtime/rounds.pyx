@@ -5,7 +5,7 @@ A pass takes all that waits and carries everything that follows from it as far a
     datagrams, finished writes, ticks  -> core
     what the core decided              -> messages queued, appends and committed entries noted
     committed entries, if somebody waits for them -> state machine -> the waiting tasks go on, here and now
-    the proposals these tasks make     -> core -> messages queued
+    the proposals and reads of these tasks -> core -> messages queued
     messages                           -> wire        (a notice of the commit and the next append share a datagram)
     appends                            -> store       (while the followers write the same)
     what depended on the write         -> core, wire
