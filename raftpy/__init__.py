@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from raftpy.node import Node
     from raftpy.runtime.commits import Commit
     from raftpy.runtime.proposal import Proposal
+    from raftpy.runtime.reads import Read
     from raftpy.runtime.status import MemberStatus, NodeStatus, PeerProgress
     from raftpy.transport.unreliable import Unreliable
 
@@ -52,6 +53,7 @@ __all__ = [
     "PeerProgress",
     "Proposal",
     "RaftError",
+    "Read",
     "StateMachine",
     "Stopped",
     "Storage",
@@ -81,6 +83,7 @@ _HOMES = {
     "raftpy.node": ("Node",),
     "raftpy.runtime.commits": ("Commit",),
     "raftpy.runtime.proposal": ("Proposal",),
+    "raftpy.runtime.reads": ("Read",),
     "raftpy.runtime.status": ("MemberStatus", "NodeStatus", "PeerProgress"),
     "raftpy.transport.unreliable": ("Unreliable",),
 }

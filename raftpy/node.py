@@ -19,6 +19,7 @@ from raftpy.runtime.members import MAX_PRIORITY
 from raftpy.runtime.opening import open_node
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.proposal import Proposal
+from raftpy.runtime.reads import Read
 from raftpy.runtime.status import ROLES, MemberStatus, NodeStatus, PeerProgress
 
 NOT_STARTED = "the node has not been started"
@@ -124,18 +125,16 @@ class Node:
 
     # --- Reading and leading ------------------------------------------------------------------------------------
 
-    async def read_index(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> int:
-        """Waits until this node has applied everything that was committed when it was called, without touching the log.
+    def read_index(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> Read:
+        """Asks for a read index, at once, and returns what to await for it, without touching the log.
 
-        Whatever is read from the state machine right afterwards, before the next ``await``, is linearizable (thesis
-        6.4), on the leader and, by way of it, on every other member. Gives the index. Raises ``Timeout`` (the read can
-        be asked for again; ``timeout`` in seconds, None for never), ``Stopped``, ``StorageFailed``.
+        The awaitable waits until this node has applied everything that was committed when this was called. Whatever is
+        read from the state machine right afterwards, before the next ``await``, is linearizable (thesis 6.4), on the
+        leader and, by way of it, on every other member. It gives the index, and raises ``Timeout`` (the read can be
+        asked for again; after ``timeout`` seconds, None for never), ``Stopped``, ``StorageFailed``. While no leader is
+        known it waits; a question that is lost is put again.
         """
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._running.reads.request()
-        except TimeoutError:
-            raise Timeout(f"no quorum confirmed the read within {timeout} s; nothing happened") from None
+        return self._running.reads.request(timeout)
 
     def require_leader(self) -> None:
         """Raises ``NotLeader``, with the leader's id and addresses as far as known, unless this node leads."""

@@ -62,7 +62,7 @@ class Driver:
         applied = opened.initial_state.snapshot_index
         self.applying = Applying(state_machine, self.proposals, self._configure, clock.monotonic, applied)
         self.feed = CommitFeed(opened.storage.entries, applied)
-        self.reads = Reads(loop, self._ask_for_read, self._schedule_reads, 2 * config.heartbeat_ms / 1000)
+        self.reads = Reads(loop, self._schedule_reads, self._ask_for_read, 2 * config.heartbeat_ms / 1000)
         self._loop = loop
         self._id = config.id
         self._leader_waiters: list[asyncio.Future[int]] = []
@@ -111,6 +111,7 @@ class Driver:
         self.proposals.stop(self._stopped_error)
         self.proposals.resume_soon()
         self.reads.stop(self._stopped_error)
+        self.reads.resume_soon()
         self.membership.stop(self._stopped_error)
         for waiter in self._leader_waiters:
             if not waiter.done():
@@ -165,10 +166,8 @@ class Driver:
 
     def _schedule_reads(self) -> None:
         """Reads were queued: asked for in the running pass, or the next."""
-        if not self.rounds.reads_wanted:
-            self.rounds.reads_wanted = True
-            if not self.passes.running:
-                self.passes.schedule()
+        if not self.passes.running:
+            self.passes.schedule()
 
     def _not_leader(self) -> NotLeader:
         leader = self.raw.leader
@@ -206,7 +205,7 @@ class Driver:
     def _plan(self) -> None:
         """Sleeps until something may be due: a heartbeat interval at most, so that a stall is told from sleep."""
         ticks = min(self.config.heartbeat_ticks, self.raw.ticks_until_due())
-        self.ticks.plan(ticks, self.proposals.next_deadline)
+        self.ticks.plan(ticks, min(self.proposals.next_deadline, self.reads.next_deadline))
 
     # --- For Node -----------------------------------------------------------------------------------------------
 
@@ -248,6 +247,7 @@ class Driver:
         self.membership.role_changed(self._not_leader)
         if self.raw.leader:
             self._announce_leader()
+            self.reads.ask_again()
 
     def _announce_leader(self) -> None:
         for waiter in self._leader_waiters:

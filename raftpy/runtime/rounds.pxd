@@ -7,6 +7,7 @@ from raftcore.types cimport node_id_t, term_t
 
 from raftpy.runtime.applying cimport Applying
 from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.reads cimport Reads
 from raftpy.runtime.ticks cimport Ticks
 
 cdef class Rounds:
@@ -23,7 +24,7 @@ cdef class Rounds:
     cdef Applying applying
     cdef Ticks ticks
     cdef public object linger          # the Linger, or what stands in its place
-    cdef object reads
+    cdef Reads reads
     cdef object membership
     cdef Outbox outbox                 # what the core has decided and nobody has taken yet
     cdef term_t term                   # the one in which this node appended last
@@ -38,7 +39,6 @@ cdef class Rounds:
     cdef list under_way                # submits after the first that is not reported: None, or written at once: appends
     cdef readonly list written         # submits that have completed since, each a sequence of MsgStorageAppend
     cdef readonly list unreachable     # node ids whose address has refused a datagram
-    cdef public bint reads_wanted      # reads wait to be asked for
     cdef uint32_t due                  # ticks that this pass has still to tell the core
 
     cpdef run(self)
@@ -56,4 +56,5 @@ cdef class Rounds:
     cdef int send(self) except -1
     cdef int completed(self, object appends) except -1
     cdef int apply(self) except -1
+    cdef int begin_reads(self) except -1
     cdef int append_proposals(self) except -1

@@ -20,7 +20,6 @@ from raftpy.runtime.ticks import Ticks
 class Rounds:
     closed: bool
     linger: Linger
-    reads_wanted: bool
     def __init__(
         self,
         config: Config,

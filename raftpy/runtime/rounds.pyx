@@ -5,7 +5,7 @@ A pass takes all that waits and carries everything that follows from it as far a
     datagrams, finished writes, ticks  -> core
     what the core decided              -> messages in the peers' open datagrams, appends and committed entries noted
     committed entries, if somebody waits for them -> state machine -> the waiting tasks go on, here and now
-    the proposals these tasks make     -> core -> messages queued
+    the proposals and reads of these tasks -> core -> messages queued
     messages                           -> wire        (a notice of the commit and the next append share a datagram)
     appends                            -> store       (while the followers write the same)
     what depended on the write         -> core, wire
@@ -38,6 +38,7 @@ from raftpy.errors import Overloaded
 
 from raftpy.runtime.applying cimport Applying
 from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.reads cimport Reads
 from raftpy.runtime.ticks cimport Ticks
 
 cdef enum:
@@ -58,7 +59,7 @@ cdef class Rounds:
     when this node's role has changed, or the leader that the core names.
     """
 
-    def __init__(self, config, opened, clock, Proposals proposals, Applying applying, reads, Ticks ticks,
+    def __init__(self, config, opened, clock, Proposals proposals, Applying applying, Reads reads, Ticks ticks,
                  membership, linger, publish, refusal, role_changed):
         self.raw = opened.raw
         self.storage = opened.storage
@@ -101,7 +102,7 @@ cdef class Rounds:
         return self.has_left()
 
     cdef bint has_left(self) except -1:
-        return (PyList_GET_SIZE(self.proposals.queued) > 0 or self.applying.has_pending() or self.reads_wanted
+        return (PyList_GET_SIZE(self.proposals.queued) > 0 or self.applying.has_pending() or self.reads.wanted
                 or PyList_GET_SIZE(self.appends) > 0 or PyList_GET_SIZE(self.unreachable) > 0)
 
     cpdef run(self):
@@ -111,7 +112,6 @@ cdef class Rounds:
         cdef uint32_t count = self.ticks.passed(now)
         cdef bint look = True  # at the socket
         cdef bint lingered = False
-        cdef bint reading
         cdef int number
         self.resuming = False
         self.answering = False
@@ -119,9 +119,8 @@ cdef class Rounds:
             self.begin_ticks(count)
             self.proposals.expire(now)
             self.membership.tick()
-            if self.reads.waiting:
-                self.reads.retry(now)
-                self.reads_wanted = self.reads.has_queued
+            if self.reads.any_waiting():
+                self.reads.tick(now)
         for number in range(ROUNDS):
             if number >= FREE_ROUNDS and self.monotonic() > until:
                 break
@@ -139,17 +138,14 @@ cdef class Rounds:
                 self.collect()
             if self.membership.due and self.membership.propose():
                 self.collect()
-            reading = self.reads.waiting
-            if reading:
-                self.reads.release(self.applying.applied)
-            if PyList_GET_SIZE(self.proposals.settled):
-                self.resume()
+            self.resume()
             if self.closed:
                 break
             lingered = False
-            if look or PyList_GET_SIZE(self.proposals.queued) or PyList_GET_SIZE(self.appends) or self.reads_wanted:
+            if look or PyList_GET_SIZE(self.proposals.queued) or PyList_GET_SIZE(self.appends) or self.reads.wanted:
                 continue
-            if not (reading or self.answering or self.proposals.head < PyList_GET_SIZE(self.proposals.waiting)):
+            if not (self.answering or self.proposals.head < PyList_GET_SIZE(self.proposals.waiting)
+                    or self.reads.any_waiting()):
                 break  # no answer is expected
             if self.has_left() or self.monotonic() > now + LINGER_S or not self.linger.wait():
                 break
@@ -167,13 +163,10 @@ cdef class Rounds:
             self.completed(self.written.pop(0))
         while PyList_GET_SIZE(self.unreachable):
             self.core.report_unreachable(self.unreachable.pop())
-        if self.reads_wanted:
-            self.reads_wanted = False
-            self.reads.begin(self.monotonic())
         return self.collect()
 
     cdef int settle(self) except -1:
-        # Those who wait for a result make the next proposals; then everything queued leaves.
+        # Those who wait for a result make the next proposals and reads; then everything queued leaves.
         cdef Proposals proposals = self.proposals
         cdef bint moved = False  # the core may have decided something
         if proposals.head < PyList_GET_SIZE(proposals.waiting):
@@ -182,8 +175,10 @@ cdef class Rounds:
             moved = self.applying.has_pending()
             if moved:
                 self.apply()
-        if PyList_GET_SIZE(proposals.settled):
-            self.resume()
+        self.resume()
+        if self.reads.wanted:
+            moved = True
+            self.begin_reads()
         if PyList_GET_SIZE(proposals.queued):
             moved = True
             self.append_proposals()
@@ -244,9 +239,13 @@ cdef class Rounds:
         return True
 
     cdef int resume(self) except -1:
-        self.resuming = True
-        self.proposals.resume()
-        self.resuming = False
+        if self.reads.confirmed:
+            self.reads.release(self.applying.applied)
+        if self.proposals.settled or self.reads.settled:
+            self.resuming = True
+            self.proposals.resume()
+            self.reads.resume()
+            self.resuming = False
         return 0
 
     cdef int flush(self) except -1:
@@ -320,6 +319,12 @@ cdef class Rounds:
                 return 0
             self.core.applied(entries)
             self.publish(entries)
+
+    cdef int begin_reads(self) except -1:
+        self.reads.begin(self.monotonic())
+        if self.reads.next_deadline < self.ticks.due_at():
+            self.ticks.plan(UINT32_MAX, self.reads.next_deadline)
+        return 0
 
     cdef int append_proposals(self) except -1:
         cdef list commands = self.proposals.take()

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from raftpy import NotLeader, Stopped, Timeout
-from tests.node.harness import Cluster, play
+from raftcore import Message, MessageType
+from raftcore.codec import decode_message, frames
+from raftpy import Node, NotLeader, Stopped, Timeout
+from tests.node.harness import Cluster, Recorder, play
+
+
+def messages(datagram: bytes) -> list[Message]:
+    return [decode_message(kind, bytes(body)) for _, kind, body in frames(datagram) if kind < 128]
 
 
 def test_a_read_on_the_leader_sees_every_acknowledged_command(seed: int) -> None:
@@ -27,7 +34,9 @@ def test_a_read_on_a_follower_sees_every_acknowledged_command(seed: int) -> None
         follower = next(i for i in cluster.ids if i != leader)
         for number in range(5):
             index = await cluster.propose(leader, b"%d" % number)
+            asked_at = cluster.clock.monotonic()
             assert await cluster.nodes[follower].read_index() >= index
+            assert cluster.clock.monotonic() - asked_at < 0.002, "as soon as the index was applied"
             assert b"%d" % number in cluster.machines[follower].commands
 
     play("memory", 3, seed, scenario)
@@ -65,7 +74,7 @@ def test_a_read_outlives_the_leader_it_was_put_to(seed: int) -> None:
         leader, _ = await cluster.single_leader()
         await cluster.propose(leader, b"x")
         follower = next(i for i in cluster.ids if i != leader)
-        read = asyncio.ensure_future(cluster.nodes[follower].read_index(timeout=None))
+        read = asyncio.create_task(cluster.nodes[follower].read_index(timeout=None))
         await cluster.crash(leader)
         await read
         assert b"x" in cluster.machines[follower].commands
@@ -105,7 +114,7 @@ def test_stopping_ends_the_waits(seed: int) -> None:
             if other != leader:
                 cluster.disconnect(other)
         node = cluster.nodes[leader]
-        read = asyncio.ensure_future(node.read_index(timeout=None))
+        read = asyncio.create_task(node.read_index(timeout=None))
         await cluster.sleep_ms(20)
         await node.stop()
         with pytest.raises(Stopped):
@@ -123,7 +132,7 @@ def test_a_cancelled_read_leaves_nothing_behind(seed: int) -> None:
         for other in cluster.ids:
             if other != leader:
                 cluster.disconnect(other)
-        reads = [asyncio.ensure_future(node.read_index(timeout=None)) for _ in range(10)]
+        reads = [asyncio.create_task(node.read_index(timeout=None)) for _ in range(10)]
         await cluster.sleep_ms(5)
         for read in reads:
             read.cancel()
@@ -132,6 +141,177 @@ def test_a_cancelled_read_leaves_nothing_behind(seed: int) -> None:
             cluster.reconnect(other)
         await cluster.single_leader()
         await cluster.until(lambda: node._driver is not None and not node._driver.reads.waiting, "nothing waits")
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_node_that_has_stopped_reads_nothing(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        node = cluster.nodes[leader]
+        await node.stop()
+        with pytest.raises(Stopped):
+            await node.read_index(timeout=None)
+
+    play("memory", 3, seed, scenario)
+
+
+@pytest.mark.parametrize("timeout", [0.015, 0.123])
+def test_a_timeout_between_two_wakings_ends_in_time(timeout: float, seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        for other in cluster.ids:
+            if other != leader:
+                cluster.disconnect(other)
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+        with pytest.raises(Timeout, match=f"within {timeout} s"):
+            await cluster.nodes[leader].read_index(timeout=timeout)
+        assert timeout - 0.0001 <= clock.time() - began <= timeout + 0.011
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_leader_that_becomes_known_is_asked_at_once(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        node = cluster.nodes[leader % 3 + 1]
+        cluster.disconnect(node.config.id)
+        await cluster.until(lambda: node.status().leader is None, "the leader is not heard any more")
+        read = asyncio.create_task(node.read_index(timeout=None))
+        await cluster.sleep_ms(20)
+        cluster.reconnect(node.config.id)
+        await node.wait_for_leader()
+        clock = asyncio.get_running_loop()
+        known = clock.time()
+        await read
+        assert clock.time() - known < 0.001  # there and back, and the leader's question to a quorum
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_confirmed_read_goes_on_as_soon_as_its_index_is_applied(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        follower = leader % 3 + 1
+        node = cluster.nodes[follower]
+        deaf = True
+
+        def answers_only(from_id: int, to_id: int, datagram: bytes) -> bool:
+            answer = [message.type for message in messages(datagram)] == [MessageType.MsgReadIndexResp]
+            cut = deaf and (from_id, to_id) == (leader, follower) and not answer
+            return cluster.spy.watch(from_id, to_id, datagram) and not cut
+
+        cluster.network.filter = answers_only
+        index = await cluster.propose(leader, b"x")
+        read = node.read_index()
+        await cluster.sleep_ms(20)
+        assert not read.done()
+        assert node.status().applied_index < index
+        deaf = False
+        await cluster.until(lambda: node.status().applied_index >= index, "applied")
+        assert read.done()
+        assert await read >= index
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_read_that_the_state_machine_asks_for_is_not_forgotten(seed: int) -> None:
+    class Asking(Recorder):
+        node: Node | None = None
+
+        def apply(self, index: int, command: bytes) -> int:
+            if self.node is not None:
+                self.asked_at = asyncio.get_running_loop().time()
+                self.read = self.node.read_index()
+            return super().apply(index, command)
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        follower = leader % 3 + 1
+        machine = cluster.machines[follower]
+        machine.node = cluster.nodes[follower]
+        await cluster.propose(leader, b"x")
+        await cluster.until(lambda: machine.commands, "applied")
+        loop = asyncio.get_running_loop()
+        answered: list[float] = []
+        machine.read.add_done_callback(lambda _: answered.append(loop.time()))
+        await machine.read
+        await asyncio.sleep(0)
+        assert answered[0] - machine.asked_at < 0.006
+
+    play("memory", 3, seed, scenario, machine=Asking)
+
+
+def test_reads_go_on_while_their_tasks_make_further_ones(seed: int) -> None:
+    """Every task that a pass resumes asks again at once, on each kind of node, one that is alone included."""
+
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        done = dict.fromkeys(cluster.ids, 0)
+
+        async def client(node_id: int) -> None:
+            for _ in range(50):
+                await cluster.nodes[node_id].read_index()
+                done[node_id] += 1
+
+        await asyncio.gather(*[client(node_id) for node_id in cluster.ids for _ in range(8)])
+        assert done == dict.fromkeys(cluster.ids, 400)
+
+    for size in (1, 3):
+        play("memory", size, seed, scenario)
+
+
+def test_a_sequence_of_reads_costs_no_turn_of_the_loop(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        node = cluster.nodes[leader]
+        await node.read_index()
+        turns = 0
+        schedule = node._running._schedule
+
+        def counted() -> None:
+            nonlocal turns
+            turns += 1
+            schedule()
+
+        node._running._schedule = counted  # type: ignore[method-assign]
+        for _ in range(20):
+            await node.read_index()
+        assert turns <= 1  # the first one's: the others are asked for inside the pass that answers the one before
+
+    play("memory", 3, seed, scenario)
+
+
+def test_an_answer_does_not_wait_for_the_write_of_the_same_pass(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        node = cluster.nodes[leader]
+        await cluster.propose(leader, b"x")
+        order: list[str] = []
+        transport, storage = node._transport, node._storage
+        receive, submit = transport.receive, storage.submit
+
+        def confirms(datagram: bytes) -> bool:
+            return any(m.type == MessageType.MsgHeartbeatResp and m.context for m in messages(datagram))
+
+        def hear(limit: int) -> list[bytes]:
+            datagrams = receive(limit)
+            if "heard" not in order and any(confirms(datagram) for datagram in datagrams):
+                order.append("heard")
+                node.propose(b"y")
+            return datagrams
+
+        def write(appends: Sequence[Message]) -> bool:
+            order.append("write")
+            return submit(appends)
+
+        transport.receive = hear  # type: ignore[method-assign]
+        storage.submit = write  # type: ignore[method-assign]
+        await node.read_index()
+        order.append("read")
+        await cluster.sleep_ms(20)
+        assert order[order.index("heard") :][:3] == ["heard", "read", "write"]
 
     play("memory", 3, seed, scenario)
 

@@ -1,0 +1,34 @@
+# What a caller of read_index() waits on, and the node's questions to the core for them.
+from libc.stdint cimport uint64_t
+
+from raftcore.types cimport index_t
+
+from raftpy.runtime.awaited cimport Awaited, Waits
+
+cdef class Read(Awaited):
+    # One call of read_index().
+    pass
+
+cdef class Question:
+    # One question to the core, for all reads that were queued when it was put.
+    cdef double asked_at           # reading of the clock
+    cdef index_t index             # the answer; 0 until it is there
+    cdef list reads                # Read; settled ones stay until they are swept
+
+cdef class Reads(Waits):
+    # Every read that is not settled: those queued, those asked for, those that are confirmed.
+    cdef object ask                # puts a question to the core, by its context; False when there is nobody to ask
+    cdef double retry_s            # seconds after which a question is put again
+    cdef uint64_t number           # of the last question: its context
+    cdef public bint wanted        # queued reads are to be asked for in the running pass, or in one on its way
+    cdef list queued               # Read
+    cdef dict asked                # context -> Question, oldest first
+    cdef list confirmed            # Question, by index, ascending
+
+    cdef bint any_waiting(self) noexcept
+    cpdef int begin(self, double now) except -1
+    cpdef int answered(self, index_t index, bytes context) except -1
+    cpdef int release(self, index_t applied) except -1
+    cpdef int tick(self, double now) except -1
+    cdef int sweep(self, double now) except -1
+    cdef int requeue(self, double until) except -1

@@ -1,0 +1,196 @@
+"""Reads that wait for a read index (thesis 6.4) and for the state machine to get there.
+
+A read is in one of three places: queued until a pass puts it to the core, asked until the core has confirmed an index
+for it, confirmed until that index is applied. All that are queued when a pass asks share one question. A question may
+be lost on its way to the leader, or with it; one without an answer after a while is put again.
+
+    request -> queued -- begin --> asked -- answered --> confirmed -- release --> settled -- resume --> the task
+                 ^                   |
+                 +- tick, ask_again -+
+
+Waiting, being resumed and the timeouts are in awaited.pyx.
+"""
+cimport cython
+from libc.math cimport INFINITY
+
+from raftcore.types cimport index_t
+
+from raftpy.runtime.awaited cimport FAILED, QUEUED, RETURNED, TAKEN, Awaited, Waits, checked_timeout
+
+
+@cython.final
+cdef class Read(Awaited):
+    """Awaitable result of one ``read_index``: the read index, once everything up to it is applied here.
+
+    Works under ``await``, ``asyncio.create_task``, ``gather``, ``shield``, ``wait_for`` and ``timeout``, from tasks of
+    the node's own event loop. A result that nobody asks for is dropped without a word.
+    """
+
+    def __init__(self):
+        raise TypeError("a Read is made by Node.read_index")
+
+    def __repr__(self):
+        cdef str state = ("queued", "waiting", "returned", "failed", "cancelled")[self.state]
+        cdef str place = f" at {self.index}" if self.index else ""
+        return f"<Read {state}{place}>"
+
+
+@cython.final
+@cython.freelist(16)
+cdef class Question:
+    """Reads that wait for the same answer."""
+
+
+@cython.final
+cdef class Reads(Waits):
+    """All reads of one node that are not settled. ``request`` is for callers, the rest for the driver.
+
+    ``ask(context)`` puts a question to the core, False when there is nobody to ask; one without an answer is put again
+    after ``retry_s`` seconds.
+    """
+
+    def __init__(self, loop, schedule, ask, double retry_s):
+        Waits.__init__(self, loop, schedule)
+        self.ask = ask
+        self.retry_s = retry_s
+        self.queued = []
+        self.asked = {}
+        self.confirmed = []
+
+    def request(self, timeout=5.0):
+        """Queues a read; the Read to wait on. ``timeout`` in seconds, None for ever."""
+        cdef double seconds = checked_timeout(timeout)
+        cdef Read read = Read.__new__(Read)
+        read.loop = self.loop
+        read.timeout = seconds
+        if self.stopped is not None:
+            read.settle(FAILED, self.stopped())
+            return read
+        self.queued.append(read)
+        if not self.wanted:
+            self.wanted = True
+            self.schedule()
+        return read
+
+    @property
+    def waiting(self):
+        """Whether anybody waits for an answer or an index."""
+        return self.any_waiting()
+
+    cdef bint any_waiting(self) noexcept:
+        return len(self.queued) > 0 or len(self.asked) > 0 or len(self.confirmed) > 0
+
+    cpdef int begin(self, double now) except -1:
+        """Puts one question for all that are queued, at ``now``; they stay queued while there is nobody to ask.
+
+        The timeouts of those who are new begin.
+        """
+        cdef list reads = self.queued
+        cdef Read read
+        cdef bint withdrawn = False
+        cdef Question question
+        self.wanted = False
+        for read in reads:
+            if read.state == QUEUED:
+                self.take_up(read, now)
+            elif read.state != TAKEN:
+                withdrawn = True
+        if withdrawn:
+            reads = [read for read in reads if read.state == TAKEN]
+        self.queued = reads
+        if not reads:
+            return 0
+        self.number += 1
+        context = self.number.to_bytes(8, "little")
+        question = Question.__new__(Question)
+        question.asked_at = now
+        question.reads = reads
+        self.asked[context] = question  # before asking: a single node answers at once
+        if self.ask(context):
+            self.queued = []
+        else:
+            del self.asked[context]
+        return 0
+
+    cpdef int answered(self, index_t index, bytes context) except -1:
+        """The core has confirmed: whoever asked under ``context`` may read what is applied up to ``index``."""
+        cdef Question question = self.asked.pop(context, None)
+        cdef Question last
+        if question is None:
+            return 0  # asked again meanwhile
+        question.index = index
+        if self.confirmed:
+            last = self.confirmed[len(self.confirmed) - 1]
+            question.index = max(index, last.index)  # newer is as good, and keeps the order
+        self.confirmed.append(question)
+        return 0
+
+    cpdef int release(self, index_t applied) except -1:
+        """Settles those whose index is applied."""
+        cdef Question question
+        cdef Read read
+        cdef Py_ssize_t count = 0
+        for question in self.confirmed:
+            if question.index > applied:
+                break
+            count += 1
+            index = question.index
+            for read in question.reads:
+                if read.state < RETURNED:
+                    read.index = question.index
+                    read.settle(RETURNED, index)
+                    self.settled.append(read)
+        if count:
+            del self.confirmed[:count]
+        return 0
+
+    cpdef int tick(self, double now) except -1:
+        """Ends the waits whose time is up at ``now``, and queues those whose question has been without an answer for
+        too long; to be called now and then. Sets ``wanted``."""
+        if self.sweep_is_due(now):
+            self.sweep(now)
+        if self.asked:
+            self.requeue(now - self.retry_s)
+        self.wanted = len(self.queued) > 0
+        return 0
+
+    def ask_again(self):
+        """To be called when a leader has become known: what an earlier one was asked it may never answer. All is
+        queued, and ``wanted`` set."""
+        self.requeue(INFINITY)
+        self.wanted = len(self.queued) > 0
+
+    cdef int requeue(self, double until) except -1:
+        # Takes the questions back that were put up to then.
+        cdef Question question
+        cdef dict kept = {}
+        for context, question in self.asked.items():
+            if question.asked_at <= until:
+                self.queued += question.reads
+            else:
+                kept[context] = question
+        self.asked = kept
+        return 0
+
+    cdef int sweep(self, double now) except -1:
+        cdef Question question
+        self.queued = self.swept(self.queued, now)
+        for question in list(self.asked.values()) + self.confirmed:
+            question.reads = self.swept(question.reads, now)
+        self.asked = {context: question for context, question in self.asked.items() if question.reads}
+        self.confirmed = [question for question in self.confirmed if question.reads]
+        return 0
+
+    cdef str late(self, Awaited awaited):
+        return f"no quorum confirmed the read within {awaited.timeout:g} s; nothing happened"
+
+    def stop(self, error):
+        """Every read there is and every later one raises what ``error()`` makes. Call :meth:`resume_soon` then."""
+        cdef Question question
+        self.stopped = error
+        self.fail(self.queued, error)
+        for question in list(self.asked.values()) + self.confirmed:
+            self.fail(question.reads, error)
+        self.queued = []
+        self.asked = {}
+        self.confirmed = []
