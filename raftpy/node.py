@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection
 from types import TracebackType
 
 from raftcore.errors import Unavailable
@@ -12,14 +12,13 @@ from raftpy.clock import SystemClock
 from raftpy.config import Config
 from raftpy.errors import Stopped, Timeout
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
+from raftpy.runtime.calls import Calls
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.defaults import default_storage, default_transport
 from raftpy.runtime.driver import Driver
 from raftpy.runtime.members import MAX_PRIORITY
 from raftpy.runtime.opening import open_node
 from raftpy.runtime.passes import Passes
-from raftpy.runtime.proposal import Proposal
-from raftpy.runtime.reads import Read
 from raftpy.runtime.status import ROLES, MemberStatus, NodeStatus, PeerProgress
 
 NOT_STARTED = "the node has not been started"
@@ -27,7 +26,7 @@ DEFAULT_TIMEOUT = 5.0
 """Seconds a proposal waits unless told otherwise."""
 
 
-class Node:
+class Node(Calls):
     """A replica of ``state_machine``, kept equal to the others of the cluster by Raft.
 
     ``async with Node(config, state_machine) as node:`` starts it in the running event loop and stops it at the end.
@@ -71,6 +70,7 @@ class Node:
             opened.storage.close()
             raise
         self._driver = driver
+        self._bind(driver.proposals, driver.reads)
 
     async def stop(self) -> None:
         """Leaves: whoever waits gets ``Stopped``, store and socket are closed on return. May be called again."""
@@ -97,44 +97,12 @@ class Node:
         """Why the node has stopped by itself (``StorageFailed``, ``ApplyFailed`` or a bug), or None."""
         return None if self._driver is None else self._driver.failure
 
-    # --- Proposing ----------------------------------------------------------------------------------------------
-
-    def propose(self, command: bytes, *, timeout: float | None = DEFAULT_TIMEOUT) -> Proposal:
-        """Hands a command in, at once, and returns what to await for the result: what ``apply`` returned.
-
-        The awaitable raises ``ApplyError`` (the state machine's own), ``NotLeader`` and ``Overloaded`` (never
-        appended here), ``TooLarge`` (nothing happened), ``Timeout`` (may or may not be committed; after ``timeout``
-        seconds, None for never, or when leadership is lost), ``Stopped``, ``StorageFailed``. Its ``index`` and
-        ``term`` are the command's place in the log. Cancelling the wait does not take the command back.
-        """
-        if self._driver is None:  # as in _running, without the call
-            raise Stopped(NOT_STARTED)
-        return self._driver.proposals.propose(command, timeout)
-
-    def propose_many(self, commands: Iterable[bytes], *, timeout: float | None = DEFAULT_TIMEOUT) -> Proposal:
-        """Hands in commands that follow one another in the log; the result is the list of their results.
-
-        As ``propose``; but an ``ApplyError`` stands in its command's place in the list, and is not raised.
-        """
-        return self._running.proposals.propose_many(commands, timeout)
+    # --- Proposing, reading and leading (propose, propose_many and read_index are those of Calls) ------------------
 
     @property
     def max_command(self) -> int:
         """Bytes in the largest command; what is larger is refused with ``TooLarge``."""
         return self._running.proposals.max_command
-
-    # --- Reading and leading ------------------------------------------------------------------------------------
-
-    def read_index(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> Read:
-        """Asks for a read index, at once, and returns what to await for it, without touching the log.
-
-        The awaitable waits until this node has applied everything that was committed when this was called. Whatever is
-        read from the state machine right afterwards, before the next ``await``, is linearizable (thesis 6.4), on the
-        leader and, by way of it, on every other member. It gives the index, and raises ``Timeout`` (the read can be
-        asked for again; after ``timeout`` seconds, None for never), ``Stopped``, ``StorageFailed``. While no leader is
-        known it waits; a question that is lost is put again.
-        """
-        return self._running.reads.request(timeout)
 
     def require_leader(self) -> None:
         """Raises ``NotLeader``, with the leader's id and addresses as far as known, unless this node leads."""

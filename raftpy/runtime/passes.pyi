@@ -11,6 +11,7 @@ from raftpy.runtime.rounds import Rounds
 class Passes:
     closed: bool
     wanted: bool
+    call_soon: Callable[[Callable[[], object]], object]
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
     def bind(self, proposals: Proposals, rounds: Rounds, fail: Callable[[BaseException], object]) -> None: ...
     @property

@@ -19,6 +19,8 @@ cdef class Proposals(Waits):
     cdef list waiting              # Proposal, by index; settled ones stay until they are passed or swept
     cdef Py_ssize_t head           # the first of waiting that is not passed
 
+    cpdef Proposal propose(self, object command, object timeout=*)
+    cpdef Proposal propose_many(self, object commands, object timeout=*)
     cdef int queue(self, Proposal proposal) except -1
     cdef list without_withdrawn(self, list commands)
     cdef Proposal expect(self, index_t index, term_t term)

@@ -72,7 +72,7 @@ cdef class Proposals(Waits):
         self.taken = []
         self.waiting = []
 
-    def propose(self, command, timeout=5.0):
+    cpdef Proposal propose(self, object command, object timeout=5.0):
         """Queues one command; the Proposal to wait on. ``timeout`` in seconds, None for ever."""
         cdef Proposal proposal = new_proposal(self.loop, checked_timeout(timeout))
         cdef bytes checked = checked_command(command)
@@ -85,7 +85,7 @@ cdef class Proposals(Waits):
             self.queue(proposal)
         return proposal
 
-    def propose_many(self, commands, timeout=5.0):
+    cpdef Proposal propose_many(self, object commands, object timeout=5.0):
         """Queues commands that follow one another in the log; one Proposal for all, its result a list."""
         cdef Proposal proposal = new_proposal(self.loop, checked_timeout(timeout))
         cdef list checked = [checked_command(command) for command in commands]

@@ -25,6 +25,7 @@ cdef class Reads(Waits):
     cdef dict asked                # context -> Question, oldest first
     cdef list confirmed            # Question, by index, ascending
 
+    cpdef Read request(self, object timeout=*)
     cdef bint any_waiting(self) noexcept
     cpdef int begin(self, double now) except -1
     cpdef int answered(self, index_t index, bytes context) except -1

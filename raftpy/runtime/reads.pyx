@@ -57,7 +57,7 @@ cdef class Reads(Waits):
         self.asked = {}
         self.confirmed = []
 
-    def request(self, timeout=5.0):
+    cpdef Read request(self, object timeout=5.0):
         """Queues a read; the Read to wait on. ``timeout`` in seconds, None for ever."""
         cdef double seconds = checked_timeout(timeout)
         cdef Read read = Read.__new__(Read)

@@ -32,7 +32,8 @@ from raftpy.errors import StorageDamaged, StorageFailed
 from raftpy.storage.head import Head
 from raftpy.storage.identity import BOOT_SHIFT
 
-FLOOR_FORMAT = 1
+FLOOR_FORMAT = 2
+"""Raised also when the database's own format changes: the floor is what an older or newer release reads first."""
 MAGIC = "raftpy floor"
 
 

@@ -13,6 +13,7 @@ term, vote, commit and the log's ends, behind the last record.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,11 +26,11 @@ from raftpy.storage.compat import Batch, Database
 from raftpy.storage.floor import Floor, GroupFloor, sync_directory
 from raftpy.storage.head import Head
 from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
-from raftpy.storage.lock import DirectoryLock
+from raftpy.storage.lock import DirectoryLock, leveldb_unused
 from raftpy.storage.records import Index, Plan, gather
 from raftpy.storage.sealing import seal
 from raftpy.storage.startup import Identity, Log, Reader, found, pack_pins
-from raftpy.storage.wal import Ahead, check_write_ahead, cut_off_ahead
+from raftpy.storage.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead
 from raftpy.storage.writer import Mode, Writer
 
 WRITE_BUFFER_SIZE = 16 << 20
@@ -106,7 +107,7 @@ class LevelDBStorage:
 
     def _open(self, identity: Bootstrap) -> Recovered:
         floor = self._find_floor()
-        self._database = self._open_database(create=floor.boot == 0)
+        self._database = self._open_database(first=floor.boot == 0)
         self._batch = self._database.write_batch(sync=True)
         self._reader = reader = Reader(self._database, self._database_path)
         known = reader.identity()
@@ -143,18 +144,31 @@ class LevelDBStorage:
         elif floor.boot and "CURRENT" not in names:
             raise StorageDamaged("its file CURRENT is missing", str(self._database_path))
         if floor.boot:
-            check_write_ahead(self._database_path)
+            with leveldb_unused(self._database_path):
+                check_manifest(self._database_path)
+                check_write_ahead(self._database_path)
         return floor
 
-    def _open_database(self, create: bool) -> Database:
+    def _open_database(self, first: bool) -> Database:
         try:
-            return compat.open_database(self._database_path, create=create, write_buffer_size=self._write_buffer_size)
+            return self._try_to_open(first)
         except compat.Error as error:
             if compat.is_locked(error):
                 raise StorageLocked(self.path) from error
             if compat.is_damage(error):
                 raise StorageDamaged(compat.text(error), str(self._database_path)) from error
             raise StorageFailed(f"opening the store {self.path} failed: {compat.text(error)}") from error
+
+    def _try_to_open(self, first: bool) -> Database:
+        """``first``: no start has got as far as sending anything, so what is there was promised to nobody."""
+        try:
+            return compat.open_database(self._database_path, create=first, write_buffer_size=self._write_buffer_size)
+        except compat.Error as error:
+            if not first or compat.is_locked(error) or not compat.is_damage(error):
+                raise
+        # A power failure in the middle of the very first start.
+        shutil.rmtree(self._database_path)
+        return compat.open_database(self._database_path, create=True, write_buffer_size=self._write_buffer_size)
 
     def _check_owner(self, known: Identity, identity: Bootstrap, floor: Floor) -> None:
         if known.node_id != identity.node_id:
@@ -200,9 +214,10 @@ class LevelDBStorage:
                 self._head.closed = 1
                 self._put_head()
                 self._commit_batch()
+            self._close_database()
+            cut_off_ahead(self._database_path)  # before the floor, which may need the room
+            if self._failure is None:
                 self._write_floor(closed=True)
-                self._close_database()
-                cut_off_ahead(self._database_path)
         except (StorageFailed, OSError):
             pass  # the floor of the start still holds, and nothing unsynced was reported durable
         finally:

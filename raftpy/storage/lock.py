@@ -7,13 +7,20 @@ next one whom to ask; it is never what decides.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from raftpy.errors import StorageLocked
+
+
+_held: dict[tuple[int, int], int] = {}
+"""Device and inode of each data directory that this process has open, and for which node."""
 
 
 class DirectoryLock:
@@ -23,25 +30,51 @@ class DirectoryLock:
 
     def __init__(self, directory: Path, node_id: int) -> None:
         path = directory / self.FILE
+        status = directory.stat()
+        self._place = (status.st_dev, status.st_ino)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StorageLocked(directory, *read_holder(self._fd)) from None
+            if self._place in _held:  # and somebody has removed the file
+                raise StorageLocked(directory, os.getpid(), socket.gethostname(), _held[self._place])
             holder = {"pid": os.getpid(), "host": socket.gethostname(), "node_id": node_id}
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, json.dumps(holder).encode() + b"\n", 0)
+            _held[self._place] = node_id
         except BaseException:
             os.close(self._fd)
             raise
 
     def release(self) -> None:
         """Lets go of the directory; to be called once."""
+        _held.pop(self._place, None)
         try:
             os.ftruncate(self._fd, 0)
         finally:
             os.close(self._fd)
+
+
+@contextmanager
+def leveldb_unused(directory: Path) -> Iterator[None]:
+    """While nobody has the LevelDB database in ``directory`` open, whatever has become of our own lock.
+
+    Takes LevelDB's lock, which is one of the process: this process must not have the database open. Raises
+    ``StorageLocked``, ``OSError``.
+    """
+    fd = os.open(directory / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            raise StorageLocked(directory.parent) from None
+        yield
+    finally:
+        os.close(fd)
 
 
 def read_holder(fd: int) -> tuple[int | None, str | None, int | None]:

@@ -21,7 +21,8 @@ cdef extern from *:
 def set_aside(int fd, int64_t size):
     """Makes the file ``size`` bytes long if it is shorter, its blocks allocated and reading as zeros.
 
-    What is in it stays. False where the file system cannot do that, or has no room: nothing has changed then.
+    What is in it stays. False where the file system cannot do that, or has no room; it may have become longer then, up
+    to what room there was.
     """
     cdef int error
     with nogil:

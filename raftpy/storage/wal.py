@@ -30,42 +30,74 @@ from pathlib import Path
 
 from raftpy.errors import StorageDamaged
 from raftpy.storage.space import set_aside
-from raftpy.storage.wal_records import BROKEN, LENGTH, TORN, survey
+from raftpy.storage.wal_records import BROKEN, LENGTH, TORN, WHOLE, survey
 
 
 def write_ahead_files(directory: Path) -> list[Path]:
     """Those of the database in ``directory``, the newest last."""
-    return sorted(directory.glob("*.log"), key=lambda path: (len(path.name), path.name))
+    return sorted((path for path in directory.glob("*.log") if path.stem.isdigit()), key=lambda path: int(path.stem))
 
 
 def check_write_ahead(directory: Path) -> None:
     """Raises ``StorageDamaged`` when the database in ``directory`` has lost a write-ahead file or a record of one.
 
     Cuts off what is behind the last whole record: zeros, and the beginning of a write that was never acknowledged.
-    Raises ``OSError`` when a file cannot be read or cut.
+    Nobody may have the database open. Raises ``OSError`` when a file cannot be read or cut.
     """
     files = write_ahead_files(directory)
     if not files:
         raise StorageDamaged("its write-ahead file (*.log) is missing", str(directory))
-    for path in files:
-        data = path.read_bytes()
-        verdict, end = survey(data)
-        if verdict == LENGTH:
-            raise StorageDamaged(f"the length of the record at byte {end} is not what was written", str(path))
-        if verdict == BROKEN or (verdict == TORN and path is not files[-1]):
-            raise StorageDamaged(f"the record at byte {end} is not what was written", str(path))
-        if end < len(data):
-            os.truncate(path, end)
+    ends: list[int] = []
+    for path in reversed(files):
+        # LevelDB begins a file only when everything in the one before is synced: torn is only what nothing follows.
+        ends.append(_checked_end(path, may_be_torn=not any(ends)))
+    for path, end in zip(reversed(files), ends, strict=True):
+        _cut(path, end)
+
+
+def check_manifest(directory: Path) -> None:
+    """Raises ``StorageDamaged`` when a record of the manifest, the list of LevelDB's tables, is not what was written.
+
+    It has the form of a write-ahead file, and a damaged length at its end would undo the newest tables quietly. The
+    beginning of a record, left by a crash, is no damage; it stays for LevelDB to leave out.
+    """
+    name = (directory / "CURRENT").read_text("ascii", "replace").strip()
+    path = directory / name
+    if name.startswith("MANIFEST-") and path.is_file():
+        _checked_end(path, may_be_torn=True)
+
+
+def _checked_end(path: Path, *, may_be_torn: bool) -> int:
+    """Where the whole records of a file end."""
+    verdict, end = survey(path.read_bytes())
+    if verdict == LENGTH:
+        raise StorageDamaged(f"the length of the record at byte {end} is not what was written", str(path))
+    if verdict == BROKEN or (verdict == TORN and not may_be_torn):
+        raise StorageDamaged(f"the record at byte {end} is not what was written", str(path))
+    return end
+
+
+def _cut(path: Path, size: int) -> None:
+    """Makes the file ``size`` bytes long if it is longer, durably."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        if size < os.fstat(fd).st_size:
+            os.ftruncate(fd, size)
+            os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class Ahead:
     """Keeps ``size`` bytes set aside in the newest write-ahead file of the database in ``directory``.
 
-    Where that cannot be done, everything goes on without.
+    Where that cannot be done, or where room is short, everything goes on without.
     """
 
     LOOK_EVERY = 256 << 10
     """Bytes written between two looks for a newer file."""
+    ROOM = 8
+    """How many times the size must be free: a file system may use its last room up before it says that it has none."""
 
     def __init__(self, directory: Path, size: int) -> None:
         self._directory = directory
@@ -83,13 +115,15 @@ class Ahead:
     def _look(self) -> None:
         self._unseen = 0
         try:
-            names = [name for name in os.listdir(self._directory) if name.endswith(".log")]
+            names = [name for name in os.listdir(self._directory) if name.endswith(".log") and name[:-4].isdigit()]
             newest = max(names, key=lambda name: (len(name), name), default="")
             if newest and newest != self._newest:
                 self._newest = newest
                 fd = os.open(self._directory / newest, os.O_WRONLY | os.O_CLOEXEC)
                 try:
-                    set_aside(fd, self._size)
+                    room = os.fstatvfs(fd)
+                    if room.f_bavail * room.f_frsize >= self.ROOM * self._size:
+                        set_aside(fd, self._size)
                 finally:
                     os.close(fd)
         except OSError:
@@ -99,7 +133,6 @@ class Ahead:
 def cut_off_ahead(directory: Path) -> None:
     """Cuts the zeros off that are left behind the records; the database must be closed."""
     for path in write_ahead_files(directory):
-        data = path.read_bytes()
-        verdict, end = survey(data)
-        if verdict not in (LENGTH, BROKEN) and end < len(data):
-            os.truncate(path, end)
+        verdict, end = survey(path.read_bytes())
+        if verdict == WHOLE:
+            _cut(path, end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -268,14 +268,15 @@ def test_a_sequence_of_reads_costs_no_turn_of_the_loop(seed: int) -> None:
         node = cluster.nodes[leader]
         await node.read_index()
         turns = 0
-        schedule = node._running._schedule
+        passes = node._running.passes
+        call_soon = passes.call_soon
 
-        def counted() -> None:
+        def counted(callback: Callable[[], None]) -> None:
             nonlocal turns
             turns += 1
-            schedule()
+            call_soon(callback)
 
-        node._running._schedule = counted  # type: ignore[method-assign]
+        passes.call_soon = counted
         for _ in range(20):
             await node.read_index()
         assert turns <= 1  # the first one's: the others are asked for inside the pass that answers the one before

@@ -28,7 +28,7 @@ def script(seed: int) -> Iterator[list[Message]]:
         for _ in range(rng.choice((1, 1, 1, 2, 5))):
             if rng.random() < 0.1:
                 term += 1
-                appends.append(append(term=term, vote=rng.randint(1, 3), commit=0))
+                appends.append(append(term=term, vote=vote_in(term), commit=0))
                 continue
             first = last + 1
             if rng.random() < 0.1:
@@ -38,10 +38,15 @@ def script(seed: int) -> Iterator[list[Message]]:
             if rng.random() < 0.1:
                 run = joined(run, entries(run.last + 1, 2, term), entries(run.last + 3, 1, term + 1))
                 term += 1
-            appends.append(append(run, term=term, vote=1))
+            appends.append(append(run, term=term, vote=vote_in(term)))
             last = run.last
         model.submit(appends)
         yield appends
+
+
+def vote_in(term: int) -> int:
+    """One vote in each term, as Raft has it (Figure 2)."""
+    return term % 3 + 1
 
 
 def main(directory: str, seed: int, done: int) -> None:

@@ -366,8 +366,8 @@ class TestRecords:
     def test_another_format_of_the_floor(self, disk: Disk) -> None:
         floor = disk.path / Floor.FILE
         body = floor.read_bytes().split(b"\n", 1)[1]
-        floor.write_bytes(f"raftpy floor 2 {crc32c(body):08x}\n".encode() + body)
-        with pytest.raises(StorageFailed, match="has format 2, and this release reads format 1"):
+        floor.write_bytes(f"raftpy floor 1 {crc32c(body):08x}\n".encode() + body)
+        with pytest.raises(StorageFailed, match="has format 1, and this release reads format 2"):
             disk.open()
 
     @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from raftpy.errors import StorageFailed, StorageLocked
 from raftpy.interfaces import Bootstrap
 from raftpy.storage import LevelDBStorage, compat
 from raftpy.storage.floor import Floor
-from tests.storage.support import BOOTSTRAP, MEMBERS, Disk
+from raftpy.storage.wal import write_ahead_files
+from tests.storage.support import BOOTSTRAP, MEMBERS, Disk, append, entries
 
 HOLDER = """
 import sys
@@ -86,6 +87,32 @@ def test_leveldb_held_by_something_else(tmp_path: Path) -> None:
         disk.open()
     other.close()
     disk.open()
+
+
+def test_a_removed_lock_file_lets_nobody_in_and_nothing_is_touched(tmp_path: Path) -> None:
+    """The second to come finds LevelDB's own lock taken, before it cuts anything off the file that is written to."""
+    with hold(tmp_path) as process:
+        (tmp_path / "lock").unlink()
+        (log,) = write_ahead_files(tmp_path / "leveldb")
+        before = log.read_bytes()
+        with pytest.raises(StorageLocked):
+            LevelDBStorage(tmp_path).open(Bootstrap(7, MEMBERS))
+        assert log.read_bytes() == before
+        process.kill()
+
+
+def test_a_removed_lock_file_in_the_same_process(tmp_path: Path) -> None:
+    disk = Disk("leveldb", tmp_path)
+    store, _ = disk.open()
+    (tmp_path / "lock").unlink()
+    (log,) = write_ahead_files(tmp_path / "leveldb")
+    before = log.read_bytes()
+    with pytest.raises(StorageLocked, match=f"by process {os.getpid()} .* as node 1"):
+        disk.open()
+    assert log.read_bytes() == before
+    store.submit([append(entries(1, 1, 1), term=1)])
+    store.close()
+    assert disk.open()[1].initial_state.last_index == 1
 
 
 def test_a_refused_start_lets_go(tmp_path: Path) -> None:

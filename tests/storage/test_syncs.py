@@ -89,7 +89,7 @@ def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     store.pin(2, 22)
     assert recorder.take() == ["put, synced"]
     store.close()
-    assert recorder.take() == ["batch, synced", *write_floor]
+    assert recorder.take() == ["batch, synced", "fsync 000003.log", *write_floor]
     store = LevelDBStorage(path)
     store.open(BOOTSTRAP)
     assert recorder.take() == ["batch, synced", *write_floor]

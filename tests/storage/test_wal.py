@@ -11,8 +11,9 @@ import pytest
 
 from raftpy.errors import StorageDamaged
 from raftpy.storage import LevelDBStorage
+from raftpy.storage.floor import Floor
 from raftpy.storage.space import set_aside
-from raftpy.storage.wal import Ahead, check_write_ahead, cut_off_ahead, write_ahead_files
+from raftpy.storage.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead, write_ahead_files
 from raftpy.storage.wal_records import BLOCK, BROKEN, LENGTH, TORN, WHOLE, survey
 from tests.storage.support import BOOTSTRAP, SMALLEST_BUFFER, Disk, abandon, append, entries, joined
 
@@ -133,6 +134,24 @@ class TestCheck:
         with pytest.raises(StorageDamaged, match=r"999999\.log is damaged: the record at byte"):
             check_write_ahead(tmp_path)
 
+    def test_a_torn_file_and_a_newer_one_with_nothing_in_it(self, tmp_path: Path, written: bytes) -> None:
+        """A start cut the older one and LevelDB began the newer; the power failed, and only the newer's name stayed."""
+        older = tmp_path / "000007.log"
+        for newer in (b"", SPACE):
+            older.write_bytes(written[:-1])
+            (tmp_path / "000009.log").write_bytes(newer)
+            check_write_ahead(tmp_path)
+            assert len(older.read_bytes()) < len(written) - 1
+
+    def test_other_files_are_not_looked_at(self, tmp_path: Path, written: bytes) -> None:
+        path = tmp_path / "000007.log"
+        path.write_bytes(written)
+        (tmp_path / "console.log").write_bytes(b"hello")
+        check_write_ahead(tmp_path)
+        Ahead(tmp_path, 1 << 20)
+        assert (tmp_path / "console.log").read_bytes() == b"hello"
+        assert path.stat().st_size == 1 << 20
+
     def test_damage_stays_as_it_is(self, tmp_path: Path, written: bytes) -> None:
         path = tmp_path / "000007.log"
         data = bytearray(written + SPACE)
@@ -142,6 +161,61 @@ class TestCheck:
             check_write_ahead(tmp_path)
         cut_off_ahead(tmp_path)
         assert path.read_bytes() == data
+        path.write_bytes(written[:-1] + SPACE)  # nothing is under way at a clean close
+        cut_off_ahead(tmp_path)
+        assert path.read_bytes() == written[:-1] + SPACE
+
+
+class TestManifest:
+    @pytest.fixture
+    def damaged(self, tmp_path: Path) -> tuple[Disk, Path]:
+        """A store killed after entries of its second table were replaced in its third, and its manifest."""
+        disk = Disk("leveldb", tmp_path / "node1", write_buffer_size=SMALLEST_BUFFER)
+        store, _ = disk.open()
+        for first in range(1, 20_000, 1000):
+            store.submit([append(entries(first, 1000, 1), term=1)])
+        store.submit([append(entries(9_001, 11_000, 2), term=2)])
+        abandon(store)
+        abandon(disk.open()[0])
+        return disk, disk.path / "leveldb" / (disk.path / "leveldb" / "CURRENT").read_text().strip()
+
+    def test_a_length_that_was_damaged(self, damaged: tuple[Disk, Path]) -> None:
+        """LevelDB would leave the record and the tables named in it out."""
+        disk, manifest = damaged
+        data = manifest.read_bytes()
+        for start, stop in list(records(data))[-3:]:
+            for bit in range(16):
+                flipped = bytearray(data)
+                flipped[start + 4 + bit // 8] ^= 1 << bit % 8
+                if int.from_bytes(flipped[start + 4 : start + 6], "little") > stop - start - 7:
+                    manifest.write_bytes(flipped)
+                    with pytest.raises(StorageDamaged, match="MANIFEST-"):
+                        disk.open()
+        manifest.write_bytes(data)
+        assert disk.open()[1].initial_state.last_index == 20_000
+
+    def test_a_torn_record_is_leveldbs_to_leave_out(self, damaged: tuple[Disk, Path]) -> None:
+        _, manifest = damaged
+        data = manifest.read_bytes() + b"\1\2\3\4" + (500).to_bytes(2, "little") + b"\1" + b"x" * 400
+        manifest.write_bytes(data)
+        check_manifest(manifest.parent)
+        assert manifest.read_bytes() == data
+
+
+class TestFirstStart:
+    def test_a_power_failure_in_the_very_first_start(self, tmp_path: Path) -> None:
+        """LevelDB names its manifest before it is durable; nothing was promised to anybody yet."""
+        disk = Disk("leveldb", tmp_path / "node1")
+        store, _ = disk.open()
+        store.close()
+        (manifest,) = (disk.path / "leveldb").glob("MANIFEST-*")
+        manifest.write_bytes(b"")
+        with pytest.raises(StorageDamaged):
+            disk.open()
+        floor = Floor.read(disk.path)
+        assert floor is not None
+        Floor(floor.store_id).write(disk.path)  # as it is until the first start is through
+        assert disk.open()[1].store_id == floor.store_id
 
 
 class TestAhead:
@@ -171,6 +245,31 @@ class TestAhead:
         assert path.read_bytes() == b"written" + bytes(100_000 - 7)
         Ahead(tmp_path, 50)
         assert path.stat().st_size == 100_000
+
+    def test_where_room_is_short(self, tmp_path: Path) -> None:
+        """A file system that runs full takes the last room before it says so."""
+        path = tmp_path / "000001.log"
+        path.write_bytes(b"written")
+        room = os.statvfs(tmp_path)
+        Ahead(tmp_path, room.f_bavail * room.f_frsize // 4)
+        assert path.read_bytes() == b"written"
+
+    def test_a_clean_close_cuts_before_it_writes_the_floor(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The floor may need the room."""
+        store, _ = Disk("leveldb", tmp_path / "node1").open()
+        sizes = []
+        write = Floor.write
+
+        def noting(floor: Floor, directory: Path) -> None:
+            sizes.extend(path.stat().st_size for path in write_ahead_files(directory / "leveldb"))
+            write(floor, directory)
+
+        monkeypatch.setattr(Floor, "write", noting)
+        store.close()
+        assert sizes
+        assert max(sizes) < 1000
 
     def test_where_it_cannot_be_done(self, tmp_path: Path) -> None:
         Ahead(tmp_path / "nowhere", 100).wrote(1 << 30)

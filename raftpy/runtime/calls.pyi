@@ -1,0 +1,15 @@
+"""The calls of a Node that a program makes for each command and each read; the docstrings are in calls.pyx."""
+
+from collections.abc import Iterable
+
+from typing_extensions import disjoint_base
+
+from raftpy.runtime.proposal import Proposal, Proposals
+from raftpy.runtime.reads import Read, Reads
+
+@disjoint_base
+class Calls:
+    def _bind(self, proposals: Proposals, reads: Reads) -> None: ...
+    def propose(self, command: bytes, *, timeout: float | None = 5.0) -> Proposal: ...
+    def propose_many(self, commands: Iterable[bytes], *, timeout: float | None = 5.0) -> Proposal: ...
+    def read_index(self, *, timeout: float | None = 5.0) -> Read: ...

@@ -1,0 +1,51 @@
+"""The calls of a :class:`raftpy.Node` that a program makes for each command and each read, without a Python frame."""
+from raftpy.errors import Stopped
+
+from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.reads cimport Reads
+
+cdef object not_started():
+    return Stopped("the node has not been started")
+
+
+cdef class Calls:
+    """The part of ``Node`` that is called most."""
+
+    def _bind(self, Proposals proposals not None, Reads reads not None):
+        """The node has been started: whom the calls go to."""
+        self.proposals = proposals
+        self.reads = reads
+
+    def propose(self, command, *, timeout=5.0):
+        """Hands a command in, at once, and returns what to await for the result: what ``apply`` returned.
+
+        The awaitable raises ``ApplyError`` (the state machine's own), ``NotLeader`` and ``Overloaded`` (never
+        appended here), ``TooLarge`` (nothing happened), ``Timeout`` (may or may not be committed; after ``timeout``
+        seconds, None for never, or when leadership is lost), ``Stopped``, ``StorageFailed``. Its ``index`` and
+        ``term`` are the command's place in the log. Cancelling the wait does not take the command back.
+        """
+        if self.proposals is None:
+            raise not_started()
+        return self.proposals.propose(command, timeout)
+
+    def propose_many(self, commands, *, timeout=5.0):
+        """Hands in commands that follow one another in the log; the result is the list of their results.
+
+        As ``propose``; but an ``ApplyError`` stands in its command's place in the list, and is not raised.
+        """
+        if self.proposals is None:
+            raise not_started()
+        return self.proposals.propose_many(commands, timeout)
+
+    def read_index(self, *, timeout=5.0):
+        """Asks for a read index, at once, and returns what to await for it, without touching the log.
+
+        The awaitable waits until this node has applied everything that was committed when this was called. Whatever is
+        read from the state machine right afterwards, before the next ``await``, is linearizable (thesis 6.4), on the
+        leader and, by way of it, on every other member. It gives the index, and raises ``Timeout`` (the read can be
+        asked for again; after ``timeout`` seconds, None for never), ``Stopped``, ``StorageFailed``. While no leader is
+        known it waits; a question that is lost is put again.
+        """
+        if self.reads is None:
+            raise not_started()
+        return self.reads.request(timeout)
