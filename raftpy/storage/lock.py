@@ -18,7 +18,6 @@ from pathlib import Path
 
 from raftpy.errors import StorageLocked
 
-
 _held: dict[tuple[int, int], int] = {}
 """Device and inode of each data directory that this process has open, and for which node."""
 
