@@ -98,6 +98,8 @@ cdef class Exchange:
             return None
         for i in range(PyList_GET_SIZE(self._heard)):
             link = <Link> PyList_GET_ITEM(self._heard, i)
+            if link.expected is None or PyBytes_GET_SIZE(link.expected) != DATAGRAM_HEADER_SIZE - CRC_SIZE:
+                continue
             if memcmp(at + CRC_SIZE, PyBytes_AS_STRING(link.expected), DATAGRAM_HEADER_SIZE - CRC_SIZE) == 0:
                 return link if crc32c_update(0, at + CRC_SIZE, size - CRC_SIZE) == load32(at) else None
         return None
