@@ -18,4 +18,5 @@ cdef class Outbox:
     cdef readonly list read_states    # (index, context) of confirmed reads
 
     cdef int put(self, Message m) except -1
-    cdef DatagramBuilder builder_of(self, node_id_t to)
+    cdef int post_full(self, node_id_t to, list box) except -1
+    cdef int put_unusual(self, Message m, DatagramBuilder builder) except -1

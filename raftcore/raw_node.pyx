@@ -12,16 +12,19 @@ from raftcore.message import Entry as PyEntry
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from raftcore.cloning cimport clone_raft, fingerprint_raft
 from raftcore.codec cimport DATAGRAM_HEADER_SIZE
-from raftcore.collecting cimport collect_into, take_applied, take_written
+from raftcore.collecting cimport carry_on, collect_all, collect_into, take_applied, take_written
 from raftcore.intake cimport take_frames, take_message
+from raftcore.lists cimport empty, item_of, size_of
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
 from raftcore.message cimport Entries, Message, new_message
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.outbox cimport Outbox
 from raftcore.picture cimport status_of
+from raftcore.queue cimport queue_taken
 from raftcore.raft cimport propose_payloads, step, tick, ticks_until_due
 from raftcore.ready cimport (
     Ready,
@@ -359,7 +362,7 @@ cdef class RawNode:
         if plain and self.on_advance is not None:
             raise ConfigError("ready() was called twice without advance() in between")
         rd = new_ready(r, &self.told, plain)
-        rd.messages = r.messages
+        rd.messages = queue_taken(&r.messages)
         if plain:
             self._collect_plain(rd)
         else:
@@ -367,7 +370,7 @@ cdef class RawNode:
                 rd.entries is not None
                 or rd.hard_state is not None
                 or rd.snapshot is not None
-                or r.after_append
+                or r.after_append.count
             ):
                 rd.messages.append(append_message(r, rd))
             if rd.committed_entries is not None:
@@ -379,7 +382,7 @@ cdef class RawNode:
         cdef Raft r = self.raft
         cdef Message m
         self.on_advance = []
-        for m in r.after_append:
+        for m in queue_taken(&r.after_append):
             (self.on_advance if m.to == r.id else rd.messages).append(m)
         if append_response_needed(r, rd):
             self.on_advance.append(append_response(r, rd.snapshot))
@@ -390,8 +393,6 @@ cdef class RawNode:
     cdef int _accept(self, Ready rd) except -1:
         cdef Raft r = self.raft
         cdef Entries committed = rd.committed_entries
-        r.messages = []
-        r.after_append = []
         r.read_states = []
         r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
         r.log.accept_unstable()
@@ -428,14 +429,45 @@ cdef class RawNode:
         The driver's form, without Python objects for messages. A node whose work is taken this way gives no Ready; it
         owes the outbox's appends to :meth:`written` and its applies to :meth:`applied`.
         """
-        return self._collect(outbox)
-
-    cdef bint _collect(self, Outbox outbox) except -1:
         if self.form != IN_OUTBOX:
-            if not self.async_storage_writes:
-                raise ConfigError("collect() is for the driver's form: async_storage_writes=True")
-            self._use(IN_OUTBOX)
+            self._use_outbox()
         return collect_into(self.raft, &self.told, &self.writes, outbox)
+
+    cdef int _use_outbox(self) except -1:
+        if not self.async_storage_writes:
+            raise ConfigError("collect() is for the driver's form: async_storage_writes=True")
+        return self._use(IN_OUTBOX)
+
+    @cython.binding(False)
+    def take_up(self, list datagrams not None, Outbox outbox not None):
+        """A pass's beginning in one call: :meth:`step_datagrams`, then :meth:`collect` until there is nothing more.
+
+        The datagrams' frames begin behind the header, those for the outbox's group count; the list is empty afterwards.
+
+        True: something waits in ``outbox.appends`` or ``outbox.applies``. A driver that writes and applies at once::
+
+            more = node.take_up(received, outbox)
+            while more:
+                write, in order and in one durable step, outbox.appends; apply, in order, outbox.applies
+                more = node.carry_on(outbox)
+            send(outbox.datagrams())
+        """
+        cdef Py_ssize_t i = 0
+        while i < size_of(<PyObject*> datagrams):
+            self._step_frames(<object> item_of(<PyObject*> datagrams, i), DATAGRAM_HEADER_SIZE, outbox.group)
+            i += 1
+        empty(datagrams)
+        if self.form != IN_OUTBOX:
+            self._use_outbox()
+        return collect_all(self.raft, &self.told, &self.writes, outbox)
+
+    @cython.binding(False)
+    def carry_on(self, Outbox outbox not None):
+        """All of ``outbox.appends`` is durable and all of ``outbox.applies`` applied: both lists are emptied.
+
+        :meth:`written` and :meth:`applied` for each of them, then as :meth:`take_up` without datagrams.
+        """
+        return carry_on(self.raft, &self.told, &self.writes, outbox)
 
     @cython.binding(False)
     def written(self, appends, Outbox outbox not None):

@@ -125,6 +125,31 @@ class WithOutbox(AsReady):
         return decoded(out.datagrams())
 
 
+class InPasses(AsReady):
+    """The same, driven by take_up() and carry_on()."""
+
+    def __init__(self, node_id: int, **options: Any) -> None:
+        super().__init__(node_id, **options)
+        self.outbox = outbox(node_id)
+
+    def work(self) -> list[Message]:
+        out = self.outbox
+        more = self.raw.take_up([], out)
+        while more:
+            assert out.appends or out.applies
+            for append in out.appends:
+                self.write(append)
+            self.applied += out.applies
+            more = self.raw.carry_on(out)
+        assert not self.raw.collect(out)
+        assert out.messages == out.appends == out.applies == []
+        check(self.raw)
+        peers = [i for i in IDS if i != self.raw.id]
+        boxes: list[list[bytes]] = [[] for _ in peers]
+        out.post(boxes)
+        return decoded([(to, datagram) for to, box in zip(peers, boxes, strict=True) for datagram in box])
+
+
 def picture(member: AsReady) -> dict[str, Any]:
     """What must not depend on the form: roles, log, progress, what was written and applied."""
     raw = member.raw
@@ -143,9 +168,10 @@ def picture(member: AsReady) -> dict[str, Any]:
     ],
     ids=["plain", "pre-vote", "lease", "narrow"],
 )
-def test_both_forms_say_and_do_the_same(options: dict[str, Any], seed: int) -> None:
+@pytest.mark.parametrize("form", [WithOutbox, InPasses])
+def test_both_forms_say_and_do_the_same(options: dict[str, Any], form: type[AsReady], seed: int) -> None:
     dice = random.Random(seed)
-    pairs = {i: (AsReady(i, **options), WithOutbox(i, **options)) for i in IDS}
+    pairs = {i: (AsReady(i, **options), form(i, **options)) for i in IDS}
     flying: list[Message] = []
     for step in range(600):
         node_id = dice.choice(IDS)
@@ -530,13 +556,110 @@ def test_a_message_without_a_byte_form_holds_nothing_up() -> None:
     assert [append.entries.count for append in out.appends if append.entries] == [1, 1]
 
 
-def test_responses_that_were_tampered_with_are_refused() -> None:
+def test_what_hangs_on_a_write_is_not_in_the_drivers_hands() -> None:
+    raw, _ = node(1)
+    out = outbox(1)
+    raw.step(Message(MessageType.MsgVote, to=1, from_=2, term=1))
+    raw.collect(out)
+    append = out.appends.pop()
+    assert append.responses is None
+    append.responses = []
+    assert out.datagrams() == []
+    raw.written([append], out)
+    assert [(m.to, m.type, m.reject) for m in decoded(out.datagrams())] == [(2, MessageType.MsgVoteResp, False)]
+
+
+def test_a_pass_takes_all_that_came_and_empties_what_it_was_given() -> None:
+    raw, _ = node(2)
+    out = outbox(2)
+    received = []
+    for term in (4, 5):
+        built = builder(1, 2)
+        built.add(Message(MessageType.MsgApp, to=2, from_=1, term=term))
+        received.append(built.finish())
+    assert raw.take_up(received, out)
+    assert received == []
+    assert raw.term == 5
+    (append,) = out.appends
+    assert (append.term, append.must_sync) == (5, True)
+    boxes: list[list[bytes]] = [[], []]
+    out.post(boxes)
+    assert boxes == [[], []]  # the answers wait for the write
+    assert not raw.carry_on(out)
+    assert out.appends == []
+    out.post(boxes)
+    assert [m.term for m in decoded([(1, datagram) for datagram in boxes[0]])] == [4, 5]
+    assert boxes[1] == []
+    assert not raw.take_up([], out)
+
+
+def test_a_datagram_for_a_pass_is_bytes_and_has_a_header() -> None:
+    raw, _ = node(2)
+    with pytest.raises(ValueError, match="at least 64 bytes"):
+        raw.take_up([b"short"], outbox(2))
+    with pytest.raises(TypeError):
+        raw.take_up((), outbox(2))  # type: ignore[arg-type]
+    plain = RawNode(Config(id=1), InitialState(conf_state=ConfState(voters=IDS)), MemoryStorage())
+    with pytest.raises(ConfigError, match="driver's form"):
+        plain.take_up([], outbox(1))
+
+
+def test_a_pass_takes_the_frames_of_the_outboxs_group() -> None:
+    raw, _ = node(2)
+    built = builder(1, 2)
+    for group, term in ((0, 8), (7, 3)):
+        built.add(Message(MessageType.MsgApp, to=2, from_=1, term=term), group)
+    raw.take_up([built.finish()], Outbox([builder(2, 1)], 7))
+    assert raw.term == 3
+
+
+def test_a_pass_reports_only_what_the_outbox_gave() -> None:
     raw, _ = node(1)
     out = outbox(1)
     raw.campaign()
     raw.collect(out)
-    append = out.appends.pop()
-    assert append.responses is not None
-    append.responses.insert(0, 5)  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
-        raw.written([append], out)
+    out.appends.append(out.appends[0])
+    with pytest.raises(ConfigError, match="write 1 reported as done"):
+        raw.carry_on(out)
+    for stranger in (None, 5):
+        raw, _ = node(1)
+        out.appends[:] = [stranger]  # type: ignore[list-item]
+        with pytest.raises(TypeError):
+            raw.carry_on(out)
+        out.appends.clear()
+        out.applies[:] = [stranger]  # type: ignore[list-item]
+        with pytest.raises(TypeError):
+            raw.carry_on(out)
+        out.applies.clear()
+
+
+def test_posted_datagrams_come_in_order_and_wait_for_a_builder() -> None:
+    raw, _ = node(1)
+    out = Outbox([builder(1, 2, 256), builder(1, 3, 256)])
+    raw.campaign()
+    assert raw.take_up([], out)
+    raw.carry_on(out)
+    for _ in range(4):
+        raw.step(Message(MessageType.MsgVoteResp, to=1, from_=2, term=1))
+        raw.take_up([], out)
+        raw.carry_on(out)
+    for index in range(1, 30):
+        raw.step(Message(MessageType.MsgHeartbeatResp, to=1, from_=2, term=1))
+        raw.step(Message(MessageType.MsgHeartbeatResp, to=1, from_=3, term=1))
+        raw.take_up([], out)
+        raw.carry_on(out)
+    assert len(out.full) > 2
+    with pytest.raises(ValueError, match="2 builders, but 1 boxes"):
+        out.post([[]])
+    waiting = [m for m in decoded([*out.full]) if m.to == 3]
+    out.set_builders([builder(1, 2, 256)])
+    full = [datagram for to, datagram in out.full if to == 2]
+    box: list[bytes] = []
+    out.post([box])
+    assert box == full  # and what the former builders held is gone with them
+    assert {to for to, _ in out.full} == {3}
+    out.set_builders([builder(1, 3, 256)])
+    box = []
+    out.post([box])
+    assert [repr(m) for m in decoded([(3, datagram) for datagram in box])] == [repr(m) for m in waiting]
+    assert out.full == []
