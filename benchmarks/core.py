@@ -63,10 +63,12 @@ class Core:
         raw, outbox = self.raw, self.outbox
         more = raw.take_up(self.inbox, outbox)
         while more:
-            for append in self.appends:
-                self.stored.append(append.entries)  # type: ignore[arg-type]  # in a steady term, all have some
-            for entries in self.applies:
-                self.applied += entries.count
+            if self.appends:
+                for append in self.appends:
+                    self.stored.append(append.entries)  # type: ignore[arg-type]  # in a steady term, all have some
+            if self.applies:
+                for entries in self.applies:
+                    self.applied += entries.count
             more = raw.carry_on(outbox)
         outbox.post(self.inboxes)
 

@@ -9,7 +9,7 @@ What a decoded message keeps, besides the types of its fields (and what the enco
 Each message has exactly one encoding for a given datagram header, so a decoded body encodes to the same bytes.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport UINT32_MAX, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from raftcore.message cimport ConfState, Entries, Message, Snapshot, any_message, new_message, parse_entries

@@ -15,7 +15,7 @@ from raftcore.frame cimport (
 )
 from raftcore.message cimport Message
 from raftcore.types cimport APPLY_THREAD, node_id_t
-from raftcore.wire cimport load16, load32, load64, store16, store32, store64
+from raftcore.wire cimport load16, load32, load64, store32, store64
 
 from raftcore.errors import DecodeError
 

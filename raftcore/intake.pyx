@@ -4,11 +4,13 @@ Before the state machine sees a message of another node, everything that no corr
 (:mod:`raftcore.faults`); one bad frame does not keep the others of its datagram out.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 
 from raftcore.errors import DecodeError, PeerFault, ProposalDropped, StepLocalMessage, StepPeerNotFound
 
-from raftcore.codec cimport datagram_from, decode_frame
+from raftcore.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame
 from raftcore.faults cimport check_origin, check_peer, is_local, is_response
 from raftcore.message cimport Message, done_with
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
@@ -39,6 +41,20 @@ cdef inline int take_remote(Raft r, Message m) except -1:
     if CHECK_EACH_STEP:
         check_raft(r)
     return 0
+
+
+cdef Py_ssize_t take_datagram(Raft r, object buffer, Py_ssize_t offset, uint64_t group, Refused* refused) except -1:
+    cdef Py_buffer view
+    if type(buffer) is bytes and DATAGRAM_HEADER_SIZE <= offset <= PyBytes_GET_SIZE(buffer):
+        return take_frames(r, <const unsigned char*> PyBytes_AS_STRING(buffer), PyBytes_GET_SIZE(buffer), offset,
+                           group, refused)
+    PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+    try:
+        if offset < DATAGRAM_HEADER_SIZE or view.len < offset:
+            raise ValueError(f"a datagram has at least {<int> DATAGRAM_HEADER_SIZE} bytes, not {view.len}")
+        return take_frames(r, <const unsigned char*> view.buf, view.len, offset, group, refused)
+    finally:
+        PyBuffer_Release(&view)
 
 
 cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t offset, uint64_t group,

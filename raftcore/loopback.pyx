@@ -21,7 +21,7 @@ from raftcore.intake cimport take_frames
 from raftcore.lists cimport empty, item_of, put_into, size_of
 from raftcore.message cimport Entries, Message
 from raftcore.outbox cimport Outbox
-from raftcore.raw_node cimport RawNode
+from raftcore.raw_node cimport IN_OUTBOX, RawNode
 from raftcore.types cimport NO_LIMIT
 
 cdef enum:
@@ -85,7 +85,7 @@ cdef class Loopback:
             )
             seat.outbox = Outbox([DatagramBuilder(Header(1, id, to, id, 1, to, 1), LARGEST_UDP)
                                   for to in ids if to != id])
-            seat.node._use_outbox()
+            seat.node._use(IN_OUTBOX)
             seat.stored = []
             seat.applied = []
             seats[id] = seat

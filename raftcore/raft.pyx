@@ -8,6 +8,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.errors import ConfChangeError, DecodeError, PeerFault, ProposalDropped
+from raftcore.message import Entry as PyEntry
 
 from raftcore.election cimport handle_timeout_now, handle_vote_request, handle_vote_response, hup, in_lease
 from raftcore.membership cimport decode_change, leave_joint_when_due, refusal
@@ -236,6 +237,14 @@ cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0:
         r.pending_conf_index = first
     broadcast_append(r)
     return first
+
+
+cdef int forward_payloads(Raft r, object payloads, int kind) except -1:
+    """Follower: passes them on. Indexes and terms are the leader's to give: here 1, as the byte form allows."""
+    m = new_message(MsgProp, r.id)
+    m.from_ = r.id
+    m.entries = Entries.build([PyEntry(1, i + 1, kind, payload) for i, payload in enumerate(payloads)])
+    return step(r, m)
 
 
 cdef int leader_proposal(Raft r, Message m) except -1:

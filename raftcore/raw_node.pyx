@@ -7,16 +7,13 @@ from hashlib import blake2b
 from raftcore.errors import ConfigError, ProposalDropped
 from raftcore.changes import ProposedChange
 from raftcore.confchange import ConfChange, ConfChangeV2
-from raftcore.message import Entry as PyEntry
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from raftcore.cloning cimport clone_raft, fingerprint_raft
 from raftcore.codec cimport DATAGRAM_HEADER_SIZE
 from raftcore.collecting cimport carry_on, collect_all, collect_into, take_applied, take_written
-from raftcore.intake cimport take_frames, take_message
+from raftcore.intake cimport take_datagram, take_message
 from raftcore.lists cimport empty, item_of, size_of
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
@@ -25,7 +22,7 @@ from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.outbox cimport Outbox
 from raftcore.picture cimport status_of
 from raftcore.queue cimport queue_taken
-from raftcore.raft cimport propose_payloads, step, tick, ticks_until_due
+from raftcore.raft cimport forward_payloads, propose_payloads, step, tick, ticks_until_due
 from raftcore.ready cimport (
     Ready,
     anything_new,
@@ -48,7 +45,6 @@ from raftcore.types cimport (
     EntryNormal,
     MsgForgetLeader,
     MsgHup,
-    MsgProp,
     MsgReadIndex,
     MsgSnapStatus,
     MsgTransferLeader,
@@ -59,12 +55,6 @@ from raftcore.types cimport (
     node_id_t,
     term_t,
 )
-
-
-cdef enum:
-    UNDECIDED = 0
-    AS_READY = 1       # ready(), with advance() in the plain form
-    IN_OUTBOX = 2      # collect(), written(), applied()
 
 
 cdef class RawNode:
@@ -179,28 +169,15 @@ cdef class RawNode:
         Raises:
             ValueError: ``buffer`` is shorter than ``offset``.
         """
-        return self._step_frames(buffer, offset, group)
+        return take_datagram(self.raft, buffer, offset, group, &self.refused)
 
     @cython.binding(False)
     def step_datagrams(self, buffers, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
         """:meth:`step_frames` for each of ``buffers``, in order; the number of messages stepped."""
         cdef Py_ssize_t stepped = 0
         for buffer in buffers:
-            stepped += self._step_frames(buffer, offset, group)
+            stepped += take_datagram(self.raft, buffer, offset, group, &self.refused)
         return stepped
-
-    cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1:
-        cdef Py_buffer view
-        if type(buffer) is bytes and DATAGRAM_HEADER_SIZE <= offset <= PyBytes_GET_SIZE(buffer):
-            return take_frames(self.raft, <const unsigned char*> PyBytes_AS_STRING(buffer), PyBytes_GET_SIZE(buffer),
-                               offset, group, &self.refused)
-        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
-        try:
-            if offset < DATAGRAM_HEADER_SIZE or view.len < offset:
-                raise ValueError(f"a datagram has at least {DATAGRAM_HEADER_SIZE} bytes, not {view.len}")
-            return take_frames(self.raft, <const unsigned char*> view.buf, view.len, offset, group, &self.refused)
-        finally:
-            PyBuffer_Release(&view)
 
     @cython.binding(False)
     def propose(self, commands, uint64_t now_ms=0):
@@ -229,7 +206,7 @@ cdef class RawNode:
             raise ProposalDropped("no_leader")
         if r.disable_proposal_forwarding:
             raise ProposalDropped("not_leader")
-        self._forward(EntryNormal, commands)
+        forward_payloads(r, commands, EntryNormal)
         return 0
 
     def propose_conf_change(self, change, uint64_t now_ms=0, expected_conf_index=None):
@@ -257,7 +234,7 @@ cdef class RawNode:
                 raise ProposalDropped("no_leader")
             if r.disable_proposal_forwarding:
                 raise ProposalDropped("not_leader")
-            self._forward(kind, (payload,))
+            forward_payloads(r, (payload,), kind)
             return ProposedChange(0)
         reason = refusal(r, kind, payload)
         if expected_conf_index is not None and expected_conf_index != r.conf_index:
@@ -430,19 +407,13 @@ cdef class RawNode:
         owes the outbox's appends to :meth:`written` and its applies to :meth:`applied`.
         """
         if self.form != IN_OUTBOX:
-            self._use_outbox()
+            self._use(IN_OUTBOX)
         return collect_into(self.raft, &self.told, &self.writes, outbox)
 
-    cdef int _use_outbox(self) except -1:
-        if not self.async_storage_writes:
-            raise ConfigError("collect() is for the driver's form: async_storage_writes=True")
-        return self._use(IN_OUTBOX)
-
     @cython.binding(False)
-    def take_up(self, list datagrams not None, Outbox outbox not None):
-        """A pass's beginning in one call: :meth:`step_datagrams`, then :meth:`collect` until there is nothing more.
-
-        The datagrams' frames begin behind the header, those for the outbox's group count; the list is empty afterwards.
+    def take_up(self, list datagrams not None, Outbox outbox not None, /):
+        """A pass begins: :meth:`step_datagrams` (headers checked; frames of the outbox's group), which empties the
+        list, and :meth:`collect` until there is nothing more.
 
         True: something waits in ``outbox.appends`` or ``outbox.applies``. A driver that writes and applies at once::
 
@@ -454,15 +425,16 @@ cdef class RawNode:
         """
         cdef Py_ssize_t i = 0
         while i < size_of(<PyObject*> datagrams):
-            self._step_frames(<object> item_of(<PyObject*> datagrams, i), DATAGRAM_HEADER_SIZE, outbox.group)
+            take_datagram(self.raft, <object> item_of(<PyObject*> datagrams, i), DATAGRAM_HEADER_SIZE, outbox.group,
+                          &self.refused)
             i += 1
         empty(datagrams)
         if self.form != IN_OUTBOX:
-            self._use_outbox()
+            self._use(IN_OUTBOX)
         return collect_all(self.raft, &self.told, &self.writes, outbox)
 
     @cython.binding(False)
-    def carry_on(self, Outbox outbox not None):
+    def carry_on(self, Outbox outbox not None, /):
         """All of ``outbox.appends`` is durable and all of ``outbox.applies`` applied: both lists are emptied.
 
         :meth:`written` and :meth:`applied` for each of them, then as :meth:`take_up` without datagrams.
@@ -618,13 +590,7 @@ cdef class RawNode:
         if self.form != form:
             if self.form != UNDECIDED:
                 raise ConfigError("a node's work is taken either by ready() or by collect(), not by both")
+            if form == IN_OUTBOX and not self.async_storage_writes:
+                raise ConfigError("collect() is for the driver's form: async_storage_writes=True")
             self.form = form
         return 0
-
-    cdef int _forward(self, int kind, object payloads) except -1:
-        # Indexes and terms are the leader's to give; 1 is a placeholder that the byte form allows.
-        cdef Raft r = self.raft
-        m = new_message(MsgProp, r.id)
-        m.from_ = r.id
-        m.entries = Entries.build([PyEntry(1, i + 1, kind, payload) for i, payload in enumerate(payloads)])
-        return step(r, m)

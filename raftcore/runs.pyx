@@ -3,7 +3,6 @@
 A struct kernel for :mod:`raftcore.log`; nothing here is visible from Python.
 """
 
-from libc.stdint cimport uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
@@ -34,8 +33,6 @@ cdef Py_ssize_t runs_search(const Runs* runs, index_t index) noexcept nogil:
     cdef size_t middle
     if high == 0 or index < items[0].first:
         return -1
-    if items[high - 1].first <= index:
-        return <Py_ssize_t> (high - 1)
     while high - low > 1:               # items[low].first <= index < items[high].first
         middle = low + (high - low) // 2
         if items[middle].first <= index:

@@ -219,10 +219,9 @@ cdef class SliceCache:
     cdef Entries cut(self, index_t lo, index_t end):
         """The slice of exactly [lo, end), or None."""
         cdef int i = self.oldest
-        cdef int left
         if self.first_last == UINT64_MAX:
             return None
-        for left in range(CACHE_SLOTS):  # the newest first
+        for _ in range(CACHE_SLOTS):  # the newest first
             i = (i - 1) & (CACHE_SLOTS - 1)
             if self.keys[i].end == end and self.keys[i].lo == lo:
                 return <Entries> self.slices[i]
