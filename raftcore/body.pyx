@@ -12,7 +12,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from raftcore.message cimport ConfState, Entries, Message, Snapshot, any_message, new_message, parse_entries
+from raftcore.message cimport (
+    ConfState, Entries, Message, Snapshot, any_message, done_with, new_message, parse_entries,
+)
 from raftcore.types cimport (
     APPLY_THREAD, MESSAGE_TYPES, MsgApp, MsgAppResp, MsgHeartbeat, MsgHeartbeatResp, MsgPreVote, MsgPreVoteResp,
     MsgProp, MsgReadIndex, MsgReadIndexResp, MsgSnap, MsgTimeoutNow, MsgTransferLeader, MsgVote, MsgVoteResp,
@@ -248,6 +250,7 @@ cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size)
         out.must_sync = False
         if read_usual(out, message_type, body, size):
             return out
+        done_with(out)
     return decode_unusual(message_type, body, size)
 
 

@@ -86,19 +86,23 @@ cdef bint carry_on(Raft r, Told* told, Writes* writes, Outbox out) except -1:
     cdef PyObject* entries
     cdef Py_ssize_t i
     if size_of(<PyObject*> out.appends):
-        for i in range(size_of(<PyObject*> out.appends)):
+        i = 0
+        while i < size_of(<PyObject*> out.appends):
             append = item_of(<PyObject*> out.appends, i)
             if type(<object> append) is not Message:
                 raise TypeError(f"a Message expected, got {<object> append!r}")
             take_written(r, writes, <Message> append, out)
+            i += 1
         while size_of(<PyObject*> out.appends):
             done_with(<Message> take_last(out.appends))
     if size_of(<PyObject*> out.applies):
-        for i in range(size_of(<PyObject*> out.applies)):
+        i = 0
+        while i < size_of(<PyObject*> out.applies):
             entries = item_of(<PyObject*> out.applies, i)
             if type(<object> entries) is not Entries:
                 raise TypeError(f"Entries expected, got {<object> entries!r}")
             take_applied(r, <Entries> entries)
+            i += 1
         empty(out.applies)
     return collect_all(r, told, writes, out)
 

@@ -13,6 +13,7 @@ from raftcore.state cimport Raft
 from raftcore.types cimport (
     MsgAppResp,
     MsgPreVoteResp,
+    MsgStorageAppendResp,
     MsgVoteResp,
     StateCandidate,
     StateFollower,
@@ -147,7 +148,9 @@ cdef int check_outbox(Raft r) except -1:
         hold(r, "O2", m.type != MsgAppResp and m.type != MsgVoteResp and m.type != MsgPreVoteResp,
              f"{m!r} waits for the disk")
         hold(r, "O3", m.term <= r.term + 1, f"{m!r} is of no later term")
-    for m in queue_listed(&r.after_append):
+    for m in [*queue_listed(&r.after_append), *queue_listed(&r.waiting)]:
+        if m.type == MsgStorageAppendResp:
+            continue  # the confirmation of a write, not a message
         hold(r, "O4", m.type == MsgAppResp or m.type == MsgVoteResp or m.type == MsgPreVoteResp,
              f"{m!r} need not wait for the disk")
         hold(r, "O5", m.to != 0 and m.from_ == r.id, f"{m!r} has a sender and a receiver")

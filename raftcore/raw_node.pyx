@@ -21,7 +21,7 @@ from raftcore.message cimport Entries, Message, new_message
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.outbox cimport Outbox
 from raftcore.picture cimport status_of
-from raftcore.queue cimport queue_taken
+from raftcore.queue cimport queue_listed, queue_taken
 from raftcore.raft cimport forward_payloads, propose_payloads, step, tick, ticks_until_due
 from raftcore.ready cimport (
     Ready,
@@ -486,7 +486,8 @@ cdef class RawNode:
         rest = (self.async_storage_writes, self.told.lead, self.told.state, self.told.term,
                 self.told.vote, self.told.commit, self.on_advance)
         if self.form == IN_OUTBOX:
-            rest += (self.writes.begun - self.writes.done, self.writes.commit)
+            waiting = [(<Message> m).write - self.writes.done for m in queue_listed(&self.raft.waiting)]
+            rest += (self.writes.begun - self.writes.done, self.writes.commit, waiting)
         return blake2b(inner + repr(rest).encode(), digest_size=16).digest()
 
     def progress(self):

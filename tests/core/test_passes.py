@@ -8,7 +8,7 @@ import pytest
 from raftcore import Config, ConfState, InitialState, Message, MessageType, Outbox, RawNode
 from raftcore.errors import ConfigError
 from raftcore.memory_storage import MemoryStorage
-from tests.core.test_outbox import IDS, builder, decoded, node, outbox
+from tests.core.test_outbox import IDS, append_to, builder, decoded, node, outbox
 
 
 def test_a_pass_takes_all_that_came_and_empties_what_it_was_given() -> None:
@@ -105,3 +105,31 @@ def test_posted_datagrams_come_in_order_and_wait_for_a_builder() -> None:
     out.post([box])
     assert [repr(m) for m in decoded([(3, datagram) for datagram in box])] == [repr(m) for m in waiting]
     assert out.full == []
+
+
+def test_nodes_whose_answers_wait_for_other_writes_are_not_the_same() -> None:
+    def answered(*writes: int) -> bytes:
+        raw, _ = node(2)
+        out = outbox(2)
+        for count in (1, *writes):  # the first is written because of its term, and holds the others up
+            for _ in range(count):
+                append_to(raw, 0, 1, 0)
+            raw.take_up([], out)
+        assert len(out.appends) == 1 + len(writes)
+        return raw.fingerprint()
+
+    assert answered(1, 2) == answered(1, 2)
+    assert answered(1, 2) != answered(2, 1)
+
+
+def test_a_clone_owes_the_same_answers() -> None:
+    raw, _ = node(2)
+    out = outbox(2)
+    append_to(raw, 0, 1, 0, b"x")
+    raw.take_up([], out)
+    copy, copied = raw.clone(), outbox(2)
+    copied.appends.extend(out.appends)
+    for one, its in ((raw, out), (copy, copied)):
+        assert not one.carry_on(its)
+        assert [(m.type, m.index) for m in decoded(its.datagrams())] == [(MessageType.MsgAppResp, 1)]
+    assert raw.fingerprint() == copy.fingerprint()
