@@ -39,7 +39,7 @@ class Core:
 
     def __init__(self, node_id: int) -> None:
         self.inbox: list[bytes] = []
-        self.inboxes: dict[int, list[bytes]] = {}  # of all
+        self.inboxes: list[list[bytes]] = []  # of the others
         self.stored: list[Entries] = []
         self.applied = 0
         config = Config(
@@ -56,31 +56,21 @@ class Core:
             for peer in IDS
             if peer != node_id
         )
+        self.appends, self.applies = self.outbox.appends, self.outbox.applies
 
     def work(self) -> None:
         """Takes what has come in and carries out all that follows: writes, applies, sends."""
-        raw, outbox, inbox = self.raw, self.outbox, self.inbox
-        if inbox:
-            raw.step_datagrams(inbox)
-            inbox.clear()
-        more = raw.collect(outbox)
+        raw, outbox = self.raw, self.outbox
+        more = raw.take_up(self.inbox, outbox)
         while more:
-            more = False
-            if appends := outbox.appends:
-                for append in appends:
+            if self.appends:
+                for append in self.appends:
                     self.stored.append(append.entries)  # type: ignore[arg-type]  # in a steady term, all have some
-                more = raw.written(appends, outbox)
-                appends.clear()
-            if applies := outbox.applies:
-                for entries in applies:
-                    self.applied += entries.count
-                    more = raw.applied(entries)
-                applies.clear()
-            if more:
-                raw.collect(outbox)
-        inboxes = self.inboxes
-        for to, datagram in outbox.datagrams():
-            inboxes[to].append(datagram)
+            if self.applies:
+                for entries in self.applies:
+                    self.applied += len(entries)
+            more = raw.carry_on(outbox)
+        outbox.post(self.inboxes)
 
 
 class Cores:
@@ -89,24 +79,27 @@ class Cores:
     def __init__(self) -> None:
         self.nodes = [Core(node_id) for node_id in IDS]
         for core in self.nodes:
-            core.inboxes = {node_id: other.inbox for node_id, other in zip(IDS, self.nodes, strict=True)}
-        self.leader = self.nodes[0]
+            core.inboxes = [other.inbox for other in self.nodes if other is not core]
+        self.leader, *self.followers = self.nodes
         self.leader.raw.campaign()
         self.settle()
         if self.leader.raw.state != StateType.StateLeader:
             raise RuntimeError("core 1 does not lead")
 
     def settle(self) -> None:
-        """The leader works, and everybody who has been sent something, until nobody has."""
-        nodes = self.nodes
-        self.leader.work()
-        busy = True
-        while busy:
-            busy = False
-            for core in nodes:
+        """The leader works, the followers that have been sent something, the leader again, until it hears nothing more.
+
+        Followers speak to nobody but the leader.
+        """
+        leader, followers = self.leader, self.followers
+        leader.work()
+        while True:
+            for core in followers:
                 if core.inbox:
                     core.work()
-                    busy = True
+            if not leader.inbox:
+                return
+            leader.work()
 
     def commit(self, commands: list[bytes]) -> None:
         """Proposes ``commands`` and carries on until all three have applied them."""

@@ -9,10 +9,12 @@ What a decoded message keeps, besides the types of its fields (and what the enco
 Each message has exactly one encoding for a given datagram header, so a decoded body encodes to the same bytes.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport UINT32_MAX, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from raftcore.message cimport ConfState, Entries, Message, Snapshot, new_message, parse_entries
+from raftcore.message cimport (
+    ConfState, Entries, Message, Snapshot, any_message, done_with, new_message, parse_entries,
+)
 from raftcore.types cimport (
     APPLY_THREAD, MESSAGE_TYPES, MsgApp, MsgAppResp, MsgHeartbeat, MsgHeartbeatResp, MsgPreVote, MsgPreVoteResp,
     MsgProp, MsgReadIndex, MsgReadIndexResp, MsgSnap, MsgTimeoutNow, MsgTransferLeader, MsgVote, MsgVoteResp,
@@ -23,39 +25,14 @@ from raftcore.wire cimport load16, load32, load64, store16, store32, store64
 from raftcore.errors import DecodeError
 from raftcore.types import MessageType
 
-cdef extern from "Python.h":
-    Py_ssize_t Py_REFCNT(object o)
-
-cdef enum:
-    TERM = 0
-    LOG_TERM = 1
-    INDEX = 2
-    COMMIT = 3
-    VOTE = 4
-    REJECT_HINT = 5
-    CONF_INDEX = 6
-    FROM = 7
-    TO = 8
-    # Flags
-    REJECT = 1
-    HAS_CONTEXT = 2
-    HAS_SNAPSHOT = 4
-    HAS_ENTRIES = 8
-    KNOWN_FLAGS = 15
-    # Which bits of the bitmap are node ids (the others are terms and indexes)
-    ID_FIELDS = (1 << VOTE) | (1 << FROM) | (1 << TO)
-    KNOWN_FIELDS = (1 << BODY_FIELDS) - 1
-
-cdef tuple FIELD_NAMES = ("term", "log_term", "index", "commit", "vote", "reject_hint", "conf_index", "from_", "to")
 cdef uint64_t NUMBER_LIMIT = 0x8000000000000000
-
+cdef tuple FIELD_NAMES = ("term", "log_term", "index", "commit", "vote", "reject_hint", "conf_index", "from_", "to")
 # Bit t is set when a message of type t may travel between nodes.
 cdef uint32_t REMOTE_TYPES = (
     (1 << MsgProp) | (1 << MsgApp) | (1 << MsgAppResp) | (1 << MsgVote) | (1 << MsgVoteResp) | (1 << MsgSnap)
     | (1 << MsgHeartbeat) | (1 << MsgHeartbeatResp) | (1 << MsgTransferLeader) | (1 << MsgTimeoutNow)
     | (1 << MsgReadIndex) | (1 << MsgReadIndexResp) | (1 << MsgPreVote) | (1 << MsgPreVoteResp)
 )
-cdef uint32_t USUAL_TYPES = (1 << MsgApp) | (1 << MsgAppResp) | (1 << MsgHeartbeat) | (1 << MsgHeartbeatResp)
 cdef uint32_t TERMLESS_TYPES = (1 << MsgProp) | (1 << MsgReadIndex)
 cdef uint32_t MAYBE_TERMLESS_TYPES = TERMLESS_TYPES | (1 << MsgTransferLeader)
 
@@ -68,15 +45,6 @@ cdef str name_of(int message_type):
     if 0 <= message_type < MESSAGE_TYPES:
         return MessageType(message_type).name
     return f"message type {message_type}"
-
-
-# Nearly every message is one of these; for them shape_fault would find nothing.
-cdef inline bint shape_is_usual(Message message) noexcept:
-    if message.term == 0 or message.snapshot is not None:
-        return False
-    if message.entries is None:
-        return USUAL_TYPES >> message.type & 1
-    return message.type == MsgApp and message.entries.first == message.index + 1
 
 
 # What is wrong with a message whose type and fields are allowed one by one (rules 2, 4 and 5), or None.
@@ -182,44 +150,6 @@ cdef int plan_body(Message message, node_id_t from_, node_id_t to, BodyPlan* pla
     return 0
 
 
-cdef inline uint8_t* put_field(uint8_t* at, int field, uint64_t value, uint32_t* present) noexcept nogil:
-    if value == 0:
-        return at
-    present[0] |= <uint32_t> 1 << field
-    store64(at, value)
-    return at + 8
-
-
-cdef Py_ssize_t write_usual(Message message, node_id_t from_, node_id_t to, uint8_t* at, Py_ssize_t room) noexcept:
-    cdef Py_ssize_t size = BODY_FIXED_MAX
-    cdef uint32_t present = 0
-    cdef uint8_t* begin = at
-    if not shape_is_usual(message) or message.context is not None or message.must_sync or message.vote:
-        return 0
-    if message.responses is not None or message.from_ != from_ or message.to != to:
-        return 0
-    if message.entries is not None:
-        size += PyBytes_GET_SIZE(message.entries.data)
-    if size > room:  # it may still fit, to the byte: that is plan_body's to say
-        return 0
-    if (message.term | message.log_term | message.index | message.commit | message.reject_hint
-            | message.conf_index) >= NUMBER_LIMIT:
-        return 0
-    at += BODY_HEAD_SIZE
-    at = put_field(at, TERM, message.term, &present)
-    at = put_field(at, LOG_TERM, message.log_term, &present)
-    at = put_field(at, INDEX, message.index, &present)
-    at = put_field(at, COMMIT, message.commit, &present)
-    at = put_field(at, REJECT_HINT, message.reject_hint, &present)
-    at = put_field(at, CONF_INDEX, message.conf_index, &present)
-    store16(begin, <uint16_t> present)
-    begin[2] = (REJECT if message.reject else 0) | (HAS_ENTRIES if message.entries is not None else 0)
-    begin[3] = 0
-    if message.entries is not None:
-        at = write_bytes(at, message.entries.data)
-    return at - begin
-
-
 cdef inline uint8_t* write_bytes(uint8_t* at, bytes data) noexcept:
     memcpy(at, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
     return at + PyBytes_GET_SIZE(data)
@@ -266,20 +196,65 @@ cdef uint8_t* write_snapshot(Snapshot snapshot, uint8_t* at) noexcept:
     return write_bytes(at, snapshot.data)
 
 
-# A message with nothing in it but its type: `spare`, if nobody but the caller has it, else a new one.
-cdef inline Message blank_message(int message_type, Message spare):
-    if spare is None or Py_REFCNT(spare) > 1:
-        return new_message(message_type, 0)
-    spare.type = message_type
-    spare.must_sync = False
-    spare.entries = None
-    spare.snapshot = None
-    spare.context = None
-    spare.responses = None
-    return spare
+# The field at `at`, if it is present, into `out`; where the next one is. `odd` is set for what needs a closer look: a
+# field cut off, one that is 0, a number too large.
+cdef inline const uint8_t* get_field(const uint8_t* at, const uint8_t* end, int field, uint32_t present, uint64_t* out,
+                                     bint* odd) noexcept nogil:
+    out[0] = 0
+    if not present >> field & 1:
+        return at
+    if end - at < 8:
+        odd[0] = True
+        return at
+    out[0] = load64(at)
+    if out[0] == 0 or out[0] >> 63:
+        odd[0] = True
+    return at + 8
 
 
-cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size, Message spare):
+# One of the usual messages, its fields read in one pass. False for any other, and for whatever may be wrong with it:
+# then decode_body's long way decides.
+cdef bint read_usual(Message out, int message_type, const uint8_t* body, Py_ssize_t size) except -1:
+    cdef const uint8_t* at = body + BODY_HEAD_SIZE
+    cdef const uint8_t* end = body + size
+    cdef uint32_t present, flags
+    cdef bint odd = False
+    if not USUAL_TYPES >> message_type & 1 or size < BODY_HEAD_SIZE:
+        return False
+    present = load16(body)
+    flags = body[2]
+    if present & ~<uint32_t> USUAL_FIELDS or flags & ~<uint32_t> (REJECT | HAS_ENTRIES) or body[3]:
+        return False
+    at = get_field(at, end, TERM, present, &out.term, &odd)
+    at = get_field(at, end, LOG_TERM, present, &out.log_term, &odd)
+    at = get_field(at, end, INDEX, present, &out.index, &odd)
+    at = get_field(at, end, COMMIT, present, &out.commit, &odd)
+    at = get_field(at, end, REJECT_HINT, present, &out.reject_hint, &odd)
+    at = get_field(at, end, CONF_INDEX, present, &out.conf_index, &odd)
+    if odd or ((at == end) == (flags & HAS_ENTRIES != 0)):
+        return False
+    out.type = message_type
+    out.to = 0
+    out.from_ = 0
+    out.vote = 0
+    out.reject = flags & REJECT
+    if flags & HAS_ENTRIES:
+        out.entries = parse_entries(at, end - at)
+    return shape_is_usual(out)
+
+
+cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size):
+    cdef Message out
+    if is_remote(message_type):
+        out = any_message()
+        out.must_sync = False
+        if read_usual(out, message_type, body, size):
+            return out
+        done_with(out)
+    return decode_unusual(message_type, body, size)
+
+
+cdef Message decode_unusual(int message_type, const uint8_t* body, Py_ssize_t size):
     cdef uint64_t values[BODY_FIELDS]
     cdef Py_ssize_t at = BODY_HEAD_SIZE
     cdef uint32_t present, flags, length
@@ -307,7 +282,7 @@ cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size,
                 raise DecodeError(value_fault(i, values[i]))
         present >>= 1
         i += 1
-    out = blank_message(message_type, spare)
+    out = new_message(message_type, 0)
     out.to = values[TO]
     out.from_ = values[FROM]
     out.term = values[TERM]

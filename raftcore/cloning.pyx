@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 from raftcore.message cimport Message
 from raftcore.progress cimport Progress
+from raftcore.queue cimport queue_copy, queue_listed
 from raftcore.read_only cimport ReadOnly
 from raftcore.state cimport Raft
 
@@ -57,8 +58,9 @@ cdef Raft clone_raft(Raft r, object storage):
     copy.max_reject_runs = r.max_reject_runs
     copy.priorities = r.priorities
     copy.trace = r.trace
-    copy.messages = list(r.messages)
-    copy.after_append = list(r.after_append)
+    queue_copy(&copy.messages, &r.messages)
+    queue_copy(&copy.after_append, &r.after_append)
+    queue_copy(&copy.waiting, &r.waiting)
     copy.read_states = list(r.read_states)
     return copy
 
@@ -89,7 +91,8 @@ cdef bytes fingerprint_raft(Raft r):
             pr.id, pr.match, pr.next, pr.state, pr.sent_commit, pr.pending_snapshot, pr.recent_active,
             pr.msg_app_flow_paused, pr.bare_probe, pr.is_learner, pr.conf_index, pr.inflights.messages(),
         ))
-    for m in [*r.postponed_reads, *r.messages, *r.after_append]:
+    for m in [*r.postponed_reads, *queue_listed(&r.messages), *queue_listed(&r.after_append),
+              *queue_listed(&r.waiting)]:
         parts.append(repr(m))
     parts.append(r.read_states)
     digest = blake2b(repr(parts).encode(), digest_size=16)

@@ -45,8 +45,7 @@ cdef int check_frame_header(const uint8_t* at) except -1:
     return 0
 
 
-cdef Message decode_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind,
-                          Message spare):
+cdef Message decode_odd_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind):
     cdef Py_ssize_t start = offset[0]
     cdef Py_ssize_t length
     offset[0] = size
@@ -56,7 +55,7 @@ cdef Message decode_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offs
         check_frame_header(data + start)
         if kind[0] >= FRAME_TRANSPORT:
             return None
-    return decode_body(kind[0] - FRAME_MESSAGE, data + start + FRAME_HEADER_SIZE, length, spare)
+    return decode_body(kind[0] - FRAME_MESSAGE, data + start + FRAME_HEADER_SIZE, length)
 
 
 def frames(buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE):
@@ -95,7 +94,7 @@ def messages(datagram):
         raise DecodeError(f"a datagram of {size} bytes, at least {<int> DATAGRAM_HEADER_SIZE} expected")
     while offset < size:
         try:
-            message = decode_frame(&view[0], size, &offset, &group, &kind, None)
+            message = decode_frame(&view[0], size, &offset, &group, &kind)
         except DecodeError as error:
             yield group, error
             continue
@@ -124,4 +123,4 @@ def decode_message(int kind, body):
     cdef const uint8_t[::1] view = memoryview(body).cast("B")
     if not FRAME_MESSAGE <= kind <= LARGEST_KIND:
         raise DecodeError(f"frame kind {kind} is no message")
-    return decode_body(kind - FRAME_MESSAGE, &view[0] if view.shape[0] else NULL, view.shape[0], None)
+    return decode_body(kind - FRAME_MESSAGE, &view[0] if view.shape[0] else NULL, view.shape[0])

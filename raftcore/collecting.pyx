@@ -7,13 +7,14 @@ for, so what hung on it is done at once; the next append carries the commit inde
 
 from raftcore.errors import ConfigError
 
-from cpython.list cimport PyList_GET_SIZE
+from cpython.object cimport PyObject
 
-from raftcore.lists cimport empty
-from raftcore.log cimport RaftLog
-from raftcore.message cimport Entries, Message, Snapshot, new_message
+from raftcore.lists cimport empty, item_of, put_into, size_of, take_last
+from raftcore.log cimport RaftLog, has_committed, has_unstable, not_durable
+from raftcore.message cimport Entries, Message, Snapshot, done_with, new_message
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.outbox cimport Outbox
+from raftcore.queue cimport Queue, front, pop, push
 from raftcore.raft cimport applied_to, step
 from raftcore.ready cimport Told, anything_new, append_response, remember
 from raftcore.slices cimport applying_size
@@ -26,56 +27,99 @@ cdef bint collect_into(Raft r, Told* told, Writes* writes, Outbox out) except -1
 
     What can fail comes first. Should it, messages may be sent again, which is harmless; entries are not lost.
     """
+    if not anything_new(r, told, False):
+        return False
+    collect_new(r, told, writes, out)
+    return True
+
+
+cdef bint collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
+    """Puts what there is into `out`; can there be more now? Only where something was answered at once."""
     cdef RaftLog log = r.log
     cdef Entries entries = None
     cdef Entries committed = None
     cdef Snapshot snapshot = None
-    cdef list at_once = None
-    if not anything_new(r, told, False):
-        return False
-    if log.has_next_unstable():
+    cdef size_t at_once = 0
+    cdef bint answered = False
+    if has_unstable(log):
         entries = log.next_unstable()
-    if log.has_next_committed(False):
+    if has_committed(log, False):
         committed = log.next_committed(False)
     if log.unstable.snapshot is not None:
         snapshot = log.next_unstable_snapshot()
-    if PyList_GET_SIZE(r.messages):
-        put_all(r.messages, out)
-    if PyList_GET_SIZE(r.read_states):
+    if r.messages.count:
+        put_all(&r.messages, out)
+    if size_of(<PyObject*> r.read_states):
         out.read_states.extend(r.read_states)
         r.read_states = []
     r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
     if entries is not None or snapshot is not None or r.term != told.term or r.vote != told.vote:
         put_append(r, told, writes, entries, snapshot, out)
-    elif PyList_GET_SIZE(r.after_append):
+    elif r.after_append.count:
         if writes.begun == writes.done:
-            at_once = r.after_append
-            r.after_append = []
+            at_once = r.after_append.count
         else:
             put_append(r, told, writes, None, None, out)
-    log.accept_unstable()
+    if entries is not None or snapshot is not None:
+        log.accept_unstable()
     if committed is not None:
-        out.applies.append(committed)
+        put_into(out.applies, committed)
         log.accept_applying(committed.first + committed.count - 1, applying_size(committed), False)
     remember(r, told)
-    if at_once is not None:
-        respond(r, at_once, out)  # last of all: what a step changes is for the next time to tell
+    answered = at_once > 0
+    while at_once:  # last of all: what a step changes is for the next time to tell
+        at_once -= 1
+        respond(r, pop(&r.after_append), out)
     if CHECK_EACH_STEP:
         check_raft(r)
-    return True
+    return answered
 
 
-cdef int put_all(list messages, Outbox out) except -1:
+cdef bint collect_all(Raft r, Told* told, Writes* writes, Outbox out) except -1:
+    while anything_new(r, told, False) and collect_new(r, told, writes, out):
+        pass
+    return size_of(<PyObject*> out.appends) or size_of(<PyObject*> out.applies)
+
+
+cdef bint carry_on(Raft r, Told* told, Writes* writes, Outbox out) except -1:
+    cdef PyObject* append
+    cdef PyObject* entries
     cdef Py_ssize_t i
-    for i in range(PyList_GET_SIZE(messages)):
-        out.put(<Message> messages[i])
-    return empty(messages)
+    if size_of(<PyObject*> out.appends):
+        i = 0
+        while i < size_of(<PyObject*> out.appends):
+            append = item_of(<PyObject*> out.appends, i)
+            if type(<object> append) is not Message:
+                raise TypeError(f"a Message expected, got {<object> append!r}")
+            take_written(r, writes, <Message> append, out)
+            i += 1
+        while size_of(<PyObject*> out.appends):
+            done_with(<Message> take_last(out.appends))
+    if size_of(<PyObject*> out.applies):
+        i = 0
+        while i < size_of(<PyObject*> out.applies):
+            entries = item_of(<PyObject*> out.applies, i)
+            if type(<object> entries) is not Entries:
+                raise TypeError(f"Entries expected, got {<object> entries!r}")
+            take_applied(r, <Entries> entries)
+            i += 1
+        empty(out.applies)
+    return collect_all(r, told, writes, out)
+
+
+cdef int put_all(Queue* messages, Outbox out) except -1:
+    cdef Message m
+    while messages.count:
+        m = front(messages)
+        out.put(m)
+        pop(messages)
+        done_with(m)
+    return 0
 
 
 cdef int put_append(Raft r, const Told* told, Writes* writes, Entries entries, Snapshot snapshot,
                     Outbox out) except -1:
     cdef Message m = new_message(MsgStorageAppend, APPEND_THREAD)
-    cdef list responses = r.after_append
     m.from_ = r.id
     m.entries = entries
     m.snapshot = snapshot
@@ -85,37 +129,37 @@ cdef int put_append(Raft r, const Told* told, Writes* writes, Entries entries, S
         m.vote = r.vote
         m.commit = r.log.committed
     m.index = writes.begun + 1
-    if snapshot is not None or r.log.has_next_or_in_progress_unstable():
+    while r.after_append.count:
+        wait(r, pop(&r.after_append), m.index)
+    if snapshot is not None or not_durable(r.log):
         # After the leader's acknowledgement to itself, which reads terms of these entries.
-        responses.append(append_response(r, snapshot))
-    m.responses = responses
-    out.appends.append(m)
-    r.after_append = []
+        wait(r, append_response(r, snapshot), m.index)
+    put_into(out.appends, m)
     writes.begun += 1
     writes.commit = r.log.committed
     return 0
 
 
-cdef int respond(Raft r, list responses, Outbox out) except -1:
-    cdef Message m
-    cdef Py_ssize_t i
-    for i in range(len(responses)):
-        m = <Message?> responses[i]  # the list has been in other hands
-        if m.to != r.id:
-            out.put(m)
-        else:
-            step(r, m)
-    return 0
+cdef inline int wait(Raft r, Message m, uint64_t write) except -1:
+    m.write = write
+    return push(&r.waiting, m)
+
+
+cdef inline int respond(Raft r, Message m, Outbox out) except -1:
+    if m.to != r.id:
+        out.put(m)
+    else:
+        step(r, m)
+    return done_with(m)
 
 
 cdef int take_written(Raft r, Writes* writes, Message m, Outbox out) except -1:
-    cdef list responses = m.responses
     if m.type != MsgStorageAppend or m.index != writes.done + 1 or m.index > writes.begun:
         raise ConfigError(f"write {m.index} reported as done, but {writes.done + 1} of {writes.begun} is next: appends "
                           f"are written in order, each reported once")
     writes.done += 1
-    if responses is not None:
-        respond(r, responses, out)
+    while r.waiting.count and front(&r.waiting).write <= writes.done:
+        respond(r, pop(&r.waiting), out)
     if CHECK_EACH_STEP:
         check_raft(r)
     return 0

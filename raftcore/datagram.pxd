@@ -34,9 +34,9 @@ cdef class DatagramBuilder:
     cpdef bint add_frame(self, int kind, bytes body, uint64_t group=*) except -1
     cpdef bytes finish(self)
     cpdef bytes bare(self)
+    # A message of the usual kinds, if it surely fits; False: nothing was added, and try_add is to be asked.
+    cdef bint add_usual(self, Message message, uint64_t group) noexcept
     cdef int try_add(self, Message message, uint64_t group) except -1
     cdef Py_ssize_t seal(self) noexcept
     cdef bint _write(self, Message message, const BodyPlan* plan, uint64_t group) noexcept
     cdef int _room(self, Py_ssize_t body_size) except -1
-    cdef void _seal(self, Py_ssize_t size) noexcept
-    cdef void _clear(self) noexcept

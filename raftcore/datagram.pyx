@@ -15,7 +15,7 @@ from raftcore.frame cimport (
 )
 from raftcore.message cimport Message
 from raftcore.types cimport APPLY_THREAD, node_id_t
-from raftcore.wire cimport load16, load32, load64, store16, store32, store64
+from raftcore.wire cimport load16, load32, load64, store32, store64
 
 from raftcore.errors import DecodeError
 
@@ -111,6 +111,20 @@ cdef int check_limit(Py_ssize_t max_datagram) except -1:
     return 0
 
 
+# The first size bytes of the buffer get a fresh header and checksum.
+cdef inline void write_header(DatagramBuilder builder, Py_ssize_t size) noexcept:
+    cdef uint8_t* at = builder.buffer
+    store32(at + 4, DATAGRAM_VERSION)  # flags and reserved: 0
+    store64(at + 8, builder.header.cluster_id)
+    store64(at + 16, builder.header.from_)
+    store64(at + 24, builder.header.to)
+    store64(at + 32, builder.header.from_store)
+    store64(at + 40, builder.header.from_boot)
+    store64(at + 48, builder.header.to_store)
+    store64(at + 56, builder.header.to_boot)
+    store32(at, crc32c_update(0, at + 4, size - 4))
+
+
 @cython.final
 cdef class DatagramBuilder:
     """Builds datagrams of at most max_datagram bytes to one receiver, one after the other.
@@ -156,17 +170,20 @@ cdef class DatagramBuilder:
         plan_body(message, self.header.from_, self.header.to, &plan)
         return self._room(plan.size) and self._write(message, &plan, group)
 
-    cdef int try_add(self, Message message, uint64_t group) except -1:
-        """``add`` for those who have another way for a message that is too large: 1 added, 0 not now, 2 never."""
-        cdef BodyPlan plan
+    cdef bint add_usual(self, Message message, uint64_t group) noexcept:
         cdef uint8_t* at = self.buffer + self.size
         cdef Py_ssize_t size = write_usual(message, self.header.from_, self.header.to, at + FRAME_HEADER_SIZE,
                                            self.max_datagram - self.size - FRAME_HEADER_SIZE)
-        if size:
-            write_frame_header(at, group, FRAME_MESSAGE + message.type, <uint32_t> size)
-            self.size += FRAME_HEADER_SIZE + size
-            self.frames += 1
-            return 1
+        if size == 0:
+            return False
+        write_frame_header(at, group, FRAME_MESSAGE + message.type, <uint32_t> size)
+        self.size += FRAME_HEADER_SIZE + size
+        self.frames += 1
+        return True
+
+    cdef int try_add(self, Message message, uint64_t group) except -1:
+        """``add`` for those who have another way for a message that is too large: 1 added, 0 not now, 2 never."""
+        cdef BodyPlan plan
         plan_body(message, self.header.from_, self.header.to, &plan)
         if plan.size <= self.max_datagram - self.size - FRAME_HEADER_SIZE:
             return self._write(message, &plan, group)
@@ -198,41 +215,24 @@ cdef class DatagramBuilder:
         self.frames += 1
         return True
 
-    # The first size bytes of the buffer get a fresh header and checksum.
-    cdef void _seal(self, Py_ssize_t size) noexcept:
-        cdef uint8_t* at = self.buffer
-        at[4] = DATAGRAM_VERSION
-        at[5] = 0
-        store16(at + 6, 0)
-        store64(at + 8, self.header.cluster_id)
-        store64(at + 16, self.header.from_)
-        store64(at + 24, self.header.to)
-        store64(at + 32, self.header.from_store)
-        store64(at + 40, self.header.from_boot)
-        store64(at + 48, self.header.to_store)
-        store64(at + 56, self.header.to_boot)
-        store32(at, crc32c_update(0, at + 4, size - 4))
-
     cdef Py_ssize_t seal(self) noexcept:
         """``finish`` for C: the datagram is the first bytes, as many as returned, of ``buffer`` until the next add."""
         cdef Py_ssize_t size = self.size
-        self._seal(size)
-        self._clear()
-        return size
-
-    cdef void _clear(self) noexcept:
+        write_header(self, size)
         self.size = DATAGRAM_HEADER_SIZE
         self.frames = 0
+        return size
 
     cpdef bytes finish(self):
         """The datagram, checksum and all (the header alone when nothing was added); the builder is empty again."""
         cdef bytes out
-        self._seal(self.size)
+        write_header(self, self.size)
         out = PyBytes_FromStringAndSize(<const char*> self.buffer, self.size)
-        self._clear()
+        self.size = DATAGRAM_HEADER_SIZE
+        self.frames = 0
         return out
 
     cpdef bytes bare(self):
         """The header alone, as a datagram; what was added so far stays."""
-        self._seal(DATAGRAM_HEADER_SIZE)
+        write_header(self, DATAGRAM_HEADER_SIZE)
         return PyBytes_FromStringAndSize(<const char*> self.buffer, DATAGRAM_HEADER_SIZE)

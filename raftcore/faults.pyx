@@ -11,19 +11,16 @@ from libc.stdint cimport UINT64_MAX
 from raftcore cimport confchange
 from raftcore.log_entries cimport has_term
 from raftcore.message cimport Message, Snapshot
+from raftcore.runs cimport runs_at
 from raftcore.state cimport Raft
 from raftcore.types cimport (
     MsgApp,
     MsgAppResp,
     MsgHeartbeat,
-    MsgHeartbeatResp,
-    MsgPreVoteResp,
     MsgProp,
     MsgReadIndex,
-    MsgReadIndexResp,
     MsgSnap,
     MsgTransferLeader,
-    MsgVoteResp,
     StateLeader,
     index_t,
     node_id_t,
@@ -49,10 +46,10 @@ cdef int check_peer(Raft r, Message m) except -1:
         return check_append(r, m)
     if type == MsgHeartbeat:
         check_leader(r, m)
-        if m.commit > r.log.last_index():
+        if m.commit > r.log._last:
             # The leader takes it for known that we hold what we do not: one of us has lost data.
             raise PeerFault(
-                f"heartbeat from {m.from_} commits index {m.commit} beyond the last index {r.log.last_index()}"
+                f"heartbeat from {m.from_} commits index {m.commit} beyond the last index {r.log._last}"
             )
     elif type == MsgSnap:
         check_leader(r, m)
@@ -62,14 +59,14 @@ cdef int check_peer(Raft r, Message m) except -1:
             raise PeerFault(f"snapshot from {m.from_} of term {m.snapshot.term} in a message of term {m.term}")
         return check_snapshot(r, m)
     elif type == MsgAppResp:
-        if m.term == r.term and r.state == StateLeader and not m.reject and m.index > r.log.last_index():
+        if m.term == r.term and r.state == StateLeader and not m.reject and m.index > r.log._last:
             raise PeerFault(
-                f"node {m.from_} acknowledges index {m.index} beyond the last index {r.log.last_index()}"
+                f"node {m.from_} acknowledges index {m.index} beyond the last index {r.log._last}"
             )
     return 0
 
 
-cdef int check_origin(Message m, node_id_t sender, node_id_t own) except -1:
+cdef int check_odd_origin(Message m, node_id_t sender, node_id_t own) except -1:
     if sender == 0 or sender == own:
         raise PeerFault(f"a datagram from node {sender} reached node {own}")
     if m.to != 0 and m.to != own:
@@ -115,31 +112,15 @@ cdef int check_append(Raft r, Message m) except -1:
                 f"{m.entries.first_term} to {m.entries.last_term}"
             )
     if m.index >= r.log.committed:
-        if m.index == r.log.committed and m.index >= r.log.first_index() - 1:
+        if m.index == r.log.committed and m.index >= runs_at(&r.log._terms, 0).first:
             if not has_term(r.log, m.index, m.log_term):
                 raise PeerFault(f"append from {m.from_} gives committed index {m.index} the term {m.log_term}")
         return 0
     # Below the commit index a leader of this term or a later one agrees with us (leader completeness, Figure 3).
-    if m.index + 1 >= r.log.first_index() and not has_term(r.log, m.index, m.log_term):
+    if m.index >= runs_at(&r.log._terms, 0).first and not has_term(r.log, m.index, m.log_term):
         raise PeerFault(f"append from {m.from_} gives committed index {m.index} the term {m.log_term}")
-    if m.entries is not None and m.index + 1 >= r.log.first_index():
+    if m.entries is not None and m.index >= runs_at(&r.log._terms, 0).first:
         conflict = r.log.find_conflict(m.entries)
         if conflict != 0 and conflict <= r.log.committed:
             raise PeerFault(f"append from {m.from_} replaces committed index {conflict}")
     return 0
-
-
-cdef bint is_local(int type) noexcept:
-    """Messages that only a node itself, or its storage threads, may send to it."""
-    # MsgHup, MsgBeat; MsgUnreachable, MsgSnapStatus, MsgCheckQuorum; MsgStorageAppend to MsgForgetLeader
-    return type < 2 or 10 <= type <= 12 or type >= 19
-
-
-cdef bint is_response(int type) noexcept:
-    return (
-        type == MsgAppResp
-        or type == MsgVoteResp
-        or type == MsgHeartbeatResp
-        or type == MsgReadIndexResp
-        or type == MsgPreVoteResp
-    )

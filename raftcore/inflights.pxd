@@ -28,3 +28,8 @@ cdef class Inflights:
     cpdef bint full(self) noexcept
     cpdef void reset(self) noexcept
     cpdef Inflights clone(self)
+
+
+# May no further message be sent?
+cdef inline bint is_full(Inflights inflights) noexcept:
+    return inflights.count == inflights.size or (inflights.max_bytes != 0 and inflights.bytes >= inflights.max_bytes)

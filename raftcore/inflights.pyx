@@ -73,7 +73,7 @@ cdef class Inflights:
 
     cpdef bint full(self) noexcept:
         """True when no further message may be sent."""
-        return self.count == self.size or (self.max_bytes != 0 and self.bytes >= self.max_bytes)
+        return is_full(self)
 
     cpdef void reset(self) noexcept:
         """Forget every message."""

@@ -11,6 +11,9 @@ cdef struct Refused:
 
 # One message, from another node or from local storage work, through the gates and into the state machine.
 cdef int take_message(Raft r, Message m) except -1
-# The frames for `group` in data[offset:size], a datagram whose header has been checked; how many were stepped.
+# The frames for `group` in a datagram (bytes-like) whose header has been checked, from `offset` on; how many were
+# stepped. ValueError when it is shorter than that.
+cdef Py_ssize_t take_datagram(Raft r, object buffer, Py_ssize_t offset, uint64_t group, Refused* refused) except -1
+# The same for C: the frames in data[offset:size].
 cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t offset, uint64_t group,
                             Refused* refused) except -1

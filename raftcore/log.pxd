@@ -50,5 +50,30 @@ cdef class RaftLog(LogEntries):
     cpdef int check(self) except -1
 
     cdef int _replace(self, Entries entries, index_t begin) except -1
-    cdef index_t _max_appliable(self, bint allow_unstable) noexcept
     cdef void _settled(self) noexcept
+    cdef void _evict(self, index_t through) noexcept
+
+
+# Are there entries to be written that were not handed out yet?
+cdef inline bint has_unstable(RaftLog log) noexcept:
+    return log.unstable.offset_in_progress <= log._last
+
+
+# Are there entries that are not durable?
+cdef inline bint not_durable(RaftLog log) noexcept:
+    return log.unstable.offset <= log._last
+
+
+# How far entries may be applied: only durable ones unless `allow_unstable`.
+cdef inline index_t max_appliable(RaftLog log, bint allow_unstable) noexcept:
+    if allow_unstable or log.committed < log.unstable.offset:
+        return log.committed
+    return log.unstable.offset - 1
+
+
+# Would next_committed give anything?
+cdef inline bint has_committed(RaftLog log, bint allow_unstable) noexcept:
+    # Nothing while a snapshot waits to be applied: which of the two came first would be a question.
+    if log.applying_paused or log.unstable.snapshot is not None:
+        return False
+    return log.applying < max_appliable(log, allow_unstable)

@@ -22,10 +22,10 @@ cimport cython
 from raftcore.entries cimport Entries
 from raftcore.log_entries cimport LogEntries, has_term
 from raftcore.message cimport Snapshot
-from raftcore.runs cimport runs_at
+from raftcore.runs cimport runs_at, runs_last
 from raftcore.slices cimport APPLYING, ENCODED
 from raftcore.types cimport EntryNoop, NO_LIMIT, index_t, term_t
-from raftcore.unstable cimport Unstable
+from raftcore.unstable cimport Unstable, unstable_accept, unstable_stable_to, unstable_truncate
 from raftcore.window cimport ref_length, window_at
 
 from raftcore.errors import ConfigError, Compacted, InvariantViolation, PeerFault, Unavailable
@@ -141,7 +141,7 @@ cdef class RaftLog(LogEntries):
 
     cdef int _replace(self, Entries entries, index_t begin) except -1:
         self._put_entries(entries, begin)
-        self.unstable.truncate_and_append(begin)
+        unstable_truncate(self.unstable, begin)
         self._settled()
         return 0
 
@@ -155,10 +155,10 @@ cdef class RaftLog(LogEntries):
         cdef index_t first = self._last + 1
         if not 0 <= kind <= EntryNoop:
             raise ValueError(f"kind must be an EntryKind (0 to {<int> EntryNoop}), got {kind}")
-        if term == 0 or term < self.last_term():
+        if term == 0 or term < runs_last(&self._terms).value:
             raise InvariantViolation(f"append of term {term} behind term {self.last_term()}")
         self._put_commands(commands, term, kind, time_ms)
-        self.unstable.truncate_and_append(first)
+        unstable_truncate(self.unstable, first)
         self._settled()
         return first
 
@@ -180,17 +180,9 @@ cdef class RaftLog(LogEntries):
         self.commit_to(index)
         return True
 
-    cdef index_t _max_appliable(self, bint allow_unstable) noexcept:
-        if allow_unstable or self.committed < self.unstable.offset:
-            return self.committed
-        return self.unstable.offset - 1
-
     cpdef bint has_next_committed(self, bint allow_unstable) noexcept:
         """Would next_committed give anything?"""
-        # Nothing while a snapshot waits to be applied: which of the two came first would be a question.
-        if self.applying_paused or self.unstable.snapshot is not None:
-            return False
-        return self.applying < self._max_appliable(allow_unstable)
+        return has_committed(self, allow_unstable)
 
     cpdef Entries next_committed(self, bint allow_unstable):
         """Committed entries that were not handed out yet, or None. Only durable ones unless `allow_unstable`.
@@ -198,12 +190,12 @@ cdef class RaftLog(LogEntries):
         At least one, then as many as max_applying_bytes leaves room for (applying_size; entries that are not in
         memory are cut by their encoded size, if that is reached first).
         """
-        if not self.has_next_committed(allow_unstable):
+        if not has_committed(self, allow_unstable):
             return None
         if self.applying_bytes >= self.max_applying_bytes:
             raise InvariantViolation(f"{self.applying_bytes} bytes are being applied, at most "
                                      f"{self.max_applying_bytes} allowed, and it is not paused")
-        return self._slice(self.applying + 1, self._max_appliable(allow_unstable) + 1,
+        return self._slice(self.applying + 1, max_appliable(self, allow_unstable) + 1,
                            self.max_applying_bytes - self.applying_bytes, APPLYING)
 
     cpdef int accept_applying(self, index_t index, uint64_t size, bint allow_unstable) except -1:
@@ -218,7 +210,7 @@ cdef class RaftLog(LogEntries):
         self.applying = index
         self.applying_bytes += size
         self.applying_paused = (self.applying_bytes >= self.max_applying_bytes
-                                or index < self._max_appliable(allow_unstable))
+                                or index < max_appliable(self, allow_unstable))
         return 0
 
     cpdef int applied_to(self, index_t index, uint64_t size) except -1:
@@ -238,11 +230,11 @@ cdef class RaftLog(LogEntries):
 
     cpdef bint has_next_unstable(self) noexcept:
         """Are there entries to be written that were not handed out yet?"""
-        return self.unstable.offset_in_progress <= self._last
+        return has_unstable(self)
 
     cpdef bint has_next_or_in_progress_unstable(self) noexcept:
         """Are there entries that are not durable?"""
-        return self.unstable.offset <= self._last
+        return not_durable(self)
 
     cpdef Entries next_unstable(self):
         """All entries to be written that were not handed out yet, or None."""
@@ -260,7 +252,7 @@ cdef class RaftLog(LogEntries):
 
     cpdef int accept_unstable(self) except -1:
         """What next_unstable and next_unstable_snapshot give has been handed to storage."""
-        self.unstable.accept_in_progress(self._last)
+        unstable_accept(self.unstable, self._last)
         return 0
 
     cpdef int stable_to(self, index_t index, term_t term) except -1:
@@ -271,7 +263,7 @@ cdef class RaftLog(LogEntries):
         under).
         """
         if self.unstable.offset <= index and has_term(self, index, term):
-            self.unstable.stable_to(index)
+            unstable_stable_to(self.unstable, index)
             self._settled()
         return 0
 
@@ -317,13 +309,16 @@ cdef class RaftLog(LogEntries):
         return 0
 
     # Something became durable or applied, or the window grew: what is over its bounds may go now.
-    cdef void _settled(self) noexcept:
+    cdef inline void _settled(self) noexcept:
         cdef index_t through = min(self.applied, self.unstable.offset - 1)
+        if through >= self._cache.first_last:
+            self._cache.forget_through(through)
+        if self._window.payload_bytes > self.window_max_bytes or self._window.count > self.window_max_entries:
+            self._evict(through)
+
+    cdef void _evict(self, index_t through) noexcept:
         cdef size_t count = 0
         cdef uint64_t bytes = self._window.payload_bytes
-        self._cache.forget_through(through)
-        if bytes <= self.window_max_bytes and self._window.count <= self.window_max_entries:
-            return
         while (self._window.first + count <= through
                and (bytes > self.window_max_bytes or self._window.count - count > self.window_max_entries)):
             bytes -= ref_length(window_at(&self._window, self._window.first + count))

@@ -22,13 +22,14 @@ from raftcore.block cimport (
     BLOCK_HEADER_SIZE, LENGTH_SIZE, MAX_PAYLOAD, BlockHeader, block_size, payload_span, read_block_header,
 )
 from raftcore.entries cimport Entries, make_entries
+from raftcore.lists cimport item_of
 from raftcore.runs cimport (
     Run, run_end, runs_add, runs_at, runs_clear, runs_copy, runs_drop_before, runs_fault, runs_find, runs_free,
     runs_init, runs_last, runs_reserve, runs_truncate,
 )
 from raftcore.slices cimport (
     APPLYING, ENCODED, LogView, Measure, SliceCache, SliceSize, applying_prefix, applying_size, last_time_of,
-    slice_measure, slice_write,
+    fits, is_newest, newest, slice_measure, slice_write,
 )
 from raftcore.types cimport NO_LIMIT, EntryConfChange, EntryConfChangeV2, EntryNoop, index_t, term_t
 from raftcore.window cimport (
@@ -389,7 +390,7 @@ cdef class LogEntries:
         cdef uint64_t used
         if lo > hi:
             raise InvariantViolation(f"slice of [{lo}, {hi}): lo is above hi")
-        if lo < self.first_index():
+        if lo <= runs_at(&self._terms, 0).first:
             raise Compacted()
         if hi > self._last + 1:
             raise InvariantViolation(f"slice of [{lo}, {hi}): last index is {self._last}")
@@ -410,12 +411,20 @@ cdef class LogEntries:
                             stored.payload_size + rest.payload_size, stored.blocks + rest.blocks)
 
     cdef Entries _from_window(self, index_t lo, index_t hi, uint64_t limit, Measure measure, bint at_least_one):
-        cdef Entries entries = self._cache.answer(lo, hi, limit, measure) if at_least_one else None
+        cdef Entries entries = None
         cdef SliceSize size
         cdef LogView view
+        cdef term_t first_term = 0
+        cdef term_t last_term = 0
         cdef bytes data
-        if entries is not None:
-            return entries
+        if at_least_one and is_newest(self._cache, lo, hi):
+            entries = <Entries> item_of(<PyObject*> self._cache.slices, newest(self._cache))
+            if fits(entries, limit, measure):
+                return entries
+        if at_least_one:
+            entries = self._cache.answer(lo, hi, limit, measure)
+            if entries is not None:
+                return entries
         view = self._view()
         slice_measure(&view, lo, hi, limit, measure, at_least_one, &size)
         if size.end == lo:
@@ -424,8 +433,9 @@ cdef class LogEntries:
         if entries is None:
             data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> size.bytes)
             slice_write(&view, lo, size.end, <uint8_t*> PyBytes_AS_STRING(data))
-            entries = make_entries(data, lo, size.end - lo, self.term_or_zero(lo), self.term_or_zero(size.end - 1),
-                                   size.payload_bytes, size.blocks)
+            term_of(self, lo, &first_term)
+            term_of(self, size.end - 1, &last_term)
+            entries = make_entries(data, lo, size.end - lo, first_term, last_term, size.payload_bytes, size.blocks)
             if at_least_one:
                 self._cache.keep(lo, hi, limit, measure, entries)
         return entries

@@ -8,6 +8,7 @@ cdef class Seat:
     cdef readonly Outbox outbox
     cdef readonly list stored      # Entries as they were to be written, in order
     cdef readonly list applied     # Entries as they were to be applied, in order
+    cdef bint due                  # it has been given something since it worked last
 
     cdef int work(self) except -1
 

@@ -12,16 +12,16 @@ from raftcore.storage_view import InitialState
 
 from libc.stdint cimport uint64_t
 
-from cpython.list cimport PyList_GET_SIZE
+from cpython.object cimport PyObject
 
-from raftcore.collecting cimport take_applied, take_written
+from raftcore.collecting cimport carry_on, collect_all
 from raftcore.datagram cimport DatagramBuilder, Header
 from raftcore.frame cimport DATAGRAM_HEADER_SIZE
 from raftcore.intake cimport take_frames
-from raftcore.lists cimport empty
-from raftcore.message cimport Message
+from raftcore.lists cimport empty, item_of, put_into, size_of
+from raftcore.message cimport Entries, Message
 from raftcore.outbox cimport Outbox
-from raftcore.raw_node cimport RawNode
+from raftcore.raw_node cimport IN_OUTBOX, RawNode
 from raftcore.types cimport NO_LIMIT
 
 cdef enum:
@@ -45,20 +45,20 @@ cdef class Seat:
     cdef int work(self) except -1:
         """All that the core wants done for the store and the state machine, done; what is to be sent is encoded."""
         cdef Outbox outbox = self.outbox
-        cdef RawNode node = self.node
-        cdef Message m
+        cdef PyObject* appends = <PyObject*> outbox.appends
+        cdef PyObject* applies = <PyObject*> outbox.applies
+        cdef PyObject* append
         cdef Py_ssize_t i
-        while node._collect(outbox):
-            for i in range(PyList_GET_SIZE(outbox.appends)):
-                m = <Message> outbox.appends[i]
-                if m.entries is not None:
-                    self.stored.append(m.entries)
-                take_written(node.raft, &node.writes, m, outbox)
-            empty(outbox.appends)
-            for i in range(PyList_GET_SIZE(outbox.applies)):
-                self.applied.append(outbox.applies[i])
-                take_applied(node.raft, outbox.applies[i])
-            empty(outbox.applies)
+        cdef RawNode node = self.node
+        cdef bint more = collect_all(node.raft, &node.told, &node.writes, outbox)
+        while more:
+            for i in range(size_of(appends)):
+                append = item_of(appends, i)
+                if (<Message> append).entries is not None:
+                    put_into(self.stored, (<Message> append).entries)
+            for i in range(size_of(applies)):
+                put_into(self.applied, <Entries> item_of(applies, i))
+            more = carry_on(node.raft, &node.told, &node.writes, outbox)
         return 0
 
 
@@ -85,6 +85,7 @@ cdef class Loopback:
             )
             seat.outbox = Outbox([DatagramBuilder(Header(1, id, to, id, 1, to, 1), LARGEST_UDP)
                                   for to in ids if to != id])
+            seat.node._use(IN_OUTBOX)
             seat.stored = []
             seat.applied = []
             seats[id] = seat
@@ -110,15 +111,20 @@ cdef class Loopback:
 
     cpdef int settle(self) except -1:
         """Works and delivers until nobody has anything to do."""
-        cdef Seat seat
+        cdef PyObject* seats = <PyObject*> self.ordered
+        cdef PyObject* seat
         cdef Py_ssize_t i
         cdef bint some = True
+        for i in range(size_of(seats)):
+            (<Seat> item_of(seats, i)).due = True
         while some:
             some = False
-            for i in range(PyList_GET_SIZE(self.ordered)):
-                seat = <Seat> self.ordered[i]
-                seat.work()
-                some = self.deliver(seat.outbox) or some
+            for i in range(size_of(seats)):
+                seat = item_of(seats, i)
+                if (<Seat> seat).due:
+                    (<Seat> seat).due = False
+                    (<Seat> seat).work()
+                    some = self.deliver((<Seat> seat).outbox) or some
         return 0
 
     cdef int hand_over(self, Outbox outbox) except -1:
@@ -128,6 +134,7 @@ cdef class Loopback:
         outbox.messages = []
         for m in messages:
             if m.to in self.by_id:
+                (<Seat?> self.by_id[m.to]).due = True
                 try:
                     (<Seat?> self.by_id[m.to]).node.step(m)
                 except RaftError:
@@ -136,27 +143,33 @@ cdef class Loopback:
 
     cdef bint deliver(self, Outbox outbox) except -1:
         """Steps what one member sends at those it is for, from the buffers it was encoded in. Was there anything?"""
-        cdef DatagramBuilder builder
+        cdef PyObject* builders = <PyObject*> outbox.builders
+        cdef PyObject* builder
         cdef Seat to
         cdef Py_ssize_t i, size
         cdef bint some = False
-        if PyList_GET_SIZE(outbox.full):
+        if size_of(<PyObject*> outbox.full):
             for node_id, datagram in outbox.full:
-                (<Seat?> self.by_id[node_id]).node.step_frames(datagram)
+                to = self.by_id[node_id]
+                to.due = True
+                to.node.step_frames(datagram)
                 self.datagrams += 1
             empty(outbox.full)
-        if PyList_GET_SIZE(outbox.messages):
+            some = True
+        if size_of(<PyObject*> outbox.messages):
             self.hand_over(outbox)
             some = True
-        for i in range(PyList_GET_SIZE(outbox.builders)):
-            builder = <DatagramBuilder> outbox.builders[i]
-            if builder.frames == 0:
+        for i in range(size_of(builders)):
+            builder = item_of(builders, i)
+            if (<DatagramBuilder> builder).frames == 0:
                 continue
-            size = builder.seal()
-            if not 0 < builder.header.to <= <uint64_t> PyList_GET_SIZE(self.ordered):
+            size = (<DatagramBuilder> builder).seal()
+            if not 0 < (<DatagramBuilder> builder).header.to <= <uint64_t> size_of(<PyObject*> self.ordered):
                 continue  # nobody there
-            to = <Seat> self.ordered[<Py_ssize_t> builder.header.to - 1]
-            take_frames(to.node.raft, builder.buffer, size, DATAGRAM_HEADER_SIZE, 0, &to.node.refused)
+            to = <Seat> item_of(<PyObject*> self.ordered, <Py_ssize_t> (<DatagramBuilder> builder).header.to - 1)
+            to.due = True
+            take_frames(to.node.raft, (<DatagramBuilder> builder).buffer, size, DATAGRAM_HEADER_SIZE, 0,
+                        &to.node.refused)
             self.datagrams += 1
             some = True
         return some

@@ -183,8 +183,5 @@ cdef tuple FIELD_NAMES = (
 )
 
 
-cdef Message new_message(int type, node_id_t to):
-    cdef Message out = Message.__new__(Message)
-    out.type = type
-    out.to = to
-    return out
+cdef Message made_message():
+    return Message.__new__(Message)

@@ -8,10 +8,12 @@ from raftcore.errors import InvariantViolation
 from raftcore.log cimport RaftLog
 from raftcore.message cimport Message
 from raftcore.progress cimport Progress, StateProbe, StateReplicate, StateSnapshot
+from raftcore.queue cimport queue_listed
 from raftcore.state cimport Raft
 from raftcore.types cimport (
     MsgAppResp,
     MsgPreVoteResp,
+    MsgStorageAppendResp,
     MsgVoteResp,
     StateCandidate,
     StateFollower,
@@ -141,12 +143,14 @@ cdef int check_reads(Raft r) except -1:
 
 cdef int check_outbox(Raft r) except -1:
     cdef Message m
-    for m in r.messages:
+    for m in queue_listed(&r.messages):
         hold(r, "O1", m.to != r.id and m.to != 0, f"{m!r} goes to another node")
         hold(r, "O2", m.type != MsgAppResp and m.type != MsgVoteResp and m.type != MsgPreVoteResp,
              f"{m!r} waits for the disk")
         hold(r, "O3", m.term <= r.term + 1, f"{m!r} is of no later term")
-    for m in r.after_append:
+    for m in [*queue_listed(&r.after_append), *queue_listed(&r.waiting)]:
+        if m.type == MsgStorageAppendResp:
+            continue  # the confirmation of a write, not a message
         hold(r, "O4", m.type == MsgAppResp or m.type == MsgVoteResp or m.type == MsgPreVoteResp,
              f"{m!r} need not wait for the disk")
         hold(r, "O5", m.to != 0 and m.from_ == r.id, f"{m!r} has a sender and a receiver")

@@ -18,5 +18,6 @@ cdef class Outbox:
     cdef readonly list read_states    # (index, context) of confirmed reads
 
     cdef int put(self, Message m) except -1
-    cdef DatagramBuilder builder_of(self, node_id_t to)
     cdef bint has_datagrams(self) noexcept
+    cdef int post_full(self, node_id_t to, list box) except -1
+    cdef int put_unusual(self, Message m, DatagramBuilder builder) except -1

@@ -7,8 +7,10 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from libc.stdint cimport uint64_t
 
 cimport cython
+from cpython.object cimport PyObject
 
 from raftcore.datagram cimport DatagramBuilder
+from raftcore.lists cimport item_of, put_into, size_of
 from raftcore.message cimport Message
 from raftcore.types cimport node_id_t
 
@@ -21,7 +23,8 @@ cdef enum:
 
 @cython.final
 cdef class Outbox:
-    """Filled by :meth:`raftcore.RawNode.collect` and :meth:`raftcore.RawNode.written`, emptied by the driver.
+    """Filled by :meth:`raftcore.RawNode.collect` and :meth:`raftcore.RawNode.written`, emptied by the driver; or by
+    :meth:`raftcore.RawNode.take_up` and :meth:`raftcore.RawNode.carry_on`, a pass in two calls.
 
     ``builders`` are the datagrams under way, one for each node that can be sent to now; a node is known by its
     builder's header. ``group`` is the group of the core that fills it. The lists are the driver's to clear once it has
@@ -35,8 +38,8 @@ cdef class Outbox:
             apply, in order, outbox.applies; AFTER that node.applied(entries) for each
 
     Attributes:
-        appends: MsgStorageAppend messages, to be written as :class:`raftcore.Ready` says of them. Their responses are
-            ``written``'s business.
+        appends: MsgStorageAppend messages, to be written as :class:`raftcore.Ready` says of them, but without responses:
+            what hangs on a write stays in the core until the write is reported.
         applies: committed Entries, to be applied in order.
         messages: messages for nodes that have no builder, too large for a datagram of theirs, or without a byte form.
         full: (node id, datagram) of datagrams that are full; part of the next ``datagrams()``.
@@ -62,26 +65,28 @@ cdef class Outbox:
             taken.append(builder)
         self.builders = taken
 
-    cdef DatagramBuilder builder_of(self, node_id_t to):
-        cdef DatagramBuilder builder
-        cdef Py_ssize_t i
-        for i in range(len(self.builders)):
-            builder = <DatagramBuilder> self.builders[i]
-            if builder.header.to == to:
-                return builder
-        return None
-
     cdef int put(self, Message m) except -1:
-        cdef DatagramBuilder builder = self.builder_of(m.to)
+        cdef PyObject* builders = <PyObject*> self.builders
+        cdef PyObject* builder
+        cdef Py_ssize_t i
+        for i in range(size_of(builders)):
+            builder = item_of(builders, i)
+            if (<DatagramBuilder> builder).header.to == m.to:
+                if (<DatagramBuilder> builder).add_usual(m, self.group):
+                    return 0
+                return self.put_unusual(m, <DatagramBuilder> builder)
+        self.messages.append(m)
+        return 0
+
+    cdef int put_unusual(self, Message m, DatagramBuilder builder) except -1:
         cdef int added = NEVER
-        if builder is not None:
-            try:
+        try:
+            added = builder.try_add(m, self.group)
+            if added == NOT_NOW:
+                self.full.append((m.to, builder.finish()))
                 added = builder.try_add(m, self.group)
-                if added == NOT_NOW:
-                    self.full.append((m.to, builder.finish()))
-                    added = builder.try_add(m, self.group)
-            except ValueError:
-                added = NEVER  # it has no byte form: one such message must not hold up the rest
+        except ValueError:
+            added = NEVER  # it has no byte form: one such message must not hold up the rest
         if added == NEVER:
             self.messages.append(m)
         return 0
@@ -106,3 +111,32 @@ cdef class Outbox:
             if builder.frames:
                 out.append((builder.header.to, builder.finish()))
         return out
+
+    @cython.binding(False)
+    def post(self, list boxes not None):
+        """:meth:`datagrams`, each appended to the list that its receiver has in ``boxes``: a queue for each builder.
+
+        ``boxes`` are in the order of the builders; ValueError unless there are as many. What is full for a node that
+        has no builder any more stays.
+        """
+        cdef PyObject* builders = <PyObject*> self.builders
+        cdef PyObject* builder
+        cdef Py_ssize_t i
+        if size_of(builders) != size_of(<PyObject*> boxes):
+            raise ValueError(f"{len(self.builders)} builders, but {len(boxes)} boxes")
+        for i in range(size_of(builders)):
+            builder = item_of(builders, i)
+            if size_of(<PyObject*> self.full):
+                self.post_full((<DatagramBuilder> builder).header.to, <list?> boxes[i])
+            if (<DatagramBuilder> builder).frames:
+                put_into(<list?> boxes[i], (<DatagramBuilder> builder).finish())
+
+    cdef int post_full(self, node_id_t to, list box) except -1:
+        cdef list left = []
+        for pair in self.full:
+            if pair[0] == to:
+                box.append(pair[1])
+            else:
+                left.append(pair)
+        self.full = left
+        return 0

@@ -40,3 +40,21 @@ cdef class Progress:
     cpdef bint maybe_decr_to(self, index_t rejected, index_t match_hint) noexcept
     cpdef bint is_paused(self) noexcept
     cpdef Progress clone(self)
+
+
+# The same for C: is_paused, can_bump_commit, maybe_update.
+cdef inline bint paused(Progress pr) noexcept:
+    return pr.state == StateSnapshot or pr.msg_app_flow_paused
+
+
+cdef inline bint commit_is_news(Progress pr, index_t index) noexcept:
+    return index > pr.sent_commit and pr.sent_commit < pr.next - 1
+
+
+cdef inline bint updated(Progress pr, index_t n) noexcept:
+    if n <= pr.match:
+        return False
+    pr.match = n
+    pr.next = max(pr.next, n + 1)
+    pr.msg_app_flow_paused = False
+    return True

@@ -23,7 +23,7 @@
 
 from libc.stdint cimport uint64_t
 
-from raftcore.inflights cimport Inflights
+from raftcore.inflights cimport Inflights, is_full
 from raftcore.types cimport index_t, node_id_t
 
 from raftcore.errors import InvariantViolation
@@ -87,7 +87,7 @@ cdef class Progress:
                 self.next += entries
                 self.inflights.add(self.next - 1, bytes)
             # The message that fills the window is a probe itself: only its answer, or a heartbeat's, lets more out.
-            self.msg_app_flow_paused = self.inflights.full()
+            self.msg_app_flow_paused = is_full(self.inflights)
         elif self.state == StateProbe:
             if entries > 0:
                 self.msg_app_flow_paused = True
@@ -101,19 +101,14 @@ cdef class Progress:
         It can use a commit index only up to the last entry it was sent, next - 1; once it was told that much, more is
         worth a message only together with more entries.
         """
-        return index > self.sent_commit and self.sent_commit < self.next - 1
+        return commit_is_news(self, index)
 
     cpdef void sent_commit_to(self, index_t commit) noexcept:
         self.sent_commit = commit
 
     cpdef bint maybe_update(self, index_t n) noexcept:
         """The follower has the log up to ``n``. False for an answer that tells nothing new."""
-        if n <= self.match:
-            return False
-        self.match = n
-        self.next = max(self.next, n + 1)
-        self.msg_app_flow_paused = False
-        return True
+        return updated(self, n)
 
     cpdef bint maybe_decr_to(self, index_t rejected, index_t match_hint) noexcept:
         """The follower refused an append after ``rejected`` and may fit up to ``match_hint``.
@@ -137,7 +132,7 @@ cdef class Progress:
 
     cpdef bint is_paused(self) noexcept:
         """True when no append may be sent now: a probe is out, the window is full, or a snapshot is on its way."""
-        return self.state == StateSnapshot or self.msg_app_flow_paused
+        return paused(self)
 
     cpdef Progress clone(self):
         """A copy that shares nothing."""

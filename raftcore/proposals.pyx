@@ -31,7 +31,7 @@ cdef index_t append_payloads(Raft r, object payloads, int kind) except? 0:
 cdef int acknowledge_own(Raft r) except -1:
     """Counted once the entries are durable here, as a follower's acknowledgement is (thesis 10.2.1)."""
     m = new_message(MsgAppResp, r.id)
-    m.index = r.log.last_index()
+    m.index = r.log._last
     return r.send(m)
 
 

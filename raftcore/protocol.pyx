@@ -78,7 +78,7 @@ def protocol_state(node, rename=None):
     cdef Raft r = (<RawNode?> node).raft
     cdef Progress pr
     cdef TrackerConfig config = r.tracker.config
-    if r.messages or r.after_append or r.read_states:
+    if r.messages.count or r.after_append.count or r.waiting.count or r.read_states:
         raise ConfigError("take the Ready first: what waits to be sent is no part of the protocol state")
     if r.lease_ms != 0:
         raise ConfigError(f"with a lease the clock is part of the protocol state: lease_ms must be 0, not {r.lease_ms}")

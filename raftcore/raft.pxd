@@ -9,5 +9,6 @@ cdef int step(Raft r, Message m) except -1
 cdef int tick(Raft r, uint32_t count) except -1
 # Ticks until one may do more than count, that one included; LONGEST_WAIT when none will as things are.
 cdef uint64_t ticks_until_due(Raft r) except 0
+cdef int forward_payloads(Raft r, object payloads, int kind) except -1
 cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0
 cdef int applied_to(Raft r, index_t index, Entries entries) except -1

@@ -4,9 +4,11 @@ A message passes three gates: is it one that a correct peer sends (faults)? does
 does a node in this role do with it (TABLE)? A message with no entry in the table is ignored in that role.
 """
 
+from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.errors import ConfChangeError, DecodeError, PeerFault, ProposalDropped
+from raftcore.message import Entry as PyEntry
 
 from raftcore.election cimport handle_timeout_now, handle_vote_request, handle_vote_response, hup, in_lease
 from raftcore.membership cimport decode_change, leave_joint_when_due, refusal
@@ -28,6 +30,7 @@ from raftcore.sending cimport broadcast_append, broadcast_heartbeat
 from raftcore.slices cimport applying_size
 from raftcore.snapshots cimport handle_snapshot, handle_snapshot_status
 from raftcore.state cimport Raft, tracing
+from raftcore.tracker cimport member
 from raftcore.transfer cimport forward_transfer, leader_transfer
 from raftcore.types cimport (
     MESSAGE_TYPES,
@@ -77,17 +80,6 @@ cdef int step(Raft r, Message m) except -1:
     cdef Handler handler
     if m.term != 0 and m.term != r.term and not term_concerns_us(r, m):
         return 0
-    # The same in every role
-    if type == MsgVote or type == MsgPreVote:
-        return handle_vote_request(r, m)
-    if type == MsgStorageAppendResp:
-        return storage_appended(r, m)
-    if type == MsgStorageApplyResp:
-        if m.entries is not None:
-            applied_to(r, m.entries.first + m.entries.count - 1, m.entries)
-        return 0
-    if type == MsgHup:
-        return hup(r, False)
     handler = TABLE[r.state][type]
     if handler == NULL:
         return 0
@@ -129,11 +121,11 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
 
 cdef bint from_this_life(Raft r, Message m) except -1:
     """Does m come from a member, and from the life of it that this leader's progress is about (decision: echo)?"""
-    cdef Progress pr = r.tracker.find(m.from_)
-    if pr is None:
+    cdef PyObject* pr = member(r.tracker, m.from_)
+    if pr == NULL:
         return False
     if m.type == MsgAppResp or m.type == MsgHeartbeatResp:
-        return m.from_ == r.id or m.conf_index == pr.conf_index
+        return m.from_ == r.id or m.conf_index == (<Progress> pr).conf_index
     return True
 
 
@@ -145,6 +137,16 @@ cdef int storage_appended(Raft r, Message m) except -1:
     return 0
 
 
+cdef int storage_applied(Raft r, Message m) except -1:
+    if m.entries is None:
+        return 0
+    return applied_to(r, m.entries.first + m.entries.count - 1, m.entries)
+
+
+cdef int handle_hup(Raft r, Message m) except -1:
+    return hup(r, False)
+
+
 cdef int snapshot_applied(Raft r, Message m) except -1:
     r.log.stable_snapshot_to(m.snapshot.index)
     return applied_to(r, m.snapshot.index, None)
@@ -152,9 +154,11 @@ cdef int snapshot_applied(Raft r, Message m) except -1:
 
 cdef int applied_to(Raft r, index_t index, Entries entries) except -1:
     r.log.applied_to(max(index, r.log.applied), 0 if entries is None else applying_size(entries))
-    if entries is not None:
+    if entries is not None and r.uncommitted_size:
         reduce_uncommitted(r, entries.payload_size)
-    return leave_joint_when_due(r)
+    if r.tracker.config.auto_leave:
+        return leave_joint_when_due(r)
+    return 0
 
 
 cdef int tick(Raft r, uint32_t count) except -1:
@@ -215,7 +219,7 @@ cdef int handle_beat(Raft r, Message m) except -1:
 
 
 cdef int check_may_propose(Raft r) except -1:
-    if r.tracker.find(r.id) is None:
+    if member(r.tracker, r.id) == NULL:
         raise ProposalDropped("removed")
     if r.transferee != 0:
         raise ProposalDropped("transferring")
@@ -233,6 +237,14 @@ cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0:
         r.pending_conf_index = first
     broadcast_append(r)
     return first
+
+
+cdef int forward_payloads(Raft r, object payloads, int kind) except -1:
+    """Follower: passes them on. Indexes and terms are the leader's to give: here 1, as the byte form allows."""
+    m = new_message(MsgProp, r.id)
+    m.from_ = r.id
+    m.entries = Entries.build([PyEntry(1, i + 1, kind, payload) for i, payload in enumerate(payloads)])
+    return step(r, m)
 
 
 cdef int leader_proposal(Raft r, Message m) except -1:
@@ -367,6 +379,12 @@ cdef void fill_table() noexcept:
     on(StateLeader, MsgUnreachable, handle_unreachable)
     on(StateLeader, MsgTransferLeader, leader_transfer)
     cdef int state
+    for state in (StateFollower, StateCandidate, StateLeader, StatePreCandidate):
+        on(state, MsgVote, handle_vote_request)
+        on(state, MsgPreVote, handle_vote_request)
+        on(state, MsgStorageAppendResp, storage_appended)
+        on(state, MsgStorageApplyResp, storage_applied)
+        on(state, MsgHup, handle_hup)
     for state in (StateCandidate, StatePreCandidate):
         on(state, MsgProp, candidate_proposal)
         on(state, MsgApp, candidate_append)

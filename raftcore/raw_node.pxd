@@ -7,6 +7,11 @@ from raftcore.outbox cimport Outbox
 from raftcore.ready cimport Ready, Told
 from raftcore.state cimport Raft
 
+cdef enum:
+    UNDECIDED = 0
+    AS_READY = 1       # ready(), with advance() in the plain form
+    IN_OUTBOX = 2      # collect(), written(), applied()
+
 cdef class RawNode:
     cdef Raft raft
     cdef bint async_storage_writes
@@ -16,10 +21,7 @@ cdef class RawNode:
     cdef list on_advance             # plain form: what advance() will step; None when no Ready is out
     cdef Refused refused             # frames that were not stepped
 
-    cdef bint _collect(self, Outbox outbox) except -1
-    cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1
     cdef int _collect_plain(self, Ready rd) except -1
     cdef int _accept(self, Ready rd) except -1
     cdef int _set_now(self, uint64_t now_ms) except -1
     cdef int _use(self, int form) except -1
-    cdef int _forward(self, int kind, object payloads) except -1

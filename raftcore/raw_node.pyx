@@ -7,22 +7,22 @@ from hashlib import blake2b
 from raftcore.errors import ConfigError, ProposalDropped
 from raftcore.changes import ProposedChange
 from raftcore.confchange import ConfChange, ConfChangeV2
-from raftcore.message import Entry as PyEntry
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from raftcore.cloning cimport clone_raft, fingerprint_raft
 from raftcore.codec cimport DATAGRAM_HEADER_SIZE
-from raftcore.collecting cimport collect_into, take_applied, take_written
-from raftcore.intake cimport take_frames, take_message
+from raftcore.collecting cimport carry_on, collect_all, collect_into, take_applied, take_written
+from raftcore.intake cimport take_datagram, take_message
+from raftcore.lists cimport empty, item_of, size_of
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
 from raftcore.message cimport Entries, Message, new_message
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.outbox cimport Outbox
 from raftcore.picture cimport status_of
-from raftcore.raft cimport propose_payloads, step, tick, ticks_until_due
+from raftcore.queue cimport queue_listed, queue_taken
+from raftcore.raft cimport forward_payloads, propose_payloads, step, tick, ticks_until_due
 from raftcore.ready cimport (
     Ready,
     anything_new,
@@ -45,7 +45,6 @@ from raftcore.types cimport (
     EntryNormal,
     MsgForgetLeader,
     MsgHup,
-    MsgProp,
     MsgReadIndex,
     MsgSnapStatus,
     MsgTransferLeader,
@@ -56,12 +55,6 @@ from raftcore.types cimport (
     node_id_t,
     term_t,
 )
-
-
-cdef enum:
-    UNDECIDED = 0
-    AS_READY = 1       # ready(), with advance() in the plain form
-    IN_OUTBOX = 2      # collect(), written(), applied()
 
 
 cdef class RawNode:
@@ -176,28 +169,15 @@ cdef class RawNode:
         Raises:
             ValueError: ``buffer`` is shorter than ``offset``.
         """
-        return self._step_frames(buffer, offset, group)
+        return take_datagram(self.raft, buffer, offset, group, &self.refused)
 
     @cython.binding(False)
     def step_datagrams(self, buffers, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
         """:meth:`step_frames` for each of ``buffers``, in order; the number of messages stepped."""
         cdef Py_ssize_t stepped = 0
         for buffer in buffers:
-            stepped += self._step_frames(buffer, offset, group)
+            stepped += take_datagram(self.raft, buffer, offset, group, &self.refused)
         return stepped
-
-    cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1:
-        cdef Py_buffer view
-        if type(buffer) is bytes and DATAGRAM_HEADER_SIZE <= offset <= PyBytes_GET_SIZE(buffer):
-            return take_frames(self.raft, <const unsigned char*> PyBytes_AS_STRING(buffer), PyBytes_GET_SIZE(buffer),
-                               offset, group, &self.refused)
-        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
-        try:
-            if offset < DATAGRAM_HEADER_SIZE or view.len < offset:
-                raise ValueError(f"a datagram has at least {DATAGRAM_HEADER_SIZE} bytes, not {view.len}")
-            return take_frames(self.raft, <const unsigned char*> view.buf, view.len, offset, group, &self.refused)
-        finally:
-            PyBuffer_Release(&view)
 
     @cython.binding(False)
     def propose(self, commands, uint64_t now_ms=0):
@@ -226,7 +206,7 @@ cdef class RawNode:
             raise ProposalDropped("no_leader")
         if r.disable_proposal_forwarding:
             raise ProposalDropped("not_leader")
-        self._forward(EntryNormal, commands)
+        forward_payloads(r, commands, EntryNormal)
         return 0
 
     def propose_conf_change(self, change, uint64_t now_ms=0, expected_conf_index=None):
@@ -254,7 +234,7 @@ cdef class RawNode:
                 raise ProposalDropped("no_leader")
             if r.disable_proposal_forwarding:
                 raise ProposalDropped("not_leader")
-            self._forward(kind, (payload,))
+            forward_payloads(r, (payload,), kind)
             return ProposedChange(0)
         reason = refusal(r, kind, payload)
         if expected_conf_index is not None and expected_conf_index != r.conf_index:
@@ -359,7 +339,7 @@ cdef class RawNode:
         if plain and self.on_advance is not None:
             raise ConfigError("ready() was called twice without advance() in between")
         rd = new_ready(r, &self.told, plain)
-        rd.messages = r.messages
+        rd.messages = queue_taken(&r.messages)
         if plain:
             self._collect_plain(rd)
         else:
@@ -367,7 +347,7 @@ cdef class RawNode:
                 rd.entries is not None
                 or rd.hard_state is not None
                 or rd.snapshot is not None
-                or r.after_append
+                or r.after_append.count
             ):
                 rd.messages.append(append_message(r, rd))
             if rd.committed_entries is not None:
@@ -379,7 +359,7 @@ cdef class RawNode:
         cdef Raft r = self.raft
         cdef Message m
         self.on_advance = []
-        for m in r.after_append:
+        for m in queue_taken(&r.after_append):
             (self.on_advance if m.to == r.id else rd.messages).append(m)
         if append_response_needed(r, rd):
             self.on_advance.append(append_response(r, rd.snapshot))
@@ -390,8 +370,6 @@ cdef class RawNode:
     cdef int _accept(self, Ready rd) except -1:
         cdef Raft r = self.raft
         cdef Entries committed = rd.committed_entries
-        r.messages = []
-        r.after_append = []
         r.read_states = []
         r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
         r.log.accept_unstable()
@@ -428,14 +406,40 @@ cdef class RawNode:
         The driver's form, without Python objects for messages. A node whose work is taken this way gives no Ready; it
         owes the outbox's appends to :meth:`written` and its applies to :meth:`applied`.
         """
-        return self._collect(outbox)
-
-    cdef bint _collect(self, Outbox outbox) except -1:
         if self.form != IN_OUTBOX:
-            if not self.async_storage_writes:
-                raise ConfigError("collect() is for the driver's form: async_storage_writes=True")
             self._use(IN_OUTBOX)
         return collect_into(self.raft, &self.told, &self.writes, outbox)
+
+    @cython.binding(False)
+    def take_up(self, list datagrams not None, Outbox outbox not None, /):
+        """A pass begins: :meth:`step_datagrams` (headers checked; frames of the outbox's group), which empties the
+        list, and :meth:`collect` until there is nothing more.
+
+        True: something waits in ``outbox.appends`` or ``outbox.applies``. A driver that writes and applies at once::
+
+            more = node.take_up(received, outbox)
+            while more:
+                write, in order and in one durable step, outbox.appends; apply, in order, outbox.applies
+                more = node.carry_on(outbox)
+            send(outbox.datagrams())
+        """
+        cdef Py_ssize_t i = 0
+        while i < size_of(<PyObject*> datagrams):
+            take_datagram(self.raft, <object> item_of(<PyObject*> datagrams, i), DATAGRAM_HEADER_SIZE, outbox.group,
+                          &self.refused)
+            i += 1
+        empty(datagrams)
+        if self.form != IN_OUTBOX:
+            self._use(IN_OUTBOX)
+        return collect_all(self.raft, &self.told, &self.writes, outbox)
+
+    @cython.binding(False)
+    def carry_on(self, Outbox outbox not None, /):
+        """All of ``outbox.appends`` is durable and all of ``outbox.applies`` applied: both lists are emptied.
+
+        :meth:`written` and :meth:`applied` for each of them, then as :meth:`take_up` without datagrams.
+        """
+        return carry_on(self.raft, &self.told, &self.writes, outbox)
 
     @cython.binding(False)
     def written(self, appends, Outbox outbox not None):
@@ -482,7 +486,8 @@ cdef class RawNode:
         rest = (self.async_storage_writes, self.told.lead, self.told.state, self.told.term,
                 self.told.vote, self.told.commit, self.on_advance)
         if self.form == IN_OUTBOX:
-            rest += (self.writes.begun - self.writes.done, self.writes.commit)
+            waiting = [(<Message> m).write - self.writes.done for m in queue_listed(&self.raft.waiting)]
+            rest += (self.writes.begun - self.writes.done, self.writes.commit, waiting)
         return blake2b(inner + repr(rest).encode(), digest_size=16).digest()
 
     def progress(self):
@@ -586,13 +591,7 @@ cdef class RawNode:
         if self.form != form:
             if self.form != UNDECIDED:
                 raise ConfigError("a node's work is taken either by ready() or by collect(), not by both")
+            if form == IN_OUTBOX and not self.async_storage_writes:
+                raise ConfigError("collect() is for the driver's form: async_storage_writes=True")
             self.form = form
         return 0
-
-    cdef int _forward(self, int kind, object payloads) except -1:
-        # Indexes and terms are the leader's to give; 1 is a placeholder that the byte form allows.
-        cdef Raft r = self.raft
-        m = new_message(MsgProp, r.id)
-        m.from_ = r.id
-        m.entries = Entries.build([PyEntry(1, i + 1, kind, payload) for i, payload in enumerate(payloads)])
-        return step(r, m)

@@ -1,4 +1,8 @@
 # What a core asks its driver to do, in both forms: the Ready record, and storage messages with responses.
+from cpython.object cimport PyObject
+
+from raftcore.lists cimport size_of
+from raftcore.log cimport RaftLog, has_committed, has_unstable
 from raftcore.message cimport Entries, HardState, Message, Snapshot
 from raftcore.state cimport Raft
 from raftcore.types cimport index_t, node_id_t, term_t
@@ -26,10 +30,27 @@ cdef class Ready:
     cdef readonly bint must_sync
 
 # Is there anything in the next Ready? `plain`: in the plain form.
-cdef bint anything_new(Raft r, const Told* told, bint plain) except -1
+cdef inline bint anything_new(Raft r, const Told* told, bint plain) noexcept:
+    cdef RaftLog log = r.log
+    return (
+        r.messages.count or r.after_append.count or size_of(<PyObject*> r.read_states)
+        or r.lead != told.lead or r.state != told.state
+        or r.term != told.term or r.vote != told.vote or log.committed != told.commit
+        or has_unstable(log) or has_committed(log, plain)
+        or (log.unstable.snapshot is not None and not log.unstable.snapshot_in_progress)
+    )
+
+
 # All of it but the messages, which the form decides.
 cdef Ready new_ready(Raft r, const Told* told, bint plain)
-cdef void remember(Raft r, Told* told) noexcept
+cdef inline void remember(Raft r, Told* told) noexcept:
+    told.lead = r.lead
+    told.state = r.state
+    told.term = r.term
+    told.vote = r.vote
+    told.commit = r.log.committed
+
+
 cdef bint append_response_needed(Raft r, Ready rd) except -1
 # The confirmation of a write: of the log as it is now, and of the snapshot (None: no snapshot).
 cdef Message append_response(Raft r, Snapshot snapshot)

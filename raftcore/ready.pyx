@@ -12,9 +12,10 @@ In the driver's form the same contents travel as messages to LOCAL_APPEND_THREAD
 response (thesis 10.2.1).
 """
 
-from cpython.list cimport PyList_GET_SIZE
-
+from raftcore.log cimport not_durable
 from raftcore.message cimport HardState, Message, Snapshot, new_message
+from raftcore.queue cimport queue_taken
+from raftcore.runs cimport runs_last
 from raftcore.state cimport Raft
 from raftcore.types cimport (
     APPEND_THREAD,
@@ -82,18 +83,6 @@ cdef class Ready:
         )
 
 
-cdef bint anything_new(Raft r, const Told* told, bint plain) except -1:
-    if PyList_GET_SIZE(r.messages) or PyList_GET_SIZE(r.after_append) or PyList_GET_SIZE(r.read_states):
-        return True
-    if r.lead != told.lead or r.state != told.state:
-        return True
-    if r.term != told.term or r.vote != told.vote or r.log.committed != told.commit:
-        return True
-    if r.log.has_next_unstable() or r.log.has_next_committed(plain):
-        return True
-    return r.log.unstable.snapshot is not None and not r.log.unstable.snapshot_in_progress
-
-
 cdef Ready new_ready(Raft r, const Told* told, bint plain):
     cdef Ready rd = Ready.__new__(Ready)
     cdef HardState hard
@@ -115,18 +104,10 @@ cdef Ready new_ready(Raft r, const Told* told, bint plain):
     return rd
 
 
-cdef void remember(Raft r, Told* told) noexcept:
-    told.lead = r.lead
-    told.state = r.state
-    told.term = r.term
-    told.vote = r.vote
-    told.commit = r.log.committed
-
-
 cdef bint append_response_needed(Raft r, Ready rd) except -1:
     # Also without entries in this Ready: while any are on their way to the disk, each write confirms the newest state
     # of the log, so that an earlier confirmation lost to a change of term does no lasting harm.
-    return r.log.has_next_or_in_progress_unstable() or rd.snapshot is not None
+    return not_durable(r.log) or rd.snapshot is not None
 
 
 cdef Message append_response(Raft r, Snapshot snapshot):
@@ -139,9 +120,9 @@ cdef Message append_response(Raft r, Snapshot snapshot):
     m = new_message(MsgStorageAppendResp, r.id)
     m.from_ = APPEND_THREAD
     m.term = r.term
-    if r.log.has_next_or_in_progress_unstable():
-        m.index = r.log.last_index()
-        m.log_term = r.log.last_term()
+    if not_durable(r.log):
+        m.index = r.log._last
+        m.log_term = runs_last(&r.log._terms).value
     m.snapshot = snapshot
     return m
 
@@ -156,10 +137,10 @@ cdef Message append_message(Raft r, Ready rd):
         m.vote = rd.hard_state.vote
         m.commit = rd.hard_state.commit
     m.snapshot = rd.snapshot
-    responses = r.after_append
+    responses = queue_taken(&r.after_append)
     if append_response_needed(r, rd):
         # After the leader's acknowledgement to itself, which reads terms of these entries.
-        responses = [*responses, append_response(r, rd.snapshot)]
+        responses.append(append_response(r, rd.snapshot))
     m.responses = responses
     return m
 

@@ -2,11 +2,12 @@
 
 from raftcore.backtrack cimport last_agreement, runs_below
 from raftcore.message cimport Message, new_message
-from raftcore.progress cimport Progress, StateProbe, StateReplicate, StateSnapshot
+from raftcore.progress cimport Progress, StateProbe, StateReplicate, StateSnapshot, commit_is_news, updated
 from raftcore.read_index cimport acknowledge_round, release_postponed
 from raftcore.roles cimport become_follower
 from raftcore.sending cimport broadcast_append, send_append
 from raftcore.state cimport Raft, tracing
+from raftcore.tracker cimport member
 from raftcore.transfer cimport continue_transfer
 from raftcore.types cimport MsgAppResp, MsgHeartbeatResp, index_t, term_t
 
@@ -57,18 +58,19 @@ cdef bint advance_commit(Raft r) except -1:
         return False
     if tracing(r):
         r.emit("commit", {"index": r.log.committed})
-    release_postponed(r)
+    if r.postponed_reads:
+        release_postponed(r)
     return True
 
 
 cdef int handle_append_response(Raft r, Message m) except -1:
-    cdef Progress pr = r.tracker.find(m.from_)
+    cdef Progress pr = <Progress> member(r.tracker, m.from_)
     pr.recent_active = True
     pr.heard_ms = r.now_ms
     if m.reject:
         return append_rejected(r, pr, m)
     # Old news changes nothing, unless it shows that a probed follower holds all we know it holds: then it is back.
-    if not (pr.maybe_update(m.index) or (pr.match == m.index and pr.state == StateProbe)):
+    if not (updated(pr, m.index) or (pr.match == m.index and pr.state == StateProbe)):
         return 0
     if pr.state == StateProbe:
         pr.become_replicate()
@@ -79,15 +81,18 @@ cdef int handle_append_response(Raft r, Message m) except -1:
             pr.become_replicate()
     else:
         pr.inflights.free_le(m.index)
-    if advance_commit(r):
+    # Without a match beyond the commit index this answer moves nothing.
+    if pr.match > r.log.committed and advance_commit(r):
         broadcast_append(r)
-    elif pr.id != r.id and pr.can_bump_commit(r.log.committed):
+    elif pr.id != r.id and commit_is_news(pr, r.log.committed):
         send_append(r, pr, True)
     if pr.id != r.id:
         # The acknowledgement may have made room for several messages.
-        while send_append(r, pr, False):
+        while pr.next <= r.log._last and send_append(r, pr, False):
             pass
-    return continue_transfer(r, pr)
+    if r.transferee != 0:
+        return continue_transfer(r, pr)
+    return 0
 
 
 cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
@@ -117,19 +122,19 @@ cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
 
 
 cdef int handle_heartbeat_response(Raft r, Message m) except -1:
-    cdef Progress pr = r.tracker.find(m.from_)
+    cdef Progress pr = <Progress> member(r.tracker, m.from_)
     pr.recent_active = True
     pr.heard_ms = r.now_ms
     pr.msg_app_flow_paused = False
     # A lost append shows here: the follower is alive, but behind, or still being probed.
-    if pr.match < r.log.last_index() or pr.state == StateProbe:
+    if pr.match < r.log._last or pr.state == StateProbe:
         send_append(r, pr, True)
     return acknowledge_round(r, m)
 
 
 cdef int handle_unreachable(Raft r, Message m) except -1:
     """The transport could not deliver: what was sent optimistically is probably lost."""
-    cdef Progress pr = r.tracker.find(m.from_)
+    cdef Progress pr = <Progress> member(r.tracker, m.from_)
     if pr.state == StateReplicate and pr.id != r.id:
         pr.become_probe()
     return 0

@@ -1,6 +1,7 @@
 # A number for each index of the log, stored as runs: terms of the whole log, log times of the window.
 from libc.stdint cimport uint64_t
 
+from raftcore.room cimport make_room
 from raftcore.types cimport index_t
 
 cdef struct Run:
@@ -18,12 +19,8 @@ cdef struct Runs:
 
 cdef void runs_init(Runs* runs) noexcept nogil
 cdef void runs_free(Runs* runs) noexcept nogil
-# Room for `extra` more runs, so that as many runs_add cannot fail. False: out of memory, nothing changed.
-cdef bint runs_reserve(Runs* runs, size_t extra) noexcept nogil
-# The value from index `first` on; no new run when it is the last run's value. Room has been reserved.
-cdef void runs_add(Runs* runs, index_t first, uint64_t value) noexcept nogil
 # Position of the run that holds index, or -1 when index lies before the first run.
-cdef Py_ssize_t runs_find(const Runs* runs, index_t index) noexcept nogil
+cdef Py_ssize_t runs_search(const Runs* runs, index_t index) noexcept nogil
 # Forgets everything from index on.
 cdef void runs_truncate(Runs* runs, index_t index) noexcept nogil
 # Forgets everything before index; the run that holds index begins there now.
@@ -40,6 +37,27 @@ cdef inline Run* runs_at(const Runs* runs, size_t position) noexcept nogil:
 
 cdef inline Run* runs_last(const Runs* runs) noexcept nogil:
     return runs.items + runs.head + runs.count - 1
+
+# Room for `extra` more runs, so that as many runs_add cannot fail. False: out of memory, nothing changed.
+cdef inline bint runs_reserve(Runs* runs, size_t extra) noexcept nogil:
+    if runs.head + runs.count + extra <= runs.capacity:
+        return True
+    return make_room(<void**> &runs.items, &runs.head, &runs.capacity, runs.count, extra, sizeof(Run))
+
+# The value from index `first` on; no new run when it is the last run's value. Room has been reserved.
+cdef inline void runs_add(Runs* runs, index_t first, uint64_t value) noexcept nogil:
+    cdef Run* run = runs.items + runs.head + runs.count
+    if runs.count and (run - 1).value == value:
+        return
+    run.first = first
+    run.value = value
+    runs.count += 1
+
+# As runs_search; nearly every question is about the end of the log.
+cdef inline Py_ssize_t runs_find(const Runs* runs, index_t index) noexcept nogil:
+    if runs.count and runs_last(runs).first <= index:
+        return <Py_ssize_t> (runs.count - 1)
+    return runs_search(runs, index)
 
 # First index after the run at `position`, when the log ends before `stop`.
 cdef inline index_t run_end(const Runs* runs, size_t position, index_t stop) noexcept nogil:

@@ -3,11 +3,9 @@
 A struct kernel for :mod:`raftcore.log`; nothing here is visible from Python.
 """
 
-from libc.stdint cimport uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
-from raftcore.room cimport make_room
 from raftcore.types cimport index_t
 
 
@@ -28,29 +26,13 @@ cdef void runs_clear(Runs* runs) noexcept nogil:
     runs.count = 0
 
 
-cdef bint runs_reserve(Runs* runs, size_t extra) noexcept nogil:
-    return make_room(<void**> &runs.items, &runs.head, &runs.capacity, runs.count, extra, sizeof(Run))
-
-
-cdef void runs_add(Runs* runs, index_t first, uint64_t value) noexcept nogil:
-    cdef Run* run
-    if runs.count and runs_last(runs).value == value:
-        return
-    run = runs.items + runs.head + runs.count
-    run.first = first
-    run.value = value
-    runs.count += 1
-
-
-cdef Py_ssize_t runs_find(const Runs* runs, index_t index) noexcept nogil:
+cdef Py_ssize_t runs_search(const Runs* runs, index_t index) noexcept nogil:
     cdef const Run* items = runs.items + runs.head
     cdef size_t low = 0
     cdef size_t high = runs.count
     cdef size_t middle
     if high == 0 or index < items[0].first:
         return -1
-    if items[high - 1].first <= index:  # nearly every question is about the end of the log
-        return <Py_ssize_t> (high - 1)
     while high - low > 1:               # items[low].first <= index < items[high].first
         middle = low + (high - low) // 2
         if items[middle].first <= index:

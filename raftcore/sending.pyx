@@ -2,9 +2,11 @@
 
 from raftcore.errors import InvariantViolation, SnapshotTemporarilyUnavailable
 
+from raftcore.inflights cimport is_full
 from raftcore.log_entries cimport term_of
 from raftcore.message cimport Entries, Snapshot, new_message
-from raftcore.progress cimport Progress, StateReplicate
+from raftcore.progress cimport Progress, StateReplicate, paused
+from raftcore.slices cimport ENCODED
 from raftcore.state cimport Raft, tracing
 from raftcore.types cimport MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
 from raftcore.witness cimport is_witness, without_payloads, without_state
@@ -18,7 +20,7 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     cdef index_t previous
     cdef term_t previous_term
     cdef Entries entries = None
-    if pr.is_paused():
+    if paused(pr):
         return False
     previous = pr.next - 1
     if not term_of(r.log, previous, &previous_term):
@@ -27,10 +29,10 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     # answer to an empty one is what empties it.
     if pr.bare_probe:
         pass  # where the logs agree is being looked for: no payload until that is known
-    elif pr.state != StateReplicate or not pr.inflights.full():
+    elif pr.state != StateReplicate or not is_full(pr.inflights):
         if pr.next <= r.log._last:
-            entries = r.log.slice(pr.next, r.log._last + 1, r.max_size_per_msg)
-            if is_witness(r, pr.id):
+            entries = r.log._slice(pr.next, r.log._last + 1, r.max_size_per_msg, ENCODED)
+            if r.witnesses is not None and is_witness(r, pr.id):
                 entries = without_payloads(entries)
     if entries is None and not even_if_empty:
         return False
@@ -47,7 +49,7 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
         pr.sent_entries(0, 0)
     else:
         pr.sent_entries(entries.count, entries.payload_size)
-    pr.sent_commit_to(r.log.committed)
+    pr.sent_commit = r.log.committed
     return True
 
 
@@ -73,10 +75,11 @@ cdef bint send_snapshot(Raft r, Progress pr) except -1:
 
 
 cdef int broadcast_append(Raft r) except -1:
-    cdef Progress pr
-    for pr in r.tracker.ordered:
-        if pr.id != r.id:
-            send_append(r, pr, True)
+    cdef list members = r.tracker.ordered
+    cdef Py_ssize_t i
+    for i in range(len(members)):
+        if (<Progress> members[i]).id != r.id:
+            send_append(r, <Progress> members[i], True)
     return 0
 
 

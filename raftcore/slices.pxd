@@ -1,14 +1,16 @@
 # Entries of the window in block form, and the slices that were made lately.
+from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from raftcore.entries cimport Entries
+from raftcore.lists cimport size_of_bytes
 from raftcore.runs cimport Runs
 from raftcore.types cimport index_t
 from raftcore.window cimport Window
 
 cdef enum:
     APPLYING_OVERHEAD = 16  # what an entry counts for, beside its payload, while it is being applied
-    CACHE_SLOTS = 4
+    CACHE_SLOTS = 4         # a power of two
 
 # How a slice's size is counted against its limit.
 cdef enum Measure:
@@ -56,19 +58,34 @@ cdef class SliceCache:
     cdef SliceKey keys[CACHE_SLOTS]
     cdef list slices        # Entries or None, one for each key
     cdef int oldest         # the slot to be used next
-    cdef index_t first_last  # no slice ends before this index
+    cdef index_t first_last  # no slice ends before this index; UINT64_MAX: there is none
 
-    cdef void forget(self, int slot)
+    cdef void forget(self, int slot) noexcept
 
     # The longest slice of [lo, hi) within limit, if it is one that was cut or asked for before; else None.
     cdef Entries answer(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
     cdef Entries asked(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
     cdef Entries cut(self, index_t lo, index_t end)
-    cdef void keep(self, index_t lo, index_t hi, uint64_t limit, Measure measure, Entries entries)
+    cdef void keep(self, index_t lo, index_t hi, uint64_t limit, Measure measure, Entries entries) noexcept
     # Forgets slices that were cut from entries at or behind `index`: these entries are being replaced.
-    cdef void forget_from(self, index_t index)
+    cdef void forget_from(self, index_t index) noexcept
     # Forgets slices that end at or before `index`: nobody is likely to ask again.
-    cdef void forget_through(self, index_t index)
+    cdef void forget_through(self, index_t index) noexcept
     # Forgets slices that begin at or before `index`.
-    cdef void forget_begun(self, index_t index)
-    cdef uint64_t memory(self)
+    cdef void forget_begun(self, index_t index) noexcept
+    cdef uint64_t memory(self) noexcept
+
+
+# Does all of it count for at most `limit`?
+cdef inline bint fits(Entries entries, uint64_t limit, Measure measure) noexcept:
+    return (<uint64_t> size_of_bytes(<PyObject*> entries.data) if measure == ENCODED
+            else applying_size(entries)) <= limit
+
+
+# The slot that was filled last; and is it of exactly [lo, end)?
+cdef inline int newest(SliceCache cache) noexcept:
+    return (cache.oldest - 1) & (CACHE_SLOTS - 1)
+
+
+cdef inline bint is_newest(SliceCache cache, index_t lo, index_t end) noexcept:
+    return cache.keys[newest(cache)].end == end and cache.keys[newest(cache)].lo == lo

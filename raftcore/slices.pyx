@@ -196,10 +196,13 @@ cdef class SliceCache:
             self.keys[i].end = 0
 
     cdef Entries answer(self, index_t lo, index_t hi, uint64_t limit, Measure measure):
-        cdef Entries entries = self.cut(lo, hi)
+        cdef Entries entries
+        if self.first_last == UINT64_MAX:
+            return None  # there is none
+        entries = self.cut(lo, hi)
         if entries is not None:
             # All of it is the longest slice there can be, provided that it fits.
-            if (<uint64_t> PyBytes_GET_SIZE(entries.data) if measure == ENCODED else applying_size(entries)) <= limit:
+            if fits(entries, limit, measure):
                 return entries
         return self.asked(lo, hi, limit, measure)
 
@@ -215,13 +218,16 @@ cdef class SliceCache:
 
     cdef Entries cut(self, index_t lo, index_t end):
         """The slice of exactly [lo, end), or None."""
-        cdef int i
-        for i in range(CACHE_SLOTS):
+        cdef int i = self.oldest
+        if self.first_last == UINT64_MAX:
+            return None
+        for _ in range(CACHE_SLOTS):  # the newest first
+            i = (i - 1) & (CACHE_SLOTS - 1)
             if self.keys[i].end == end and self.keys[i].lo == lo:
                 return <Entries> self.slices[i]
         return None
 
-    cdef void keep(self, index_t lo, index_t hi, uint64_t limit, Measure measure, Entries entries):
+    cdef void keep(self, index_t lo, index_t hi, uint64_t limit, Measure measure, Entries entries) noexcept:
         cdef SliceKey* key = &self.keys[self.oldest]
         key.lo = lo
         key.hi = hi
@@ -230,20 +236,20 @@ cdef class SliceCache:
         key.end = entries.first + entries.count
         self.first_last = min(self.first_last, key.end - 1)
         self.slices[self.oldest] = entries
-        self.oldest = (self.oldest + 1) % CACHE_SLOTS
+        self.oldest = (self.oldest + 1) & (CACHE_SLOTS - 1)
 
-    cdef void forget(self, int slot):
+    cdef void forget(self, int slot) noexcept:
         self.keys[slot].end = 0
         self.slices[slot] = None
 
-    cdef void forget_from(self, index_t index):
+    cdef void forget_from(self, index_t index) noexcept:
         # hi, not end: an entry that did not fit may be replaced by one that does
         cdef int i
         for i in range(CACHE_SLOTS):
             if self.keys[i].end and self.keys[i].hi > index:
                 self.forget(i)
 
-    cdef void forget_through(self, index_t index):
+    cdef void forget_through(self, index_t index) noexcept:
         cdef int i
         if index < self.first_last:
             return
@@ -254,13 +260,13 @@ cdef class SliceCache:
             elif self.keys[i].end:
                 self.first_last = min(self.first_last, self.keys[i].end - 1)
 
-    cdef void forget_begun(self, index_t index):
+    cdef void forget_begun(self, index_t index) noexcept:
         cdef int i
         for i in range(CACHE_SLOTS):
             if self.keys[i].end and self.keys[i].lo <= index:
                 self.forget(i)
 
-    cdef uint64_t memory(self):
+    cdef uint64_t memory(self) noexcept:
         cdef uint64_t total = 0
         cdef int i
         for i in range(CACHE_SLOTS):

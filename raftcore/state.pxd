@@ -4,6 +4,7 @@ from libc.stdint cimport uint64_t
 
 from raftcore.log cimport RaftLog
 from raftcore.message cimport Message
+from raftcore.queue cimport Queue
 from raftcore.read_only cimport ReadOnly
 from raftcore.tracker cimport Tracker
 from raftcore.types cimport index_t, node_id_t, term_t
@@ -62,8 +63,9 @@ cdef class Raft:
     cdef object trace                    # None, or called with (event, fields)
 
     # Outbox
-    cdef list messages                   # may leave at once
-    cdef list after_append               # may leave once everything unstable so far is durable
+    cdef Queue messages           # may leave at once
+    cdef Queue after_append       # may leave once everything unstable so far is durable
+    cdef Queue waiting            # with an outbox only: what hangs on the writes under way, in their order
     cdef list read_states                # (index, context) of confirmed reads
 
     cdef int send(self, Message m) except -1

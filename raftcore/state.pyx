@@ -1,11 +1,12 @@
 """All state of one node in one group, under Figure 2's headings, and its outbox."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.errors import InvariantViolation
 
 from raftcore.log cimport RaftLog
 from raftcore.message cimport Message
+from raftcore.queue cimport push, queue_free
 from raftcore.read_only cimport ReadOnly
 from raftcore.tracker cimport Tracker
 from raftcore.types cimport (
@@ -18,6 +19,13 @@ from raftcore.types cimport (
     MsgVoteResp,
     StateFollower,
 )
+
+
+# Sets of message types.
+cdef enum:
+    CAMPAIGNS = (1 << MsgVote) | (1 << MsgVoteResp) | (1 << MsgPreVote) | (1 << MsgPreVoteResp)
+    REQUESTS = (1 << MsgProp) | (1 << MsgReadIndex)
+    PROMISES = (1 << MsgAppResp) | (1 << MsgVoteResp) | (1 << MsgPreVoteResp)
 
 
 cdef class Raft:
@@ -44,8 +52,6 @@ cdef class Raft:
         self.max_reject_runs = config.max_reject_runs
         self.priorities = dict(config.priorities) if config.priorities else None
         self.trace = config.trace
-        self.messages = []
-        self.after_append = []
         self.read_states = []
         self.postponed_reads = []
         self.round_times = {}
@@ -54,6 +60,11 @@ cdef class Raft:
         # with the step of a draw, node 1 would draw what node 2 drew an election before, and votes be split for ever.
         self.random_state = (<uint64_t> config.seed) + self.id * <uint64_t> 0xD1342543DE82EF95
 
+    def __dealloc__(self):
+        queue_free(&self.messages)
+        queue_free(&self.after_append)
+        queue_free(&self.waiting)
+
     cdef int send(self, Message m) except -1:
         """Queues m, stamped with sender and term.
 
@@ -61,23 +72,21 @@ cdef class Raft:
         all that is unstable now is durable. Everything else, rejections of other kinds and the leader's own appends
         among them, leaves at once (thesis 10.2.1).
         """
-        cdef int type = m.type
+        cdef uint32_t kind = <uint32_t> 1 << m.type
         if m.from_ == 0:
             m.from_ = self.id
-        if type == MsgVote or type == MsgVoteResp or type == MsgPreVote or type == MsgPreVoteResp:
+        if kind & CAMPAIGNS:
             # The term campaigned for: a pre-vote names a term that nobody is in yet.
             if m.term == 0:
-                raise InvariantViolation(f"message type {type} must be sent with a term")
-        elif type != MsgProp and type != MsgReadIndex:
+                raise InvariantViolation(f"message type {m.type} must be sent with a term")
+        elif not kind & REQUESTS:
             # Forwarded proposals and reads stay without a term: they are requests, not statements about a term.
             m.term = self.term
-        if type == MsgAppResp or type == MsgVoteResp or type == MsgPreVoteResp:
-            self.after_append.append(m)
-        else:
-            if m.to == self.id:
-                raise InvariantViolation(f"message type {type} must not be sent to oneself")
-            self.messages.append(m)
-        return 0
+        if kind & PROMISES:
+            return push(&self.after_append, m)
+        if m.to == self.id:
+            raise InvariantViolation(f"message type {m.type} must not be sent to oneself")
+        return push(&self.messages, m)
 
     cdef void reset_randomized_timeout(self) noexcept:
         """Draws the next timeout from [election_timeout, 2 * election_timeout) (paper 5.2): splitmix64."""

@@ -1,6 +1,8 @@
 # The configuration and every member's progress; votes of the running election.
 cimport cython
+from cpython.object cimport PyObject
 
+from raftcore.lists cimport item_of
 from raftcore.message cimport ConfState
 from raftcore.progress cimport Progress
 from raftcore.quorum cimport VoteResult
@@ -50,3 +52,14 @@ cdef class Tracker:
     cpdef bint has_quorum(self, object ids) except -1  # would these voters be a quorum (of both halves)?
     cpdef ConfState conf_state(self)
     cpdef Tracker clone(self)
+
+
+# The progress of a member, borrowed; NULL for a node that is not in the configuration.
+cdef inline PyObject* member(Tracker tracker, node_id_t id) except? NULL:
+    cdef int i
+    if tracker.few > FEW:
+        return <PyObject*> tracker.progress[id] if id in tracker.progress else NULL
+    for i in range(tracker.few):
+        if tracker.ids[i] == id:
+            return item_of(<PyObject*> tracker.ordered, i)
+    return NULL

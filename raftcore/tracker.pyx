@@ -4,6 +4,8 @@ A member has progress exactly when it is a voter of either half or a learner. Th
 raftcore.confchange makes a new one and the tracker installs it whole.
 """
 
+from cpython.list cimport PyList_GET_SIZE
+from cpython.object cimport PyObject
 from libc.stdlib cimport free, malloc
 
 from raftcore.message cimport ConfState
@@ -84,7 +86,7 @@ cdef VoteResult count_half(list members, dict votes) except *:
 cdef index_t committed_half(list members) except? 0:
     cdef index_t on_stack[ON_STACK]
     cdef index_t* matched = on_stack
-    cdef int count = len(members), i
+    cdef int count = <int> PyList_GET_SIZE(members), i
     cdef index_t result
     if count > ON_STACK:
         matched = <index_t*> malloc(count * sizeof(index_t))
@@ -153,13 +155,8 @@ cdef class Tracker:
         return self.find(id)
 
     cdef Progress find(self, node_id_t id):
-        cdef int i
-        if self.few > FEW:
-            return self.progress.get(id)
-        for i in range(self.few):
-            if self.ids[i] == id:
-                return <Progress> self.ordered[i]
-        return None
+        cdef PyObject* found = member(self, id)
+        return None if found == NULL else <Progress> found
 
     cpdef bint is_singleton(self) noexcept:
         """True when one voter decides alone."""
@@ -170,6 +167,8 @@ cdef class Tracker:
 
     cpdef index_t committed(self) except? 0:
         """The highest index that a majority of each half has acknowledged (paper 5.3). UNLIMITED without voters."""
+        if PyList_GET_SIZE(self.outgoing) == 0:
+            return committed_half(self.incoming)
         return min(committed_half(self.incoming), committed_half(self.outgoing))
 
     cpdef bint quorum_active(self) except -1:

@@ -30,16 +30,11 @@ cdef class Unstable:
 
     cpdef void accept_in_progress(self, index_t last) noexcept:
         """Entries up to ``last``, the log's last index, and the snapshot, if any, are being written from now on."""
-        if self.offset <= last:
-            self.offset_in_progress = last + 1
-        if self.snapshot is not None:
-            self.snapshot_in_progress = True
+        unstable_accept(self, last)
 
     cpdef void stable_to(self, index_t index) noexcept:
         """Entries up to ``index`` are durable; ``index`` is at least ``offset`` and names an entry of the log."""
-        self.offset = index + 1
-        if self.offset_in_progress < self.offset:
-            self.offset_in_progress = self.offset
+        unstable_stable_to(self, index)
 
     cpdef void stable_snapshot_to(self, index_t index) noexcept:
         """The snapshot at ``index`` is durable; without effect if another one has taken its place."""
@@ -62,10 +57,7 @@ cdef class Unstable:
         Behind the last entry: neither border moves. At or before ``offset``: all that is unstable is new. In between:
         what was being written before ``first`` still is; from ``first`` on it has to be written again.
         """
-        if first < self.offset:
-            self.offset = first
-        if first < self.offset_in_progress:
-            self.offset_in_progress = first
+        unstable_truncate(self, first)
 
     cdef Unstable clone(self):
         cdef Unstable copy = Unstable.__new__(Unstable, self.offset)

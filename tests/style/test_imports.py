@@ -14,7 +14,7 @@ CORE_ORDER = """
     errors types config
     crc lists wire frame block entries message changes status protocol_state storage_view
     body datagram codec
-    room runs window slices log_entries unstable log memory_storage
+    room queue runs window slices log_entries unstable log memory_storage
     quorum inflights progress tracker confchange
     read_only state
     witness backtrack

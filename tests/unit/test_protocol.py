@@ -20,7 +20,7 @@ SOURCES = Path(raftcore.__file__).parent
 CLOCKS = {"election_elapsed", "heartbeat_elapsed", "contact_elapsed", "randomized_timeout", "random_state", "now_ms",
           "heard_leader_ms", "heard_ms"}  # fmt: skip
 LEASES = {"round_times", "lease_until", "lease_given_up"}  # with a lease there is no protocol state
-TAKEN = {"messages", "after_append", "read_states"}  # empty once the Ready is taken, or ConfigError
+TAKEN = {"messages", "after_append", "waiting", "read_states"}  # empty once the Ready is taken, or ConfigError
 BY_CONFIGURATION = {"is_learner"}
 OPTIONS = {
     "election_timeout", "heartbeat_timeout", "max_size_per_msg", "max_uncommitted_size", "check_quorum", "pre_vote",

@@ -80,9 +80,9 @@ BUGS = (
     Bug(
         name="stale-acknowledgement-moves-match-back",
         breaks="matchIndex increases monotonically (Figure 2)",
-        file="raftcore/progress.pyx",
-        old="        if n <= self.match:\n            return False\n        self.match = n\n",
-        new="        if n == self.match:\n            return False\n        self.match = n\n",
+        file="raftcore/progress.pxd",
+        old="    if n <= pr.match:\n        return False\n    pr.match = n\n",
+        new="    if n == pr.match:\n        return False\n    pr.match = n\n",
         found_by=("tables", "model"),
         near="tests/unit/test_progress.py",
     ),

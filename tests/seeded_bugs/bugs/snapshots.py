@@ -67,9 +67,9 @@ BUGS = (
     Bug(
         name="applies-while-a-snapshot-waits",
         breaks="a snapshot replaces the state machine's state before later entries are applied (paper 7)",
-        file="raftcore/log.pyx",
-        old="        if self.applying_paused or self.unstable.snapshot is not None:\n            return False\n",
-        new="        if self.applying_paused:\n            return False\n",
+        file="raftcore/log.pxd",
+        old="    if log.applying_paused or log.unstable.snapshot is not None:\n        return False\n",
+        new="    if log.applying_paused:\n        return False\n",
         found_by=("tables", "model"),
     ),
     Bug(
