@@ -21,6 +21,9 @@ cdef class RawNode:
     cdef list on_advance             # plain form: what advance() will step; None when no Ready is out
     cdef Refused refused             # frames that were not stepped
 
+    # For drivers in C: step_frames, and collect.
+    cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1
+    cdef bint _collect(self, Outbox outbox) except -1
     cdef int _collect_plain(self, Ready rd) except -1
     cdef int _accept(self, Ready rd) except -1
     cdef int _set_now(self, uint64_t now_ms) except -1

@@ -39,10 +39,7 @@ from raftcore.slices cimport applying_size
 from raftcore.state cimport Raft
 from raftcore.tracker cimport Tracker
 from raftcore.types cimport (
-    EntryConfChange,
-    EntryConfChangeV2,
-    EntryNoop,
-    EntryNormal,
+    EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal,
     MsgForgetLeader,
     MsgHup,
     MsgReadIndex,
@@ -169,6 +166,9 @@ cdef class RawNode:
         Raises:
             ValueError: ``buffer`` is shorter than ``offset``.
         """
+        return self._step_frames(buffer, offset, group)
+
+    cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1:
         return take_datagram(self.raft, buffer, offset, group, &self.refused)
 
     @cython.binding(False)
@@ -406,6 +406,9 @@ cdef class RawNode:
         The driver's form, without Python objects for messages. A node whose work is taken this way gives no Ready; it
         owes the outbox's appends to :meth:`written` and its applies to :meth:`applied`.
         """
+        return self._collect(outbox)
+
+    cdef bint _collect(self, Outbox outbox) except -1:
         if self.form != IN_OUTBOX:
             self._use(IN_OUTBOX)
         return collect_into(self.raft, &self.told, &self.writes, outbox)

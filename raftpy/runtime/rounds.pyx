@@ -297,7 +297,8 @@ cdef class Rounds:
         self.queued = True
         for message in messages:
             self.transport.send(message)
-        return empty(messages)
+        empty(messages)
+        return 0
 
     cdef int completed(self, object appends) except -1:
         # A submit that took longer has been reported, and with it what was written at once after it.
