@@ -68,7 +68,7 @@ class Core:
                     self.stored.append(append.entries)  # type: ignore[arg-type]  # in a steady term, all have some
             if self.applies:
                 for entries in self.applies:
-                    self.applied += entries.count
+                    self.applied += len(entries)
             more = raw.carry_on(outbox)
         outbox.post(self.inboxes)
 
@@ -80,23 +80,26 @@ class Cores:
         self.nodes = [Core(node_id) for node_id in IDS]
         for core in self.nodes:
             core.inboxes = [other.inbox for other in self.nodes if other is not core]
-        self.leader = self.nodes[0]
+        self.leader, *self.followers = self.nodes
         self.leader.raw.campaign()
         self.settle()
         if self.leader.raw.state != StateType.StateLeader:
             raise RuntimeError("core 1 does not lead")
 
     def settle(self) -> None:
-        """The leader works, and everybody who has been sent something, until nobody has."""
-        nodes = self.nodes
-        self.leader.work()
-        busy = True
-        while busy:
-            busy = False
-            for core in nodes:
+        """The leader works, the followers that have been sent something, the leader again, until it hears nothing more.
+
+        Followers speak to nobody but the leader.
+        """
+        leader, followers = self.leader, self.followers
+        leader.work()
+        while True:
+            for core in followers:
                 if core.inbox:
                     core.work()
-                    busy = True
+            if not leader.inbox:
+                return
+            leader.work()
 
     def commit(self, commands: list[bytes]) -> None:
         """Proposes ``commands`` and carries on until all three have applied them."""

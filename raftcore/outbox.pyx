@@ -22,7 +22,8 @@ cdef enum:
 
 @cython.final
 cdef class Outbox:
-    """Filled by :meth:`raftcore.RawNode.collect` and :meth:`raftcore.RawNode.written`, emptied by the driver.
+    """Filled by :meth:`raftcore.RawNode.collect` and :meth:`raftcore.RawNode.written`, emptied by the driver; or by
+    :meth:`raftcore.RawNode.take_up` and :meth:`raftcore.RawNode.carry_on`, a pass in two calls.
 
     ``builders`` are the datagrams under way, one for each node that can be sent to now; a node is known by its
     builder's header. ``group`` is the group of the core that fills it. The lists are the driver's to clear once it has
@@ -36,8 +37,8 @@ cdef class Outbox:
             apply, in order, outbox.applies; AFTER that node.applied(entries) for each
 
     Attributes:
-        appends: MsgStorageAppend messages, to be written as :class:`raftcore.Ready` says of them. Their responses are
-            ``written``'s business.
+        appends: MsgStorageAppend messages, to be written as :class:`raftcore.Ready` says of them. They have no
+            responses: what hangs on a write stays in the core until the write is reported.
         applies: committed Entries, to be applied in order.
         messages: messages for nodes that have no builder, too large for a datagram of theirs, or without a byte form.
         full: (node id, datagram) of datagrams that are full; part of the next ``datagrams()``.
