@@ -38,8 +38,8 @@ cdef class Outbox:
             apply, in order, outbox.applies; AFTER that node.applied(entries) for each
 
     Attributes:
-        appends: MsgStorageAppend messages, to be written as :class:`raftcore.Ready` says of them, but without responses:
-            what hangs on a write stays in the core until the write is reported.
+        appends: MsgStorageAppend messages, to be written as :class:`raftcore.Ready` says of them. They have no
+            responses: what hangs on a write stays in the core until the write is reported.
         applies: committed Entries, to be applied in order.
         messages: messages for nodes that have no builder, too large for a datagram of theirs, or without a byte form.
         full: (node id, datagram) of datagrams that are full; part of the next ``datagrams()``.
