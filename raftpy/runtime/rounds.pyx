@@ -151,7 +151,9 @@ cdef class Rounds:
                 continue
             if not (reading or self.answering or self.proposals.head < PyList_GET_SIZE(self.proposals.waiting)):
                 break  # no answer is expected
-            if self.has_left() or self.monotonic() > now + LINGER_S or not self.linger.wait():
+            if self.has_left() or number + 1 == ROUNDS or self.monotonic() > now + LINGER_S:
+                break
+            if not self.linger.wait():
                 break
             look = lingered = True
         if self.queued:

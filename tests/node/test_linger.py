@@ -209,6 +209,28 @@ def test_a_single_node_expects_nobodys_answer() -> None:
     run(main())
 
 
+def test_what_a_pass_waited_for_is_taken_by_it(seed: int) -> None:
+    """Also in the last of its rounds, after which nothing would be."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        for other in cluster.ids:
+            if other != leader:
+                cluster.disconnect(other)
+        await cluster.sleep_ms(20)
+        asked = Asked(comes=1000)
+        driver = cluster.nodes[leader]._running
+        driver.rounds.linger = asked  # type: ignore[assignment]
+        driver.transport.receive = lambda limit=64: [bytes(80)]  # type: ignore[method-assign]
+        cluster.propose(leader, b"x")
+        driver.passes.run()
+        assert asked.waits > 10
+        assert asked.told == [True] * asked.waits
+        del driver.transport.receive  # type: ignore[method-assign]
+
+    play("memory", 3, seed, scenario)
+
+
 def test_a_pass_waits_no_more_once_it_is_two_milliseconds_old(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
