@@ -147,7 +147,9 @@ cdef class Rounds:
             if not (self.answering or self.proposals.head < PyList_GET_SIZE(self.proposals.waiting)
                     or self.reads.any_waiting()):
                 break  # no answer is expected
-            if self.has_left() or self.monotonic() > now + LINGER_S or not self.linger.wait():
+            if self.has_left() or number + 1 == ROUNDS or self.monotonic() > now + LINGER_S:
+                break
+            if not self.linger.wait():
                 break
             look = lingered = True
         if self.queued:
