@@ -1,7 +1,8 @@
 """Searches for inputs that break the core, and for memory that does not come back.
 
     python -m tests.fuzz decode|step [--seconds N] [--seed S] [--corpus DIR] [--engine auto|guided|portable]
-    python -m tests.fuzz decode|step --replay FILE...     the inputs in these files, one after the other
+    python -m tests.fuzz decode|step --replay FILE...     the inputs in these files, one after the other; with
+                                                          --engine guided under the sanitizers
     python -m tests.fuzz leaks [--steps N] [--seed S]
 
 Exit status: 0 nothing found, 1 a finding (the input is saved, minimised, and how to replay it is said), 2 wrong usage.
@@ -90,7 +91,8 @@ def coverage_guided(options: argparse.Namespace, target: engine.Target, seeds: l
     for path in sorted(set(options.findings.glob("*")) - before):
         try:
             engine.guarded(target, path.read_bytes())
-            print(f"{path}: only under the sanitizers; replay there", file=sys.stderr)
+            again = f"python -m tests.fuzz {options.what} --engine guided --replay {path}"
+            print(f"{path}: fails under the sanitizers only\nreplay: {again}", file=sys.stderr)
         except Exception as error:
             save(target, options.what, path.read_bytes(), error, options.findings)
     return 1 if status else 0
@@ -103,12 +105,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.what == "leaks":
         return leaks.main(options.steps, options.seed)
     target = guided.target_of(options.what)
-    if options.replay:
-        return replay(target, options.replay)
     why_not = guided.missing()
     if options.engine == "guided" and why_not:
         print(f"no guided search: {why_not}", file=sys.stderr)
         return 2
+    if options.replay and options.engine == "guided":
+        return 1 if guided.replay(options.what, options.replay) else 0
+    if options.replay:
+        return replay(target, options.replay)
     with_compiler = options.engine != "portable" and why_not is None
     print(f"seed: {options.seed}; engine: {'guided' if with_compiler else 'portable'}", flush=True)
     seeds = engine.read_corpus(CORPUS / options.what)

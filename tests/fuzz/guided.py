@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,6 +75,17 @@ def build(tree: Path, flags: dict[str, str]) -> None:
 
 def search(target: str, seconds: float, seed: int, corpus: Path, findings: Path) -> int:
     """Builds and searches; new inputs go into ``corpus``, what failed into ``findings``. libFuzzer's exit status."""
+    options = [f"-max_total_time={max(1, int(seconds))}", f"-seed={seed % (1 << 32) or 1}", "-print_final_stats=1"]
+    return under_sanitizers(target, [*options, f"-artifact_prefix={findings}/", str(corpus.resolve())])
+
+
+def replay(target: str, files: Iterable[Path]) -> int:
+    """Builds, and runs these inputs one after the other, up to the first that fails. libFuzzer's exit status."""
+    return under_sanitizers(target, [str(path.resolve()) for path in files])
+
+
+def under_sanitizers(target: str, arguments: Sequence[str]) -> int:
+    """libFuzzer with these arguments, on a core built for it. Its exit status."""
     import atheris
 
     print("building with clang, AddressSanitizer and UBSan", flush=True)
@@ -88,15 +99,9 @@ def search(target: str, seconds: float, seed: int, corpus: Path, findings: Path)
             "PYTHONMALLOC": "malloc",  # or ASan would see only the arenas that objects lie in
             "PYTHONPATH": str(tree),
         }
-        command = [sys.executable, "-m", "tests.fuzz.guided", target, f"-max_total_time={max(1, int(seconds))}"]
-        command += [
-            f"-seed={seed % (1 << 32) or 1}",
-            f"-timeout={HANG_S}",
-            f"-max_len={LONGEST}",
-            "-print_final_stats=1",
-        ]
-        command += [f"-rss_limit_mb={MEMORY_MB}", f"-malloc_limit_mb={ALLOCATION_MB}", f"-artifact_prefix={findings}/"]
-        command += [str(corpus.resolve())]
+        limits = [f"-timeout={HANG_S}", f"-max_len={LONGEST}"]
+        limits += [f"-rss_limit_mb={MEMORY_MB}", f"-malloc_limit_mb={ALLOCATION_MB}"]
+        command = [sys.executable, "-m", "tests.fuzz.guided", target, *limits, *arguments]
         return subprocess.run(command, cwd=tree, env=environment, check=False).returncode
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from raftcore.errors import InvariantViolation
 from tests.fuzz import __main__ as command
-from tests.fuzz import engine, guided, leaks
+from tests.fuzz import engine, guided
 
 ROOT = Path(__file__).parents[2]
 TARGETS = {"decode": 40, "step": 300}  # and how much of what can be seen is seen at least
@@ -76,9 +77,15 @@ def test_an_input_that_hangs_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_python("-m", "tests.fuzz", *arguments)
+
+
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """With Python's own allocator, which alone counts blocks: a run under the sanitizers may have chosen malloc()."""
     return subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONMALLOC"},
         capture_output=True,
         text=True,
         timeout=280,
@@ -112,6 +119,25 @@ def test_a_guided_search_says_what_it_misses(
     assert "no guided search: there is no clang on PATH" in capsys.readouterr().err
 
 
+def test_what_only_the_sanitizers_see_is_replayed_under_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replayed: list[Path] = []
+
+    def searched(what: str, seconds: float, seed: int, corpus: Path, findings: Path) -> int:
+        (findings / "crash-1").write_bytes(b"\x01")  # an input that fails nowhere else
+        return 77
+
+    monkeypatch.setattr(guided, "missing", lambda: None)
+    monkeypatch.setattr(guided, "search", searched)
+    monkeypatch.setattr(guided, "replay", lambda what, files: replayed.extend(files) or 77)
+    assert command.main(["decode", "--engine", "guided", "--findings", str(tmp_path)]) == 1
+    path = tmp_path / "crash-1"
+    assert f"replay: python -m tests.fuzz decode --engine guided --replay {path}" in capsys.readouterr().err
+    assert command.main(["decode", "--engine", "guided", "--replay", str(path)]) == 1
+    assert replayed == [path]
+
+
 def test_nothing_is_lost_in_many_steps(seed: int) -> None:
     """In a process of its own, in which nothing else allocates."""
     done = run_command("leaks", "--steps", "50000", "--seed", str(seed % 1000))
@@ -119,18 +145,32 @@ def test_nothing_is_lost_in_many_steps(seed: int) -> None:
     assert "nothing has grown" in done.stdout
 
 
-def test_a_leak_of_one_object_a_cycle_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    lost = []
+LEAKING = """
+import sys
+from tests.fuzz import leaks
 
-    def leaking(seed: int):  # type: ignore[no-untyped-def]
-        steps = 0
-        while True:
-            steps += 100
-            lost.append(object())
-            yield steps
+lost = []
 
-    monkeypatch.setattr(leaks, "cycles", leaking)
-    before, after, count = leaks.search(10_000, 1)
-    assert count == 100
-    (found,) = leaks.growth(before, after, count)
-    assert "blocks more, at most 50 allowed" in found
+def leaking(seed):
+    for steps in range(100, 1_000_000, 100):
+        lost.append(object())
+        yield steps
+
+leaks.cycles = leaking
+sys.exit(leaks.main(10_000, 1))
+"""
+
+
+def test_a_leak_of_one_object_a_cycle_is_seen() -> None:
+    done = run_python("-c", LEAKING)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "100 cycles" in done.stdout
+    assert "blocks more, at most 50 allowed" in done.stdout
+
+
+def test_leaks_are_not_looked_for_where_nothing_is_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "getallocatedblocks", lambda: 0)
+    assert command.main(["leaks", "--steps", "1000", "--seed", "1"]) == 2
+    assert "PYTHONMALLOC" in capsys.readouterr().err
