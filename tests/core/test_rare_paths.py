@@ -225,6 +225,28 @@ def test_a_joint_configuration_is_not_left_before_the_new_leaders_own_commit() -
     assert group[3].conf_state.voters_outgoing == ()
 
 
+def test_a_joint_configuration_is_left_once_also_when_changes_are_not_validated() -> None:
+    """Thesis 4.3: what is applied between the entry that leaves it being proposed and being applied is no reason for
+    a second one. With validation the second is refused as a change that follows an unapplied one."""
+    group = HeldApply(3, 1, disable_conf_change_validation=True, max_committed_size_per_ready=1)
+    group.campaign(1)
+    change = ConfChangeV2(
+        transition=ConfChangeTransition.TransitionJointImplicit, changes=(ConfChange(ConfChangeType.AddLearner, 9),)
+    )
+    joint = group[1].raw.propose_conf_change(change).index
+    command = group[1].raw.propose([b"a"])
+    group.settle()
+    while group[1].raw.applied_index < joint:
+        group.release(joint)
+        group.collect(group[1])
+    assert group[1].conf_state.voters_outgoing == (1, 2, 3)
+    assert group[1].raw.last_index == command + 1, "the entry that leaves it"
+    group.release(command)
+    group.settle()
+    assert group[1].raw.applied_index == command
+    assert group[1].raw.last_index == command + 1, "and no other"
+
+
 def test_a_follower_with_a_snapshot_on_its_way_goes_on_when_the_log_reaches_it_and_not_before() -> None:
     """What it acknowledges meanwhile may come from elsewhere (a store that was filled in); as etcd/raft."""
     group = Network(3)

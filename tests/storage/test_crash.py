@@ -20,8 +20,18 @@ from tests.storage.script import script
 from tests.storage.support import BOOTSTRAP, Disk, Model, append, entries
 
 
-def run(path: Path, seed: int, done: int, kill_after: float | None = None, file_limit: int | None = None) -> list[str]:
-    """Lets the writing process run until it is killed or gives up; the whole lines that it has printed."""
+def run(
+    path: Path,
+    seed: int,
+    done: int,
+    kill_after: float | None = None,
+    file_limit: int | None = None,
+    opened: bool = False,
+) -> list[str]:
+    """Lets the writing process run until it is killed or gives up; the whole lines that it has printed.
+
+    The time to ``kill_after`` begins with the process, or when the store is open.
+    """
 
     def limit() -> None:
         if file_limit is not None:
@@ -33,9 +43,12 @@ def run(path: Path, seed: int, done: int, kill_after: float | None = None, file_
         stderr=subprocess.PIPE,
         preexec_fn=limit,  # noqa: PLW1509 - the limit is for this one process
     )
+    assert process.stdout is not None
+    before = process.stdout.readline() if opened else b""
     timer = threading.Timer(60 if kill_after is None else kill_after, process.kill)
     timer.start()
     output, errors = process.communicate()
+    output = before + output
     timer.cancel()
     assert errors == b"", errors.decode()
     return [line.decode().rstrip("\n") for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
@@ -80,8 +93,9 @@ def test_kill_9_twenty_times(tmp_path: Path, seed: int) -> None:
     count = 0
     boots: list[int] = []
     killed_writing = 0
-    for _ in range(20):
-        lines = run(path, seed, count, kill_after=rng.uniform(0.05, 0.9))
+    for turn in range(20):
+        # Every second one is killed while it writes, however long this machine takes to start it.
+        lines = run(path, seed, count, kill_after=rng.uniform(0.05, 0.9), opened=turn % 2 == 1)
         boots += numbers(lines, "boot")
         acknowledged = max(numbers(lines, "done"), default=count - 1) + 1
         tried = max(numbers(lines, "try"), default=count - 1) + 1

@@ -121,7 +121,7 @@ BUGS = (
         "r.pending_conf_index:\n"
         "        return 0\n",
         new="    if not r.tracker.config.auto_leave or r.state != StateLeader:\n        return 0\n",
-        found_by=("model",),
+        near="tests/core/test_rare_paths.py",
     ),
     Bug(
         name="demoted-voter-forgotten",
