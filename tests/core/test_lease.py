@@ -184,3 +184,16 @@ def test_an_update_of_a_member_leaves_the_lease_alone() -> None:
     net.settle()
     assert net[1].raw.conf_index == net[1].raw.last_index
     assert read(net, 1, b"r", before + LEASE_MS - 1)
+
+
+def test_a_read_from_elsewhere_is_confirmed_by_a_round_though_the_lease_holds() -> None:
+    """The leader's clock was last read before the request came in; a round that is sent after it proves more."""
+    net = leased()
+    assert net[2].raw.read_index(b"far", net.now_ms)
+    net.collect(net[2])
+    (request,) = net.flying
+    net.flying.clear()
+    net.deliver(request)
+    assert {message.type for message in net.flying} == {MessageType.MsgHeartbeat}
+    net.settle()
+    assert net[2].reads == [(net[1].raw.commit_index, b"far")]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import pytest
 
-from raftcore import ConfChange, ConfChangeType, ConfChangeV2, ConfState, MessageType, StateType
+from raftcore import ConfChange, ConfChangeType, ConfChangeV2, ConfState, Message, MessageType, StateType
 from raftcore.confchange import ConfChangeTransition, parse
+from raftcore.errors import ProposalDropped
 from tests.core.network import ELECTION_TICK, Member, Network
 from tests.core.server import of
 
@@ -188,3 +189,71 @@ def test_6_a_change_takes_effect_when_it_is_applied() -> None:
     again = net[1].raw.propose_conf_change(ConfChange(ConfChangeType.AddNode, 5))
     assert again.refused is not None
     assert again.refused.startswith("possible unapplied conf change")
+
+
+def test_6_a_removed_leader_that_manages_the_cluster_takes_no_requests() -> None:
+    net = Network(3, step_down_on_removal=False)
+    net.campaign(1)
+    net[1].raw.propose_conf_change(ConfChange(ConfChangeType.RemoveNode, 1))
+    net.settle()
+    assert net[1].role == StateType.StateLeader
+    before = net[1].raw.last_index
+    with pytest.raises(ProposalDropped) as refused:
+        net[1].raw.propose([b"x"])
+    assert refused.value.reason == "removed"
+    assert net[1].raw.last_index == before
+
+
+def test_6_a_change_that_a_former_leader_left_in_the_log_is_pending_too() -> None:
+    """Thesis 4.1. It may be committed still, so the new leader lets in no other before it has applied it."""
+    net = Network(3)
+    net.campaign(1)
+    net.lose = lambda message: message.type == MessageType.MsgAppResp
+    left = net[1].raw.propose_conf_change(ConfChange(ConfChangeType.RemoveNode, 3)).index
+    net.settle()
+    assert net[2].raw.last_index == left
+    assert net[2].raw.commit_index < left
+    net.campaign(2)
+    assert net.leader == 2
+    answer = net[2].raw.propose_conf_change(ConfChange(ConfChangeType.AddNode, 4))
+    assert answer.refused == f"possible unapplied conf change at index {left} (applied to {net[2].applied_index})"
+
+
+def test_6_the_thesis_mended_a_leader_changes_nothing_before_it_has_committed_in_its_term() -> None:
+    """raft-dev, 2015. All that it has is committed and applied, but for the entry of its own term."""
+    net = Network(3, conf_change_after_own_commit=True)
+    net.campaign(1)
+    net.propose(1, b"x")
+    net.tick_all(1)
+    net.lose = lambda message: message.type == MessageType.MsgApp
+    net.campaign(2)
+    assert net.leader == 2
+    assert net[2].raw.commit_index == net[2].applied_index == net[2].raw.last_index - 1
+    change = ConfChange(ConfChangeType.AddLearner, 4)
+    assert net[2].raw.propose_conf_change(change).refused == "no entry of term 2 is committed yet"
+    net.lose = lambda message: False
+    net.tick_all(2)
+    assert net[2].raw.propose_conf_change(change).refused is None
+
+
+def test_6_a_server_with_a_committed_change_that_it_has_not_applied_does_not_stand() -> None:
+    """It may have lost its vote; the change is the very next entry that it will apply."""
+    net = Network(3)
+    net.campaign(1)
+    net.tick_all(1)
+    applied, apply = net[2].applied_index, net._apply
+    held: list[Message] = []
+    net._apply = lambda member, message: held.append(message) if member.id == 2 else apply(member, message)  # type: ignore[method-assign]
+    change = net[1].raw.propose_conf_change(ConfChange(ConfChangeType.AddLearner, 4)).index
+    net.settle()
+    net.tick_all(1)
+    assert (net[2].applied_index, net[2].raw.commit_index) == (applied, change)
+    assert change == applied + 1
+    term = net[2].raw.term
+    net.campaign(2)
+    assert (net[2].role, net[2].raw.term) == (StateType.StateFollower, term)
+    net._apply = apply  # type: ignore[method-assign]
+    for message in held:
+        apply(net[2], message)
+    net.campaign(2)
+    assert net.leader == 2

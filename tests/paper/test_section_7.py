@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftcore import ConfState, Message, MessageType, Snapshot
+from raftcore import ConfState, Message, MessageType, Snapshot, StateType
 from raftcore.errors import PeerFault
 from tests.core.network import ELECTION_TICK, Network
 from tests.core.server import Server, of
@@ -192,3 +192,21 @@ def test_7_no_snapshot_goes_to_a_follower_that_is_not_there() -> None:
     net[1].raw.step(Message(MessageType.MsgHeartbeatResp, to=1, from_=3, term=1))
     net.collect(net[1])
     assert [m.to for m in of(MessageType.MsgSnap, net.sent)] == [3]
+
+
+def test_7_a_server_whose_snapshot_is_not_in_place_yet_does_not_stand() -> None:
+    net = lagging()
+    net.lose = lambda message: message.type == MessageType.MsgSnap
+    net.tick_all(3)
+    net.writes_held.add(3)
+    net.deliver(of(MessageType.MsgSnap, net.sent)[-1])
+    assert net[3].appends[-1].snapshot is not None
+    term = net[3].raw.term
+    net[3].raw.campaign()
+    net.tick(3, 4 * ELECTION_TICK)
+    assert (net[3].role, net[3].raw.term) == (StateType.StateFollower, term)
+    net.writes_held.clear()
+    net.write(net[3])
+    net.settle()
+    net.campaign(3)
+    assert net[3].raw.term > term

@@ -114,3 +114,13 @@ def test_the_largest_window_costs_nothing_until_it_is_used() -> None:
 def test_a_window_holds_at_least_one_message() -> None:
     with pytest.raises(ValueError, match="0 messages: it must hold at least 1"):
         Inflights(0)
+
+
+def test_the_clone_of_a_window_that_wraps_around_its_ring() -> None:
+    window = Inflights(4, 0)
+    for index in (1, 2, 3, 4):
+        window.add(index, 10 * index)
+    window.free_le(2)
+    for index in (5, 6):  # where 1 and 2 were
+        window.add(index, 10 * index)
+    assert window.clone().messages() == window.messages() == [(3, 30), (4, 40), (5, 50), (6, 60)]

@@ -88,7 +88,7 @@ BUGS = (
         file="raftcore/inflights.pyx",
         old="            memcpy(copy.ring + first, self.ring, (self.count - first) * sizeof(Inflight))\n",
         new="",
-        found_by=("model",),
+        found_by=("tables", "model"),
         near="tests/unit/test_inflights.py",
     ),
     Bug(

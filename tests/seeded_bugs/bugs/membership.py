@@ -25,7 +25,7 @@ BUGS = (
         file="raftcore/roles.pyx",
         old="    r.pending_conf_index = r.log.last_index()\n    role_changed(r)\n",
         new="    role_changed(r)\n",
-        found_by=("model",),
+        found_by=("tables", "model"),
         near="tests/paper/test_section_6.py",
     ),
     Bug(
@@ -34,8 +34,8 @@ BUGS = (
         file="raftcore/membership.pyx",
         old="    if r.conf_change_after_own_commit and not committed_in_term(r):\n",
         new="    if r.conf_change_after_own_commit and r.log.committed == 0:\n",
-        found_by=("model",),
-        near="tests/core/test_conf_index.py",
+        found_by=("tables", "model"),
+        near="tests/paper/test_section_6.py",
         seen="the thesis itself, mended on raft-dev in 2015",
     ),
     Bug(
@@ -46,7 +46,7 @@ BUGS = (
         "r.log.committed + 1):\n",
         new="    if r.log.applied < r.log.committed and r.log.has_pending_conf_change(r.log.applied + 2, "
         "r.log.committed + 1):\n",
-        found_by=("model",),
+        found_by=("tables", "model"),
         near="tests/paper/test_section_6.py",
     ),
     Bug(
@@ -101,7 +101,7 @@ BUGS = (
         file="raftcore/raft.pyx",
         old='    if member(r.tracker, r.id) == NULL:\n        raise ProposalDropped("removed")\n',
         new="",
-        found_by=("model",),
+        found_by=("tables", "model"),
         near="tests/paper/test_section_6.py",
     ),
     Bug(

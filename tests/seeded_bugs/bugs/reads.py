@@ -131,7 +131,7 @@ BUGS = (
         file="raftcore/read_index.pyx",
         old="    if m.from_ == r.id and lease.holds(r):\n",
         new="    if lease.holds(r):\n",
-        found_by=("model",),
+        found_by=("tables", "model"),
         near="tests/core/test_lease.py",
     ),
     Bug(

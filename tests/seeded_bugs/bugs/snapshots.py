@@ -78,7 +78,7 @@ BUGS = (
         file="raftcore/roles.pyx",
         old="    return pr is not None and not pr.is_learner and not r.log.has_next_or_in_progress_snapshot()\n",
         new="    return pr is not None and not pr.is_learner\n",
-        found_by=("model",),
+        found_by=("tables", "model"),
         near="tests/paper/test_section_7.py",
     ),
     Bug(
