@@ -57,6 +57,7 @@ BUGS = (
         file="raftcore/progress.pxd",
         old="    return index > pr.sent_commit and pr.sent_commit < pr.next - 1\n",
         new="    return index > pr.sent_commit and pr.sent_commit < pr.match\n",
+        found_by=("tables", "model"),
         near="tests/unit/test_progress.py",
     ),
     Bug(

@@ -40,6 +40,7 @@ BUGS = (
         file="raftcore/log.pyx",
         old="        return term > ours or (term == ours and index >= self._last)\n",
         new="        return index > self._last or (index == self._last and term >= ours)\n",
+        found_by=("tables", "model"),
         near="tests/paper/test_section_5_4.py",
     ),
     Bug(

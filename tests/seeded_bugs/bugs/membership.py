@@ -139,7 +139,6 @@ BUGS = (
         old="    if advance_commit(r):\n        broadcast_append(r)  #",
         new="    if r.transferee != 0 and advance_commit(r):\n        broadcast_append(r)  #",
         near="tests/core/test_commit_rule.py",
-        found_by=("tables", "model"),
     ),
     Bug(
         name="explicit-joint-left-by-itself",

@@ -32,6 +32,7 @@ BUGS = (
         file="raftcore/read_index.pyx",
         old="    if r.tracker.is_singleton() and r.tracker.voter_ids()[0] == r.id:\n",
         new="    if r.tracker.is_singleton():\n",
+        found_by=("tables", "model"),
         near="tests/core/test_read_index.py",
         seen="this library, before its first release",
     ),
@@ -96,7 +97,6 @@ BUGS = (
         file="raftcore/transfer.pyx",
         old="    r.lease_given_up = True  #",
         new="    pass  #",
-        found_by=("tables", "model"),
         near="tests/core/test_lease.py",
     ),
     Bug(

@@ -9,7 +9,7 @@ BUGS = (
         file="raftcore/log.pyx",
         old="        if not has_term(self, prev, prev_term):\n            return False\n        last_new[0] = prev\n",
         new="        if prev > self._last:\n            return False\n        last_new[0] = prev\n",
-        found_by=("tables", "model", "explorer"),
+        found_by=("tables", "explorer"),
         near="tests/paper/test_figure_2_receivers.py",
     ),
     Bug(
