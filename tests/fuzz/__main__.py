@@ -83,7 +83,7 @@ def coverage_guided(options: argparse.Namespace, target: engine.Target, seeds: l
     with tempfile.TemporaryDirectory() as name:
         corpus = options.corpus or Path(name)
         corpus.mkdir(parents=True, exist_ok=True)
-        for data in seeds:
+        for data in set(seeds) - set(engine.read_corpus(corpus)):
             (corpus / f"seed-{zlib.crc32(data):08x}").write_bytes(data)
         before = set(options.findings.glob("*"))
         status = guided.search(options.what, options.seconds, options.seed, corpus, options.findings.resolve())

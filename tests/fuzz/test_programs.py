@@ -138,6 +138,17 @@ def test_what_only_the_sanitizers_see_is_replayed_under_them(
     assert replayed == [path]
 
 
+def test_a_corpus_does_not_grow_by_its_own_inputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(guided, "missing", lambda: None)
+    monkeypatch.setattr(guided, "search", lambda *arguments: 0)
+    (tmp_path / "learnt").write_bytes(b"an input of an earlier search")
+    for _ in range(2):
+        assert command.main(["decode", "--engine", "guided", "--corpus", str(tmp_path)]) == 0
+    inputs = engine.read_corpus(tmp_path)
+    assert b"an input of an earlier search" in inputs
+    assert len(inputs) == len(set(inputs)) == 1 + len(set(engine.read_corpus(command.CORPUS / "decode")))
+
+
 def test_nothing_is_lost_in_many_steps(seed: int) -> None:
     """In a process of its own, in which nothing else allocates."""
     done = run_command("leaks", "--steps", "50000", "--seed", str(seed % 1000))
