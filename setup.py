@@ -13,6 +13,7 @@ Flags change the code, not the time stamps: pass --force to build_ext when chang
 
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -83,7 +84,12 @@ def main() -> None:
     # Cython's worker processes need fork: a spawned child would run this file again.
     workers = jobs if multiprocessing.get_start_method() == "fork" else 0
     modules = cythonize(
-        extensions(), compiler_directives=DIRECTIVES, annotate=flag("RAFTPY_ANNOTATE"), nthreads=workers
+        extensions(),
+        compiler_directives=DIRECTIVES,
+        annotate=flag("RAFTPY_ANNOTATE"),
+        nthreads=workers,
+        # build_ext itself would compile the C once more that was made with other flags.
+        force=bool({"-f", "--force"} & set(sys.argv)),
     )
     setup(ext_modules=modules, options={"build_ext": {"parallel": jobs}})
 

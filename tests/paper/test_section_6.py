@@ -243,7 +243,14 @@ def test_6_a_server_with_a_committed_change_that_it_has_not_applied_does_not_sta
     net.tick_all(1)
     applied, apply = net[2].applied_index, net._apply
     held: list[Message] = []
-    net._apply = lambda member, message: held.append(message) if member.id == 2 else apply(member, message)  # type: ignore[method-assign]
+
+    def hold(member: Member, message: Message) -> None:
+        if member.id == 2:
+            held.append(message)
+        else:
+            apply(member, message)
+
+    net._apply = hold  # type: ignore[method-assign]
     change = net[1].raw.propose_conf_change(ConfChange(ConfChangeType.AddLearner, 4)).index
     net.settle()
     net.tick_all(1)
