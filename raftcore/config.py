@@ -57,6 +57,9 @@ class Config:
     """A leader that is removed or demoted becomes a follower when it applies that."""
     conf_change_after_own_commit: bool = False
     """Refuse configuration changes until this leader has committed an entry of its own term (beyond etcd/raft)."""
+    votes_before_write: bool = False
+    """Ask for votes before this node's own term and vote are durable, as etcd/raft does with async storage writes. Only
+    to reproduce it: elected without them, and restarted, a node may lead the same term a second time."""
     applied: int = 0
     """Highest index that the state machine has applied already, on restart."""
     max_window_bytes: int = 64 << 20

@@ -56,6 +56,7 @@ cdef class Raft:
     cdef bint disable_conf_change_validation
     cdef bint step_down_on_removal
     cdef bint conf_change_after_own_commit
+    cdef bint votes_before_write         # as etcd/raft, unsafe
     cdef uint64_t lease_ms               # length of the lease, 0: none is used
     cdef object witnesses                # None, or the ids of the members without payloads
     cdef int max_reject_runs             # runs of terms listed in a rejection; 0: the plain hint, payload in probes

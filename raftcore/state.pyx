@@ -47,6 +47,7 @@ cdef class Raft:
         self.disable_conf_change_validation = config.disable_conf_change_validation
         self.step_down_on_removal = config.step_down_on_removal
         self.conf_change_after_own_commit = config.conf_change_after_own_commit
+        self.votes_before_write = config.votes_before_write
         self.lease_ms = config.lease_ms
         self.witnesses = frozenset(config.witnesses) if config.witnesses else None
         self.max_reject_runs = config.max_reject_runs
@@ -69,8 +70,9 @@ cdef class Raft:
         """Queues m, stamped with sender and term.
 
         Votes and append acknowledgements promise something that must survive a crash (thesis 3.8): they wait until
-        all that is unstable now is durable. Everything else, rejections of other kinds and the leader's own appends
-        among them, leaves at once (thesis 10.2.1).
+        all that is unstable now is durable. So do requests for votes: they are what a leader's term rests on, and a
+        candidate that forgets its term may stand in it again and be elected again, with other entries. Everything else,
+        rejections of other kinds and the leader's own appends among them, leaves at once (thesis 10.2.1).
         """
         cdef uint32_t kind = <uint32_t> 1 << m.type
         if m.from_ == 0:
@@ -83,6 +85,8 @@ cdef class Raft:
             # Forwarded proposals and reads stay without a term: they are requests, not statements about a term.
             m.term = self.term
         if kind & PROMISES:
+            return push(&self.after_append, m)
+        if m.type == MsgVote and not self.votes_before_write:
             return push(&self.after_append, m)
         if m.to == self.id:
             raise InvariantViolation(f"message type {m.type} must not be sent to oneself")

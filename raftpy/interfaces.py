@@ -242,7 +242,8 @@ class Transport(Protocol):
 class LendingTransport(Transport, Protocol):
     """A ``Transport`` that lets the core encode messages straight into its datagrams.
 
-    Optional, and told by the method being there. To a transport without it every message comes through ``send``.
+    Optional, and told by the method being there. To a transport without it every message comes through ``send``; a
+    subclass of raftpy's transports that wants to see every message in ``send`` sets ``lend_builders = None``.
     """
 
     def lend_builders(self, outbox: Outbox) -> None:

@@ -171,10 +171,17 @@ cdef class Awaited:
         if callback is None:
             return 0
         self.callback = self.context = self.others = None
-        self.call(callback, context, done)
-        if others is not None:
-            for callback, context in others:
+        if others is None:
+            return self.call(callback, context, done)
+        others.insert(0, (callback, context))
+        while others:
+            callback, context = others.pop(0)
+            try:
                 self.call(callback, context, done)
+            except BaseException:  # KeyboardInterrupt and SystemExit come through: nobody else may lose a wake-up
+                for callback, context in others:
+                    self.loop.call_soon(callback, self, context=context)
+                raise
         return 0
 
     cdef int call(self, object callback, object context, object done) except -1:

@@ -62,7 +62,7 @@ class Driver:
         applied = opened.initial_state.snapshot_index
         self.applying = Applying(state_machine, self.proposals, self._configure, clock.monotonic, applied)
         self.feed = CommitFeed(opened.storage.entries, applied)
-        self.reads = Reads(loop, self._schedule_reads, self._ask_for_read, 2 * config.heartbeat_ms / 1000)
+        self.reads = Reads(loop, self._schedule_reads, self._ask_for_read, 2 * config.heartbeat_ms / 1000, opened.boot)
         self._loop = loop
         self._id = config.id
         self._leader_waiters: list[asyncio.Future[int]] = []
@@ -188,7 +188,7 @@ class Driver:
 
     def _on_written(self, appends: Sequence[Message]) -> None:
         self.rounds.written.append(appends)
-        self.passes.run()
+        self.passes.wake()
 
     def _on_unreachable(self, node_id: int) -> None:
         self.rounds.unreachable.append(node_id)
@@ -198,9 +198,11 @@ class Driver:
     # --- Time ---------------------------------------------------------------------------------------------------
 
     def _on_timer(self) -> None:
-        self.passes.run()
-        if not self.closed:
-            self._plan()
+        try:
+            self.passes.run()
+        finally:
+            if not self.closed:
+                self._plan()
 
     def _plan(self) -> None:
         """Sleeps until something may be due: a heartbeat interval at most, so that a stall is told from sleep."""

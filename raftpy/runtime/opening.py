@@ -37,6 +37,7 @@ class Opened:
     initial_state: InitialState
     members: dict[int, str]
     store_id: int
+    boot: int
 
 
 def open_node(config: Config, storage: Storage, transport: Transport, wake: Callable[[], None]) -> Opened:
@@ -64,7 +65,9 @@ def open_node(config: Config, storage: Storage, transport: Transport, wake: Call
         transport.close()
         storage.close()
         raise
-    return Opened(storage, transport, raw, recovered.initial_state, recovered.members, recovered.store_id)
+    return Opened(
+        storage, transport, raw, recovered.initial_state, recovered.members, recovered.store_id, recovered.boot
+    )
 
 
 def core_config(config: Config, max_command: int, boot: int) -> CoreConfig:

@@ -6,6 +6,7 @@ from raftpy.runtime.rounds cimport Rounds
 
 @cython.final
 cdef class Passes:
+    cdef object loop
     cdef public object call_soon         # the loop's
     cdef Proposals proposals      # told whether a pass is on its way; None until the parts are there
     cdef object work              # the Rounds, or what stands in their place

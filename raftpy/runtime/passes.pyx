@@ -6,6 +6,8 @@
 One pass runs at a time: what asks for another meanwhile gets it at the loop's next turn. And one turn is asked for at a
 time: passes that ask for more must not multiply.
 """
+from asyncio import current_task
+
 cimport cython
 
 from raftcore.errors import InvariantViolation
@@ -17,6 +19,7 @@ cdef class Passes:
     until ``bind``, nothing happens."""
 
     def __init__(self, loop):
+        self.loop = loop
         self.call_soon = loop.call_soon
 
     def bind(self, Proposals proposals not None, rounds, fail):
@@ -50,8 +53,11 @@ cdef class Passes:
 
     @cython.binding(False)
     def wake(self):
-        """Something waits to be read: called by the transport, in the loop."""
-        self.run()
+        """Something waits to be read, or a write has completed: called by transport and storage, in the loop."""
+        if current_task(self.loop) is None:
+            self.run()
+        else:
+            self.schedule()  # a pass resumes tasks, which one that runs itself cannot do
 
     cpdef run(self):
         """A pass, unless one is running; what comes out of it ends the node."""

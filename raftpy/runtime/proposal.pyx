@@ -158,6 +158,8 @@ cdef class Proposals(Waits):
             proposal.index = first
             proposal.entry_term = term
             first += proposal.count
+            if proposal.state != QUEUED:
+                continue  # cancelled since it was taken, by a signal
             if proposal.many:
                 proposal.value = []
             self.take_up(proposal, now)
@@ -172,8 +174,9 @@ cdef class Proposals(Waits):
         """The commands taken were not appended: each of their proposals raises what ``error()`` makes."""
         cdef Proposal proposal
         for proposal in self.taken:
-            proposal.settle(FAILED, error())
-        self.settled += self.taken
+            if proposal.state == QUEUED:
+                proposal.settle(FAILED, error())
+                self.settled.append(proposal)
         self.taken = []
 
     def lose(self, index_t commit_index):

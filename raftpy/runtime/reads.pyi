@@ -22,6 +22,7 @@ class Reads(Waits):
         schedule: Callable[[], object],
         ask: Callable[[bytes], bool],
         retry_s: float,
+        boot: int = 0,
     ) -> None: ...
     def request(self, timeout: float | None = 5.0) -> Read: ...
     @property

@@ -46,13 +46,15 @@ cdef class Reads(Waits):
     """All reads of one node that are not settled. ``request`` is for callers, the rest for the driver.
 
     ``ask(context)`` puts a question to the core, False when there is nobody to ask; one without an answer is put again
-    after ``retry_s`` seconds.
+    after ``retry_s`` seconds. ``boot`` tells this start of the node from the others: the answer to a question of an
+    earlier one must not be taken for the answer to a later one's.
     """
 
-    def __init__(self, loop, schedule, ask, double retry_s):
+    def __init__(self, loop, schedule, ask, double retry_s, uint64_t boot=0):
         Waits.__init__(self, loop, schedule)
         self.ask = ask
         self.retry_s = retry_s
+        self.life = boot.to_bytes(8, "little")
         self.queued = []
         self.asked = {}
         self.confirmed = []
@@ -101,7 +103,7 @@ cdef class Reads(Waits):
         if not reads:
             return 0
         self.number += 1
-        context = self.number.to_bytes(8, "little")
+        context = self.life + self.number.to_bytes(8, "little")
         question = Question.__new__(Question)
         question.asked_at = now
         question.reads = reads

@@ -128,7 +128,7 @@ cdef class Rounds:
             self.take(look)
             if lingered:
                 self.linger.found(self.heard)
-                if not self.heard:
+                if not self.heard and not self.membership.due:
                     break  # what came is for somebody else
             self.settle()
             look = self.write()

@@ -141,10 +141,19 @@ class Writer:
 
     def _done(self, submits: list[Appends]) -> None:
         self._under_way -= len(submits)
-        for appends in submits:
+        self._report(submits)
+
+    def _report(self, submits: list[Appends]) -> None:
+        for position, appends in enumerate(submits):
             if self._closed or self._callback is None:
                 return
-            self._callback(appends)
+            try:
+                self._callback(appends)
+            except (
+                BaseException
+            ):  # a task that it resumed has raised KeyboardInterrupt: the rest is durable all the same
+                self._post(self._report, submits[position + 1 :])
+                raise
 
     def _failed(self, error: StorageFailed) -> None:
         if not self._closed and self._on_failure is not None:

@@ -52,6 +52,26 @@ def test_a_commit_index_alone_need_not_be_synced() -> None:
     assert (write.term, write.commit, write.must_sync) == (1, 2, False)
 
 
+def test_a_candidate_asks_for_votes_once_its_term_is_durable() -> None:
+    """Elected by the others alone it would lead a term that a crash makes it forget, and stand in it again."""
+    server = stopped(1, term=1)
+    assert of(MessageType.MsgVote, server.campaign()) == []
+    (write,) = held(server)
+    assert (write.term, write.vote, write.must_sync) == (2, 1, True)
+    asked = [m.to for m in write.responses or [] if m.type == MessageType.MsgVote]
+    assert asked == [2, 3]
+
+
+def test_a_pre_vote_promises_nothing_and_is_asked_for_at_once() -> None:
+    server = stopped(1, term=1, pre_vote=True)
+    assert [m.to for m in of(MessageType.MsgPreVote, server.campaign())] == [2, 3]
+
+
+def test_votes_before_the_write_as_etcd_does() -> None:
+    server = stopped(1, term=1, votes_before_write=True)
+    assert [m.to for m in of(MessageType.MsgVote, server.campaign())] == [2, 3]
+
+
 @pytest.mark.parametrize("pre_vote", [False, True])
 def test_a_candidate_counts_its_own_vote_once_that_is_durable(pre_vote: bool) -> None:
     """With one vote of another and its own it has two of three; its own may still be lost in a crash."""

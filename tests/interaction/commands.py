@@ -81,6 +81,7 @@ def add_nodes(environment: Environment, arguments: Arguments) -> None:
             heartbeat_tick=HEARTBEAT_TICKS,
             applied=index,
             seed=node_id,
+            votes_before_write=True,  # as etcd/raft
             **settings,
         )
 

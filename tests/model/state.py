@@ -108,7 +108,10 @@ class State:
         message.from_ = message.from_ or self.id
         if message.type not in WITH_OWN_TERM and message.type not in WITHOUT_TERM:
             message.term = self.term
-        (self.after_append if message.type in PROMISES else self.messages).append(message)
+        waits = message.type in PROMISES or (
+            message.type == MessageType.MsgVote and not self.config.votes_before_write
+        )  # a candidate that forgets its term may be elected in it again
+        (self.after_append if waits else self.messages).append(message)
 
     # Roles
 

@@ -9,6 +9,7 @@ import pytest
 
 from raftcore import Message, MessageType
 from raftcore.codec import decode_message, frames
+from raftcore.codec import messages as decoded
 from raftpy import Node, NotLeader, Stopped, Timeout
 from tests.node.harness import Cluster, Recorder, play
 
@@ -372,5 +373,55 @@ def test_a_transfer_to_nobody_is_refused(seed: int) -> None:
         leader, _ = await cluster.single_leader()
         with pytest.raises(ValueError, match="1, 2, 3, not to 9"):
             await cluster.nodes[leader].transfer_leadership(9)
+
+    play("memory", 3, seed, scenario)
+
+
+def test_an_answer_to_a_question_of_an_earlier_life_is_none(seed: int) -> None:
+    """The leader still has the question that a follower put before it crashed. Its answer comes when the follower has
+    put another one: it speaks of an index from before what that one must see."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        follower, other = (node_id for node_id in cluster.ids if node_id != leader)
+        await cluster.propose(leader, b"first")
+        await cluster.committed(b"first", 3)
+        await cluster.sleep_ms(50)
+        phase = 1
+
+        def passes(sender: int, to: int, datagram: bytes) -> bool:
+            kinds = {message.type for _, message in decoded(datagram)}
+            if MessageType.MsgHeartbeatResp in kinds and to == leader and phase < 4:
+                return False  # nobody confirms the round
+            if phase == 1 and sender == leader:
+                return False
+            if phase >= 3 and (sender, to) == (leader, follower):
+                return MessageType.MsgReadIndexResp in kinds
+            return True
+
+        cluster.network.filter = passes
+        forgotten = cluster.nodes[follower].read_index(timeout=None)
+        await cluster.sleep_ms(3)
+        await cluster.crash(follower)
+        phase = 2
+        await cluster.restart(follower)
+        node = cluster.nodes[follower]
+
+        def follows() -> bool:
+            status = node.status()
+            return status.leader == leader and status.applied_index >= cluster.nodes[leader].status().commit_index
+
+        await cluster.until(follows, "following again")
+        phase = 3
+        await cluster.propose(leader, b"x")
+        phase = 4
+        try:
+            await node.read_index(timeout=1.0)
+        except Timeout:
+            pass  # it may: what the leader says does not come through
+        else:
+            assert b"x" in cluster.machines[follower].commands
+        forgotten.cancel()
+        cluster.network.filter = None
 
     play("memory", 3, seed, scenario)

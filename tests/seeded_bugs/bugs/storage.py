@@ -41,6 +41,16 @@ BUGS = (
         seen="NodeDB #161",
     ),
     Bug(
+        name="votes-asked-for-before-the-disk",
+        breaks="a candidate persists its term and vote before it asks for votes (Figure 2, persistent state)",
+        file="raftcore/state.pyx",
+        old="        if m.type == MsgVote and not self.votes_before_write:\n",
+        new="        if m.type == MsgVote and self.votes_before_write:\n",
+        found_by=("tables", "model"),
+        near="tests/core/test_durable_first.py",
+        seen="etcd/raft (with async storage writes)",
+    ),
+    Bug(
         name="append-acknowledged-before-the-disk",
         breaks="a server persists entries before it responds (Figure 2; thesis 10.2.1)",
         file="raftcore/state.pyx",

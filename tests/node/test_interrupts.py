@@ -1,0 +1,184 @@
+"""What comes in the middle: a pass begun inside a task, a signal between two steps, a task that ends the program."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from raftpy import Config, Node
+from raftpy.clock import SystemClock
+from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.storage.writer import Writer
+from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from tests.node.harness import Recorder
+from tests.node.waiting import ProposalBench
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def alone(loop: asyncio.AbstractEventLoop) -> Node:
+    clock = SystemClock(loop)
+    return Node(
+        Config(id=1, cluster={1: "127.0.0.1:7101"}),
+        Recorder(),
+        storage=MemoryStore(MemoryDisk(), clock, 0.0),
+        transport=MemoryTransport(MemoryNetwork(clock)),
+        clock=clock,
+    )
+
+
+def start(loop: asyncio.AbstractEventLoop) -> Node:
+    node = alone(loop)
+
+    async def up() -> None:
+        await node.start()
+        await node.wait_for_leader(10)
+
+    loop.run_until_complete(up())
+    return node
+
+
+def go_on(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    timer = loop.call_later(seconds, loop.stop)
+    try:
+        loop.run_forever()
+    finally:
+        timer.cancel()
+
+
+@pytest.mark.parametrize("call", ["propose", "read_index"])
+def test_a_pass_begun_inside_a_task(loop: asyncio.AbstractEventLoop, call: str) -> None:
+    """A transport made of asyncio streams calls wake from its own task, which cannot resume another."""
+    node = start(loop)
+
+    async def both() -> None:
+        waiting = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        node._wake()
+        await asyncio.wait_for(waiting, 5.0)
+        await node.stop()
+
+    async def wait() -> None:
+        await (node.propose(b"x") if call == "propose" else node.read_index())
+
+    node_wakes = node._running.passes
+    node._wake = node_wakes.wake  # type: ignore[attr-defined]
+    loop.run_until_complete(both())
+
+
+def test_a_second_task_on_the_same_proposal_goes_on(loop: asyncio.AbstractEventLoop) -> None:
+    node = start(loop)
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def both() -> None:
+        proposal = node.propose(b"x")
+
+        async def ends() -> None:
+            await proposal
+            raise KeyboardInterrupt
+
+        async def goes_on() -> object:
+            return await proposal
+
+        tasks.extend(asyncio.ensure_future(each()) for each in (ends, goes_on))
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.create_task(both())
+        go_on(loop, 2.0)
+    go_on(loop, 0.1)
+    assert node.failed is None
+    assert tasks[1].done()
+    with pytest.raises(KeyboardInterrupt):
+        tasks[0].result()
+    loop.run_until_complete(node.stop())
+
+
+def test_the_timer_goes_on(loop: asyncio.AbstractEventLoop) -> None:
+    """A pass of the timer's resumes a task that ends the program; if the program goes on all the same, so does time."""
+    node = start(loop)
+    driver = node._running
+
+    class Ends:
+        resuming = True
+
+        def run(self) -> None:
+            raise KeyboardInterrupt
+
+        pending = False
+
+    rounds = driver.rounds
+    driver.passes.rounds = Ends()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        go_on(loop, 2.0)
+    driver.passes.rounds = rounds
+    before = driver.ticks.take(driver.clock.monotonic())
+    planned: list[int] = []
+    driver.config = driver.config
+
+    class Counts:
+        resuming = False
+        pending = False
+
+        def run(self) -> None:
+            planned.append(1)
+            rounds.run()
+
+    driver.passes.rounds = Counts()  # type: ignore[assignment]
+    go_on(loop, 0.5)
+    driver.passes.rounds = rounds
+    assert planned, before
+    loop.run_until_complete(node.stop())
+
+
+def test_a_signal_between_take_and_appended() -> None:
+    """Ctrl-C cancels the task that waits; what was taken is appended all the same, and stays cancelled."""
+
+    async def main() -> None:
+        for refused in (False, True):
+            bench = ProposalBench()
+            proposals = bench.proposals
+            first, second = proposals.propose(b"a"), proposals.propose(b"b")
+            assert proposals.take() == [b"a", b"b"]
+            assert first.cancel()
+            if refused:
+                proposals.refused(lambda: RuntimeError("no"))  # type: ignore[arg-type,return-value]
+                assert first.cancelled()
+                assert isinstance(second.exception(), RuntimeError)
+                continue
+            proposals.appended(7, 3, 0.0)
+            assert (first.index, second.index) == (7, 8)
+            assert first.cancelled()
+            with pytest.raises(asyncio.CancelledError):
+                first.result()
+            assert not second.done()
+
+    asyncio.run(main())
+
+
+def test_submits_reported_together_are_all_reported(loop: asyncio.AbstractEventLoop) -> None:
+    reported: list[str] = []
+
+    def report(appends: Any) -> None:
+        reported.append(appends)
+        if appends == "first":
+            raise KeyboardInterrupt
+
+    async def main() -> None:
+        writer = Writer(lambda appends: True)
+        writer.bind(report, None)
+        writer._under_way = 3
+        with pytest.raises(KeyboardInterrupt):
+            writer._done(["first", "second", "third"])  # type: ignore[list-item]
+        await asyncio.sleep(0.01)
+        assert reported == ["first", "second", "third"]
+        assert writer._under_way == 0
+
+    loop.run_until_complete(main())
