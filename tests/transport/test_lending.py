@@ -16,8 +16,10 @@ HUNDRED = 100
 
 
 def core() -> RawNode:
-    """Node 1 of three."""
-    config = Config(id=1, election_tick=10, heartbeat_tick=1, async_storage_writes=True, seed=1)
+    """Node 1 of three. A campaign of its own sends at once."""
+    config = Config(
+        id=1, election_tick=10, heartbeat_tick=1, async_storage_writes=True, seed=1, votes_before_write=True
+    )
     return RawNode(config, InitialState(conf_state=ConfState((1, 2, 3))), MemoryStorage())
 
 
