@@ -115,6 +115,8 @@ cdef inline int done_with(Message m) except -1:
         m.context = None
     if m.responses is not None:
         m.responses = None
+        if idle.count == IDLE_MESSAGES:
+            return 0  # the destructor of one has come here, too
     Py_INCREF(m)
     idle.messages[idle.count] = <PyObject*> m
     idle.count += 1

@@ -14,6 +14,7 @@ from raftcore.types cimport (
     MsgAppResp,
     MsgPreVoteResp,
     MsgStorageAppendResp,
+    MsgVote,
     MsgVoteResp,
     StateCandidate,
     StateFollower,
@@ -145,14 +146,15 @@ cdef int check_outbox(Raft r) except -1:
     cdef Message m
     for m in queue_listed(&r.messages):
         hold(r, "O1", m.to != r.id and m.to != 0, f"{m!r} goes to another node")
-        hold(r, "O2", m.type != MsgAppResp and m.type != MsgVoteResp and m.type != MsgPreVoteResp,
+        hold(r, "O2", m.type != MsgAppResp and m.type != MsgVoteResp and m.type != MsgPreVoteResp
+             and (m.type != MsgVote or r.votes_before_write),
              f"{m!r} waits for the disk")
         hold(r, "O3", m.term <= r.term + 1, f"{m!r} is of no later term")
     for m in [*queue_listed(&r.after_append), *queue_listed(&r.waiting)]:
         if m.type == MsgStorageAppendResp:
             continue  # the confirmation of a write, not a message
-        hold(r, "O4", m.type == MsgAppResp or m.type == MsgVoteResp or m.type == MsgPreVoteResp,
-             f"{m!r} need not wait for the disk")
+        hold(r, "O4", m.type == MsgAppResp or m.type == MsgVoteResp or m.type == MsgPreVoteResp
+             or (m.type == MsgVote and not r.votes_before_write), f"{m!r} need not wait for the disk")
         hold(r, "O5", m.to != 0 and m.from_ == r.id, f"{m!r} has a sender and a receiver")
         # A granted pre-vote answers for the term it was asked about, however far off that is (thesis 9.6).
         hold(r, "O6", m.term <= r.term or (m.type == MsgPreVoteResp and not m.reject), f"{m!r} is of no later term")
