@@ -101,6 +101,11 @@ cdef class Outbox:
                 return True
         return False
 
+    @property
+    def encoded(self):
+        """Whether anything encoded waits to be sent: whether :meth:`datagrams` would give any."""
+        return self.has_datagrams()
+
     @cython.binding(False)
     def datagrams(self):
         """Everything encoded so far as (node id, datagram), in order for each node; the builders are empty then."""

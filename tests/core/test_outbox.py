@@ -328,6 +328,24 @@ def test_one_form_for_the_life_of_a_node() -> None:
         raw.collect(outbox(1))
 
 
+def test_whether_anything_encoded_waits() -> None:
+    """In the builder of the second member only, in datagrams that are full, or nowhere."""
+    raw, _ = node(1, votes_before_write=True)
+    taken = outbox(1)
+    assert not taken.encoded
+    assert not Outbox().encoded
+    raw.campaign()
+    raw.collect(taken)
+    assert taken.encoded
+    assert taken.datagrams()
+    assert not taken.encoded
+    second = builder(1, 3)
+    second.add(Message(MessageType.MsgHeartbeat, to=3, from_=1, term=1))
+    assert Outbox([builder(1, 2), second]).encoded
+    taken.full.append((2, second.finish()))
+    assert taken.encoded
+
+
 def test_what_has_no_builder_or_fits_none_comes_as_a_message() -> None:
     raw, _ = node(1)
     small = Outbox([builder(1, 2, 300)])
