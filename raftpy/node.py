@@ -12,7 +12,7 @@ from raftpy.clock import SystemClock
 from raftpy.config import Config
 from raftpy.errors import Stopped, Timeout
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
-from raftpy.runtime.calls import Calls
+from raftpy.runtime.calls import NOT_STARTED, Calls
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.defaults import default_storage, default_transport
 from raftpy.runtime.driver import Driver
@@ -21,7 +21,6 @@ from raftpy.runtime.opening import open_node
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.status import ROLES, MemberStatus, NodeStatus, PeerProgress
 
-NOT_STARTED = "the node has not been started"
 DEFAULT_TIMEOUT = 5.0
 """Seconds a proposal waits unless told otherwise."""
 

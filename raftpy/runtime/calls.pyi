@@ -7,6 +7,8 @@ from typing_extensions import disjoint_base
 from raftpy.runtime.proposal import Proposal, Proposals
 from raftpy.runtime.reads import Read, Reads
 
+NOT_STARTED: str
+
 @disjoint_base
 class Calls:
     def _bind(self, proposals: Proposals, reads: Reads) -> None: ...

@@ -4,8 +4,7 @@ from raftpy.errors import Stopped
 from raftpy.runtime.proposal cimport Proposals
 from raftpy.runtime.reads cimport Reads
 
-cdef object not_started():
-    return Stopped("the node has not been started")
+NOT_STARTED = "the node has not been started"
 
 
 cdef class Calls:
@@ -25,7 +24,7 @@ cdef class Calls:
         ``term`` are the command's place in the log. Cancelling the wait does not take the command back.
         """
         if self.proposals is None:
-            raise not_started()
+            raise Stopped(NOT_STARTED)
         return self.proposals.propose(command, timeout)
 
     def propose_many(self, commands, *, timeout=5.0):
@@ -34,7 +33,7 @@ cdef class Calls:
         As ``propose``; but an ``ApplyError`` stands in its command's place in the list, and is not raised.
         """
         if self.proposals is None:
-            raise not_started()
+            raise Stopped(NOT_STARTED)
         return self.proposals.propose_many(commands, timeout)
 
     def read_index(self, *, timeout=5.0):
@@ -47,5 +46,5 @@ cdef class Calls:
         known it waits; a question that is lost is put again.
         """
         if self.reads is None:
-            raise not_started()
+            raise Stopped(NOT_STARTED)
         return self.reads.request(timeout)

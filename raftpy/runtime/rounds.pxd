@@ -58,3 +58,4 @@ cdef class Rounds:
     cdef int apply(self) except -1
     cdef int begin_reads(self) except -1
     cdef int append_proposals(self) except -1
+    cdef int wake_by(self, double deadline) except -1

@@ -15,8 +15,8 @@ and begins again as long as a write has been done meanwhile, because answers may
 costs no turn of the event loop beyond the ones the network imposes, and whatever arrives during one sync goes into the
 next one together.
 
-There is no rule of Raft here. What may be sent before a write and what only after it is the core's to say: it hangs the
-latter on the append as responses (architecture, "The one-way road").
+There is no rule of Raft here. What may be sent before a write and what only after it is the core's to say: it keeps the
+latter until the write is reported (architecture, "The one-way road").
 
 Everything the core decides comes through an Outbox. Where the transport lends its datagram builders
 (``raftpy.interfaces.LendingTransport``), messages are encoded straight into them; any other gets each message through
@@ -26,6 +26,7 @@ cimport cython
 from cpython.list cimport PyList_GET_SIZE
 from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t
 
+from raftcore.frame cimport DATAGRAM_HEADER_SIZE
 from raftcore.lists cimport empty
 from raftcore.message cimport Entries, Message
 from raftcore.outbox cimport Outbox
@@ -45,7 +46,6 @@ cdef enum:
     DATAGRAMS = 64    # taken at a time
     ROUNDS = 16       # of one pass before the event loop gets a turn
     FREE_ROUNDS = 2   # before a pass begins to look at the clock
-    HEADER_SIZE = 64  # where a datagram's frames begin
 
 cdef double PASS_S = 0.02  # after which a pass ends at its next round, so that timers and other tasks get their turn
 cdef double LINGER_S = 0.002  # after which a pass waits for answers no more: the loop's timers may be due
@@ -235,9 +235,9 @@ cdef class Rounds:
         self.heard = True
         for datagram in datagrams:
             if self.node is not None:
-                self.node._step_frames(datagram, HEADER_SIZE, 0)
+                self.node._step_frames(datagram, DATAGRAM_HEADER_SIZE, 0)
             else:
-                self.core.step_frames(datagram, HEADER_SIZE)
+                self.core.step_frames(datagram, <int> DATAGRAM_HEADER_SIZE)
         return True
 
     cdef int resume(self) except -1:
@@ -325,9 +325,7 @@ cdef class Rounds:
 
     cdef int begin_reads(self) except -1:
         self.reads.begin(self.monotonic())
-        if self.reads.next_deadline < self.ticks.due_at():
-            self.ticks.plan(UINT32_MAX, self.reads.next_deadline)
-        return 0
+        return self.wake_by(self.reads.next_deadline)
 
     cdef int append_proposals(self) except -1:
         cdef list commands = self.proposals.take()
@@ -343,6 +341,10 @@ cdef class Rounds:
         now = self.monotonic()
         self.term = self.core.term
         self.proposals.appended(first, self.term, now)
-        if self.proposals.next_deadline < self.ticks.due_at():
-            self.ticks.plan(UINT32_MAX, self.proposals.next_deadline)
+        return self.wake_by(self.proposals.next_deadline)
+
+    cdef int wake_by(self, double deadline) except -1:
+        # Somebody's timeout ends then.
+        if deadline < self.ticks.due_at():
+            self.ticks.plan(UINT32_MAX, deadline)
         return 0

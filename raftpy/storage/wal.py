@@ -102,7 +102,7 @@ class Ahead:
     def __init__(self, directory: Path, size: int) -> None:
         self._directory = directory
         self._size = size
-        self._newest = ""
+        self._newest: list[Path] = []  # the one that was last dealt with, none at first
         self._unseen = 0
         self._look()
 
@@ -115,11 +115,10 @@ class Ahead:
     def _look(self) -> None:
         self._unseen = 0
         try:
-            names = [name for name in os.listdir(self._directory) if name.endswith(".log") and name[:-4].isdigit()]
-            newest = max(names, key=lambda name: (len(name), name), default="")
+            newest = write_ahead_files(self._directory)[-1:]
             if newest and newest != self._newest:
                 self._newest = newest
-                fd = os.open(self._directory / newest, os.O_WRONLY | os.O_CLOEXEC)
+                fd = os.open(newest[0], os.O_WRONLY | os.O_CLOEXEC)
                 try:
                     room = os.fstatvfs(fd)
                     if room.f_bavail * room.f_frsize >= self.ROOM * self._size:

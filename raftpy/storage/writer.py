@@ -149,9 +149,7 @@ class Writer:
                 return
             try:
                 self._callback(appends)
-            except (
-                BaseException
-            ):  # a task that it resumed has raised KeyboardInterrupt: the rest is durable all the same
+            except BaseException:  # KeyboardInterrupt, of a task that was resumed: the rest is durable all the same
                 self._post(self._report, submits[position + 1 :])
                 raise
 
