@@ -77,6 +77,7 @@ def test_a_second_task_on_the_same_proposal_goes_on(loop: asyncio.AbstractEventL
     tasks: list[asyncio.Task[Any]] = []
 
     async def both() -> None:
+        node._running.proposals.scheduled = True  # as if a pass were on its way: both wait before one comes
         proposal = node.propose(b"x")
 
         async def ends() -> None:
@@ -117,6 +118,7 @@ def test_the_timer_goes_on(loop: asyncio.AbstractEventLoop) -> None:
     with pytest.raises(KeyboardInterrupt):
         go_on(loop, 2.0)
     driver.passes.rounds = rounds
+    go_on(loop, 0.01)  # the pass that was asked for when that one was cut off
     passes: list[int] = []
 
     class Counts:
