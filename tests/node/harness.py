@@ -159,6 +159,12 @@ class Cluster:
         self.network.disconnect(node_id)
         self._tell_transport(node_id)
 
+    def isolate(self, node_id: int) -> None:
+        """Disconnects everybody else, so that this node's own clients still reach it and nobody answers it."""
+        for other in self.ids:
+            if other != node_id:
+                self.disconnect(other)
+
     def reconnect(self, node_id: int) -> None:
         self.off.discard(node_id)
         self.network.reconnect(node_id)

@@ -341,9 +341,7 @@ def test_a_node_at_rest_sleeps_a_heartbeat_interval_at_a_time(seed: int) -> None
 def test_a_timeout_between_two_wakings_ends_in_time(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
-        for other in cluster.ids:
-            if other != leader:
-                cluster.disconnect(other)
+        cluster.isolate(leader)
         clock = asyncio.get_running_loop()
         began = clock.time()
         with pytest.raises(Timeout):

@@ -130,9 +130,7 @@ def test_the_largest_command_travels(seed: int) -> None:
 def test_timeout_without_a_quorum(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
-        for other in cluster.ids:
-            if other != leader:
-                cluster.disconnect(other)
+        cluster.isolate(leader)
         begun = cluster.clock.monotonic()
         short = cluster.propose(leader, b"x", timeout=0.1)
         long = cluster.propose(leader, b"y", timeout=0.5)
@@ -189,9 +187,7 @@ def test_overloaded_appends_nothing(seed: int) -> None:
 def test_stop_tells_those_who_wait(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
-        for other in cluster.ids:
-            if other != leader:
-                cluster.disconnect(other)
+        cluster.isolate(leader)
         node = cluster.nodes[leader]
         waiting = node.propose(b"x")
         await cluster.sleep_ms(20)

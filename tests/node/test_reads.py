@@ -111,9 +111,7 @@ def test_a_single_node_reads_alone(seed: int) -> None:
 def test_stopping_ends_the_waits(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
-        for other in cluster.ids:
-            if other != leader:
-                cluster.disconnect(other)
+        cluster.isolate(leader)
         node = cluster.nodes[leader]
         read = asyncio.create_task(node.read_index(timeout=None))
         await cluster.sleep_ms(20)
@@ -130,9 +128,7 @@ def test_a_cancelled_read_leaves_nothing_behind(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
         node = cluster.nodes[leader]
-        for other in cluster.ids:
-            if other != leader:
-                cluster.disconnect(other)
+        cluster.isolate(leader)
         reads = [asyncio.create_task(node.read_index(timeout=None)) for _ in range(10)]
         await cluster.sleep_ms(5)
         for read in reads:
@@ -161,9 +157,7 @@ def test_a_node_that_has_stopped_reads_nothing(seed: int) -> None:
 def test_a_timeout_between_two_wakings_ends_in_time(timeout: float, seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
-        for other in cluster.ids:
-            if other != leader:
-                cluster.disconnect(other)
+        cluster.isolate(leader)
         clock = asyncio.get_running_loop()
         began = clock.time()
         with pytest.raises(Timeout, match=f"within {timeout} s"):
