@@ -15,6 +15,7 @@ from raftpy.cli.demo_http import Connection
 from raftpy.cli.demo_view import View
 from raftpy.cli.demo_writer import Writer
 from raftpy.cli.errors import CommandFailed
+from raftpy.cli.signals import on_stop
 
 PREFIX = "demo/"
 KILL_AT = 0.5
@@ -49,12 +50,11 @@ async def _until_signal(course: Coroutine[None, None, Result]) -> Result:
     task = asyncio.ensure_future(course)
     caught: list[str] = []
 
-    def on_signal(name: str) -> None:
-        caught.append(name)
+    def on_signal(number: signal.Signals) -> None:
+        caught.append(number.name)
         task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal, number.name)
+    on_stop(asyncio.get_running_loop(), on_signal)
     try:
         return await task
     except asyncio.CancelledError:

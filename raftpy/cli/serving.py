@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from raftpy import RaftError, Unreliable, __version__
 from raftpy.cli.addresses import Address
 from raftpy.cli.errors import CommandFailed, reason
 from raftpy.cli.settings import Settings, advertised
+from raftpy.cli.signals import on_stop
 from raftpy.config import Config, parse_cluster
 from raftpy.node import Node
 from raftpy.replicated.kv import KeyValueStore
@@ -32,7 +32,7 @@ BACKLOG = 512
 
 
 def run_node(settings: Settings) -> None:
-    """Returns after SIGTERM or SIGINT; raises ``CommandFailed`` or a usage error with one line that says why."""
+    """Returns after a signal to stop. Raises ``CommandFailed`` or a usage error, each one line that says why."""
     config = _config(settings)
     logging.basicConfig(format="raftpy serve: %(levelname)s: %(message)s", level=logging.WARNING)
     for level in (logging.WARNING, logging.ERROR, logging.CRITICAL):
@@ -42,9 +42,7 @@ def run_node(settings: Settings) -> None:
 
 async def _serve(settings: Settings, config: Config) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    on_stop(asyncio.get_running_loop(), lambda _: stop.set())
     _make_directory(settings.data)
     # The HTTP socket first: a node that is up must be able to say so, and to tell its peers where.
     listener = _listen(settings.http)

@@ -72,10 +72,11 @@ def check_one_line(ended: Ended, status: int, *words: str) -> None:
 class Serving:
     """A running ``raftpy serve``."""
 
-    def __init__(self, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            [*RAFTPY, "serve", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(env)
-        )
+    def __init__(
+        self, arguments: Sequence[str], env: Mapping[str, str] | None = None, before: Sequence[str] = ()
+    ) -> None:
+        command = [*before, *RAFTPY, "serve", *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(env))
 
     def first_line(self) -> str:
         """What it says when it is up."""
@@ -93,9 +94,9 @@ class Serving:
 
 
 @contextmanager
-def serving(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Serving]:
-    """A node that is killed at the end if it still runs."""
-    node = Serving(arguments, env)
+def serving(*arguments: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()) -> Iterator[Serving]:
+    """A node that is killed at the end if it still runs. ``before``: a command that becomes the node (``nohup``)."""
+    node = Serving(arguments, env, before)
     try:
         yield node
     finally:

@@ -78,7 +78,7 @@ def test_keep_leaves_it_running_and_says_how_to_use_and_stop_it() -> None:
     assert processes_in(directory) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_halfway_it_cleans_up(number: int) -> None:
     demo = subprocess.Popen(
         [*RAFTPY, "demo", "--seconds", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
@@ -107,6 +107,29 @@ def test_stopped_halfway_it_cleans_up(number: int) -> None:
     )
     assert not Path(directory).exists()
     assert processes_in(directory) == []
+
+
+def test_started_by_nohup_it_outlives_its_terminal() -> None:
+    demo = subprocess.Popen(
+        ["nohup", *RAFTPY, "demo", "--seconds", "4"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+    )  # fmt: skip
+    text = ""
+    try:
+        assert demo.stdout is not None
+        while "leads in term" not in text:
+            line = demo.stdout.readline().decode()
+            assert line, text
+            text += line
+        demo.send_signal(signal.SIGHUP)
+        out, _ = demo.communicate(timeout=90)
+    finally:
+        demo.kill()
+        demo.communicate()
+        for pid in processes_in(directory_in(text)):
+            os.kill(pid, signal.SIGKILL)
+    assert demo.returncode == 0
+    assert out.decode().splitlines()[-1].startswith("acknowledged ")
 
 
 def test_its_nodes_are_of_this_raftpy_whatever_lies_in_the_folder(tmp_path: Path) -> None:

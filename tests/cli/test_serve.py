@@ -44,7 +44,7 @@ def put(options: dict[str, str], key: str, value: bytes) -> int:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_says_where_it_is_and_stops_cleanly(options: dict[str, str], number: int) -> None:
     with serving(*flat(options)) as node:
         line = node.first_line()
@@ -57,6 +57,17 @@ def test_it_says_where_it_is_and_stops_cleanly(options: dict[str, str], number: 
         assert put(options, "k", b"v") == 200
         ended = node.stop(number)
         assert (ended.status, ended.out, ended.err) == (0, b"", "")
+
+
+def test_started_by_nohup_it_outlives_its_terminal(options: dict[str, str]) -> None:
+    with serving(*flat(options), before=["nohup"]) as node:
+        node.first_line()
+        for _ in range(3):
+            node.process.send_signal(signal.SIGHUP)
+            assert put(options, "k", b"v") == 200
+        ended = node.stop(signal.SIGTERM)
+        assert (ended.status, ended.out) == (0, b"")
+        assert "warning" not in ended.err
 
 
 def test_it_answers_as_soon_as_it_says_so(options: dict[str, str]) -> None:
