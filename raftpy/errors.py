@@ -7,6 +7,7 @@ it as it is.
 from __future__ import annotations
 
 from os import PathLike
+from typing import TypeVar
 
 from raftcore.errors import RaftError
 
@@ -134,3 +135,15 @@ class Overloaded(RaftError):
         self, text: str = "too much is waiting to be committed: nothing was appended, try again later"
     ) -> None:
         super().__init__(text)
+
+
+_Error = TypeVar("_Error", bound=RaftError)
+
+
+def same_error(error: _Error) -> _Error:
+    """A new exception that says the same: class, text, fields and cause, without the traceback."""
+    kind = type(error)
+    twin = kind.__new__(kind, *error.args)  # not its __init__, whose arguments are those of the class
+    twin.__dict__.update(error.__dict__)
+    twin.__cause__ = error.__cause__
+    return twin

@@ -20,7 +20,7 @@ from raftcore.message import Message
 from raftcore.raw_node import RawNode
 from raftcore.types import EntryKind, StateType
 from raftpy.config import Config
-from raftpy.errors import ApplyFailed, NotLeader, Stopped, StorageFailed
+from raftpy.errors import ApplyFailed, NotLeader, Stopped, StorageFailed, same_error
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
@@ -139,18 +139,15 @@ class Driver:
 
     def _stopped_error(self) -> RaftError:
         """A new one each time: an exception raised in several tasks would collect all their tracebacks."""
-        error: RaftError
         match self.failure:
             case None:
                 return Stopped()
-            case StorageFailed():
-                error = StorageFailed(str(self.failure))
-            case ApplyFailed():
-                error = ApplyFailed(self.failure.index)
+            case StorageFailed() | ApplyFailed():
+                return same_error(self.failure)
             case _:
                 error = Stopped(f"the node has stopped: {self.failure!r}")
-        error.__cause__ = self.failure
-        return error
+                error.__cause__ = self.failure
+                return error
 
     # --- What the parts ask for ---------------------------------------------------------------------------------
 

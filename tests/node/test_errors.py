@@ -320,6 +320,7 @@ def test_a_bug_in_apply_stops_the_node_before_it_acknowledges(caplog: pytest.Log
             with pytest.raises(ApplyFailed, match="entry 4") as failed:
                 await proposal
             assert isinstance(failed.value, Stopped)
+            assert isinstance(failed.value.__cause__, ZeroDivisionError)
         assert machine.commands == [b"before"]
         assert isinstance(node.failed, ApplyFailed)
         assert isinstance(node.failed.__cause__, ZeroDivisionError)
