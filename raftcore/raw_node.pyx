@@ -34,7 +34,7 @@ from raftcore.ready cimport (
     new_ready,
     remember,
 )
-from raftcore.roles cimport become_follower
+from raftcore.roles cimport become_follower, start
 from raftcore.slices cimport applying_size
 from raftcore.state cimport Raft
 from raftcore.tracker cimport Tracker
@@ -112,9 +112,7 @@ cdef class RawNode:
         self.async_storage_writes = config.async_storage_writes
         self.on_advance = None
         restore_configuration(r, initial.conf_state, initial.conf_index)
-        r.term = hard.term
-        r.vote = hard.vote
-        become_follower(r, r.term, 0)
+        start(r, hard.term, hard.vote)
         remember(r, &self.told)
         self.writes.commit = r.log.committed
 

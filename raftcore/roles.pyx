@@ -32,7 +32,7 @@ cdef tuple ROLE_NAMES = ("follower", "candidate", "leader", "pre-candidate")
 
 
 cdef int reset(Raft r, term_t term) except -1:
-    """What every change of role but the one to pre-candidate starts from."""
+    """What every change of role but the one to pre-candidate starts from, the election timer apart."""
     cdef Progress pr
     cdef index_t last = r.log.last_index()
     if r.term != term:
@@ -40,10 +40,7 @@ cdef int reset(Raft r, term_t term) except -1:
         r.vote = 0
         r.lease_given_up = False
     r.lead = 0
-    r.election_elapsed = 0
     r.heartbeat_elapsed = 0
-    r.reset_randomized_timeout()
-    r.randomized_timeout += priority.extra_timeout(r)
     r.transferee = 0
     r.preferred = 0
     r.takeover_pause = 0
@@ -59,7 +56,27 @@ cdef int reset(Raft r, term_t term) except -1:
     return 0
 
 
+cdef int restart_election_timer(Raft r) except -1:
+    """Counts from 0 to a timeout that is drawn anew (paper 5.2)."""
+    r.election_elapsed = 0
+    r.reset_randomized_timeout()
+    r.randomized_timeout += priority.extra_timeout(r)
+    return 0
+
+
+cdef int start(Raft r, term_t term, node_id_t vote) except -1:
+    """With what was stored (Figure 2, persistent state), a node begins as a follower (paper 5.2)."""
+    r.term = term
+    r.vote = vote
+    restart_election_timer(r)
+    return become_follower(r, term, 0)
+
+
 cdef int become_follower(Raft r, term_t term, node_id_t lead) except -1:
+    # A follower that only learns of a later term goes on waiting: a candidate may have named it whose vote is refused
+    # next, and who asks again and again would keep everybody from standing (Figure 2, followers).
+    if r.state != StateFollower or lead != 0:
+        restart_election_timer(r)
     reset(r, term)
     r.lead = lead
     r.state = StateFollower
@@ -79,6 +96,7 @@ cdef int become_pre_candidate(Raft r) except -1:
 cdef int become_candidate(Raft r) except -1:
     if r.state == StateLeader:
         raise InvariantViolation("a leader cannot become candidate")
+    restart_election_timer(r)
     reset(r, r.term + 1)
     r.vote = r.id
     r.state = StateCandidate
@@ -89,6 +107,7 @@ cdef int become_leader(Raft r) except -1:
     cdef Progress pr
     if r.state == StateFollower:
         raise InvariantViolation("a follower cannot become leader without an election")
+    restart_election_timer(r)
     reset(r, r.term)
     r.lead = r.id
     r.state = StateLeader

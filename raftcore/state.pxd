@@ -36,7 +36,7 @@ cdef class Raft:
     cdef node_id_t preferred             # member to hand over to, if it is still ready at the next look
 
     # Time, in ticks, and the caller's clock in milliseconds
-    cdef int election_elapsed            # since the last contact with a leader, or the last timeout
+    cdef int election_elapsed            # since a word of the leader, a vote given, the last timeout
     cdef int heartbeat_elapsed
     cdef uint64_t heard_leader_ms        # now_ms at the last word of a leader, 0 before the first
     cdef int contact_elapsed             # since the last word of a leader, or the start; whoever leads now

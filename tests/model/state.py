@@ -88,6 +88,7 @@ class State:
         self.restore_configuration(start.conf_state, start.conf_index)
         self.term, self.vote = start.hard_state.term, start.hard_state.vote
         self.become_follower(self.term, 0)
+        self.wait_anew()
 
     @staticmethod
     def _load(config: Config, start: Start) -> NodeLog:
@@ -119,9 +120,7 @@ class State:
         if term != self.term:
             self.term, self.vote = term, 0
             self.lease_given_up = False
-        self.leader = 0
-        self.elapsed = self.heartbeat_elapsed = 0
-        self.timeout = self.config.election_tick + self._draw() % self.config.election_tick + self.patience()
+        self.leader = self.heartbeat_elapsed = 0
         self.transferee = self.preferred = self.takeover_pause = 0
         self.votes = {}
         for member in self.progress.values():
@@ -129,6 +128,10 @@ class State:
         self.pending_conf_index = self.uncommitted = 0
         self.forget_reads()
         self.end_lease()
+
+    def wait_anew(self) -> None:
+        self.elapsed = 0
+        self.timeout = self.config.election_tick + self._draw() % self.config.election_tick + self.patience()
 
     def _draw(self) -> int:
         self.random = (self.random + 0x9E3779B97F4A7C15) & MASK
@@ -138,6 +141,9 @@ class State:
         return mixed ^ (mixed >> 31)
 
     def become_follower(self, term: int, leader: int) -> None:
+        """A follower waits anew for its leader and for a vote given, not for a later term alone (Figure 2)."""
+        if self.role != FOLLOWER or leader:
+            self.wait_anew()
         self.reset(term)
         self.role, self.leader = FOLLOWER, leader
 
@@ -147,10 +153,12 @@ class State:
         self.role, self.leader = PRE_CANDIDATE, 0
 
     def become_candidate(self) -> None:
+        self.wait_anew()
         self.reset(self.term + 1)
         self.role, self.vote = CANDIDATE, self.id
 
     def become_leader(self) -> None:
+        self.wait_anew()
         self.reset(self.term)
         self.role, self.leader = LEADER, self.id
         own = self.progress[self.id]

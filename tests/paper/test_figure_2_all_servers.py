@@ -94,11 +94,12 @@ def test_figure_2_followers_that_grant_a_vote_wait_anew() -> None:
     assert server.member.role == StateType.StateFollower
 
 
-def test_figure_2_followers_that_refuse_a_vote_do_not_wait_anew() -> None:
+@pytest.mark.parametrize("term", [2, 3])
+def test_figure_2_followers_that_refuse_a_vote_do_not_wait_anew(term: int) -> None:
     server = Server([1, 1], term=2)
     server.raw.set_randomized_election_timeout(ELECTION_TICK)
     server.tick(ELECTION_TICK - 1)
-    assert server.vote(2, 1, 1)[0].reject
+    assert server.vote(term, 1, 1)[0].reject
     server.tick(1)
     assert server.member.role == StateType.StateCandidate
 

@@ -76,6 +76,16 @@ BUGS = (
         seen="hashicorp/raft, MIT 6.824 students",
     ),
     Bug(
+        name="later-term-resets-the-timer",
+        breaks="a follower waits anew for a vote given or its leader's word (Figure 2), not for a later term alone",
+        file="raftcore/roles.pyx",
+        old="    if r.state != StateFollower or lead != 0:\n",
+        new="    if True:\n",
+        found_by=("tables", "model"),
+        near="tests/core/test_stale_member.py",
+        seen="etcd/raft, by design",
+    ),
+    Bug(
         name="vote-of-a-former-term-counts",
         breaks="a response with an old term is ignored (paper 5.1): a vote is for one term",
         file="raftcore/raft.pyx",
