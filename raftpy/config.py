@@ -52,7 +52,10 @@ class Config:
     """
 
     max_datagram: int | None = None
-    """Bytes, 512 to 65,507. None: 60,000 when every member is on loopback, else 1,200."""
+    """Bytes, 512 to 65,507. None: 60,000 when every member is on loopback, else 1,200.
+
+    Bounds new commands; an entry that is in the log already is sent in a larger datagram if it needs one.
+    """
 
     max_inflight_messages: int = 256
     """Append messages that may be on their way to one follower, at least 1."""

@@ -151,6 +151,20 @@ class Heard:
     """``host:port``, empty when it serves none; None: not told yet by the newest life heard of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Oversized:
+    """The newest message to a peer that took a datagram above ``max_datagram``."""
+
+    index: int
+    """Of the entry that is too large, or the last one of the snapshot: the peer has it when its log reaches there."""
+    size: int
+    """Bytes of the datagram; 0: no UDP datagram holds it."""
+    since_s: float
+    """The clock's reading when a message for this index was handed in first."""
+    refused: str = ""
+    """Why the last attempt to send it failed; empty: it is on its way, as far as this machine knows."""
+
+
 class Transport(Protocol):
     """Carries messages between one life of this node and one life of each peer. Loses, repeats and reorders them.
 
@@ -182,7 +196,11 @@ class Transport(Protocol):
         ...
 
     def send(self, message: Message, group: int = 0) -> None:
-        """Queues the message in the open datagram of ``message.to``; nothing leaves before ``flush``."""
+        """Queues the message in the open datagram of ``message.to``; nothing leaves before ``flush``.
+
+        One that no datagram of ``max_datagram`` bytes holds goes in a larger one of its own, as far as the wire can
+        carry it: what is in the log already must reach the peers, whatever the limit is now.
+        """
         ...
 
     def flush(self) -> None:
@@ -216,13 +234,17 @@ class Transport(Protocol):
         """True when the peer has been heard in this life, and has not refused anything since."""
         ...
 
+    def oversized(self, node_id: int) -> Oversized | None:
+        """The last message to the peer that no datagram of ``max_datagram`` bytes held; None: there was none."""
+        ...
+
     def http_address(self, node_id: int) -> str | None:
         """The HTTP address a node has told, as ``host:port``; None when it told none or was not heard."""
         ...
 
     @property
     def max_datagram(self) -> int:
-        """Bytes in the largest datagram sent, header included. Known after ``start``."""
+        """Bytes in a datagram, header included; one large message may take more. Known after ``start``."""
         ...
 
     @property

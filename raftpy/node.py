@@ -184,6 +184,7 @@ class Node(Calls):
                 reachable=node_id == self.config.id or transport.reachable(node_id),
                 progress=progress.get(node_id),
                 priority=driver.membership.priority(node_id),
+                unserved=driver.why_unserved(node_id, progress[node_id].match) if node_id in progress else None,
             )
             for node_id, udp in driver.members.items()
         )

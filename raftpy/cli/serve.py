@@ -57,7 +57,8 @@ What is given on the command line wins.
     "--max-datagram",
     type=int,
     metavar="BYTES",
-    help="Size of the largest UDP datagram; bounds the size of a value.  [default: 60000 on loopback, else 1200]",
+    help="Size of a UDP datagram; bounds the size of a new value, while larger ones in the log are still sent.  "
+    "[default: 60000 on loopback, else 1200]",
 )
 @click.option("--unreliable", is_flag=True, default=None, help="For tests: delay and drop datagrams on purpose.")
 def serve(config: Path | None, **options: Any) -> None:

@@ -40,13 +40,16 @@ COLUMNS = {
 def status(http: tuple[Address, ...], as_json: bool) -> None:
     """Show each member of the cluster: role, term, last, commit and applied index, and whom it follows.
 
-    Any node can be asked; it names the others. A member that does not answer is shown as unreachable.
+    Any node can be asked; it names the others. A member that does not answer is shown as unreachable, and for one that
+    its leader cannot bring up to date a line below the table says why.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     members = members_of(_first_answer(chosen(http)))
     with ThreadPoolExecutor(max_workers=min(32, len(members) or 1)) as pool:
-        rows = list(pool.map(_ask_member, members))
+        asked = list(pool.map(_ask_member, members))
+    rows = [row for row, _ in asked]
+    add_unserved(rows, [status for _, status in asked])
     if as_json:
         click.echo(json.dumps({"members": rows}, indent=2, ensure_ascii=False))
     else:
@@ -81,25 +84,38 @@ def _first_answer(addresses: Sequence[Address]) -> dict[str, Any]:
     raise CommandFailed(f"no node answers: {', '.join(troubles)}")
 
 
-def _ask_member(member: dict[str, Any]) -> dict[str, Any]:
-    """One row: what the member says, or why it says nothing."""
+def _ask_member(member: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One row: what the member says, or why it says nothing; and all that it says."""
     known = {"id": member["id"], "udp": member.get("udp"), "http": member.get("http")}
     if known["http"] is None:
-        return known | {"role": "unknown", "error": "its HTTP address is not known yet"}
+        return known | {"role": "unknown", "error": "its HTTP address is not known yet"}, {}
     try:
         status = member.get("status") or read_status(parse_http(known["http"]))
     except (NotSent, Broken, ValueError) as error:
-        return known | {"role": "unreachable", "error": str(error)}
-    return known | {name: status.get(name) for name in COLUMNS.values() if name not in known}
+        return known | {"role": "unreachable", "error": str(error)}, {}
+    return known | {name: status.get(name) for name in COLUMNS.values() if name not in known}, status
+
+
+def add_unserved(rows: Sequence[dict[str, Any]], statuses: Sequence[dict[str, Any]]) -> None:
+    """Into the rows of the members that a leader cannot bring up to date goes the reason, as it says."""
+    for status in statuses:
+        for member in status.get("members", ()):
+            if member.get("unserved"):
+                for row in rows:
+                    if row["id"] == member["id"]:
+                        row["unserved"] = member["unserved"]
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    """One line a member; a column that a member does not tell holds a dash."""
+    """One line a member; a column that a member does not tell holds a dash. Below, what keeps a member back."""
     from rich.console import Console
 
     # Piped into a file there is no width to keep to.
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table_of(rows))
+    for row in rows:
+        if row.get("unserved"):
+            console.print(f"node {row['id']} cannot be served: {row['unserved']}", markup=False, highlight=False)
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> Any:

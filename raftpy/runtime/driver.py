@@ -31,6 +31,7 @@ from raftpy.runtime.passes import Passes
 from raftpy.runtime.proposal import Proposals
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.rounds import Rounds
+from raftpy.runtime.status import why_unserved
 from raftpy.runtime.ticks import Ticks
 
 LEADER = StateType.StateLeader
@@ -207,6 +208,11 @@ class Driver:
         self.ticks.plan(ticks, min(self.proposals.next_deadline, self.reads.next_deadline))
 
     # --- For Node -----------------------------------------------------------------------------------------------
+
+    def why_unserved(self, node_id: int, match: int) -> str | None:
+        """On the leader: why the follower, whose log reaches up to ``match``, cannot be brought up to date."""
+        transport = self.transport
+        return why_unserved(transport.oversized(node_id), match, transport.max_datagram, self.clock.monotonic())
 
     async def transfer_leadership(self, to: int) -> None:
         """Asks for it, again and again, until ``to`` leads as far as this node knows."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raftcore.types import StateType
+from raftpy.interfaces import Oversized
 
 ROLES = {
     StateType.StateFollower: "follower",
@@ -13,6 +14,9 @@ ROLES = {
     StateType.StatePreCandidate: "candidate",
     StateType.StateLeader: "leader",
 }
+
+UNANSWERED_S = 2.0
+"""Seconds after which an entry sent in a datagram above the limit, again and again, counts as not coming through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class MemberStatus:
     """Known to the leader only."""
     priority: int = 0
     """The member with the highest leads if it can; see ``Node.set_priority``."""
+    unserved: str | None = None
+    """Why this leader cannot bring the member up to date, for people to read; None: it can, or does not lead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +69,18 @@ class NodeStatus:
     """Proposals handed in here that are not settled."""
     transport: dict[str, Any] = field(default_factory=dict)
     """Counters of the transport."""
+
+
+def why_unserved(oversized: Oversized | None, match: int, max_datagram: int, now_s: float) -> str | None:
+    """Why a leader cannot serve a follower that has its log up to ``match``; ``oversized`` as its transport says."""
+    if oversized is None or match >= oversized.index:
+        return None
+    entry = f"entry {oversized.index} does not fit a datagram of max_datagram, {max_datagram} bytes"
+    if oversized.refused:
+        return f"{entry}: {oversized.refused}"
+    if now_s < oversized.since_s + UNANSWERED_S:
+        return None
+    return (
+        f"{entry}, and in one of {oversized.size} bytes it has not come through for {now_s - oversized.since_s:.0f} s: "
+        "the path does not carry fragments of IP"
+    )

@@ -21,7 +21,7 @@ class StatusHandlers:
     async def status(self, request: web.BaseRequest) -> web.StreamResponse:
         status = self._node.status()
         members = [
-            {"id": member.id, "udp": member.udp, "http": member.http}
+            {"id": member.id, "udp": member.udp, "http": member.http, "unserved": member.unserved}
             for member in sorted(status.members, key=lambda member: member.id)
         ]
         return json_response(

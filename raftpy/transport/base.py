@@ -20,10 +20,11 @@ from raftcore.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_
 from raftcore.errors import ConfigError, DecodeError
 from raftcore.message import Message
 from raftpy.clock import SystemClock
-from raftpy.interfaces import Clock, Heard, LocalIdentity, TimerHandle
+from raftpy.interfaces import Clock, Heard, LocalIdentity, Oversized, TimerHandle
 from raftpy.transport.exchange import Exchange
 from raftpy.transport.gate import Gate
 from raftpy.transport.hello import decode_hello, encode_hello
+from raftpy.transport.oversized import LARGEST_DATAGRAM, oversized_datagram
 from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S, Peer
 from raftpy.transport.unreliable import Unreliable, carry
 
@@ -32,7 +33,7 @@ LOOPBACK_DATAGRAM = 60_000
 """``max_datagram`` where every member is on this machine: loopback takes 64 KiB in one piece."""
 NETWORK_DATAGRAM = 1_200
 """``max_datagram`` elsewhere: passes every path that IPv6 allows without being cut into fragments."""
-SMALLEST_DATAGRAM, LARGEST_DATAGRAM = 512, 65_507
+SMALLEST_DATAGRAM = 512
 
 HEADER_SIZE: int = DATAGRAM_HEADER_SIZE
 
@@ -226,9 +227,28 @@ class DatagramTransport(Exchange):
             else:
                 peer.ready.append(peer.builder.finish())
             peer.builder.add(message, group)
+        except ValueError:
+            self._send_oversized(peer, message, group)
+
+    def _send_oversized(self, peer: Peer, message: Message, group: int) -> None:
+        """No datagram of the usual size holds it: it gets one of its own, behind what was queued before it."""
+        if peer.expected is None:
+            peer.counters.messages_dropped += 1  # nothing of the kind waits for a peer that may never be heard
+            return
+        try:
+            datagram = oversized_datagram(peer, message, group, self.clock.monotonic())
         except ValueError as error:
-            peer.counters.too_large += 1
             self._gate.tell_once(("too large", peer.id), f"a message for node {peer.id} is dropped: {error}")
+            return
+        if peer.builder.frames:
+            peer.ready.append(peer.builder.finish())
+        peer.ready.append(datagram)
+        self._gate.tell_once(
+            ("oversized", peer.id),
+            f"node {peer.id} needs a datagram of {len(datagram)} bytes, above max_datagram, {self._max_datagram}: the "
+            "log holds what was taken under a higher limit; it is sent all the same, in fragments where the path takes "
+            "less",
+        )
 
     def _hold(self, peer: Peer) -> None:
         """Something is about to wait for a peer not heard yet; what waits too long already is given up."""
@@ -304,6 +324,11 @@ class DatagramTransport(Exchange):
         peer = self._peers.get(node_id)
         return peer is not None and peer.expected is not None and peer.refused_when != peer.counters.received
 
+    def oversized(self, node_id: int) -> Oversized | None:
+        """See ``Transport.oversized``."""
+        peer = self._peers.get(node_id)
+        return None if peer is None else peer.oversized
+
     def http_address(self, node_id: int) -> str | None:
         """See ``Transport.http_address``; this node's own id gives its own."""
         if node_id == self._own.node_id:
@@ -326,7 +351,7 @@ class DatagramTransport(Exchange):
 
     @property
     def max_datagram(self) -> int:
-        """Bytes in the largest datagram sent."""
+        """Bytes in a datagram; see ``Transport.max_datagram``."""
         return self._max_datagram
 
     @property

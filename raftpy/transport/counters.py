@@ -35,8 +35,10 @@ class PeerCounters(Traffic):
 
     messages_dropped: int = 0
     """Messages given up while waiting for a peer to be heard, or queued for a life of it that has ended."""
+    oversized: int = 0
+    """Messages sent in a datagram of their own above max_datagram: an entry of a time when the limit was higher."""
     too_large: int = 0
-    """Messages given up because even an empty datagram does not hold them."""
+    """Messages given up because no UDP datagram holds them."""
     send_buffer_full: int = 0
     """Datagrams the system did not take because its buffers were full."""
     send_refused: int = 0

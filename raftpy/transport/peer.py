@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from raftcore.codec import DatagramBuilder, Header, frames
-from raftpy.interfaces import LocalIdentity
+from raftpy.interfaces import LocalIdentity, Oversized
 from raftpy.transport.address import SocketAddress
 from raftpy.transport.counters import PeerCounters
 from raftpy.transport.exchange import Link
@@ -38,6 +38,7 @@ class Peer(Link):
         "http_address",
         "knocked_at_s",
         "life",
+        "oversized",
         "queued",
         "refused_when",
         "target",
@@ -57,6 +58,7 @@ class Peer(Link):
         self.knocked_at_s = NEVER
         self.held_since_s = NEVER
         self.refused_when = -1  # counters.received when the address last refused; equal: silent ever since
+        self.oversized: Oversized | None = None  # what was last too large for the builder
         self.bare: bytes = self.builder.bare()
         self.hello: bytes = b""
 

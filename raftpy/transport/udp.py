@@ -27,6 +27,7 @@ from raftpy.interfaces import Clock
 from raftpy.transport.address import is_loopback, numeric_family, parse_address, resolve
 from raftpy.transport.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
 from raftpy.transport.datagram_io import DatagramIO, pack_address
+from raftpy.transport.oversized import note_refused
 from raftpy.transport.peer import Peer
 from raftpy.transport.unreliable import Unreliable
 
@@ -170,8 +171,9 @@ class UdpTransport(DatagramTransport):
             peer.counters.send_buffer_full += 1
         else:
             peer.counters.send_failed += 1
+            reason = note_refused(peer, number) or _reason(number)
             self._gate.tell_once(
-                ("send", peer.id, number), f"cannot send to node {peer.id} at {peer.address}: {_reason(number)}"
+                ("send", peer.id, number), f"cannot send to node {peer.id} at {peer.address}: {reason}"
             )
 
     # --- Buffers ------------------------------------------------------------------------------------------------

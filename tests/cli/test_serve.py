@@ -302,6 +302,6 @@ def test_a_wildcard_is_not_told_to_others(options: dict[str, str]) -> None:
         status = status_or_none(parse_http(options["--http"]))
         assert status is not None
         assert status["members"] == [
-            {"id": 1, "udp": options["--cluster"].removeprefix("1="), "http": f"127.0.0.1:{port}"}
+            {"id": 1, "udp": options["--cluster"].removeprefix("1="), "http": f"127.0.0.1:{port}", "unserved": None}
         ]
         node.stop()

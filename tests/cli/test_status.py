@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from raftpy.cli.demo_cluster import DemoCluster, free_ports
+from raftpy.cli.status import add_unserved, print_table
 from tests.cli.support import check_one_line, cluster_of, raftpy, wait_for_leader
 
 
@@ -68,6 +69,18 @@ def test_an_unreachable_member_is_shown_as_such(cluster: DemoCluster) -> None:
     finally:
         cluster.start(dead)
         wait_for_leader(cluster)
+
+
+def test_a_member_that_cannot_be_served_is_named_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    members = [{"id": i, "udp": f"127.0.0.1:{7100 + i}", "http": None, "unserved": None} for i in (1, 2)]
+    reason = "entry 7 does not fit [a datagram]"
+    leader = {"id": 1, "role": "leader", "members": [members[0], {**members[1], "unserved": reason}]}
+    follower = {"id": 2, "role": "follower", "members": members}
+    rows: list[dict[str, object]] = [{"id": 1, "role": "leader"}, {"id": 2, "role": "follower"}]
+    add_unserved(rows, [leader, follower, {}])
+    assert rows == [{"id": 1, "role": "leader"}, {"id": 2, "role": "follower", "unserved": reason}]
+    print_table(rows)
+    assert capsys.readouterr().out.splitlines()[-1] == f"node 2 cannot be served: {reason}"
 
 
 def test_nobody_answers() -> None:

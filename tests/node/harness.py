@@ -124,10 +124,12 @@ class Cluster:
         """Starts the node on its disk, with an empty state machine."""
         self.machines[node_id] = self.machine()
         transport: Transport
+        limit = self.settings.get("max_datagram")
         if self.kind.startswith("memory"):
-            transport = MemoryTransport(self.network)
+            transport = MemoryTransport(self.network, max_datagram=limit)
         else:
-            transport = CuttableUdp(clock=self.clock, unreliable=UNRELIABLE if self.unreliable else None)
+            unreliable = UNRELIABLE if self.unreliable else None
+            transport = CuttableUdp(clock=self.clock, max_datagram=limit, unreliable=unreliable)
             transport.off = node_id in self.off
         node = Node(
             Config(

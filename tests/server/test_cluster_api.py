@@ -83,7 +83,12 @@ def test_a_linearizable_read_sees_every_acknowledged_write(cluster: Cluster) -> 
 def test_status(cluster: Cluster) -> None:
     leader = cluster.leader()
     members = [
-        {"id": node_id, "udp": cluster.udp[node_id], "http": f"127.0.0.1:{cluster.port[node_id]}"}
+        {
+            "id": node_id,
+            "udp": cluster.udp[node_id],
+            "http": f"127.0.0.1:{cluster.port[node_id]}",
+            "unserved": None,
+        }
         for node_id in cluster.ids
     ]
     ask(cluster.port[leader], "PUT", "/v1/kv/status", b"x")

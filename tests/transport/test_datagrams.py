@@ -11,7 +11,7 @@ from raftcore.codec import DatagramBuilder, frames, max_command
 from raftcore.errors import ConfigError, DecodeError
 from raftcore.message import Message, Snapshot
 from raftcore.types import MessageType
-from raftpy.interfaces import Heard
+from raftpy.interfaces import Heard, Oversized
 from raftpy.transport import MemoryTransport
 from raftpy.transport.hello import FRAME_HELLO, decode_hello, encode_hello
 from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S
@@ -106,7 +106,7 @@ def test_each_peer_has_its_own_datagram() -> None:
     assert commits(world.take(3)) == [3]
 
 
-def test_largest_command_fits_and_one_byte_more_does_not() -> None:
+def test_largest_command_fits_a_datagram_and_one_byte_more_gets_a_larger_one() -> None:
     world = World()
     one = world.start(ONE, max_datagram=1200)
     world.start(TWO)
@@ -115,15 +115,70 @@ def test_largest_command_fits_and_one_byte_more_does_not() -> None:
     one.send(append(2, one.max_command))
     one.flush()
     world.settle()
-    [message] = messages(world.take(2))
+    [datagram] = world.take(2)
+    [message] = messages([datagram])
     assert message.entries is not None
     assert message.entries.payload_size == one.max_command
-    one.send(append(2, 1200))
+    assert len(datagram) <= 1200
+    assert one.oversized(2) is None
+    sent = [heartbeat(2, commit=5), append(2, 40_000, index=7), heartbeat(2, commit=6)]
+    for message in sent:
+        one.send(message)
+    one.flush()
+    world.settle()
+    received = world.take(2)
+    assert messages(received) == [decoded(message) for message in sent], "the log holds it: it has to arrive, in order"
+    assert [len(each) > 1200 for each in received] == [False, True, False]
+    assert one.oversized(2) == Oversized(8, len(received[1]), world.clock.monotonic())
+    counts = peer_counts(one, 2)
+    assert (counts["oversized"], counts["too_large"], counts["messages_dropped"]) == (1, 0, 0)
+
+
+def test_a_message_that_is_too_large_again_and_again_dates_from_the_first_time() -> None:
+    world = World()
+    one = world.start(ONE, max_datagram=1200)
+    world.start(TWO)
+    world.settle()
+    first = world.clock.monotonic()
+    for index, since in ((7, first), (7, first), (9, first + 2), (9, first + 2)):
+        one.send(append(2, 2000, index=index))
+        oversized = one.oversized(2)
+        assert oversized is not None
+        assert (oversized.index, oversized.since_s) == (index + 1, pytest.approx(since))
+        world.settle(1.0)
+    assert one.oversized(3) is None
+    assert one.oversized(9) is None
+
+
+def test_what_no_datagram_holds_at_all_is_dropped_and_the_rest_goes_on() -> None:
+    world = World()
+    one = world.start(ONE, max_datagram=1200)
+    world.start(TWO)
+    world.settle()
+    one.send(append(2, 65_507, index=7))
     one.send(heartbeat(2, commit=6))
     one.flush()
     world.settle()
-    assert commits(world.take(2)) == [6], "what can never fit is dropped, the rest goes on"
+    assert commits(world.take(2)) == [6]
     assert peer_counts(one, 2)["too_large"] == 1
+    oversized = one.oversized(2)
+    assert oversized is not None
+    assert (oversized.index, oversized.size) == (8, 0)
+    assert "cannot fit a datagram of 65507" in oversized.refused
+
+
+def test_what_is_too_large_does_not_wait_for_a_peer_that_was_not_heard() -> None:
+    world = World()
+    one = world.start(ONE, max_datagram=1200)
+    one.send(heartbeat(2, commit=5))
+    one.send(append(2, 2000, index=7))
+    one.flush()
+    world.start(TWO)
+    world.settle()
+    received = world.take(2)
+    assert commits(received) == [5]
+    assert all(len(each) <= 1200 for each in received)
+    assert peer_counts(one, 2)["messages_dropped"] == 1
 
 
 def test_snapshot_beyond_a_datagram_is_dropped_and_counted() -> None:
@@ -132,6 +187,9 @@ def test_snapshot_beyond_a_datagram_is_dropped_and_counted() -> None:
     one.send(Message(type=MessageType.MsgSnap, to=2, from_=1, term=1, snapshot=Snapshot(5, 1, data=b"x" * 70_000)))
     one.flush()
     assert peer_counts(one, 2)["too_large"] == 1
+    oversized = one.oversized(2)
+    assert oversized is not None
+    assert oversized.index == 5
 
 
 def test_message_for_no_member_is_counted() -> None:

@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -335,6 +336,41 @@ class FullSocket:
 
     def write(self, datagram: bytes, address: bytes) -> int:
         return self.number
+
+
+class NarrowPath(FullSocket):
+    """Takes small datagrams only, as a path does that allows no fragments."""
+
+    def __init__(self, io: DatagramIO) -> None:
+        super().__init__(errno.EMSGSIZE)
+        self.io = io
+        self.limit = 1500
+
+    def write(self, datagram: bytes, address: bytes) -> int:
+        return self.number if len(datagram) > self.limit else self.io.write(datagram, address)
+
+    def read(self, limit: int) -> list[bytes]:
+        return self.io.read(limit)
+
+
+@on_loop
+async def test_an_oversized_datagram_that_the_system_refuses_is_known_until_it_takes_one(ends: Ends) -> None:
+    one, _ = await ends.pair(max_datagram=1200)
+    assert one._io is not None
+    path = NarrowPath(one._io)
+    one._io = path  # type: ignore[assignment]
+    one.send(append(2, 40_000, index=7))
+    one.flush()
+    oversized = one.oversized(2)
+    assert oversized is not None
+    assert oversized.index == 8
+    assert oversized.refused == f"EMSGSIZE: a datagram of {oversized.size} bytes is too long for the path"
+    path.limit = 65_507
+    one.send(append(2, 40_000, index=7))
+    one.flush()
+    await ends.until(lambda: [message.index for message in messages(ends.received[2])] == [7])
+    assert one.oversized(2) == replace(oversized, refused="")
+    assert peer_counts(one, 2)["oversized"] == 2
 
 
 @on_loop
