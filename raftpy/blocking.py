@@ -15,6 +15,7 @@ from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.node import DEFAULT_TIMEOUT, Node
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.proposal import Proposal
+from raftpy.runtime.reads import Read
 from raftpy.runtime.status import NodeStatus
 
 _T = TypeVar("_T")
@@ -107,7 +108,7 @@ class BlockingNode:
         """As ``Node.failed``."""
         return None if self._node is None else self._node.failed
 
-    # --- Proposing ----------------------------------------------------------------------------------------------
+    # --- Proposing and reading ----------------------------------------------------------------------------------
 
     def propose(self, command: bytes, *, timeout: float | None = DEFAULT_TIMEOUT) -> Any:
         """Waits for what ``apply`` returned for the command; raises what ``Node.propose``'s awaitable does."""
@@ -119,12 +120,21 @@ class BlockingNode:
         result: list[Any] = self._wait(lambda node: node.propose_many(given, timeout=timeout))
         return result
 
-    def _wait(self, submit: Callable[[Node], Proposal]) -> Any:
+    def read_index(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> int:
+        """Waits until the node has applied everything that was committed when this was called; the index of that.
+
+        Raises what ``Node.read_index``'s awaitable does. What is read from the state machine afterwards is at least so
+        new; the node's thread goes on applying meanwhile, so that the state machine has to bear being read beside it.
+        """
+        index: int = self._wait(lambda node: node.read_index(timeout=timeout))
+        return index
+
+    def _wait(self, submit: Callable[[Node], Proposal | Read]) -> Any:
         waited: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
         def in_loop(node: Node) -> None:
             try:
-                submit(node).add_done_callback(lambda proposal: _hand_over(proposal, waited))
+                submit(node).add_done_callback(lambda awaited: _hand_over(awaited, waited))
             except BaseException as error:
                 waited.set_exception(error)
 
@@ -160,6 +170,28 @@ class BlockingNode:
         self._call(lambda node: tasks.append(asyncio.ensure_future(run(node))))
         return waited.result()
 
+    def _ask(self, question: Callable[[Node], _T]) -> _T:
+        """Puts a question in the node's thread that it answers at once."""
+
+        async def answer(node: Node) -> _T:
+            return question(node)
+
+        return self._await(answer)
+
+    # --- Leading ------------------------------------------------------------------------------------------------
+
+    def require_leader(self) -> None:
+        """As ``Node.require_leader``."""
+        self._ask(Node.require_leader)
+
+    def transfer_leadership(self, to: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """As ``Node.transfer_leadership``."""
+        self._await(lambda node: node.transfer_leadership(to, timeout=timeout))
+
+    def set_priority(self, member: int, priority: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """As ``Node.set_priority``."""
+        self._await(lambda node: node.set_priority(member, priority, timeout=timeout))
+
     # --- Looking on ---------------------------------------------------------------------------------------------
 
     @property
@@ -171,28 +203,19 @@ class BlockingNode:
 
     def status(self) -> NodeStatus:
         """As ``Node.status``."""
+        return self._ask(Node.status)
 
-        async def status(node: Node) -> NodeStatus:
-            return node.status()
-
-        return self._await(status)
+    def term_at(self, index: int) -> int:
+        """As ``Node.term_at``."""
+        return self._ask(lambda node: node.term_at(index))
 
     def wait_for_leader(self, timeout: float | None = None) -> int:
         """As ``Node.wait_for_leader``."""
         return self._await(lambda node: node.wait_for_leader(timeout))
 
-    def set_priority(self, member: int, priority: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
-        """As ``Node.set_priority``."""
-        self._await(lambda node: node.set_priority(member, priority, timeout=timeout))
-
     def commits(self, start_index: int | None = None) -> Iterator[Commit]:
         """As ``Node.commits``: subscribed at once, read by one thread."""
-
-        async def subscribe(node: Node) -> Any:
-            return node.commits(start_index)
-
-        reader = self._await(subscribe)
-        return self._read(reader)
+        return self._read(self._ask(lambda node: node.commits(start_index)))
 
     def _read(self, reader: Any) -> Iterator[Commit]:
         end = object()
@@ -212,10 +235,10 @@ class BlockingNode:
             yield commit
 
 
-def _hand_over(proposal: Proposal, waited: concurrent.futures.Future[Any]) -> None:
-    if proposal.cancelled():
+def _hand_over(awaited: Proposal | Read, waited: concurrent.futures.Future[Any]) -> None:
+    if awaited.cancelled():
         waited.set_exception(Stopped())
-    elif (error := proposal.exception()) is not None:
+    elif (error := awaited.exception()) is not None:
         waited.set_exception(error)
     else:
-        waited.set_result(proposal.result())
+        waited.set_result(awaited.result())
