@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 
 from raftcore.lists cimport at_bytes, size_of_bytes
 from raftcore.message cimport Message
-from raftcore.types cimport MsgApp, MsgAppResp, MsgHeartbeat, MsgHeartbeatResp, node_id_t
+from raftcore.types cimport USUAL_TYPES, MsgApp, is_one_of, node_id_t
 from raftcore.wire cimport store32, store64
 
 cdef enum:
@@ -50,7 +50,6 @@ cdef enum:
     KNOWN_FIELDS = (1 << BODY_FIELDS) - 1
     # What nearly every message is of
     USUAL_FIELDS = (1 << TERM) | (1 << LOG_TERM) | (1 << INDEX) | (1 << COMMIT) | (1 << REJECT_HINT) | (1 << CONF_INDEX)
-    USUAL_TYPES = (1 << MsgApp) | (1 << MsgAppResp) | (1 << MsgHeartbeat) | (1 << MsgHeartbeatResp)
 
 
 # Nearly every message is one of these; for them shape_fault would find nothing.
@@ -58,7 +57,7 @@ cdef inline bint shape_is_usual(Message message) noexcept:
     if message.term == 0 or message.snapshot is not None:
         return False
     if message.entries is None:
-        return USUAL_TYPES >> message.type & 1
+        return is_one_of(message.type, USUAL_TYPES)
     return message.type == MsgApp and message.entries.first == message.index + 1
 
 

@@ -16,9 +16,8 @@ from raftcore.message cimport (
     ConfState, Entries, Message, Snapshot, any_message, done_with, new_message, parse_entries,
 )
 from raftcore.types cimport (
-    APPLY_THREAD, MESSAGE_TYPES, MsgApp, MsgAppResp, MsgHeartbeat, MsgHeartbeatResp, MsgPreVote, MsgPreVoteResp,
-    MsgProp, MsgReadIndex, MsgReadIndexResp, MsgSnap, MsgTimeoutNow, MsgTransferLeader, MsgVote, MsgVoteResp,
-    node_id_t,
+    APPLY_THREAD, MESSAGE_TYPES, NETWORK_TYPES, TERM_OPTIONAL_TYPES, TERMLESS_TYPES, MsgApp, MsgProp, MsgSnap,
+    is_one_of, node_id_t,
 )
 from raftcore.wire cimport load16, load32, load64, store16, store32, store64
 
@@ -27,18 +26,10 @@ from raftcore.types import MessageType
 
 cdef uint64_t NUMBER_LIMIT = 0x8000000000000000
 cdef tuple FIELD_NAMES = ("term", "log_term", "index", "commit", "vote", "reject_hint", "conf_index", "from_", "to")
-# Bit t is set when a message of type t may travel between nodes.
-cdef uint32_t REMOTE_TYPES = (
-    (1 << MsgProp) | (1 << MsgApp) | (1 << MsgAppResp) | (1 << MsgVote) | (1 << MsgVoteResp) | (1 << MsgSnap)
-    | (1 << MsgHeartbeat) | (1 << MsgHeartbeatResp) | (1 << MsgTransferLeader) | (1 << MsgTimeoutNow)
-    | (1 << MsgReadIndex) | (1 << MsgReadIndexResp) | (1 << MsgPreVote) | (1 << MsgPreVoteResp)
-)
-cdef uint32_t TERMLESS_TYPES = (1 << MsgProp) | (1 << MsgReadIndex)
-cdef uint32_t MAYBE_TERMLESS_TYPES = TERMLESS_TYPES | (1 << MsgTransferLeader)
 
 
 cdef inline bint is_remote(int message_type) noexcept nogil:
-    return 0 <= message_type < MESSAGE_TYPES and REMOTE_TYPES >> message_type & 1
+    return 0 <= message_type < MESSAGE_TYPES and is_one_of(message_type, NETWORK_TYPES)
 
 
 cdef str name_of(int message_type):
@@ -52,9 +43,9 @@ cdef str shape_fault(Message message):
     cdef int kind = message.type
     cdef Entries entries = message.entries
     if message.term == 0:
-        if not MAYBE_TERMLESS_TYPES >> kind & 1:
+        if not is_one_of(kind, TERMLESS_TYPES | TERM_OPTIONAL_TYPES):
             return "term is 0, at least 1 expected"
-    elif TERMLESS_TYPES >> kind & 1:
+    elif is_one_of(kind, TERMLESS_TYPES):
         return f"term is {message.term}, 0 expected"
     if message.snapshot is not None:
         if kind != MsgSnap:
@@ -219,7 +210,7 @@ cdef bint read_usual(Message out, int message_type, const uint8_t* body, Py_ssiz
     cdef const uint8_t* end = body + size
     cdef uint32_t present, flags
     cdef bint odd = False
-    if not USUAL_TYPES >> message_type & 1 or size < BODY_HEAD_SIZE:
+    if not is_one_of(message_type, USUAL_TYPES) or size < BODY_HEAD_SIZE:
         return False
     present = load16(body)
     flags = body[2]

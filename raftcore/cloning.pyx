@@ -53,7 +53,7 @@ cdef Raft clone_raft(Raft r, object storage):
     copy.disable_conf_change_validation = r.disable_conf_change_validation
     copy.step_down_on_removal = r.step_down_on_removal
     copy.conf_change_after_own_commit = r.conf_change_after_own_commit
-    copy.votes_before_write = r.votes_before_write
+    copy.promises = r.promises
     copy.lease_ms = r.lease_ms
     copy.witnesses = r.witnesses
     copy.max_reject_runs = r.max_reject_runs

@@ -1,7 +1,7 @@
 # What no correct peer sends.
 from raftcore.message cimport Message
 from raftcore.state cimport Raft
-from raftcore.types cimport MsgAppResp, MsgHeartbeatResp, MsgPreVoteResp, MsgReadIndexResp, MsgVoteResp, node_id_t
+from raftcore.types cimport node_id_t
 
 cdef int check_peer(Raft r, Message m) except -1
 # A message out of a datagram: its sender is the datagram's, unless it was forwarded; it is for this node.
@@ -13,19 +13,3 @@ cdef inline int check_origin(Message m, node_id_t sender, node_id_t own) except 
 
 
 cdef int check_odd_origin(Message m, node_id_t sender, node_id_t own) except -1
-
-cdef enum:
-    RESPONSES = (
-        (1 << MsgAppResp) | (1 << MsgVoteResp) | (1 << MsgHeartbeatResp) | (1 << MsgReadIndexResp)
-        | (1 << MsgPreVoteResp)
-    )
-
-
-# Messages that only a node itself, or its storage threads, may send to it.
-cdef inline bint is_local(int type) noexcept:
-    # MsgHup, MsgBeat; MsgUnreachable, MsgSnapStatus, MsgCheckQuorum; MsgStorageAppend to MsgForgetLeader
-    return type < 2 or 10 <= type <= 12 or type >= 19
-
-
-cdef inline bint is_response(int type) noexcept:
-    return RESPONSES >> type & 1

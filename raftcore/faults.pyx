@@ -14,15 +14,17 @@ from raftcore.message cimport Message, Snapshot
 from raftcore.runs cimport runs_at
 from raftcore.state cimport Raft
 from raftcore.types cimport (
+    FORWARDABLE_TYPES,
+    TERM_OPTIONAL_TYPES,
+    TERMLESS_TYPES,
     MsgApp,
     MsgAppResp,
     MsgHeartbeat,
-    MsgProp,
     MsgReadIndex,
     MsgSnap,
-    MsgTransferLeader,
     StateLeader,
     index_t,
+    is_one_of,
     node_id_t,
 )
 
@@ -34,7 +36,7 @@ cdef int check_peer(Raft r, Message m) except -1:
     """m came from another node. Messages of former terms are not looked at: they are ignored anyway."""
     cdef int type = m.type
     if m.term == 0:
-        if type != MsgProp and type != MsgReadIndex and type != MsgTransferLeader:
+        if not is_one_of(type, TERMLESS_TYPES | TERM_OPTIONAL_TYPES):
             raise PeerFault(f"message type {type} from {m.from_} without a term")
         if type == MsgReadIndex and m.context is None:
             raise PeerFault(f"a read index is asked for by {m.from_} under no name")
@@ -73,7 +75,7 @@ cdef int check_odd_origin(Message m, node_id_t sender, node_id_t own) except -1:
         raise PeerFault(f"a message for node {m.to} from {sender} reached node {own}")
     if m.from_ == 0:
         m.from_ = sender
-    elif m.from_ != sender and m.type != MsgProp and m.type != MsgReadIndex and m.type != MsgTransferLeader:
+    elif m.from_ != sender and not is_one_of(m.type, FORWARDABLE_TYPES):
         # Only requests are passed on for others; nobody speaks for another member, least of all for this node.
         raise PeerFault(f"message type {m.type} from {sender} in the name of {m.from_}")
     return 0

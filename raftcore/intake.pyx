@@ -11,18 +11,18 @@ from libc.stdint cimport uint64_t
 from raftcore.errors import DecodeError, PeerFault, ProposalDropped, StepLocalMessage, StepPeerNotFound
 
 from raftcore.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame
-from raftcore.faults cimport check_origin, check_peer, is_local, is_response
+from raftcore.faults cimport check_origin, check_peer
 from raftcore.message cimport Message, done_with
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.raft cimport step
 from raftcore.state cimport Raft
 from raftcore.tracker cimport member
-from raftcore.types cimport APPEND_THREAD, APPLY_THREAD
+from raftcore.types cimport APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, is_one_of
 
 
 cdef int take_message(Raft r, Message m) except -1:
     if m.from_ != APPEND_THREAD and m.from_ != APPLY_THREAD:
-        if is_local(m.type):
+        if is_one_of(m.type, LOCAL_TYPES):
             raise StepLocalMessage()
         return take_remote(r, m)
     step(r, m)
@@ -34,7 +34,7 @@ cdef int take_message(Raft r, Message m) except -1:
 cdef inline int take_remote(Raft r, Message m) except -1:
     """What may come from other nodes, and it is no storage thread that it comes from."""
     if m.from_ != r.id:
-        if is_response(m.type) and member(r.tracker, m.from_) == NULL:
+        if is_one_of(m.type, RESPONSES) and member(r.tracker, m.from_) == NULL:
             raise StepPeerNotFound()
         check_peer(r, m)
     step(r, m)

@@ -11,16 +11,14 @@ from raftcore.progress cimport Progress, StateProbe, StateReplicate, StateSnapsh
 from raftcore.queue cimport queue_listed
 from raftcore.state cimport Raft
 from raftcore.types cimport (
-    MsgAppResp,
     MsgPreVoteResp,
     MsgStorageAppendResp,
-    MsgVote,
-    MsgVoteResp,
     StateCandidate,
     StateFollower,
     StateLeader,
     StatePreCandidate,
     index_t,
+    is_one_of,
     term_t,
 )
 
@@ -146,15 +144,12 @@ cdef int check_outbox(Raft r) except -1:
     cdef Message m
     for m in queue_listed(&r.messages):
         hold(r, "O1", m.to != r.id and m.to != 0, f"{m!r} goes to another node")
-        hold(r, "O2", m.type != MsgAppResp and m.type != MsgVoteResp and m.type != MsgPreVoteResp
-             and (m.type != MsgVote or r.votes_before_write),
-             f"{m!r} waits for the disk")
+        hold(r, "O2", not is_one_of(m.type, r.promises), f"{m!r} waits for the disk")
         hold(r, "O3", m.term <= r.term + 1, f"{m!r} is of no later term")
     for m in [*queue_listed(&r.after_append), *queue_listed(&r.waiting)]:
         if m.type == MsgStorageAppendResp:
             continue  # the confirmation of a write, not a message
-        hold(r, "O4", m.type == MsgAppResp or m.type == MsgVoteResp or m.type == MsgPreVoteResp
-             or (m.type == MsgVote and not r.votes_before_write), f"{m!r} need not wait for the disk")
+        hold(r, "O4", is_one_of(m.type, r.promises), f"{m!r} need not wait for the disk")
         hold(r, "O5", m.to != 0 and m.from_ == r.id, f"{m!r} has a sender and a receiver")
         # A granted pre-vote answers for the term it was asked about, however far off that is (thesis 9.6).
         hold(r, "O6", m.term <= r.term or (m.type == MsgPreVoteResp and not m.reject), f"{m!r} is of no later term")

@@ -33,6 +33,9 @@ from raftcore.state cimport Raft, tracing
 from raftcore.tracker cimport member
 from raftcore.transfer cimport forward_transfer, leader_transfer
 from raftcore.types cimport (
+    ECHOES,
+    LEADER_TYPES,
+    MEMBER_TYPES,
     MESSAGE_TYPES,
     EntryConfChange,
     EntryConfChangeV2,
@@ -65,6 +68,7 @@ from raftcore.types cimport (
     StateLeader,
     StatePreCandidate,
     index_t,
+    is_one_of,
 )
 
 cdef enum:
@@ -83,7 +87,7 @@ cdef int step(Raft r, Message m) except -1:
     handler = TABLE[r.state][type]
     if handler == NULL:
         return 0
-    if r.state == StateLeader and is_of_a_member(type) and not from_this_life(r, m):
+    if r.state == StateLeader and is_one_of(type, MEMBER_TYPES) and not from_this_life(r, m):
         return 0
     return handler(r, m)
 
@@ -99,7 +103,7 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
                 return True  # about a term to come; it changes nobody's term (thesis 9.6)
         elif type == MsgPreVoteResp and not m.reject:
             return True  # granted: still about the term to come
-        become_follower(r, m.term, m.from_ if type == MsgApp or type == MsgHeartbeat or type == MsgSnap else 0)
+        become_follower(r, m.term, m.from_ if is_one_of(type, LEADER_TYPES) else 0)
         return True
     if (r.check_quorum or r.pre_vote) and (type == MsgHeartbeat or type == MsgApp):
         # A leader of a former term, perhaps cut off while this node's term moved on. Its vote requests would be ignored
@@ -124,7 +128,7 @@ cdef bint from_this_life(Raft r, Message m) except -1:
     cdef PyObject* pr = member(r.tracker, m.from_)
     if pr == NULL:
         return False
-    if m.type == MsgAppResp or m.type == MsgHeartbeatResp:
+    if is_one_of(m.type, ECHOES):
         return m.from_ == r.id or m.conf_index == (<Progress> pr).conf_index
     return True
 
@@ -401,11 +405,6 @@ cdef void fill_table() noexcept:
     on(StateFollower, MsgTimeoutNow, handle_timeout_now)
     on(StateFollower, MsgReadIndex, follower_read)
     on(StateFollower, MsgReadIndexResp, follower_read_response)
-
-
-cdef bint is_of_a_member(int type) noexcept:
-    """On a leader: only from a node whose progress is known."""
-    return type == MsgAppResp or type == MsgHeartbeatResp or type == MsgSnapStatus or type == MsgUnreachable
 
 
 fill_table()  # a static C array is zero before: whatever is not named here is ignored

@@ -1,6 +1,6 @@
 # Raft: all state of one node in one group, under Figure 2's headings, and its outbox. No rule lives here but one:
 # which messages may leave before a write is durable (send).
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.log cimport RaftLog
 from raftcore.message cimport Message
@@ -56,7 +56,7 @@ cdef class Raft:
     cdef bint disable_conf_change_validation
     cdef bint step_down_on_removal
     cdef bint conf_change_after_own_commit
-    cdef bint votes_before_write         # as etcd/raft, unsafe
+    cdef uint32_t promises               # the message types that leave only once all that is unstable is durable
     cdef uint64_t lease_ms               # length of the lease, 0: none is used
     cdef object witnesses                # None, or the ids of the members without payloads
     cdef int max_reject_runs             # runs of terms listed in a rejection; 0: the plain hint, payload in probes

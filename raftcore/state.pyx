@@ -9,23 +9,7 @@ from raftcore.message cimport Message
 from raftcore.queue cimport push, queue_free
 from raftcore.read_only cimport ReadOnly
 from raftcore.tracker cimport Tracker
-from raftcore.types cimport (
-    MsgAppResp,
-    MsgPreVote,
-    MsgPreVoteResp,
-    MsgProp,
-    MsgReadIndex,
-    MsgVote,
-    MsgVoteResp,
-    StateFollower,
-)
-
-
-# Sets of message types.
-cdef enum:
-    CAMPAIGNS = (1 << MsgVote) | (1 << MsgVoteResp) | (1 << MsgPreVote) | (1 << MsgPreVoteResp)
-    REQUESTS = (1 << MsgProp) | (1 << MsgReadIndex)
-    PROMISES = (1 << MsgAppResp) | (1 << MsgVoteResp) | (1 << MsgPreVoteResp)
+from raftcore.types cimport CAMPAIGNS, PROMISES, TERMLESS_TYPES, MsgVote, StateFollower
 
 
 cdef class Raft:
@@ -47,7 +31,7 @@ cdef class Raft:
         self.disable_conf_change_validation = config.disable_conf_change_validation
         self.step_down_on_removal = config.step_down_on_removal
         self.conf_change_after_own_commit = config.conf_change_after_own_commit
-        self.votes_before_write = config.votes_before_write
+        self.promises = PROMISES & ~(1 << MsgVote) if config.votes_before_write else PROMISES
         self.lease_ms = config.lease_ms
         self.witnesses = frozenset(config.witnesses) if config.witnesses else None
         self.max_reject_runs = config.max_reject_runs
@@ -81,12 +65,10 @@ cdef class Raft:
             # The term campaigned for: a pre-vote names a term that nobody is in yet.
             if m.term == 0:
                 raise InvariantViolation(f"message type {m.type} must be sent with a term")
-        elif not kind & REQUESTS:
+        elif not kind & TERMLESS_TYPES:
             # Forwarded proposals and reads stay without a term: they are requests, not statements about a term.
             m.term = self.term
-        if kind & PROMISES:
-            return push(&self.after_append, m)
-        if m.type == MsgVote and not self.votes_before_write:
+        if kind & self.promises:
             return push(&self.after_append, m)
         if m.to == self.id:
             raise InvariantViolation(f"message type {m.type} must not be sent to oneself")

@@ -44,3 +44,5 @@ class MessageType(IntEnum):
     MsgStorageApply = 21
     MsgStorageApplyResp = 22
     MsgForgetLeader = 23
+
+def message_words(message_type: int) -> frozenset[str]: ...

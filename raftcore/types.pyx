@@ -7,3 +7,33 @@ NO_LIMIT = 0xFFFFFFFFFFFFFFFF
 LOCAL_APPEND_THREAD = <object> APPEND_THREAD
 LOCAL_APPLY_THREAD = <object> APPLY_THREAD
 UNLIMITED = <object> NO_LIMIT
+
+# What the table of message types says of them, for those who read it from Python.
+cdef tuple SETS = (
+    ("local", LOCAL_TYPES),
+    ("network", NETWORK_TYPES),
+    ("response", RESPONSES),
+    ("termless", TERMLESS_TYPES),
+    ("term optional", TERM_OPTIONAL_TYPES),
+    ("forwardable", FORWARDABLE_TYPES),
+    ("campaign", CAMPAIGNS),
+    ("promise", PROMISES),
+    ("member", MEMBER_TYPES),
+    ("echo", ECHOES),
+    ("leader", LEADER_TYPES),
+    ("usual", USUAL_TYPES),
+)
+
+
+def message_words(int message_type):
+    """What the table of message types says of one, in the words of docs/messages.md.
+
+    Args:
+        message_type: a :class:`MessageType`, or its number.
+
+    Raises:
+        ValueError: there is no such type.
+    """
+    if not 0 <= message_type < MESSAGE_TYPES:
+        raise ValueError(f"message_type must be a MessageType (0 to {<int> MESSAGE_TYPES - 1}), not {message_type}")
+    return frozenset([word for word, types in SETS if is_one_of(message_type, types)])
