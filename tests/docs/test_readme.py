@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from raftpy.interfaces import Bootstrap
+from raftpy.storage.leveldb import LevelDBStorage
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -51,6 +55,22 @@ def test_the_tally_example_runs(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "blue 1\nred 1\nblue 2\n"
+
+
+def test_the_readme_says_what_a_data_directory_takes_and_what_it_must_not_suffer(tmp_path: Path) -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    figure = re.search(r"newest write-ahead file takes (\d+) MB of disk from the start", text)
+    assert figure is not None
+    storage = LevelDBStorage(tmp_path)
+    storage.open(Bootstrap(1, {1: "127.0.0.1:7101"}))
+    try:
+        [newest] = (tmp_path / "leveldb").glob("*.log")
+        if shutil.disk_usage(tmp_path).free > 8 * 32 << 20:
+            assert newest.stat().st_size >> 20 == int(figure[1])
+    finally:
+        storage.close()
+    assert "old copy of one node's data directory" in text
+    assert "RssFile" in text
 
 
 @pytest.mark.parametrize("name", ["tests", "demo"])
