@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from raftpy.errors import (
         ApplyError,
         ApplyFailed,
+        ForeignDirectory,
         NotLeader,
         Overloaded,
         Stopped,
@@ -45,6 +46,7 @@ __all__ = [
     "Commit",
     "Config",
     "ConfigError",
+    "ForeignDirectory",
     "MemberStatus",
     "Node",
     "NodeStatus",
@@ -76,8 +78,8 @@ _HOMES = {
     "raftpy.blocking": ("BlockingNode",),
     "raftpy.config": ("Config", "format_cluster", "parse_cluster"),
     "raftpy.errors": (
-        "ApplyError", "ApplyFailed", "NotLeader", "Overloaded", "Stopped", "StorageDamaged", "StorageFailed",
-        "StorageLocked", "Timeout", "TooLarge", "TransportFailed", "WrongIdentity",
+        "ApplyError", "ApplyFailed", "ForeignDirectory", "NotLeader", "Overloaded", "Stopped", "StorageDamaged",
+        "StorageFailed", "StorageLocked", "Timeout", "TooLarge", "TransportFailed", "WrongIdentity",
     ),
     "raftpy.interfaces": ("BatchStateMachine", "Clock", "StateMachine", "Storage", "Transport"),
     "raftpy.node": ("Node",),

@@ -31,7 +31,10 @@ class Config:
     """The first members, node id to UDP address as ``host:port``; the same on every node. Counts at the first start."""
 
     data_dir: str | os.PathLike[str] | None = None
-    """Where term, vote and log are kept. None: in memory, which forgets them when the node stops."""
+    """Where term, vote and log are kept: made when missing, refused when other files are in it.
+
+    None: in memory, which forgets them when the node stops.
+    """
 
     http: str | None = None
     """Address, ``host:port``, at which this node serves HTTP; told to the peers so that they can name it."""

@@ -6,6 +6,7 @@ it as it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import TypeVar
 
@@ -105,6 +106,26 @@ class StorageDamaged(StorageFailed):
 
 class WrongIdentity(StorageFailed):
     """A data directory was opened for a node or a cluster that it does not belong to, or a pinned peer has changed."""
+
+
+class ForeignDirectory(StorageFailed):
+    """A data directory holds what no node has made. Nothing was written there.
+
+    ``path`` is the directory, ``entries`` are the names that are not a node's.
+    """
+
+    SHOWN = 5
+
+    def __init__(self, path: str | PathLike[str], entries: Sequence[str]) -> None:
+        shown, more = ", ".join(entries[: self.SHOWN]), len(entries) - self.SHOWN
+        super().__init__(
+            f"the directory {path} is not a node's and not empty: it holds {shown}"
+            + (f" and {more} more" if more > 0 else "")
+            + "; nothing was written there: give an empty directory, one that is to be made, or the one that this node "
+            "has used before"
+        )
+        self.path = path
+        self.entries = tuple(entries)
 
 
 class TransportFailed(RaftError):

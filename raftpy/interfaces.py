@@ -64,7 +64,8 @@ class Storage(Protocol):
     def open(self, identity: Bootstrap) -> Recovered:
         """Opens the store, making it at the first start, and syncs a new boot before it returns.
 
-        Raises ``StorageLocked`` (in use), ``StorageDamaged``, ``WrongIdentity`` (another node's), ``StorageFailed``.
+        Raises ``StorageLocked`` (in use), ``StorageDamaged``, ``WrongIdentity`` (another node's),
+        ``ForeignDirectory`` (no node's), ``StorageFailed``.
         """
         ...
 

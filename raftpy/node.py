@@ -54,8 +54,8 @@ class Node(Calls):
     async def start(self) -> None:
         """Opens store and transport and begins to take part.
 
-        Raises ``StorageLocked``, ``StorageDamaged``, ``WrongIdentity``, ``TransportFailed``, ``ConfigError``; nothing
-        is left open then.
+        Raises ``StorageLocked``, ``StorageDamaged``, ``WrongIdentity``, ``ForeignDirectory``, ``TransportFailed``,
+        ``ConfigError``; nothing is left open then.
         """
         if self._driver is not None:
             raise RuntimeError("this node was started before: make a new one to start it again")

@@ -35,7 +35,10 @@ What is given on the command line wins.
     help="The members and their UDP addresses. Counts at the first start of a data directory.",
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path), metavar="DIR", help="Where the node keeps its state; made when missing."
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the node keeps its state: made when missing, refused when it holds other files.",
 )
 @click.option("--http", metavar="HOST:PORT", callback=one_address, help="Where to serve HTTP.")
 @click.option(

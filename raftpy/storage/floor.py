@@ -62,11 +62,12 @@ class Floor:
     groups: dict[int, GroupFloor] = field(default_factory=dict)
 
     FILE = "floor"
+    TEMPORARY = "floor.new"
 
     def write(self, directory: Path) -> None:
         """Replaces the file, durable on return. Raises ``OSError``."""
         path = directory / self.FILE
-        temporary = directory / (self.FILE + ".new")
+        temporary = directory / self.TEMPORARY
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             data = self._render()

@@ -27,6 +27,7 @@ from raftpy.storage.floor import Floor, GroupFloor, sync_directory
 from raftpy.storage.head import Head
 from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
 from raftpy.storage.lock import DirectoryLock, leveldb_unused
+from raftpy.storage.ownership import DATABASE, UNWRITTEN, check_ours
 from raftpy.storage.records import Index, Plan, gather
 from raftpy.storage.sealing import seal
 from raftpy.storage.startup import Identity, Log, Reader, found, pack_pins
@@ -47,7 +48,7 @@ SPACE_BEYOND = 64 << 10
 
 
 class LevelDBStorage:
-    """A ``Storage`` in the directory ``path``, which is made when missing.
+    """A ``Storage`` in the directory ``path``, which is made when missing; one with other files in it is refused.
 
     ``group``: whose log; a directory belongs to the group it was made for. ``mode``: "inline", "thread", or "auto" to
     go by how long recent syncs took. ``random(n)`` gives n random bytes for ids. A handle is opened once.
@@ -66,7 +67,7 @@ class LevelDBStorage:
             raise ValueError(f"group must be 0 to {keys.MAX_GROUP}, got {group}")
         self.path = Path(path)
         self.group = group
-        self._database_path = self.path / "leveldb"
+        self._database_path = self.path / DATABASE
         self._write_buffer_size = write_buffer_size
         self._random = random
         self._state = "new"
@@ -94,6 +95,7 @@ class LevelDBStorage:
             raise StorageFailed(f"the store {self.path} was opened before: make a new LevelDBStorage to open it again")
         self._state = "closed"
         try:
+            check_ours(self.path)
             make_directory(self.path)
             self._lock = DirectoryLock(self.path, identity.node_id)
             recovered = self._open(identity)
@@ -136,7 +138,7 @@ class LevelDBStorage:
         floor = Floor.read(self.path)
         names = {entry.name for entry in self._database_path.iterdir()} if self._database_path.is_dir() else set()
         if floor is None:
-            if names - {"LOCK", "LOG", "LOG.old"}:
+            if names - UNWRITTEN:
                 where = str(self.path / Floor.FILE)
                 raise StorageDamaged("it is missing, and the database beside it is not empty", where)
             floor = Floor(new_store_id(self._random))

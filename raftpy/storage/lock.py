@@ -26,6 +26,8 @@ class DirectoryLock:
     """The lock on one data directory, held from construction to ``release``. Raises ``StorageLocked``, ``OSError``."""
 
     FILE = "lock"
+    BEGINNING = b'{"pid": '
+    """Of what a holder writes into the file; it is empty while nobody holds the lock."""
 
     def __init__(self, directory: Path, node_id: int) -> None:
         path = directory / self.FILE

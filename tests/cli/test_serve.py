@@ -206,6 +206,14 @@ def test_a_directory_of_another_node(options: dict[str, str]) -> None:
     check_one_line(raftpy("serve", *flat(options)), 1, options["--data"], "1", "2")
 
 
+def test_a_directory_of_somebody_else(options: dict[str, str], tmp_path: Path) -> None:
+    options["--data"] = str(tmp_path / "etc")
+    (tmp_path / "etc" / "ssl").mkdir(parents=True)
+    (tmp_path / "etc" / "hosts").write_text("127.0.0.1 localhost")
+    check_one_line(raftpy("serve", *flat(options)), 1, f"directory {tmp_path}/etc ", "it holds hosts, ssl;", "empty")
+    assert sorted(path.name for path in (tmp_path / "etc").iterdir()) == ["hosts", "ssl"]
+
+
 def test_a_directory_that_cannot_be_made(options: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     options["--data"] = str(tmp_path / "file")
