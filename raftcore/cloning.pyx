@@ -48,7 +48,7 @@ cdef Raft clone_raft(Raft r, object storage):
     copy.max_uncommitted_size = r.max_uncommitted_size
     copy.check_quorum = r.check_quorum
     copy.pre_vote = r.pre_vote
-    copy.lease_based_reads = r.lease_based_reads
+    copy.ignore_forget_leader = r.ignore_forget_leader
     copy.disable_proposal_forwarding = r.disable_proposal_forwarding
     copy.disable_conf_change_validation = r.disable_conf_change_validation
     copy.step_down_on_removal = r.step_down_on_removal

@@ -9,7 +9,7 @@ from typing import Any
 from raftcore.errors import ConfigError
 from raftcore.types import LOCAL_APPLY_THREAD, UNLIMITED
 
-READ_ONLY_MODES = ("safe", "lease-based", "lease")
+READ_ONLY_MODES = ("safe", "lease")
 
 Trace = Callable[[str, Mapping[str, Any]], None]
 
@@ -41,8 +41,9 @@ class Config:
     check_quorum: bool = False
     """A leader that hears no quorum for an election timeout steps down; voters with a live leader refuse (6.2)."""
     read_only: str = "safe"
-    """``safe`` confirms each read with a quorum (thesis 6.4); ``lease-based`` as etcd/raft, unsafe with drift;
-    ``lease`` answers at once while a lease dated from a confirmed heartbeat's sending holds (beyond etcd/raft)."""
+    """``safe`` confirms each read with a quorum (thesis 6.4); ``lease`` answers at once while a lease dated from a
+    confirmed heartbeat's sending holds (6.4.1, beyond etcd/raft). etcd/raft's lease-based reads are not offered: they
+    answer with old data as long as a leader that was cut off, or that handed over, has not noticed it."""
     lease_ms: int = 0
     """With ``read_only="lease"``: the lease's length in milliseconds of ``now_ms``. It must end before any voter's
     minimum election timeout can, however far their clocks drift: below election_tick ticks, less the drift, less one
@@ -60,6 +61,8 @@ class Config:
     votes_before_write: bool = False
     """Ask for votes before this node's own term and vote are durable, as etcd/raft does with async storage writes. Only
     to reproduce it: elected without them, and restarted, a node may lead the same term a second time."""
+    ignore_forget_leader: bool = False
+    """``forget_leader()`` does nothing, as in etcd/raft where reads are lease-based. Only to reproduce that."""
     applied: int = 0
     """Highest index that the state machine has applied already, on restart."""
     max_window_bytes: int = 64 << 20

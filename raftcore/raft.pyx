@@ -360,8 +360,8 @@ cdef int candidate_snapshot(Raft r, Message m) except -1:
 
 cdef int forget_leader(Raft r, Message m) except -1:
     """For those who know by other means that the leader is gone; its next message makes it leader again."""
-    if r.lease_based_reads:
-        return 0  # those reads trust that votes are refused while a leader is known
+    if r.ignore_forget_leader:
+        return 0
     if tracing(r) and r.lead != 0:
         r.emit("leader_forgotten", {"leader": r.lead})
     r.lead = 0

@@ -64,9 +64,6 @@ cdef int begin(Raft r, Message m) except -1:
     if r.tracker.is_singleton() and r.tracker.voter_ids()[0] == r.id:
         # This voter is its own quorum; a leader that was removed is nobody's, whoever is left.
         return answer(r, m, r.log.committed)
-    if r.lease_based_reads:
-        # As etcd/raft: trusts that check-quorum would have deposed this leader. Unsafe when clocks drift.
-        return answer(r, m, r.log.committed)
     # A read from elsewhere may come in before the clock does: only a local one brings the time along.
     if m.from_ == r.id and lease.holds(r):
         return answer(r, m, r.log.committed)
@@ -91,7 +88,7 @@ cdef int acknowledge_round(Raft r, Message m) except -1:
     """A member answered a heartbeat of this term: whatever rounds a quorum has now answered are confirmed."""
     cdef uint64_t round = round_number(m.context)
     cdef uint64_t confirmed
-    if round == 0 or r.lease_based_reads or (r.lease_ms == 0 and not r.reads.requests):
+    if round == 0 or (r.lease_ms == 0 and not r.reads.requests):
         return 0
     r.reads.acknowledge(m.from_, round)
     confirmed = r.reads.confirmed(r.tracker, r.id)

@@ -51,7 +51,7 @@ cdef class Raft:
     cdef uint64_t max_uncommitted_size
     cdef bint check_quorum
     cdef bint pre_vote
-    cdef bint lease_based_reads
+    cdef bint ignore_forget_leader
     cdef bint disable_proposal_forwarding
     cdef bint disable_conf_change_validation
     cdef bint step_down_on_removal

@@ -26,7 +26,7 @@ cdef class Raft:
         self.max_uncommitted_size = config.max_uncommitted_size
         self.check_quorum = config.check_quorum
         self.pre_vote = config.pre_vote
-        self.lease_based_reads = config.read_only == "lease-based"
+        self.ignore_forget_leader = config.ignore_forget_leader
         self.disable_proposal_forwarding = config.disable_proposal_forwarding
         self.disable_conf_change_validation = config.disable_conf_change_validation
         self.step_down_on_removal = config.step_down_on_removal

@@ -88,7 +88,8 @@ class Program:
             common["witnesses"] = (3,)
         if second & 128:
             common["disable_conf_change_validation"] = True
-        reads = ("safe", "lease-based", "lease", "safe")[third & 3] if common["check_quorum"] else "safe"
+        common["ignore_forget_leader"] = third & 3 == 1
+        reads = ("safe", "safe", "lease", "safe")[third & 3] if common["check_quorum"] else "safe"
         common |= {"read_only": reads, "lease_ms": 30 if reads == "lease" else 0}
         # One form for all, or each its own; a learner among three.
         forms = [bool(third & 4), bool(third & 8), bool(third & 16)]

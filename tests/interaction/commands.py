@@ -62,11 +62,13 @@ def add_nodes(environment: Environment, arguments: Arguments) -> None:
         "check_quorum": arguments.bool_option("checkquorum"),
         "disable_conf_change_validation": arguments.bool_option("disable-conf-change-validation"),
         "step_down_on_removal": arguments.bool_option("step-down-on-removal"),
-        "read_only": arguments.option("read-only"),
     }
+    read_only = arguments.option("read-only")
     arguments.finish()
-    if settings["read_only"] not in (None, "safe", "lease-based"):
-        raise RaftError(f'invalid read-only option "{settings["read_only"]}"')
+    if read_only not in (None, "safe", "lease-based"):
+        raise RaftError(f'invalid read-only option "{read_only}"')
+    # The language cannot ask for a read: what it shows of lease-based ones is that nobody forgets a leader.
+    settings["ignore_forget_leader"] = read_only == "lease-based"
     settings = {"max_inflight_msgs": MOST_INFLIGHT} | {
         name: value for name, value in settings.items() if value is not None
     }

@@ -243,8 +243,7 @@ class ModelNode(Faults):
             self.stand(ordered=True)
 
     def told_to_forget(self, message: Message) -> None:
-        # Reads under etcd/raft's lease trust that votes are refused while a leader is known.
-        if self.role == FOLLOWER and self.config.read_only != "lease-based":
+        if self.role == FOLLOWER and not self.config.ignore_forget_leader:
             self.leader = 0
 
     # Proposals

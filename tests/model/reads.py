@@ -35,10 +35,9 @@ class Reads(Sending):
     def begin_read(self, request: Message) -> None:
         c = self.configuration
         own_quorum = c.voters == {self.id} and not self.joint
-        trusted = self.config.read_only == "lease-based"
         # A forwarded read may come in before this leader has heard of the time.
         leased = request.from_ == self.id and self.lease_holds()
-        if own_quorum or trusted or leased:
+        if own_quorum or leased:
             self.answer_read(request, self.log.committed)
             return
         opened = self.open_round()
@@ -75,7 +74,7 @@ class Reads(Sending):
     def round_answered(self, message: Message) -> None:
         context = message.context or b""
         answered = int.from_bytes(context, "little") if len(context) == 8 else 0
-        if answered == 0 or self.config.read_only == "lease-based":
+        if answered == 0:
             return
         if not self.config.lease_ms and not self.waiting_reads:
             return

@@ -118,7 +118,8 @@ def draw_settings(r: random.Random, ids: tuple[int, ...], voting: list[int]) -> 
         "conf_change_after_own_commit": r.random() < 0.2,
     }
     if settings["check_quorum"]:
-        settings["read_only"] = r.choice(("safe", "lease-based", "lease"))
+        modes = (("safe", False), ("safe", True), ("lease", False))
+        settings["read_only"], settings["ignore_forget_leader"] = r.choice(modes)
         if settings["read_only"] == "lease":
             settings["lease_ms"] = r.randint(1, 10 * election)
     if len(voting) > 1 and r.random() < 0.2:

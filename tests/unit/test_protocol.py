@@ -24,7 +24,7 @@ TAKEN = {"messages", "after_append", "waiting", "read_states"}  # empty once the
 BY_CONFIGURATION = {"is_learner"}
 OPTIONS = {
     "election_timeout", "heartbeat_timeout", "max_size_per_msg", "max_uncommitted_size", "check_quorum", "pre_vote",
-    "lease_based_reads", "disable_proposal_forwarding", "disable_conf_change_validation", "step_down_on_removal",
+    "ignore_forget_leader", "disable_proposal_forwarding", "disable_conf_change_validation", "step_down_on_removal",
     "conf_change_after_own_commit", "promises", "lease_ms", "witnesses", "max_reject_runs", "priorities",
     "trace",
 }  # fmt: skip
