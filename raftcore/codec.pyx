@@ -3,6 +3,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from raftcore.body cimport BodyPlan, decode_body, plan_body, write_body
+from raftcore.buffer cimport Buffer, buffer_of
 from raftcore.frame cimport LARGEST_KIND
 from raftcore.message cimport Message
 from raftcore.types cimport MESSAGE_TYPES
@@ -64,16 +65,16 @@ def frames(buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE):
     The bodies are not looked into. DecodeError when a frame header is broken; what came before it has been yielded.
     """
     cdef memoryview whole = memoryview(buffer).cast("B")
-    cdef const uint8_t[::1] view = whole
-    cdef Py_ssize_t size = view.shape[0]
+    cdef Buffer view = buffer_of(whole)
+    cdef Py_ssize_t size = view.size
     cdef Py_ssize_t length
     cdef uint64_t group
     cdef int kind
     if not 0 <= offset <= size:
         raise DecodeError(f"offset {offset} is outside a datagram of {size} bytes")
     while offset < size:
-        length = open_frame(&view[0], size, offset, &group, &kind)
-        check_frame_header(&view[offset])
+        length = open_frame(view.at, size, offset, &group, &kind)
+        check_frame_header(view.at + offset)
         offset += FRAME_HEADER_SIZE + length
         yield group, kind, whole[offset - length:offset]
 
@@ -84,8 +85,8 @@ def messages(datagram):
     For tools that look at traffic: frames of the transport are passed over, and from_ and to filled in as a receiver
     does. The header itself is parse_header's matter; DecodeError only when the datagram is too short to have one.
     """
-    cdef const uint8_t[::1] view = memoryview(datagram).cast("B")
-    cdef Py_ssize_t size = view.shape[0]
+    cdef Buffer view = buffer_of(datagram)
+    cdef Py_ssize_t size = view.size
     cdef Py_ssize_t offset = DATAGRAM_HEADER_SIZE
     cdef uint64_t group = 0
     cdef int kind = 0
@@ -94,14 +95,14 @@ def messages(datagram):
         raise DecodeError(f"a datagram of {size} bytes, at least {<int> DATAGRAM_HEADER_SIZE} expected")
     while offset < size:
         try:
-            message = decode_frame(&view[0], size, &offset, &group, &kind)
+            message = decode_frame(view.at, size, &offset, &group, &kind)
         except DecodeError as error:
             yield group, error
             continue
         if message is None:
             continue
-        message.from_ = message.from_ or datagram_from(&view[0])
-        message.to = message.to or datagram_to(&view[0])
+        message.from_ = message.from_ or datagram_from(view.at)
+        message.to = message.to or datagram_to(view.at)
         yield group, message
 
 
@@ -120,7 +121,7 @@ def decode_message(int kind, body):
 
     from_ and to are 0 unless the body carries them: then they are the datagram's.
     """
-    cdef const uint8_t[::1] view = memoryview(body).cast("B")
+    cdef Buffer view = buffer_of(body)
     if not FRAME_MESSAGE <= kind <= LARGEST_KIND:
         raise DecodeError(f"frame kind {kind} is no message")
-    return decode_body(kind - FRAME_MESSAGE, &view[0] if view.shape[0] else NULL, view.shape[0])
+    return decode_body(kind - FRAME_MESSAGE, view.at, view.size)

@@ -7,6 +7,8 @@ four table look-ups, because a CRC is linear over the bits before it.
 """
 from libc.stdint cimport uint8_t, uint32_t
 
+from raftcore.buffer cimport Buffer, buffer_of
+
 cdef extern from *:
     """
     #include <stdint.h>
@@ -144,16 +146,16 @@ cdef uint32_t crc32c_update(uint32_t crc, const uint8_t* data, Py_ssize_t size) 
 
 def crc32c(data, uint32_t crc=0):
     """CRC32C of data (any contiguous bytes-like object), continuing crc: ``crc32c(b, crc32c(a)) == crc32c(a + b)``."""
-    cdef const uint8_t[::1] view
+    cdef Buffer view
     cdef const uint8_t* at
     if type(data) is bytes:  # no buffer object to make: the hot path
         at = data
         return crc32c_update(crc, at, len(<bytes> data))
-    view = memoryview(data).cast("B")
-    return crc32c_update(crc, &view[0] if view.shape[0] else NULL, view.shape[0])
+    view = buffer_of(data)
+    return crc32c_update(crc, view.at, view.size)
 
 
 def crc32c_portable(data, uint32_t crc=0):
     """The same by tables alone, whatever the machine; for tests and comparison."""
-    cdef const uint8_t[::1] view = memoryview(data).cast("B")
-    return raft_crc_portable(crc, &view[0] if view.shape[0] else NULL, <size_t> view.shape[0])
+    cdef Buffer view = buffer_of(data)
+    return raft_crc_portable(crc, view.at, <size_t> view.size)

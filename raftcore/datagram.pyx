@@ -8,6 +8,7 @@ cimport cython
 
 from raftcore.body cimport BODY_FIXED_MAX, BodyPlan, plan_body, write_body, write_usual
 from raftcore.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
+from raftcore.buffer cimport Buffer, buffer_of
 from raftcore.crc cimport crc32c_update
 from raftcore.frame cimport (
     DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND, datagram_from, datagram_to,
@@ -61,16 +62,16 @@ cdef class Header:
 def parse_header(buffer):
     """The Header of a datagram (bytes-like, the whole datagram). DecodeError when it is too short, of another version,
     damaged (CRC32C), or says what no header of this version says."""
-    cdef const uint8_t[::1] view
+    cdef Buffer view
     cdef const uint8_t* at
     cdef Py_ssize_t size
     if type(buffer) is bytes:
         at = <const uint8_t*> PyBytes_AS_STRING(buffer)
         size = PyBytes_GET_SIZE(buffer)
     else:
-        view = memoryview(buffer).cast("B")
-        size = view.shape[0]
-        at = &view[0] if size else NULL
+        view = buffer_of(buffer)
+        size = view.size
+        at = view.at
     if size < DATAGRAM_HEADER_SIZE:
         raise DecodeError(f"a datagram of {size} bytes, at least {<int> DATAGRAM_HEADER_SIZE} expected")
     # The version comes first: another version may keep something else where the checksum is.

@@ -12,6 +12,7 @@ from libc.string cimport memcpy
 cimport cython
 
 from raftcore.block cimport BlockFault, block_size, check_blocks, cut_block, payload_span, raise_fault
+from raftcore.buffer cimport Buffer, buffer_of
 from raftcore.types cimport EntryNoop
 from raftcore.wire cimport load32, store32
 
@@ -64,7 +65,7 @@ cdef class Entries:
     @staticmethod
     def decode(buffer):
         """Entries over the blocks in buffer, every byte checked. DecodeError says what is wrong and where."""
-        cdef const uint8_t[::1] view
+        cdef Buffer view
         cdef BlockSummary summary
         cdef BlockFault fault
         cdef const uint8_t* at
@@ -78,8 +79,8 @@ cdef class Entries:
             if not valid:
                 raise_fault(&fault)
             return summarised(<bytes> buffer, &summary)
-        view = memoryview(buffer).cast("B")
-        return parse_entries(&view[0] if view.shape[0] else NULL, view.shape[0])
+        view = buffer_of(buffer)
+        return parse_entries(view.at, view.size)
 
     @staticmethod
     def build(entries, uint64_t time_ms=0):

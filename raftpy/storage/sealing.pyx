@@ -12,6 +12,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from raftcore.block cimport BLOCK_HEADER_SIZE, BlockHeader, block_size, read_block_header
+from raftcore.buffer cimport Buffer, buffer_of
 from raftcore.crc cimport crc32c_update
 from raftcore.entries cimport parse_entries
 from raftcore.wire cimport load32, store32
@@ -26,14 +27,15 @@ cdef enum:
 SEAL = SEAL_SIZE
 
 
-def seal(bytes key not None, const uint8_t[::1] body not None, bytes behind not None=b""):
+def seal(bytes key not None, body, bytes behind not None=b""):
     """``body`` and, after it, ``behind`` as they are stored under ``key``."""
-    cdef Py_ssize_t size = body.shape[0]
+    cdef Buffer view = buffer_of(body)
+    cdef Py_ssize_t size = view.size
     cdef Py_ssize_t more = PyBytes_GET_SIZE(behind)
     cdef bytes value = PyBytes_FromStringAndSize(NULL, SEAL_SIZE + size + more + END_SIZE)
     cdef uint8_t* at = <uint8_t*> PyBytes_AS_STRING(value) + SEAL_SIZE
     if size:
-        memcpy(at, &body[0], <size_t> size)
+        memcpy(at, view.at, <size_t> size)
     memcpy(at + size, PyBytes_AS_STRING(behind), <size_t> more)
     at[size + more] = END
     store32(at - SEAL_SIZE, crc32c_update(key_crc(key), at, size + more + END_SIZE))

@@ -6,6 +6,7 @@ batch is one record or, across blocks, several. Behind the last record there may
 """
 from libc.stdint cimport uint8_t, uint32_t
 
+from raftcore.buffer cimport Buffer, buffer_of
 from raftcore.crc cimport crc32c_update
 from raftcore.wire cimport load16, load32
 
@@ -22,7 +23,7 @@ LENGTH = "length"
 BROKEN = "broken"
 
 
-def survey(const uint8_t[::1] data not None):
+def survey(data):
     """``(verdict, offset)``: of the first record that is not whole, or else the end of the last.
 
     - ``WHOLE``: all records are, and behind them there is nothing but zeros.
@@ -33,13 +34,14 @@ def survey(const uint8_t[::1] data not None):
 
     A last record is told from a beginning only if its last byte is not zero (raftpy/storage/sealing.pyx sees to that).
     """
-    cdef Py_ssize_t size = data.shape[0]
+    cdef Buffer view = buffer_of(data)
+    cdef Py_ssize_t size = view.size
     cdef Py_ssize_t offset = 0
     cdef Py_ssize_t block_end, stop
     cdef const uint8_t* at
     if size == 0:
         return WHOLE, 0
-    at = &data[0]
+    at = view.at
     while True:
         block_end = min((offset // BLOCK_SIZE + 1) * BLOCK_SIZE, size)
         if block_end - offset < RECORD_HEADER:
