@@ -312,7 +312,7 @@ cdef class RawNode:
         self.raft.priorities = dict(priorities) if priorities else None
 
     def compact(self, index_t index):
-        """Forget the log up to and including ``index``, which must be applied; the storage follows.
+        """Forget the log up to and including ``index``, applied and covered by a snapshot; the storage follows.
 
         Raises:
             Compacted: that is done already.  Unavailable: ``index`` is not applied yet.

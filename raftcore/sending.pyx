@@ -64,6 +64,11 @@ cdef bint send_snapshot(Raft r, Progress pr) except -1:
         return False
     if snapshot is None or snapshot.index == 0:
         raise InvariantViolation("the log is compacted, but there is no snapshot to send")
+    if snapshot.index < r.log.snapshot_index:
+        # Behind it the follower would need what is compacted, and get the same snapshot again, for ever.
+        raise InvariantViolation(
+            f"the log is compacted up to {r.log.snapshot_index}, but the newest snapshot ends at {snapshot.index}"
+        )
     pr.become_snapshot(snapshot.index)
     if tracing(r):
         r.emit("snapshot_sent", {"to": pr.id, "index": snapshot.index, "snapshot_term": snapshot.term})

@@ -1,6 +1,6 @@
 """Snapshots (paper 7): the follower's restore, and what the leader makes of the outcome."""
 
-from raftcore.message cimport ConfState, Message, Snapshot, new_message
+from raftcore.message cimport Message, Snapshot, new_message
 from raftcore.membership cimport restore_configuration
 from raftcore.progress cimport Progress, StateSnapshot
 from raftcore.state cimport Raft, tracing
@@ -16,19 +16,20 @@ cdef int handle_snapshot(Raft r, Message m) except -1:
 
 
 cdef bint restore(Raft r, Snapshot s) except -1:
-    """Takes the snapshot in place of the log; False, and nothing moved back, when it brings nothing new."""
-    cdef ConfState cs = s.conf_state
+    """Takes the snapshot in place of the log; False, and nothing moved back, when it brings nothing new.
+
+    Also one whose configuration lacks this node, because it was taken before the node was added: it has the latest
+    configuration that it knows of, serves a leader that is no part of it, and stands for no election (thesis 4.1,
+    4.2.2). The entry that adds it follows. Refused, the same snapshot would come again and again.
+    """
     if s.index <= r.log.committed or r.state != StateFollower:
-        return False
-    # A snapshot that does not know this node would leave it without a place in the configuration.
-    if r.id not in cs.voters and r.id not in cs.learners and r.id not in cs.voters_outgoing:
         return False
     if r.log.match_term(s.index, s.term):
         # The log holds all of it already: keep the log, which may go further, and commit up to there (Figure 13, 6).
         r.log.commit_to(s.index)
         return False
     r.log.restore(s)
-    restore_configuration(r, cs, s.conf_index)
+    restore_configuration(r, s.conf_state, s.conf_index)
     if tracing(r):
         r.emit("snapshot_restored", {"index": s.index, "snapshot_term": s.term})
     return True

@@ -60,6 +60,12 @@ class StorageView(Protocol):
     def snapshot(self) -> Snapshot:
         """The newest snapshot (index 0 when there never was one).
 
+        It must reach the log: its index is at least the last one compacted, so that entries follow it without a gap
+        (InvariantViolation, when it has to be sent). More is not asked of it. A snapshot that was taken before a member
+        was added serves that member as well: the member takes it with its configuration, in which it has no place,
+        answers its leader, votes when asked, stands for no election, and finds its own place in the entries that
+        follow (thesis 4.1, 4.2.2).
+
         Raises :class:`raftcore.errors.SnapshotTemporarilyUnavailable` when it cannot be had right now: the core asks
         again later.
         """

@@ -103,7 +103,11 @@ class Storage(Protocol):
         ...
 
     def snapshot(self) -> Snapshot:
-        """The newest snapshot; index 0 when there never was one."""
+        """The newest snapshot; index 0 when there never was one.
+
+        Its index is not below the last one compacted, and its configuration need not name the member it is for:
+        :meth:`raftcore.StorageView.snapshot` says more.
+        """
         ...
 
     def pin(self, node_id: int, store_id: int, *, replace: bool = False) -> None:

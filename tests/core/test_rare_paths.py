@@ -135,21 +135,21 @@ def test_a_leader_that_hears_nothing_forgets_when_its_oldest_rounds_were_sent() 
     assert [name for _, name in group[1].reads] == [b"r"]
 
 
-def test_a_snapshot_without_this_node_is_not_taken_and_one_with_it_in_either_half_is() -> None:
-    """A member without a place in the configuration could never stand or vote again (paper 7)."""
-    for state, taken in [
-        (ConfState(voters=(2, 3)), False),
-        (ConfState(voters=(2, 3), learners=(1,)), True),
-        (ConfState(voters=(2, 3), voters_outgoing=(1, 2, 3)), True),
+def test_a_snapshot_is_taken_with_and_without_a_place_for_this_node() -> None:
+    """A server uses the latest configuration that it knows of, whether or not it is part of it (thesis 4.1)."""
+    for state in [
+        ConfState(voters=(2, 3)),
+        ConfState(voters=(2, 3), learners=(1,)),
+        ConfState(voters=(2, 3), voters_outgoing=(1, 2, 3)),
     ]:
         server = Server()
         server.raw.step(Message(MessageType.MsgSnap, from_=2, to=1, term=1, snapshot=Snapshot(7, 1, state)))
         server.net.collect(server.member)
-        assert server.raw.commit_index == (7 if taken else 0), state
-        assert server.net.of_type(MessageType.MsgAppResp)[-1].index == (7 if taken else 0)
+        assert (server.raw.commit_index, server.raw.conf_state) == (7, state)
+        assert server.net.of_type(MessageType.MsgAppResp)[-1].index == 7
 
 
-def test_a_store_that_is_compacted_and_has_no_snapshot() -> None:
+def test_a_store_that_is_compacted_beyond_its_snapshot() -> None:
     """Nobody could ever catch that follower up: the store has lost what it must keep (paper 7)."""
     group = Network(3)
     group.campaign(1)
@@ -159,10 +159,17 @@ def test_a_store_that_is_compacted_and_has_no_snapshot() -> None:
     member = group[1]
     member.raw.compact(last)
     group.heal()
-    member.storage.snapshot = Snapshot  # type: ignore[method-assign]
     answer = Message(MessageType.MsgAppResp, from_=3, to=1, term=1, index=last, reject=True, log_term=1, reject_hint=1)
-    with pytest.raises(InvariantViolation, match="compacted, but there is no snapshot to send"):
-        member.raw.step(answer)
+    for newest, complaint in (
+        (Snapshot(), "compacted, but there is no snapshot to send"),
+        (
+            Snapshot(last - 1, 1, ConfState(voters=(1, 2, 3))),
+            f"compacted up to {last}, but the newest snapshot ends at {last - 1}",
+        ),
+    ):
+        member.storage.snapshot = lambda newest=newest: newest  # type: ignore[method-assign, misc]
+        with pytest.raises(InvariantViolation, match=complaint):
+            member.raw.clone(member.storage).step(answer)
 
 
 class HeldApply(Network):

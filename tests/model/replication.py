@@ -58,16 +58,14 @@ class Replication(Elections):
         self.send(Message(MessageType.MsgAppResp, message.from_, index=index, conf_index=message.conf_index))
 
     def restore(self, snapshot: Snapshot) -> bool:
-        c = snapshot.conf_state
+        """Its configuration need not name this node: who has just been added learns that from the entries behind it."""
         if snapshot.index <= self.log.committed or self.role != FOLLOWER:
-            return False
-        if self.id not in {*c.voters, *c.learners, *c.voters_outgoing}:
             return False
         if self.log.matches(snapshot.index, snapshot.term):
             self.log.committed = snapshot.index  # the log has all of it, and may have more (Figure 13)
             return False
         self.log.restore(snapshot)
-        self.restore_configuration(c, snapshot.conf_index)
+        self.restore_configuration(snapshot.conf_state, snapshot.conf_index)
         return True
 
     # Leader

@@ -23,11 +23,23 @@ BUGS = (
         name="snapshot-without-its-configuration",
         breaks="a snapshot carries the latest configuration as of its index (paper 7)",
         file="raftcore/snapshots.pyx",
-        old="    restore_configuration(r, cs, s.conf_index)\n",
-        new="    if len(cs.voters) != len(r.tracker.config.voters):\n"
-        "        restore_configuration(r, cs, s.conf_index)\n",
+        old="    restore_configuration(r, s.conf_state, s.conf_index)\n",
+        new="    if len(s.conf_state.voters) != len(r.tracker.config.voters):\n"
+        "        restore_configuration(r, s.conf_state, s.conf_index)\n",
         found_by=("tables", "model"),
         near="tests/paper/test_section_7.py",
+    ),
+    Bug(
+        name="snapshot-from-before-this-member-dropped",
+        breaks="a server uses the latest configuration it has, be it no part of it (thesis 4.1): a snapshot's too",
+        file="raftcore/snapshots.pyx",
+        old="    if r.log.match_term(s.index, s.term):\n",
+        new="    if r.id not in s.conf_state.voters and r.id not in s.conf_state.learners:\n"
+        "        return False\n"
+        "    if r.log.match_term(s.index, s.term):\n",
+        found_by=("tables", "model"),
+        near="tests/core/test_added_members.py",
+        seen="etcd #13741, tikv/raft-rs #472",
     ),
     Bug(
         name="lost-snapshot-taken-for-delivered",
