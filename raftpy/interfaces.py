@@ -236,7 +236,7 @@ class Transport(Protocol):
         ...
 
     def reachable(self, node_id: int) -> bool:
-        """True when the peer has been heard in this life, and has not refused anything since."""
+        """True when the peer has been heard in this life, has not been silent for seconds, and refused nothing."""
         ...
 
     def oversized(self, node_id: int) -> Oversized | None:

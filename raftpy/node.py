@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Collection
 from types import TracebackType
 
 from raftcore.errors import Unavailable
-from raftcore.types import StateType
 from raftpy.clock import SystemClock
 from raftpy.config import Config
 from raftpy.errors import Stopped, Timeout
@@ -15,11 +14,12 @@ from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.runtime.calls import NOT_STARTED, Calls
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.defaults import default_storage, default_transport
+from raftpy.runtime.describe import describe
 from raftpy.runtime.driver import Driver
 from raftpy.runtime.members import MAX_PRIORITY
 from raftpy.runtime.opening import open_node
 from raftpy.runtime.passes import Passes
-from raftpy.runtime.status import ROLES, MemberStatus, NodeStatus, PeerProgress
+from raftpy.runtime.status import NodeStatus
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds a proposal waits unless told otherwise."""
@@ -169,38 +169,8 @@ class Node(Calls):
         return term
 
     def status(self) -> NodeStatus:
-        """This node now; after it has stopped, as it was then."""
-        driver = self._running
-        raw, transport = driver.raw, driver.transport
-        progress = {
-            peer.id: PeerProgress(peer.match, peer.next, peer.state.removeprefix("State").lower())
-            for peer in raw.status().progress.values()
-        }
-        members = tuple(
-            MemberStatus(
-                id=node_id,
-                udp=udp,
-                http=driver.membership.http(node_id),
-                reachable=node_id == self.config.id or transport.reachable(node_id),
-                progress=progress.get(node_id),
-                priority=driver.membership.priority(node_id),
-                unserved=driver.why_unserved(node_id, progress[node_id].match) if node_id in progress else None,
-            )
-            for node_id, udp in driver.members.items()
-        )
-        return NodeStatus(
-            id=self.config.id,
-            role=ROLES[StateType(raw.state)],
-            term=raw.term,
-            leader=raw.leader or None,
-            first_index=raw.first_index,
-            last_index=raw.last_index,
-            commit_index=raw.commit_index,
-            applied_index=driver.applying.applied,
-            members=members,
-            proposals=len(driver.proposals),
-            transport=transport.stats(),
-        )
+        """This node now; after it has stopped, by itself or not, its role says so, and the rest is as it was then."""
+        return describe(self._running)
 
 
 def _check_member(member: object, members: Collection[int]) -> None:

@@ -63,6 +63,12 @@ What is given on the command line wins.
     help="Size of a UDP datagram; bounds the size of a new value, while larger ones in the log are still sent.  "
     "[default: 60000 on loopback, else 1200]",
 )
+@click.option(
+    "--log-level",
+    metavar="LEVEL",
+    help="What to print on stderr: debug, info (changes of the leader, peers up and down), warning, error or critical, "
+    "and what is above it.  [default: info]",
+)
 @click.option("--unreliable", is_flag=True, default=None, help="For tests: delay and drop datagrams on purpose.")
 def serve(config: Path | None, **options: Any) -> None:
     """Run one node of a cluster and serve its key-value store over HTTP.

@@ -15,7 +15,7 @@ from aiohttp import web
 from raftpy import RaftError, Unreliable, __version__
 from raftpy.cli.addresses import Address
 from raftpy.cli.errors import CommandFailed, reason
-from raftpy.cli.settings import Settings, advertised
+from raftpy.cli.settings import LOG_LEVELS, Settings, advertised
 from raftpy.cli.signals import on_stop
 from raftpy.config import Config, parse_cluster
 from raftpy.node import Node
@@ -34,9 +34,9 @@ BACKLOG = 512
 def run_node(settings: Settings) -> None:
     """Returns after a signal to stop. Raises ``CommandFailed`` or a usage error, each one line that says why."""
     config = _config(settings)
-    logging.basicConfig(format="raftpy serve: %(levelname)s: %(message)s", level=logging.WARNING)
-    for level in (logging.WARNING, logging.ERROR, logging.CRITICAL):
-        logging.addLevelName(level, logging.getLevelName(level).lower())
+    for name in LOG_LEVELS:
+        logging.addLevelName(getattr(logging, name.upper()), name)
+    logging.basicConfig(format="raftpy serve: %(levelname)s: %(message)s", level=settings.log_level)
     asyncio.run(_serve(settings, config))
 
 

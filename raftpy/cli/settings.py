@@ -14,6 +14,9 @@ import click
 from raftpy.cli.addresses import Address, parse_http
 from raftpy.cli.errors import CommandFailed, reason
 
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+"""As Python's logging names them, in lower case."""
+
 WILDCARDS = {"0.0.0.0", "::", "*"}
 
 
@@ -31,6 +34,8 @@ class Settings:
     heartbeat_ms: int | None = None
     election_ms: tuple[int, int] | None = None
     max_datagram: int | None = None
+    log_level: str = "info"
+    """One of ``LOG_LEVELS``: what is below it is not printed."""
     unreliable: bool = False
 
 
@@ -70,6 +75,13 @@ def _election(value: object) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def _log_level(value: object) -> str:
+    level = _text(value).lower()
+    if level not in LOG_LEVELS:
+        raise ValueError(f"one of {', '.join(LOG_LEVELS)} is expected")
+    return level
+
+
 def _path(value: object) -> Path:
     return value if isinstance(value, Path) else Path(_text(value))
 
@@ -84,6 +96,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "heartbeat-ms": _number,
     "election-ms": _election,
     "max-datagram": _number,
+    "log-level": _log_level,
     "unreliable": _flag,
 }
 REQUIRED = ("id", "cluster", "data", "http")

@@ -30,8 +30,8 @@ from raftpy.runtime.opening import Opened
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.proposal import Proposals
 from raftpy.runtime.reads import Reads
+from raftpy.runtime.role_log import RoleLog
 from raftpy.runtime.rounds import Rounds
-from raftpy.runtime.status import why_unserved
 from raftpy.runtime.ticks import Ticks
 
 LEADER = StateType.StateLeader
@@ -66,6 +66,7 @@ class Driver:
         self.reads = Reads(loop, self._schedule_reads, self._ask_for_read, 2 * config.heartbeat_ms / 1000, opened.boot)
         self._loop = loop
         self._id = config.id
+        self._role_log = RoleLog(config.id)
         self._leader_waiters: list[asyncio.Future[int]] = []
         self._shut_waiter: asyncio.Future[None] | None = None
         self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, self._on_timer)
@@ -209,11 +210,6 @@ class Driver:
 
     # --- For Node -----------------------------------------------------------------------------------------------
 
-    def why_unserved(self, node_id: int, match: int) -> str | None:
-        """On the leader: why the follower, whose log reaches up to ``match``, cannot be brought up to date."""
-        transport = self.transport
-        return why_unserved(transport.oversized(node_id), match, transport.max_datagram, self.clock.monotonic())
-
     async def transfer_leadership(self, to: int) -> None:
         """Asks for it, again and again, until ``to`` leads as far as this node knows."""
         while self.raw.leader != to:
@@ -249,6 +245,8 @@ class Driver:
 
     def _role_changed(self) -> None:
         """This node's role, or the leader it knows, has changed."""
+        raw = self.raw
+        self._role_log.changed(raw.state, raw.leader, raw.term, stepped_down=self.membership.stepped_down)
         self.membership.role_changed(self._not_leader)
         if self.raw.leader:
             self._announce_leader()

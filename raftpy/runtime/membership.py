@@ -48,7 +48,8 @@ class PriorityRequest:
 class Membership:
     """What one node knows of the members. All calls are made in the event loop's thread.
 
-    ``due``: this node leads, and ``propose`` should be called once nothing else is under way.
+    ``due``: this node leads, and ``propose`` should be called once nothing else is under way. ``stepped_down``: since
+    the last change of its role this node was made to give up leadership or candidacy here.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Membership:
     ) -> None:
         self.table = MemberTable()
         self.due = False
+        self.stepped_down = False
         self._config = config
         self._raw = raw
         self._storage = storage
@@ -104,6 +106,7 @@ class Membership:
     def role_changed(self, not_leader: Callable[[], RaftError]) -> None:
         """This node's role, or the leader it knows, has changed; ``not_leader`` makes what a request is told."""
         leads = self._raw.state == LEADER
+        self.stepped_down = False
         if self._requests and not (leads and self._raw.term == self._term):
             requests, self._requests = self._requests, []
             for request in requests:
@@ -184,6 +187,7 @@ class Membership:
                 store_id,
             )
             # Votes and acknowledgements of the other store must not count for this one.
+            self.stepped_down = True
             self._raw.step_down()
 
     # --- Proposing ----------------------------------------------------------------------------------------------

@@ -23,6 +23,11 @@ RUN_SIZE = 16
 MAX_APPLY_BYTES = 1 << 20
 """Committed entries the core hands out at a time."""
 
+TRACE = logging.DEBUG // 2
+"""The level of what the core says of each commit; its other decisions are few, and at level DEBUG."""
+EACH_COMMIT = frozenset({"commit"})
+"""Events of the core's trace that come with every commit."""
+
 log = logging.getLogger("raftpy")
 core_log = logging.getLogger("raftpy.core")
 
@@ -100,7 +105,7 @@ def _seed(config: Config, boot: int) -> int:
 
 
 def _trace(event: str, fields: Mapping[str, Any]) -> None:
-    core_log.debug("%s %s", event, dict(fields))
+    core_log.log(TRACE if event in EACH_COMMIT else logging.DEBUG, "%s %s", event, dict(fields))
 
 
 def _check_own_pin(config: Config, recovered: Recovered) -> None:

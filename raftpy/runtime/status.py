@@ -14,6 +14,8 @@ ROLES = {
     StateType.StatePreCandidate: "candidate",
     StateType.StateLeader: "leader",
 }
+STOPPED, FAILED = "stopped", "failed"
+"""The roles of a node that takes part no more: it was told to stop, or has stopped by itself."""
 
 UNANSWERED_S = 2.0
 """Seconds after which an entry sent in a datagram above the limit, again and again, counts as not coming through."""
@@ -41,7 +43,8 @@ class MemberStatus:
     http: str | None
     """``host:port``, also of a member that is down; None when it serves none or none is known yet."""
     reachable: bool
-    """It has been heard in this life of this node and has refused nothing since; True for the node itself."""
+    """It has been heard in this life of this node, has not been silent for five seconds, and its address has refused
+    nothing since; True for the node itself."""
     progress: PeerProgress | None = None
     """Known to the leader only."""
     priority: int = 0
@@ -56,10 +59,10 @@ class NodeStatus:
 
     id: int
     role: str
-    """``leader``, ``follower`` or ``candidate``."""
+    """``leader``, ``follower`` or ``candidate``; ``stopped``, or ``failed`` when it has stopped by itself."""
     term: int
     leader: int | None
-    """The leader of this term as far as this node knows."""
+    """The leader of this term as far as this node knows; None when it has stopped."""
     first_index: int
     last_index: int
     commit_index: int
@@ -69,6 +72,8 @@ class NodeStatus:
     """Proposals handed in here that are not settled."""
     transport: dict[str, Any] = field(default_factory=dict)
     """Counters of the transport."""
+    failure: str | None = None
+    """Why the node has stopped by itself, for people to read; ``Node.failed`` is the exception."""
 
 
 def why_unserved(oversized: Oversized | None, match: int, max_datagram: int, now_s: float) -> str | None:

@@ -19,7 +19,9 @@ from raftpy.server.redirect import answer_to
 
 log = logging.getLogger("raftpy.server")
 access_log = logging.getLogger("raftpy.server.access")
-"""A line a request, at level INFO: silent, and free, unless somebody sets that level."""
+"""A line a request, at level INFO: silent, and free, unless somebody sets this logger's own level."""
+if access_log.level == logging.NOTSET:
+    access_log.setLevel(logging.WARNING)
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Methods = Mapping[str, Handler]

@@ -9,6 +9,7 @@ from aiohttp import web
 from raftpy.server.errors import ApiError, json_response
 
 if TYPE_CHECKING:
+    from raftpy import MemberStatus
     from raftpy.node import Node
 
 
@@ -19,21 +20,23 @@ class StatusHandlers:
         self._node = node
 
     async def status(self, request: web.BaseRequest) -> web.StreamResponse:
+        """All of ``Node.status()``, under the names it has there."""
         status = self._node.status()
-        members = [
-            {"id": member.id, "udp": member.udp, "http": member.http, "unserved": member.unserved}
-            for member in sorted(status.members, key=lambda member: member.id)
-        ]
+        members = [_member(member) for member in sorted(status.members, key=lambda member: member.id)]
         return json_response(
             {
                 "id": status.id,
                 "role": status.role,
+                "failure": status.failure,
                 "term": status.term,
                 "leader": status.leader,
+                "first_index": status.first_index,
                 "last_index": status.last_index,
                 "commit_index": status.commit_index,
                 "applied_index": status.applied_index,
+                "proposals": status.proposals,
                 "members": members,
+                "transport": status.transport,
             }
         )
 
@@ -43,3 +46,18 @@ class StatusHandlers:
             raise ApiError(503, "no_leader", f"the node has stopped: {self._node.failed}")
         status = self._node.status()
         return json_response({"status": "ok", "id": status.id, "leader": status.leader})
+
+
+def _member(member: MemberStatus) -> dict[str, object]:
+    progress = member.progress
+    return {
+        "id": member.id,
+        "udp": member.udp,
+        "http": member.http,
+        "reachable": member.reachable,
+        "match": None if progress is None else progress.match,
+        "next": None if progress is None else progress.next,
+        "state": None if progress is None else progress.state,
+        "priority": member.priority,
+        "unserved": member.unserved,
+    }

@@ -12,6 +12,7 @@ told our HTTP address if it has been heard.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -26,6 +27,7 @@ from raftpy.transport.gate import Gate
 from raftpy.transport.hello import decode_hello, encode_hello
 from raftpy.transport.oversized import LARGEST_DATAGRAM, oversized_datagram
 from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S, Peer
+from raftpy.transport.presence import SILENT_LOOKS
 from raftpy.transport.unreliable import Unreliable, carry
 
 HELLO_PERIOD_S = 1.0
@@ -36,6 +38,8 @@ NETWORK_DATAGRAM = 1_200
 SMALLEST_DATAGRAM = 512
 
 HEADER_SIZE: int = DATAGRAM_HEADER_SIZE
+
+log = logging.getLogger("raftpy.transport")
 
 
 class DatagramTransport(Exchange):
@@ -301,11 +305,20 @@ class DatagramTransport(Exchange):
         if not self._running:
             return
         for peer in self._peers.values():
+            self._look_at(peer)
             if peer.expected is None:
                 self._knock(peer, self.clock.monotonic())
             else:
                 self._transmit(peer, peer.hello)
         self._timer = self.clock.call_later(HELLO_PERIOD_S, self._greet_all)
+
+    def _look_at(self, peer: Peer) -> None:
+        change = peer.presence.look()
+        if change:
+            log.info("node %d: node %d is up again, at %s", self._own.node_id, peer.id, peer.address)
+        elif change is False:
+            silent_s = SILENT_LOOKS * HELLO_PERIOD_S
+            log.info("node %d: node %d is down: nothing heard for %g s", self._own.node_id, peer.id, silent_s)
 
     # --- What is known ------------------------------------------------------------------------------------------
 
@@ -315,14 +328,15 @@ class DatagramTransport(Exchange):
 
     def _report_refused(self, peer: Peer) -> None:
         peer.counters.send_refused += 1
-        peer.refused_when = peer.counters.received
+        if peer.presence.refused():
+            log.info("node %d: node %d is down: %s refuses datagrams", self._own.node_id, peer.id, peer.address)
         if self._refused is not None:
             self._refused(peer.id)
 
     def reachable(self, node_id: int) -> bool:
         """See ``Transport.reachable``."""
         peer = self._peers.get(node_id)
-        return peer is not None and peer.expected is not None and peer.refused_when != peer.counters.received
+        return peer is not None and peer.expected is not None and peer.presence.reachable
 
     def oversized(self, node_id: int) -> Oversized | None:
         """See ``Transport.oversized``."""

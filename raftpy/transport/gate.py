@@ -140,6 +140,10 @@ class Gate:
         self.changed(peer)
         peer.counters.lives += 1
         self.greet[peer.id] = peer
+        if peer.presence.begun():
+            log.info("node %d: node %d is up, at %s", self.own.node_id, peer.id, peer.address)
+        else:
+            log.info("node %d: node %d has started again, at %s", self.own.node_id, peer.id, peer.address)
 
     def tell_once(self, key: object, text: str) -> None:
         """Warns, once for each key; a flood of strange datagrams must not become a flood of lines."""

@@ -11,6 +11,7 @@ from raftpy.transport.counters import PeerCounters
 from raftpy.transport.exchange import Link
 from raftpy.transport.hello import FRAME_HELLO
 from raftpy.transport.identity import PeerLife
+from raftpy.transport.presence import Presence
 
 HELD_FOR_S = 1.0
 """How long messages wait for a peer that has not been heard: older ones are given up."""
@@ -39,8 +40,8 @@ class Peer(Link):
         "knocked_at_s",
         "life",
         "oversized",
+        "presence",
         "queued",
-        "refused_when",
         "target",
     )
 
@@ -57,7 +58,7 @@ class Peer(Link):
         self.queued = False  # True: in the transport's list of peers not heard for whom something waits
         self.knocked_at_s = NEVER
         self.held_since_s = NEVER
-        self.refused_when = -1  # counters.received when the address last refused; equal: silent ever since
+        self.presence = Presence(self.counters)
         self.oversized: Oversized | None = None  # what was last too large for the builder
         self.bare: bytes = self.builder.bare()
         self.hello: bytes = b""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -82,33 +84,73 @@ def test_a_linearizable_read_sees_every_acknowledged_write(cluster: Cluster) -> 
 
 def test_status(cluster: Cluster) -> None:
     leader = cluster.leader()
-    members = [
-        {
-            "id": node_id,
-            "udp": cluster.udp[node_id],
-            "http": f"127.0.0.1:{cluster.port[node_id]}",
-            "unserved": None,
-        }
-        for node_id in cluster.ids
-    ]
     ask(cluster.port[leader], "PUT", "/v1/kv/status", b"x")
     for node_id in cluster.ids:
         answer = ask(cluster.port[node_id], "GET", "/v1/status")
         assert answer.status == 200
         status = answer.json
         assert list(status) == [
-            "id", "role", "term", "leader", "last_index", "commit_index", "applied_index", "members",
+            "id", "role", "failure", "term", "leader", "first_index", "last_index", "commit_index", "applied_index",
+            "proposals", "members", "transport",
         ]  # fmt: skip
         assert status["id"] == node_id
         assert status["role"] == ("leader" if node_id == leader else "follower")
+        assert (status["failure"], status["first_index"]) == (None, 1)
         assert status["leader"] == leader
         assert status["term"] >= 1
         assert 1 <= status["applied_index"] <= status["commit_index"] <= status["last_index"]
-        # Followers hear of each other in their own time; the leader is known to all.
-        known = [member for member in status["members"] if member["http"] is not None]
-        assert [member for member in members if member in known] == known
         assert [member["udp"] for member in status["members"]] == [cluster.udp[i] for i in cluster.ids]
-        assert members[leader - 1] in status["members"]
+        # Followers hear of each other in their own time; the leader is known to all.
+        addresses = {i: f"127.0.0.1:{cluster.port[i]}" for i in cluster.ids}
+        assert all(member["http"] in (addresses[member["id"]], None) for member in status["members"])
+        assert status["members"][leader - 1]["http"] == addresses[leader]
+
+
+def test_status_of_the_leader_says_how_far_each_member_is(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    index = ask(cluster.port[leader], "PUT", "/v1/kv/status", b"x").json["index"]
+    status = wait_for(cluster.port[leader], lambda status: all(m["match"] >= index for m in status["members"]))
+    for member in status["members"]:
+        assert sorted(member) == sorted(
+            ["id", "udp", "http", "reachable", "match", "next", "state", "priority", "unserved"]
+        )
+        assert member["next"] == member["match"] + 1
+        assert (member["reachable"], member["state"], member["priority"], member["unserved"]) == (
+            True, "replicate", 0, None,
+        )  # fmt: skip
+    follower = ask(cluster.port[followers(cluster, leader)[0]], "GET", "/v1/status").json
+    assert [(m["match"], m["next"], m["state"]) for m in follower["members"]] == [(None, None, None)] * 3
+
+
+def test_status_has_the_counters_of_the_transport(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    for node_id in cluster.ids:
+        transport = ask(cluster.port[node_id], "GET", "/v1/status").json["transport"]
+        own = json.loads(json.dumps(cluster.nodes[node_id].status().transport))  # ids of nodes become text
+        assert list(transport) == list(own) == ["node", "peers", "wire"]
+        assert sorted(transport["peers"]) == sorted(str(i) for i in cluster.ids if i != node_id)
+        for peer_id, counters in transport["peers"].items():
+            assert list(counters) == list(own["peers"][peer_id])
+            assert node_id != leader or counters["received"] > 0
+
+
+def test_a_member_that_is_gone_is_shown_as_not_reachable() -> None:
+    with Cluster(3) as cluster:
+        leader = cluster.leader()
+        gone = followers(cluster, leader)[0]
+        cluster.stop(gone)
+        status = wait_for(cluster.port[leader], lambda status: not status["members"][gone - 1]["reachable"])
+        assert status["transport"]["peers"][str(gone)]["reachable"] is False
+        assert [m["id"] for m in status["members"] if m["reachable"]] == [i for i in cluster.ids if i != gone]
+
+
+def wait_for(port: int, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The first status for which it holds."""
+    deadline = time.monotonic() + 10
+    while not holds(status := ask(port, "GET", "/v1/status").json):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.02)
+    return dict(status)
 
 
 def test_health(cluster: Cluster) -> None:

@@ -1,0 +1,44 @@
+"""The log's lines about leadership, at level INFO: one for each change, none for a commit or a tick."""
+
+from __future__ import annotations
+
+import logging
+
+from raftcore.types import StateType
+
+log = logging.getLogger("raftpy")
+
+
+class RoleLog:
+    """Compares the role, and the leader known, with what they were: ``changed`` is called when one of them is another.
+
+    What a node tried in between, as a candidate or pre-candidate, is the core's to tell (logger ``raftpy.core``).
+    """
+
+    def __init__(self, node_id: int) -> None:
+        self._id = node_id
+        self._leader = 0
+        self._led = 0  # the term in which this node leads; 0: it does not
+
+    def changed(self, state: int, leader: int, term: int, *, stepped_down: bool) -> None:
+        """``stepped_down``: this node has given up leadership by itself, for a reason that it has told."""
+        before, self._leader = self._leader, leader
+        led, self._led = self._led, term if state == StateType.StateLeader else 0
+        if self._led:
+            if led != term:
+                log.info("node %d: became leader in term %d", self._id, term)
+            return
+        if led:
+            log.info("node %d: %s", self._id, _why_it_ended(led, term, stepped_down))
+        if leader:
+            log.info("node %d: leader is node %d in term %d", self._id, leader, term)
+        elif before and not led:
+            log.info("node %d: no leader is known any more in term %d", self._id, term)
+
+
+def _why_it_ended(led: int, term: int, stepped_down: bool) -> str:
+    if term != led:
+        return f"leads no more: term {term} has begun"
+    if stepped_down:
+        return f"leads no more in term {led}"
+    return f"lost the quorum, leads no more in term {led}: no majority has answered within an election timeout"
