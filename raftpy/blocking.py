@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
@@ -14,6 +15,7 @@ from raftpy.errors import Stopped
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.node import DEFAULT_TIMEOUT, Node
 from raftpy.runtime.commits import Commit
+from raftpy.runtime.owner import not_of_this_process
 from raftpy.runtime.proposal import Proposal
 from raftpy.runtime.reads import Read
 from raftpy.runtime.status import NodeStatus
@@ -45,13 +47,16 @@ class BlockingNode:
         self._node: Node | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._pid = 0  # of the process that started it
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """As ``Node.start``."""
+        """As ``Node.start``. From here on the node is for this process: calls in a forked child raise ``NotOwner``."""
+        self._check_process()
         if self._thread is not None:
             raise RuntimeError("this node was started before: make a new one to start it again")
+        self._pid = os.getpid()
         started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, args=(started,), name=f"raftpy-{self.config.id}", daemon=True)
         self._thread.start()
@@ -82,6 +87,7 @@ class BlockingNode:
 
     def stop(self) -> None:
         """As ``Node.stop``; returns when the node's thread has ended. May be called again."""
+        self._check_process()
         loop, thread = self._loop, self._thread
         if thread is None:
             return
@@ -101,11 +107,17 @@ class BlockingNode:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop()
+        if self._thread is None or os.getpid() == self._pid:  # else it is not this process's to stop
+            self.stop()
+
+    def _check_process(self) -> None:
+        if self._thread is not None and os.getpid() != self._pid:
+            raise not_of_this_process(self.config.id, self._pid)
 
     @property
     def failed(self) -> BaseException | None:
         """As ``Node.failed``."""
+        self._check_process()
         return None if self._node is None else self._node.failed
 
     # --- Proposing and reading ----------------------------------------------------------------------------------
@@ -142,6 +154,7 @@ class BlockingNode:
         return waited.result()
 
     def _call(self, function: Callable[[Node], None]) -> None:
+        self._check_process()
         loop, node = self._loop, self._node
         if node is None:
             raise Stopped("the node has not been started")
@@ -197,6 +210,7 @@ class BlockingNode:
     @property
     def max_command(self) -> int:
         """As ``Node.max_command``."""
+        self._check_process()
         if self._node is None:
             raise Stopped("the node has not been started")
         return self._node.max_command

@@ -49,6 +49,13 @@ class Stopped(RaftError):
         super().__init__(text)
 
 
+class NotOwner(RaftError, RuntimeError):
+    """A node was called in another process, thread or event loop than the one that started it; nothing has happened.
+
+    A fork does not take a node along: in the child every call raises this, and neither socket nor store is touched.
+    """
+
+
 class TooLarge(RaftError, ValueError):
     """A command of ``size`` bytes cannot travel: one datagram carries at most ``limit`` bytes of it."""
 

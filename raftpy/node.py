@@ -10,6 +10,7 @@ from raftcore.errors import Unavailable
 from raftpy.clock import SystemClock
 from raftpy.config import Config
 from raftpy.errors import Stopped, Timeout
+from raftpy.forking import call_in_child
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.runtime.calls import NOT_STARTED, Calls
 from raftpy.runtime.commits import Commit
@@ -54,10 +55,14 @@ class Node(Calls):
     async def start(self) -> None:
         """Opens store and transport and begins to take part.
 
+        From here on the node is for this process and the running event loop: calls in a forked child, in another thread
+        or on another loop raise ``NotOwner``.
+
         Raises ``StorageLocked``, ``StorageDamaged``, ``WrongIdentity``, ``ForeignDirectory``, ``TransportFailed``,
         ``ConfigError``; nothing is left open then.
         """
         if self._driver is not None:
+            self._driver.owner.check_process()
             raise RuntimeError("this node was started before: make a new one to start it again")
         passes = Passes(asyncio.get_running_loop())
         opened = open_node(self.config, self._storage, self._transport, passes.wake)
@@ -69,11 +74,19 @@ class Node(Calls):
             opened.storage.close()
             raise
         self._driver = driver
-        self._bind(driver.proposals, driver.reads)
+        self._bind(driver.proposals, driver.reads, passes, driver.owner)
+        call_in_child(self._in_child)
+
+    def _in_child(self) -> None:
+        """This is a forked child: the node stays with the parent."""
+        self._unbind()
+        if self._driver is not None:
+            self._driver.disown()
 
     async def stop(self) -> None:
         """Leaves: whoever waits gets ``Stopped``, store and socket are closed on return. May be called again."""
         if self._driver is not None:
+            self._driver.owner.check()
             await self._driver.stop()
 
     async def __aenter__(self) -> Node:
@@ -83,25 +96,34 @@ class Node(Calls):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._driver is not None and self._driver.owner.forked:
+            return  # a forked child leaves the block: the node is not its own to stop
         await self.stop()
 
     @property
     def _running(self) -> Driver:
         if self._driver is None:
             raise Stopped(NOT_STARTED)
+        self._driver.owner.check()
         return self._driver
 
     @property
     def failed(self) -> BaseException | None:
         """Why the node has stopped by itself (``StorageFailed``, ``ApplyFailed`` or a bug), or None."""
-        return None if self._driver is None else self._driver.failure
+        if self._driver is None:
+            return None
+        self._driver.owner.check_process()
+        return self._driver.failure
 
     # --- Proposing, reading and leading (propose, propose_many and read_index are those of Calls) ------------------
 
     @property
     def max_command(self) -> int:
         """Bytes in the largest command; what is larger is refused with ``TooLarge``."""
-        return self._running.proposals.max_command
+        if self._driver is None:
+            raise Stopped(NOT_STARTED)
+        self._driver.owner.check_process()
+        return self._driver.proposals.max_command
 
     def require_leader(self) -> None:
         """Raises ``NotLeader``, with the leader's id and addresses as far as known, unless this node leads."""
@@ -158,8 +180,9 @@ class Node(Calls):
 
     async def wait_for_leader(self, timeout: float | None = None) -> int:
         """The id of the leader, as soon as this node knows one. ``timeout`` in seconds: TimeoutError after that."""
+        driver = self._running
         async with asyncio.timeout(timeout):
-            return await self._running.wait_for_leader()
+            return await driver.wait_for_leader()
 
     def term_at(self, index: int) -> int:
         """The term of the entry at index. Raises ``Unavailable`` where there is none."""

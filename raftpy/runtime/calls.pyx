@@ -1,6 +1,14 @@
-"""The calls of a :class:`raftpy.Node` that a program makes for each command and each read, without a Python frame."""
+"""The calls of a :class:`raftpy.Node` that a program makes for each command and each read, without a Python frame.
+
+Whether the caller may call is asked of the node's Owner, except where it shows by itself: while a pass runs, whoever
+calls in the pass's thread is a task that the pass has resumed. A fork takes the parts away in the child, so that it
+need not be asked about.
+"""
+from cpython.pystate cimport PyThreadState_Get
+
 from raftpy.errors import Stopped
 
+from raftpy.runtime.passes cimport Passes
 from raftpy.runtime.proposal cimport Proposals
 from raftpy.runtime.reads cimport Reads
 
@@ -10,10 +18,27 @@ NOT_STARTED = "the node has not been started"
 cdef class Calls:
     """The part of ``Node`` that is called most."""
 
-    def _bind(self, Proposals proposals not None, Reads reads not None):
-        """The node has been started: whom the calls go to."""
+    def _bind(self, Proposals proposals not None, Reads reads not None, Passes passes not None, owner):
+        """The node has been started: whom the calls go to, and who may call. To be called in the node's thread."""
         self.proposals = proposals
         self.reads = reads
+        self.passes = passes
+        self.owner = owner
+        self.thread = PyThreadState_Get()
+
+    def _unbind(self):
+        """The calls go to nobody any more, as before ``_bind``."""
+        self.proposals = None
+        self.reads = None
+
+    cdef inline int check(self) except -1:
+        if self.proposals is None:
+            if self.owner is not None:
+                self.owner.check()
+            raise Stopped(NOT_STARTED)
+        if self.thread != PyThreadState_Get() or not self.passes.running:
+            self.owner.check()
+        return 0
 
     def propose(self, command, *, timeout=5.0):
         """Hands a command in, at once, and returns what to await for the result: what ``apply`` returned.
@@ -21,10 +46,10 @@ cdef class Calls:
         The awaitable raises ``ApplyError`` (the state machine's own), ``NotLeader`` and ``Overloaded`` (never
         appended here), ``TooLarge`` (nothing happened), ``Timeout`` (may or may not be committed; after ``timeout``
         seconds, None for never, or when leadership is lost), ``Stopped``, ``StorageFailed``. Its ``index`` and
-        ``term`` are the command's place in the log. Cancelling the wait does not take the command back.
+        ``term`` are the command's place in the log. Cancelling the wait does not take the command back. The call itself
+        raises ``NotOwner`` in another process, thread or event loop than the node's.
         """
-        if self.proposals is None:
-            raise Stopped(NOT_STARTED)
+        self.check()
         return self.proposals.propose(command, timeout)
 
     def propose_many(self, commands, *, timeout=5.0):
@@ -32,8 +57,7 @@ cdef class Calls:
 
         As ``propose``; but an ``ApplyError`` stands in its command's place in the list, and is not raised.
         """
-        if self.proposals is None:
-            raise Stopped(NOT_STARTED)
+        self.check()
         return self.proposals.propose_many(commands, timeout)
 
     def read_index(self, *, timeout=5.0):
@@ -45,6 +69,5 @@ cdef class Calls:
         asked for again; after ``timeout`` seconds, None for never), ``Stopped``, ``StorageFailed``. While no leader is
         known it waits; a question that is lost is put again.
         """
-        if self.reads is None:
-            raise Stopped(NOT_STARTED)
+        self.check()
         return self.reads.request(timeout)

@@ -35,11 +35,18 @@ class Commit(NamedTuple):
 class CommitFeed:
     """All readers of one node.
 
-    ``read(lo, hi, max_bytes)`` gives entries from the store; ``applied`` is the last index on offer.
+    ``read(lo, hi, max_bytes)`` gives entries from the store; ``applied`` is the last index on offer; ``check()`` raises
+    when the caller may not ask.
     """
 
-    def __init__(self, read: Callable[[int, int, int], Entries], applied: int) -> None:
+    def __init__(
+        self,
+        read: Callable[[int, int, int], Entries],
+        applied: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.read = read
+        self.check = check
         self.applied = applied
         self.readers: list[weakref.ref[CommitReader]] = []
         self.closed = False
@@ -106,6 +113,7 @@ class CommitReader(AsyncIterator[Commit]):
         while True:
             for commit in self._page:
                 return commit
+            self._feed.check()
             if (entries := self._next_page()) is not None:
                 self._page = _commands(entries)
                 await asyncio.sleep(0)  # a long backlog must not keep the loop from the node

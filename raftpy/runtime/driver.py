@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from threading import get_ident
 
 from raftcore.changes import ConfChange, ConfChangeV2
 from raftcore.errors import (
@@ -20,13 +21,14 @@ from raftcore.message import Message
 from raftcore.raw_node import RawNode
 from raftcore.types import EntryKind, StateType
 from raftpy.config import Config
-from raftpy.errors import ApplyFailed, NotLeader, Stopped, StorageFailed, same_error
+from raftpy.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFailed, same_error
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
 from raftpy.runtime.linger import Linger
 from raftpy.runtime.membership import Membership
 from raftpy.runtime.opening import Opened
+from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.proposal import Proposals
 from raftpy.runtime.reads import Reads
@@ -62,7 +64,8 @@ class Driver:
         self.proposals = Proposals(loop, passes.schedule, opened.transport.max_command)
         applied = opened.initial_state.snapshot_index
         self.applying = Applying(state_machine, self.proposals, self._configure, clock.monotonic, applied)
-        self.feed = CommitFeed(opened.storage.entries, applied)
+        self.owner = Owner(config.id)
+        self.feed = CommitFeed(opened.storage.entries, applied, self.owner.check)
         self.reads = Reads(loop, self._schedule_reads, self._ask_for_read, 2 * config.heartbeat_ms / 1000, opened.boot)
         self._loop = loop
         self._id = config.id
@@ -109,6 +112,31 @@ class Driver:
         if self.closed:
             return
         self.closed = self.rounds.closed = self.passes.closed = True
+        self._end_waits()
+        try:
+            self.transport.close()
+        finally:
+            try:
+                self.storage.close()
+            finally:
+                self.owner.released = True
+                self.feed.close(None if self.failure is None else self._stopped_error())
+                if self._shut_waiter is not None and not self._shut_waiter.done():
+                    self._shut_waiter.set_result(None)
+
+    def disown(self) -> None:
+        """In a forked child: nothing of the parent's is touched any more, and whoever waits in its copy is told so."""
+        owner = self.owner
+        owner.forked = True
+        self.failure = not_of_this_process(self._id, owner.pid)
+        self.rounds.disown(Elsewhere(owner))
+        self.closed = self.passes.closed = True
+        self.storage = self.transport = Elsewhere(owner)
+        if owner.thread == get_ident():  # the loop's thread has come along; of others the child has no copy
+            self._end_waits()
+            self.feed.close(self._stopped_error())
+
+    def _end_waits(self) -> None:
         self.ticks.stop()
         self.proposals.stop(self._stopped_error)
         self.proposals.resume_soon()
@@ -118,15 +146,6 @@ class Driver:
         for waiter in self._leader_waiters:
             if not waiter.done():
                 waiter.set_exception(self._stopped_error())
-        try:
-            self.transport.close()
-        finally:
-            try:
-                self.storage.close()
-            finally:
-                self.feed.close(None if self.failure is None else self._stopped_error())
-                if self._shut_waiter is not None and not self._shut_waiter.done():
-                    self._shut_waiter.set_result(None)
 
     def _fail(self, error: BaseException) -> None:
         """The node stops by itself; everyone who waits hears why."""
@@ -144,7 +163,7 @@ class Driver:
         match self.failure:
             case None:
                 return Stopped()
-            case StorageFailed() | ApplyFailed():
+            case StorageFailed() | ApplyFailed() | NotOwner():
                 return same_error(self.failure)
             case _:
                 error = Stopped(f"the node has stopped: {self.failure!r}")

@@ -12,6 +12,7 @@ from raftpy.runtime.applying import Applying
 from raftpy.runtime.linger import Linger
 from raftpy.runtime.membership import Membership
 from raftpy.runtime.opening import Opened
+from raftpy.runtime.owner import Elsewhere
 from raftpy.runtime.proposal import Proposals
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.ticks import Ticks
@@ -39,6 +40,7 @@ class Rounds:
     def raw(self) -> RawNode: ...
     @raw.setter
     def raw(self, core: RawNode) -> None: ...
+    def disown(self, elsewhere: Elsewhere) -> None: ...
     @property
     def storage(self) -> Storage: ...
     @property

@@ -96,6 +96,11 @@ cdef class Rounds:
         self.core = core
         self.node = core if type(core) is RawNode else None
 
+    def disown(self, elsewhere):
+        """In a forked child: whatever a pass touches next raises, in place of reaching what is the parent's."""
+        self.raw = self.storage = self.transport = elsewhere
+        self.closed = True
+
     @property
     def pending(self):
         """Whether a pass has left something for the next."""

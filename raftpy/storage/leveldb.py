@@ -20,12 +20,14 @@ from pathlib import Path
 
 from raftcore.message import Entries, Message, Snapshot
 from raftpy.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
+from raftpy.forking import call_in_child
 from raftpy.interfaces import Bootstrap, Recovered
 from raftpy.storage import compat, keys
 from raftpy.storage.compat import Batch, Database
 from raftpy.storage.floor import Floor, GroupFloor, sync_directory
 from raftpy.storage.head import Head
 from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
+from raftpy.storage.keeping import keep_for_ever
 from raftpy.storage.lock import DirectoryLock, leveldb_unused
 from raftpy.storage.ownership import DATABASE, UNWRITTEN, check_ours
 from raftpy.storage.records import Index, Plan, gather
@@ -94,6 +96,7 @@ class LevelDBStorage:
         if self._state != "new":
             raise StorageFailed(f"the store {self.path} was opened before: make a new LevelDBStorage to open it again")
         self._state = "closed"
+        call_in_child(self._in_child)
         try:
             check_ours(self.path)
             make_directory(self.path)
@@ -224,6 +227,16 @@ class LevelDBStorage:
             pass  # the floor of the start still holds, and nothing unsynced was reported durable
         finally:
             self._release()
+
+    def _in_child(self) -> None:
+        """This is a forked child: the store stays with the parent, whose files copies of its handles would write."""
+        self._state = "closed"
+        self._failure = StorageFailed(f"the store {self.path} was opened by the process that forked this one")
+        if self._database is not None:
+            keep_for_ever(self._database)  # closing it would write what the copy of LevelDB still holds
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.leave()
 
     def _close_database(self) -> None:
         if self._database is not None:

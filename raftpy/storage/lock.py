@@ -57,6 +57,11 @@ class DirectoryLock:
         finally:
             os.close(self._fd)
 
+    def leave(self) -> None:
+        """In a forked child: lets go of this copy of the lock, which could outlive the parent's own."""
+        _held.pop(self._place, None)
+        os.close(self._fd)
+
 
 @contextmanager
 def leveldb_unused(directory: Path) -> Iterator[None]:

@@ -148,6 +148,13 @@ class DatagramTransport(Exchange):
         self._wake = _nothing
         self._shut()
 
+    def _in_child(self) -> None:
+        """This is a forked child: nothing is read or sent in the parent's name."""
+        self._running = False
+        self._timer = None
+        self._wake = _nothing
+        self._io = None
+
     def change_peers(self, members: Mapping[int, str]) -> None:
         """See ``Transport.change_peers``. A peer whose address alone changed keeps its life and what waits for it.
 

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from raftpy.errors import TransportFailed
+from raftpy.forking import call_in_child
 from raftpy.interfaces import Clock
 from raftpy.transport.address import is_loopback, numeric_family, parse_address, resolve
 from raftpy.transport.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
@@ -101,6 +102,7 @@ class UdpTransport(DatagramTransport):
         self._io = DatagramIO(udp.fileno())
         self._check_buffers()
         self._loop = loop
+        call_in_child(self._in_child)
         loop.add_reader(udp, self._wake)
 
     def _attach(self, peer: Peer) -> None:
@@ -111,6 +113,14 @@ class UdpTransport(DatagramTransport):
         """See ``Transport.change_peers``."""
         super().change_peers(members)
         self._by_target = {peer.target[:2]: peer for peer in self._peers.values() if peer.target is not None}
+
+    def _in_child(self) -> None:
+        super()._in_child()
+        # The loop's own selector may be one with the parent's, and is left alone. The copy of the socket goes, so that
+        # the address is free when the parent's has gone.
+        udp, self._socket = self._socket, None
+        if udp is not None:
+            udp.close()
 
     def _shut(self) -> None:
         if self._socket is not None:

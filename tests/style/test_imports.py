@@ -33,7 +33,7 @@ CORE_MAY_USE = {
 CORE_MAY_NOT_CIMPORT = {"libc.stdio", "libc.time", "libc.signal", "libc.errno.errno"}
 
 # Parts of raftpy that may be seen from below: contracts, errors, and small values without behaviour of their own.
-CONTRACTS = {"raftpy.interfaces", "raftpy.errors", "raftpy.clock"}
+CONTRACTS = {"raftpy.interfaces", "raftpy.errors", "raftpy.clock", "raftpy.forking"}
 APPLICATIONS = ("server", "cli", "replicated")
 ERRORS = {"raftpy.errors", "raftcore.errors"}
 NODE = {"raftpy", "raftpy.node", "raftpy.blocking", "raftpy.config", "raftpy.interfaces", *ERRORS}

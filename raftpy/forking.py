@@ -1,0 +1,34 @@
+"""Forks: what must not be touched in a child is told that it is in one.
+
+A fork copies the memory of a node but not its threads, and shares its socket and its open files with it. What the copy
+wrote would be in the parent's log, and what it sent would carry the parent's name. So each part that holds something of
+the kind asks to be told, and lets go of it in the child without touching what it shares.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+
+_watching: list[weakref.WeakMethod[Callable[[], object]]] = []
+
+
+def call_in_child(method: Callable[[], object]) -> None:
+    """Calls ``method()``, of an object that it does not keep alive, in each child of ``os.fork``, before it goes on.
+
+    It is called in the thread that forked, the only one there is in the child, perhaps in the middle of a pass of the
+    node. Whoever was asked for first is called last: a node stands above its store and its socket.
+    """
+    _watching[:] = [other for other in _watching if other() is not None]
+    _watching.append(weakref.WeakMethod(method))
+
+
+def _in_child() -> None:
+    methods = [method for reference in reversed(_watching) if (method := reference()) is not None]
+    _watching.clear()
+    for method in methods:
+        method()
+
+
+os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,364 @@
+"""A fork does not take a node along: the child is told so at once, and touches neither socket nor store.
+
+Each child reports through a pipe and leaves by os._exit or, where its end is what is tested, as a program of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raftpy import BlockingNode, Config, Node, NotOwner, StorageFailed
+from raftpy.interfaces import Bootstrap
+from raftpy.storage import compat
+from raftpy.storage.leveldb import LevelDBStorage
+from raftpy.transport.udp import UdpTransport
+from tests.node.harness import Recorder, _free_addresses
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
+PATIENCE = 10.0
+QUICK = 1.0
+"""Seconds in which a child must have been told; a call that hangs takes at least its timeout."""
+
+
+def in_child(act: Callable[[], Any]) -> Any:
+    """What ``act`` returned in a forked child; fails with the child's traceback when it raised or hung."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        report(write, act)
+    os.close(write)
+    return outcome(pid, read)
+
+
+def report(write: int, act: Callable[[], Any]) -> None:
+    """The child: says what came of it, and ends."""
+    signal.alarm(int(PATIENCE))
+    try:
+        said = {"result": act()}
+    except BaseException:
+        said = {"error": traceback.format_exc()}
+    os.write(write, json.dumps(said).encode())
+    os._exit(0)
+
+
+def outcome(pid: int, read: int) -> Any:
+    with os.fdopen(read, "rb") as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, "the child hung"
+    answer = json.loads(said)
+    assert "error" not in answer, answer["error"]
+    return answer["result"]
+
+
+def refusals(calls: dict[str, Callable[[], Any]]) -> dict[str, str]:
+    """What each call raised; each must raise NotOwner, and soon."""
+    told = {}
+    for name, call in calls.items():
+        begun = time.monotonic()
+        try:
+            call()
+        except NotOwner as error:
+            told[name] = str(error)
+        assert name in told, name
+        assert time.monotonic() - begun < QUICK, name
+    return told
+
+
+def blocking_calls(node: BlockingNode, commits: Any) -> dict[str, Callable[[], Any]]:
+    return {
+        "propose": lambda: node.propose(b"x"),
+        "propose_many": lambda: node.propose_many([b"x"]),
+        "read_index": node.read_index,
+        "require_leader": node.require_leader,
+        "transfer_leadership": lambda: node.transfer_leadership(1),
+        "set_priority": lambda: node.set_priority(1, 1),
+        "commits": node.commits,
+        "a reader": lambda: next(commits),
+        "wait_for_leader": node.wait_for_leader,
+        "term_at": lambda: node.term_at(1),
+        "status": node.status,
+        "max_command": lambda: node.max_command,
+        "failed": lambda: node.failed,
+        "start": node.start,
+        "stop": node.stop,
+    }
+
+
+def awaited_calls(node: Node) -> dict[str, Callable[[], Any]]:
+    """The same of a Node; what is a coroutine is begun by hand, for there is no event loop in a child."""
+    return {
+        "propose": lambda: node.propose(b"x"),
+        "propose_many": lambda: node.propose_many([b"x"]),
+        "read_index": node.read_index,
+        "require_leader": node.require_leader,
+        "transfer_leadership": lambda: node.transfer_leadership(1).send(None),
+        "set_priority": lambda: node.set_priority(1, 1).send(None),
+        "commits": node.commits,
+        "wait_for_leader": lambda: node.wait_for_leader().send(None),
+        "term_at": lambda: node.term_at(1),
+        "status": node.status,
+        "max_command": lambda: node.max_command,
+        "failed": lambda: node.failed,
+        "start": lambda: node.start().send(None),
+        "stop": lambda: node.stop().send(None),
+    }
+
+
+def named(told: dict[str, str], parent: int) -> None:
+    """Each text names the process that started the node, and the other one."""
+    for name, text in told.items():
+        assert f"process {parent}," in text, name
+        assert len({int(word.strip(",:")) for word in text.split() if word.strip(",:").isdigit()}) == 3, text
+
+
+def test_the_lists_of_calls_here_are_complete() -> None:
+    config = Config(id=1, cluster={1: "127.0.0.1:7101"})
+    blocking, node = BlockingNode(config, Recorder()), Node(config, Recorder())
+    for calls in (blocking_calls(blocking, None), awaited_calls(node)):
+        assert {name for name in dir(Node) if not name.startswith("_")} <= set(calls)
+
+
+def test_every_call_of_a_blocking_node_is_refused_in_a_child(tmp_path: Path) -> None:
+    config = Config(id=1, cluster=_free_addresses(1), data_dir=tmp_path / "data")
+    with BlockingNode(config, Recorder()) as node:
+        node.wait_for_leader(PATIENCE)
+        commits = node.commits(1)
+        node.propose(b"before")
+        named(in_child(lambda: refusals(blocking_calls(node, commits))), os.getpid())
+        node.propose(b"after")
+        assert [next(commits).command for _ in range(2)] == [b"before", b"after"]
+
+
+def test_a_node_that_was_not_started_belongs_to_nobody_yet() -> None:
+    def use() -> str:
+        with node:
+            node.wait_for_leader(PATIENCE)
+            return str(node.propose(b"x"))
+
+    node = BlockingNode(Config(id=1, cluster=_free_addresses(1)), Recorder())
+    assert in_child(use) == "3"
+    node.stop()
+
+
+def test_every_call_of_a_node_is_refused_in_a_child() -> None:
+    async def main() -> None:
+        async with Node(Config(id=1, cluster=_free_addresses(1)), Recorder()) as node:
+            await node.wait_for_leader()
+            waiting = node.propose(b"under way at the fork")
+            reader = node.commits(1)
+
+            def act() -> dict[str, str]:
+                told = refusals(awaited_calls(node))
+                more = {"a reader": lambda: reader.__anext__().send(None), "a proposal": waiting.result}
+                return told | refusals(more)
+
+            named(in_child(act), os.getpid())
+            assert await waiting == 3
+
+    asyncio.run(main())
+
+
+class Watched:
+    """A store or a transport that says on ``pipe`` when another process than the one that made it uses it."""
+
+    def __init__(self, part: Any, pipe: int) -> None:
+        self._part, self._pipe, self._pid = part, pipe, os.getpid()
+
+    def __getattr__(self, name: str) -> Any:
+        if os.getpid() != self._pid:
+            os.write(self._pipe, f"{type(self._part).__name__}.{name} ".encode())
+        return getattr(self._part, name)
+
+
+class Forking(Recorder):
+    """Forks in the middle of a pass, in apply; the child goes on with the pass."""
+
+    fork: Callable[[], None] | None = None
+
+    def apply(self, index: int, command: bytes) -> int:
+        if command == b"fork" and self.fork is not None:
+            self.fork()
+        return super().apply(index, command)
+
+
+@pytest.mark.parametrize("where", ["in apply", "in a task that a pass has resumed", "in a task of the loop's"])
+def test_a_child_that_goes_on_touches_neither_socket_nor_store(where: str, tmp_path: Path) -> None:
+    """It goes on with whatever the parent was doing, the event loop included, for a while."""
+    touched, pipe = os.pipe()
+    os.set_blocking(touched, False)
+    parent = os.getpid()
+    children: list[int] = []
+
+    def fork() -> None:
+        if (pid := os.fork()) == 0:
+            signal.alarm(int(PATIENCE))
+        else:
+            children.append(pid)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        machine = Forking()
+        storage: Any = Watched(LevelDBStorage(tmp_path), pipe)
+        transport: Any = Watched(UdpTransport(), pipe)
+        node = Node(Config(id=1, cluster=_free_addresses(1)), machine, storage=storage, transport=transport)
+        await node.start()
+        await node.wait_for_leader()
+        if where == "in apply":
+            machine.fork = fork
+        elif where == "in a task that a pass has resumed":
+            await node.propose(b"x")
+            fork()
+        else:
+            await asyncio.sleep(0.01)
+            fork()
+        try:
+            await node.propose(b"fork")
+        except NotOwner:
+            assert os.getpid() != parent
+        if os.getpid() != parent:
+            later = loop.create_future()  # asyncio.sleep knows of no running loop here
+            loop.call_later(0.3, later.set_result, None)
+            await later
+            del node, storage, transport
+            gc.collect()
+            os._exit(0)
+        assert os.getpid() == parent
+        await asyncio.sleep(0.4)
+        await node.propose(b"after")
+        await node.stop()
+
+    asyncio.run(main())
+    for pid in children:
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert len(children) == 1
+    os.close(pipe)
+    try:
+        assert os.read(touched, 10_000) == b""
+    finally:
+        os.close(touched)
+
+
+PROGRAM = """
+import gc, os, sys
+from raftpy import BlockingNode, Config
+from tests.node.harness import Recorder
+
+def main(data, address, way):
+    node = BlockingNode(Config(id=1, cluster={1: address}, data_dir=data), Recorder())
+    with node:
+        node.wait_for_leader(10)
+        for number in range(200):
+            node.propose(b"%d" % number)
+        if (pid := os.fork()) == 0:
+            if way == "leaves the block":
+                return
+            if way == "is ended inside the block":
+                sys.exit(0)
+            if way == "drops everything":
+                node._node = None
+                gc.collect()
+                sys.exit(0)
+        for number in range(200, 400):
+            node.propose(b"%d" % number)
+        _, status = os.waitpid(pid, 0)
+        print("child", os.waitstatus_to_exitcode(status), flush=True)
+        for number in range(400, 600):
+            node.propose(b"%d" % number)
+        print("applied", node.status().applied_index, flush=True)
+
+main(*sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("way", ["leaves the block", "is ended inside the block", "drops everything"])
+def test_the_end_of_a_child_changes_nothing(way: str, tmp_path: Path) -> None:
+    """Whatever finalizers run then: the parent goes on, and everything is there after its restart."""
+    (address,) = _free_addresses(1).values()
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "data"), address, way]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["child 0", "applied 602"]
+    machine = Recorder()
+    with BlockingNode(Config(id=1, cluster={1: address}, data_dir=tmp_path / "data"), machine) as node:
+        node.wait_for_leader(PATIENCE)
+        node.read_index()
+        assert machine.commands == [b"%d" % number for number in range(600)]
+
+
+def test_a_child_that_lives_on_holds_neither_the_address_nor_the_data_directory(tmp_path: Path) -> None:
+    config = Config(id=1, cluster=_free_addresses(1), data_dir=tmp_path / "data")
+    with BlockingNode(config, Recorder()) as node:
+        node.wait_for_leader(PATIENCE)
+        if (pid := os.fork()) == 0:
+            time.sleep(2 * PATIENCE)
+            os._exit(0)
+        node.propose(b"x")
+    try:
+        machine = Recorder()
+        with BlockingNode(config, machine) as node:
+            node.wait_for_leader(PATIENCE)
+            node.read_index()
+            assert machine.commands == [b"x"]
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+class Handle:
+    """A database whose going reports itself."""
+
+    def __init__(self, database: Any, pipe: int) -> None:
+        self._database, self._pipe = database, pipe
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def __del__(self) -> None:
+        os.write(self._pipe, b"gone ")
+
+
+def test_the_copy_of_leveldb_is_never_finalized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its destructor would wait for a thread that is not there, and write what it holds into the file of the parent."""
+    gone, pipe = os.pipe()
+    os.set_blocking(gone, False)
+    opened = compat.open_database
+    monkeypatch.setattr(compat, "open_database", lambda *given, **more: Handle(opened(*given, **more), pipe))
+    store = [LevelDBStorage(tmp_path)]
+    store[0].open(Bootstrap(1, {1: "127.0.0.1:7101"}))
+
+    def drop() -> str:
+        with pytest.raises(StorageFailed, match="the process that forked"):
+            store[0].entries(1, 2, 100)
+        with pytest.raises(StorageFailed, match="the process that forked"):
+            store[0].pin(2, 7)
+        store[0].close()
+        store.clear()
+        gc.collect()
+        return "dropped"
+
+    assert in_child(drop) == "dropped"
+    with pytest.raises(BlockingIOError):
+        os.read(gone, 100)
+    store[0].pin(2, 7)
+    store[0].close()
+    store.clear()
+    gc.collect()
+    assert os.read(gone, 100) == b"gone "
+    os.close(gone)
+    os.close(pipe)
