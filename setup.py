@@ -70,7 +70,7 @@ if flag("RAFTPY_INVARIANTS"):
 
 # What no message, proposal or read passes through is compiled in half the time: it gains nothing from -O3.
 COLD = frozenset(
-    "buffer cloning confchange invariants node_invariants picture protocol space wal_records".split()
+    "buffer cloning confchange invariants node_invariants options picture protocol space wal_records".split()
 )
 
 

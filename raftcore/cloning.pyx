@@ -42,23 +42,9 @@ cdef Raft clone_raft(Raft r, object storage):
     copy.randomized_timeout = r.randomized_timeout
     copy.now_ms = r.now_ms
     copy.random_state = r.random_state
-    copy.election_timeout = r.election_timeout
-    copy.heartbeat_timeout = r.heartbeat_timeout
-    copy.max_size_per_msg = r.max_size_per_msg
-    copy.max_uncommitted_size = r.max_uncommitted_size
-    copy.check_quorum = r.check_quorum
-    copy.pre_vote = r.pre_vote
-    copy.ignore_forget_leader = r.ignore_forget_leader
-    copy.disable_proposal_forwarding = r.disable_proposal_forwarding
-    copy.disable_conf_change_validation = r.disable_conf_change_validation
-    copy.step_down_on_removal = r.step_down_on_removal
-    copy.conf_change_after_own_commit = r.conf_change_after_own_commit
-    copy.promises = r.promises
-    copy.lease_ms = r.lease_ms
+    copy.options = r.options
     copy.witnesses = r.witnesses
-    copy.max_reject_runs = r.max_reject_runs
     copy.priorities = r.priorities
-    copy.trace = r.trace
     queue_copy(&copy.messages, &r.messages)
     queue_copy(&copy.after_append, &r.after_append)
     queue_copy(&copy.waiting, &r.waiting)
@@ -81,9 +67,12 @@ cdef bytes fingerprint_raft(Raft r):
     cdef list parts = [
         r.id, r.term, r.vote, r.state, r.lead, r.is_learner, r.conf_index, r.transferee, r.pending_conf_index,
         r.uncommitted_size, r.lease_given_up, r.takeover_pause, r.preferred, r.election_elapsed, r.heartbeat_elapsed,
-        r.contact_elapsed if r.lease_ms else 0, r.randomized_timeout, r.random_state,
-        (r.now_ms, r.lease_until, sorted(r.round_times.items())) if r.lease_ms else max(r.now_ms, r.log.last_time()),
+        r.contact_elapsed if r.options.lease_ms else 0, r.randomized_timeout, r.random_state,
+        ((r.now_ms, r.lease_until, sorted(r.round_times.items())) if r.options.lease_ms
+         else max(r.now_ms, r.log.last_time())),
         r.tracker.config._values(), sorted(r.tracker.votes.items()),
+        None if r.witnesses is None else sorted(r.witnesses),
+        None if r.priorities is None else sorted(r.priorities.items()),
         r.reads.round, r.reads.round_open, sorted(r.reads.acknowledged.items()),
         [(round, index, repr(request)) for round, index, request in r.reads.requests],
     ]

@@ -35,7 +35,7 @@ cdef int hup(Raft r, bint transfer) except -1:
     # A committed configuration change that is not applied yet may have taken this node's vote away.
     if r.log.applied < r.log.committed and r.log.has_pending_conf_change(r.log.applied + 1, r.log.committed + 1):
         return 0
-    return campaign(r, r.pre_vote and not transfer, transfer)
+    return campaign(r, r.options.pre_vote and not transfer, transfer)
 
 
 cdef int campaign(Raft r, bint pre, bint transfer) except -1:
@@ -66,14 +66,14 @@ cdef int campaign(Raft r, bint pre, bint transfer) except -1:
 
 cdef bint in_lease(Raft r, Message m) except -1:
     """Is a leader alive as far as this node knows, so that it ignores this vote request (paper 6, thesis 4.2.3)?"""
-    if not r.check_quorum or (m.context is not None and m.context == TRANSFER_CONTEXT):
+    if not r.options.check_quorum or (m.context is not None and m.context == TRANSFER_CONTEXT):
         return False
-    return (r.lead != 0 and r.election_elapsed < r.election_timeout) or promised(r)
+    return (r.lead != 0 and r.election_elapsed < r.options.election_timeout) or promised(r)
 
 
 cdef bint promised(Raft r) noexcept:
     """May a leader be reading under a lease that this node has confirmed? Also just after a start: nobody remembers."""
-    return r.lease_ms != 0 and r.contact_elapsed < r.election_timeout
+    return r.options.lease_ms != 0 and r.contact_elapsed < r.options.election_timeout
 
 
 cdef int handle_vote_request(Raft r, Message m) except -1:

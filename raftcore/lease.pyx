@@ -24,7 +24,7 @@ cdef enum:
 
 cdef int round_sent(Raft r) except -1:
     """The round r.reads.round goes out now."""
-    if r.lease_ms != 0:
+    if r.options.lease_ms != 0:
         r.round_times[r.reads.round] = r.now_ms
         if len(r.round_times) > ROUNDS_KEPT:
             del r.round_times[next(iter(r.round_times))]
@@ -34,13 +34,13 @@ cdef int round_sent(Raft r) except -1:
 cdef int round_confirmed(Raft r, uint64_t round) except -1:
     """A quorum has answered this round, hence every earlier one."""
     cdef uint64_t sent
-    if r.lease_ms == 0 or round == 0:
+    if r.options.lease_ms == 0 or round == 0:
         return 0
     known = r.round_times.get(round)
     if known is None:
         return 0
     sent = known
-    r.lease_until = max(r.lease_until, sent + r.lease_ms)
+    r.lease_until = max(r.lease_until, sent + r.options.lease_ms)
     for older in [number for number in r.round_times if number <= round]:
         del r.round_times[older]
     return 0
@@ -48,7 +48,7 @@ cdef int round_confirmed(Raft r, uint64_t round) except -1:
 
 cdef bint holds(Raft r) noexcept:
     """May this leader answer reads from its own state right now?"""
-    return r.lease_ms != 0 and not r.lease_given_up and r.now_ms < r.lease_until
+    return r.options.lease_ms != 0 and not r.lease_given_up and r.now_ms < r.lease_until
 
 
 cdef void restart(Raft r) noexcept:

@@ -32,7 +32,7 @@ cdef object refusal(Raft r, int kind, bytes payload):
     change = decode_change(kind, payload)
     cdef bint joint = r.tracker.is_joint()
     cdef bint leave = change.leave_joint()
-    if r.disable_conf_change_validation:
+    if r.options.disable_conf_change_validation:
         return None
     if r.pending_conf_index > r.log.applied:
         return f"possible unapplied conf change at index {r.pending_conf_index} (applied to {r.log.applied})"
@@ -40,7 +40,7 @@ cdef object refusal(Raft r, int kind, bytes payload):
         return "must transition out of joint config first"
     if not joint and leave:
         return "not in joint state; refusing empty conf change"
-    if r.conf_change_after_own_commit and not committed_in_term(r):
+    if r.options.conf_change_after_own_commit and not committed_in_term(r):
         return f"no entry of term {r.term} is committed yet"
     return None
 
@@ -94,7 +94,7 @@ cdef ConfState switch_to(Raft r, tuple made, index_t index):
         return cs
     if pr is None or r.is_learner:
         # A leader may commit its own removal (paper 6); it does not count itself from here on.
-        if r.step_down_on_removal:
+        if r.options.step_down_on_removal:
             become_follower(r, r.term, 0)
         return cs
     if not cs.voters:

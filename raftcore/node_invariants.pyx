@@ -56,7 +56,7 @@ cdef int check_role(Raft r) except -1:
     hold(r, "R9", not (leads or standing) or r.witnesses is None or r.id not in r.witnesses, "a witness never stands")
     hold(r, "R10", r.vote == 0 or r.term > 0, "votes belong to a term")
     hold(r, "R11", r.election_elapsed >= 0 and r.contact_elapsed >= 0, "time does not run back")
-    hold(r, "R12", not leads or r.heartbeat_elapsed < r.heartbeat_timeout, "heartbeats are not overdue")
+    hold(r, "R12", not leads or r.heartbeat_elapsed < r.options.heartbeat_timeout, "heartbeats are not overdue")
     hold(r, "R13", leads or r.transferee == 0, "only a leader hands over")
     hold(r, "R14", r.transferee == 0 or r.transferee in r.tracker.voter_ids(), "leadership goes to a voter")
     hold(r, "R15", not leads or r.transferee != r.id, "leadership is not handed to oneself")
@@ -136,7 +136,7 @@ cdef int check_reads(Raft r) except -1:
     for node, round in r.reads.acknowledged.items():
         hold(r, "Q6", round <= r.reads.round, f"{node} has answered no round that has not begun")
     hold(r, "Q7", leads or r.lease_until == 0, "only a leader has a lease")
-    hold(r, "Q8", r.lease_until <= r.now_ms + r.lease_ms, "a lease is no longer than its length")
+    hold(r, "Q8", r.lease_until <= r.now_ms + r.options.lease_ms, "a lease is no longer than its length")
     return 0
 
 
@@ -144,12 +144,12 @@ cdef int check_outbox(Raft r) except -1:
     cdef Message m
     for m in queue_listed(&r.messages):
         hold(r, "O1", m.to != r.id and m.to != 0, f"{m!r} goes to another node")
-        hold(r, "O2", not is_one_of(m.type, r.promises), f"{m!r} waits for the disk")
+        hold(r, "O2", not is_one_of(m.type, r.options.promises), f"{m!r} waits for the disk")
         hold(r, "O3", m.term <= r.term + 1, f"{m!r} is of no later term")
     for m in [*queue_listed(&r.after_append), *queue_listed(&r.waiting)]:
         if m.type == MsgStorageAppendResp:
             continue  # the confirmation of a write, not a message
-        hold(r, "O4", is_one_of(m.type, r.promises), f"{m!r} need not wait for the disk")
+        hold(r, "O4", is_one_of(m.type, r.options.promises), f"{m!r} need not wait for the disk")
         hold(r, "O5", m.to != 0 and m.from_ == r.id, f"{m!r} has a sender and a receiver")
         # A granted pre-vote answers for the term it was asked about, however far off that is (thesis 9.6).
         hold(r, "O6", m.term <= r.term or (m.type == MsgPreVoteResp and not m.reject), f"{m!r} is of no later term")

@@ -24,7 +24,7 @@ cdef int extra_timeout(Raft r) except -1:
     own = r.priorities.get(r.id, 0)
     for voter in r.tracker.voter_ids():
         if r.priorities.get(voter, 0) > own:
-            return r.election_timeout
+            return r.options.election_timeout
     return 0
 
 

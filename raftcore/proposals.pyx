@@ -12,13 +12,13 @@ cdef tuple NO_PAYLOAD = (b"",)
 cdef index_t append_payloads(Raft r, object payloads, int kind) except? 0:
     cdef index_t first
     cdef uint64_t size
-    if r.max_uncommitted_size != NO_LIMIT:
+    if r.options.max_uncommitted_size != NO_LIMIT:
         size = 0
         for payload in payloads:
             size += <uint64_t> len(payload)
         # Whatever its size, the first is taken; an empty payload always is (a new leader's entry, leaving a joint
         # configuration), so that a full log can still make progress.
-        if r.uncommitted_size > 0 and size > 0 and r.uncommitted_size + size > r.max_uncommitted_size:
+        if r.uncommitted_size > 0 and size > 0 and r.uncommitted_size + size > r.options.max_uncommitted_size:
             return 0
         first = r.log.append_commands(payloads, r.term, kind, r.now_ms)
         r.uncommitted_size += size
@@ -39,11 +39,11 @@ cdef index_t append_runs(Raft r, list runs) except? 0:
     cdef index_t first, next_first
     cdef uint64_t size = 0
     cdef int kind
-    if r.max_uncommitted_size != NO_LIMIT:
+    if r.options.max_uncommitted_size != NO_LIMIT:
         for _, payloads in runs:
             for payload in payloads:
                 size += <uint64_t> len(payload)
-        if r.uncommitted_size > 0 and size > 0 and r.uncommitted_size + size > r.max_uncommitted_size:
+        if r.uncommitted_size > 0 and size > 0 and r.uncommitted_size + size > r.options.max_uncommitted_size:
             return 0
         r.uncommitted_size += size
     first = r.log.last_index() + 1

@@ -80,8 +80,9 @@ def protocol_state(node, rename=None):
     cdef TrackerConfig config = r.tracker.config
     if r.messages.count or r.after_append.count or r.waiting.count or r.read_states:
         raise ConfigError("take the Ready first: what waits to be sent is no part of the protocol state")
-    if r.lease_ms != 0:
-        raise ConfigError(f"with a lease the clock is part of the protocol state: lease_ms must be 0, not {r.lease_ms}")
+    if r.options.lease_ms != 0:
+        raise ConfigError("with a lease the clock is part of the protocol state: lease_ms must be 0, not "
+                          f"{r.options.lease_ms}")
 
     def name(id):
         return id if rename is None or id == 0 else rename[id]
@@ -96,7 +97,9 @@ def protocol_state(node, rename=None):
         progress_states(r, name) if r.state == StateLeader else (),
         read_state(r, name),
         name(r.transferee), r.pending_conf_index, r.uncommitted_size, r.takeover_pause, name(r.preferred),
-        bool(r.election_elapsed >= r.election_timeout),
+        bool(r.election_elapsed >= r.options.election_timeout),
+        renamed(r.witnesses or (), name),
+        None if r.priorities is None else tuple(sorted([(name(id), rank) for id, rank in r.priorities.items()])),
     )
 
 
@@ -107,8 +110,8 @@ def set_elapsed(node, int election_ticks, int heartbeat_ticks=0):
         ConfigError: a number of ticks below 0, or heartbeats that would be overdue.
     """
     cdef Raft r = (<RawNode?> node).raft
-    if election_ticks < 0 or not 0 <= heartbeat_ticks < r.heartbeat_timeout:
-        raise ConfigError(f"elapsed ticks must be at least 0, and below {r.heartbeat_timeout} for heartbeats, "
+    if election_ticks < 0 or not 0 <= heartbeat_ticks < r.options.heartbeat_timeout:
+        raise ConfigError(f"elapsed ticks must be at least 0, and below {r.options.heartbeat_timeout} for heartbeats, "
                           f"not {election_ticks} and {heartbeat_ticks}")
     r.election_elapsed = election_ticks
     r.heartbeat_elapsed = heartbeat_ticks

@@ -96,3 +96,7 @@ class ProtocolState(NamedTuple):
     preferred: int
     timeout_passed: bool
     """An election timeout has passed since the last word of a leader: with check-quorum, this node may vote again."""
+    witnesses: tuple[int, ...]
+    """The members without payloads, as this node was told last."""
+    priorities: tuple[tuple[int, int], ...] | None
+    """(member, election priority), as this node was told last; None: nobody has one."""

@@ -105,7 +105,7 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
             return True  # granted: still about the term to come
         become_follower(r, m.term, m.from_ if is_one_of(type, LEADER_TYPES) else 0)
         return True
-    if (r.check_quorum or r.pre_vote) and (type == MsgHeartbeat or type == MsgApp):
+    if (r.options.check_quorum or r.options.pre_vote) and (type == MsgHeartbeat or type == MsgApp):
         # A leader of a former term, perhaps cut off while this node's term moved on. Its vote requests would be ignored
         # and so would ours: this answer lets it learn of the term (thesis 4.2.3, 9.6).
         answer = new_message(MsgAppResp, m.from_)
@@ -181,9 +181,9 @@ cdef int tick(Raft r, uint32_t count) except -1:
 
 cdef uint64_t ticks_until_due(Raft r) except 0:
     """How many ticks until one may do more than count, that one included: 1 is the next."""
-    cdef int left = r.election_timeout - r.election_elapsed
+    cdef int left = r.options.election_timeout - r.election_elapsed
     if r.state == StateLeader:
-        left = min(left, r.heartbeat_timeout - r.heartbeat_elapsed)
+        left = min(left, r.options.heartbeat_timeout - r.heartbeat_elapsed)
     elif promotable(r):
         left = r.randomized_timeout - r.election_elapsed
     else:
@@ -206,13 +206,13 @@ cdef int tick_once(Raft r) except -1:
             r.election_elapsed = 0
             hup(r, False)
         return 0
-    if r.election_elapsed >= r.election_timeout:
+    if r.election_elapsed >= r.options.election_timeout:
         r.election_elapsed = 0
         r.transferee = 0  # a transfer has one election timeout (thesis 3.10)
         prefer(r)
-        if r.check_quorum:
+        if r.options.check_quorum:
             handle_check_quorum(r, None)
-    if r.state == StateLeader and r.heartbeat_elapsed >= r.heartbeat_timeout:
+    if r.state == StateLeader and r.heartbeat_elapsed >= r.options.heartbeat_timeout:
         r.heartbeat_elapsed = 0
         handle_beat(r, None)
     return 0
@@ -282,7 +282,7 @@ cdef list admitted(Raft r, Message m):
         else:
             for payload in payloads[at:at + count]:
                 check_change(m, kind, payload)
-                if refusal(r, kind, payload) is None and (not taken or r.disable_conf_change_validation):
+                if refusal(r, kind, payload) is None and (not taken or r.options.disable_conf_change_validation):
                     runs.append((kind, (payload,)))
                     taken = True
                 else:
@@ -306,7 +306,7 @@ cdef int candidate_proposal(Raft r, Message m) except -1:
 cdef int follower_proposal(Raft r, Message m) except -1:
     if r.lead == 0:
         raise ProposalDropped("no_leader")
-    if r.disable_proposal_forwarding:
+    if r.options.disable_proposal_forwarding:
         raise ProposalDropped("not_leader")
     forwarded = new_message(MsgProp, r.lead)
     forwarded.from_ = m.from_
@@ -360,7 +360,7 @@ cdef int candidate_snapshot(Raft r, Message m) except -1:
 
 cdef int forget_leader(Raft r, Message m) except -1:
     """For those who know by other means that the leader is gone; its next message makes it leader again."""
-    if r.ignore_forget_leader:
+    if r.options.ignore_forget_leader:
         return 0
     if tracing(r) and r.lead != 0:
         r.emit("leader_forgotten", {"leader": r.lead})

@@ -14,7 +14,6 @@ cdef enum:
 
 cdef class RawNode:
     cdef Raft raft
-    cdef bint async_storage_writes
     cdef Told told                   # what the driver was told last
     cdef Writes writes               # with an outbox: which writes are under way
     cdef int form                    # how work is taken, once some was taken: as Ready or with an outbox

@@ -109,7 +109,6 @@ cdef class RawNode:
         tracker = Tracker(config.max_inflight_msgs, config.max_inflight_bytes)
         r = Raft(config, log, tracker)
         self.raft = r
-        self.async_storage_writes = config.async_storage_writes
         self.on_advance = None
         restore_configuration(r, initial.conf_state, initial.conf_index)
         start(r, hard.term, hard.vote)
@@ -202,7 +201,7 @@ cdef class RawNode:
             return propose_payloads(r, commands, EntryNormal)
         if r.lead == 0 or r.state != StateFollower:
             raise ProposalDropped("no_leader")
-        if r.disable_proposal_forwarding:
+        if r.options.disable_proposal_forwarding:
             raise ProposalDropped("not_leader")
         forward_payloads(r, commands, EntryNormal)
         return 0
@@ -230,7 +229,7 @@ cdef class RawNode:
         if r.state != StateLeader:
             if r.lead == 0 or r.state != StateFollower:
                 raise ProposalDropped("no_leader")
-            if r.disable_proposal_forwarding:
+            if r.options.disable_proposal_forwarding:
                 raise ProposalDropped("not_leader")
             forward_payloads(r, (payload,), kind)
             return ProposedChange(0)
@@ -323,7 +322,7 @@ cdef class RawNode:
 
     def has_ready(self):
         """Is there anything in the next Ready?"""
-        return anything_new(self.raft, &self.told, not self.async_storage_writes)
+        return anything_new(self.raft, &self.told, not self.raft.options.async_storage_writes)
 
     def ready(self):
         """Takes the outstanding work; see :class:`raftcore.Ready` for what comes BEFORE and AFTER what.
@@ -332,7 +331,7 @@ cdef class RawNode:
         """
         cdef Raft r = self.raft
         cdef Ready rd
-        cdef bint plain = not self.async_storage_writes
+        cdef bint plain = not self.raft.options.async_storage_writes
         self._use(AS_READY)
         if plain and self.on_advance is not None:
             raise ConfigError("ready() was called twice without advance() in between")
@@ -375,7 +374,7 @@ cdef class RawNode:
             r.log.accept_applying(
                 committed.first + committed.count - 1,
                 applying_size(committed),
-                not self.async_storage_writes,
+                not self.raft.options.async_storage_writes,
             )
         remember(r, &self.told)
         if CHECK_EACH_STEP:
@@ -473,7 +472,6 @@ cdef class RawNode:
         """
         cdef RawNode copy = RawNode.__new__(RawNode)
         copy.raft = clone_raft(self.raft, storage)
-        copy.async_storage_writes = self.async_storage_writes
         copy.told = self.told
         copy.writes = self.writes
         copy.form = self.form
@@ -484,7 +482,7 @@ cdef class RawNode:
     def fingerprint(self):
         """16 bytes: the same for nodes in the same protocol state, whatever way led there; stable over processes."""
         cdef bytes inner = fingerprint_raft(self.raft)
-        rest = (self.async_storage_writes, self.told.lead, self.told.state, self.told.term,
+        rest = (self.raft.options.async_storage_writes, self.told.lead, self.told.state, self.told.term,
                 self.told.vote, self.told.commit, self.on_advance)
         if self.form == IN_OUTBOX:
             waiting = [(<Message> m).write - self.writes.done for m in queue_listed(&self.raft.waiting)]
@@ -592,7 +590,7 @@ cdef class RawNode:
         if self.form != form:
             if self.form != UNDECIDED:
                 raise ConfigError("a node's work is taken either by ready() or by collect(), not by both")
-            if form == IN_OUTBOX and not self.async_storage_writes:
+            if form == IN_OUTBOX and not self.raft.options.async_storage_writes:
                 raise ConfigError("collect() is for the driver's form: async_storage_writes=True")
             self.form = form
         return 0

@@ -40,7 +40,7 @@ cdef bytes newest_round(Raft r):
 
     With a lease each heartbeat is a round of its own: its confirmation prolongs the lease.
     """
-    if r.lease_ms != 0:
+    if r.options.lease_ms != 0:
         r.reads.open_round()
         lease.round_sent(r)
     elif not r.reads.requests:
@@ -88,7 +88,7 @@ cdef int acknowledge_round(Raft r, Message m) except -1:
     """A member answered a heartbeat of this term: whatever rounds a quorum has now answered are confirmed."""
     cdef uint64_t round = round_number(m.context)
     cdef uint64_t confirmed
-    if round == 0 or (r.lease_ms == 0 and not r.reads.requests):
+    if round == 0 or (r.options.lease_ms == 0 and not r.reads.requests):
         return 0
     r.reads.acknowledge(m.from_, round)
     confirmed = r.reads.confirmed(r.tracker, r.id)

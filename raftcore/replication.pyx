@@ -37,8 +37,8 @@ cdef int handle_append(Raft r, Message m) except -1:
     answer.reject = True
     answer.reject_hint = hint
     answer.log_term = hint_term
-    if r.max_reject_runs > 0:
-        answer.context = runs_below(r.log, hint, r.max_reject_runs)
+    if r.options.max_reject_runs > 0:
+        answer.context = runs_below(r.log, hint, r.options.max_reject_runs)
     if tracing(r):
         r.emit("append_rejected", {"from": m.from_, "index": m.index, "hint": hint, "hint_term": hint_term})
     return r.send(answer)
@@ -106,7 +106,7 @@ cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
     """
     cdef index_t probe = m.reject_hint
     cdef term_t ignored = 0
-    if r.max_reject_runs > 0 and m.context is not None:
+    if r.options.max_reject_runs > 0 and m.context is not None:
         probe = last_agreement(r.log, m.context, m.reject_hint)
     elif m.log_term > 0:
         probe = r.log.find_conflict_by_term(m.reject_hint, m.log_term, &ignored)
@@ -114,7 +114,7 @@ cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
         if pr.state == StateReplicate:
             pr.become_probe()
         # What is not known to agree is looked for without payload.
-        pr.bare_probe = r.max_reject_runs > 0 and pr.next > pr.match + 1
+        pr.bare_probe = r.options.max_reject_runs > 0 and pr.next > pr.match + 1
         if tracing(r):
             r.emit("progress", {"of": pr.id, "match": pr.match, "next": pr.next})
         send_append(r, pr, True)

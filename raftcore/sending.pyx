@@ -31,7 +31,7 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
         pass  # where the logs agree is being looked for: no payload until that is known
     elif pr.state != StateReplicate or not is_full(pr.inflights):
         if pr.next <= r.log._last:
-            entries = r.log._slice(pr.next, r.log._last + 1, r.max_size_per_msg, ENCODED)
+            entries = r.log._slice(pr.next, r.log._last + 1, r.options.max_size_per_msg, ENCODED)
             if r.witnesses is not None and is_witness(r, pr.id):
                 entries = without_payloads(entries)
     if entries is None and not even_if_empty:

@@ -1,9 +1,10 @@
 # Raft: all state of one node in one group, under Figure 2's headings, and its outbox. No rule lives here but one:
 # which messages may leave before a write is durable (send).
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from raftcore.log cimport RaftLog
 from raftcore.message cimport Message
+from raftcore.options cimport Options
 from raftcore.queue cimport Queue
 from raftcore.read_only cimport ReadOnly
 from raftcore.tracker cimport Tracker
@@ -44,24 +45,10 @@ cdef class Raft:
     cdef uint64_t now_ms                 # newest time given by the caller; never decreases
     cdef uint64_t random_state
 
-    # Options
-    cdef int election_timeout
-    cdef int heartbeat_timeout
-    cdef uint64_t max_size_per_msg
-    cdef uint64_t max_uncommitted_size
-    cdef bint check_quorum
-    cdef bint pre_vote
-    cdef bint ignore_forget_leader
-    cdef bint disable_proposal_forwarding
-    cdef bint disable_conf_change_validation
-    cdef bint step_down_on_removal
-    cdef bint conf_change_after_own_commit
-    cdef uint32_t promises               # the message types that leave only once all that is unstable is durable
-    cdef uint64_t lease_ms               # length of the lease, 0: none is used
+    # What this node was told of itself, and of the members beyond the configuration
+    cdef Options options                 # for all its life
     cdef object witnesses                # None, or the ids of the members without payloads
-    cdef int max_reject_runs             # runs of terms listed in a rejection; 0: the plain hint, payload in probes
     cdef object priorities               # None, or node id -> priority (default 0)
-    cdef object trace                    # None, or called with (event, fields)
 
     # Outbox
     cdef Queue messages           # may leave at once
@@ -74,4 +61,4 @@ cdef class Raft:
     cdef int emit(self, str event, dict fields) except -1
 
 cdef inline bint tracing(Raft r) noexcept:
-    return r.trace is not None
+    return r.options.trace is not None

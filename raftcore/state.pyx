@@ -6,10 +6,11 @@ from raftcore.errors import InvariantViolation
 
 from raftcore.log cimport RaftLog
 from raftcore.message cimport Message
+from raftcore.options cimport Options
 from raftcore.queue cimport push, queue_free
 from raftcore.read_only cimport ReadOnly
 from raftcore.tracker cimport Tracker
-from raftcore.types cimport CAMPAIGNS, PROMISES, TERMLESS_TYPES, MsgVote, StateFollower
+from raftcore.types cimport CAMPAIGNS, TERMLESS_TYPES, StateFollower
 
 
 cdef class Raft:
@@ -20,23 +21,9 @@ cdef class Raft:
         self.log = log
         self.tracker = tracker
         self.state = StateFollower
-        self.election_timeout = config.election_tick
-        self.heartbeat_timeout = config.heartbeat_tick
-        self.max_size_per_msg = config.max_size_per_msg
-        self.max_uncommitted_size = config.max_uncommitted_size
-        self.check_quorum = config.check_quorum
-        self.pre_vote = config.pre_vote
-        self.ignore_forget_leader = config.ignore_forget_leader
-        self.disable_proposal_forwarding = config.disable_proposal_forwarding
-        self.disable_conf_change_validation = config.disable_conf_change_validation
-        self.step_down_on_removal = config.step_down_on_removal
-        self.conf_change_after_own_commit = config.conf_change_after_own_commit
-        self.promises = PROMISES & ~(1 << MsgVote) if config.votes_before_write else PROMISES
-        self.lease_ms = config.lease_ms
+        self.options = Options(config)
         self.witnesses = frozenset(config.witnesses) if config.witnesses else None
-        self.max_reject_runs = config.max_reject_runs
         self.priorities = dict(config.priorities) if config.priorities else None
-        self.trace = config.trace
         self.read_states = []
         self.postponed_reads = []
         self.round_times = {}
@@ -68,7 +55,7 @@ cdef class Raft:
         elif not kind & TERMLESS_TYPES:
             # Forwarded proposals and reads stay without a term: they are requests, not statements about a term.
             m.term = self.term
-        if kind & self.promises:
+        if kind & self.options.promises:
             return push(&self.after_append, m)
         if m.to == self.id:
             raise InvariantViolation(f"message type {m.type} must not be sent to oneself")
@@ -76,16 +63,17 @@ cdef class Raft:
 
     cdef void reset_randomized_timeout(self) noexcept:
         """Draws the next timeout from [election_timeout, 2 * election_timeout) (paper 5.2): splitmix64."""
+        cdef int shortest = self.options.election_timeout
         cdef uint64_t z
         self.random_state += <uint64_t> 0x9E3779B97F4A7C15
         z = self.random_state
         z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
         z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
         z ^= z >> 31
-        self.randomized_timeout = self.election_timeout + <int> (z % <uint64_t> self.election_timeout)
+        self.randomized_timeout = shortest + <int> (z % <uint64_t> shortest)
 
     cdef int emit(self, str event, dict fields) except -1:
         fields["id"] = self.id
         fields["term"] = self.term
-        self.trace(event, fields)
+        self.options.trace(event, fields)
         return 0

@@ -11,7 +11,7 @@ from tests.style import source
 
 # raftcore from the bottom up: a module may import only what stands before it here (a .pxd counts as its .pyx).
 CORE_ORDER = """
-    errors types config
+    errors types config options
     buffer crc lists wire frame block entries message changes status protocol_state storage_view
     body datagram codec
     room queue runs window slices log_entries unstable log memory_storage

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import raftcore
 from raftcore import Config, ConfState, InitialState, RawNode, StateType
 from raftcore.errors import ConfigError
 from raftcore.memory_storage import MemoryStorage
 from raftcore.protocol import protocol_state, set_elapsed
 
-SOURCES = Path(raftcore.__file__).parent
-
-# Fields that are no part of the protocol state, and why.
-CLOCKS = {"election_elapsed", "heartbeat_elapsed", "contact_elapsed", "randomized_timeout", "random_state", "now_ms",
-          "heard_leader_ms", "heard_ms"}  # fmt: skip
-LEASES = {"round_times", "lease_until", "lease_given_up"}  # with a lease there is no protocol state
-TAKEN = {"messages", "after_append", "waiting", "read_states"}  # empty once the Ready is taken, or ConfigError
-BY_CONFIGURATION = {"is_learner"}
-OPTIONS = {
-    "election_timeout", "heartbeat_timeout", "max_size_per_msg", "max_uncommitted_size", "check_quorum", "pre_vote",
-    "ignore_forget_leader", "disable_proposal_forwarding", "disable_conf_change_validation", "step_down_on_removal",
-    "conf_change_after_own_commit", "promises", "lease_ms", "witnesses", "max_reject_runs", "priorities",
-    "trace",
-}  # fmt: skip
-
 
 def node(**options: Any) -> RawNode:
     config = Config(id=1, election_tick=10, heartbeat_tick=2, async_storage_writes=True, **options)
     return RawNode(config, InitialState(conf_state=ConfState(voters=(1, 2, 3))), MemoryStorage())
-
-
-def fields(name: str) -> set[str]:
-    """Every field that a class's .pxd declares."""
-    text = (SOURCES / f"{name}.pxd").read_text()
-    declared = re.findall(r"^    cdef (?:readonly |public )?\w+ (\w+)(?: +#.*)?$", text, re.MULTILINE)
-    assert declared
-    return set(declared)
-
-
-@pytest.mark.parametrize(("name", "variable"), [("state", "r"), ("progress", "pr")])
-def test_every_field_is_in_it_or_left_out_for_a_reason(name: str, variable: str) -> None:
-    used = set(re.findall(rf"\b{variable}\.(\w+)", (SOURCES / "protocol.pyx").read_text()))
-    left_out = CLOCKS | LEASES | TAKEN | BY_CONFIGURATION | OPTIONS
-    assert fields(name) - used - left_out == set()
 
 
 def test_a_clone_has_the_same_and_another_does_not() -> None:
