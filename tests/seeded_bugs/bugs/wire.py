@@ -88,8 +88,8 @@ BUGS = (
         name="receiver-not-filled-in",
         breaks="a message that leaves out its receiver has the datagram's (docs/wire-format.md)",
         file="raftcore/codec.pyx",
-        old="        message.to = message.to or datagram_to(&view[0])\n",
-        new="        message.to = message.to or datagram_from(&view[0])\n",
+        old="        message.to = message.to or datagram_to(view.at)\n",
+        new="        message.to = message.to or datagram_from(view.at)\n",
         near="tests/unit/test_codec.py",
     ),
     Bug(
