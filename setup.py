@@ -69,27 +69,38 @@ if flag("RAFTPY_INVARIANTS"):
 
 
 # What no message, proposal or read passes through is compiled in half the time: it gains nothing from -O3.
-COLD = frozenset(
-    "buffer cloning confchange invariants node_invariants options picture protocol space wal_records".split()
-)
+COLD = {
+    "raftcore.buffer",
+    "raftcore.cloning",
+    "raftcore.confchange",
+    "raftcore.invariants",
+    "raftcore.node_invariants",
+    "raftcore.options",
+    "raftcore.picture",
+    "raftcore.protocol",
+    "raftpy.storage.space",
+    "raftpy.storage.wal_records",
+}
 
 
 def arguments(module: str) -> list[str]:
-    """The compiler's arguments for a module, by the last part of its name."""
+    """The compiler's arguments for a module."""
     return ["-O1" if word == "-O3" and module in COLD else word for word in compile_args]
 
 
 def extensions() -> list[Extension]:
     """One extension module for each .pyx, named after its place in the tree."""
+    paths = sorted(p for package in PACKAGES for p in Path(package).rglob("*.pyx"))
     return [
         Extension(
-            ".".join(path.with_suffix("").parts),
+            name,
             [str(path)],
-            extra_compile_args=arguments(path.stem),
+            extra_compile_args=arguments(name),
             extra_link_args=link_args,
             define_macros=macros,
         )
-        for path in sorted(p for package in PACKAGES for p in Path(package).rglob("*.pyx"))
+        for path in paths
+        for name in [".".join(path.with_suffix("").parts)]
     ]
 
 
