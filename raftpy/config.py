@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from raftcore.errors import ConfigError
 from raftcore.types import LOCAL_APPLY_THREAD
+from raftpy.transport.address import is_wildcard as is_wildcard  # noqa: PLC0414 (for applications, too)
 from raftpy.transport.address import parse_address
 from raftpy.transport.unreliable import Unreliable
 
@@ -18,6 +19,7 @@ SMALLEST_DATAGRAM = 512
 LARGEST_DATAGRAM = 65_507
 USUAL_DATAGRAM = 60_000
 """Where every member is on loopback; elsewhere less."""
+LISTEN_HINT = "to listen at the wildcard, give --listen {} (Config.listen) beside it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,14 @@ class Config:
     """This node's id for all time, 1 to 2**64 - 3; one of ``cluster``."""
 
     cluster: Mapping[int, str]
-    """The first members, node id to UDP address as ``host:port``; the same on every node. Counts at the first start."""
+    """The first members, node id to UDP address as ``host:port``; the same on every node. Counts at the first start.
+
+    The addresses are those at which the others reach a member, so a wildcard such as 0.0.0.0 is none: see ``listen``.
+    """
+
+    listen: str | None = None
+    """UDP address, ``host:port``, to listen at in place of the node's own in ``cluster``: a wildcard, or the address
+    behind a translation. Messages of the peers must arrive there. None: the node's own."""
 
     data_dir: str | os.PathLike[str] | None = None
     """Where term, vote and log are kept: made when missing, refused when other files are in it.
@@ -90,7 +99,9 @@ class Config:
         if self.id not in self.cluster:
             raise ConfigError(f"id is {self.id}, which is not in the cluster: its nodes are {_listed(self.cluster)}")
         if self.http is not None:
-            _checked_address("http", self.http)
+            _checked_advertised("http", self.http, "http is what clients are told; serve at the wildcard itself")
+        if self.listen is not None:
+            _checked_address("listen", self.listen)
         if self.cluster_id is not None:
             _within("cluster_id", self.cluster_id, 1, 2**64 - 1)
         self._check_times()
@@ -161,11 +172,28 @@ def _checked_cluster(cluster: Mapping[int, str]) -> Mapping[int, str]:
     seen: dict[str, int] = {}
     for node_id, address in cluster.items():
         _within("a node id in the cluster", node_id, 1, LARGEST_ID)
-        _checked_address(f"the address of node {node_id}", address)
+        _checked_advertised(f"the address of node {node_id}", address, LISTEN_HINT.format(address))
         other = seen.setdefault(address, node_id)
         if other != node_id:
             raise ConfigError(f"nodes {other} and {node_id} have the same address {address}: each needs its own")
     return MappingProxyType(dict(sorted(cluster.items())))
+
+
+def _checked_advertised(name: str, address: object, hint: str) -> None:
+    """Refuses an address that others cannot use; ``hint`` says how to listen at a wildcard."""
+    if isinstance(address, str):
+        host, _, port = address.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if is_wildcard(host):
+            raise ConfigError(
+                f"{name}: {address} is a wildcard, at which nobody can reach it: name one address; {hint}"
+            )
+        if port and not port.strip("0"):
+            raise ConfigError(
+                f"{name}: {address} has port 0, which stands for any free port, and nobody would know which: name "
+                "one from 1 to 65535"
+            )
+    _checked_address(name, address)
 
 
 def _checked_address(name: str, address: object) -> None:

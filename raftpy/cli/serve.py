@@ -32,7 +32,13 @@ What is given on the command line wins.
 @click.option(
     "--cluster",
     metavar="ID=HOST:PORT,..",
-    help="The members and their UDP addresses. Counts at the first start of a data directory.",
+    help="The members and the UDP addresses at which the others reach them. Counts at the first start of a data "
+    "directory.",
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Where to listen for the other nodes, such as 0.0.0.0:7101.  [default: this node's address in --cluster]",
 )
 @click.option(
     "--data",

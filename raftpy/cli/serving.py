@@ -15,9 +15,9 @@ from aiohttp import web
 from raftpy import RaftError, Unreliable, __version__
 from raftpy.cli.addresses import Address
 from raftpy.cli.errors import CommandFailed, reason
-from raftpy.cli.settings import LOG_LEVELS, Settings, advertised
+from raftpy.cli.settings import LOG_LEVELS, Settings
 from raftpy.cli.signals import on_stop
-from raftpy.config import Config, parse_cluster
+from raftpy.config import Config, is_wildcard, parse_cluster
 from raftpy.node import Node
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.server.app import create_server, start_server
@@ -69,6 +69,7 @@ async def _serve(settings: Settings, config: Config) -> None:
 def _config(settings: Settings) -> Config:
     """The node's configuration; what it does not allow is wrong usage."""
     given: dict[str, Any] = {
+        "listen": settings.listen,
         "tick_ms": settings.tick_ms,
         "heartbeat_ms": settings.heartbeat_ms,
         "election_ms": settings.election_ms,
@@ -76,7 +77,7 @@ def _config(settings: Settings) -> Config:
     }
     try:
         cluster = parse_cluster(settings.cluster)
-        http = advertised(settings, cluster.get(settings.id, ""))
+        http = _advertised(settings, cluster.get(settings.id, ""))
         return Config(
             id=settings.id,
             cluster=cluster,
@@ -87,6 +88,16 @@ def _config(settings: Settings) -> Config:
         )
     except RaftError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _advertised(settings: Settings, own_udp: str) -> Address:
+    """The HTTP address to tell others: as given, else where it listens; for a wildcard the host of its UDP address."""
+    if settings.advertise_http is not None:
+        return settings.advertise_http
+    if is_wildcard(settings.http.host) and own_udp:
+        host = own_udp.rpartition(":")[0].removeprefix("[").removesuffix("]")
+        return Address(host, settings.http.port)
+    return settings.http
 
 
 def _make_directory(data: Path) -> None:
@@ -120,6 +131,8 @@ def _listen(address: Address) -> socket.socket:
 
 def _announce(settings: Settings, node: Node) -> None:
     udp = next(member.udp for member in node.status().members if member.id == settings.id)
+    if settings.listen is not None:
+        udp += f" (listening at {settings.listen})"
     print(
         f"raftpy {__version__}: node {settings.id} is up: udp {udp}, http {node.config.http}, data {settings.data}, "
         f"process {os.getpid()}",

@@ -17,8 +17,6 @@ from raftpy.cli.errors import CommandFailed, reason
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 """As Python's logging names them, in lower case."""
 
-WILDCARDS = {"0.0.0.0", "::", "*"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -29,6 +27,8 @@ class Settings:
     """As given: ``ID=HOST:PORT,..``."""
     data: Path
     http: Address
+    listen: str | None = None
+    """Where to listen for the peers' datagrams; None: at the address that they are given."""
     advertise_http: Address | None = None
     tick_ms: int | None = None
     heartbeat_ms: int | None = None
@@ -91,6 +91,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "cluster": _cluster,
     "data": _path,
     "http": _http,
+    "listen": _text,
     "advertise-http": _http,
     "tick-ms": _number,
     "heartbeat-ms": _number,
@@ -139,13 +140,3 @@ def _checked(label: str, name: str, value: object) -> object:
         return OPTIONS[name](value)
     except ValueError as error:
         raise click.UsageError(f"{label} is {value!r}: {error}") from None
-
-
-def advertised(settings: Settings, own_udp: str) -> Address:
-    """The HTTP address to tell others: as given, else where it listens; for a wildcard the host of its UDP address."""
-    if settings.advertise_http is not None:
-        return settings.advertise_http
-    if settings.http.host in WILDCARDS and own_udp:
-        host = own_udp.rpartition(":")[0].removeprefix("[").removesuffix("]")
-        return Address(host, settings.http.port)
-    return settings.http

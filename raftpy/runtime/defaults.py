@@ -19,6 +19,9 @@ def default_storage(config: Config) -> Storage:
 
 
 def default_transport(config: Config, clock: Clock) -> Transport:
-    """UDP at the node's own address; as bad as ``config.unreliable`` or else RAFTPY_UNRELIABLE says."""
+    """UDP at ``config.listen``, else at the node's own address.
+
+    As bad as ``config.unreliable`` says, or else RAFTPY_UNRELIABLE.
+    """
     unreliable = config.unreliable or Unreliable.from_environment()
-    return UdpTransport(clock=clock, max_datagram=config.max_datagram, unreliable=unreliable)
+    return UdpTransport(clock=clock, max_datagram=config.max_datagram, unreliable=unreliable, listen=config.listen)

@@ -67,6 +67,16 @@ def _is_ip(host: str, version: int) -> bool:
         return False
 
 
+def is_wildcard(host: str) -> bool:
+    """True for an address that means every address of a machine and so names none: 0.0.0.0, ::, ::ffff:0.0.0.0."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_unspecified
+
+
 def is_loopback(host: str) -> bool:
     """True when ``host`` is in 127.0.0.0/8, is ::1, or is the name ``localhost``; no other name is looked up."""
     if host.lower().rstrip(".") == "localhost":
@@ -98,7 +108,7 @@ def resolve(text: str, family: int = socket.AF_UNSPEC, *, whose: str = "address"
 
     ``family`` limits the answer to the family of this node's socket. Blocks for a name; call it at start only.
     Raises ``ConfigError`` for a malformed address and ``TransportFailed``, beginning with ``whose``, for one that does
-    not resolve.
+    not resolve, or for a name of a wildcard.
     """
     host, port = parse_address(text)
     try:
@@ -111,4 +121,6 @@ def resolve(text: str, family: int = socket.AF_UNSPEC, *, whose: str = "address"
             + ("; all members must be of one family" if family else "")
         ) from None
     resolved_family, _, _, _, address = found[0]
+    if is_wildcard(str(address[0])) and not is_wildcard(host):
+        raise TransportFailed(f"{whose} {text} resolves to {address[0]}, a wildcard, which names no machine")
     return int(resolved_family), address  # type: ignore[return-value]

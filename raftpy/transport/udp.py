@@ -85,7 +85,8 @@ class UdpTransport(DatagramTransport):
         loop = asyncio.get_running_loop()
         address = self._listen or own.members[own.node_id]
         family = numeric_family([address, *own.members.values()])
-        self._family, target = resolve(address, family, whose=f"node {own.node_id}'s own address")
+        whose = "own address" if self._listen is None else "listening address"
+        self._family, target = resolve(address, family, whose=f"node {own.node_id}'s {whose}")
         self._by_target = {}
         udp = socket.socket(self._family, socket.SOCK_DGRAM)
         try:
@@ -249,7 +250,8 @@ def _reason(number: int) -> str:
 def _cannot_listen(node_id: int, address: str, error: OSError) -> TransportFailed:
     advice = {
         errno.EADDRINUSE: "the port is in use; stop the process that has it, or give the node another address",
-        errno.EADDRNOTAVAIL: "it is no address of this machine; listen at one that is, such as 0.0.0.0 with the port",
+        errno.EADDRNOTAVAIL: "it is no address of this machine; give one that is, or a wildcard such as 0.0.0.0, "
+        "for where to listen (--listen, Config.listen)",
         errno.EACCES: "permission denied; ports below 1024 are for privileged processes",
     }.get(error.errno or 0, error.strerror or str(error))
     return TransportFailed(f"node {node_id} cannot listen at UDP address {address}: {advice}")

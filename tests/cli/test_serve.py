@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,32 @@ def test_data_directories_are_made(options: dict[str, str], tmp_path: Path) -> N
     assert (tmp_path / "some" / "where" / "deep").is_dir()
 
 
+def test_it_listens_elsewhere_than_where_the_others_reach_it(options: dict[str, str]) -> None:
+    """192.0.2.0/24 is for documentation: no machine has it, so that it cannot be bound, as behind a translation."""
+    port = options["--cluster"].rpartition(":")[2]
+    options |= {"--cluster": f"1=192.0.2.1:{port}", "--listen": f"127.0.0.1:{port}"}
+    with serving(*flat(options)) as node:
+        assert f"udp 192.0.2.1:{port} (listening at 127.0.0.1:{port}), http" in node.first_line()
+        assert put(options, "k", b"v") == 200
+        assert node.stop().status == 0
+
+
+def test_a_cluster_whose_nodes_listen_at_the_wildcard(options: dict[str, str], tmp_path: Path) -> None:
+    ports = free_ports(3)
+    cluster = ",".join(f"{i}=127.0.0.1:{port}" for i, port in enumerate(ports, 1))
+    with ExitStack() as nodes:
+        for i, (port, http) in enumerate(zip(ports, free_ports(3), strict=True), 1):
+            options = {
+                "--id": f"{i}",
+                "--cluster": cluster,
+                "--data": f"{tmp_path}/n{i}",
+                "--http": f"127.0.0.1:{http}",
+            }
+            node = nodes.enter_context(serving(*flat(options | {"--listen": f"0.0.0.0:{port}"})))
+            assert f"udp 127.0.0.1:{port} (listening at 0.0.0.0:{port}), http" in node.first_line()
+        assert put(options, "k", b"v") in (200, 307)
+
+
 # --- Settings from a file --------------------------------------------------------------------------------------------
 
 
@@ -135,12 +162,13 @@ def test_all_options_can_come_from_a_file(options: dict[str, str], tmp_path: Pat
     config = tmp_path / "node.toml"
     udp = options["--cluster"].removeprefix("1=")
     config.write_text(
-        f'id = 1\ndata = "{options["--data"]}"\nhttp = "{options["--http"]}"\ntick-ms = 5\nheartbeat-ms = 20\n'
+        f'id = 1\ndata = "{options["--data"]}"\nhttp = "{options["--http"]}"\nlisten = "{udp}"\n'
+        f"tick-ms = 5\nheartbeat-ms = 20\n"
         f'election-ms = "100-200"\nmax-datagram = 2000\nunreliable = true\nadvertise-http = "example.org:80"\n'
         f'[cluster]\n1 = "{udp}"\n'
     )
     with serving("--config", str(config)) as node:
-        assert f"udp {udp}, http example.org:80, data {options['--data']}" in node.first_line()
+        assert f"udp {udp} (listening at {udp}), http example.org:80, data {options['--data']}" in node.first_line()
         assert put(options, "k", b"v") == 200
         assert put(options, "k", bytes(2000)) == 413
         assert node.stop().status == 0
@@ -256,6 +284,9 @@ def test_a_configuration_file_that_is_not_there(tmp_path: Path) -> None:
         ({"--cluster": ""}, ["--cluster"]),
         ({"--id": "5"}, ["5", "not in the cluster", "1"]),
         ({"--id": "one"}, ["'one'"]),
+        ({"--cluster": "1=0.0.0.0:7101"}, ["node 1", "0.0.0.0:7101 is a wildcard", "--listen 0.0.0.0:7101"]),
+        ({"--advertise-http": "0.0.0.0:8101"}, ["http", "0.0.0.0:8101 is a wildcard"]),
+        ({"--listen": "7101"}, ["listen", "'7101' has no port"]),
         ({"--http": "8101"}, ["'8101' is no HTTP address", "HOST:PORT"]),
         ({"--http": "127.0.0.1:99999"}, ["'127.0.0.1:99999'"]),
         ({"--election-ms": "150"}, ["--election-ms", "'150'", '"150-300"']),

@@ -9,7 +9,15 @@ import pytest
 
 from raftcore.errors import ConfigError
 from raftpy.errors import TransportFailed
-from raftpy.transport.address import Address, format_address, is_loopback, numeric_family, parse_address, resolve
+from raftpy.transport.address import (
+    Address,
+    format_address,
+    is_loopback,
+    is_wildcard,
+    numeric_family,
+    parse_address,
+    resolve,
+)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +122,25 @@ def test_other_family_is_named() -> None:
         resolve("[::1]:7101", socket.AF_INET)
     with pytest.raises(TransportFailed, match=r"127\.0\.0\.1:7101 does not resolve to an IPv6 address.*one family"):
         resolve("127.0.0.1:7101", socket.AF_INET6)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0:0::0", "::ffff:0.0.0.0", "::ffff:0:0", "::%eth0"])
+def test_wildcards(host: str) -> None:
+    assert is_wildcard(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.1", "127.0.0.1", "::1", "::ffff:127.0.0.1", "localhost", "0", "", "*"])
+def test_what_is_no_wildcard(host: str) -> None:
+    assert not is_wildcard(host)
+
+
+def test_a_name_of_a_wildcard_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some put 0.0.0.0 into /etc/hosts to keep a name from being reached."""
+    found = [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("0.0.0.0", 7101))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    with pytest.raises(TransportFailed) as caught:
+        resolve("blocked.example:7101", whose="node 2's address")
+    assert str(caught.value) == (
+        "node 2's address blocked.example:7101 resolves to 0.0.0.0, a wildcard, which names no machine"
+    )
+    assert resolve("0.0.0.0:7101") == (socket.AF_INET, ("0.0.0.0", 7101))  # a place to listen
