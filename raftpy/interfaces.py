@@ -322,7 +322,7 @@ class StateMachine(Protocol):
 
     So ``apply`` may not ask the clock, a random source, the order of a set or a dict it did not fill itself, or
     anything else that differs between replicas. ``ApplyError`` raised by it is a result like any other; any other
-    exception stops the node (architecture, decision 10). It runs in the event loop and should not take long.
+    exception stops the node (decision 10). It runs in the event loop and should not take long.
 
     Optional: ``apply_batch(first_index, commands) -> sequence of results``, one for each command, an ``ApplyError``
     object in the place of a command that failed. ``commands`` is a sequence that makes each command's bytes when asked

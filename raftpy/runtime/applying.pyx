@@ -5,7 +5,7 @@
 
 New leaders' empty entries and configuration changes are not shown to the state machine. ``ApplyError`` is a result;
 anything else that ``apply`` raises leaves the state machine in a state no other replica has, so the node stops before
-it acknowledges anything that follows (architecture, decision 10).
+it acknowledges anything that follows (decision 10).
 """
 from collections import deque
 

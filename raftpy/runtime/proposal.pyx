@@ -112,11 +112,6 @@ cdef class Proposals(Waits):
         return 0
 
     @property
-    def has_queued(self):
-        """Whether there is something to take."""
-        return len(self.queued) > 0
-
-    @property
     def has_waiting(self):
         """Whether a proposal that is in the log is not settled."""
         return self.head < len(self.waiting)

@@ -16,7 +16,7 @@ costs no turn of the event loop beyond the ones the network imposes, and whateve
 next one together.
 
 There is no rule of Raft here. What may be sent before a write and what only after it is the core's to say: it keeps the
-latter until the write is reported (architecture, "The one-way road").
+latter until the write is reported (docs/design.md, "The one-way road").
 
 Everything the core decides comes through an Outbox. Where the transport lends its datagram builders
 (``raftpy.interfaces.LendingTransport``), messages are encoded straight into them; any other gets each message through
