@@ -124,7 +124,7 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
 
 
 cdef bint from_this_life(Raft r, Message m) except -1:
-    """Does m come from a member, and from the life of it that this leader's progress is about (docs/messages.md, echo)?"""
+    """Does m come from a member, and from the life that this leader's progress is about (docs/messages.md, echo)?"""
     cdef PyObject* pr = member(r.tracker, m.from_)
     if pr == NULL:
         return False
