@@ -1,4 +1,4 @@
-"""What a comment or a docstring refers to is there: decisions, pages and their headings, rows of the table of messages."""
+"""What a comment or docstring refers to is there: decisions, pages, headings, words of the table of messages."""
 
 from __future__ import annotations
 
