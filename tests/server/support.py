@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any, TypeVar
 
-from raftpy import Config, Node
+from raftpy import Config, Node, NodeStatus
 from raftpy.cli.demo_cluster import free_ports
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.server.app import create_server, start_server
@@ -123,6 +123,22 @@ class Cluster:
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine in the cluster's loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+
+    def status(self, node_id: int) -> NodeStatus:
+        """What the node says of itself, asked in its loop."""
+
+        async def status() -> NodeStatus:
+            return self.nodes[node_id].status()
+
+        return self.call(status())
+
+    def term_at(self, node_id: int, index: int) -> int:
+        """The term of an entry in the node's log, asked in its loop."""
+
+        async def term_at() -> int:
+            return self.nodes[node_id].term_at(index)
+
+        return self.call(term_at())
 
     async def _start_node(self, node_id: int) -> None:
         listener = socket.socket()

@@ -37,14 +37,14 @@ def followers(cluster: Cluster, leader: int) -> list[int]:
 def test_a_follower_redirects_to_the_leader(cluster: Cluster, method: str, target: str) -> None:
     leader = cluster.leader()
     for node_id in followers(cluster, leader):
-        before = cluster.nodes[node_id].status().last_index
+        before = cluster.status(node_id).last_index
         answer = ask(cluster.port[node_id], method, target, b"x" if method == "PUT" else None)
         assert answer.status == 307
         location = f"http://127.0.0.1:{cluster.port[leader]}{target}"
         assert answer.headers["location"] == location
         if method != "HEAD":
             assert answer.json == {"leader": leader, "location": location}
-        assert cluster.nodes[node_id].status().last_index == before
+        assert cluster.status(node_id).last_index == before
 
 
 def test_following_the_redirect_ends_at_the_leader(cluster: Cluster) -> None:
@@ -126,7 +126,7 @@ def test_status_has_the_counters_of_the_transport(cluster: Cluster) -> None:
     leader = cluster.leader()
     for node_id in cluster.ids:
         transport = ask(cluster.port[node_id], "GET", "/v1/status").json["transport"]
-        own = json.loads(json.dumps(cluster.nodes[node_id].status().transport))  # ids of nodes become text
+        own = json.loads(json.dumps(cluster.status(node_id).transport))  # ids of nodes become text
         assert list(transport) == list(own) == ["node", "peers", "wire"]
         assert sorted(transport["peers"]) == sorted(str(i) for i in cluster.ids if i != node_id)
         for peer_id, counters in transport["peers"].items():

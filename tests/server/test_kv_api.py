@@ -56,7 +56,7 @@ def test_what_is_put_is_got_with_its_version(port: int, key: str) -> None:
 
 def test_the_term_is_that_of_the_entry(cluster: Cluster, port: int, key: str) -> None:
     answer = put(port, key, b"").json
-    assert answer["term"] == cluster.nodes[1].term_at(answer["index"])
+    assert answer["term"] == cluster.term_at(1, answer["index"])
 
 
 def test_an_empty_value_is_a_value(port: int, key: str) -> None:
@@ -376,12 +376,12 @@ def test_a_bad_limit_is_400_and_named(port: int, limit: str) -> None:
 
 def test_stale_reads_answer_without_the_log(cluster: Cluster, port: int, key: str) -> None:
     put(port, key, b"x")
-    before = cluster.nodes[1].status().last_index
+    before = cluster.status(1).last_index
     assert ask(port, "GET", f"/v1/kv/{key}?consistency=stale").body == b"x"
     assert ask(port, "GET", "/v1/kv?consistency=stale").status == 200
-    assert cluster.nodes[1].status().last_index == before
+    assert cluster.status(1).last_index == before
     assert ask(port, "GET", f"/v1/kv/{key}?consistency=linearizable").body == b"x"
-    assert cluster.nodes[1].status().last_index == before  # read index: no entry for a read (thesis 6.4)
+    assert cluster.status(1).last_index == before  # read index: no entry for a read (thesis 6.4)
 
 
 @pytest.mark.parametrize("path", ["/v1/kv/k", "/v1/kv"])
