@@ -33,6 +33,7 @@ class Config:
     """The first members, node id to UDP address as ``host:port``; the same on every node. Counts at the first start.
 
     The addresses are those at which the others reach a member, so a wildcard such as 0.0.0.0 is none: see ``listen``.
+    Names are looked up behind the start, and again while the member is silent.
     """
 
     listen: str | None = None

@@ -67,6 +67,11 @@ def _is_ip(host: str, version: int) -> bool:
         return False
 
 
+def is_number(host: str) -> bool:
+    """True for an IPv4 or IPv6 address, which needs no lookup."""
+    return _is_ip(host, 4) or _is_ip(host, 6)
+
+
 def is_wildcard(host: str) -> bool:
     """True for an address that means every address of a machine and so names none: 0.0.0.0, ::, ::ffff:0.0.0.0."""
     try:
@@ -106,7 +111,7 @@ def numeric_family(addresses: Iterable[str]) -> int:
 def resolve(text: str, family: int = socket.AF_UNSPEC, *, whose: str = "address") -> tuple[int, SocketAddress]:
     """Looks ``host:port`` up: (address family, what ``sendto`` and ``bind`` take, with a numeric host).
 
-    ``family`` limits the answer to the family of this node's socket. Blocks for a name; call it at start only.
+    ``family`` limits the answer to the family of this node's socket. Blocks for a name, perhaps for long.
     Raises ``ConfigError`` for a malformed address and ``TransportFailed``, beginning with ``whose``, for one that does
     not resolve, or for a name of a wildcard.
     """

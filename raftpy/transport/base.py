@@ -337,6 +337,9 @@ class DatagramTransport(Exchange):
         peer.counters.send_refused += 1
         if peer.presence.refused():
             log.info("node %d: node %d is down: %s refuses datagrams", self._own.node_id, peer.id, peer.address)
+        self._tell_unreachable(peer)
+
+    def _tell_unreachable(self, peer: Peer) -> None:
         if self._refused is not None:
             self._refused(peer.id)
 

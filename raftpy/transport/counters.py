@@ -43,6 +43,8 @@ class PeerCounters(Traffic):
     """Datagrams the system did not take because its buffers were full."""
     send_refused: int = 0
     """Datagrams the peer's host refused: nobody listens at its address."""
+    unresolved: int = 0
+    """Datagrams that could not be sent because the peer's name does not resolve."""
     send_failed: int = 0
     """Datagrams the system refused for any other reason (no route, too long)."""
     dropped: int = 0

@@ -25,9 +25,10 @@ from typing import Any
 from raftpy.errors import TransportFailed
 from raftpy.forking import call_in_child
 from raftpy.interfaces import Clock
-from raftpy.transport.address import is_loopback, numeric_family, parse_address, resolve
+from raftpy.transport.address import SocketAddress, is_loopback, is_number, numeric_family, parse_address, resolve
 from raftpy.transport.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
 from raftpy.transport.datagram_io import DatagramIO, pack_address
+from raftpy.transport.names import Names
 from raftpy.transport.oversized import note_refused
 from raftpy.transport.peer import Peer
 from raftpy.transport.unreliable import Unreliable
@@ -73,6 +74,7 @@ class UdpTransport(DatagramTransport):
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._by_target: dict[tuple[str, int], Peer] = {}
+        self._names: Names | None = None
 
     # --- Opening ------------------------------------------------------------------------------------------------
 
@@ -103,20 +105,44 @@ class UdpTransport(DatagramTransport):
         self._io = DatagramIO(udp.fileno())
         self._check_buffers()
         self._loop = loop
+        self._names = Names(own.node_id, self._family, loop, self.clock.monotonic, self._locate)
         call_in_child(self._in_child)
         loop.add_reader(udp, self._wake)
 
     def _attach(self, peer: Peer) -> None:
-        _, target = resolve(peer.address, self._family, whose=f"node {peer.id}'s address")
-        peer.target, peer.packed = target, pack_address(target)
+        if is_number(parse_address(peer.address).host):
+            _, target = resolve(peer.address, self._family, whose=f"node {peer.id}'s address")
+            peer.target, peer.packed = target, pack_address(target)
 
     def change_peers(self, members: Mapping[int, str]) -> None:
-        """See ``Transport.change_peers``."""
+        """See ``Transport.change_peers``. Names are looked up behind it, and again while they do not resolve."""
         super().change_peers(members)
+        self._list_targets()
+        if self._names is not None:
+            self._names.change_peers(self._peers)
+
+    def _list_targets(self) -> None:
         self._by_target = {peer.target[:2]: peer for peer in self._peers.values() if peer.target is not None}
+
+    def _locate(self, peer: Peer, target: SocketAddress) -> None:
+        """The peer's name has been found to mean this address."""
+        peer.target, peer.packed = target, pack_address(target)
+        self._list_targets()
+        self._knock(peer, self.clock.monotonic())
+
+    def _look_at(self, peer: Peer) -> None:
+        super()._look_at(peer)
+        if self._names is not None:
+            self._names.look(peer)
+
+    def reachable(self, node_id: int) -> bool:
+        """See ``Transport.reachable``. A peer may be heard while its name does not resolve."""
+        peer = self._peers.get(node_id)
+        return peer is not None and peer.target is not None and super().reachable(node_id)
 
     def _in_child(self) -> None:
         super()._in_child()
+        self._names = None
         # The loop's own selector may be one with the parent's, and is left alone. The copy of the socket goes, so that
         # the address is free when the parent's has gone.
         udp, self._socket = self._socket, None
@@ -124,6 +150,8 @@ class UdpTransport(DatagramTransport):
             udp.close()
 
     def _shut(self) -> None:
+        if self._names is not None:
+            self._names.close()
         if self._socket is not None:
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.remove_reader(self._socket)
@@ -176,7 +204,10 @@ class UdpTransport(DatagramTransport):
                     self._count_failure(peer, _EXTENDED_ERROR.unpack_from(data)[0])
 
     def _count_failure(self, peer: Peer, number: int) -> None:
-        if number in _UNREACHABLE:
+        if peer.target is None:
+            peer.counters.unresolved += 1
+            self._tell_unreachable(peer)
+        elif number in _UNREACHABLE:
             self._report_refused(peer)
         elif number in _FULL:
             peer.counters.send_buffer_full += 1

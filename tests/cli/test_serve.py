@@ -155,6 +155,25 @@ def test_a_cluster_whose_nodes_listen_at_the_wildcard(options: dict[str, str], t
         assert put(options, "k", b"v") in (200, 307)
 
 
+def test_one_name_that_does_not_resolve_does_not_stop_a_majority(options: dict[str, str], tmp_path: Path) -> None:
+    one, two, http_one, http_two = free_ports(4)
+    cluster = f"1=127.0.0.1:{one},2=127.0.0.1:{two},3=no-such-host.invalid:7103"
+    first = {"--id": "1", "--cluster": cluster, "--data": f"{tmp_path}/n1", "--http": f"127.0.0.1:{http_one}"}
+    second = {"--id": "2", "--cluster": cluster, "--data": f"{tmp_path}/n2", "--http": f"127.0.0.1:{http_two}"}
+    with serving(*flat(first)) as node, serving(*flat(second)) as other:
+        assert "node 1 is up" in node.first_line()
+        assert "node 2 is up" in other.first_line()
+        assert put(first, "k", b"v") in (200, 307)
+        status = status_or_none(parse_http(first["--http"]))
+        assert status is not None
+        members = {member["id"]: member["reachable"] for member in status["members"]}  # type: ignore[attr-defined]
+        assert members == {1: True, 2: True, 3: False}
+        ended = node.stop()
+    lines = [line for line in ended.err.splitlines() if "3's address" in line]
+    assert len(lines) == 1, ended.err
+    assert "node 3's address no-such-host.invalid:7103 does not resolve" in lines[0]
+
+
 # --- Settings from a file --------------------------------------------------------------------------------------------
 
 
