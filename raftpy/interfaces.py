@@ -239,6 +239,10 @@ class Transport(Protocol):
         """True when the peer has been heard in this life, has not been silent for seconds, and refused nothing."""
         ...
 
+    def refused_by(self, node_id: int) -> str | None:
+        """Why the peer does not take this life for this node, for people to read; None: it does, or is not heard."""
+        ...
+
     def oversized(self, node_id: int) -> Oversized | None:
         """The last message to the peer that no datagram of ``max_datagram`` bytes held; None: there was none."""
         ...

@@ -41,7 +41,7 @@ def status(http: tuple[Address, ...], as_json: bool) -> None:
     """Show each member of the cluster: role, term, last, commit and applied index, and whom it follows.
 
     Any node can be asked; it names the others. A member that does not answer is shown as unreachable, and for one that
-    its leader cannot bring up to date a line below the table says why.
+    its leader cannot bring up to date, or that its peers refuse, a line below the table says why.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -93,7 +93,8 @@ def _ask_member(member: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         status = member.get("status") or read_status(parse_http(known["http"]))
     except (NotSent, Broken, ValueError) as error:
         return known | {"role": "unreachable", "error": str(error)}, {}
-    return known | {name: status.get(name) for name in COLUMNS.values() if name not in known}, status
+    row = known | {name: status.get(name) for name in COLUMNS.values() if name not in known}
+    return row | ({"refused": status["refused"]} if status.get("refused") else {}), status
 
 
 def add_unserved(rows: Sequence[dict[str, Any]], statuses: Sequence[dict[str, Any]]) -> None:
@@ -114,6 +115,8 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table_of(rows))
     for row in rows:
+        if row.get("refused"):
+            console.print(f"node {row['id']} has no part: {row['refused']}", markup=False, highlight=False)
         if row.get("unserved"):
             console.print(f"node {row['id']} cannot be served: {row['unserved']}", markup=False, highlight=False)
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from raftcore.types import StateType
 from raftpy.runtime.driver import Driver
-from raftpy.runtime.status import FAILED, ROLES, STOPPED, MemberStatus, NodeStatus, PeerProgress, why_unserved
+from raftpy.runtime.status import (
+    FAILED,
+    ROLES,
+    STOPPED,
+    MemberStatus,
+    NodeStatus,
+    PeerProgress,
+    why_refused,
+    why_unserved,
+)
 
 
 def describe(driver: Driver) -> NodeStatus:
@@ -14,6 +23,7 @@ def describe(driver: Driver) -> NodeStatus:
         role, leader = STOPPED if driver.failure is None else FAILED, None
     else:
         role, leader = ROLES[StateType(raw.state)], raw.leader or None
+    members = _members(driver)
     return NodeStatus(
         id=driver.config.id,
         role=role,
@@ -23,9 +33,10 @@ def describe(driver: Driver) -> NodeStatus:
         last_index=raw.last_index,
         commit_index=raw.commit_index,
         applied_index=driver.applying.applied,
-        members=_members(driver),
+        members=members,
         proposals=len(driver.proposals),
         transport=driver.transport.stats(),
+        refused=why_refused(driver.config.id, members),
         failure=None if driver.failure is None else str(driver.failure) or repr(driver.failure),
     )
 
@@ -41,6 +52,7 @@ def _members(driver: Driver) -> tuple[MemberStatus, ...]:
             reachable=node_id == driver.config.id or (not driver.closed and transport.reachable(node_id)),
             progress=progress.get(node_id),
             priority=driver.membership.priority(node_id),
+            refuses=None if driver.closed else transport.refused_by(node_id),
             unserved=_unserved(driver, node_id, progress[node_id].match) if node_id in progress else None,
         )
         for node_id, udp in driver.members.items()

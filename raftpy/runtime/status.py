@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,8 @@ class MemberStatus:
     """Known to the leader only."""
     priority: int = 0
     """The member with the highest leads if it can; see ``Node.set_priority``."""
+    refuses: str | None = None
+    """Why the member does not take this node for what it says it is, for people to read; None: it does, or is down."""
     unserved: str | None = None
     """Why this leader cannot bring the member up to date, for people to read; None: it can, or does not lead."""
 
@@ -74,6 +77,9 @@ class NodeStatus:
     """Counters of the transport."""
     failure: str | None = None
     """Why the node has stopped by itself, for people to read; ``Node.failed`` is the exception."""
+    refused: str | None = None
+    """Why this node has no part in its cluster, for people to read: a member that is heard refuses it, or all that is
+    heard at the members' addresses speaks for another cluster. None: nothing of the kind is known."""
 
 
 def why_unserved(oversized: Oversized | None, match: int, max_datagram: int, now_s: float) -> str | None:
@@ -89,3 +95,15 @@ def why_unserved(oversized: Oversized | None, match: int, max_datagram: int, now
         f"{entry}, and in one of {oversized.size} bytes it has not come through for {now_s - oversized.since_s:.0f} s: "
         "the path does not carry fragments of IP"
     )
+
+
+def why_refused(own_id: int, members: Sequence[MemberStatus]) -> str | None:
+    """Why this node has no part in its cluster: see ``NodeStatus.refused``.
+
+    A member that is heard and refuses this life knows what it says. Members of another cluster are as strange to this
+    node as it is to them: which side is wrong shows by whether anybody else is heard.
+    """
+    heard = [member for member in members if member.reachable and member.id != own_id]
+    known = [member.refuses for member in heard if member.refuses is not None]
+    strange = [member.refuses for member in members if member.refuses is not None]
+    return known[0] if known else strange[0] if strange and not heard else None

@@ -3,6 +3,7 @@
     400 bad_request                404 not_found          504 timeout
     405 bad_request (+ Allow)      413 too_large          503 no_leader (+ Retry-After)
     412 version_mismatch (+ "version")                    503 overloaded (+ Retry-After)
+                                                          503 refused (of /healthz)
 
 One more, 500 ``internal``, is an error of this program and nothing else.
 """
@@ -68,6 +69,11 @@ def no_leader(message: str) -> ApiError:
 def overloaded(message: str) -> ApiError:
     """Only for a command that was never appended: the client may send it again."""
     return ApiError(503, "overloaded", message, headers=RETRY_AFTER)
+
+
+def refused(message: str) -> ApiError:
+    """Of a node's health only: its peers do not take it for the member that it says it is."""
+    return ApiError(503, "refused", message)
 
 
 def unknown_outcome(reason: str) -> ApiError:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from raftpy.server.errors import ApiError, json_response
+from raftpy.server.errors import ApiError, json_response, refused
 
 if TYPE_CHECKING:
     from raftpy import MemberStatus
@@ -28,6 +28,7 @@ class StatusHandlers:
                 "id": status.id,
                 "role": status.role,
                 "failure": status.failure,
+                "refused": status.refused,
                 "term": status.term,
                 "leader": status.leader,
                 "first_index": status.first_index,
@@ -41,10 +42,15 @@ class StatusHandlers:
         )
 
     async def health(self, request: web.BaseRequest) -> web.StreamResponse:
-        """200 as long as the node takes part; a node without a leader is healthy, its cluster may not be."""
+        """200 as long as the node takes part; a node without a leader is healthy, its cluster may not be.
+
+        503 ``refused`` for a node that its peers do not take for what it says it is.
+        """
         if self._node.failed is not None:
             raise ApiError(503, "no_leader", f"the node has stopped: {self._node.failed}")
         status = self._node.status()
+        if status.refused is not None:
+            raise refused(status.refused)
         return json_response({"status": "ok", "id": status.id, "leader": status.leader})
 
 
@@ -59,5 +65,6 @@ def _member(member: MemberStatus) -> dict[str, object]:
         "next": None if progress is None else progress.next,
         "state": None if progress is None else progress.state,
         "priority": member.priority,
+        "refuses": member.refuses,
         "unserved": member.unserved,
     }

@@ -24,10 +24,11 @@ from raftpy.clock import SystemClock
 from raftpy.interfaces import Clock, Heard, LocalIdentity, Oversized, TimerHandle
 from raftpy.transport.exchange import Exchange
 from raftpy.transport.gate import Gate
-from raftpy.transport.hello import decode_hello, encode_hello
+from raftpy.transport.hello import FRAME_HELLO, decode_hello, encode_hello
 from raftpy.transport.oversized import LARGEST_DATAGRAM, oversized_datagram
 from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S, Peer
 from raftpy.transport.presence import SILENT_LOOKS
+from raftpy.transport.refusal import FRAME_REFUSAL, decode_refusal
 from raftpy.transport.unreliable import Unreliable, carry
 
 HELLO_PERIOD_S = 1.0
@@ -189,7 +190,7 @@ class DatagramTransport(Exchange):
         return self._gate.admit(header)
 
     def _after_receive(self) -> None:
-        if self._gate.answer or self._gate.greet:
+        if self._gate.answer or self._gate.greet or self._gate.refuse:
             self._reply()
 
     def _reply(self) -> None:
@@ -203,21 +204,30 @@ class DatagramTransport(Exchange):
             if peer.builder.frames:
                 self._transmit(peer, peer.builder.finish())
         self._gate.greet.clear()
+        for peer, refusal in self._gate.refuse:
+            peer.counters.refusals += 1
+            self._transmit(peer, refusal)
+        self._gate.refuse.clear()
 
-    def _take_hello(self, peer: Peer, datagram: bytes) -> bool:
-        """Reads the hello that opens the datagram; True when there is more behind it."""
+    def _take_own(self, peer: Peer, datagram: bytes) -> bool:
+        """Reads the transport's frame that opens the datagram; True when there is more behind it."""
         try:
-            _, _, body = next(iter(frames(datagram, HEADER_SIZE)))
+            _, kind, body = next(iter(frames(datagram, HEADER_SIZE)))
             more = len(datagram) > HEADER_SIZE + FRAME_HEADER_SIZE + len(body)
-            address = decode_hello(body)
+            if kind == FRAME_HELLO:
+                self._take_hello(peer, decode_hello(body))
+            elif kind == FRAME_REFUSAL:
+                self._gate.refused(peer, decode_refusal(body))
         except DecodeError:
             peer.counters.malformed_hello += 1
             return True
+        return more
+
+    def _take_hello(self, peer: Peer, address: str) -> None:
         if address != peer.http_address:
             peer.http_address = address
             if self._told is not None:
                 self._told(peer.id)
-        return more
 
     # --- Sending ------------------------------------------------------------------------------------------------
 
@@ -347,6 +357,11 @@ class DatagramTransport(Exchange):
         """See ``Transport.reachable``."""
         peer = self._peers.get(node_id)
         return peer is not None and peer.expected is not None and peer.presence.reachable
+
+    def refused_by(self, node_id: int) -> str | None:
+        """See ``Transport.refused_by``."""
+        peer = self._peers.get(node_id)
+        return None if peer is None else self._gate.refused_by(peer, self.reachable(node_id))
 
     def oversized(self, node_id: int) -> Oversized | None:
         """See ``Transport.oversized``."""

@@ -24,12 +24,14 @@ class PeerCounters(Traffic):
     """From another data directory than the one pinned for the peer."""
 
     malformed_hello: int = 0
-    """Hello frames that did not decode; their datagrams count as received all the same."""
+    """Hello and refusal frames that did not decode; their datagrams count as received all the same."""
     lives: int = 0
     """Different lives of the peer heard: 1 and one more for each restart of it that was noticed."""
 
     answers: int = 0
     """Of the datagrams in ``sent``, bare headers sent as an answer."""
+    refusals: int = 0
+    """Of these, refusals: the peer's id is used by a life that is not taken for it."""
     knocks_sent: int = 0
     """Of these, bare headers sent to a peer not heard yet."""
 

@@ -18,8 +18,8 @@ from raftpy.transport.datagram_io cimport DatagramIO
 
 cdef enum:
     CRC_SIZE = 4       # opens the header; the rest of it is the same in every datagram of one life to another
-    FIRST_KIND = DATAGRAM_HEADER_SIZE + 8  # offset of the first frame's kind: a hello stands first or nowhere
-    HELLO = 128        # that kind (hello.py)
+    FIRST_KIND = DATAGRAM_HEADER_SIZE + 8  # offset of the first frame's kind: the transport's stand first or nowhere
+    OWN = 128          # kinds from here on are the transport's own (hello.py, refusal.py)
 
 
 cdef class Traffic:
@@ -42,7 +42,7 @@ cdef class Exchange:
 
     A subclass provides ``_read_errors()`` and ``_put_failed(link, datagram, number)`` where there is a socket,
     ``_pull(limit)`` where there is none, and for what happens seldom ``_admit(datagram)``, ``_after_receive()``,
-    ``_take_hello(link, datagram)``, ``_transmit(link, datagram)`` and ``_flush_unheard()``.
+    ``_take_own(link, datagram)``, ``_transmit(link, datagram)`` and ``_flush_unheard()``.
     """
 
     def __cinit__(self, *arguments, **options):
@@ -81,7 +81,7 @@ cdef class Exchange:
             link.counters.received += 1
             link.counters.received_bytes += size
             if size > FIRST_KIND and (
-                <uint8_t> PyBytes_AS_STRING(datagram)[FIRST_KIND] != HELLO or self._take_hello(link, datagram)
+                <uint8_t> PyBytes_AS_STRING(datagram)[FIRST_KIND] < OWN or self._take_own(link, datagram)
             ):
                 accepted.append(datagram)
         if strange:

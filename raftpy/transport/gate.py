@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from raftcore.codec import Header
+from raftcore.codec import DatagramBuilder, Header
 from raftpy.interfaces import Clock, LocalIdentity
 from raftpy.transport.counters import NodeCounters
 from raftpy.transport.identity import Verdict, judge
 from raftpy.transport.peer import HELD_FOR_S, Peer
+from raftpy.transport.refusal import FRAME_REFUSAL, REFUSED_AGAIN_S, Refusal, encode_refusal
 
 MOST_WARNINGS = 100
+FOREIGN_FOR_S = 5.0
+"""How long a peer that spoke for another cluster, as it does once a second, counts as speaking for it."""
 
 log = logging.getLogger("raftpy.transport")
 
@@ -23,8 +26,8 @@ log = logging.getLogger("raftpy.transport")
 class Gate:
     """The peers of one life of this node, and the one place where a peer's life is learned.
 
-    ``answer`` and ``greet`` are emptied by the transport at the end of each pass. ``changed(peer)`` is called when
-    another life of a peer is heard than before, or none any more.
+    ``answer``, ``greet`` and ``refuse`` are emptied by the transport at the end of each pass. ``changed(peer)`` is
+    called when another life of a peer is heard than before, or none any more.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Gate:
         self.peers: dict[int, Peer] = {}
         self.answer: dict[int, Peer] = {}  # to be sent a bare header
         self.greet: dict[int, Peer] = {}  # newly learned lives, to be told who we are
+        self.refuse: list[tuple[Peer, bytes]] = []  # datagrams for lives that are not the peer's
         self._told: set[object] = set()
 
     def new_peer(self, peer_id: int, address: str) -> Peer:
@@ -78,6 +82,8 @@ class Gate:
         own = self.own
         if header.cluster_id != own.cluster_id:
             self.counters.wrong_cluster += 1
+            if header.to == own.node_id and (foreign := self.peers.get(header.from_)) is not None:
+                foreign.foreign_at_s, foreign.foreign_cluster = self.clock.monotonic(), header.cluster_id
             self.tell_once(
                 ("cluster", header.cluster_id),
                 f"datagrams of another cluster arrive here (cluster id {header.cluster_id:#x}, ours is "
@@ -111,7 +117,9 @@ class Gate:
         setattr(peer.counters, counter, getattr(peer.counters, counter) + 1)
         if verdict.answered:
             self.answer[peer.id] = peer
-        elif verdict is Verdict.WRONG_STORE:
+        if verdict.refusal is not None:
+            self._refuse(peer, header, verdict.refusal)
+        if verdict is Verdict.WRONG_STORE:
             self.tell_once(
                 (verdict, peer.id, header.from_store),
                 f"node {peer.id} speaks from data directory {header.from_store:#x}, but {peer.life.pinned:#x} is its "
@@ -122,6 +130,38 @@ class Gate:
                 (verdict, peer.id, header.from_boot),
                 f"node {peer.id} has started twice from the same state of its data directory (boots "
                 f"{peer.life.boot:#x} and {header.from_boot:#x}): the second is dropped; is one a copy?",
+            )
+        return None
+
+    def _refuse(self, peer: Peer, header: Header, reason: Refusal) -> None:
+        """Tells the header's sender, and no other life of the peer, that it is not taken for the peer."""
+        now = self.clock.monotonic()
+        if now < peer.refusal_sent_s + REFUSED_AGAIN_S:
+            return
+        peer.refusal_sent_s = now
+        own = self.own
+        to_it = Header(
+            own.cluster_id, own.node_id, peer.id, own.store_id, own.boot, header.from_store, header.from_boot
+        )
+        builder = DatagramBuilder(to_it, self.max_datagram)
+        builder.add_frame(FRAME_REFUSAL, encode_refusal(reason))
+        self.refuse.append((peer, builder.finish()))
+
+    # --- Being refused ------------------------------------------------------------------------------------------
+
+    def refused(self, peer: Peer, reason: Refusal) -> None:
+        """The peer has told this life that it does not take it for this node."""
+        peer.refusal, peer.refusal_when = reason, peer.counters.received
+        self.tell_once(("refused", reason), reason.told_by(peer.id))
+
+    def refused_by(self, peer: Peer, reachable: bool) -> str | None:
+        """Why the peer does not take this life for this node, as far as it has told since it took anything from it."""
+        if reachable and peer.refusal is not None and peer.refusal_when == peer.counters.received:
+            return peer.refusal.told_by(peer.id)
+        if not reachable and self.clock.monotonic() < peer.foreign_at_s + FOREIGN_FOR_S:
+            return (
+                f"node {peer.id}, at {peer.address}, belongs to another cluster (cluster id {peer.foreign_cluster:#x}, "
+                f"this node's is {self.own.cluster_id:#x})"
             )
         return None
 

@@ -31,7 +31,9 @@ An *answer* is a bare header: no frames, the receiver's life as just learned. So
    (Until a peer's newest life has been heard here, an older one that knew this very life of ours is still believed:
    that is no different from a peer that said something and then crashed.)
 3. Two lives under one counter and one store are a copied or rolled-back data directory. The one heard first stays;
-   the other is counted and not believed until it starts again. Who is right cannot be told from here.
+   the other is counted and not believed until it starts again. Who is right cannot be told from here. The other is
+   told that it is refused, and so is one with an older counter (refusal.py): exactly that life, once a second at most,
+   and answered by nothing.
 4. A store id other than the pinned one is never answered: an emptied directory under an old node id, or a second store
    under a used one, has forgotten what it promised, and comes back only under a new node id.
 """
@@ -41,6 +43,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from typing import Protocol
+
+from raftpy.transport.refusal import Refusal
 
 COUNTER_SHIFT = 32  # a boot's high half counts the starts; its low half is random
 
@@ -77,9 +81,17 @@ class Verdict(enum.Enum):
         return self in (Verdict.KNOCK, Verdict.OTHER_LIFE)
 
     @property
+    def refusal(self) -> Refusal | None:
+        """What the sender is to be told; None: nothing."""
+        return _REFUSALS.get(self)
+
+    @property
     def believed(self) -> bool:
         """True when the sender's store and boot are to be learned, should they be new."""
         return self in (Verdict.ACCEPT, Verdict.KNOCK, Verdict.OTHER_LIFE)
+
+
+_REFUSALS = {Verdict.STALE_BOOT: Refusal.OLDER_START, Verdict.FORKED_BOOT: Refusal.SECOND_START}
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from raftpy.transport.exchange import Link
 from raftpy.transport.hello import FRAME_HELLO
 from raftpy.transport.identity import PeerLife
 from raftpy.transport.presence import Presence
+from raftpy.transport.refusal import Refusal
 
 HELD_FOR_S = 1.0
 """How long messages wait for a peer that has not been heard: older ones are given up."""
@@ -34,6 +35,8 @@ class Peer(Link):
     __slots__ = (
         "address",
         "bare",
+        "foreign_at_s",
+        "foreign_cluster",
         "held_since_s",
         "hello",
         "http_address",
@@ -42,6 +45,9 @@ class Peer(Link):
         "oversized",
         "presence",
         "queued",
+        "refusal",
+        "refusal_sent_s",
+        "refusal_when",
         "target",
     )
 
@@ -60,6 +66,11 @@ class Peer(Link):
         self.held_since_s = NEVER
         self.presence = Presence(self.counters)
         self.oversized: Oversized | None = None  # what was last too large for the builder
+        self.refusal: Refusal | None = None  # what it has told this life; stands while nothing else is received of it
+        self.refusal_when = 0  # counters.received then
+        self.refusal_sent_s = NEVER  # when it was last refused here
+        self.foreign_at_s = NEVER  # when its id was last heard in another cluster,
+        self.foreign_cluster = 0  # and in which
         self.bare: bytes = self.builder.bare()
         self.hello: bytes = b""
 

@@ -83,6 +83,18 @@ def test_a_member_that_cannot_be_served_is_named_with_the_reason(capsys: pytest.
     assert capsys.readouterr().out.splitlines()[-1] == f"node 2 cannot be served: {reason}"
 
 
+def test_a_member_that_its_peers_refuse_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    from raftpy.cli.status import _ask_member
+
+    own = {"id": 2, "role": "candidate", "refused": "node 1 refuses this node [a copy]", "members": []}
+    member = {"id": 2, "udp": "127.0.0.1:7102", "http": "127.0.0.1:8102"}
+    row, _ = _ask_member({**member, "status": own})
+    print_table([row])
+    assert capsys.readouterr().out.splitlines()[-1] == "node 2 has no part: node 1 refuses this node [a copy]"
+    row, _ = _ask_member({**member, "status": {**own, "refused": None}})
+    assert "refused" not in row
+
+
 def test_nobody_answers() -> None:
     port = free_ports(1)[0]
     check_one_line(

@@ -21,7 +21,7 @@ class PlainTransport:
 
     NAMES = (
         "start", "receive", "flush", "change_peers", "on_unreachable", "on_heard", "heard", "pin", "reachable",
-        "oversized", "http_address", "max_datagram", "max_command", "stats", "close",
+        "oversized", "refused_by", "http_address", "max_datagram", "max_command", "stats", "close",
     )  # fmt: skip
 
     def __init__(self, transport: MemoryTransport) -> None:

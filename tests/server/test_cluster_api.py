@@ -90,12 +90,12 @@ def test_status(cluster: Cluster) -> None:
         assert answer.status == 200
         status = answer.json
         assert list(status) == [
-            "id", "role", "failure", "term", "leader", "first_index", "last_index", "commit_index", "applied_index",
-            "proposals", "members", "transport",
+            "id", "role", "failure", "refused", "term", "leader", "first_index", "last_index", "commit_index",
+            "applied_index", "proposals", "members", "transport",
         ]  # fmt: skip
         assert status["id"] == node_id
         assert status["role"] == ("leader" if node_id == leader else "follower")
-        assert (status["failure"], status["first_index"]) == (None, 1)
+        assert (status["failure"], status["refused"], status["first_index"]) == (None, None, 1)
         assert status["leader"] == leader
         assert status["term"] >= 1
         assert 1 <= status["applied_index"] <= status["commit_index"] <= status["last_index"]
@@ -112,7 +112,7 @@ def test_status_of_the_leader_says_how_far_each_member_is(cluster: Cluster) -> N
     status = wait_for(cluster.port[leader], lambda status: all(m["match"] >= index for m in status["members"]))
     for member in status["members"]:
         assert sorted(member) == sorted(
-            ["id", "udp", "http", "reachable", "match", "next", "state", "priority", "unserved"]
+            ["id", "udp", "http", "reachable", "match", "next", "state", "priority", "refuses", "unserved"]
         )
         assert member["next"] == member["match"] + 1
         assert (member["reachable"], member["state"], member["priority"], member["unserved"]) == (

@@ -1,0 +1,60 @@
+"""The refusal frame: what a node tells a life of a peer that it does not take for the peer.
+
+    byte 0      version, 1
+    byte 1      why: 1 an older start, 2 a second start of the same state
+    then        nothing yet; a reader passes over what a later version puts here
+
+It is said to exactly the life that is refused, whose store and boot stand in the datagram's header: no other life takes
+it up, and only who has heard that life can name it. It is answered by nothing, and said at most once a second to each
+peer, so that neither a loop nor a flood comes of it. What a node makes of it is a line in its log and in its status; it
+goes on as before, and forgets it as soon as the peer says anything else to it.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from raftcore.errors import DecodeError
+
+FRAME_REFUSAL = 129
+"""Kind of the frame; see hello.py."""
+VERSION = 1
+REFUSED_AGAIN_S = 1.0
+"""The least time between two refusals to the same peer, whatever it says."""
+
+_ADVICE = (
+    "nothing it says counts; run one of the directories only, the newest, or bring the node back under a new node id "
+    "with an empty directory"
+)
+
+
+class Refusal(enum.IntEnum):
+    """Why a life is refused."""
+
+    OLDER_START = 1
+    SECOND_START = 2
+
+    def told_by(self, peer_id: int) -> str:
+        """For people, from the side of the node that is refused."""
+        if self is Refusal.OLDER_START:
+            what = "it has heard a later start of this data directory: an old copy was put back, or two of them run"
+        else:
+            what = "it has heard another start from the same state of this data directory: one of them is a copy"
+        return f"node {peer_id} refuses this node: {what}; {_ADVICE}"
+
+
+def encode_refusal(reason: Refusal) -> bytes:
+    """The frame's body."""
+    return bytes((VERSION, reason))
+
+
+def decode_refusal(body: bytes | memoryview) -> Refusal:
+    """Why. Raises ``DecodeError`` for another version or a reason that is not known."""
+    raw = bytes(body[:2])
+    if len(raw) < 2 or raw[0] != VERSION:
+        raise DecodeError(f"refusal frame of {len(body)} bytes is not of version {VERSION}")
+    try:
+        return Refusal(raw[1])
+    except ValueError:
+        known = ", ".join(str(int(reason)) for reason in Refusal)
+        raise DecodeError(f"refusal frame gives the reason {raw[1]}: {known} are known") from None
