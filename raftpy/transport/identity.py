@@ -34,8 +34,9 @@ An *answer* is a bare header: no frames, the receiver's life as just learned. So
    the other is counted and not believed until it starts again. Who is right cannot be told from here. The other is
    told that it is refused, and so is one with an older counter (refusal.py): exactly that life, once a second at most,
    and answered by nothing.
-4. A store id other than the pinned one is never answered: an emptied directory under an old node id, or a second store
-   under a used one, has forgotten what it promised, and comes back only under a new node id.
+4. A store id other than the pinned one is never answered, and so never taken: an emptied directory under an old node
+   id, or a second store under a used one, has forgotten what it promised, and comes back only under a new node id. It
+   is told that it is refused, too.
 """
 
 from __future__ import annotations
@@ -91,7 +92,11 @@ class Verdict(enum.Enum):
         return self in (Verdict.ACCEPT, Verdict.KNOCK, Verdict.OTHER_LIFE)
 
 
-_REFUSALS = {Verdict.STALE_BOOT: Refusal.OLDER_START, Verdict.FORKED_BOOT: Refusal.SECOND_START}
+_REFUSALS = {
+    Verdict.STALE_BOOT: Refusal.OLDER_START,
+    Verdict.FORKED_BOOT: Refusal.SECOND_START,
+    Verdict.WRONG_STORE: Refusal.OTHER_STORE,
+}
 
 
 @dataclass(slots=True)

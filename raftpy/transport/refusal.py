@@ -1,7 +1,7 @@
 """The refusal frame: what a node tells a life of a peer that it does not take for the peer.
 
     byte 0      version, 1
-    byte 1      why: 1 an older start, 2 a second start of the same state
+    byte 1      why: 1 an older start, 2 a second start of the same state, 3 another data directory than the node's
     then        nothing yet; a reader passes over what a later version puts here
 
 It is said to exactly the life that is refused, whose store and boot stand in the datagram's header: no other life takes
@@ -33,11 +33,18 @@ class Refusal(enum.IntEnum):
 
     OLDER_START = 1
     SECOND_START = 2
+    OTHER_STORE = 3
 
     def told_by(self, peer_id: int) -> str:
         """For people, from the side of the node that is refused."""
         if self is Refusal.OLDER_START:
             what = "it has heard a later start of this data directory: an old copy was put back, or two of them run"
+        elif self is Refusal.OTHER_STORE:
+            return (
+                f"node {peer_id} refuses this node: it knows this node id by another data directory; this one was "
+                "emptied or replaced and has forgotten what the other promised; nothing it says counts; bring back the "
+                "other, or start under a new node id with an empty directory"
+            )
         else:
             what = "it has heard another start from the same state of this data directory: one of them is a copy"
         return f"node {peer_id} refuses this node: {what}; {_ADVICE}"

@@ -67,7 +67,7 @@ def test_foreign_datagram_only_counts(what: str, times: int, with_frames: bool) 
     world, transport = listening()
     head, where, counter = FOREIGN[what]
     before_node, before_peer, sent = node_counts(transport), peer_counts(transport, 1), world.network.sent
-    told = counter in ("stale_boot", "forked_boot")  # it is refused, once a second: see test_refusals.py
+    told = counter in ("stale_boot", "forked_boot", "wrong_store")  # it is refused, once a second: see test_refusals.py
     for _ in range(times):
         transport.arrive(datagram(head, heartbeat(head.to)) if with_frames else bare(head))
     assert world.take(2) == []

@@ -27,8 +27,16 @@ from tests.transport.support import (
 
 ONE = identity(1)
 ORIGINAL = identity(2, counter=3)
-COPIES = {"old": identity(2, counter=2), "second": identity(2, boot=boot(3, low=8))}
-WORDS = {"old": "a later start of this data directory", "second": "another start from the same state"}
+COPIES = {
+    "old": identity(2, counter=2),
+    "second": identity(2, boot=boot(3, low=8)),
+    "replaced": identity(2, store_id=0xBAD),
+}
+WORDS = {
+    "old": "a later start of this data directory",
+    "second": "another start from the same state",
+    "replaced": "by another data directory",
+}
 
 
 def after_the_original(copy: LocalIdentity) -> tuple[World, MemoryTransport]:
@@ -86,7 +94,7 @@ def test_the_original_takes_up_no_refusal_of_its_copy(caplog: pytest.LogCaptureF
     for copy in COPIES.values():
         one.arrive(datagram(header(copy, ONE), heartbeat(1, 2)))
     world.settle()
-    assert world.network.sent - before == 2, "one refusal for both, and the original's bare answer to it"
+    assert world.network.sent - before == 2, "one refusal for all, and the original's bare answer to it"
     assert peer_counts(one, 2)["refusals"] == 1
     assert original.refused_by(1) is None
     assert not any("refuses" in record.getMessage() for record in caplog.records)
