@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from raftpy.replicated.kv import KeyValueStore
+from raftpy.server.accepting import ApiRunner
+from raftpy.server.connections import Connections, most_connections
 from raftpy.server.dispatch import ApiServer, Dispatcher
 from raftpy.server.kv import KeyValueHandlers
 from raftpy.server.proposer import DEFAULT_TIMEOUT, MOST_WAITING, Proposer
@@ -22,12 +24,18 @@ SHUTDOWN_TIMEOUT = 2.0
 
 
 def create_server(
-    node: Node, store: KeyValueStore, *, timeout: float = DEFAULT_TIMEOUT, most_waiting: int = MOST_WAITING
+    node: Node,
+    store: KeyValueStore,
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    most_waiting: int = MOST_WAITING,
+    connections: int | None = None,
 ) -> ApiServer:
     """The application for a running node and the state machine it was given. Called inside the running loop.
 
     ``timeout``: seconds until a request that waits for its commit is answered 504. ``most_waiting``: how many such
-    requests there may be before the next is answered 503 ``overloaded``.
+    requests there may be before the next is answered 503 ``overloaded``. ``connections``: how many may be open before
+    the longest idle is closed for a new one; None: what the limit of open files leaves (connections.py).
     """
     kv = KeyValueHandlers(Proposer(node, timeout=timeout, most_waiting=most_waiting), store)
     status = StatusHandlers(node)
@@ -39,12 +47,11 @@ def create_server(
         },
         below={KV_PREFIX: {"GET": kv.get, "PUT": kv.put, "DELETE": kv.delete}},
     )
-    return ApiServer(dispatcher)
+    return ApiServer(dispatcher, Connections(most_connections() if connections is None else connections))
 
 
 async def start_server(server: ApiServer, listener: socket.socket) -> web.ServerRunner:
-    """Answers requests on a bound socket until the runner's ``cleanup()`` is awaited."""
-    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    """Answers requests on a listening socket until the runner's ``cleanup()`` is awaited."""
+    runner = ApiRunner(server, listener, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
-    await web.SockSite(runner, listener).start()
     return runner

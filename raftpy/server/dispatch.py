@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 
 from raftpy import RaftError
-from raftpy.server.errors import ApiError, bad_request, error_response, not_found
+from raftpy.server.connections import Connections
+from raftpy.server.errors import ApiError, bad_request, error_response, not_found, overloaded
 from raftpy.server.redirect import answer_to
 
 log = logging.getLogger("raftpy.server")
@@ -28,6 +30,10 @@ Methods = Mapping[str, Handler]
 
 MAX_REQUEST_LINE = 32 * 1024
 """Two keys of 4,096 bytes, percent-encoded (prefix and after of a listing), and room to spare."""
+
+
+ALWAYS_ANSWERED = frozenset({"/healthz", "/v1/status"})
+"""What is answered also when there are as many connections as there may be, and all are busy."""
 
 
 class Dispatcher:
@@ -89,8 +95,44 @@ def internal_error(error: BaseException | None) -> web.Response:
     return error_response(ApiError(500, "internal", f"unexpected {kind} in the server; its log says more"))
 
 
-class _RequestHandler(web.RequestHandler):
-    """aiohttp's connection, with errors in our form for requests that never reach a handler."""
+class ApiConnection(web.RequestHandler):
+    """aiohttp's connection, known to ``Connections``, with errors in our form for requests that reach no handler.
+
+    ``crowded``: one beyond the most, see connections.py.
+    """
+
+    __slots__ = ("_connections", "crowded")
+
+    def __init__(self, server: ApiServer, *, crowded: bool, **options: Any) -> None:
+        super().__init__(server, **options)
+        self.crowded = crowded
+        self._connections = server.open_connections
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open, and idle until a request has come."""
+        super().connection_made(transport)
+        self._connections.idle(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It is closed."""
+        super().connection_lost(exc)
+        self._connections.closed(self)
+
+    def abort(self) -> None:
+        """Closes it at once."""
+        transport = self.transport
+        if transport is not None:
+            transport.abort()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Writes the answer; from then on the connection is idle."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            if self.transport is not None:
+                self._connections.idle(self)
 
     def handle_error(
         self,
@@ -101,6 +143,8 @@ class _RequestHandler(web.RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is under way already")
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client has gone, and nothing is wrong here
         if status == 400:
             response = error_response(bad_request(f"not an HTTP request: {_one_line(message or str(exc))}"))
         else:
@@ -113,12 +157,33 @@ class _RequestHandler(web.RequestHandler):
 class ApiServer(web.Server):
     """What ``web.ServerRunner`` takes: one connection handler for each connection. Made inside the running loop."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        super().__init__(dispatcher)
+    def __init__(self, dispatcher: Dispatcher, connections: Connections) -> None:
+        super().__init__(self._answer)
+        self.open_connections = connections
+        self._dispatcher = dispatcher
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, ApiConnection)
+        self.open_connections.busy(connection)
+        if not (connection.crowded and self.open_connections.crowded):
+            return await self._dispatcher(request)
+        if request.rel_url.raw_path in ALWAYS_ANSWERED:
+            response = await self._dispatcher(request)
+        else:
+            response = error_response(overloaded(f"{self.open_connections.count} connections are busy; try again"))
+            response.headers["Server"] = "raftpy"
+        response.force_close()
+        return response
 
     def __call__(self) -> web.RequestHandler:
-        return _RequestHandler(
+        return self.handler(crowded=False)
+
+    def handler(self, *, crowded: bool) -> web.RequestHandler:
+        """What a new connection speaks to; it must be counted already."""
+        return ApiConnection(
             self,
+            crowded=crowded,
             loop=asyncio.get_running_loop(),
             access_log=access_log,
             max_line_size=MAX_REQUEST_LINE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -172,6 +173,33 @@ def test_one_name_that_does_not_resolve_does_not_stop_a_majority(options: dict[s
     lines = [line for line in ended.err.splitlines() if "3's address" in line]
     assert len(lines) == 1, ended.err
     assert "node 3's address no-such-host.invalid:7103 does not resolve" in lines[0]
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: "], ids=["nothing", "a part of a head"])
+def test_two_hundred_idle_connections_under_a_low_limit_of_open_files(options: dict[str, str], said: bytes) -> None:
+    address = parse_http(options["--http"])
+    limited = ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh"]
+    with ExitStack() as stack, serving(*flat(options), before=limited) as node:
+        node.first_line()
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(address)).sendall(said)
+        began = time.monotonic()
+        assert ask(address, "GET", "/healthz", timeout=2).status == 200
+        assert put(options, "k", b"v") == 200
+        assert time.monotonic() - began < 2
+        assert len(list(Path(f"/proc/{node.process.pid}/fd").iterdir())) < 100
+        used = processor_seconds(node.process.pid)
+        time.sleep(1)
+        assert processor_seconds(node.process.pid) - used < 0.2
+        ended = node.stop()
+    assert ended.status == 0
+    assert 1 <= ended.err.count("idle HTTP connections were closed") <= 3, ended.err
+    assert ended.err.count("\n") < 8
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # --- Settings from a file --------------------------------------------------------------------------------------------
