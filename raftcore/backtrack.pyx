@@ -12,13 +12,10 @@ leader looks for the newest entry that both have with the same term: by log matc
 The list is a hint like any other: the next append still has to match.
 """
 
+from raftcore.body cimport RUN_SIZE
 from raftcore.log cimport RaftLog
 from raftcore.types cimport index_t, term_t
 from raftcore.wire cimport load64, store64
-
-
-cdef enum:
-    RUN_SIZE = 16  # u64 last index, u64 term
 
 
 cdef bytes runs_below(RaftLog log, index_t index, int limit):

@@ -12,9 +12,13 @@ from raftcore.errors import DecodeError
 from raftcore.message import Message
 
 DATAGRAM_HEADER_SIZE: Final = 64
+CHECKSUM_SIZE: Final = 4
 FRAME_HEADER_SIZE: Final = 16
 FRAME_MESSAGE: Final = 1
 FRAME_TRANSPORT: Final = 128
+RUN_SIZE: Final = 16
+BLOCK_HEADER_SIZE: Final = 40
+LENGTH_SIZE: Final = 4
 
 def frames(buffer: bytes | bytearray | memoryview, offset: int = 64) -> Iterator[tuple[int, int, memoryview]]: ...
 def messages(datagram: bytes | bytearray | memoryview) -> Iterator[tuple[int, Message | DecodeError]]: ...

@@ -2,9 +2,10 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from raftcore.body cimport BodyPlan, decode_body, plan_body, write_body
+from raftcore.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
+from raftcore.body cimport RUN_SIZE, BodyPlan, decode_body, plan_body, write_body
 from raftcore.buffer cimport Buffer, buffer_of
-from raftcore.frame cimport LARGEST_KIND
+from raftcore.frame cimport CHECKSUM_SIZE, LARGEST_KIND
 from raftcore.message cimport Message
 from raftcore.types cimport MESSAGE_TYPES
 from raftcore.wire cimport load16, load32, load64
@@ -15,8 +16,9 @@ from raftcore.errors import DecodeError
 
 # All names of the format in one place. (A cimported class is no module attribute by itself.)
 globals().update(
-    DATAGRAM_HEADER_SIZE=DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE=FRAME_HEADER_SIZE, FRAME_MESSAGE=FRAME_MESSAGE,
-    FRAME_TRANSPORT=FRAME_TRANSPORT, DatagramBuilder=raftcore.datagram.DatagramBuilder,
+    DATAGRAM_HEADER_SIZE=DATAGRAM_HEADER_SIZE, CHECKSUM_SIZE=CHECKSUM_SIZE, FRAME_HEADER_SIZE=FRAME_HEADER_SIZE,
+    FRAME_MESSAGE=FRAME_MESSAGE, FRAME_TRANSPORT=FRAME_TRANSPORT, RUN_SIZE=RUN_SIZE,
+    BLOCK_HEADER_SIZE=BLOCK_HEADER_SIZE, LENGTH_SIZE=LENGTH_SIZE, DatagramBuilder=raftcore.datagram.DatagramBuilder,
     Header=raftcore.datagram.Header, crc32c=raftcore.crc.crc32c, max_command=raftcore.datagram.max_command,
     parse_header=raftcore.datagram.parse_header,
 )

@@ -11,8 +11,8 @@ from raftcore.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftcore.buffer cimport Buffer, buffer_of
 from raftcore.crc cimport crc32c_update
 from raftcore.frame cimport (
-    DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND, datagram_from, datagram_to,
-    write_frame_header,
+    CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND,
+    datagram_from, datagram_to, write_frame_header,
 )
 from raftcore.message cimport Message
 from raftcore.types cimport APPLY_THREAD, node_id_t
@@ -77,7 +77,7 @@ def parse_header(buffer):
     # The version comes first: another version may keep something else where the checksum is.
     if at[4] != DATAGRAM_VERSION:
         raise DecodeError(f"datagram version {at[4]}, only {<int> DATAGRAM_VERSION} is understood")
-    cdef uint32_t crc = crc32c_update(0, at + 4, size - 4)
+    cdef uint32_t crc = crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE)
     if crc != load32(at):
         raise DecodeError(f"datagram checksum {load32(at):#010x}, but its bytes have {crc:#010x}")
     if at[5] or load16(at + 6):
@@ -123,7 +123,7 @@ cdef inline void write_header(DatagramBuilder builder, Py_ssize_t size) noexcept
     store64(at + 40, builder.header.from_boot)
     store64(at + 48, builder.header.to_store)
     store64(at + 56, builder.header.to_boot)
-    store32(at, crc32c_update(0, at + 4, size - 4))
+    store32(at, crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE))
 
 
 @cython.final

@@ -6,9 +6,10 @@ from raftcore.wire cimport load64, store16, store32, store64
 
 cdef enum:
     DATAGRAM_HEADER_SIZE = 64
+    CHECKSUM_SIZE = 4      # opens the header; the rest of it is the same in every datagram of one life to another
     FRAME_HEADER_SIZE = 16
     FRAME_MESSAGE = 1      # first frame kind of the core: kind - FRAME_MESSAGE is the MessageType
-    FRAME_TRANSPORT = 128  # kinds from here on belong to the transport (hello ...); the core skips them
+    FRAME_TRANSPORT = 128  # kinds from here on belong to the transport; the core skips them
     LARGEST_KIND = 255
 
 # Sender and receiver of a datagram whose header has been checked: what messages in it leave out.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from raftcore.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
 from raftcore.config import Config as CoreConfig
 from raftcore.raw_node import RawNode
 from raftcore.storage_view import InitialState
@@ -16,10 +17,8 @@ from raftpy.config import Config, format_cluster
 from raftpy.interfaces import Bootstrap, LocalIdentity, Recovered, Storage, Transport
 from raftpy.runtime.membership import contradicted
 
-BLOCK_OVERHEAD = 44
+BLOCK_OVERHEAD = BLOCK_HEADER_SIZE + LENGTH_SIZE
 """Bytes that a block of one entry needs beside its payload: header and length (docs/wire-format.md)."""
-RUN_SIZE = 16
-"""Bytes of one run of terms in a rejection."""
 MAX_APPLY_BYTES = 1 << 20
 """Committed entries the core hands out at a time."""
 

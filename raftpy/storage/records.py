@@ -20,12 +20,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
+from raftcore.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftcore.errors import Compacted, Unavailable
 from raftcore.message import Entries, Message
 from raftpy.errors import StorageFailed
-
-BLOCK_HEADER = 40
-LENGTH = 4
 
 
 class Index:
@@ -158,12 +156,12 @@ def fit(entries: Entries, max_bytes: int, at_least: int) -> int:
             count += block_count
             max_bytes -= len(block)
             continue
-        room = max_bytes - BLOCK_HEADER
+        room = max_bytes - BLOCK_HEADER_SIZE
         lengths = array("I")
-        lengths.frombytes(block[BLOCK_HEADER : BLOCK_HEADER + LENGTH * block_count])
+        lengths.frombytes(block[BLOCK_HEADER_SIZE : BLOCK_HEADER_SIZE + LENGTH_SIZE * block_count])
         if sys.byteorder == "big":
             lengths.byteswap()
-        count += bisect_right(list(_until(accumulate(LENGTH + length for length in lengths), room)), room)
+        count += bisect_right(list(_until(accumulate(LENGTH_SIZE + length for length in lengths), room)), room)
         break
     return max(count, at_least)
 

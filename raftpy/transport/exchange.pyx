@@ -11,15 +11,13 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
 from raftcore.crc cimport crc32c_update
-from raftcore.frame cimport DATAGRAM_HEADER_SIZE
+from raftcore.frame cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE, FRAME_TRANSPORT
 from raftcore.wire cimport load32
 
 from raftpy.transport.datagram_io cimport DatagramIO
 
 cdef enum:
-    CRC_SIZE = 4       # opens the header; the rest of it is the same in every datagram of one life to another
     FIRST_KIND = DATAGRAM_HEADER_SIZE + 8  # offset of the first frame's kind: the transport's stand first or nowhere
-    OWN = 128          # kinds from here on are the transport's own (hello.py, refusal.py)
 
 
 cdef class Traffic:
@@ -81,7 +79,7 @@ cdef class Exchange:
             link.counters.received += 1
             link.counters.received_bytes += size
             if size > FIRST_KIND and (
-                <uint8_t> PyBytes_AS_STRING(datagram)[FIRST_KIND] < OWN or self._take_own(link, datagram)
+                <uint8_t> PyBytes_AS_STRING(datagram)[FIRST_KIND] < FRAME_TRANSPORT or self._take_own(link, datagram)
             ):
                 accepted.append(datagram)
         if strange:
@@ -98,10 +96,10 @@ cdef class Exchange:
             return None
         for i in range(PyList_GET_SIZE(self._heard)):
             link = <Link> PyList_GET_ITEM(self._heard, i)
-            if link.expected is None or PyBytes_GET_SIZE(link.expected) != DATAGRAM_HEADER_SIZE - CRC_SIZE:
+            if link.expected is None or PyBytes_GET_SIZE(link.expected) != DATAGRAM_HEADER_SIZE - CHECKSUM_SIZE:
                 continue
-            if memcmp(at + CRC_SIZE, PyBytes_AS_STRING(link.expected), DATAGRAM_HEADER_SIZE - CRC_SIZE) == 0:
-                return link if crc32c_update(0, at + CRC_SIZE, size - CRC_SIZE) == load32(at) else None
+            if memcmp(at + CHECKSUM_SIZE, PyBytes_AS_STRING(link.expected), DATAGRAM_HEADER_SIZE - CHECKSUM_SIZE) == 0:
+                return link if crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE) == load32(at) else None
         return None
 
     def lend_builders(self, Outbox outbox not None):

@@ -10,11 +10,12 @@ A transport frame stands first in its datagram, so that looking for one costs a 
 
 from __future__ import annotations
 
+from raftcore.codec import FRAME_TRANSPORT
 from raftcore.errors import ConfigError, DecodeError
 from raftpy.transport.address import parse_address
 
-FRAME_HELLO = 128
-"""Kind of the frame. Kinds from 128 on are the transport's; the core passes over them."""
+FRAME_HELLO: int = FRAME_TRANSPORT
+"""Kind of the frame, the first of the transport's; the core passes over those."""
 VERSION = 1
 MAX_ADDRESS = 255
 

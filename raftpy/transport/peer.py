@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from raftcore.codec import DatagramBuilder, Header, frames
+from raftcore.codec import CHECKSUM_SIZE, DatagramBuilder, Header, frames
 from raftpy.interfaces import LocalIdentity, Oversized
 from raftpy.transport.address import SocketAddress
 from raftpy.transport.counters import PeerCounters
@@ -19,8 +19,6 @@ HELD_FOR_S = 1.0
 KNOCK_PERIOD_S = 0.02
 """The least time between two knocks at the same peer, whatever waits for it."""
 NEVER = float("-inf")
-
-CRC_SIZE = 4  # the checksum opens the header; the rest of it is the same in every datagram of one life to another
 
 
 class Peer(Link):
@@ -87,7 +85,7 @@ class Peer(Link):
         greeting.add_frame(FRAME_HELLO, hello_body)
         self.hello = greeting.finish()
         theirs = Header(own.cluster_id, self.id, own.node_id, self.life.store, self.life.boot, own.store_id, own.boot)
-        self.expected = DatagramBuilder(theirs, max_datagram).bare()[CRC_SIZE:]
+        self.expected = DatagramBuilder(theirs, max_datagram).bare()[CHECKSUM_SIZE:]
 
     def rebind(self, store_id: int, own: LocalIdentity) -> None:
         """Belongs to this store from now on, of which nothing has been heard."""

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import enum
 
+from raftcore.codec import FRAME_TRANSPORT
 from raftcore.errors import DecodeError
 
-FRAME_REFUSAL = 129
+FRAME_REFUSAL: int = FRAME_TRANSPORT + 1
 """Kind of the frame; see hello.py."""
 VERSION = 1
 REFUSED_AGAIN_S = 1.0
