@@ -10,7 +10,7 @@ from raftcore.message cimport new_message
 from raftcore.progress cimport Progress, StateReplicate
 from raftcore.state cimport Raft
 from raftcore.transfer cimport leader_transfer
-from raftcore.types cimport MsgTransferLeader
+from raftcore.types cimport MsgTransferLeader, StateLeader
 from raftcore.witness cimport is_witness
 
 cdef enum:
@@ -55,3 +55,20 @@ cdef int prefer(Raft r) except -1:
     else:
         r.preferred = candidate  # ready now; still ready an election timeout from now?
     return 0
+
+
+cdef list successors(Raft r):
+    """Leader: the voters that have everything committed and take more as it comes, best first: by priority, then by how
+    far their logs reach, then by id. A leader that stops hands over to the first that it can reach (thesis 3.10)."""
+    cdef Progress pr
+    cdef list ready = []
+    if r.state != StateLeader:
+        return ready
+    priorities = r.priorities or {}
+    for pr in r.tracker.ordered:
+        if pr.id == r.id or pr.is_learner or is_witness(r, pr.id) or pr.state != StateReplicate:
+            continue
+        if pr.match >= r.log.committed:
+            ready.append((-priorities.get(pr.id, 0), -<object> pr.match, pr.id))
+    ready.sort()
+    return [order[2] for order in ready]

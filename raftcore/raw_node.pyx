@@ -21,6 +21,7 @@ from raftcore.message cimport Entries, Message, new_message
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.outbox cimport Outbox
 from raftcore.picture cimport status_of
+from raftcore.priority cimport successors
 from raftcore.queue cimport queue_listed, queue_taken
 from raftcore.raft cimport forward_payloads, propose_payloads, step, tick, ticks_until_due
 from raftcore.ready cimport (
@@ -46,8 +47,7 @@ from raftcore.types cimport (
     MsgSnapStatus,
     MsgTransferLeader,
     MsgUnreachable,
-    StateFollower,
-    StateLeader,
+    StateFollower, StateLeader,
     index_t,
     node_id_t,
     term_t,
@@ -269,6 +269,10 @@ cdef class RawNode:
         m = new_message(MsgTransferLeader, self.raft.id)
         m.from_ = to
         step(self.raft, m)
+
+    def successors(self):
+        """Ids of the voters to hand over to (thesis 3.10), best first: by priority, length of the log, id."""
+        return successors(self.raft)
 
     def read_index(self, bytes context not None, uint64_t now_ms=0):
         """Ask for a read index (thesis 6.4); the answer appears in ``Ready.read_states`` under ``context``.

@@ -201,6 +201,10 @@ class BlockingNode:
         """As ``Node.transfer_leadership``."""
         self._await(lambda node: node.transfer_leadership(to, timeout=timeout))
 
+    def hand_over(self) -> bool:
+        """As ``Node.hand_over``."""
+        return self._await(lambda node: node.hand_over())
+
     def set_priority(self, member: int, priority: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
         """As ``Node.set_priority``."""
         self._await(lambda node: node.set_priority(member, priority, timeout=timeout))

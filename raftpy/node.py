@@ -84,7 +84,12 @@ class Node(Calls):
             self._driver.disown()
 
     async def stop(self) -> None:
-        """Leaves: whoever waits gets ``Stopped``, store and socket are closed on return. May be called again."""
+        """Leaves: whoever waits gets ``Stopped``, store and socket are closed on return. May be called again.
+
+        A leader hands over first, as ``hand_over`` does, for as long as the shortest election timeout at most
+        (``Config.election_ms``). Where the call is cancelled, the node stops all the same, a little later. A node that
+        has failed has stopped already, and hands nothing over.
+        """
         if self._driver is not None:
             self._driver.owner.check()
             await self._driver.stop()
@@ -144,6 +149,16 @@ class Node(Calls):
                 await driver.transfer_leadership(to)
         except TimeoutError:
             raise Timeout(f"node {to} has not become leader within {timeout} s") from None
+
+    async def hand_over(self) -> bool:
+        """Gives leadership to the voter best placed, if this node leads; whether another node leads afterwards.
+
+        Of the voters that are reachable and have everything that is committed, the one with the highest priority, then
+        the one with the longest log. What was proposed here before gets its result first; what is proposed meanwhile
+        raises ``NotLeader``, never appended. Returns after a few milliseconds, at once where there is nobody to hand
+        over to, and after the shortest election timeout at the latest: False then, and this node goes on as leader.
+        """
+        return await self._running.hand_over()
 
     async def set_priority(self, member: int, priority: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
         """Sets which member is preferred as leader; on the leader. Returns when it is replicated and applied here.

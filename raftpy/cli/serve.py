@@ -79,7 +79,8 @@ What is given on the command line wins.
 def serve(config: Path | None, **options: Any) -> None:
     """Run one node of a cluster and serve its key-value store over HTTP.
 
-    SIGTERM, SIGINT (Ctrl-C) and SIGHUP stop it cleanly. Under nohup, which ignores SIGHUP, it runs on.
+    SIGTERM, SIGINT (Ctrl-C) and SIGHUP stop it cleanly; a leader hands over first. Under nohup, which ignores SIGHUP,
+    it runs on.
     """
     settings: Settings = from_options(config, options)
     # Only now: what follows loads the event loop, the store and the HTTP server.

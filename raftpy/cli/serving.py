@@ -153,7 +153,12 @@ async def _until_end(node: Node, stop: asyncio.Event) -> None:
 
 
 async def _close(runner: web.ServerRunner, node: Node) -> None:
-    """No new connections; requests under way get a moment to end well, and after that an end with the node."""
+    """A leader hands over first, while it can still say who leads then. After that no new connections; requests under
+    way get a moment to end well, and after that an end with the node."""
+    try:
+        await node.hand_over()
+    except RaftError:
+        pass  # it has stopped by itself, and has said why
     closing = asyncio.ensure_future(runner.cleanup())
     await asyncio.wait([closing], timeout=GRACE)
     await node.stop()  # who still waits for a commit is told that its outcome is not known

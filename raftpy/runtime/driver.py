@@ -25,6 +25,7 @@ from raftpy.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFail
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
+from raftpy.runtime.leaving import HandOver
 from raftpy.runtime.linger import Linger
 from raftpy.runtime.membership import Membership
 from raftpy.runtime.opening import Opened
@@ -72,6 +73,8 @@ class Driver:
         self._role_log = RoleLog(config.id)
         self._leader_waiters: list[asyncio.Future[int]] = []
         self._shut_waiter: asyncio.Future[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self._handing_over: asyncio.Task[bool] | None = None
         self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, self._on_timer)
         self.rounds = Rounds(
             config,
@@ -84,7 +87,7 @@ class Driver:
             self.membership,
             Linger(loop),
             self.feed.publish,
-            self._not_leader,
+            self.not_leader,
             self._role_changed,
         )
         passes.bind(self.proposals, self.rounds, self._fail)
@@ -100,13 +103,31 @@ class Driver:
         self.passes.schedule()
 
     async def stop(self) -> None:
-        """Ends everything: whoever waits gets ``Stopped``. Returns when store and socket are closed."""
+        """Ends everything: whoever waits gets ``Stopped``. Returns when store and socket are closed.
+
+        A leader hands over first (leaving.py). Who cancels this does not wait for the end; it comes all the same.
+        """
         if self.closed:
             return
         if self._shut_waiter is None:
             self._shut_waiter = self._loop.create_future()
-            self._loop.call_soon(self._shut)  # never inside a pass, which may be what called us
+            # A task of its own: never inside a pass, which may be what called us, and whoever waits may go.
+            self._leaving = self._loop.create_task(self._leave())
         await asyncio.shield(self._shut_waiter)
+
+    async def _leave(self) -> None:
+        try:
+            await self.hand_over()
+        except RaftError:
+            pass  # it has failed meanwhile, and has told so whoever waits
+        finally:
+            self._shut()
+
+    async def hand_over(self) -> bool:
+        """If this node leads, leadership goes to the voter best placed; whether another node leads then."""
+        if self._handing_over is None or self._handing_over.done():
+            self._handing_over = self._loop.create_task(HandOver(self).run())
+        return await asyncio.shield(self._handing_over)  # it is one for all who ask
 
     def _shut(self) -> None:
         if self.closed:
@@ -177,7 +198,7 @@ class Driver:
         if self.closed:
             raise self._stopped_error()
         if self.raw.state != LEADER:
-            raise self._not_leader()
+            raise self.not_leader()
 
     def _ask_for_read(self, context: bytes) -> bool:
         return self.raw.read_index(context, self.clock.wall_ms())
@@ -187,7 +208,8 @@ class Driver:
         if not self.passes.running:
             self.passes.schedule()
 
-    def _not_leader(self) -> NotLeader:
+    def not_leader(self) -> NotLeader:
+        """What to tell whoever proposes here now."""
         leader = self.raw.leader
         if not leader or leader == self._id:
             return NotLeader()
@@ -236,7 +258,7 @@ class Driver:
                 raise self._stopped_error()
             self.raw.transfer_leader(to)
             self.passes.schedule()
-            await self._leader_changed(self.config.heartbeat_ms / 1000)
+            await self.leader_changed(self.config.heartbeat_ms / 1000)
 
     async def set_priority(self, node_id: int, priority: int) -> None:
         """On the leader: puts the member's priority into the table and waits until that is applied here."""
@@ -246,7 +268,8 @@ class Driver:
         self.passes.schedule()
         await done
 
-    async def _leader_changed(self, within_s: float) -> None:
+    async def leader_changed(self, within_s: float) -> None:
+        """Waits until this node learns who leads, ``within_s`` seconds at most."""
         waiter: asyncio.Future[int] = self._loop.create_future()
         self._leader_waiters.append(waiter)
 
@@ -266,7 +289,7 @@ class Driver:
         """This node's role, or the leader it knows, has changed."""
         raw = self.raw
         self._role_log.changed(raw.state, raw.leader, raw.term, stepped_down=self.membership.stepped_down)
-        self.membership.role_changed(self._not_leader)
+        self.membership.role_changed(self.not_leader)
         if self.raw.leader:
             self._announce_leader()
             self.reads.ask_again()

@@ -197,6 +197,10 @@ cdef class Proposals(Waits):
             self.waiting = self.swept(self.waiting[self.head:], now)
             self.head = 0
 
+    def refuse(self, error):
+        """Every later proposal raises what ``error()`` makes, until this is called with None; those there are go on."""
+        self.stopped = error
+
     def stop(self, error):
         """Every proposal there is and every later one raises what ``error()`` makes. Call :meth:`resume_soon` then."""
         self.stopped = error

@@ -85,6 +85,25 @@ def test_started_by_nohup_it_outlives_its_terminal(options: dict[str, str]) -> N
         assert "warning" not in ended.err
 
 
+def test_a_leader_that_is_told_to_stop_hands_over_first(tmp_path: Path) -> None:
+    """When its process has ended another one leads, in the next term: nobody had to notice its absence first."""
+    with cluster_of(3, tmp_path) as cluster:
+        leader = wait_for_leader(cluster)
+        before = status_or_none(cluster.http[leader])
+        pid = cluster.pid(leader)
+        assert before is not None
+        assert pid is not None
+        os.kill(pid, signal.SIGTERM)
+        others = [node_id for node_id in cluster.ids if node_id != leader]
+        deadline = time.monotonic() + 15
+        while cluster.pid(leader) is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        views = [status_or_none(cluster.http[node_id]) for node_id in others]
+        assert {view["leader"] for view in views if view is not None} <= set(others)
+        assert len([view for view in views if view is not None and view["role"] == "leader"]) == 1
+
+
 def test_it_answers_as_soon_as_it_says_so(options: dict[str, str]) -> None:
     with serving(*flat(options)) as node:
         node.first_line()

@@ -1,0 +1,85 @@
+"""Leaving in good order: a leader that stops hands leadership over first (thesis 3.10).
+
+Whoever is left would otherwise notice by an election timeout, in which nothing is committed:
+
+    new proposals are refused -> all that was appended is committed -> the transfer is ordered
+    (NotLeader: never appended   (whoever waits gets the result)         |
+    here)                                                                v
+    the end      <-      whoever still waits gets the result      <-     another leads, as far as is known here
+
+It takes some milliseconds, and may take one election timeout, the shortest: after that the others would help
+themselves. To whom, the core says (``RawNode.successors``); who can be reached, the transport.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raftcore.types import StateType
+
+if TYPE_CHECKING:
+    from raftpy.runtime.driver import Driver
+
+LEADER = StateType.StateLeader
+
+GLANCE_S = 0.001
+"""Between two looks at what nobody reports: what is appended has been committed, whoever waited has its result."""
+
+
+class HandOver:
+    """One attempt of one node; it ends at the latest ``config.election_ms[0]`` after it was made."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._until = driver.clock.monotonic() + driver.config.election_ms[0] / 1000
+        self._tick_s = driver.config.tick_ms / 1000
+
+    async def run(self) -> bool:
+        """Whether another node leads now, as far as this one knows. New proposals are refused meanwhile."""
+        driver = self._driver
+        if self._leads() and self._successor():
+            driver.proposals.refuse(driver.not_leader)
+            try:
+                await self._commit()
+                await self._transfer()
+                while self._going_on() and len(driver.proposals):
+                    await driver.leader_changed(GLANCE_S)
+            finally:
+                if not driver.closed:
+                    driver.proposals.refuse(None)
+        return driver.raw.leader not in (0, driver.config.id)
+
+    def _leads(self) -> bool:
+        return not self._driver.closed and self._driver.raw.state == LEADER
+
+    def _left_s(self) -> float:
+        return self._until - self._driver.clock.monotonic()
+
+    def _going_on(self) -> bool:
+        return not self._driver.closed and self._left_s() > GLANCE_S  # less, and a clock might not move at all
+
+    def _successor(self) -> int:
+        """The best voter that can be reached; 0 for none."""
+        reachable = self._driver.transport.reachable
+        return next((node_id for node_id in self._driver.raw.successors() if reachable(node_id)), 0)
+
+    async def _commit(self) -> None:
+        """Until all that was handed in is committed; for half of the time, the other half is the transfer's."""
+        raw, proposals = self._driver.raw, self._driver.proposals
+        share = self._left_s() / 2
+        while self._leads() and self._left_s() > share and len(proposals):
+            await self._driver.leader_changed(GLANCE_S)  # what was queued has been appended then
+            if raw.commit_index == raw.last_index:
+                return
+
+    async def _transfer(self) -> None:
+        """Until another node leads, or nobody is left who could. A candidate is voted for meanwhile."""
+        driver = self._driver
+        while self._going_on() and driver.raw.leader in (0, driver.config.id):
+            if driver.raw.state == LEADER:
+                target = self._successor()
+                if not target:
+                    return
+                driver.raw.transfer_leader(target)
+                driver.passes.schedule()
+            await driver.leader_changed(min(self._tick_s, self._left_s()))
