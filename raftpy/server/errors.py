@@ -3,7 +3,7 @@
     400 bad_request                404 not_found          504 timeout
     405 bad_request (+ Allow)      413 too_large          503 no_leader (+ Retry-After)
     412 version_mismatch (+ "version")                    503 overloaded (+ Retry-After)
-                                                          503 refused (of /healthz)
+                                    503 failed, stopped, refused (of /healthz)
 
 One more, 500 ``internal``, is an error of this program and nothing else.
 """
@@ -74,6 +74,11 @@ def overloaded(message: str) -> ApiError:
 def refused(message: str) -> ApiError:
     """Of a node's health only: its peers do not take it for the member that it says it is."""
     return ApiError(503, "refused", message)
+
+
+def takes_no_part(role: str, failure: str | None) -> ApiError:
+    """Of a node's health only: it has stopped, by itself (``role`` is failed, ``failure`` says why) or not (stopped)."""
+    return ApiError(503, role, f"the node has {role}" + ("" if failure is None else f": {failure}"))
 
 
 def unknown_outcome(reason: str) -> ApiError:

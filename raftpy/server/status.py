@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from raftpy.server.errors import ApiError, json_response, refused
+from raftpy.server.errors import json_response, refused, takes_no_part
 
 if TYPE_CHECKING:
     from raftpy import MemberStatus
@@ -44,11 +44,12 @@ class StatusHandlers:
     async def health(self, request: web.BaseRequest) -> web.StreamResponse:
         """200 as long as the node takes part; a node without a leader is healthy, its cluster may not be.
 
-        503 ``refused`` for a node that its peers do not take for what it says it is.
+        503 ``failed`` for a node that has stopped by itself, ``stopped`` for one that was stopped, and ``refused`` for
+        one that its peers do not take for what it says it is.
         """
-        if self._node.failed is not None:
-            raise ApiError(503, "no_leader", f"the node has stopped: {self._node.failed}")
         status = self._node.status()
+        if status.role in ("failed", "stopped"):
+            raise takes_no_part(status.role, status.failure)
         if status.refused is not None:
             raise refused(status.refused)
         return json_response({"status": "ok", "id": status.id, "leader": status.leader})

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from raftpy import Node, StorageFailed
 from tests.server.support import Cluster, Reply, ask
 
 
@@ -159,6 +160,31 @@ def test_health(cluster: Cluster) -> None:
         answer = ask(cluster.port[node_id], "GET", "/healthz")
         assert (answer.status, answer.json) == (200, {"status": "ok", "id": node_id, "leader": leader})
         assert ask(cluster.port[node_id], "HEAD", "/healthz").body == b""
+
+
+def test_health_of_a_node_that_has_failed_says_so_and_why() -> None:
+    with Cluster(1) as cluster:
+        assert cluster.leader() == 1
+        disk_full = StorageFailed("the log cannot be written: no space left on device")
+        cluster.call(fail(cluster.nodes[1], disk_full))
+        answer = ask(cluster.port[1], "GET", "/healthz")
+        assert (answer.status, answer.json["error"]) == (503, "failed")
+        assert answer.json["message"] == f"the node has failed: {disk_full}"
+        assert "retry-after" not in answer.headers, "no other answer will come from this node"
+        assert ask(cluster.port[1], "GET", "/v1/status").json["failure"] == str(disk_full)
+
+
+def test_health_of_a_node_that_was_stopped_is_not_ok() -> None:
+    with Cluster(1) as cluster:
+        cluster.leader()
+        cluster.call(cluster.nodes[1].stop())
+        answer = ask(cluster.port[1], "GET", "/healthz")
+        assert (answer.status, answer.json) == (503, {"error": "stopped", "message": "the node has stopped"})
+
+
+async def fail(node: Node, error: Exception) -> None:
+    assert node._driver is not None
+    node._driver._fail(error)
 
 
 def test_without_a_leader_503_and_stale_reads_go_on() -> None:

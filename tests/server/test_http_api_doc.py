@@ -64,6 +64,7 @@ def test_the_document_names_every_code_and_page() -> None:
     text = DOCUMENT.read_text()
     for word in (
         "not_found", "version_mismatch", "no_leader", "timeout", "too_large", "bad_request", "overloaded", "internal",
+        "failed", "stopped", "refused",
         "/v1/kv/KEY", "/v1/kv?", "/v1/status", "/healthz", "If-Match", "If-None-Match", "ETag", "X-Raft-Index",
         "Location", "Retry-After", "Allow", "consistency=stale", "4,096", "10,000", "1,000",
     ):  # fmt: skip
