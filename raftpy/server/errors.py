@@ -77,7 +77,7 @@ def refused(message: str) -> ApiError:
 
 
 def takes_no_part(role: str, failure: str | None) -> ApiError:
-    """Of a node's health only: it has stopped, by itself (``role`` is failed, ``failure`` says why) or not (stopped)."""
+    """Of a node's health only: it has stopped, by itself (``role`` failed, for the ``failure``) or not (stopped)."""
     return ApiError(503, role, f"the node has {role}" + ("" if failure is None else f": {failure}"))
 
 
