@@ -11,6 +11,7 @@ from raftcore.errors import ConfigError
 from raftcore.types import LOCAL_APPLY_THREAD
 from raftpy.transport.address import is_wildcard as is_wildcard  # noqa: PLC0414 (for applications, too)
 from raftpy.transport.address import parse_address
+from raftpy.transport.http_address import HttpAddress, split_scheme
 from raftpy.transport.unreliable import Unreliable
 
 LARGEST_ID = LOCAL_APPLY_THREAD - 1
@@ -47,7 +48,11 @@ class Config:
     """
 
     http: str | None = None
-    """Address, ``host:port``, at which this node serves HTTP; told to the peers so that they can name it."""
+    """Address at which clients reach this node's HTTP server; told to the peers so that they can name it.
+
+    ``host:port``, or behind a TLS proxy ``https://host[:port]``. Kept in one form: ``http://`` is left out, and a port
+    that the scheme stands for is written.
+    """
 
     cluster_id: int | None = None
     """What tells this cluster's datagrams from others', 1 to 2**64 - 1. None: a hash of ``cluster``."""
@@ -100,7 +105,7 @@ class Config:
         if self.id not in self.cluster:
             raise ConfigError(f"id is {self.id}, which is not in the cluster: its nodes are {_listed(self.cluster)}")
         if self.http is not None:
-            _checked_advertised("http", self.http, "http is what clients are told; serve at the wildcard itself")
+            object.__setattr__(self, "http", _checked_http(self.http))
         if self.listen is not None:
             _checked_address("listen", self.listen)
         if self.cluster_id is not None:
@@ -195,6 +200,18 @@ def _checked_advertised(name: str, address: object, hint: str) -> None:
                 "one from 1 to 65535"
             )
     _checked_address(name, address)
+
+
+def _checked_http(http: object) -> str:
+    """The address in its one form, see http_address.py."""
+    if not isinstance(http, str):
+        raise ConfigError(f"http is {http!r}: expected a string, HOST:PORT")
+    try:
+        scheme, address = split_scheme(http)
+    except ConfigError as error:
+        raise ConfigError(f"http: {error}") from None
+    _checked_advertised("http", address, "http is what clients are told; serve at the wildcard itself")
+    return str(HttpAddress(scheme, *parse_address(address)))
 
 
 def _checked_address(name: str, address: object) -> None:

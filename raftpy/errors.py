@@ -17,7 +17,7 @@ class NotLeader(RaftError):
     """The command was never appended here: this node does not lead. It may be proposed again, to the leader.
 
     ``leader_id`` is the leader as far as this node knows, or None; ``leader_udp`` and ``leader_http`` are its
-    addresses as ``host:port``, None when they are not known.
+    addresses as ``host:port`` (HTTP perhaps ``https://host:port``), None when they are not known.
     """
 
     def __init__(

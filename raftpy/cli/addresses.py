@@ -10,29 +10,45 @@ import click
 
 DEFAULT_HTTP = "127.0.0.1:8101"
 ENVIRONMENT = "RAFTPY_HTTP"
-ALLOWED = "allowed is HOST:PORT with a port from 1 to 65535, such as 127.0.0.1:8101 or [::1]:8101"
+ALLOWED = (
+    "allowed is HOST:PORT with a port from 1 to 65535, such as 127.0.0.1:8101 or [::1]:8101, or behind a TLS proxy "
+    "https://HOST[:PORT]"
+)
+DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 class Address(NamedTuple):
-    """A host without brackets, and a port."""
+    """A host without brackets, a port, and ``http`` or ``https``."""
 
     host: str
     port: int
+    scheme: str = "http"
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return address if self.scheme == "http" else f"{self.scheme}://{address}"
 
 
 def parse_http(text: str) -> Address:
-    """Takes ``HOST:PORT`` apart, with or without ``http://``. Raises ``ValueError`` that names the text."""
-    host, separator, port = text.strip().removeprefix("http://").rstrip("/").rpartition(":")
+    """Takes ``HOST:PORT`` apart, or ``http://`` or ``https://`` and ``HOST[:PORT]``.
+
+    Raises ``ValueError`` that names the text, and a path, a query, a fragment or user information in it.
+    """
+    scheme, given, rest = text.strip().partition("://")
+    scheme, rest = (scheme.lower(), rest.removesuffix("/")) if given else ("http", scheme.removesuffix("/"))
+    for mark, part in {"@": "user information", "?": "a query", "#": "a fragment", "/": "a path"}.items():
+        if mark in rest:
+            raise ValueError(f"{text!r} is no HTTP address, it has {part}: {ALLOWED}")
+    if given and scheme in DEFAULT_PORTS and ":" not in rest.rpartition("]")[2]:
+        rest = f"{rest}:{DEFAULT_PORTS[scheme]}"
+    host, separator, port = rest.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if bracketed:
         host = host[1:-1]
-    known = separator and host and bracketed == (":" in host) and not set(host) & set("/?#@[] ")
+    known = scheme in DEFAULT_PORTS and separator and host and bracketed == (":" in host) and not set(host) & set("[] ")
     if not known or not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError(f"{text!r} is no HTTP address: {ALLOWED}")
-    return Address(host, int(port))
+    return Address(host, int(port), scheme)
 
 
 def one_address(_: click.Context, parameter: click.Parameter, value: str | None) -> Address | None:

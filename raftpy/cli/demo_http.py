@@ -37,7 +37,9 @@ class Connection:
     async def connect(self) -> None:
         """Opens the connection if it is not open; what fails here has sent nothing."""
         if self.writer is None:
-            self.reader, self.writer = await asyncio.open_connection(*self.address, limit=1 << 20)
+            self.reader, self.writer = await asyncio.open_connection(
+                self.address.host, self.address.port, limit=1 << 20
+            )
 
     async def request(
         self,

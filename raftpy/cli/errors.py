@@ -16,7 +16,10 @@ class CommandFailed(click.ClickException):
 
 
 def reason(error: OSError) -> str:
-    """What the system says, without number and file name: ``connection refused``."""
+    """What the system says, without number and file name: ``connection refused``; of TLS what is wrong with it."""
+    tls = getattr(error, "verify_message", None) or getattr(error, "reason", None)  # of ssl.SSLError
+    if tls is not None:
+        return f"TLS: {tls}"
     text = os.strerror(error.errno) if error.errno is not None else str(error) or type(error).__name__
     return text[:1].lower() + text[1:]
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from raftpy.cli.addresses import Address, parse_http
@@ -68,7 +68,8 @@ def ask(
     timeout: float = 10.0,
 ) -> Answer:
     """One request to one node, ``timeout`` seconds at most for each of its steps. Raises ``NotSent`` or ``Broken``."""
-    connection = HTTPConnection(address.host, address.port, timeout=min(timeout, CONNECT_TIMEOUT))
+    kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    connection = kind(address.host, address.port, timeout=min(timeout, CONNECT_TIMEOUT))
     try:
         try:
             connection.connect()
@@ -150,6 +151,7 @@ class ClusterClient:
 def _location(answer: Answer) -> Address:
     location = answer.headers.get("location", "")
     try:
-        return parse_http(urlsplit(location).netloc)
+        parts = urlsplit(location)
+        return parse_http(f"{parts.scheme}://{parts.netloc}")
     except ValueError:
         raise CommandFailed(f"redirected to {location!r}, which is no address") from None

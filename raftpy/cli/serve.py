@@ -49,10 +49,10 @@ What is given on the command line wins.
 @click.option("--http", metavar="HOST:PORT", callback=one_address, help="Where to serve HTTP.")
 @click.option(
     "--advertise-http",
-    metavar="HOST:PORT",
+    metavar="[https://]HOST:PORT",
     callback=one_address,
-    help="The HTTP address told to clients and peers.  [default: --http, with this node's host from --cluster when "
-    "that is a wildcard such as 0.0.0.0]",
+    help="The HTTP address told to clients and peers, with https:// that of a TLS proxy.  [default: --http, with this "
+    "node's host from --cluster when that is a wildcard such as 0.0.0.0]",
 )
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml", help="Read these options from a file.")
 @click.option("--tick-ms", type=int, metavar="MS", help="Length of a tick.  [default: 10]")

@@ -68,6 +68,15 @@ def _http(value: object) -> Address:
     return value if isinstance(value, Address) else parse_http(_text(value))
 
 
+def _http_to_serve(value: object) -> Address:
+    address = _http(value)
+    if address.scheme != "http":
+        raise ValueError(
+            "a node serves plain HTTP: give the address behind the TLS proxy here, the proxy's with --advertise-http"
+        )
+    return address
+
+
 def _election(value: object) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,9})\s*[-,]\s*(\d{1,9})", _text(value))
     if match is None:
@@ -90,7 +99,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "id": _number,
     "cluster": _cluster,
     "data": _path,
-    "http": _http,
+    "http": _http_to_serve,
     "listen": _text,
     "advertise-http": _http,
     "tick-ms": _number,
@@ -139,4 +148,4 @@ def _checked(label: str, name: str, value: object) -> object:
     try:
         return OPTIONS[name](value)
     except ValueError as error:
-        raise click.UsageError(f"{label} is {value!r}: {error}") from None
+        raise click.UsageError(f"{label} is {str(value) if isinstance(value, Address) else value!r}: {error}") from None

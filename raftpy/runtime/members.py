@@ -27,7 +27,8 @@ _HEAD = Struct("<BBH")  # version, 0, number of records
 _RECORD = Struct("<QQHBBB")  # node id, store id, priority, flags, lengths of both addresses
 _WITNESS = 1
 # Narrow and fixed, because every replica must read the same: what host:port is takes no look at a library here.
-_ADDRESS = re.compile(rb"[A-Za-z0-9_.:%\[\]-]*\Z")
+_UDP = re.compile(rb"[A-Za-z0-9_.:%\[\]-]*\Z")
+_HTTP = re.compile(rb"(?:https://)?[A-Za-z0-9_.:%\[\]-]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class MemberRecord:
     udp: str = ""
     """``host:port``; empty: not known."""
     http: str = ""
-    """``host:port``; empty: it serves none, or it is not known."""
+    """``host:port``, or ``https://host:port``; empty: it serves none, or it is not known."""
     store_id: int = 0
     """Of its data directory; 0: not known yet."""
     priority: int = 0
@@ -46,11 +47,11 @@ class MemberRecord:
     """It votes, and holds no commands."""
 
     def __post_init__(self) -> None:
-        for name in ("udp", "http"):
+        for name, form, scheme in (("udp", _UDP, ""), ("http", _HTTP, ", behind https:// or not,")):
             text = getattr(self, name)
-            if not text.isascii() or len(text) > MAX_ADDRESS or not _ADDRESS.match(text.encode()):
+            if not text.isascii() or len(text) > MAX_ADDRESS or not form.match(text.encode()):
                 raise ValueError(
-                    f"{name} address {text!r}: at most {MAX_ADDRESS} of A-Z a-z 0-9 _ . : % [ ] - are allowed"
+                    f"{name} address {text!r}: at most {MAX_ADDRESS} of A-Z a-z 0-9 _ . : % [ ] -{scheme} are allowed"
                 )
         if not 0 <= self.store_id < 2**64:
             raise ValueError(f"store id {self.store_id}: 0 to 2**64 - 1 is allowed")
@@ -104,7 +105,7 @@ def _decode_one(view: bytes, at: int) -> tuple[int, MemberRecord, int]:
     if udp_size + http_size > len(view) - at:
         raise DecodeError(f"addresses of {udp_size + http_size} bytes, but only {len(view) - at} are left")
     udp, http = view[at : at + udp_size], view[at + udp_size : at + udp_size + http_size]
-    if not (_ADDRESS.match(udp) and _ADDRESS.match(http)):
+    if not (_UDP.match(udp) and _HTTP.match(http)):
         raise DecodeError(f"member {node_id} has the addresses {udp!r} and {http!r}, with characters not allowed")
     record = MemberRecord(udp.decode("ascii"), http.decode("ascii"), store_id, priority, bool(flags & _WITNESS))
     return node_id, record, at + udp_size + http_size

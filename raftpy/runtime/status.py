@@ -42,7 +42,7 @@ class MemberStatus:
     udp: str
     """``host:port``."""
     http: str | None
-    """``host:port``, also of a member that is down; None when it serves none or none is known yet."""
+    """``host:port`` or ``https://host:port``, also of a member that is down; None: it serves none, or none is known."""
     reachable: bool
     """It has been heard in this life of this node, has not been silent for five seconds, and its address has refused
     nothing since; True for the node itself."""

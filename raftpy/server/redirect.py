@@ -34,7 +34,8 @@ def redirect(request: web.BaseRequest, leader_id: int, leader_http: str) -> web.
     """307: the same method and body, at the leader, under the same path and query."""
     url = request.rel_url
     query = f"?{url.raw_query_string}" if url.raw_query_string else ""
-    location = f"http://{leader_http}{url.raw_path}{query}"
+    base = leader_http if "://" in leader_http else f"http://{leader_http}"
+    location = f"{base}{url.raw_path}{query}"
     return json_response({"leader": leader_id, "location": location}, status=307, headers={"Location": location})
 
 

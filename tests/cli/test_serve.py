@@ -201,7 +201,7 @@ def test_two_hundred_idle_connections_under_a_low_limit_of_open_files(options: d
     with ExitStack() as stack, serving(*flat(options), before=limited) as node:
         node.first_line()
         for _ in range(200):
-            stack.enter_context(socket.create_connection(address)).sendall(said)
+            stack.enter_context(socket.create_connection((address.host, address.port))).sendall(said)
         began = time.monotonic()
         assert ask(address, "GET", "/healthz", timeout=2).status == 200
         assert put(options, "k", b"v") == 200
@@ -352,6 +352,11 @@ def test_a_configuration_file_that_is_not_there(tmp_path: Path) -> None:
         ({"--id": "one"}, ["'one'"]),
         ({"--cluster": "1=0.0.0.0:7101"}, ["node 1", "0.0.0.0:7101 is a wildcard", "--listen 0.0.0.0:7101"]),
         ({"--advertise-http": "0.0.0.0:8101"}, ["http", "0.0.0.0:8101 is a wildcard"]),
+        ({"--advertise-http": "https://a.example/kv"}, ["'https://a.example/kv'", "a path", "https://HOST[:PORT]"]),
+        ({"--advertise-http": "https://me@a.example"}, ["'https://me@a.example'", "user information"]),
+        ({"--advertise-http": "https://a.example?x"}, ["'https://a.example?x'", "a query"]),
+        ({"--advertise-http": "ftp://a.example:21"}, ["'ftp://a.example:21' is no HTTP address"]),
+        ({"--http": "https://127.0.0.1:8101"}, ["--http is 'https://127.0.0.1:8101'", "plain HTTP", "--advertise-http"]),
         ({"--listen": "7101"}, ["listen", "'7101' has no port"]),
         ({"--http": "8101"}, ["'8101' is no HTTP address", "HOST:PORT"]),
         ({"--http": "127.0.0.1:99999"}, ["'127.0.0.1:99999'"]),

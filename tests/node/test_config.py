@@ -27,6 +27,21 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"cluster": {1: "127.0.0.1:0"}}, r"node 1: 127.0.0.1:0 has port 0.*from 1 to 65535"),
     ({"http": "0.0.0.0:8101"}, r"http: 0.0.0.0:8101 is a wildcard"),
     ({"http": "127.0.0.1:0"}, r"http: 127.0.0.1:0 has port 0"),
+    ({"http": "https://[::]"}, r"http: \[::\]:443 is a wildcard"),
+    (
+        {"http": "https://a.example/kv"},
+        r"http: address 'https://a.example/kv' has a path: allowed is host:port, http://",
+    ),
+    ({"http": "https://a.example/"}, r"http: address 'https://a.example/' has a path"),
+    ({"http": "a.example:80/"}, r"http: address 'a.example:80/' has a path"),
+    ({"http": "https://me:secret@a.example"}, r"http: .* has user information"),
+    ({"http": "https://a.example?x=1"}, r"http: .* has a query"),
+    ({"http": "https://a.example#x"}, r"http: .* has a fragment"),
+    ({"http": "ftp://a.example:21"}, r"http: address 'ftp://a.example:21' has the scheme 'ftp'"),
+    ({"http": "https://a b"}, r"http: address 'a b:443' has 'a b' for a host"),
+    ({"http": "https://a.example:x"}, r"http: .* has the port 'x'"),
+    ({"http": "https://"}, r"http: .* for a host"),
+    ({"http": 80}, r"http is 80: expected a string"),
     ({"listen": "0.0.0.0"}, r"listen: address '0.0.0.0' has no port"),
     ({"listen": "0.0.0.0:0"}, r"listen: address '0.0.0.0:0' has the port '0': allowed is host:port with port 1 to"),
     ({"listen": 7101}, r"listen is 7101: expected a string"),
@@ -59,6 +74,22 @@ def test_wrong_values_are_named(settings: dict[str, Any], text: str) -> None:
     assert isinstance(error.value, RaftError)
     assert isinstance(error.value, ValueError)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("a.example:8101", "a.example:8101"),
+        ("http://a.example:8101", "a.example:8101"),
+        ("http://a.example", "a.example:80"),
+        ("https://a.example:8443", "https://a.example:8443"),
+        ("https://a.example", "https://a.example:443"),
+        ("HTTPS://[::1]", "https://[::1]:443"),
+        ("https://[fe80::1%eth0]:1", "https://[fe80::1%eth0]:1"),
+    ],
+)
+def test_the_http_address_is_kept_in_one_form(given: str, kept: str) -> None:
+    assert Config(id=1, cluster=CLUSTER, http=given).http == kept
 
 
 def test_what_is_left_out_has_the_defaults_of_the_text() -> None:

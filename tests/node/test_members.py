@@ -23,10 +23,11 @@ from raftpy.runtime.members import (
 
 ALPHABET = "AZaz09_.:%[]-"
 addresses = st.text(ALPHABET, max_size=20) | st.just("a" * MAX_ADDRESS)
+http_addresses = addresses | addresses.map(lambda text: f"https://{text}"[:MAX_ADDRESS])
 records = st.builds(
     MemberRecord,
     udp=addresses,
-    http=addresses,
+    http=http_addresses,
     store_id=st.integers(0, 2**64 - 1),
     priority=st.integers(0, MAX_PRIORITY),
     witness=st.booleans(),
@@ -116,6 +117,9 @@ def test_nothing_is_made_before_the_bytes_are_there() -> None:
         {"udp": "a b:1"},
         {"http": "ä:1"},
         {"http": "a:1\n"},
+        {"http": "ftp://a:1"},
+        {"http": "https://a:1/b"},
+        {"udp": "https://a:1"},
         {"udp": "a" * 256},
         {"store_id": -1},
         {"store_id": 2**64},

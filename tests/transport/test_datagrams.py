@@ -395,8 +395,9 @@ def test_hello_before_messages_in_one_datagram() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\1", b"\2\0", b"\1\5a:1", b"\1\3a:x", b"\1\4\xff\xff:1", b"\1\x09a:1\r\nX: y", b"\1\1a"]
-)
+    "body", [b"", b"\1", b"\2\0", b"\1\5a:1", b"\1\3a:x", b"\1\4\xff\xff:1", b"\1\x09a:1\r\nX: y", b"\1\1a",
+             b"\1\x0bhttps://a/b", b"\1\x09ftp://a:1", b"\1\x0dhttps://u@a:1"],
+)  # fmt: skip
 def test_malformed_hello_is_counted_and_keeps_what_was_known(body: bytes) -> None:
     with pytest.raises(DecodeError):
         decode_hello(body)
@@ -411,6 +412,7 @@ def test_malformed_hello_is_counted_and_keeps_what_was_known(body: bytes) -> Non
 
 def test_hello_round_trip_and_room_for_later() -> None:
     assert decode_hello(encode_hello("node1.example.org:8101")) == "node1.example.org:8101"
+    assert decode_hello(encode_hello("https://node1.example.org:443")) == "https://node1.example.org:443"
     assert decode_hello(encode_hello("") + b"from a later version") == ""
     assert decode_hello(memoryview(encode_hello("[::1]:80"))) == "[::1]:80"
 
