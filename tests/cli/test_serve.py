@@ -356,7 +356,7 @@ def test_a_configuration_file_that_is_not_there(tmp_path: Path) -> None:
         ({"--advertise-http": "https://me@a.example"}, ["'https://me@a.example'", "user information"]),
         ({"--advertise-http": "https://a.example?x"}, ["'https://a.example?x'", "a query"]),
         ({"--advertise-http": "ftp://a.example:21"}, ["'ftp://a.example:21' is no HTTP address"]),
-        ({"--http": "https://127.0.0.1:8101"}, ["--http is 'https://127.0.0.1:8101'", "plain HTTP", "--advertise-http"]),
+        ({"--http": "https://127.0.0.1:8101"}, ["'https://127.0.0.1:8101'", "plain HTTP", "--advertise-http"]),
         ({"--listen": "7101"}, ["listen", "'7101' has no port"]),
         ({"--http": "8101"}, ["'8101' is no HTTP address", "HOST:PORT"]),
         ({"--http": "127.0.0.1:99999"}, ["'127.0.0.1:99999'"]),
