@@ -25,7 +25,7 @@ from raftcore.replication cimport (
     handle_heartbeat_response,
     handle_unreachable,
 )
-from raftcore.roles cimport become_follower, promotable
+from raftcore.roles cimport become_follower, promotable, restart_election_timer
 from raftcore.sending cimport broadcast_append, broadcast_heartbeat
 from raftcore.slices cimport applying_size
 from raftcore.snapshots cimport handle_snapshot, handle_snapshot_status
@@ -316,6 +316,8 @@ cdef int follower_proposal(Raft r, Message m) except -1:
 
 
 cdef int heard_leader(Raft r, Message m) except -1:
+    if r.lead != m.from_:
+        restart_election_timer(r)  # its first word since this node has voted in, or only heard of, the term
     r.election_elapsed = 0
     r.contact_elapsed = 0
     r.heard_leader_ms = r.now_ms

@@ -57,3 +57,15 @@ def test_without_priorities_nobody_is_moved() -> None:
     net.tick_all(20 * ELECTION_TICK)
     assert net.leader == 1
     assert net.of_type(MessageType.MsgTimeoutNow) == []
+
+
+def test_priorities_that_change_hold_for_followers_from_the_next_leader_on() -> None:
+    """A follower that stands in no election itself must not wait by what it was told terms ago."""
+    net = Network(3)
+    net.campaign(1)
+    for member in (1, 2, 3):
+        net[member].raw.set_members(priorities={3: 10})
+    net.campaign(3)
+    assert net.leader == 3
+    assert net[2].raw.vote == 3
+    assert net[2].raw.ticks_until_due() >= 2 * ELECTION_TICK

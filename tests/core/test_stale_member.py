@@ -89,6 +89,21 @@ def test_the_leader_of_a_later_term_makes_a_follower_wait_anew(kind: MessageType
     assert server.raw.ticks_until_due() >= ELECTION_TICK
 
 
+@pytest.mark.parametrize("kind", [MessageType.MsgApp, MessageType.MsgHeartbeat])
+@pytest.mark.parametrize("voted", [True, False])
+def test_a_new_leader_of_the_same_term_makes_a_follower_draw_anew(kind: MessageType, voted: bool) -> None:
+    """Most followers meet a leader so: they have voted in its term already, for it or for another."""
+    server = Server([1], term=1)
+    server.vote(5, 1 if voted else 0, 1 if voted else 0, from_=2)
+    assert (server.raw.term, server.raw.vote) == (5, 2 if voted else 0)
+    server.raw.set_randomized_election_timeout(10 * ELECTION_TICK)
+    server.step(kind, 5, index=1, log_term=1)
+    assert ELECTION_TICK <= server.raw.ticks_until_due() < 2 * ELECTION_TICK
+    server.raw.set_randomized_election_timeout(10 * ELECTION_TICK)
+    server.step(kind, 5, index=1, log_term=1)
+    assert server.raw.ticks_until_due() == 10 * ELECTION_TICK, "the same leader again: counted anew, not drawn anew"
+
+
 @pytest.mark.parametrize("role", ["pre-candidate", "candidate", "leader"])
 def test_who_steps_down_draws_a_new_timeout(role: str) -> None:
     server = Server([1], term=1, pre_vote=role == "pre-candidate")

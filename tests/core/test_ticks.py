@@ -84,6 +84,7 @@ def test_an_election_is_due_when_the_timeout_ends() -> None:
 
 def test_a_message_of_the_leader_makes_the_election_due_later() -> None:
     server = Server([1], term=1)
+    server.append(1, 1, 1)  # its first word, with which a timeout is drawn
     server.raw.set_randomized_election_timeout(15)
     server.raw.tick(0, 9)
     server.append(1, 1, 1)

@@ -191,6 +191,8 @@ class ModelNode(Faults):
             return
         if self.role != FOLLOWER:
             self.become_follower(message.term, message.from_)
+        if self.leader != message.from_:
+            self.wait_anew()
         self.elapsed = self.contact = 0
         self.heard_leader_ms, self.leader = self.now, message.from_
         if message.type == MessageType.MsgApp:
