@@ -8,7 +8,8 @@
 A name may resolve to nothing at a node's start, since name servers fail like everything else and a member may not have
 been set up yet, and to another address later, when a member has moved. Neither is a reason to do without a majority.
 
-A lookup may take as long as the name servers like. So each has a thread of its own, which nobody waits for.
+A lookup may take as long as the name servers like. So each has a thread of its own, which nobody waits for. Where the
+system has no room for one, that is like no answer.
 """
 
 from __future__ import annotations
@@ -93,7 +94,12 @@ class Names:
     def _begin(self, peer_id: int, search: Search) -> None:
         search.busy = True
         arguments = (peer_id, search)
-        threading.Thread(target=self._resolve, args=arguments, name=f"raftpy-name-{peer_id}", daemon=True).start()
+        thread = threading.Thread(target=self._resolve, args=arguments, name=f"raftpy-name-{peer_id}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no room for another thread
+            failed = TransportFailed(f"node {peer_id}'s address {search.name} is not looked up: {error}")
+            self._end(peer_id, search, failed)
 
     def _resolve(self, peer_id: int, search: Search) -> None:
         """In a thread of its own."""

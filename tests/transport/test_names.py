@@ -160,6 +160,34 @@ def test_the_loop_does_not_wait_for_name_servers(names: NameServer) -> None:
     run(test)
 
 
+def test_without_room_for_a_thread_it_goes_on_and_looks_the_name_up_later(
+    names: NameServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of threads is no reason to stop knocking at the peers, for this one or any other."""
+    start = threading.Thread.start
+    refused = 0
+
+    def no_room(thread: threading.Thread) -> None:
+        nonlocal refused
+        if thread.name.startswith("raftpy-name"):
+            refused += 1
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def test(pair: Pair) -> None:
+        monkeypatch.setattr(threading.Thread, "start", no_room)
+        one = pair.start(1)
+        await until(lambda: refused >= 3)
+        (line,) = warnings(caplog)
+        assert line.startswith(f"node 1: node 2's address {pair.members[2]} is not looked up: can't start new thread")
+        names.host = "127.0.0.1"
+        monkeypatch.setattr(threading.Thread, "start", start)
+        pair.start_two()
+        await until(lambda: one.reachable(2))
+
+    run(test)
+
+
 def test_the_answer_to_an_old_question_changes_nothing(names: NameServer, caplog: pytest.LogCaptureFixture) -> None:
     names.answering.clear()
 
