@@ -16,8 +16,7 @@ from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.outbox cimport Outbox
 from raftcore.queue cimport Queue, front, pop, push
 from raftcore.raft cimport applied_to, step
-from raftcore.ready cimport Told, anything_new, append_response, remember
-from raftcore.slices cimport applying_size
+from raftcore.ready cimport Told, accept, anything_new, append_response
 from raftcore.state cimport Raft
 from raftcore.types cimport APPEND_THREAD, MsgStorageAppend
 
@@ -51,8 +50,6 @@ cdef bint collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
         put_all(&r.messages, out)
     if size_of(<PyObject*> r.read_states):
         out.read_states.extend(r.read_states)
-        r.read_states = []
-    r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
     if entries is not None or snapshot is not None or r.term != told.term or r.vote != told.vote:
         put_append(r, told, writes, entries, snapshot, out)
     elif r.after_append.count:
@@ -60,12 +57,9 @@ cdef bint collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
             at_once = r.after_append.count
         else:
             put_append(r, told, writes, None, None, out)
-    if entries is not None or snapshot is not None:
-        log.accept_unstable()
     if committed is not None:
         put_into(out.applies, committed)
-        log.accept_applying(committed.first + committed.count - 1, applying_size(committed), False)
-    remember(r, told)
+    accept(r, told, committed, False)
     answered = at_once > 0
     while at_once:  # last of all: what a step changes is for the next time to tell
         at_once -= 1

@@ -24,6 +24,5 @@ cdef class RawNode:
     cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1
     cdef bint _collect(self, Outbox outbox) except -1
     cdef int _collect_plain(self, Ready rd) except -1
-    cdef int _accept(self, Ready rd) except -1
     cdef int _set_now(self, uint64_t now_ms) except -1
     cdef int _use(self, int form) except -1

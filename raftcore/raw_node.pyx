@@ -26,6 +26,7 @@ from raftcore.queue cimport queue_listed, queue_taken
 from raftcore.raft cimport forward_payloads, propose_payloads, step, tick, ticks_until_due
 from raftcore.ready cimport (
     Ready,
+    accept,
     anything_new,
     append_message,
     append_response,
@@ -36,7 +37,6 @@ from raftcore.ready cimport (
     remember,
 )
 from raftcore.roles cimport become_follower, start
-from raftcore.slices cimport applying_size
 from raftcore.state cimport Raft
 from raftcore.tracker cimport Tracker
 from raftcore.types cimport (
@@ -353,7 +353,9 @@ cdef class RawNode:
                 rd.messages.append(append_message(r, rd))
             if rd.committed_entries is not None:
                 rd.messages.append(apply_message(r, rd))
-        self._accept(rd)
+        accept(r, &self.told, rd.committed_entries, plain)
+        if CHECK_EACH_STEP:
+            check_raft(r)
         return rd
 
     cdef int _collect_plain(self, Ready rd) except -1:
@@ -366,23 +368,6 @@ cdef class RawNode:
             self.on_advance.append(append_response(r, rd.snapshot))
         if rd.committed_entries is not None:
             self.on_advance.append(apply_response(r, rd))
-        return 0
-
-    cdef int _accept(self, Ready rd) except -1:
-        cdef Raft r = self.raft
-        cdef Entries committed = rd.committed_entries
-        r.read_states = []
-        r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
-        r.log.accept_unstable()
-        if committed is not None:
-            r.log.accept_applying(
-                committed.first + committed.count - 1,
-                applying_size(committed),
-                not self.raft.options.async_storage_writes,
-            )
-        remember(r, &self.told)
-        if CHECK_EACH_STEP:
-            check_raft(r)
         return 0
 
     def advance(self):

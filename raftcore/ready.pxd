@@ -43,6 +43,8 @@ cdef inline bint anything_new(Raft r, const Told* told, bint plain) noexcept:
 
 # All of it but the messages, which the form decides.
 cdef Ready new_ready(Raft r, const Told* told, bint plain)
+
+# What `told` stands for is what the driver knows by now.
 cdef inline void remember(Raft r, Told* told) noexcept:
     told.lead = r.lead
     told.state = r.state
@@ -51,6 +53,8 @@ cdef inline void remember(Raft r, Told* told) noexcept:
     told.commit = r.log.committed
 
 
+# The driver has everything that stood out, `committed` included (None: nothing to apply), in either form.
+cdef int accept(Raft r, Told* told, Entries committed, bint plain) except -1
 cdef bint append_response_needed(Raft r, Ready rd) except -1
 # The confirmation of a write: of the log as it is now, and of the snapshot (None: no snapshot).
 cdef Message append_response(Raft r, Snapshot snapshot)

@@ -39,9 +39,9 @@ BUGS = (
     Bug(
         name="read-joins-a-round-already-sent",
         breaks="the heartbeats that confirm a read are sent after it came in (thesis 6.4)",
-        file="raftcore/raw_node.pyx",
-        old="        r.reads.round_open = False  #",
-        new="        pass  #",
+        file="raftcore/ready.pyx",
+        old="    r.reads.round_open = False  #",
+        new="    pass  #",
         found_by=("tables", "model"),
         near="tests/core/test_read_index.py",
     ),
