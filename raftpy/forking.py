@@ -8,10 +8,13 @@ the kind asks to be told, and lets go of it in the child without touching what i
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable
 
 _watching: list[weakref.WeakMethod[Callable[[], object]]] = []
+_changing = threading.Lock()
+"""Nodes may be started in several threads at once, and none of them must be missed in a child."""
 
 
 def call_in_child(method: Callable[[], object]) -> None:
@@ -20,11 +23,14 @@ def call_in_child(method: Callable[[], object]) -> None:
     It is called in the thread that forked, the only one there is in the child, perhaps in the middle of a pass of the
     node. Whoever was asked for first is called last: a node stands above its store and its socket.
     """
-    _watching[:] = [other for other in _watching if other() is not None]
-    _watching.append(weakref.WeakMethod(method))
+    with _changing:
+        _watching[:] = [other for other in _watching if other() is not None]
+        _watching.append(weakref.WeakMethod(method))
 
 
 def _in_child() -> None:
+    global _changing
+    _changing = threading.Lock()  # another thread of the parent may have held it, and does not come to let go
     methods = [method for reference in reversed(_watching) if (method := reference()) is not None]
     _watching.clear()
     for method in methods:
