@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raftcore.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2, ProposedChange
 from raftcore.config import Config
+from raftcore.conflict import Conflict
 from raftcore.message import ConfState, Entries, Entry, HardState, Message, Snapshot
 from raftcore.outbox import Outbox
 from raftcore.raw_node import RawNode
@@ -22,6 +23,7 @@ __all__ = [
     "ConfChangeV2",
     "ConfState",
     "Config",
+    "Conflict",
     "Entries",
     "Entry",
     "EntryKind",

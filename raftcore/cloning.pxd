@@ -2,4 +2,4 @@
 from raftcore.state cimport Raft
 
 cdef Raft clone_raft(Raft r, object storage)
-cdef bytes fingerprint_raft(Raft r)
+cdef bytes fingerprint_raft(Raft r, bint suspicion)

@@ -25,6 +25,8 @@ cdef Raft clone_raft(Raft r, object storage):
     copy.is_learner = r.is_learner
     copy.tracker = r.tracker.clone()
     copy.conf_index = r.conf_index
+    copy.suspicion = r.suspicion
+    copy.conflict = r.conflict
     copy.transferee = r.transferee
     copy.pending_conf_index = r.pending_conf_index
     copy.uncommitted_size = r.uncommitted_size
@@ -61,7 +63,14 @@ cdef ReadOnly clone_reads(ReadOnly reads):
     return copy
 
 
-cdef bytes fingerprint_raft(Raft r):
+cdef tuple suspected(Raft r):
+    if r.suspicion.rounds == 0:
+        return ()
+    return (r.suspicion.index, r.suspicion.leader_term, r.suspicion.leader, r.suspicion.rounds,
+            bool(r.suspicion.heartbeat), r.suspicion.elapsed)
+
+
+cdef bytes fingerprint_raft(Raft r, bint suspicion):
     cdef Progress pr
     cdef Message m
     cdef list parts = [
@@ -75,6 +84,7 @@ cdef bytes fingerprint_raft(Raft r):
         None if r.priorities is None else sorted(r.priorities.items()),
         r.reads.round, r.reads.round_open, sorted(r.reads.acknowledged.items()),
         [(round, index, repr(request)) for round, index, request in r.reads.requests],
+        suspected(r) if suspicion else (), r.conflict,
     ]
     for pr in r.tracker.ordered:
         parts.append((

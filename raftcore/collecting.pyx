@@ -16,9 +16,9 @@ from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.outbox cimport Outbox
 from raftcore.queue cimport Queue, front, pop, push
 from raftcore.raft cimport applied_to, step
-from raftcore.ready cimport Told, accept, anything_new, append_response
+from raftcore.ready cimport Told, accept, anything_new, append_response, remember
 from raftcore.state cimport Raft
-from raftcore.types cimport APPEND_THREAD, MsgStorageAppend
+from raftcore.types cimport APPEND_THREAD, MsgStorageAppend, StateQuarantined
 
 
 cdef bint collect_into(Raft r, Told* told, Writes* writes, Outbox out) except -1:
@@ -40,6 +40,9 @@ cdef bint collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
     cdef Snapshot snapshot = None
     cdef size_t at_once = 0
     cdef bint answered = False
+    if r.state == StateQuarantined:
+        remember(r, told)
+        return False
     if has_unstable(log):
         entries = log.next_unstable()
     if has_committed(log, False):

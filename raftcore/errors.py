@@ -19,7 +19,8 @@ class ConfigError(RaftError, ValueError):
 class ProposalDropped(RaftError):
     """The proposal was not appended; nothing happened, and it may be proposed again.
 
-    ``reason`` is one of ``no_leader``, ``not_leader``, ``transferring``, ``uncommitted_limit``, ``removed``.
+    ``reason`` is one of ``no_leader``, ``not_leader``, ``transferring``, ``uncommitted_limit``, ``removed``, ``empty``
+    (forwarded without a command) and ``quarantined`` (for ever: see ``RawNode.conflict``).
     """
 
     def __init__(self, reason: str = "no_leader") -> None:
@@ -78,7 +79,11 @@ class DecodeError(RaftError, ValueError):
 
 
 class PeerFault(RaftError):
-    """A well-formed message that no correct peer sends. It is counted and changes nothing."""
+    """A well-formed message that no correct peer sends. It is counted and changes nothing.
+
+    But for one thing: that a leader contradicts what is committed here is noted. Told three times by the leader that
+    this node follows, it quarantines the node, which is no fault any more (``RawNode.conflict``).
+    """
 
 
 class InvariantViolation(Exception):

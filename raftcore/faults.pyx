@@ -1,7 +1,8 @@
 """What no correct peer sends: refused with PeerFault before anything changes.
 
 etcd/raft panics in most of these places. A damaged or hostile peer must not be able to stop this node, so here the
-message is refused as a whole, and counted by whoever stepped it.
+message is refused as a whole, and counted by whoever stepped it. One of them is more when it is repeated: that a leader
+contradicts what is committed here (:mod:`raftcore.quarantine`).
 """
 
 from raftcore.errors import ConfChangeError, PeerFault
@@ -10,8 +11,9 @@ from libc.stdint cimport UINT64_MAX
 
 from raftcore cimport confchange
 from raftcore.log_entries cimport has_term
-from raftcore.message cimport Message, Snapshot
-from raftcore.runs cimport runs_at
+from raftcore.message cimport Entries, Message, Snapshot
+from raftcore.quarantine cimport contradicted
+from raftcore.runs cimport runs_at, runs_last
 from raftcore.state cimport Raft
 from raftcore.types cimport (
     FORWARDABLE_TYPES,
@@ -26,6 +28,7 @@ from raftcore.types cimport (
     index_t,
     is_one_of,
     node_id_t,
+    term_t,
 )
 
 # A log that begins behind this would soon reach indexes that no message can carry.
@@ -98,11 +101,25 @@ cdef int check_snapshot(Raft r, Message m) except -1:
         confchange.restore(r.tracker, s.index, s.conf_state)
     except ConfChangeError as error:
         raise PeerFault(f"snapshot from {m.from_} at index {s.index} has no possible configuration: {error}") from error
+    return check_covered(r, m)
+
+
+cdef int check_covered(Raft r, Message m) except -1:
+    """As check_history: the last entry that a snapshot covers is the leader's, and was committed when it was taken."""
+    cdef Snapshot s = m.snapshot
+    cdef index_t before = runs_at(&r.log._terms, 0).first
+    if s.index > r.log.committed:
+        if s.term < r.log.term_or_zero(r.log.committed):
+            return contradicted_at(r, m, r.log.committed, s.term)
+    elif s.index < before:
+        if s.term > r.log.term_or_zero(before):
+            return contradicted_at(r, m, before, s.term)
+    elif not has_term(r.log, s.index, s.term):
+        return contradicted_at(r, m, s.index, s.term)
     return 0
 
 
 cdef int check_append(Raft r, Message m) except -1:
-    cdef index_t conflict
     if m.log_term > m.term or (m.log_term == 0) != (m.index == 0):
         raise PeerFault(f"append from {m.from_} in term {m.term} follows index {m.index} of term {m.log_term}")
     if m.entries is not None:
@@ -113,16 +130,66 @@ cdef int check_append(Raft r, Message m) except -1:
                 f"append from {m.from_} in term {m.term} after term {m.log_term} holds terms "
                 f"{m.entries.first_term} to {m.entries.last_term}"
             )
+    return check_history(r, m)
+
+
+cdef int check_history(Raft r, Message m) except -1:
+    """Below the commit index a leader of this term or a later one agrees with us (leader completeness, Figure 3).
+
+    The terms of a log never decrease. So the entry before m's, and m's last entry, also say what the leader cannot have
+    at the two ends of what this node knows of its committed entries: just before its log begins, and at its commit
+    index. The acknowledgement of an append below the commit index (replication.handle_append) rests on that: an append
+    of a leader whose log leaves ours below it always shows so, by its own first entry of the term if by nothing else.
+
+      index      1 2 3 4 5 6 7 8
+      we         . . . 2 2 2 4 4        compacted up to 4, committed up to 8
+      leader     1 1 5 ?                an append after 2: at 4 it has at least term 5, we have term 2
+      leader     ? ? ? ? ? ? ? ? 3      an append after 9: at 8 it has at most term 3, we have term 4
+    """
+    cdef index_t before = runs_at(&r.log._terms, 0).first  # the compacted entry with a known term, or 0
     if m.index >= r.log.committed:
-        if m.index == r.log.committed and m.index >= runs_at(&r.log._terms, 0).first:
-            if not has_term(r.log, m.index, m.log_term):
-                raise PeerFault(f"append from {m.from_} gives committed index {m.index} the term {m.log_term}")
-        return 0
-    # Below the commit index a leader of this term or a later one agrees with us (leader completeness, Figure 3).
-    if m.index >= runs_at(&r.log._terms, 0).first and not has_term(r.log, m.index, m.log_term):
-        raise PeerFault(f"append from {m.from_} gives committed index {m.index} the term {m.log_term}")
-    if m.entries is not None and m.index >= runs_at(&r.log._terms, 0).first:
-        conflict = r.log.find_conflict(m.entries)
-        if conflict != 0 and conflict <= r.log.committed:
-            raise PeerFault(f"append from {m.from_} replaces committed index {conflict}")
+        if m.log_term < runs_last(&r.log._terms).value and m.log_term < r.log.term_or_zero(r.log.committed):
+            return contradicted_at(r, m, r.log.committed, m.log_term)
+        if m.index > r.log.committed:
+            return 0
+    if m.index < before:
+        return check_compacted(r, m, before)
+    if not has_term(r.log, m.index, m.log_term):
+        return contradicted_at(r, m, m.index, m.log_term)
+    if m.entries is not None and m.index < r.log.committed:
+        return check_committed(r, m, m.entries)
     return 0
+
+
+cdef int check_committed(Raft r, Message m, Entries entries) except -1:
+    """The entries follow one that is in this log; as far as that is committed they are the same."""
+    cdef index_t conflict = r.log.find_conflict(entries)
+    if conflict != 0 and conflict <= r.log.committed:
+        return contradicted(r, m, conflict, term_in(entries, conflict),
+                            f"append from {m.from_} replaces committed index {conflict}")
+    return 0
+
+
+cdef int check_compacted(Raft r, Message m, index_t before) except -1:
+    """An append after an entry below the log. Of what is compacted only the last entry's term can be compared."""
+    cdef term_t known = r.log.term_or_zero(before)
+    cdef index_t at = m.index
+    cdef term_t term = m.log_term
+    if m.entries is not None:
+        at = min(before, m.index + m.entries.count)
+        term = term_in(m.entries, at)
+    if term > known or (at == before and term != known):
+        return contradicted_at(r, m, before, term)
+    if m.entries is not None and m.index + m.entries.count > before and before < r.log.committed:
+        return check_committed(r, m, m.entries.slice(before + 1, m.index + m.entries.count + 1))
+    return 0
+
+
+cdef int contradicted_at(Raft r, Message m, index_t index, term_t leader_term) except -1:
+    what = "snapshot" if m.type == MsgSnap else "append"
+    return contradicted(r, m, index, leader_term,
+                        f"{what} from {m.from_} gives committed index {index} the term {leader_term}")
+
+
+cdef term_t term_in(Entries entries, index_t index):
+    return entries.entry_at(index - entries.first).term

@@ -17,6 +17,7 @@ from raftcore.types cimport (
     StateFollower,
     StateLeader,
     StatePreCandidate,
+    StateQuarantined,
     index_t,
     is_one_of,
     term_t,
@@ -44,7 +45,7 @@ cdef int check_role(Raft r) except -1:
     cdef bint leads = r.state == StateLeader
     cdef bint standing = r.state == StateCandidate or r.state == StatePreCandidate
     hold(r, "R1", r.id != 0, "a node has an id")
-    hold(r, "R2", r.state in (StateFollower, StateCandidate, StateLeader, StatePreCandidate), "a node has a role")
+    hold(r, "R2", StateFollower <= r.state <= StateQuarantined, "a node has a role")
     # A node may be started from a snapshot alone, as etcd/raft's transcripts do, with no term of its own yet.
     hold(r, "R3", r.term >= r.log.last_term() or (r.term == 0 and r.log.first_index() > r.log.last_index()),
          "the term is not below the log's last term")
@@ -63,6 +64,18 @@ cdef int check_role(Raft r) except -1:
     hold(r, "R16", leads or r.pending_conf_index == 0, "only a leader holds configuration changes back")
     hold(r, "R17", leads or r.uncommitted_size == 0, "only a leader counts uncommitted bytes")
     hold(r, "R18", r.pending_conf_index <= r.log.last_index(), "a pending configuration change is in the log")
+    check_quarantine(r)
+    return 0
+
+
+cdef int check_quarantine(Raft r) except -1:
+    cdef bint apart = r.state == StateQuarantined
+    hold(r, "R19", apart == (r.conflict is not None), "a quarantined node, and nobody else, knows of a conflict")
+    hold(r, "R20", not apart or r.lead == 0, "a quarantined node follows nobody")
+    hold(r, "R21", not apart or not (r.messages.count or r.after_append.count or r.waiting.count or r.read_states),
+         "a quarantined node says nothing")
+    hold(r, "R22", r.suspicion.rounds == 0 or (r.state == StateFollower and r.suspicion.index <= r.log.committed),
+         "only followers suspect a leader, and for what is committed")
     return 0
 
 

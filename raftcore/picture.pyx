@@ -76,4 +76,5 @@ cdef object status_of(Raft r):
         heard_quorum_ms=heard if heard <= r.now_ms else r.now_ms,
         now_ms=r.now_ms,
         progress=progress,
+        conflict=r.conflict,
     )

@@ -62,6 +62,17 @@ cdef tuple progress_states(Raft r, object name):
     return tuple(sorted(found))
 
 
+cdef tuple suspicion_state(Raft r, object name):
+    if r.suspicion.rounds == 0:
+        return ()
+    return (r.suspicion.index, r.suspicion.leader_term, name(r.suspicion.leader), r.suspicion.rounds,
+            bool(r.suspicion.heartbeat), bool(r.suspicion.elapsed >= r.options.heartbeat_timeout))
+
+
+cdef tuple conflict_state(object conflict, object name):
+    return (conflict.index, conflict.term, name(conflict.leader), conflict.leader_term, conflict.current_term)
+
+
 def protocol_state(node, rename=None):
     """What a node will do next, as values, without clocks, timers and random numbers.
 
@@ -100,6 +111,7 @@ def protocol_state(node, rename=None):
         bool(r.election_elapsed >= r.options.election_timeout),
         renamed(r.witnesses or (), name),
         None if r.priorities is None else tuple(sorted([(name(id), rank) for id, rank in r.priorities.items()])),
+        suspicion_state(r, name), () if r.conflict is None else conflict_state(r.conflict, name),
     )
 
 

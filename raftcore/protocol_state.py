@@ -100,3 +100,9 @@ class ProtocolState(NamedTuple):
     """The members without payloads, as this node was told last."""
     priorities: tuple[tuple[int, int], ...] | None
     """(member, election priority), as this node was told last; None: nobody has one."""
+    suspicion: tuple[int, int, int, int, bool, bool] | tuple[()] = ()
+    """Of a leader that has contradicted what is committed here: the entry's index, its term there, the leader, the
+    rounds in which it was said, whether a heartbeat was heard since, whether a heartbeat timeout has passed since. Else
+    empty."""
+    conflict: tuple[int, int, int, int, int] | tuple[()] = ()
+    """Why this node is quarantined: the fields of :class:`raftcore.Conflict`. Empty when it is not."""

@@ -67,6 +67,7 @@ from raftcore.types cimport (
     StateFollower,
     StateLeader,
     StatePreCandidate,
+    StateQuarantined,
     index_t,
     is_one_of,
 )
@@ -76,7 +77,7 @@ cdef enum:
 
 ctypedef int (*Handler)(Raft, Message) except -1
 
-cdef Handler[4][MESSAGE_TYPES] TABLE  # [StateType][MessageType]; NULL: ignored
+cdef Handler[5][MESSAGE_TYPES] TABLE  # [StateType][MessageType]; NULL: ignored
 
 
 cdef int step(Raft r, Message m) except -1:
@@ -95,6 +96,8 @@ cdef int step(Raft r, Message m) except -1:
 cdef bint term_concerns_us(Raft r, Message m) except -1:
     """Rules for servers, all servers (Figure 2): a higher term makes a follower, a lower one is ignored."""
     cdef int type = m.type
+    if r.state == StateQuarantined:
+        return False  # it does not even learn of terms: nothing is written any more
     if m.term > r.term:
         if type == MsgVote or type == MsgPreVote:
             if in_lease(r, m):
@@ -197,6 +200,8 @@ cdef void pass_time(Raft r, int ticks) noexcept:
     r.contact_elapsed = min(r.contact_elapsed + ticks, <int> LONGEST_WAIT)
     if r.state == StateLeader:
         r.heartbeat_elapsed += ticks
+    if r.suspicion.rounds:
+        r.suspicion.elapsed = min(r.suspicion.elapsed + ticks, r.options.heartbeat_timeout)
 
 
 cdef int tick_once(Raft r) except -1:
@@ -245,6 +250,12 @@ cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0:
 
 cdef int forward_payloads(Raft r, object payloads, int kind) except -1:
     """Follower: passes them on. Indexes and terms are the leader's to give: here 1, as the byte form allows."""
+    if r.state == StateQuarantined:
+        raise ProposalDropped("quarantined")
+    if r.lead == 0 or r.state != StateFollower:
+        raise ProposalDropped("no_leader")
+    if r.options.disable_proposal_forwarding:
+        raise ProposalDropped("not_leader")
     m = new_message(MsgProp, r.id)
     m.from_ = r.id
     m.entries = Entries.build([PyEntry(1, i + 1, kind, payload) for i, payload in enumerate(payloads)])
@@ -388,9 +399,11 @@ cdef void fill_table() noexcept:
     for state in (StateFollower, StateCandidate, StateLeader, StatePreCandidate):
         on(state, MsgVote, handle_vote_request)
         on(state, MsgPreVote, handle_vote_request)
+        on(state, MsgHup, handle_hup)
+    for state in (StateFollower, StateCandidate, StateLeader, StatePreCandidate, StateQuarantined):
+        # What a node's own storage has done, it has done; a quarantined node hears nothing else.
         on(state, MsgStorageAppendResp, storage_appended)
         on(state, MsgStorageApplyResp, storage_applied)
-        on(state, MsgHup, handle_hup)
     for state in (StateCandidate, StatePreCandidate):
         on(state, MsgProp, candidate_proposal)
         on(state, MsgApp, candidate_append)

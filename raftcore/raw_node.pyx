@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from hashlib import blake2b
 
-from raftcore.errors import ConfigError, ProposalDropped
+from raftcore.errors import ConfigError
 from raftcore.changes import ProposedChange
 from raftcore.confchange import ConfChange, ConfChangeV2
 
@@ -34,6 +34,7 @@ from raftcore.ready cimport (
     apply_message,
     apply_response,
     new_ready,
+    quarantined_ready,
     remember,
 )
 from raftcore.roles cimport become_follower, start
@@ -41,13 +42,8 @@ from raftcore.state cimport Raft
 from raftcore.tracker cimport Tracker
 from raftcore.types cimport (
     EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal,
-    MsgForgetLeader,
-    MsgHup,
-    MsgReadIndex,
-    MsgSnapStatus,
-    MsgTransferLeader,
-    MsgUnreachable,
-    StateFollower, StateLeader,
+    MsgForgetLeader, MsgHup, MsgReadIndex, MsgSnapStatus, MsgTransferLeader, MsgUnreachable,
+    StateFollower, StateLeader, StateQuarantined,
     index_t,
     node_id_t,
     term_t,
@@ -111,7 +107,7 @@ cdef class RawNode:
         self.raft = r
         self.on_advance = None
         restore_configuration(r, initial.conf_state, initial.conf_index)
-        start(r, hard.term, hard.vote)
+        start(r, hard.term, hard.vote, initial.conflict)
         remember(r, &self.told)
         self.writes.commit = r.log.committed
 
@@ -199,10 +195,6 @@ cdef class RawNode:
             raise ValueError("commands must hold at least one command, not none")
         if r.state == StateLeader:
             return propose_payloads(r, commands, EntryNormal)
-        if r.lead == 0 or r.state != StateFollower:
-            raise ProposalDropped("no_leader")
-        if r.options.disable_proposal_forwarding:
-            raise ProposalDropped("not_leader")
         forward_payloads(r, commands, EntryNormal)
         return 0
 
@@ -227,10 +219,6 @@ cdef class RawNode:
         self._set_now(now_ms)
         payload = change.encode()
         if r.state != StateLeader:
-            if r.lead == 0 or r.state != StateFollower:
-                raise ProposalDropped("no_leader")
-            if r.options.disable_proposal_forwarding:
-                raise ProposalDropped("not_leader")
             forward_payloads(r, (payload,), kind)
             return ProposedChange(0)
         reason = refusal(r, kind, payload)
@@ -260,8 +248,8 @@ cdef class RawNode:
         step(self.raft, new_message(MsgForgetLeader, self.raft.id))
 
     def step_down(self):
-        """Give up leading, or standing, in this term: what peers have answered counts no more. A follower stays one."""
-        if self.raft.state != StateFollower:
+        """Give up leading, or standing, in this term: what peers have answered counts no more. Any other role stays."""
+        if self.raft.state != StateFollower and self.raft.state != StateQuarantined:
             become_follower(self.raft, self.raft.term, 0)
 
     def transfer_leader(self, node_id_t to):
@@ -339,6 +327,9 @@ cdef class RawNode:
         self._use(AS_READY)
         if plain and self.on_advance is not None:
             raise ConfigError("ready() was called twice without advance() in between")
+        if r.state == StateQuarantined:
+            self.on_advance = [] if plain else None
+            return quarantined_ready(r, &self.told)
         rd = new_ready(r, &self.told, plain)
         rd.messages = queue_taken(&r.messages)
         if plain:
@@ -468,9 +459,10 @@ cdef class RawNode:
         copy.refused = self.refused
         return copy
 
-    def fingerprint(self):
-        """16 bytes: the same for nodes in the same protocol state, whatever way led there; stable over processes."""
-        cdef bytes inner = fingerprint_raft(self.raft)
+    def fingerprint(self, bint suspicion=True):
+        """16 bytes: the same for nodes in the same protocol state, whatever way led there; stable over processes.
+        ``suspicion`` False leaves out what is noted of a leader that contradicts this node: all a PeerFault changes."""
+        cdef bytes inner = fingerprint_raft(self.raft, suspicion)
         rest = (self.raft.options.async_storage_writes, self.told.lead, self.told.state, self.told.term,
                 self.told.vote, self.told.commit, self.on_advance)
         if self.form == IN_OUTBOX:
@@ -522,6 +514,12 @@ cdef class RawNode:
     def state(self):
         """Role, as :class:`raftcore.types.StateType`'s number."""
         return self.raft.state
+
+    @property
+    def conflict(self):
+        """Why this node is quarantined, a :class:`raftcore.Conflict`; None when it is not. It is for ever: the driver
+        makes it durable, for ``InitialState.conflict``, and serves nothing any more."""
+        return self.raft.conflict
 
     @property
     def leader(self):

@@ -5,7 +5,7 @@ from raftcore.lists cimport size_of
 from raftcore.log cimport RaftLog, has_committed, has_unstable
 from raftcore.message cimport Entries, HardState, Message, Snapshot
 from raftcore.state cimport Raft
-from raftcore.types cimport index_t, node_id_t, term_t
+from raftcore.types cimport StateQuarantined, index_t, node_id_t, term_t
 
 # What the driver was told last, so that it hears only what has changed since.
 cdef struct Told:
@@ -32,6 +32,8 @@ cdef class Ready:
 # Is there anything in the next Ready? `plain`: in the plain form.
 cdef inline bint anything_new(Raft r, const Told* told, bint plain) noexcept:
     cdef RaftLog log = r.log
+    if r.state == StateQuarantined:
+        return r.lead != told.lead or r.state != told.state  # that it is; it has no other work for anybody
     return (
         r.messages.count or r.after_append.count or size_of(<PyObject*> r.read_states)
         or r.lead != told.lead or r.state != told.state
@@ -43,6 +45,8 @@ cdef inline bint anything_new(Raft r, const Told* told, bint plain) noexcept:
 
 # All of it but the messages, which the form decides.
 cdef Ready new_ready(Raft r, const Told* told, bint plain)
+# The same of a quarantined node, and remembered.
+cdef Ready quarantined_ready(Raft r, Told* told)
 
 # What `told` stands for is what the driver knows by now.
 cdef inline void remember(Raft r, Told* told) noexcept:

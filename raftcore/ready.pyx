@@ -108,6 +108,18 @@ cdef Ready new_ready(Raft r, const Told* told, bint plain):
     return rd
 
 
+cdef Ready quarantined_ready(Raft r, Told* told):
+    """Its role, and nothing to be done."""
+    cdef Ready rd = Ready.__new__(Ready)
+    rd.read_states = []
+    rd.messages = []
+    rd.soft_state = SoftState.__new__(SoftState)
+    rd.soft_state.lead = r.lead
+    rd.soft_state.state = r.state
+    remember(r, told)
+    return rd
+
+
 cdef int accept(Raft r, Told* told, Entries committed, bint plain) except -1:
     if size_of(<PyObject*> r.read_states):
         r.read_states = []

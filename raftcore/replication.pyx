@@ -3,6 +3,7 @@
 from raftcore.backtrack cimport last_agreement, runs_below
 from raftcore.message cimport Message, new_message
 from raftcore.progress cimport Progress, StateProbe, StateReplicate, StateSnapshot, commit_is_news, updated
+from raftcore.quarantine cimport suspected_leader_lives
 from raftcore.read_index cimport acknowledge_round, release_postponed
 from raftcore.roles cimport become_follower
 from raftcore.sending cimport broadcast_append, send_append
@@ -20,7 +21,7 @@ cdef int handle_append(Raft r, Message m) except -1:
     answer = new_message(MsgAppResp, m.from_)
     answer.conf_index = m.conf_index
     if m.index < r.log.committed:
-        # Everything up to the commit index is the leader's too; tell it so, and nothing needs comparing.
+        # Everything up to the commit index is the leader's too, or it would have shown (faults.check_history).
         answer.index = r.log.committed
         return r.send(answer)
     if r.log.maybe_append(m.index, m.log_term, m.commit, m.entries, &last_new):
@@ -46,6 +47,8 @@ cdef int handle_append(Raft r, Message m) except -1:
 
 cdef int handle_heartbeat(Raft r, Message m) except -1:
     r.log.commit_to(m.commit)
+    if r.suspicion.rounds:
+        suspected_leader_lives(r, m)
     answer = new_message(MsgHeartbeatResp, m.from_)
     answer.context = m.context
     answer.conf_index = m.conf_index

@@ -1,4 +1,4 @@
-"""The four roles and the ways between them.
+"""The roles and the ways between them.
 
 Nothing in here is visible from Python: see roles.pxd.
 """

@@ -1,4 +1,4 @@
-"""The four roles and the ways between them (Figure 4, with thesis 9.6's pre-candidate).
+"""The roles and the ways between them (Figure 4, with thesis 9.6's pre-candidate, and the quarantine).
 
                     timeout              pre-vote won            won
       follower ----------------> pre- ----------------> candi- --------> leader
@@ -7,7 +7,8 @@
          +------------------------+-----------------------+----------------+
            a higher term, a leader of this term, an election lost, no quorum
 
-Without pre-vote the timeout leads straight to candidate.
+Without pre-vote the timeout leads straight to candidate. A follower whose committed entries its leader contradicts is
+quarantined (quarantine.pyx), and stays that for ever: it hears nothing, says nothing and hands out no work.
 """
 
 from raftcore.errors import InvariantViolation
@@ -15,6 +16,7 @@ from raftcore.errors import InvariantViolation
 from raftcore cimport lease, priority
 from raftcore.progress cimport Progress
 from raftcore.proposals cimport append_noop
+from raftcore.queue cimport queue_free
 from raftcore.read_only cimport ReadOnly
 from raftcore.state cimport Raft, tracing
 from raftcore.types cimport (
@@ -22,13 +24,14 @@ from raftcore.types cimport (
     StateFollower,
     StateLeader,
     StatePreCandidate,
+    StateQuarantined,
     index_t,
     node_id_t,
     term_t,
 )
 from raftcore.witness cimport is_witness
 
-cdef tuple ROLE_NAMES = ("follower", "candidate", "leader", "pre-candidate")
+cdef tuple ROLE_NAMES = ("follower", "candidate", "leader", "pre-candidate", "quarantined")
 
 
 cdef int reset(Raft r, term_t term) except -1:
@@ -49,6 +52,7 @@ cdef int reset(Raft r, term_t term) except -1:
         # Figure 2, volatile state on leaders: nextIndex just after the log's end, matchIndex 0.
         pr.reset(last if pr.id == r.id else 0, last + 1)
     r.pending_conf_index = 0
+    r.suspicion.rounds = 0
     r.uncommitted_size = 0
     r.reads = ReadOnly()
     r.postponed_reads = []
@@ -64,12 +68,13 @@ cdef int restart_election_timer(Raft r) except -1:
     return 0
 
 
-cdef int start(Raft r, term_t term, node_id_t vote) except -1:
-    """With what was stored (Figure 2, persistent state), a node begins as a follower (paper 5.2)."""
+cdef int start(Raft r, term_t term, node_id_t vote, object conflict) except -1:
+    """With what was stored (Figure 2, persistent state), a node begins as a follower (paper 5.2), or quarantined."""
     r.term = term
     r.vote = vote
     restart_election_timer(r)
-    return become_follower(r, term, 0)
+    become_follower(r, term, 0)
+    return 0 if conflict is None else become_quarantined(r, conflict)
 
 
 cdef int become_follower(Raft r, term_t term, node_id_t lead) except -1:
@@ -89,6 +94,7 @@ cdef int become_pre_candidate(Raft r) except -1:
     # Neither the term nor the vote changes: nothing has been promised to anyone (thesis 9.6).
     r.tracker.reset_votes()
     r.lead = 0
+    r.suspicion.rounds = 0
     r.state = StatePreCandidate
     return role_changed(r)
 
@@ -123,10 +129,22 @@ cdef int become_leader(Raft r) except -1:
     return 0
 
 
+cdef int become_quarantined(Raft r, object conflict) except -1:
+    reset(r, r.term)
+    r.state = StateQuarantined
+    r.conflict = conflict
+    # What waits to be sent, now or after a write, would be relied on.
+    queue_free(&r.messages)
+    queue_free(&r.after_append)
+    queue_free(&r.waiting)
+    r.read_states = []
+    return role_changed(r)
+
+
 cdef bint promotable(Raft r) except -1:
     """May this node stand for election? Only a full voter by its own configuration, with no snapshot half in place."""
     cdef Progress pr = r.tracker.find(r.id)
-    if is_witness(r, r.id):
+    if is_witness(r, r.id) or r.state == StateQuarantined:
         return False
     return pr is not None and not pr.is_learner and not r.log.has_next_or_in_progress_snapshot()
 

@@ -11,7 +11,11 @@ cdef int handle_snapshot(Raft r, Message m) except -1:
     """InstallSnapshot, receiver. The answer is an append reply: the leader goes on from there."""
     answer = new_message(MsgAppResp, m.from_)
     answer.conf_index = m.conf_index
-    answer.index = r.log.last_index() if restore(r, m.snapshot) else r.log.committed
+    if restore(r, m.snapshot):
+        answer.index = r.log.last_index()
+    else:
+        # No further than the snapshot goes: behind it the leader's log may be another (docs/design.md, decision 1).
+        answer.index = min(r.log.committed, m.snapshot.index)
     return r.send(answer)
 
 

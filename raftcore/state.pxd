@@ -10,6 +10,16 @@ from raftcore.read_only cimport ReadOnly
 from raftcore.tracker cimport Tracker
 from raftcore.types cimport index_t, node_id_t, term_t
 
+# What this node holds against the leader of its term, as long as it is not sure (quarantine.pyx). All of it counts only
+# while rounds is above 0; a change of role or term ends it.
+cdef struct Suspicion:
+    index_t index                        # of the committed entry that has another term there
+    term_t leader_term                   # that term
+    node_id_t leader                     # who said so
+    int rounds                           # in which it was said
+    bint heartbeat                       # since the last of them the same leader was heard with a heartbeat
+    int elapsed                          # ticks since then, up to the heartbeat timeout
+
 cdef class Raft:
     # Persistent state on all servers (Figure 2)
     cdef term_t term                     # latest term this node has seen
@@ -23,6 +33,8 @@ cdef class Raft:
     cdef bint is_learner                 # by this node's own applied configuration
     cdef Tracker tracker                 # configuration, votes; on a leader every member's progress
     cdef index_t conf_index              # index of the applied configuration's entry
+    cdef Suspicion suspicion
+    cdef object conflict                 # why this node is quarantined (a Conflict); None when it is not
 
     # Volatile state on leaders
     cdef node_id_t transferee            # target of the running leadership transfer, 0 for none (thesis 3.10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from raftcore.conflict import Conflict
 from raftcore.message import ConfState
 
 
@@ -85,3 +86,5 @@ class Status:
     now_ms: int
     """The core's clock: the newest time it was given."""
     progress: dict[int, PeerProgress] = field(default_factory=dict)
+    conflict: Conflict | None = None
+    """Why this node is quarantined; None when it is not."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from raftcore.conflict import Conflict
 from raftcore.message import ConfState, Entries, HardState, Snapshot
 
 
@@ -42,6 +43,9 @@ class InitialState:
 
     last_time_ms: int = 0
     """Log time, in milliseconds, of the last entry."""
+
+    conflict: Conflict | None = None
+    """Why this node was quarantined, once it was: it stays that."""
 
 
 @runtime_checkable

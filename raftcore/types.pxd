@@ -19,6 +19,7 @@ cpdef enum StateType:
     StateCandidate = 1
     StateLeader = 2
     StatePreCandidate = 3
+    StateQuarantined = 4
 
 # What an entry is. In printed transcripts EntryNoop prints as EntryNormal: etcd/raft's empty entry.
 cpdef enum EntryKind:

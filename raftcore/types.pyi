@@ -12,6 +12,7 @@ class StateType(IntEnum):
     StateCandidate = 1
     StateLeader = 2
     StatePreCandidate = 3
+    StateQuarantined = 4
 
 class EntryKind(IntEnum):
     EntryNormal = 0

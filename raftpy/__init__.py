@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from raftcore.conflict import Conflict
     from raftcore.errors import ConfigError, RaftError
     from raftpy.blocking import BlockingNode
     from raftpy.config import Config, format_cluster, parse_cluster
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         NotLeader,
         NotOwner,
         Overloaded,
+        Quarantined,
         Stopped,
         StorageDamaged,
         StorageFailed,
@@ -47,6 +49,7 @@ __all__ = [
     "Commit",
     "Config",
     "ConfigError",
+    "Conflict",
     "ForeignDirectory",
     "MemberStatus",
     "Node",
@@ -56,6 +59,7 @@ __all__ = [
     "Overloaded",
     "PeerProgress",
     "Proposal",
+    "Quarantined",
     "RaftError",
     "Read",
     "StateMachine",
@@ -76,12 +80,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "raftcore.conflict": ("Conflict",),
     "raftcore.errors": ("ConfigError", "RaftError"),
     "raftpy.blocking": ("BlockingNode",),
     "raftpy.config": ("Config", "format_cluster", "parse_cluster"),
     "raftpy.errors": (
-        "ApplyError", "ApplyFailed", "ForeignDirectory", "NotLeader", "NotOwner", "Overloaded", "Stopped",
-        "StorageDamaged", "StorageFailed", "StorageLocked", "Timeout", "TooLarge", "TransportFailed", "WrongIdentity",
+        "ApplyError", "ApplyFailed", "ForeignDirectory", "NotLeader", "NotOwner", "Overloaded", "Quarantined",
+        "Stopped", "StorageDamaged", "StorageFailed", "StorageLocked", "Timeout", "TooLarge", "TransportFailed",
+        "WrongIdentity",
     ),
     "raftpy.interfaces": ("BatchStateMachine", "Clock", "StateMachine", "Storage", "Transport"),
     "raftpy.node": ("Node",),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
+from raftcore.conflict import Conflict
 from raftpy.config import Config
 from raftpy.errors import Stopped
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
@@ -119,6 +120,12 @@ class BlockingNode:
         """As ``Node.failed``."""
         self._check_process()
         return None if self._node is None else self._node.failed
+
+    @property
+    def quarantine(self) -> Conflict | None:
+        """As ``Node.quarantine``."""
+        self._check_process()
+        return None if self._node is None else self._node.quarantine
 
     # --- Proposing and reading ----------------------------------------------------------------------------------
 

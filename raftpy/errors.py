@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TypeVar
 
+from raftcore.conflict import Conflict
 from raftcore.errors import RaftError
 
 
@@ -17,14 +18,19 @@ class NotLeader(RaftError):
     """The command was never appended here: this node does not lead. It may be proposed again, to the leader.
 
     ``leader_id`` is the leader as far as this node knows, or None; ``leader_udp`` and ``leader_http`` are its
-    addresses as ``host:port`` (HTTP perhaps ``https://host:port``), None when they are not known.
+    addresses as ``host:port`` (HTTP perhaps ``https://host:port``), None when they are not known. ``because``: what
+    this node knows of why there is no leader, in words, or None.
     """
 
     def __init__(
-        self, leader_id: int | None = None, leader_udp: str | None = None, leader_http: str | None = None
+        self,
+        leader_id: int | None = None,
+        leader_udp: str | None = None,
+        leader_http: str | None = None,
+        because: str | None = None,
     ) -> None:
         if leader_id is None:
-            text = "not the leader, and no leader is known"
+            text = "not the leader, and no leader is known" + (f" ({because})" if because else "")
         else:
             addresses = [f"udp {leader_udp}"] if leader_udp else []
             addresses += [f"http {leader_http}"] if leader_http else []
@@ -33,6 +39,7 @@ class NotLeader(RaftError):
         self.leader_id = leader_id
         self.leader_udp = leader_udp
         self.leader_http = leader_http
+        self.because = because
 
 
 class Timeout(RaftError, TimeoutError):
@@ -175,3 +182,15 @@ def same_error(error: _Error) -> _Error:
     twin.__dict__.update(error.__dict__)
     twin.__cause__ = error.__cause__
     return twin
+
+
+class Quarantined(RaftError):
+    """Nothing happened, and nothing will: this node is quarantined. What it holds as committed, its cluster denies.
+
+    ``conflict`` says where. Ask another node; how the cluster gets this one back is in the README.
+    """
+
+    def __init__(self, node_id: int, conflict: Conflict) -> None:
+        super().__init__(f"node {node_id} is quarantined: {conflict.describe()}")
+        self.node_id = node_id
+        self.conflict = conflict

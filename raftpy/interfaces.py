@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from raftcore.conflict import Conflict
 from raftcore.message import Entries, Message, Snapshot
 from raftcore.outbox import Outbox
 from raftcore.storage_view import InitialState
@@ -118,6 +119,13 @@ class Storage(Protocol):
         """
         ...
 
+    def quarantine(self, conflict: Conflict) -> None:
+        """Keeps why this node is quarantined, durable on return: ``initial_state.conflict`` of each later ``open``.
+
+        Nothing is submitted after it; what the log holds stays as it is. Raises ``StorageFailed``.
+        """
+        ...
+
     def close(self) -> None:
         """Waits for what is under way and lets go of the store. May be called at any time and again."""
         ...
@@ -144,6 +152,8 @@ class LocalIdentity:
     """Store ids already pinned: node id to store id."""
     http_address: str = ""
     """This node's HTTP address as ``host:port``, told to the peers; empty when it serves none."""
+    conflict: Conflict | None = None
+    """Why this node is quarantined, told to the peers; None when it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +164,8 @@ class Heard:
     """The store the node id is bound to; 0: none was ever heard."""
     http_address: str | None = None
     """``host:port``, empty when it serves none; None: not told yet by the newest life heard of it."""
+    conflict: Conflict | None = None
+    """Why it is quarantined, as the newest life heard of it has told; None when it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +233,8 @@ class Transport(Protocol):
         ...
 
     def on_heard(self, callback: Callable[[int], None]) -> None:
-        """Sets whom to tell, by node id, that a peer's ``heard`` has changed: once it has told its HTTP address.
+        """Sets whom to tell, by node id, that a peer's ``heard`` has changed: once it has told its HTTP address, and
+        once it has told that it is quarantined.
 
         Called inside ``receive``, not for what it tells again.
         """
@@ -233,6 +246,10 @@ class Transport(Protocol):
 
     def pin(self, node_id: int, store_id: int) -> None:
         """Binds a peer to a store id, whatever was heard of it; a life of another store is forgotten."""
+        ...
+
+    def quarantine(self, conflict: Conflict) -> None:
+        """Tells every peer, from now on, that and why this node is quarantined."""
         ...
 
     def reachable(self, node_id: int) -> bool:

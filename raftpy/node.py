@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from types import TracebackType
 
+from raftcore.conflict import Conflict
 from raftcore.errors import Unavailable
 from raftpy.clock import SystemClock
 from raftpy.config import Config
@@ -119,6 +120,19 @@ class Node(Calls):
             return None
         self._driver.owner.check_process()
         return self._driver.failure
+
+    @property
+    def quarantine(self) -> Conflict | None:
+        """Why this node is quarantined, or None.
+
+        Then it has found its committed entries in contradiction to its cluster's, and every call that proposes, reads
+        or waits raises ``Quarantined``, also after a restart; ``status`` answers. What the state machine holds must not
+        be served either: whoever reads it without ``read_index`` looks here first.
+        """
+        if self._driver is None:
+            return None
+        self._driver.owner.check_process()
+        return self._driver.quarantine.conflict
 
     # --- Proposing, reading and leading (propose, propose_many and read_index are those of Calls) ------------------
 

@@ -34,6 +34,9 @@ COLUMNS = {
 }
 
 
+IN_TROUBLE = ("unreachable", "unknown", "quarantined")
+
+
 @click.command(epilog=EPILOG)
 @http_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -50,6 +53,7 @@ def status(http: tuple[Address, ...], as_json: bool) -> None:
         asked = list(pool.map(_ask_member, members))
     rows = [row for row, _ in asked]
     add_unserved(rows, [status for _, status in asked])
+    add_quarantined(rows, [status for _, status in asked])
     if as_json:
         click.echo(json.dumps({"members": rows}, indent=2, ensure_ascii=False))
     else:
@@ -107,6 +111,18 @@ def add_unserved(rows: Sequence[dict[str, Any]], statuses: Sequence[dict[str, An
                         row["unserved"] = member["unserved"]
 
 
+def add_quarantined(rows: Sequence[dict[str, Any]], statuses: Sequence[dict[str, Any]]) -> None:
+    """Into the rows of quarantined members goes the reason, in their own words or as a peer has heard them."""
+    found: dict[int, str] = {}
+    for status in statuses:
+        for said in (*status.get("members", ()), status):
+            if said.get("quarantine"):
+                found[said["id"]] = said["quarantine"]["message"]
+    for row in rows:
+        if row["id"] in found:
+            row["quarantine"] = found[row["id"]]
+
+
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """One line a member; a column that a member does not tell holds a dash. Below, what keeps a member back."""
     from rich.console import Console
@@ -119,6 +135,8 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
             console.print(f"node {row['id']} has no part: {row['refused']}", markup=False, highlight=False)
         if row.get("unserved"):
             console.print(f"node {row['id']} cannot be served: {row['unserved']}", markup=False, highlight=False)
+        if row.get("quarantine"):
+            console.print(f"node {row['id']} is quarantined: {row['quarantine']}", markup=False, highlight=False)
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> Any:
@@ -129,7 +147,7 @@ def table_of(rows: Sequence[dict[str, Any]]) -> Any:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for title in COLUMNS:
         table.add_column(title, justify="left" if title in ("role", "http") else "right", no_wrap=True)
-    styles = {"leader": "bold green", "unreachable": "red", "unknown": "red", "candidate": "yellow"}
+    styles = {"leader": "bold green", "candidate": "yellow", **dict.fromkeys(IN_TROUBLE, "red")}
     for row in rows:
         cells = ["-" if row.get(name) is None else str(row[name]) for name in COLUMNS.values()]
         table.add_row(*cells, style=styles.get(str(row.get("role"))))

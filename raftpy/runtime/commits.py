@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from raftcore.message import Entries
 from raftcore.types import EntryKind
-from raftpy.errors import Stopped
+from raftpy.errors import Quarantined, Stopped
 
 QUEUE_BYTES = 1 << 20
 """What a reader may have in memory, in bytes of entries, before it is sent to the store instead."""
@@ -111,6 +111,8 @@ class CommitReader(AsyncIterator[Commit]):
 
     async def __anext__(self) -> Commit:
         while True:
+            if isinstance(self._feed.failure, Quarantined):
+                raise Quarantined(self._feed.failure.node_id, self._feed.failure.conflict)
             for commit in self._page:
                 return commit
             self._feed.check()

@@ -37,6 +37,7 @@ def describe(driver: Driver) -> NodeStatus:
         proposals=len(driver.proposals),
         transport=driver.transport.stats(),
         refused=why_refused(driver.config.id, members),
+        quarantine=driver.quarantine.conflict,
         failure=None if driver.failure is None else str(driver.failure) or repr(driver.failure),
     )
 
@@ -53,6 +54,7 @@ def _members(driver: Driver) -> tuple[MemberStatus, ...]:
             progress=progress.get(node_id),
             priority=driver.membership.priority(node_id),
             refuses=None if driver.closed else transport.refused_by(node_id),
+            quarantine=driver.quarantine.of(node_id),
             unserved=_unserved(driver, node_id, progress[node_id].match) if node_id in progress else None,
         )
         for node_id, udp in driver.members.items()

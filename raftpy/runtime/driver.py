@@ -32,6 +32,7 @@ from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.quarantine import Quarantine
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.role_log import RoleLog
 from raftpy.runtime.rounds import Rounds
@@ -58,6 +59,7 @@ class Driver:
         self.membership = Membership(
             config, opened.raw, opened.storage, opened.transport, clock, opened.members, opened.store_id
         )
+        self.quarantine = Quarantine(config.id, opened.raw, opened.storage, opened.transport)
         self.failure: BaseException | None = None
         """Why the node stopped by itself; None while it runs and after ``stop``."""
         self.closed = False
@@ -98,7 +100,10 @@ class Driver:
         """The first pass, and the ticks."""
         self.storage.set_completion(self._on_written, self._fail)
         self.transport.on_unreachable(self._on_unreachable)
-        self.transport.on_heard(self.membership.heard)
+        self.transport.on_heard(self._on_heard)
+        if self.quarantine.conflict is not None:
+            self.quarantine.say()
+            self._refuse_all()
         self._plan()
         self.passes.schedule()
 
@@ -208,11 +213,13 @@ class Driver:
         if not self.passes.running:
             self.passes.schedule()
 
-    def not_leader(self) -> NotLeader:
+    def not_leader(self) -> RaftError:
         """What to tell whoever proposes here now."""
+        if self.quarantine.conflict is not None:
+            return self.quarantine.refusal()
         leader = self.raw.leader
         if not leader or leader == self._id:
-            return NotLeader()
+            return NotLeader(because=self.quarantine.of_peers())
         return NotLeader(leader, self.members.get(leader), self.membership.http(leader))
 
     def _configure(self, index: int, kind: int, data: bytes) -> None:
@@ -229,6 +236,10 @@ class Driver:
     def _on_written(self, appends: Sequence[Message]) -> None:
         self.rounds.written.append(appends)
         self.passes.wake()
+
+    def _on_heard(self, node_id: int) -> None:
+        self.membership.heard(node_id)
+        self.quarantine.heard(node_id)
 
     def _on_unreachable(self, node_id: int) -> None:
         self.rounds.unreachable.append(node_id)
@@ -254,8 +265,7 @@ class Driver:
     async def transfer_leadership(self, to: int) -> None:
         """Asks for it, again and again, until ``to`` leads as far as this node knows."""
         while self.raw.leader != to:
-            if self.closed:
-                raise self._stopped_error()
+            self._check_serving()
             self.raw.transfer_leader(to)
             self.passes.schedule()
             await self.leader_changed(self.config.heartbeat_ms / 1000)
@@ -287,12 +297,35 @@ class Driver:
 
     def _role_changed(self) -> None:
         """This node's role, or the leader it knows, has changed."""
+        if self.quarantine.conflict is not None:  # the last change there is
+            self.quarantine.begin()
+            self._loop.call_soon(self._refuse_all)  # not inside a pass, which has some of them in hand
         raw = self.raw
         self._role_log.changed(raw.state, raw.leader, raw.term, stepped_down=self.membership.stepped_down)
         self.membership.role_changed(self.not_leader)
         if self.raw.leader:
             self._announce_leader()
             self.reads.ask_again()
+
+    def _refuse_all(self) -> None:
+        """The node is quarantined: whoever waits or comes hears why, and nobody is served any more."""
+        if self.closed:
+            return
+        self.proposals.stop(self.quarantine.refusal)
+        self.proposals.resume_soon()
+        self.reads.stop(self.quarantine.refusal)
+        self.reads.resume_soon()
+        for waiter in self._leader_waiters:
+            if not waiter.done():
+                waiter.set_exception(self.quarantine.refusal())
+        self.feed.close(self.quarantine.refusal())
+
+    def _check_serving(self) -> None:
+        """Raises why this node serves nobody, if that is so."""
+        if self.closed:
+            raise self._stopped_error()
+        if self.quarantine.conflict is not None:
+            raise self.quarantine.refusal()
 
     def _announce_leader(self) -> None:
         for waiter in self._leader_waiters:
@@ -302,8 +335,7 @@ class Driver:
 
     async def wait_for_leader(self) -> int:
         """The leader of this node's term, as soon as it knows one."""
-        if self.closed:
-            raise self._stopped_error()
+        self._check_serving()
         if self.raw.leader:
             return self.raw.leader
         waiter: asyncio.Future[int] = self._loop.create_future()

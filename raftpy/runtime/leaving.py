@@ -45,7 +45,7 @@ class HandOver:
                 while self._going_on() and len(driver.proposals):
                     await driver.leader_changed(GLANCE_S)
             finally:
-                if not driver.closed:
+                if not driver.closed and driver.quarantine.conflict is None:
                     driver.proposals.refuse(None)
         return driver.raw.leader not in (0, driver.config.id)
 

@@ -62,6 +62,7 @@ def open_node(config: Config, storage: Storage, transport: Transport, wake: Call
             members=recovered.members,
             pins=recovered.pins,
             http_address=config.http or "",
+            conflict=recovered.initial_state.conflict,
         )
         transport.start(identity, wake, storage.pin)
         raw = RawNode(core_config(config, transport.max_command, recovered.boot), recovered.initial_state, storage)

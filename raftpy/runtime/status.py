@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from raftcore.conflict import Conflict
 from raftcore.types import StateType
 from raftpy.interfaces import Oversized
 
@@ -14,6 +15,7 @@ ROLES = {
     StateType.StateCandidate: "candidate",
     StateType.StatePreCandidate: "candidate",
     StateType.StateLeader: "leader",
+    StateType.StateQuarantined: "quarantined",
 }
 STOPPED, FAILED = "stopped", "failed"
 """The roles of a node that takes part no more: it was told to stop, or has stopped by itself."""
@@ -54,6 +56,8 @@ class MemberStatus:
     """Why the member does not take this node for what it says it is, for people to read; None: it does, or is down."""
     unserved: str | None = None
     """Why this leader cannot bring the member up to date, for people to read; None: it can, or does not lead."""
+    quarantine: Conflict | None = None
+    """Why the member is quarantined, as it has told in its newest life heard here; None: it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,8 @@ class NodeStatus:
 
     id: int
     role: str
-    """``leader``, ``follower`` or ``candidate``; ``stopped``, or ``failed`` when it has stopped by itself."""
+    """``leader``, ``follower``, ``candidate`` or ``quarantined``; ``stopped``, or ``failed`` when it has stopped by
+    itself."""
     term: int
     leader: int | None
     """The leader of this term as far as this node knows; None when it has stopped."""
@@ -80,6 +85,8 @@ class NodeStatus:
     refused: str | None = None
     """Why this node has no part in its cluster, for people to read: a member that is heard refuses it, or all that is
     heard at the members' addresses speaks for another cluster. None: nothing of the kind is known."""
+    quarantine: Conflict | None = None
+    """Why this node is quarantined, and serves nothing but this status; None: it is not."""
 
 
 def why_unserved(oversized: Oversized | None, match: int, max_datagram: int, now_s: float) -> str | None:

@@ -4,6 +4,7 @@
     405 bad_request (+ Allow)      413 too_large          503 no_leader (+ Retry-After)
     412 version_mismatch (+ "version")                    503 overloaded (+ Retry-After)
                                     503 failed, stopped, refused (of /healthz)
+                                                          503 quarantined
 
 One more, 500 ``internal``, is an error of this program and nothing else.
 """
@@ -79,6 +80,11 @@ def refused(message: str) -> ApiError:
 def takes_no_part(role: str, failure: str | None) -> ApiError:
     """Of a node's health only: it has stopped, by itself (``role`` failed, for the ``failure``) or not (stopped)."""
     return ApiError(503, role, f"the node has {role}" + ("" if failure is None else f": {failure}"))
+
+
+def quarantined(message: str) -> ApiError:
+    """Nothing happens at this node any more; another may do it."""
+    return ApiError(503, "quarantined", message)
 
 
 def unknown_outcome(reason: str) -> ApiError:

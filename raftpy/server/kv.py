@@ -81,7 +81,9 @@ class KeyValueHandlers:
         Once the read index is applied, so is every write acknowledged before the request came. The store may have
         moved on since, which makes the answer newer and never older.
         """
-        if not wants_stale(query):
+        if wants_stale(query):
+            self._proposer.check_serving()
+        else:
             await self._proposer.read()
 
     def _room_for_value(self, key: bytes, overhead: int) -> int:

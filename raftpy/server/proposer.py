@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from raftpy import Quarantined
 from raftpy.replicated.kv import Outcome
 from raftpy.server.errors import overloaded
 
@@ -48,6 +49,11 @@ class Proposer:
         with self._place():
             self._node.require_leader()
             await self._node.read_index(timeout=self._timeout)
+
+    def check_serving(self) -> None:
+        """Raises ``Quarantined`` where not even what is applied here may be read."""
+        if (conflict := self._node.quarantine) is not None:
+            raise Quarantined(self._node.config.id, conflict)
 
     @contextmanager
     def _place(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from raftpy import NotLeader, Overloaded, RaftError, StorageFailed, Timeout, TooLarge
+from raftpy import NotLeader, Overloaded, Quarantined, RaftError, StorageFailed, Timeout, TooLarge
 from raftpy.server.errors import (
     UNKNOWN_OUTCOME,
     ApiError,
@@ -16,6 +16,7 @@ from raftpy.server.errors import (
     json_response,
     no_leader,
     overloaded,
+    quarantined,
     too_large,
     unknown_outcome,
 )
@@ -41,7 +42,8 @@ def redirect(request: web.BaseRequest, leader_id: int, leader_http: str) -> web.
 
 def _without_leader(error: NotLeader) -> ApiError:
     if error.leader_id is None:
-        return no_leader("no leader is known here at the moment; try again")
+        why = f" ({error.because})" if error.because else ""
+        return no_leader(f"no leader is known here at the moment{why}; try again")
     return no_leader(f"node {error.leader_id} leads, but its HTTP address is not known here yet; try again")
 
 
@@ -52,6 +54,8 @@ def _as_api_error(error: RaftError) -> ApiError:
         return too_large(str(error))
     if isinstance(error, Overloaded):
         return overloaded(str(error))
+    if isinstance(error, Quarantined):
+        return quarantined(str(error))
     if isinstance(error, StorageFailed):
         return unknown_outcome("this node's store has failed")
     return unknown_outcome(str(error))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from raftpy.server.errors import json_response, refused, takes_no_part
+from raftpy import Conflict, Quarantined
+from raftpy.server.errors import json_response, quarantined, refused, takes_no_part
 
 if TYPE_CHECKING:
     from raftpy import MemberStatus
@@ -29,6 +31,7 @@ class StatusHandlers:
                 "role": status.role,
                 "failure": status.failure,
                 "refused": status.refused,
+                "quarantine": conflict_of(status.quarantine),
                 "term": status.term,
                 "leader": status.leader,
                 "first_index": status.first_index,
@@ -44,12 +47,14 @@ class StatusHandlers:
     async def health(self, request: web.BaseRequest) -> web.StreamResponse:
         """200 as long as the node takes part; a node without a leader is healthy, its cluster may not be.
 
-        503 ``failed`` for a node that has stopped by itself, ``stopped`` for one that was stopped, and ``refused`` for
-        one that its peers do not take for what it says it is.
+        503 ``failed`` for a node that has stopped by itself, ``stopped`` for one that was stopped,
+        ``quarantined`` for one that is, and ``refused`` for one that its peers do not take for what it says it is.
         """
         status = self._node.status()
         if status.role in ("failed", "stopped"):
             raise takes_no_part(status.role, status.failure)
+        if status.quarantine is not None:
+            raise quarantined(str(Quarantined(status.id, status.quarantine)))
         if status.refused is not None:
             raise refused(status.refused)
         return json_response({"status": "ok", "id": status.id, "leader": status.leader})
@@ -68,4 +73,10 @@ def _member(member: MemberStatus) -> dict[str, object]:
         "priority": member.priority,
         "refuses": member.refuses,
         "unserved": member.unserved,
+        "quarantine": conflict_of(member.quarantine),
     }
+
+
+def conflict_of(conflict: Conflict | None) -> dict[str, object] | None:
+    """Why a node is quarantined, as JSON: the fields of ``raftpy.Conflict``, and ``message`` for people."""
+    return None if conflict is None else {**asdict(conflict), "message": conflict.describe()}

@@ -5,6 +5,9 @@ after its new boot is durable in LevelDB and before anything is sent, what the s
 clean close writes it once more. A store that is found below its floor is damaged: it may have promised (a vote, an
 entry) what it no longer knows.
 
+The floor also keeps that the node is quarantined (decision 1): written once more at that moment, it is where a release
+that knows nothing of quarantines looks first, and refuses what it cannot read.
+
 What is compared, and why it never accuses an honest store:
 
 1. store id: the floor and the database are of one life.
@@ -26,8 +29,10 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from raftcore.codec import crc32c
+from raftcore.conflict import Conflict
 from raftpy.errors import StorageDamaged, StorageFailed
 from raftpy.storage.head import Head
 from raftpy.storage.identity import BOOT_SHIFT
@@ -46,10 +51,24 @@ class GroupFloor:
     prev_index: int = 0
     last_index: int = 0
     last_term: int = 0
+    conflict: Conflict | None = field(default=None, compare=False)
+    """Why the node is quarantined in this group, once it is; nothing in the database says so."""
 
     @classmethod
-    def of(cls, head: Head) -> GroupFloor:
-        return cls(head.term, head.vote, head.prev_index, head.last_index, head.last_term)
+    def of(cls, head: Head, conflict: Conflict | None = None) -> GroupFloor:
+        return cls(head.term, head.vote, head.prev_index, head.last_index, head.last_term, conflict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the file. Without a conflict it is what earlier releases wrote, and read."""
+        record = asdict(self)
+        if self.conflict is None:
+            del record["conflict"]
+        return record
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> GroupFloor:
+        conflict = record.get("conflict")
+        return cls(**record | {"conflict": None if conflict is None else Conflict(**conflict)})
 
 
 @dataclass(slots=True)
@@ -103,7 +122,7 @@ class Floor:
         return floor
 
     def _render(self) -> bytes:
-        groups = {str(group): asdict(part) for group, part in sorted(self.groups.items())}
+        groups = {str(group): part.as_dict() for group, part in sorted(self.groups.items())}
         record = {"store_id": self.store_id, "boot": self.boot, "closed": self.closed, "groups": groups}
         body = json.dumps(record).encode() + b"\n"
         return f"{MAGIC} {FLOOR_FORMAT} {crc32c(body):08x}\n".encode() + body
@@ -111,7 +130,7 @@ class Floor:
     @classmethod
     def _parse(cls, body: bytes) -> Floor:
         record = json.loads(body)
-        groups = {int(group): GroupFloor(**part) for group, part in record["groups"].items()}
+        groups = {int(group): GroupFloor.from_dict(part) for group, part in record["groups"].items()}
         return cls(record["store_id"], record["boot"], record["closed"], groups)
 
     def check(self, store_id: int, group: int, head: Head, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 
+from raftcore.conflict import Conflict
 from raftcore.message import ConfState, HardState
 from raftcore.storage_view import InitialState
 from raftpy.interfaces import Bootstrap
@@ -49,7 +50,12 @@ def resolve_cluster_id(identity: Bootstrap) -> int:
 
 
 def initial_state(
-    hard_state: HardState, members: Mapping[int, str], last: int, term_runs: Sequence[tuple[int, int]], time_ms: int
+    hard_state: HardState,
+    members: Mapping[int, str],
+    last: int,
+    term_runs: Sequence[tuple[int, int]],
+    time_ms: int,
+    conflict: Conflict | None = None,
 ) -> InitialState:
     """What the core starts from: every first member a voter, nothing applied, the whole log ahead of it."""
     return InitialState(
@@ -58,4 +64,5 @@ def initial_state(
         last_index=last,
         term_runs=tuple(term_runs),
         last_time_ms=time_ms,
+        conflict=conflict,
     )

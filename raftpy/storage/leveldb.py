@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from raftcore.conflict import Conflict
 from raftcore.message import Entries, Message, Snapshot
 from raftpy.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
 from raftpy.forking import call_in_child
@@ -83,6 +84,8 @@ class LevelDBStorage:
         self._head = Head()
         self._head_key = keys.head_key(group)
         self._pins: dict[int, int] = {}
+        self._floor: Floor  # as it was last written
+        self._conflict: Conflict | None = None
         # Guards the index and the two below against the writer's thread; never held during a write.
         self._mutex = threading.Lock()
         self._index = Index()
@@ -132,6 +135,7 @@ class LevelDBStorage:
         floor.check(known.store_id, self.group, head, str(self._database_path))
         reader.check_end(self.group, log)
         self._index = log.index
+        self._conflict = floor.groups.get(self.group, GroupFloor()).conflict
         self._begin_boot(head)
         self._ahead = Ahead(self._database_path, self._write_buffer_size + SPACE_BEYOND)
         return self._recovered(cluster_id, members, log)
@@ -195,7 +199,9 @@ class LevelDBStorage:
 
     def _write_floor(self, closed: bool) -> None:
         head = self._head
-        Floor(self._identity.store_id, head.boot, closed, {self.group: GroupFloor.of(head)}).write(self.path)
+        groups = {self.group: GroupFloor.of(head, self._conflict)}
+        self._floor = Floor(self._identity.store_id, head.boot, closed, groups)
+        self._floor.write(self.path)
 
     def _recovered(self, cluster_id: int, members: dict[int, str], log: Log) -> Recovered:
         head = self._head
@@ -203,7 +209,9 @@ class LevelDBStorage:
             store_id=self._identity.store_id,
             boot=head.boot,
             cluster_id=cluster_id,
-            initial_state=initial_state(head.hard_state, members, head.last_index, log.term_runs, log.last_time_ms),
+            initial_state=initial_state(
+                head.hard_state, members, head.last_index, log.term_runs, log.last_time_ms, self._conflict
+            ),
             members=members,
             pins=dict(self._pins),
         )
@@ -358,6 +366,15 @@ class LevelDBStorage:
         except compat.Error as error:
             raise self._fail(error) from error
         self._pins = pins
+
+    def quarantine(self, conflict: Conflict) -> None:
+        if self._failure is not None or self._state != "open":
+            raise self._refusal()
+        self._conflict = self._floor.groups[self.group].conflict = conflict
+        try:
+            self._floor.write(self.path)  # of this start: what has been written since may not be durable yet
+        except OSError as error:
+            raise self._fail(error) from error
 
     def _fail(self, error: BaseException) -> StorageFailed:
         """The handle is dead from here on."""

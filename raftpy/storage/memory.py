@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from raftcore.conflict import Conflict
 from raftcore.message import Entries, HardState, Message, Snapshot
 from raftcore.storage_view import InitialState
 from raftpy.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
@@ -39,6 +40,7 @@ class MemoryDisk:
         self.cluster_id = 0
         self.members: dict[int, str] = {}
         self.pins: dict[int, int] = {}
+        self.conflict: Conflict | None = None
         self.hard_state = HardState()
         self._held: HardState | None = None  # a commit index that waits, not durable, to ride in the next batch
         self._index = Index()
@@ -96,7 +98,7 @@ class MemoryDisk:
             for run_first, _, term, _, time_ms in self._records[first].runs():  # noqa: B007 - the last one counts
                 if not runs or runs[-1][1] != term:
                     runs.append((run_first, term))
-        return initial_state(self.hard_state, self.members, self._index.last, runs, time_ms)
+        return initial_state(self.hard_state, self.members, self._index.last, runs, time_ms, self.conflict)
 
 
 class MemoryStore:
@@ -184,6 +186,10 @@ class MemoryStore:
             raise WrongIdentity(
                 f"node {node_id} has been known with store {known:016x}, and now comes with store {store_id:016x}"
             )
+
+    def quarantine(self, conflict: Conflict) -> None:
+        self._check()
+        self._disk.conflict = conflict
 
     def close(self) -> None:
         if self._state != "open":

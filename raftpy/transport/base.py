@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from raftcore.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_command, parse_header
+from raftcore.conflict import Conflict
 from raftcore.errors import ConfigError, DecodeError
 from raftcore.message import Message
 from raftpy.clock import SystemClock
 from raftpy.interfaces import Clock, Heard, LocalIdentity, Oversized, TimerHandle
 from raftpy.transport.exchange import Exchange
 from raftpy.transport.gate import Gate
-from raftpy.transport.hello import FRAME_HELLO, decode_hello, encode_hello
+from raftpy.transport.hello import FRAME_HELLO, decode_conflict, decode_hello, encode_hello
 from raftpy.transport.oversized import LARGEST_DATAGRAM, oversized_datagram
 from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S, Peer
 from raftpy.transport.presence import SILENT_LOOKS
@@ -70,7 +71,8 @@ class DatagramTransport(Exchange):
     def _enter(self, own: LocalIdentity, pin: Callable[[int, int], None] | None) -> None:
         """Takes on an identity, with no peers yet."""
         self._own = own
-        self._gate = Gate(own, self.clock, pin, encode_hello(own.http_address), self._max_datagram, self._changed)
+        hello_body = encode_hello(own.http_address, own.conflict)
+        self._gate = Gate(own, self.clock, pin, hello_body, self._max_datagram, self._changed)
         self._peers = self._gate.peers
         self.counters = self._gate.counters
         self._heard = []
@@ -215,7 +217,7 @@ class DatagramTransport(Exchange):
             _, kind, body = next(iter(frames(datagram, HEADER_SIZE)))
             more = len(datagram) > HEADER_SIZE + FRAME_HEADER_SIZE + len(body)
             if kind == FRAME_HELLO:
-                self._take_hello(peer, decode_hello(body))
+                self._take_hello(peer, decode_hello(body), decode_conflict(body))
             elif kind == FRAME_REFUSAL:
                 self._gate.refused(peer, decode_refusal(body))
         except DecodeError:
@@ -223,9 +225,10 @@ class DatagramTransport(Exchange):
             return True
         return more
 
-    def _take_hello(self, peer: Peer, address: str) -> None:
-        if address != peer.http_address:
+    def _take_hello(self, peer: Peer, address: str, conflict: Conflict | None) -> None:
+        if address != peer.http_address or conflict != peer.conflict:
             peer.http_address = address
+            peer.conflict = conflict
             if self._told is not None:
                 self._told(peer.id)
 
@@ -382,7 +385,15 @@ class DatagramTransport(Exchange):
     def heard(self, node_id: int) -> Heard:
         """See ``Transport.heard``."""
         peer = self._peers.get(node_id)
-        return Heard() if peer is None else Heard(peer.life.pinned, peer.http_address)
+        return Heard() if peer is None else Heard(peer.life.pinned, peer.http_address, peer.conflict)
+
+    def quarantine(self, conflict: Conflict) -> None:
+        """See ``Transport.quarantine``."""
+        self._gate.hello_body = encode_hello(self._own.http_address, conflict)
+        for peer in self._peers.values():
+            if peer.expected is not None:
+                peer.greet_with(self._own, self._gate.hello_body, self._max_datagram)
+                self._transmit(peer, peer.hello)
 
     def pin(self, node_id: int, store_id: int) -> None:
         """See ``Transport.pin``."""

@@ -175,7 +175,7 @@ class Gate:
         if peer.expected is not None or peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
             peer.give_up_queued()
         peer.life.learn(header)
-        peer.http_address = None  # its earlier life's
+        peer.http_address = peer.conflict = None  # its earlier life's
         peer.dress(self.own, self.hello_body, self.max_datagram)
         self.changed(peer)
         peer.counters.lives += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from raftcore.codec import CHECKSUM_SIZE, DatagramBuilder, Header, frames
+from raftcore.conflict import Conflict
 from raftpy.interfaces import LocalIdentity, Oversized
 from raftpy.transport.address import SocketAddress
 from raftpy.transport.counters import PeerCounters
@@ -33,6 +34,7 @@ class Peer(Link):
     __slots__ = (
         "address",
         "bare",
+        "conflict",
         "foreign_at_s",
         "foreign_cluster",
         "held_since_s",
@@ -57,6 +59,7 @@ class Peer(Link):
         self.target: SocketAddress | None = None  # the address looked up, where there is one
         self.life = PeerLife(pinned)
         self.counters = PeerCounters()
+        self.conflict: Conflict | None = None  # as its present life has told
         self.http_address: str | None = None  # empty: it serves none; None: its present life has not told
         self.builder = DatagramBuilder(self.header_to(own), max_datagram)
         self.queued = False  # True: in the transport's list of peers not heard for whom something waits
@@ -81,17 +84,22 @@ class Peer(Link):
         header = self.header_to(own)
         self.builder.set_header(header)
         self.bare = self.builder.bare()
-        greeting = DatagramBuilder(header, max_datagram)
-        greeting.add_frame(FRAME_HELLO, hello_body)
-        self.hello = greeting.finish()
+        self.greet_with(own, hello_body, max_datagram)
         theirs = Header(own.cluster_id, self.id, own.node_id, self.life.store, self.life.boot, own.store_id, own.boot)
         self.expected = DatagramBuilder(theirs, max_datagram).bare()[CHECKSUM_SIZE:]
+
+    def greet_with(self, own: LocalIdentity, hello_body: bytes, max_datagram: int) -> None:
+        """Renews the hello, for the peer's life as known."""
+        greeting = DatagramBuilder(self.header_to(own), max_datagram)
+        greeting.add_frame(FRAME_HELLO, hello_body)
+        self.hello = greeting.finish()
 
     def rebind(self, store_id: int, own: LocalIdentity) -> None:
         """Belongs to this store from now on, of which nothing has been heard."""
         self.give_up_queued()
         self.life = PeerLife(store_id)
         self.http_address = None
+        self.conflict = None
         self.expected = None
         self.builder.set_header(self.header_to(own))
         self.bare = self.builder.bare()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from raftpy.cli.demo_cluster import DemoCluster, free_ports
-from raftpy.cli.status import add_unserved, print_table
+from raftpy.cli.status import add_quarantined, add_unserved, print_table
 from tests.cli.support import check_one_line, cluster_of, raftpy, wait_for_leader
 
 
@@ -113,3 +113,18 @@ def test_somebody_else_answers(cluster: DemoCluster) -> None:
         Thread(target=server.handle_request).start()
         http = f"127.0.0.1:{server.server_address[1]}"
         check_one_line(raftpy("status", "--http", http), 1, f"{http} is no raftpy node", "501")
+
+
+def test_a_quarantined_member_is_named_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """In its own words; or in those that a peer has heard, when it does not answer itself."""
+    plain = {"udp": "127.0.0.1:7101", "http": None, "quarantine": None}
+    said = {"index": 7, "message": "committed entry 7 [is another] there"}
+    itself = {"id": 1, "role": "quarantined", "quarantine": said, "members": [{**plain, "id": 1}]}
+    peer = {"id": 2, "role": "leader", "quarantine": None, "members": [{**plain, "id": 1, "quarantine": said}]}
+    for statuses in ([itself, {}], [peer, {}]):
+        rows: list[dict[str, object]] = [{"id": 1, "role": "quarantined"}, {"id": 2, "role": "leader"}]
+        add_quarantined(rows, statuses)
+        assert rows[0]["quarantine"] == said["message"]
+        assert "quarantine" not in rows[1]
+        print_table(rows)
+        assert capsys.readouterr().out.splitlines()[-1] == f"node 1 is quarantined: {said['message']}"

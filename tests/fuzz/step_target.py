@@ -5,7 +5,8 @@ is one byte, three bits for the node and five for what is done, and what it take
 operation each node keeps its own invariants. While nobody was hostile the rules between nodes hold as well.
 
 What may be raised is what the documentation says of each call. A hostile frame raises nothing at all: it is counted in
-``faults``, ``ignored`` or neither, and one that was refused has left the node's fingerprint as it was.
+``faults``, ``ignored`` or neither, and one that was refused has left the node's fingerprint as it was, but for what the
+node notes of a leader that contradicts it.
 """
 
 from __future__ import annotations
@@ -351,12 +352,12 @@ class Program:
         builder.add_frame(255, body)
         datagram = bytearray(builder.finish())
         datagram[64 + 8] = kind  # DatagramBuilder.add_frame takes only the transport's own kinds
-        before, faults, ignored = raw.fingerprint(), raw.faults, raw.ignored
+        before, faults, ignored = raw.fingerprint(suspicion=False), raw.faults, raw.ignored
         stepped = raw.step_frames(reseal(datagram))
         refused = (raw.faults - faults) + (raw.ignored - ignored)
         if stepped + refused != 1:
             raise Finding(f"one frame: {stepped} stepped, {refused} refused")
-        if refused and raw.fingerprint() != before:
+        if refused and raw.fingerprint(suspicion=False) != before:
             raise Finding("a refused frame has changed the node")
         verdict = "fault" if raw.faults > faults else "ignored" if raw.ignored > ignored else "stepped"
         self.seen.add(f"{self.last} {kind} {StateType(raw.state).name} {verdict}")

@@ -20,6 +20,8 @@ class Elections(Membership):
     def may_stand(self) -> bool:
         """A full voter by its own configuration, with no snapshot half in place."""
         own = self.progress.get(self.id)
+        if self.conflict is not None:
+            return False
         return own is not None and not own.is_learner and not self.is_witness(self.id) and self.log.pending is None
 
     def stand(self, ordered: bool) -> None:

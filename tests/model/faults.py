@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from raftcore import MessageType
+from raftcore import Conflict, MessageType
 from tests.model.replication import Replication
-from tests.model.values import Message, Rejected
+from tests.model.values import Message, Rejected, Suspicion
 
 LOCAL = {
     MessageType.MsgHup, MessageType.MsgBeat, MessageType.MsgUnreachable, MessageType.MsgSnapStatus,
@@ -30,6 +30,8 @@ class Faults(Replication):
             wrong = self.is_second_leader(message) or self.contradicts(message)
         if wrong:
             raise Rejected("PeerFault")
+        if 0 < message.term >= self.term:
+            self.compare_histories(message)
 
     def is_second_leader(self, message: Message) -> bool:
         """A term has one leader (Figure 3, election safety)."""
@@ -51,16 +53,67 @@ class Faults(Replication):
         return False
 
     def append_contradicts(self, message: Message) -> bool:
-        before, term, entries, log = message.index, message.log_term, message.entries, self.log
+        before, term, entries = message.index, message.log_term, message.entries
         if term > message.term or (term == 0) != (before == 0):
             return True
-        if entries and (entries[0].index != before + 1 or entries[0].term < term or entries[-1].term > message.term):
-            return True
-        # What is committed here is in every later leader's log (Figure 3, leader completeness).
-        if log.snapshot_index <= before <= log.committed and not log.matches(before, term):
-            return True
-        if before < log.committed and before >= log.snapshot_index:
-            return any(
-                entry.index <= log.committed and not log.matches(entry.index, entry.term) for entry in entries
-            )  # fmt: skip
+        if not entries:
+            return False
+        return entries[0].index != before + 1 or entries[0].term < term or entries[-1].term > message.term
+
+    # What is committed here is in every later leader's log (Figure 3, leader completeness).
+
+    def compare_histories(self, message: Message) -> None:
+        """Rejected, or nothing, or in the third round this node's quarantine."""
+        if message.type == MessageType.MsgApp:
+            known = [(message.index, message.log_term)] + [(entry.index, entry.term) for entry in message.entries]
+        elif message.type == MessageType.MsgSnap and message.snapshot is not None:
+            known = [(message.snapshot.index, message.snapshot.term)]
+        else:
+            return
+        conflict = self.first_conflict(known)
+        if conflict is None or self.conflict is not None:
+            return
+        if not self.speaks_for_the_term(message) or not self.third_round(message.from_, *conflict):
+            raise Rejected("PeerFault")
+        index, term = conflict
+        own = self.log.term(index)
+        assert own is not None
+        self.become_quarantined(Conflict(index, own, message.from_, term, self.term))
+
+    def first_conflict(self, known: list[tuple[int, int]]) -> tuple[int, int] | None:
+        """``known``: (index, term) of entries in the leader's log, ascending. The first that rules out a committed
+        entry of ours: (our entry's index, the leader's term that does). Terms never decrease along a log, so that what
+        lies before ours bounds the leader's term from below, and what lies behind it from above."""
+        first, committed = self.log.snapshot_index, self.log.committed
+        below = [(first, term) for index, term in known if index < first]
+        inside = [(index, term) for index, term in known if first <= index <= committed]
+        for index, term in inside:
+            if not self.log.matches(index, term):
+                return index, term
+        if below and not inside and below[-1][1] > (self.log.term(first) or 0):
+            return below[-1]
+        index, term = known[0]
+        if index > committed and term < (self.log.term(committed) or 0):
+            return committed, term
+        return None
+
+    def speaks_for_the_term(self, message: Message) -> bool:
+        return message.term == self.term and 0 < self.leader == message.from_ and message.from_ in self.voters
+
+    def third_round(self, leader: int, index: int, term: int) -> bool:
+        """The conflict has been told. Rounds are apart by a heartbeat of the leader and a heartbeat's time."""
+        s = self.suspicion
+        if s is None or (s.leader, s.index, s.term) != (leader, index, term):
+            self.suspicion = Suspicion(leader, index, term)
+            return False
+        if s.heartbeat and s.ticks >= self.config.heartbeat_tick:
+            self.suspicion = Suspicion(leader, index, term, s.rounds + 1)
+            return s.rounds + 1 == 3
         return False
+
+    def leader_lives(self, commit: int) -> None:
+        """A heartbeat was heard. One that commits the entry contradicts the contradiction."""
+        if self.suspicion is not None:
+            self.suspicion.heartbeat = True
+            if commit >= self.suspicion.index:
+                self.suspicion = None

@@ -33,6 +33,9 @@ OF_MEMBERS = {
 }
 
 
+OF_STORAGE = {MessageType.MsgStorageAppendResp, MessageType.MsgStorageApplyResp}
+
+
 class ModelNode(Faults):
     def __init__(self, config: Config, start: Start, storage: ModelStorage) -> None:
         super().__init__(config, start, storage)
@@ -50,6 +53,8 @@ class ModelNode(Faults):
     def tick_once(self) -> None:
         self.elapsed += 1
         self.contact += 1
+        if self.suspicion is not None:
+            self.suspicion.ticks += 1
         if not self.is_leader():
             if self.elapsed >= self.timeout and self.may_stand():
                 self.elapsed = 0
@@ -147,6 +152,8 @@ class ModelNode(Faults):
 
     def take(self, message: Message) -> None:
         """Rules for servers, all servers (Figure 2): the term first, then what this role does with it."""
+        if self.conflict is not None and message.type not in OF_STORAGE:
+            return  # it hears nothing any more
         if message.term > self.term and not self.enter_term(message):
             return
         if 0 < message.term < self.term:
@@ -278,6 +285,8 @@ class ModelNode(Faults):
         return first
 
     def forward(self, origin: int, entries: Sequence[Placed]) -> int:
+        if self.conflict is not None:
+            raise dropped("quarantined")
         if self.role != FOLLOWER or self.leader == 0:
             raise dropped("no_leader")
         if self.config.disable_proposal_forwarding:
@@ -315,6 +324,8 @@ class ModelNode(Faults):
 
     def has_ready(self) -> bool:
         log = self.log
+        if self.conflict is not None:
+            return self.standing()[0] != self.before[0]
         return bool(
             self.messages or self.after_append or self.read_states
             or self.standing() != self.before
@@ -326,6 +337,9 @@ class ModelNode(Faults):
         if self.plain_form and self.on_advance is not None:
             raise Rejected("ConfigError")
         log, (soft, hard), (soft_before, hard_before) = self.log, self.standing(), self.before
+        if self.conflict is not None:
+            self.before, self.on_advance = self.standing(), [] if self.plain_form else None
+            return Ready(soft_state=soft)
         ready = Ready(
             soft_state=soft if soft != soft_before else None,
             hard_state=hard if hard != hard_before else None,

@@ -16,7 +16,7 @@ class Replication(Elections):
         answer = Message(MessageType.MsgAppResp, message.from_, conf_index=message.conf_index)
         log = self.log
         if message.index < log.committed:
-            answer.index = log.committed  # up to there the logs agree in any case
+            answer.index = log.committed  # up to there the logs agree, or the append would have shown it (faults)
         else:
             items = [entry.item for entry in message.entries]
             last = log.maybe_append(message.index, message.log_term, message.commit, items)
@@ -46,6 +46,7 @@ class Replication(Elections):
 
     def heartbeat_received(self, message: Message) -> None:
         self.log.committed = max(self.log.committed, message.commit)
+        self.leader_lives(message.commit)
         self.send(
             Message(MessageType.MsgHeartbeatResp, message.from_, context=message.context,
                     conf_index=message.conf_index)
@@ -54,7 +55,8 @@ class Replication(Elections):
     def snapshot_received(self, message: Message) -> None:
         assert message.snapshot is not None
         restored = self.restore(message.snapshot)
-        index = self.log.last if restored else self.log.committed
+        # Not compared: what follows in the leader's log.
+        index = self.log.last if restored else min(self.log.committed, message.snapshot.index)
         self.send(Message(MessageType.MsgAppResp, message.from_, index=index, conf_index=message.conf_index))
 
     def restore(self, snapshot: Snapshot) -> bool:

@@ -18,15 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from raftcore import Config, ConfState, EntryKind, MessageType, Snapshot, StateType
+from raftcore import Config, Conflict, ConfState, EntryKind, MessageType, Snapshot, StateType
 from tests.model import quorum
 from tests.model.confchange import Configuration
 from tests.model.node_log import NodeLog
 from tests.model.progress import REPLICATE, Progress
-from tests.model.values import Message, Rejected, Start
+from tests.model.values import Message, Rejected, Start, Suspicion
 
 FOLLOWER, CANDIDATE = StateType.StateFollower, StateType.StateCandidate
 LEADER, PRE_CANDIDATE = StateType.StateLeader, StateType.StatePreCandidate
+QUARANTINED = StateType.StateQuarantined
 NOOP = EntryKind.EntryNoop
 MASK = 2**64 - 1
 
@@ -61,6 +62,8 @@ class State:
         self.conf_index = 0
         self.progress: dict[int, Progress] = {}
         self.votes: dict[int, bool] = {}
+        self.suspicion: Suspicion | None = None
+        self.conflict: Conflict | None = None
         # Clocks
         self.now = 0
         self.elapsed = 0
@@ -123,6 +126,7 @@ class State:
         self.leader = self.heartbeat_elapsed = 0
         self.transferee = self.preferred = self.takeover_pause = 0
         self.votes = {}
+        self.suspicion = None
         for member in self.progress.values():
             member.start_over(self.log.last if member.id == self.id else 0, self.log.last + 1)
         self.pending_conf_index = self.uncommitted = 0
@@ -150,12 +154,19 @@ class State:
     def become_pre_candidate(self) -> None:
         """Nothing has been promised to anybody (thesis 9.6): term, vote and clocks stay."""
         self.votes = {}
+        self.suspicion = None
         self.role, self.leader = PRE_CANDIDATE, 0
 
     def become_candidate(self) -> None:
         self.wait_anew()
         self.reset(self.term + 1)
         self.role, self.vote = CANDIDATE, self.id
+
+    def become_quarantined(self, conflict: Conflict) -> None:
+        """For ever. What was not sent yet is not sent any more."""
+        self.reset(self.term)
+        self.role, self.conflict = QUARANTINED, conflict
+        self.messages, self.after_append, self.read_states = [], [], []
 
     def become_leader(self) -> None:
         self.wait_anew()
@@ -209,6 +220,9 @@ class State:
         return self.log.term(self.log.committed) == self.term
 
     # What the files behind this one add
+
+    def leader_lives(self, commit: int) -> None:
+        raise NotImplementedError
 
     def patience(self) -> int:
         raise NotImplementedError

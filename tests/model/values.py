@@ -105,6 +105,20 @@ class Ready:
 
 
 @dataclass
+class Suspicion:
+    """A leader that has contradicted what is committed here, and in how many rounds."""
+
+    leader: int
+    index: int
+    term: int
+    rounds: int = 1
+    heartbeat: bool = False
+    """Heard since the last round was counted."""
+    ticks: int = 0
+    """Since then."""
+
+
+@dataclass
 class Start:
     """What a node finds in its storage; items are the log behind the snapshot index."""
 

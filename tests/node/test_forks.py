@@ -95,6 +95,7 @@ def blocking_calls(node: BlockingNode, commits: Any) -> dict[str, Callable[[], A
         "status": node.status,
         "max_command": lambda: node.max_command,
         "failed": lambda: node.failed,
+        "quarantine": lambda: node.quarantine,
         "start": node.start,
         "stop": node.stop,
     }
@@ -116,6 +117,7 @@ def awaited_calls(node: Node) -> dict[str, Callable[[], Any]]:
         "status": node.status,
         "max_command": lambda: node.max_command,
         "failed": lambda: node.failed,
+        "quarantine": lambda: node.quarantine,
         "start": lambda: node.start().send(None),
         "stop": lambda: node.stop().send(None),
     }

@@ -18,7 +18,7 @@ def new_node() -> Node:
 
 
 def calls(node: Node) -> dict[str, Callable[[], Any]]:
-    """Everything that needs the node; ``failed`` and ``max_command`` are facts that anybody may look up."""
+    """Everything that needs the node; ``failed``, ``quarantine`` and ``max_command`` anybody may look up."""
     return {
         "propose": lambda: node.propose(b"x"),
         "propose_many": lambda: node.propose_many([b"x"]),
@@ -67,7 +67,7 @@ def in_thread(act: Callable[[], Any]) -> None:
 
 def test_the_list_of_calls_here_is_complete() -> None:
     public = {name for name in dir(Node) if not name.startswith("_")}
-    assert public - set(calls(new_node())) == {"start", "failed", "max_command"}
+    assert public - set(calls(new_node())) == {"start", "failed", "quarantine", "max_command"}
 
 
 def test_on_another_loop_after_its_own_has_ended() -> None:

@@ -91,8 +91,8 @@ def test_status(cluster: Cluster) -> None:
         assert answer.status == 200
         status = answer.json
         assert list(status) == [
-            "id", "role", "failure", "refused", "term", "leader", "first_index", "last_index", "commit_index",
-            "applied_index", "proposals", "members", "transport",
+            "id", "role", "failure", "refused", "quarantine", "term", "leader", "first_index", "last_index",
+            "commit_index", "applied_index", "proposals", "members", "transport",
         ]  # fmt: skip
         assert status["id"] == node_id
         assert status["role"] == ("leader" if node_id == leader else "follower")
@@ -112,9 +112,9 @@ def test_status_of_the_leader_says_how_far_each_member_is(cluster: Cluster) -> N
     index = ask(cluster.port[leader], "PUT", "/v1/kv/status", b"x").json["index"]
     status = wait_for(cluster.port[leader], lambda status: all(m["match"] >= index for m in status["members"]))
     for member in status["members"]:
-        assert sorted(member) == sorted(
-            ["id", "udp", "http", "reachable", "match", "next", "state", "priority", "refuses", "unserved"]
-        )
+        assert sorted(member) == [
+            "http", "id", "match", "next", "priority", "quarantine", "reachable", "refuses", "state", "udp", "unserved",
+        ]  # fmt: skip
         assert member["next"] == member["match"] + 1
         assert (member["reachable"], member["state"], member["priority"], member["unserved"]) == (
             True, "replicate", 0, None,

@@ -11,14 +11,15 @@ from tests.style import source
 
 # raftcore from the bottom up: a module may import only what stands before it here (a .pxd counts as its .pyx).
 CORE_ORDER = """
-    errors types config options
+    errors types config options conflict
     buffer crc lists wire frame block entries message changes status protocol_state storage_view
     body datagram codec
     room queue runs window slices log_entries unstable log memory_storage
     quorum inflights progress tracker confchange
     read_only state
     witness backtrack
-    sending faults proposals lease picture ready transfer priority roles
+    sending proposals lease picture ready transfer priority roles quarantine
+    faults
     read_index election replication membership snapshots
     outbox raft cloning node_invariants intake collecting
     raw_node loopback

@@ -36,8 +36,8 @@ KINDS = (
         "Raft",
         "state",
         (("cloning", "clone_raft", "r"),),
-        (("cloning", "fingerprint_raft", "r"),),
-        (("protocol", "protocol_state", "r"), ("protocol", "read_state", "r")),
+        (("cloning", "fingerprint_raft", "r"), ("cloning", "suspected", "r")),
+        (("protocol", "protocol_state", "r"), ("protocol", "read_state", "r"), ("protocol", "suspicion_state", "r")),
     ),
     Kind(
         "ReadOnly",

@@ -164,8 +164,8 @@ BUGS = (
         name="append-below-the-commit-index-unchecked",
         breaks="a leader has all committed entries (leader completeness, Figure 3): one that differs is a fault",
         file="raftcore/faults.pyx",
-        old="        if conflict != 0 and conflict <= r.log.committed:\n",
-        new="        if conflict != 0 and conflict < r.log.committed:\n",
+        old="    if conflict != 0 and conflict <= r.log.committed:\n",
+        new="    if conflict != 0 and conflict < r.log.committed:\n",
         near="tests/core/test_peer_faults.py",
     ),
 )

@@ -1,0 +1,71 @@
+"""The quarantine, performed: made durable, told to the peers, said in one line. When it begins is the core's to say.
+
+    the core: a conflict  -->  storage (it stays, over every restart)  -->  transport (the peers hear of it)  -->  log
+    a peer's hello        -->  log, once
+
+What a node in quarantine refuses to its callers is the driver's.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from raftcore.conflict import Conflict
+from raftcore.raw_node import RawNode
+from raftpy.errors import Quarantined
+from raftpy.interfaces import Storage, Transport
+
+log = logging.getLogger("raftpy")
+
+
+class Quarantine:
+    """A node's own quarantine, and what it has heard of those of its peers."""
+
+    def __init__(self, node_id: int, raw: RawNode, storage: Storage, transport: Transport) -> None:
+        self._id = node_id
+        self._raw = raw
+        self._storage = storage
+        self._transport = transport
+        self._told: set[tuple[int, Conflict]] = set()
+
+    @property
+    def conflict(self) -> Conflict | None:
+        """Why this node is quarantined; None when it is not."""
+        return self._raw.conflict
+
+    def of(self, node_id: int) -> Conflict | None:
+        """Why that node is quarantined, this one or a peer, as far as its present life has told; None: it is not."""
+        return self.conflict if node_id == self._id else self._transport.heard(node_id).conflict
+
+    def of_peers(self) -> str | None:
+        """Which peers count as down for it, in words; None when there are none."""
+        nodes = sorted({node_id for node_id, _ in self._told if self.of(node_id) is not None})
+        return ", ".join(f"node {node_id} is quarantined" for node_id in nodes) or None
+
+    def refusal(self) -> Quarantined:
+        """What a caller of this node is told; a new one each time, as it collects its caller's traceback."""
+        assert self._raw.conflict is not None
+        return Quarantined(self._id, self._raw.conflict)
+
+    def begin(self) -> None:
+        """The core has just found the conflict. Raises ``StorageFailed``."""
+        assert self._raw.conflict is not None
+        self._storage.quarantine(self._raw.conflict)
+        self._transport.quarantine(self._raw.conflict)
+        self.say()
+
+    def say(self) -> None:
+        """The one line of this start."""
+        log.error("%s; it answers nothing but its status until it is dealt with, see the README", self.refusal())
+
+    def heard(self, node_id: int) -> None:
+        """A peer has told something of itself (``Transport.on_heard``)."""
+        conflict = self._transport.heard(node_id).conflict
+        if conflict is not None and (node_id, conflict) not in self._told:
+            self._told.add((node_id, conflict))
+            log.error(
+                "node %d: node %d is quarantined and counts as down; it says: %s",
+                self._id,
+                node_id,
+                conflict.describe(),
+            )
