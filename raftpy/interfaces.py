@@ -59,7 +59,10 @@ class Storage(Protocol):
     2. ``open`` restores exactly what was complete, or raises; it never restores something else.
     3. After any failed write the handle is dead: that call and all later ones raise ``StorageFailed``.
 
-    All calls come from one thread, the loop's. Whatever threads an implementation has are its own affair.
+    All calls come from one thread, the loop's. Whatever threads an implementation has are its own affair. One
+    exception, for a store that says so with an attribute ``opens_in_thread = True``: its ``open`` is called in another
+    thread, while the loop goes on. Of the other methods only ``close`` is called meanwhile, in the loop's thread: the
+    opening is wanted no more, and may end by raising ``StorageFailed``; where it succeeds, ``close`` is called again.
     """
 
     def open(self, identity: Bootstrap) -> Recovered:

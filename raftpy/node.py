@@ -10,7 +10,7 @@ from raftcore.conflict import Conflict
 from raftcore.errors import Unavailable
 from raftpy.clock import SystemClock
 from raftpy.config import Config
-from raftpy.errors import Stopped, Timeout
+from raftpy.errors import Stopped, StorageFailed, Timeout
 from raftpy.forking import call_in_child
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport
 from raftpy.runtime.calls import NOT_STARTED, Calls
@@ -22,6 +22,8 @@ from raftpy.runtime.members import MAX_PRIORITY
 from raftpy.runtime.opening import open_node
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.status import NodeStatus
+
+GIVEN_UP = "the node was stopped while it was being started"
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds a proposal waits unless told otherwise."""
@@ -50,11 +52,16 @@ class Node(Calls):
         self._storage = storage or default_storage(config)
         self._transport = transport or default_transport(config, self._clock)
         self._driver: Driver | None = None
+        self._starting: asyncio.Future[None] | None = None  # done when the start that is under way has ended
+        self._given_up = False  # stopped before the start had ended
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Opens store and transport and begins to take part.
+
+        LevelDB is opened in a thread, since reading a long log takes seconds: the event loop goes on meanwhile. Where
+        the call is cancelled then, or ``stop`` is called (it raises ``Stopped``), the opening is given up first.
 
         From here on the node is for this process and the running event loop: calls in a forked child, in another thread
         or on another loop raise ``NotOwner``.
@@ -64,10 +71,27 @@ class Node(Calls):
         """
         if self._driver is not None:
             self._driver.owner.check_process()
+        if self._driver is not None or self._starting is not None or self._given_up:
             raise RuntimeError("this node was started before: make a new one to start it again")
-        passes = Passes(asyncio.get_running_loop())
-        opened = open_node(self.config, self._storage, self._transport, passes.wake)
+        loop = asyncio.get_running_loop()
+        ended = self._starting = loop.create_future()
         try:
+            await self._start(loop)
+        except StorageFailed:
+            if self._given_up:
+                raise Stopped(GIVEN_UP) from None
+            raise
+        finally:
+            self._starting = None
+            if not ended.done():
+                ended.set_result(None)
+
+    async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        passes = Passes(loop)
+        opened = await open_node(self.config, self._storage, self._transport, passes.wake)
+        try:
+            if self._given_up:
+                raise Stopped(GIVEN_UP)
             driver = Driver(self.config, self._state_machine, self._clock, opened, passes)
             driver.start()
         except BaseException:
@@ -94,6 +118,10 @@ class Node(Calls):
         if self._driver is not None:
             self._driver.owner.check()
             await self._driver.stop()
+        elif self._starting is not None:
+            self._given_up = True
+            self._storage.close()  # which ends an opening
+            await asyncio.wait([self._starting])
 
     async def __aenter__(self) -> Node:
         await self.start()

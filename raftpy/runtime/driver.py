@@ -36,6 +36,7 @@ from raftpy.runtime.quarantine import Quarantine
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.role_log import RoleLog
 from raftpy.runtime.rounds import Rounds
+from raftpy.runtime.stalls import Stalls
 from raftpy.runtime.ticks import Ticks
 
 LEADER = StateType.StateLeader
@@ -78,6 +79,7 @@ class Driver:
         self._leaving: asyncio.Task[None] | None = None
         self._handing_over: asyncio.Task[bool] | None = None
         self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, self._on_timer)
+        self.stalls = Stalls(config, clock)
         self.rounds = Rounds(
             config,
             opened,
@@ -251,6 +253,8 @@ class Driver:
     def _on_timer(self) -> None:
         try:
             self.passes.run()
+            if late_s := self.ticks.take_late():
+                self.stalls.note(late_s)
         finally:
             if not self.closed:
                 self._plan()

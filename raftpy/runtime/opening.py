@@ -16,6 +16,7 @@ from raftcore.storage_view import InitialState
 from raftpy.config import Config, format_cluster
 from raftpy.interfaces import Bootstrap, LocalIdentity, Recovered, Storage, Transport
 from raftpy.runtime.membership import contradicted
+from raftpy.runtime.opening_thread import open_store
 
 BLOCK_OVERHEAD = BLOCK_HEADER_SIZE + LENGTH_SIZE
 """Bytes that a block of one entry needs beside its payload: header and length (docs/wire-format.md)."""
@@ -44,14 +45,14 @@ class Opened:
     boot: int
 
 
-def open_node(config: Config, storage: Storage, transport: Transport, wake: Callable[[], None]) -> Opened:
+async def open_node(config: Config, storage: Storage, transport: Transport, wake: Callable[[], None]) -> Opened:
     """Opens store and transport and makes the core from what the store remembers.
 
     ``wake`` is called in the event loop when the transport has something to read, perhaps at once. Raises what
     ``Storage.open`` and ``Transport.start`` raise; nothing is left open then.
     """
     try:
-        recovered = storage.open(Bootstrap(config.id, config.addresses, config.cluster_id))
+        recovered = await open_store(storage, Bootstrap(config.id, config.addresses, config.cluster_id))
         _check_own_pin(config, recovered)
         _compare_members(config, recovered)
         identity = LocalIdentity(

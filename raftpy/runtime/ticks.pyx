@@ -41,6 +41,7 @@ cdef class Ticks:
         if since <= 0:
             return 0
         if since > max(self.planned - self.counted, 1) + 1:
+            self.late = max(self.late, now - self.due_at())
             since = min(since, <int64_t> self.grace)
         self.counted = tick
         return <uint32_t> since
@@ -52,6 +53,12 @@ cdef class Ticks:
     def take(self, double now):
         """How many ticks to tell the core: those since the last call, without those to forget."""
         return self.passed(now)
+
+    def take_late(self):
+        """By how many seconds the timer was late in a stall since the last call, 0 without one."""
+        cdef double late = self.late
+        self.late = 0
+        return late
 
     def plan(self, uint32_t ticks, double deadline):
         """Sees to it that ``wake`` is called so many ticks from the last one counted, or at ``deadline`` before.

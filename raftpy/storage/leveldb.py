@@ -57,6 +57,9 @@ class LevelDBStorage:
     go by how long recent syncs took. ``random(n)`` gives n random bytes for ids. A handle is opened once.
     """
 
+    opens_in_thread = True
+    """See ``Storage``: opening reads the whole log."""
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -74,6 +77,7 @@ class LevelDBStorage:
         self._write_buffer_size = write_buffer_size
         self._random = random
         self._state = "new"
+        self._given_up: list[bool] = []  # not empty: closed in the loop's thread while another opens
         self._failure: StorageFailed | None = None
         self._lock: DirectoryLock | None = None
         self._database: Database | None = None
@@ -98,7 +102,7 @@ class LevelDBStorage:
         """See ``Storage.open``. Nothing is written before the directory is known to be this node's."""
         if self._state != "new":
             raise StorageFailed(f"the store {self.path} was opened before: make a new LevelDBStorage to open it again")
-        self._state = "closed"
+        self._state = "opening"
         call_in_child(self._in_child)
         try:
             check_ours(self.path)
@@ -106,6 +110,7 @@ class LevelDBStorage:
             self._lock = DirectoryLock(self.path, identity.node_id)
             recovered = self._open(identity)
         except BaseException as error:
+            self._state = "closed"
             self._release()
             if isinstance(error, OSError):
                 raise StorageFailed(f"opening the store {self.path} failed: {error}") from error
@@ -117,7 +122,7 @@ class LevelDBStorage:
         floor = self._find_floor()
         self._database = self._open_database(first=floor.boot == 0)
         self._batch = self._database.write_batch(sync=True)
-        self._reader = reader = Reader(self._database, self._database_path)
+        self._reader = reader = Reader(self._database, self._database_path, self._given_up)
         known = reader.identity()
         if known is None and floor.boot == 0:
             known = Identity(identity.node_id, floor.store_id)
@@ -218,6 +223,8 @@ class LevelDBStorage:
 
     def close(self) -> None:
         """See ``Storage.close``. A clean close leaves an exact floor, so that any later loss is noticed."""
+        if self._state == "opening":
+            self._given_up.append(True)
         if self._state != "open":
             return
         self._state = "closed"

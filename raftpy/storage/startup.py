@@ -9,7 +9,7 @@ read then says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +53,14 @@ class Log:
 
 
 class Reader:
-    """Reads the records of one database; every failure names the database's directory and the record."""
+    """Reads the records of one database; every failure names the database's directory and the record.
 
-    def __init__(self, database: Database, directory: Path) -> None:
+    ``given_up`` is not empty any more once reading the log is to end, with ``StorageFailed``.
+    """
+
+    def __init__(self, database: Database, directory: Path, given_up: Sequence[object] = ()) -> None:
         self._database = database
+        self._given_up = given_up
         self._directory = directory
 
     def damaged(self, key: bytes, what: str) -> StorageDamaged:
@@ -149,8 +153,11 @@ class Reader:
         expected, term, time_ms, behind = head.prev_index + 1, head.prev_term, 0, b""
         start, stop = keys.entry_range(group)
         append = index.firsts.append
+        given_up = self._given_up
         with self.translated(start):
             for key, value in self._database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False):
+                if given_up:
+                    raise StorageFailed(f"the opening of {self._directory} was given up")
                 entries, behind = self._open(key, value)
                 first = entries.first
                 if first != expected or key != start + first.to_bytes(8, "big"):

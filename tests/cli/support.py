@@ -18,6 +18,7 @@ from raftpy.cli.demo_cluster import DemoCluster
 from raftpy.cli.http_client import Broken, NotSent
 from raftpy.cli.run import run
 from raftpy.cli.status import read_status
+from tests.stalls import without_stalls
 
 RAFTPY = [sys.executable, "-m", "raftpy"]
 
@@ -90,7 +91,7 @@ class Serving:
 
     def wait(self, timeout: float = 15) -> Ended:
         out, err = self.process.communicate(timeout=timeout)
-        return Ended(self.process.returncode, out, err.decode())
+        return Ended(self.process.returncode, out, without_stalls(err.decode()))
 
 
 @contextmanager
