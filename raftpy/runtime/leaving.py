@@ -13,12 +13,16 @@ themselves. To whom, the core says (``RawNode.successors``); who can be reached,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from raftcore.errors import RaftError
+from raftcore.raw_node import RawNode
 from raftcore.types import StateType
-
-if TYPE_CHECKING:
-    from raftpy.runtime.driver import Driver
+from raftpy.config import Config
+from raftpy.interfaces import Clock, Transport
+from raftpy.runtime.passes import Passes
+from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.quarantine import Quarantine
 
 LEADER = StateType.StateLeader
 
@@ -26,10 +30,27 @@ GLANCE_S = 0.001
 """Between two looks at what nobody reports: what is appended has been committed, whoever waited has its result."""
 
 
+class Leading(Protocol):
+    """The driver, as far as a hand-over needs it."""
+
+    config: Config
+    raw: RawNode
+    transport: Transport
+    clock: Clock
+    proposals: Proposals
+    passes: Passes
+    quarantine: Quarantine
+    closed: bool
+
+    def not_leader(self) -> RaftError: ...
+
+    async def leader_changed(self, within_s: float) -> None: ...
+
+
 class HandOver:
     """One attempt of one node; it ends at the latest ``config.election_ms[0]`` after it was made."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Leading) -> None:
         self._driver = driver
         self._until = driver.clock.monotonic() + driver.config.election_ms[0] / 1000
         self._tick_s = driver.config.tick_ms / 1000
