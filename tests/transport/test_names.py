@@ -196,7 +196,10 @@ def test_the_answer_to_an_old_question_changes_nothing(names: NameServer, caplog
         await until(lambda: names.asked)
         pair.members[2] = f"127.0.0.1:{free_ports(1)[0]}"
         one.change_peers(pair.members)
+        names.host = "127.0.0.1"  # with the port of before, where nobody is
         names.answering.set()
+        await until(lambda: not any(thread.name == "raftpy-name-2" for thread in threading.enumerate()))
+        await asyncio.sleep(0.01)  # the loop has got the answer
         pair.start(2)
         await until(lambda: one.reachable(2))
         assert warnings(caplog) == []

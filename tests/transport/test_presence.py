@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from raftpy.transport.presence import SILENT_LOOKS
+from raftpy.transport.counters import PeerCounters
+from raftpy.transport.presence import SILENT_LOOKS, Presence
 from tests.transport.support import World, heartbeat, identity
 
 
@@ -75,3 +76,14 @@ def test_a_peer_never_heard_is_not_down(said: pytest.LogCaptureFixture) -> None:
     world.settle(20.0)
     assert take(said) == []
     assert not one.reachable(2)
+
+
+def test_a_peer_that_begins_a_life_after_a_long_silence_and_falls_silent_again_is_down() -> None:
+    counters = PeerCounters()
+    presence = Presence(counters)
+    for _ in range(2 * SILENT_LOOKS):
+        presence.look()
+    assert presence.begun()  # it knocks, which counts as nothing received
+    assert [presence.look() for _ in range(SILENT_LOOKS + 1)] == [None] * (SILENT_LOOKS - 1) + [False, None]
+    assert not presence.up
+    assert not presence.reachable
