@@ -7,7 +7,7 @@ Without a driver given it is Python's, and ``c_loop_ns`` beside it is the other'
 Entries of 16 B are proposed in batches and carried on until all three have applied them, where applied means handed
 over as a lazy batch. Every message is encoded into a datagram by its sender and decoded by its receiver; written means
 that the blocks are kept in a list. What drives the three is Python, as tight as it gets, or with ``c`` the loop of
-``raftcore.loopback``.
+``raftcore.loopback``. Either makes the calls that a node's rounds make: step_frames, collect, written, applied.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Core:
 
     def __init__(self, node_id: int) -> None:
         self.inbox: list[bytes] = []
-        self.inboxes: list[list[bytes]] = []  # of the others
+        self.inboxes: dict[int, list[bytes]] = {}  # of the others, by their ids
         self.stored: list[Entries] = []
         self.applied = 0
         config = Config(
@@ -60,17 +60,25 @@ class Core:
 
     def work(self) -> None:
         """Takes what has come in and carries out all that follows: writes, applies, sends."""
-        raw, outbox = self.raw, self.outbox
-        more = raw.take_up(self.inbox, outbox)
+        raw, outbox, appends, applies = self.raw, self.outbox, self.appends, self.applies
+        for datagram in self.inbox:
+            raw.step_frames(datagram)
+        self.inbox.clear()
+        more = raw.collect(outbox)
         while more:
-            if self.appends:
-                for append in self.appends:
+            if appends:
+                for append in appends:
                     self.stored.append(append.entries)  # type: ignore[arg-type]  # in a steady term, all have some
-            if self.applies:
-                for entries in self.applies:
+                raw.written(appends, outbox)
+                appends.clear()
+            if applies:
+                for entries in applies:
                     self.applied += len(entries)
-            more = raw.carry_on(outbox)
-        outbox.post(self.inboxes)
+                    raw.applied(entries)
+                applies.clear()
+            more = raw.collect(outbox)
+        for to, datagram in outbox.datagrams():
+            self.inboxes[to].append(datagram)
 
 
 class Cores:
@@ -79,7 +87,7 @@ class Cores:
     def __init__(self) -> None:
         self.nodes = [Core(node_id) for node_id in IDS]
         for core in self.nodes:
-            core.inboxes = [other.inbox for other in self.nodes if other is not core]
+            core.inboxes = {other.raw.id: other.inbox for other in self.nodes if other is not core}
         self.leader, *self.followers = self.nodes
         self.leader.raw.campaign()
         self.settle()

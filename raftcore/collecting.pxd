@@ -13,10 +13,8 @@ cdef struct Writes:
     uint64_t done      # of these: reported as written
     index_t commit     # the commit index in the last of them
 
+# Everything outstanding goes into `out`; was there anything?
 cdef bint collect_into(Raft r, Told* told, Writes* writes, Outbox out) except -1
-# The same until there is nothing more; is there anything in out.appends or out.applies?
-cdef bint collect_all(Raft r, Told* told, Writes* writes, Outbox out) except -1
-# What is in out.appends is written and what is in out.applies is applied; then as collect_all.
-cdef bint carry_on(Raft r, Told* told, Writes* writes, Outbox out) except -1
+# An append is written, Entries are applied.
 cdef int take_written(Raft r, Writes* writes, Message m, Outbox out) except -1
 cdef int take_applied(Raft r, Entries entries) except -1

@@ -9,7 +9,7 @@ from raftcore.errors import ConfigError
 
 from cpython.object cimport PyObject
 
-from raftcore.lists cimport empty, item_of, put_into, size_of, take_last
+from raftcore.lists cimport put_into, size_of
 from raftcore.log cimport RaftLog, has_committed, has_unstable, not_durable
 from raftcore.message cimport Entries, Message, Snapshot, done_with, new_message
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
@@ -32,17 +32,15 @@ cdef bint collect_into(Raft r, Told* told, Writes* writes, Outbox out) except -1
     return True
 
 
-cdef bint collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
-    """Puts what there is into `out`; can there be more now? Only where something was answered at once."""
+cdef int collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
     cdef RaftLog log = r.log
     cdef Entries entries = None
     cdef Entries committed = None
     cdef Snapshot snapshot = None
     cdef size_t at_once = 0
-    cdef bint answered = False
     if r.state == StateQuarantined:
         remember(r, told)
-        return False
+        return 0
     if has_unstable(log):
         entries = log.next_unstable()
     if has_committed(log, False):
@@ -63,45 +61,12 @@ cdef bint collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
     if committed is not None:
         put_into(out.applies, committed)
     accept(r, told, committed, False)
-    answered = at_once > 0
     while at_once:  # last of all: what a step changes is for the next time to tell
         at_once -= 1
         respond(r, pop(&r.after_append), out)
     if CHECK_EACH_STEP:
         check_raft(r)
-    return answered
-
-
-cdef bint collect_all(Raft r, Told* told, Writes* writes, Outbox out) except -1:
-    while anything_new(r, told, False) and collect_new(r, told, writes, out):
-        pass
-    return size_of(<PyObject*> out.appends) or size_of(<PyObject*> out.applies)
-
-
-cdef bint carry_on(Raft r, Told* told, Writes* writes, Outbox out) except -1:
-    cdef PyObject* append
-    cdef PyObject* entries
-    cdef Py_ssize_t i
-    if size_of(<PyObject*> out.appends):
-        i = 0
-        while i < size_of(<PyObject*> out.appends):
-            append = item_of(<PyObject*> out.appends, i)
-            if type(<object> append) is not Message:
-                raise TypeError(f"a Message expected, got {<object> append!r}")
-            take_written(r, writes, <Message> append, out)
-            i += 1
-        while size_of(<PyObject*> out.appends):
-            done_with(<Message> take_last(out.appends))
-    if size_of(<PyObject*> out.applies):
-        i = 0
-        while i < size_of(<PyObject*> out.applies):
-            entries = item_of(<PyObject*> out.applies, i)
-            if type(<object> entries) is not Entries:
-                raise TypeError(f"Entries expected, got {<object> entries!r}")
-            take_applied(r, <Entries> entries)
-            i += 1
-        empty(out.applies)
-    return collect_all(r, told, writes, out)
+    return 0
 
 
 cdef int put_all(Queue* messages, Outbox out) except -1:

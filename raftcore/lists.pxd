@@ -31,8 +31,6 @@ cdef extern from *:
     """
     # Appends.
     int put_into "raft_list_put" (list items, object item) except -1
-    # The last item of a list that has one, out of it.
-    object take_last "raft_list_take" (list items)
     # Takes everything out.
     void empty "raft_list_empty" (list items)
     # For <PyObject*> list: its length, and a borrowed item.

@@ -1,8 +1,9 @@
 """Loopback: several members of one cluster in one process, whose datagrams reach one another at once.
 
-The smallest complete driver of the core, in C: for measuring it without anything around it, for embedders' tests, and
-as an example of how to use an Outbox. Nothing is lost, delayed or written to a disk; entries stay in memory for good.
-Configuration entries are handed out like others: applying them is the caller's business.
+The smallest complete driver of the core, in C: the calls that a node's rounds make, and nothing around them. For
+measuring, for embedders' tests, and as an example of how to use an Outbox. Nothing is lost, delayed or written to a
+disk; entries stay in memory for good. Configuration entries are handed out like others: applying them is the caller's
+business.
 """
 
 from raftcore.config import Config
@@ -14,14 +15,13 @@ from libc.stdint cimport uint64_t
 
 from cpython.object cimport PyObject
 
-from raftcore.collecting cimport carry_on, collect_all
 from raftcore.datagram cimport DatagramBuilder, Header
 from raftcore.frame cimport DATAGRAM_HEADER_SIZE
 from raftcore.intake cimport take_frames
 from raftcore.lists cimport empty, item_of, put_into, size_of
 from raftcore.message cimport Entries, Message
 from raftcore.outbox cimport Outbox
-from raftcore.raw_node cimport IN_OUTBOX, RawNode
+from raftcore.raw_node cimport RawNode
 from raftcore.types cimport NO_LIMIT
 
 cdef enum:
@@ -48,17 +48,23 @@ cdef class Seat:
         cdef PyObject* appends = <PyObject*> outbox.appends
         cdef PyObject* applies = <PyObject*> outbox.applies
         cdef PyObject* append
+        cdef PyObject* entries
         cdef Py_ssize_t i
         cdef RawNode node = self.node
-        cdef bint more = collect_all(node.raft, &node.told, &node.writes, outbox)
-        while more:
-            for i in range(size_of(appends)):
-                append = item_of(appends, i)
-                if (<Message> append).entries is not None:
-                    put_into(self.stored, (<Message> append).entries)
-            for i in range(size_of(applies)):
-                put_into(self.applied, <Entries> item_of(applies, i))
-            more = carry_on(node.raft, &node.told, &node.writes, outbox)
+        while node._collect(outbox):
+            if size_of(appends):
+                for i in range(size_of(appends)):
+                    append = item_of(appends, i)
+                    if (<Message> append).entries is not None:
+                        put_into(self.stored, (<Message> append).entries)
+                node._written(outbox.appends, outbox)
+                empty(outbox.appends)
+            if size_of(applies):
+                for i in range(size_of(applies)):
+                    entries = item_of(applies, i)
+                    put_into(self.applied, <Entries> entries)
+                    node._applied(<Entries> entries)
+                empty(outbox.applies)
         return 0
 
 
@@ -85,7 +91,6 @@ cdef class Loopback:
             )
             seat.outbox = Outbox([DatagramBuilder(Header(1, id, to, id, 1, to, 1), LARGEST_UDP)
                                   for to in ids if to != id])
-            seat.node._use(IN_OUTBOX)
             seat.stored = []
             seat.applied = []
             seats[id] = seat

@@ -5,7 +5,6 @@ cimport cython
 
 from raftcore.datagram cimport DatagramBuilder
 from raftcore.message cimport Message
-from raftcore.types cimport node_id_t
 
 @cython.final
 cdef class Outbox:
@@ -19,5 +18,4 @@ cdef class Outbox:
 
     cdef int put(self, Message m) except -1
     cdef bint has_datagrams(self) noexcept
-    cdef int post_full(self, node_id_t to, list box) except -1
     cdef int put_unusual(self, Message m, DatagramBuilder builder) except -1

@@ -10,9 +10,8 @@ cimport cython
 from cpython.object cimport PyObject
 
 from raftcore.datagram cimport DatagramBuilder
-from raftcore.lists cimport item_of, put_into, size_of
+from raftcore.lists cimport item_of, size_of
 from raftcore.message cimport Message
-from raftcore.types cimport node_id_t
 
 
 # What DatagramBuilder.try_add says.
@@ -23,14 +22,13 @@ cdef enum:
 
 @cython.final
 cdef class Outbox:
-    """Filled by :meth:`raftcore.RawNode.collect` and :meth:`raftcore.RawNode.written`, emptied by the driver; or by
-    :meth:`raftcore.RawNode.take_up` and :meth:`raftcore.RawNode.carry_on`, a pass in two calls.
+    """Filled by :meth:`raftcore.RawNode.collect` and :meth:`raftcore.RawNode.written`, emptied by the driver.
 
     ``builders`` are the datagrams under way, one for each node that can be sent to now; a node is known by its
     builder's header. ``group`` is the group of the core that fills it. The lists are the driver's to clear once it has
     taken what is in them::
 
-        node.step_datagrams(received)
+        node.step_frames(datagram) for each that was received
         while node.collect(outbox):
             send(outbox.datagrams())
             write, in order and in one durable step, outbox.appends; AFTER that node.written(appends, outbox)
@@ -116,32 +114,3 @@ cdef class Outbox:
             if builder.frames:
                 out.append((builder.header.to, builder.finish()))
         return out
-
-    @cython.binding(False)
-    def post(self, list boxes not None):
-        """:meth:`datagrams`, each appended to the list that its receiver has in ``boxes``: a queue for each builder.
-
-        ``boxes`` are in the order of the builders; ValueError unless there are as many. What is full for a node that
-        has no builder any more stays.
-        """
-        cdef PyObject* builders = <PyObject*> self.builders
-        cdef PyObject* builder
-        cdef Py_ssize_t i
-        if size_of(builders) != size_of(<PyObject*> boxes):
-            raise ValueError(f"{len(self.builders)} builders, but {len(boxes)} boxes")
-        for i in range(size_of(builders)):
-            builder = item_of(builders, i)
-            if size_of(<PyObject*> self.full):
-                self.post_full((<DatagramBuilder> builder).header.to, <list?> boxes[i])
-            if (<DatagramBuilder> builder).frames:
-                put_into(<list?> boxes[i], (<DatagramBuilder> builder).finish())
-
-    cdef int post_full(self, node_id_t to, list box) except -1:
-        cdef list left = []
-        for pair in self.full:
-            if pair[0] == to:
-                box.append(pair[1])
-            else:
-                left.append(pair)
-        self.full = left
-        return 0

@@ -3,6 +3,7 @@ from libc.stdint cimport uint64_t
 
 from raftcore.collecting cimport Writes
 from raftcore.intake cimport Refused
+from raftcore.message cimport Entries
 from raftcore.outbox cimport Outbox
 from raftcore.ready cimport Ready, Told
 from raftcore.state cimport Raft
@@ -20,9 +21,11 @@ cdef class RawNode:
     cdef list on_advance             # plain form: what advance() will step; None when no Ready is out
     cdef Refused refused             # frames that were not stepped
 
-    # For drivers in C: step_frames, and collect.
+    # For drivers in C: step_frames, collect, written and applied.
     cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1
     cdef bint _collect(self, Outbox outbox) except -1
+    cdef int _written(self, object appends, Outbox outbox) except -1
+    cdef int _applied(self, Entries entries) except -1
     cdef int _collect_plain(self, Ready rd) except -1
     cdef int _set_now(self, uint64_t now_ms) except -1
     cdef int _use(self, int form) except -1

@@ -9,12 +9,10 @@ from raftcore.changes import ProposedChange
 from raftcore.confchange import ConfChange, ConfChangeV2
 
 cimport cython
-from cpython.object cimport PyObject
 from raftcore.cloning cimport clone_raft, fingerprint_raft
 from raftcore.codec cimport DATAGRAM_HEADER_SIZE
-from raftcore.collecting cimport carry_on, collect_all, collect_into, take_applied, take_written
+from raftcore.collecting cimport collect_into, take_applied, take_written
 from raftcore.intake cimport take_datagram, take_message
-from raftcore.lists cimport empty, item_of, size_of
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
 from raftcore.message cimport Entries, Message, new_message
@@ -163,14 +161,6 @@ cdef class RawNode:
 
     cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1:
         return take_datagram(self.raft, buffer, offset, group, &self.refused)
-
-    @cython.binding(False)
-    def step_datagrams(self, buffers, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
-        """:meth:`step_frames` for each of ``buffers``, in order; the number of messages stepped."""
-        cdef Py_ssize_t stepped = 0
-        for buffer in buffers:
-            stepped += take_datagram(self.raft, buffer, offset, group, &self.refused)
-        return stepped
 
     @cython.binding(False)
     def propose(self, commands, uint64_t now_ms=0):
@@ -391,54 +381,30 @@ cdef class RawNode:
         return collect_into(self.raft, &self.told, &self.writes, outbox)
 
     @cython.binding(False)
-    def take_up(self, list datagrams not None, Outbox outbox not None, /):
-        """A pass begins: :meth:`step_datagrams` (headers checked; frames of the outbox's group), which empties the
-        list, and :meth:`collect` until there is nothing more.
-
-        True: something waits in ``outbox.appends`` or ``outbox.applies``. A driver that writes and applies at once::
-
-            more = node.take_up(received, outbox)
-            while more:
-                write, in order and in one durable step, outbox.appends; apply, in order, outbox.applies
-                more = node.carry_on(outbox)
-            send(outbox.datagrams())
-        """
-        cdef Py_ssize_t i = 0
-        while i < size_of(<PyObject*> datagrams):
-            take_datagram(self.raft, <object> item_of(<PyObject*> datagrams, i), DATAGRAM_HEADER_SIZE, outbox.group,
-                          &self.refused)
-            i += 1
-        empty(datagrams)
-        if self.form != IN_OUTBOX:
-            self._use(IN_OUTBOX)
-        return collect_all(self.raft, &self.told, &self.writes, outbox)
-
-    @cython.binding(False)
-    def carry_on(self, Outbox outbox not None, /):
-        """All of ``outbox.appends`` is durable and all of ``outbox.applies`` applied: both lists are emptied.
-
-        :meth:`written` and :meth:`applied` for each of them, then as :meth:`take_up` without datagrams.
-        """
-        return carry_on(self.raft, &self.told, &self.writes, outbox)
-
-    @cython.binding(False)
     def written(self, appends, Outbox outbox not None):
         """Appends from :meth:`collect` are durable. What hung on them is done, or put into the outbox to be sent.
 
         They are reported in the order in which they came, each once (ConfigError). True: something is to be collected.
         """
+        self._written(appends, outbox)
+        return anything_new(self.raft, &self.told, False)
+
+    cdef int _written(self, object appends, Outbox outbox) except -1:
         cdef Message append
         for append in appends:
             if append is None:
                 raise TypeError("a Message expected, got None")
             take_written(self.raft, &self.writes, append, outbox)
-        return anything_new(self.raft, &self.told, False)
+        return 0
 
     @cython.binding(False)
     def applied(self, Entries entries not None):
         """Entries from :meth:`collect` are applied. True: something is to be collected."""
-        take_applied(self.raft, entries)
+        self._applied(entries)
         return anything_new(self.raft, &self.told, False)
+
+    cdef int _applied(self, Entries entries) except -1:
+        return take_applied(self.raft, entries)
 
     def status(self):
         """A :class:`raftcore.Status`: a picture of this node and, on a leader, of every member."""

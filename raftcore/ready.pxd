@@ -4,6 +4,7 @@ from cpython.object cimport PyObject
 from raftcore.lists cimport size_of
 from raftcore.log cimport RaftLog, has_committed, has_unstable
 from raftcore.message cimport Entries, HardState, Message, Snapshot
+from raftcore.slices cimport applying_size
 from raftcore.state cimport Raft
 from raftcore.types cimport StateQuarantined, index_t, node_id_t, term_t
 
@@ -58,7 +59,18 @@ cdef inline void remember(Raft r, Told* told) noexcept:
 
 
 # The driver has everything that stood out, `committed` included (None: nothing to apply), in either form.
-cdef int accept(Raft r, Told* told, Entries committed, bint plain) except -1
+cdef inline int accept(Raft r, Told* told, Entries committed, bint plain) except -1:
+    if size_of(<PyObject*> r.read_states):
+        r.read_states = []
+    r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
+    if has_unstable(r.log) or r.log.unstable.snapshot is not None:
+        r.log.accept_unstable()
+    if committed is not None:
+        r.log.accept_applying(committed.first + committed.count - 1, applying_size(committed), plain)
+    remember(r, told)
+    return 0
+
+
 cdef bint append_response_needed(Raft r, Ready rd) except -1
 # The confirmation of a write: of the log as it is now, and of the snapshot (None: no snapshot).
 cdef Message append_response(Raft r, Snapshot snapshot)

@@ -12,14 +12,10 @@ In the driver's form the same contents travel as messages to LOCAL_APPEND_THREAD
 response (thesis 10.2.1).
 """
 
-from cpython.object cimport PyObject
-
-from raftcore.lists cimport size_of
-from raftcore.log cimport has_unstable, not_durable
-from raftcore.message cimport Entries, HardState, Message, Snapshot, new_message
+from raftcore.log cimport not_durable
+from raftcore.message cimport HardState, Message, Snapshot, new_message
 from raftcore.queue cimport queue_taken
 from raftcore.runs cimport runs_last
-from raftcore.slices cimport applying_size
 from raftcore.state cimport Raft
 from raftcore.types cimport (
     APPEND_THREAD,
@@ -118,18 +114,6 @@ cdef Ready quarantined_ready(Raft r, Told* told):
     rd.soft_state.state = r.state
     remember(r, told)
     return rd
-
-
-cdef int accept(Raft r, Told* told, Entries committed, bint plain) except -1:
-    if size_of(<PyObject*> r.read_states):
-        r.read_states = []
-    r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
-    if has_unstable(r.log) or r.log.unstable.snapshot is not None:
-        r.log.accept_unstable()
-    if committed is not None:
-        r.log.accept_applying(committed.first + committed.count - 1, applying_size(committed), plain)
-    remember(r, told)
-    return 0
 
 
 cdef bint append_response_needed(Raft r, Ready rd) except -1:
