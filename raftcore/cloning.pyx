@@ -42,6 +42,9 @@ cdef Raft clone_raft(Raft r, object storage):
     copy.heard_leader_ms = r.heard_leader_ms
     copy.contact_elapsed = r.contact_elapsed
     copy.randomized_timeout = r.randomized_timeout
+    copy.election_wait = r.election_wait
+    copy.vote_ticks = r.vote_ticks
+    copy.write_ticks = r.write_ticks
     copy.now_ms = r.now_ms
     copy.random_state = r.random_state
     copy.options = r.options
@@ -76,7 +79,8 @@ cdef bytes fingerprint_raft(Raft r, bint suspicion):
     cdef list parts = [
         r.id, r.term, r.vote, r.state, r.lead, r.is_learner, r.conf_index, r.transferee, r.pending_conf_index,
         r.uncommitted_size, r.lease_given_up, r.takeover_pause, r.preferred, r.election_elapsed, r.heartbeat_elapsed,
-        r.contact_elapsed if r.options.lease_ms else 0, r.randomized_timeout, r.random_state,
+        r.contact_elapsed if r.options.lease_ms else 0, r.randomized_timeout, r.election_wait, r.vote_ticks,
+        r.write_ticks, r.random_state,
         ((r.now_ms, r.lease_until, sorted(r.round_times.items())) if r.options.lease_ms
          else max(r.now_ms, r.log.last_time())),
         r.tracker.config._values(), sorted(r.tracker.votes.items()),

@@ -1,10 +1,17 @@
 """Elections: standing, voting, counting (paper 5.2, 5.4.1; thesis 9.6)."""
 
-from libc.stdint cimport UINT64_MAX
+from libc.stdint cimport UINT64_MAX, int64_t
 
 from raftcore.message cimport Message, new_message
 from raftcore.quorum cimport VoteLost, VoteResult, VoteWon
-from raftcore.roles cimport become_candidate, become_follower, become_leader, become_pre_candidate, promotable
+from raftcore.roles cimport (
+    become_candidate,
+    become_follower,
+    become_leader,
+    become_pre_candidate,
+    promotable,
+    wait_for_writes,
+)
 from raftcore.sending cimport broadcast_append
 from raftcore.state cimport Raft, tracing
 from raftcore.types cimport (
@@ -21,6 +28,9 @@ from raftcore.types cimport (
 # Context of the vote requests of a leadership transfer: they are answered even while a leader is alive, because that
 # leader asked for them (thesis 4.2.3).
 cdef bytes TRANSFER_CONTEXT = b"CampaignTransfer"
+
+cdef enum:
+    LONGEST_VOTE = 4  # election timeouts: no late vote, whoever sends it, makes this node wait longer
 
 # The last term that a message can carry (docs/wire-format.md).
 cdef term_t LAST_TERM = UINT64_MAX >> 1
@@ -97,6 +107,7 @@ cdef int handle_vote_request(Raft r, Message m) except -1:
         r.send(answer)
         if not pre:
             r.election_elapsed = 0  # Figure 2, followers: granting a vote restarts the timeout; refusing does not
+            wait_for_writes(r)
             r.vote = m.from_
     else:
         answer.term = r.term
@@ -113,6 +124,8 @@ cdef int handle_vote_response(Raft r, Message m) except -1:
     cdef VoteResult result
     # Answers to the pre-vote may still arrive while the real one is running.
     if m.type != (MsgPreVoteResp if r.state == StatePreCandidate else MsgVoteResp):
+        if m.type == MsgVoteResp:
+            vote_came_late(r, m)
         return 0
     r.tracker.record_vote(m.from_, not m.reject)
     result = r.tracker.tally(&granted, &rejected)
@@ -124,6 +137,13 @@ cdef int handle_vote_response(Raft r, Message m) except -1:
     if result == VoteLost:
         return become_follower(r, r.term, 0)
     return 0
+
+
+cdef void vote_came_late(Raft r, Message m) noexcept:
+    """A vote for an election that this node has given up: writing it took longer than this node has waited."""
+    cdef int64_t longest = LONGEST_VOTE * <int64_t> r.options.election_timeout
+    if not m.reject and r.lead == 0:
+        r.vote_ticks = max(r.vote_ticks, min(r.randomized_timeout + r.election_wait, longest))
 
 
 cdef int handle_timeout_now(Raft r, Message m) except -1:

@@ -5,12 +5,19 @@ does a node in this role do with it (TABLE)? A message with no entry in the tabl
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from raftcore.errors import ConfChangeError, DecodeError, PeerFault, ProposalDropped
 from raftcore.message import Entry as PyEntry
 
-from raftcore.election cimport handle_timeout_now, handle_vote_request, handle_vote_response, hup, in_lease
+from raftcore.election cimport (
+    handle_timeout_now,
+    handle_vote_request,
+    handle_vote_response,
+    hup,
+    in_lease,
+    vote_came_late,
+)
 from raftcore.membership cimport decode_change, leave_joint_when_due, refusal
 from raftcore.message cimport Entries, Message, new_message
 from raftcore.progress cimport Progress
@@ -120,6 +127,8 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
         answer.term = r.term
         answer.reject = True
         r.send(answer)
+    elif type == MsgVoteResp:
+        vote_came_late(r, m)
     elif type == MsgStorageAppendResp and m.snapshot is not None:
         # The entries of that write may have been replaced since; a snapshot holds what is committed, in any term.
         snapshot_applied(r, m)
@@ -184,14 +193,18 @@ cdef int tick(Raft r, uint32_t count) except -1:
 
 cdef uint64_t ticks_until_due(Raft r) except 0:
     """How many ticks until one may do more than count, that one included: 1 is the next."""
-    cdef int left = r.options.election_timeout - r.election_elapsed
+    cdef int64_t left = r.options.election_timeout - r.election_elapsed
     if r.state == StateLeader:
         left = min(left, r.options.heartbeat_timeout - r.heartbeat_elapsed)
     elif promotable(r):
-        left = r.randomized_timeout - r.election_elapsed
+        left = timeout(r) - r.election_elapsed
     else:
         return LONGEST_WAIT  # who may not stand has nothing to do at any time
     return left if left > 1 else 1
+
+
+cdef inline int64_t timeout(Raft r) noexcept:
+    return r.randomized_timeout + r.election_wait
 
 
 cdef void pass_time(Raft r, int ticks) noexcept:
@@ -207,7 +220,7 @@ cdef void pass_time(Raft r, int ticks) noexcept:
 cdef int tick_once(Raft r) except -1:
     pass_time(r, 1)
     if r.state != StateLeader:
-        if r.election_elapsed >= r.randomized_timeout and promotable(r):
+        if r.election_elapsed >= timeout(r) and promotable(r):
             r.election_elapsed = 0
             hup(r, False)
         return 0
@@ -328,11 +341,11 @@ cdef int follower_proposal(Raft r, Message m) except -1:
 
 cdef int heard_leader(Raft r, Message m) except -1:
     if r.lead != m.from_:
+        r.lead = m.from_
         restart_election_timer(r)  # its first word since this node has voted in, or only heard of, the term
     r.election_elapsed = 0
     r.contact_elapsed = 0
     r.heard_leader_ms = r.now_ms
-    r.lead = m.from_
     return 0
 
 

@@ -1,6 +1,6 @@
 """RawNode: the public face of the core."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from hashlib import blake2b
 
@@ -23,17 +23,8 @@ from raftcore.priority cimport successors
 from raftcore.queue cimport queue_listed, queue_taken
 from raftcore.raft cimport forward_payloads, propose_payloads, step, tick, ticks_until_due
 from raftcore.ready cimport (
-    Ready,
-    accept,
-    anything_new,
-    append_message,
-    append_response,
-    append_response_needed,
-    apply_message,
-    apply_response,
-    new_ready,
-    quarantined_ready,
-    remember,
+    Ready, accept, anything_new, append_message, append_response, append_response_needed, apply_message, apply_response,
+    new_ready, quarantined_ready, remember,
 )
 from raftcore.roles cimport become_follower, start
 from raftcore.state cimport Raft
@@ -41,11 +32,11 @@ from raftcore.tracker cimport Tracker
 from raftcore.types cimport (
     EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal,
     MsgForgetLeader, MsgHup, MsgReadIndex, MsgSnapStatus, MsgTransferLeader, MsgUnreachable,
-    StateFollower, StateLeader, StateQuarantined,
-    index_t,
-    node_id_t,
-    term_t,
+    StateFollower, StateLeader, StateQuarantined, index_t, node_id_t, term_t,
 )
+
+cdef enum:
+    LONGEST_WRITE = 1 << 20  # ticks; whatever takes longer counts as this
 
 
 cdef class RawNode:
@@ -282,6 +273,15 @@ cdef class RawNode:
         m.reject = not ok
         step(self.raft, m)
 
+    def report_write(self, uint64_t ticks):
+        """A write took so many ticks, from being handed out until it was durable; 0: less than one.
+
+        Only a node that knows no leader goes by it, and then by the longest of late: what is counted halves with each
+        write that is shorter. It waits so much longer for the outcome of an election (the writes in it come one after
+        the other) that one is won on slow disks too. No leader is missed later for it, and no vote given sooner.
+        """
+        self.raft.write_ticks = max(<int64_t> min(ticks, LONGEST_WRITE), self.raft.write_ticks // 2)
+
     def set_members(self, witnesses=(), priorities=None):
         """What the replicated member table says of the members, beyond the configuration: call it when that changes.
 
@@ -448,6 +448,7 @@ cdef class RawNode:
     def set_randomized_election_timeout(self, int ticks):
         """Pins the election timeout until the next change of role; for tests and transcripts."""
         self.raft.randomized_timeout = ticks
+        self.raft.election_wait = 0
 
     # -- the state in words ---------------------------------------------------------------------------------------
 

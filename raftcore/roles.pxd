@@ -3,6 +3,7 @@ from raftcore.state cimport Raft
 from raftcore.types cimport node_id_t, term_t
 
 cdef int restart_election_timer(Raft r) except -1
+cdef void wait_for_writes(Raft r) noexcept
 # `conflict`: the Conflict of a node that was quarantined, or None.
 cdef int start(Raft r, term_t term, node_id_t vote, object conflict) except -1
 cdef int become_follower(Raft r, term_t term, node_id_t lead) except -1

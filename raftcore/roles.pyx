@@ -11,6 +11,8 @@ Without pre-vote the timeout leads straight to candidate. A follower whose commi
 quarantined (quarantine.pyx), and stays that for ever: it hears nothing, says nothing and hands out no work.
 """
 
+from libc.stdint cimport int64_t, uint64_t
+
 from raftcore.errors import InvariantViolation
 
 from raftcore cimport lease, priority
@@ -32,6 +34,10 @@ from raftcore.types cimport (
 from raftcore.witness cimport is_witness
 
 cdef tuple ROLE_NAMES = ("follower", "candidate", "leader", "pre-candidate", "quarantined")
+
+cdef enum:
+    WRITES = 2  # of an election, one after the other: the candidate's and a voter's
+    APART = 6   # writes from which the waits of candidates are drawn: fewer collide more often, more wait longer
 
 
 cdef int reset(Raft r, term_t term) except -1:
@@ -61,11 +67,32 @@ cdef int reset(Raft r, term_t term) except -1:
 
 
 cdef int restart_election_timer(Raft r) except -1:
-    """Counts from 0 to a timeout that is drawn anew (paper 5.2)."""
+    """Counts from 0 to a timeout that is drawn anew, from [election_timeout, 2 * election_timeout) (paper 5.2)."""
+    cdef int shortest = r.options.election_timeout
     r.election_elapsed = 0
-    r.reset_randomized_timeout()
-    r.randomized_timeout += priority.extra_timeout(r)
+    r.randomized_timeout = shortest + <int> r.draw(shortest) + priority.extra_timeout(r)
+    wait_for_writes(r)
     return 0
+
+
+cdef void wait_for_writes(Raft r) noexcept:
+    """Who knows no leader gives an election the time of the writes in it, on top of the timeout.
+
+    The candidate's request leaves after its own write, the votes after the voters': an election takes two writes more
+    than with disks that take no time. And who stands is not heard of before its write is done: candidates of the same
+    moment are told apart only by timeouts that lie a write apart, so the wait is drawn from several writes.
+
+    Who follows a leader does not wait like this: when it misses the leader, and how long it refuses votes meanwhile
+    (paper 6), does not hang on any disk. Where it is only the voters that are slow, their late votes say so.
+    """
+    cdef int64_t writes = r.write_ticks
+    if r.lead != 0:
+        r.vote_ticks = 0
+        r.election_wait = 0
+    else:
+        r.election_wait = r.vote_ticks
+        if writes > 0:
+            r.election_wait += WRITES * writes + <int64_t> r.draw(APART * <uint64_t> writes)
 
 
 cdef int start(Raft r, term_t term, node_id_t vote, object conflict) except -1:
@@ -80,11 +107,12 @@ cdef int start(Raft r, term_t term, node_id_t vote, object conflict) except -1:
 cdef int become_follower(Raft r, term_t term, node_id_t lead) except -1:
     # A follower that only learns of a later term goes on waiting: a candidate may have named it whose vote is refused
     # next, and who asks again and again would keep everybody from standing (Figure 2, followers).
-    if r.state != StateFollower or lead != 0:
-        restart_election_timer(r)
+    cdef bint waits_on = r.state == StateFollower and lead == 0
     reset(r, term)
     r.lead = lead
     r.state = StateFollower
+    if not waits_on:
+        restart_election_timer(r)
     return role_changed(r)
 
 
@@ -102,8 +130,8 @@ cdef int become_pre_candidate(Raft r) except -1:
 cdef int become_candidate(Raft r) except -1:
     if r.state == StateLeader:
         raise InvariantViolation("a leader cannot become candidate")
-    restart_election_timer(r)
     reset(r, r.term + 1)
+    restart_election_timer(r)
     r.vote = r.id
     r.state = StateCandidate
     return role_changed(r)
@@ -113,9 +141,9 @@ cdef int become_leader(Raft r) except -1:
     cdef Progress pr
     if r.state == StateFollower:
         raise InvariantViolation("a follower cannot become leader without an election")
-    restart_election_timer(r)
     reset(r, r.term)
     r.lead = r.id
+    restart_election_timer(r)
     r.state = StateLeader
     pr = r.tracker.find(r.id)
     pr.become_replicate()

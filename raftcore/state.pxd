@@ -1,6 +1,6 @@
 # Raft: all state of one node in one group, under Figure 2's headings, and its outbox. No rule lives here but one:
 # which messages may leave before a write is durable (send).
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from raftcore.log cimport RaftLog
 from raftcore.message cimport Message
@@ -54,6 +54,9 @@ cdef class Raft:
     cdef uint64_t heard_leader_ms        # now_ms at the last word of a leader, 0 before the first
     cdef int contact_elapsed             # since the last word of a leader, or the start; whoever leads now
     cdef int randomized_timeout          # in [election_timeout, 2 * election_timeout)
+    cdef int64_t election_wait           # on top of it while no leader is known, for the writes of an election
+    cdef int64_t vote_ticks              # how long votes are known to take, from those that came too late
+    cdef int64_t write_ticks             # how long this node's writes take; shrinks with each that is shorter
     cdef uint64_t now_ms                 # newest time given by the caller; never decreases
     cdef uint64_t random_state
 
@@ -69,7 +72,7 @@ cdef class Raft:
     cdef list read_states                # (index, context) of confirmed reads
 
     cdef int send(self, Message m) except -1
-    cdef void reset_randomized_timeout(self) noexcept
+    cdef uint64_t draw(self, uint64_t below) noexcept
     cdef int emit(self, str event, dict fields) except -1
 
 cdef inline bint tracing(Raft r) noexcept:

@@ -61,16 +61,15 @@ cdef class Raft:
             raise InvariantViolation(f"message type {m.type} must not be sent to oneself")
         return push(&self.messages, m)
 
-    cdef void reset_randomized_timeout(self) noexcept:
-        """Draws the next timeout from [election_timeout, 2 * election_timeout) (paper 5.2): splitmix64."""
-        cdef int shortest = self.options.election_timeout
+    cdef uint64_t draw(self, uint64_t below) noexcept:
+        """The next random number from [0, below): splitmix64."""
         cdef uint64_t z
         self.random_state += <uint64_t> 0x9E3779B97F4A7C15
         z = self.random_state
         z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
         z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
         z ^= z >> 31
-        self.randomized_timeout = shortest + <int> (z % <uint64_t> shortest)
+        return z % below
 
     cdef int emit(self, str event, dict fields) except -1:
         fields["id"] = self.id

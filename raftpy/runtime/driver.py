@@ -36,6 +36,7 @@ from raftpy.runtime.quarantine import Quarantine
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.role_log import RoleLog
 from raftpy.runtime.rounds import Rounds
+from raftpy.runtime.slow_writes import SlowWrites
 from raftpy.runtime.stalls import Stalls
 from raftpy.runtime.ticks import Ticks
 
@@ -93,6 +94,9 @@ class Driver:
             self.feed.publish,
             self.not_leader,
             self._role_changed,
+            SlowWrites(
+                config.id, config.tick_ms / 1000, config.heartbeat_ms / 1000, opened.raw.report_write, clock.monotonic
+            ),
         )
         passes.bind(self.proposals, self.rounds, self._fail)
 

@@ -36,6 +36,10 @@ cdef class Rounds:
     cdef bint heard                    # this round has met a datagram
     cdef bint answering                # this pass has sent what hung on a write: whoever hears it will go on
     cdef readonly list appends         # MsgStorageAppend not yet submitted
+    cdef object slow_writes            # hears of writes that take a tick or longer, and of the next ones then
+    cdef double tick_s
+    cdef list begun                    # when each submit under way was made
+    cdef bint slow                     # a write of less than a tick is of interest, too
     cdef list under_way                # submits after the first that is not reported: None, or written at once: appends
     cdef readonly list written         # submits that have completed since, each a sequence of MsgStorageAppend
     cdef readonly list unreachable     # node ids whose address has refused a datagram
@@ -46,6 +50,7 @@ cdef class Rounds:
     cdef int take(self, bint look) except -1
     cdef int settle(self) except -1
     cdef bint write(self) except -1
+    cdef int measure(self, object appends, double begun) except -1
     cdef int begin_ticks(self, uint32_t count) except -1
     cdef int finish_ticks(self) except -1
     cdef bint hear(self) except -1

@@ -15,6 +15,7 @@ from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere
 from raftpy.runtime.proposal import Proposals
 from raftpy.runtime.reads import Reads
+from raftpy.runtime.slow_writes import SlowWrites
 from raftpy.runtime.ticks import Ticks
 
 @final
@@ -35,6 +36,7 @@ class Rounds:
         publish: Callable[[Entries], object],
         refusal: Callable[[], RaftError],
         role_changed: Callable[[], object],
+        slow_writes: SlowWrites,
     ) -> None: ...
     @property
     def raw(self) -> RawNode: ...

@@ -60,7 +60,7 @@ cdef class Rounds:
     """
 
     def __init__(self, config, opened, clock, Proposals proposals, Applying applying, Reads reads, Ticks ticks,
-                 membership, linger, publish, refusal, role_changed):
+                 membership, linger, publish, refusal, role_changed, slow_writes):
         self.raw = opened.raw
         self.storage = opened.storage
         self.transport = opened.transport
@@ -75,6 +75,9 @@ cdef class Rounds:
         self.publish = publish
         self.refusal = refusal
         self.role_changed = role_changed
+        self.slow_writes = slow_writes
+        self.tick_s = config.tick_ms / 1000
+        self.begun = []
         self.outbox = Outbox()
         self.appends = []
         self.under_way = []
@@ -124,6 +127,8 @@ cdef class Rounds:
             self.begin_ticks(count)
             self.proposals.expire(now)
             self.membership.tick()
+            if PyList_GET_SIZE(self.begun):
+                self.slow_writes.waiting(now - self.begun[0])
             if self.reads.any_waiting():
                 self.reads.tick(now)
         for number in range(ROUNDS):
@@ -200,13 +205,16 @@ cdef class Rounds:
         cdef list appends = self.appends
         if not PyList_GET_SIZE(appends):
             return False
+        cdef double begun = self.monotonic()
         self.appends = []
         if not self.storage.submit(appends):
             self.under_way.append(None)
+            self.begun.append(begun)
             return False
         if PyList_GET_SIZE(self.under_way):  # those before it are durable, but have not been reported yet
             self.under_way.append(appends)
             return False
+        self.measure(appends, begun)
         self.core.written(appends, self.outbox)
         self.collect()
         if self.queued:
@@ -214,6 +222,13 @@ cdef class Rounds:
             self.flush()
         # While this node wrote, the others did. Where nobody waits it is cheaper to be woken.
         return self.proposals.head < len(self.proposals.waiting)
+
+    cdef int measure(self, object appends, double begun) except -1:
+        # A write is done: those of less than a tick, which are the rule, concern nobody.
+        cdef double seconds = self.monotonic() - begun
+        if seconds >= self.tick_s or self.slow:
+            self.slow = self.slow_writes.took(appends, seconds)
+        return 0
 
     cdef int begin_ticks(self, uint32_t count) except -1:
         # Those in which nothing is due pass before anything is heard, because messages restart the timeouts.
@@ -311,6 +326,8 @@ cdef class Rounds:
         # A submit that took longer has been reported, and with it what was written at once after it.
         if PyList_GET_SIZE(self.under_way):
             self.under_way.pop(0)
+        if PyList_GET_SIZE(self.begun):
+            self.measure(appends, self.begun.pop(0))
         self.answering = True
         self.core.written(appends, self.outbox)
         while PyList_GET_SIZE(self.under_way) and self.under_way[0] is not None:

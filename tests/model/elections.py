@@ -72,10 +72,13 @@ class Elections(Membership):
         self.send(answer)
         if grant and not pre:
             self.elapsed, self.vote = 0, request.from_
+            self.wait_for_writes()
 
     def vote_answered(self, answer: Message) -> None:
         expected = MessageType.MsgPreVoteResp if self.role == PRE_CANDIDATE else MessageType.MsgVoteResp
         if answer.type != expected:
+            if answer.type == MessageType.MsgVoteResp:
+                self.vote_came_late(answer)
             return
         self.votes.setdefault(answer.from_, not answer.reject)
         c = self.configuration
@@ -87,6 +90,13 @@ class Elections(Membership):
             self.broadcast_append()
         elif result == "VoteWon":
             self.become_candidate_and_ask(None)
+
+    def vote_came_late(self, vote: Message) -> None:
+        """The voter's write took longer than this node has waited. Free choice: four election timeouts are believed."""
+        if not vote.reject and not self.leader:
+            self.vote_ticks = max(
+                self.vote_ticks, min(self.timeout + self.writes_wait, 4 * self.config.election_tick)
+            )  # fmt: skip
 
     def check_quorum(self) -> None:
         if not self.quorum_active():

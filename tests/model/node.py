@@ -56,7 +56,7 @@ class ModelNode(Faults):
         if self.suspicion is not None:
             self.suspicion.ticks += 1
         if not self.is_leader():
-            if self.elapsed >= self.timeout and self.may_stand():
+            if self.elapsed >= self.timeout + self.writes_wait and self.may_stand():
                 self.elapsed = 0
                 self.stand(ordered=False)
             return
@@ -76,7 +76,7 @@ class ModelNode(Faults):
         if self.is_leader():
             due = min(self.config.election_tick - self.elapsed, self.config.heartbeat_tick - self.heartbeat_elapsed)
         else:
-            due = self.timeout - self.elapsed if self.may_stand() else 1 << 30
+            due = self.timeout + self.writes_wait - self.elapsed if self.may_stand() else 1 << 30
         return max(1, due)
 
     def step(self, message: Message) -> None:
@@ -136,11 +136,14 @@ class ModelNode(Faults):
     def report_snapshot(self, id: int, ok: bool) -> None:
         self.take(Message(MessageType.MsgSnapStatus, from_=id, reject=not ok))
 
+    def report_write(self, ticks: int) -> None:
+        self.write_ticks = max(ticks, self.write_ticks // 2)
+
     def set_members(self, witnesses: Sequence[int] = (), priorities: Mapping[int, int] | None = None) -> None:
         self.witnesses, self.priorities = set(witnesses), dict(priorities or {})
 
     def set_randomized_election_timeout(self, ticks: int) -> None:
-        self.timeout = ticks
+        self.timeout, self.writes_wait = ticks, 0
 
     def compact(self, index: int) -> None:
         self.log.compact(index)
@@ -182,6 +185,8 @@ class ModelNode(Faults):
             self.send(Message(MessageType.MsgAppResp, message.from_, conf_index=message.conf_index))
         elif message.type == MessageType.MsgPreVote:
             self.send(Message(MessageType.MsgPreVoteResp, message.from_, term=self.term, reject=True))
+        elif message.type == MessageType.MsgVoteResp:
+            self.vote_came_late(message)
         elif message.type == MessageType.MsgStorageAppendResp and message.snapshot is not None:
             self.snapshot_written(message)  # what is committed is so in any term; the entries may have been replaced
 
@@ -199,9 +204,10 @@ class ModelNode(Faults):
         if self.role != FOLLOWER:
             self.become_follower(message.term, message.from_)
         if self.leader != message.from_:
+            self.leader = message.from_
             self.wait_anew()
         self.elapsed = self.contact = 0
-        self.heard_leader_ms, self.leader = self.now, message.from_
+        self.heard_leader_ms = self.now
         if message.type == MessageType.MsgApp:
             self.append_received(message)
         elif message.type == MessageType.MsgHeartbeat:

@@ -210,7 +210,13 @@ def ready(run: Run, pair: Pair, a: int, b: int) -> str:
 
 
 def write(run: Run, pair: Pair, a: int, b: int) -> str:
-    return "" if run.write(pair) else " nothing"
+    if not run.write(pair):
+        return " nothing"
+    if a % 4:
+        return ""
+    ticks = b % (3 * run.cluster.settings["election_tick"])
+    pair.both("report_write", ticks)
+    return f", which took {ticks} ticks"
 
 
 def apply(run: Run, pair: Pair, a: int, b: int) -> str:

@@ -70,7 +70,8 @@ class State:
         self.heartbeat_elapsed = 0
         self.contact = 0
         self.heard_leader_ms = 0
-        self.timeout = 0
+        self.timeout = self.writes_wait = 0
+        self.write_ticks = self.vote_ticks = 0
         # Free choice: splitmix64, seeded with the id mixed in.
         self.random = (config.seed + config.id * 0xD1342543DE82EF95) & MASK
         # Volatile on leaders
@@ -136,6 +137,15 @@ class State:
     def wait_anew(self) -> None:
         self.elapsed = 0
         self.timeout = self.config.election_tick + self._draw() % self.config.election_tick + self.patience()
+        self.wait_for_writes()
+
+    def wait_for_writes(self) -> None:
+        """An election takes two writes; free choice: candidates are told apart by a wait of up to six more."""
+        if self.leader:
+            self.vote_ticks = 0
+        self.writes_wait = self.vote_ticks
+        if self.write_ticks and not self.leader:
+            self.writes_wait += 2 * self.write_ticks + self._draw() % (6 * self.write_ticks)
 
     def _draw(self) -> int:
         self.random = (self.random + 0x9E3779B97F4A7C15) & MASK
@@ -146,10 +156,11 @@ class State:
 
     def become_follower(self, term: int, leader: int) -> None:
         """A follower waits anew for its leader and for a vote given, not for a later term alone (Figure 2)."""
-        if self.role != FOLLOWER or leader:
-            self.wait_anew()
+        waits_on = self.role == FOLLOWER and not leader
         self.reset(term)
         self.role, self.leader = FOLLOWER, leader
+        if not waits_on:
+            self.wait_anew()
 
     def become_pre_candidate(self) -> None:
         """Nothing has been promised to anybody (thesis 9.6): term, vote and clocks stay."""
@@ -158,8 +169,8 @@ class State:
         self.role, self.leader = PRE_CANDIDATE, 0
 
     def become_candidate(self) -> None:
-        self.wait_anew()
         self.reset(self.term + 1)
+        self.wait_anew()
         self.role, self.vote = CANDIDATE, self.id
 
     def become_quarantined(self, conflict: Conflict) -> None:
@@ -169,9 +180,9 @@ class State:
         self.messages, self.after_append, self.read_states = [], [], []
 
     def become_leader(self) -> None:
-        self.wait_anew()
         self.reset(self.term)
         self.role, self.leader = LEADER, self.id
+        self.wait_anew()
         own = self.progress[self.id]
         own.enter(REPLICATE)
         own.next = own.match + 1

@@ -87,6 +87,7 @@ class Cluster:
         self, kind: str, size: int, seed: int, *, machine: Callable[[], Any] = Recorder, **settings: Any
     ) -> None:
         self.settings = settings  # of every node's Config, beyond the defaults
+        self.write_seconds = dict.fromkeys(range(1, size + 1), WRITE_SECONDS)  # of each node's disk, from its start on
         self.http: dict[int, str] = {}  # addresses at which nodes say they serve, from their next start on
         loop = asyncio.get_running_loop()
         self.kind = kind
@@ -140,7 +141,7 @@ class Cluster:
                 **self.settings,
             ),
             self.machines[node_id],
-            storage=MemoryStore(self.disks[node_id], self.clock, WRITE_SECONDS),
+            storage=MemoryStore(self.disks[node_id], self.clock, self.write_seconds[node_id]),
             transport=transport,
             clock=self.clock,
         )
