@@ -177,17 +177,17 @@ class BlockingNode:
     def _await(self, start: Callable[[Node], Coroutine[Any, Any, _T]]) -> _T:
         waited: concurrent.futures.Future[_T] = concurrent.futures.Future()
 
-        async def run(node: Node) -> None:
-            try:
-                waited.set_result(await start(node))
-            except asyncio.CancelledError:
-                waited.set_exception(Stopped())
-                raise
-            except BaseException as error:
-                waited.set_exception(error)
+        async def run(node: Node) -> _T:
+            return await start(node)
 
-        tasks: list[asyncio.Task[None]] = []  # the loop itself keeps only a weak reference
-        self._call(lambda node: tasks.append(asyncio.ensure_future(run(node))))
+        tasks: list[asyncio.Task[_T]] = []  # the loop itself keeps only a weak reference
+
+        def in_loop(node: Node) -> None:
+            task = asyncio.ensure_future(run(node))
+            tasks.append(task)
+            task.add_done_callback(lambda done: _hand_over(done, waited))  # also when it ends before it has begun
+
+        self._call(in_loop)
         return waited.result()
 
     def _ask(self, question: Callable[[Node], _T]) -> _T:
@@ -260,7 +260,7 @@ class BlockingNode:
             yield commit
 
 
-def _hand_over(awaited: Proposal | Read, waited: concurrent.futures.Future[Any]) -> None:
+def _hand_over(awaited: Proposal | Read | asyncio.Task[Any], waited: concurrent.futures.Future[Any]) -> None:
     if awaited.cancelled():
         waited.set_exception(Stopped())
     elif (error := awaited.exception()) is not None:

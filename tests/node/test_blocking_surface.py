@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -100,3 +102,34 @@ def test_errors_come_out_of_the_call() -> None:
     for call in (node.read_index, node.require_leader, lambda: node.term_at(1), lambda: node.transfer_leadership(2)):
         with pytest.raises(Stopped):
             call()
+
+
+def test_a_question_that_is_over_before_it_has_begun_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it ends that comes in while the node's loop is about to close: its task is cancelled at once."""
+    answers: list[object] = []
+
+    def ask() -> None:
+        try:
+            answers.append(node.status())
+        except BaseException as error:
+            answers.append(error)
+
+    with BlockingNode(Config(id=1, cluster=_free_addresses(2)), Recorder()) as node:
+        loop, inner = node._loop, node._node
+        assert loop is not None
+        assert inner is not None
+
+        def call(function: Callable[[Node], None]) -> None:
+            def begin_and_cancel(node: Node) -> None:
+                before = asyncio.all_tasks()
+                function(node)
+                for task in asyncio.all_tasks() - before:
+                    task.cancel()
+
+            loop.call_soon_threadsafe(begin_and_cancel, inner)
+
+        monkeypatch.setattr(node, "_call", call)
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(5)
+    assert [type(answer) for answer in answers] == [Stopped]
