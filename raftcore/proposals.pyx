@@ -11,21 +11,28 @@ cdef tuple NO_PAYLOAD = (b"",)
 
 cdef index_t append_payloads(Raft r, object payloads, int kind) except? 0:
     cdef index_t first
-    cdef uint64_t size
+    cdef uint64_t size = 0
     if r.options.max_uncommitted_size != NO_LIMIT:
-        size = 0
-        for payload in payloads:
-            size += <uint64_t> len(payload)
-        # Whatever its size, the first is taken; an empty payload always is (a new leader's entry, leaving a joint
-        # configuration), so that a full log can still make progress.
-        if r.uncommitted_size > 0 and size > 0 and r.uncommitted_size + size > r.options.max_uncommitted_size:
+        size = size_of_all(payloads)
+        if not within_limit(r, size):
             return 0
-        first = r.log.append_commands(payloads, r.term, kind, r.now_ms)
-        r.uncommitted_size += size
-    else:
-        first = r.log.append_commands(payloads, r.term, kind, r.now_ms)
+    first = r.log.append_commands(payloads, r.term, kind, r.now_ms)
+    r.uncommitted_size += size
     acknowledge_own(r)
     return first
+
+
+cdef uint64_t size_of_all(object payloads) except? 0:
+    cdef uint64_t size = 0
+    for payload in payloads:
+        size += <uint64_t> len(payload)
+    return size
+
+
+cdef bint within_limit(Raft r, uint64_t size) noexcept:
+    # Whatever its size, the first is taken; an empty payload always is (a new leader's entry, leaving a joint
+    # configuration), so that a full log can still make progress.
+    return r.uncommitted_size == 0 or size == 0 or r.uncommitted_size + size <= r.options.max_uncommitted_size
 
 
 cdef int acknowledge_own(Raft r) except -1:
@@ -41,9 +48,8 @@ cdef index_t append_runs(Raft r, list runs) except? 0:
     cdef int kind
     if r.options.max_uncommitted_size != NO_LIMIT:
         for _, payloads in runs:
-            for payload in payloads:
-                size += <uint64_t> len(payload)
-        if r.uncommitted_size > 0 and size > 0 and r.uncommitted_size + size > r.options.max_uncommitted_size:
+            size += size_of_all(payloads)
+        if not within_limit(r, size):
             return 0
         r.uncommitted_size += size
     first = r.log.last_index() + 1
