@@ -20,6 +20,12 @@ cdef enum:
     FIRST_KIND = DATAGRAM_HEADER_SIZE + 8  # offset of the first frame's kind: the transport's stand first or nowhere
 
 
+# Has a datagram with a header the checksum that its bytes have?
+cdef inline bint whole(bytes datagram) noexcept:
+    cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(datagram)
+    return crc32c_update(0, at + CHECKSUM_SIZE, PyBytes_GET_SIZE(datagram) - CHECKSUM_SIZE) == load32(at)
+
+
 cdef class Traffic:
     """Datagrams to and from one peer, and their bytes."""
 
@@ -75,6 +81,9 @@ cdef class Exchange:
                 link = self._admit(datagram)
                 if link is None:
                     continue
+            elif not whole(datagram):
+                self.counters.malformed += 1
+                continue
             size = PyBytes_GET_SIZE(datagram)
             link.counters.received += 1
             link.counters.received_bytes += size
@@ -87,19 +96,18 @@ cdef class Exchange:
         return accepted
 
     cdef Link known(self, bytes datagram):
-        # Whose datagram it is, if it is whole and opens as expected of somebody.
+        # Whose datagram it is, if it opens as expected of somebody; whether it is whole is yet to be seen.
         cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(datagram)
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(datagram)
         cdef Link link
         cdef Py_ssize_t i
-        if size < DATAGRAM_HEADER_SIZE:
+        if PyBytes_GET_SIZE(datagram) < DATAGRAM_HEADER_SIZE:
             return None
         for i in range(PyList_GET_SIZE(self._heard)):
             link = <Link> PyList_GET_ITEM(self._heard, i)
             if link.expected is None or PyBytes_GET_SIZE(link.expected) != DATAGRAM_HEADER_SIZE - CHECKSUM_SIZE:
                 continue
             if memcmp(at + CHECKSUM_SIZE, PyBytes_AS_STRING(link.expected), DATAGRAM_HEADER_SIZE - CHECKSUM_SIZE) == 0:
-                return link if crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE) == load32(at) else None
+                return link
         return None
 
     def lend_builders(self, Outbox outbox not None):
