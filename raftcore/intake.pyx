@@ -6,6 +6,7 @@ Before the state machine sees a message of another node, everything that no corr
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
 from raftcore.errors import DecodeError, PeerFault, ProposalDropped, StepLocalMessage, StepPeerNotFound
@@ -14,7 +15,7 @@ from raftcore.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame
 from raftcore.faults cimport check_origin, check_peer
 from raftcore.message cimport Message, done_with
 from raftcore.node_invariants cimport CHECK_EACH_STEP, check_raft
-from raftcore.raft cimport step
+from raftcore.raft cimport step, step_from
 from raftcore.state cimport Raft
 from raftcore.tracker cimport member
 from raftcore.types cimport APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, is_one_of
@@ -33,11 +34,14 @@ cdef int take_message(Raft r, Message m) except -1:
 
 cdef inline int take_remote(Raft r, Message m) except -1:
     """What may come from other nodes, and it is no storage thread that it comes from."""
+    cdef PyObject* sender = NULL
     if m.from_ != r.id:
-        if is_one_of(m.type, RESPONSES) and member(r.tracker, m.from_) == NULL:
-            raise StepPeerNotFound()
+        if is_one_of(m.type, RESPONSES):
+            sender = member(r.tracker, m.from_)
+            if sender == NULL:
+                raise StepPeerNotFound()
         check_peer(r, m)
-    step(r, m)
+    step_from(r, m, sender)
     if CHECK_EACH_STEP:
         check_raft(r)
     return 0

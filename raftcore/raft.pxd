@@ -1,4 +1,5 @@
 # The state machine itself: the term check, the table of handlers, the clock.
+from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.message cimport Entries, Message
@@ -6,6 +7,8 @@ from raftcore.state cimport Raft
 from raftcore.types cimport index_t
 
 cdef int step(Raft r, Message m) except -1
+# The same when the sender's progress has been looked up (borrowed); NULL: it has not.
+cdef int step_from(Raft r, Message m, PyObject* sender) except -1
 cdef int tick(Raft r, uint32_t count) except -1
 # Ticks until one may do more than count, that one included; LONGEST_WAIT when none will as things are.
 cdef uint64_t ticks_until_due(Raft r) except 0

@@ -86,18 +86,31 @@ ctypedef int (*Handler)(Raft, Message) except -1
 
 cdef Handler[5][MESSAGE_TYPES] TABLE  # [StateType][MessageType]; NULL: ignored
 
+# What a leader does with MEMBER_TYPES, given the progress of the member that they are from, or about.
+ctypedef int (*MemberHandler)(Raft, Progress, Message) except -1
+
+cdef MemberHandler[MESSAGE_TYPES] OF_MEMBER
+
 
 cdef int step(Raft r, Message m) except -1:
+    return step_from(r, m, NULL)
+
+
+cdef int step_from(Raft r, Message m, PyObject* sender) except -1:
     cdef int type = m.type
     cdef Handler handler
+    cdef MemberHandler of_member
     if m.term != 0 and m.term != r.term and not term_concerns_us(r, m):
         return 0
+    if r.state == StateLeader and is_one_of(type, MEMBER_TYPES):
+        if sender == NULL:
+            sender = member(r.tracker, m.from_)
+        if sender == NULL or not from_this_life(r, m, <Progress> sender):
+            return 0
+        of_member = OF_MEMBER[type]
+        return 0 if of_member == NULL else of_member(r, <Progress> sender, m)
     handler = TABLE[r.state][type]
-    if handler == NULL:
-        return 0
-    if r.state == StateLeader and is_one_of(type, MEMBER_TYPES) and not from_this_life(r, m):
-        return 0
-    return handler(r, m)
+    return 0 if handler == NULL else handler(r, m)
 
 
 cdef bint term_concerns_us(Raft r, Message m) except -1:
@@ -135,14 +148,9 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
     return False
 
 
-cdef bint from_this_life(Raft r, Message m) except -1:
-    """Does m come from a member, and from the life that this leader's progress is about (docs/messages.md, echo)?"""
-    cdef PyObject* pr = member(r.tracker, m.from_)
-    if pr == NULL:
-        return False
-    if is_one_of(m.type, ECHOES):
-        return m.from_ == r.id or m.conf_index == (<Progress> pr).conf_index
-    return True
+cdef bint from_this_life(Raft r, Message m, Progress pr) noexcept:
+    """Does m come from the life of the member that this leader's progress is about (docs/messages.md, echo)?"""
+    return not is_one_of(m.type, ECHOES) or m.from_ == r.id or m.conf_index == pr.conf_index
 
 
 cdef int storage_appended(Raft r, Message m) except -1:
@@ -403,10 +411,10 @@ cdef void fill_table() noexcept:
     on(StateLeader, MsgCheckQuorum, handle_check_quorum)
     on(StateLeader, MsgProp, leader_proposal)
     on(StateLeader, MsgReadIndex, leader_read)
-    on(StateLeader, MsgAppResp, handle_append_response)
-    on(StateLeader, MsgHeartbeatResp, handle_heartbeat_response)
-    on(StateLeader, MsgSnapStatus, handle_snapshot_status)
-    on(StateLeader, MsgUnreachable, handle_unreachable)
+    OF_MEMBER[<int> MsgAppResp] = handle_append_response
+    OF_MEMBER[<int> MsgHeartbeatResp] = handle_heartbeat_response
+    OF_MEMBER[<int> MsgSnapStatus] = handle_snapshot_status
+    OF_MEMBER[<int> MsgUnreachable] = handle_unreachable
     on(StateLeader, MsgTransferLeader, leader_transfer)
     cdef int state
     for state in (StateFollower, StateCandidate, StateLeader, StatePreCandidate):

@@ -8,7 +8,6 @@ from raftcore.read_index cimport acknowledge_round, release_postponed
 from raftcore.roles cimport become_follower
 from raftcore.sending cimport broadcast_append, send_append
 from raftcore.state cimport Raft, tracing
-from raftcore.tracker cimport member
 from raftcore.transfer cimport continue_transfer
 from raftcore.types cimport MsgAppResp, MsgHeartbeatResp, index_t, term_t
 
@@ -66,8 +65,7 @@ cdef bint advance_commit(Raft r) except -1:
     return True
 
 
-cdef int handle_append_response(Raft r, Message m) except -1:
-    cdef Progress pr = <Progress> member(r.tracker, m.from_)
+cdef int handle_append_response(Raft r, Progress pr, Message m) except -1:
     pr.recent_active = True
     pr.heard_ms = r.now_ms
     if m.reject:
@@ -124,8 +122,7 @@ cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
     return 0
 
 
-cdef int handle_heartbeat_response(Raft r, Message m) except -1:
-    cdef Progress pr = <Progress> member(r.tracker, m.from_)
+cdef int handle_heartbeat_response(Raft r, Progress pr, Message m) except -1:
     pr.recent_active = True
     pr.heard_ms = r.now_ms
     pr.msg_app_flow_paused = False
@@ -135,9 +132,8 @@ cdef int handle_heartbeat_response(Raft r, Message m) except -1:
     return acknowledge_round(r, m)
 
 
-cdef int handle_unreachable(Raft r, Message m) except -1:
+cdef int handle_unreachable(Raft r, Progress pr, Message m) except -1:
     """The transport could not deliver: what was sent optimistically is probably lost."""
-    cdef Progress pr = <Progress> member(r.tracker, m.from_)
     if pr.state == StateReplicate and pr.id != r.id:
         pr.become_probe()
     return 0

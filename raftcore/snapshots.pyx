@@ -39,9 +39,8 @@ cdef bint restore(Raft r, Snapshot s) except -1:
     return True
 
 
-cdef int handle_snapshot_status(Raft r, Message m) except -1:
+cdef int handle_snapshot_status(Raft r, Progress pr, Message m) except -1:
     """Whether the snapshot reached its follower, as the driver reports it."""
-    cdef Progress pr = r.tracker.find(m.from_)
     if pr.state != StateSnapshot:
         return 0
     if m.reject:
