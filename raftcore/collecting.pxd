@@ -15,6 +15,6 @@ cdef struct Writes:
 
 # Everything outstanding goes into `out`; was there anything?
 cdef bint collect_into(Raft r, Told* told, Writes* writes, Outbox out) except -1
-# An append is written, Entries are applied.
-cdef int take_written(Raft r, Writes* writes, Message m, Outbox out) except -1
+# Appends (any iterable of them) are written; Entries are applied.
+cdef int take_all_written(Raft r, Writes* writes, object appends, Outbox out) except -1
 cdef int take_applied(Raft r, Entries entries) except -1

@@ -115,6 +115,15 @@ cdef inline int respond(Raft r, Message m, Outbox out) except -1:
     return done_with(m)
 
 
+cdef int take_all_written(Raft r, Writes* writes, object appends, Outbox out) except -1:
+    cdef Message append
+    for append in appends:
+        if append is None:
+            raise TypeError("a Message expected, got None")
+        take_written(r, writes, append, out)
+    return 0
+
+
 cdef int take_written(Raft r, Writes* writes, Message m, Outbox out) except -1:
     if m.type != MsgStorageAppend or m.index != writes.done + 1 or m.index > writes.begun:
         raise ConfigError(f"write {m.index} reported as done, but {writes.done + 1} of {writes.begun} is next: appends "

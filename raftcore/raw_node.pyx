@@ -11,7 +11,7 @@ from raftcore.confchange import ConfChange, ConfChangeV2
 cimport cython
 from raftcore.cloning cimport clone_raft, fingerprint_raft
 from raftcore.codec cimport DATAGRAM_HEADER_SIZE
-from raftcore.collecting cimport collect_into, take_applied, take_written
+from raftcore.collecting cimport collect_into, take_all_written, take_applied
 from raftcore.intake cimport take_datagram, take_message
 from raftcore.log cimport RaftLog
 from raftcore.membership cimport apply_change, refusal, restore_configuration
@@ -386,21 +386,16 @@ cdef class RawNode:
 
         They are reported in the order in which they came, each once (ConfigError). True: something is to be collected.
         """
-        self._written(appends, outbox)
+        take_all_written(self.raft, &self.writes, appends, outbox)
         return anything_new(self.raft, &self.told, False)
 
     cdef int _written(self, object appends, Outbox outbox) except -1:
-        cdef Message append
-        for append in appends:
-            if append is None:
-                raise TypeError("a Message expected, got None")
-            take_written(self.raft, &self.writes, append, outbox)
-        return 0
+        return take_all_written(self.raft, &self.writes, appends, outbox)
 
     @cython.binding(False)
     def applied(self, Entries entries not None):
         """Entries from :meth:`collect` are applied. True: something is to be collected."""
-        self._applied(entries)
+        take_applied(self.raft, entries)
         return anything_new(self.raft, &self.told, False)
 
     cdef int _applied(self, Entries entries) except -1:
