@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from raftcore.errors import InvariantViolation, Unavailable
-from raftcore.outbox import Outbox
-from raftcore.raw_node import RawNode
+from raftcore.message import Message
 from raftpy import (
     ApplyError,
     ApplyFailed,
@@ -41,7 +41,7 @@ class Picky(Recorder):
         return super().apply(index, command)
 
 
-def single(max_datagram: int | None = None) -> tuple[Node, MemoryDisk, Recorder]:
+def single(max_datagram: int | None = None, storage: MemoryStore | None = None) -> tuple[Node, MemoryDisk, Recorder]:
     """A cluster of one, in memory, inside a virtual loop."""
     clock = VirtualClock(asyncio.get_running_loop())
     disk = MemoryDisk()
@@ -49,7 +49,7 @@ def single(max_datagram: int | None = None) -> tuple[Node, MemoryDisk, Recorder]
     node = Node(
         Config(id=1, cluster={1: "127.0.0.1:7101"}),
         machine,
-        storage=MemoryStore(disk),
+        storage=storage or MemoryStore(disk),
         transport=MemoryTransport(MemoryNetwork(clock), max_datagram=max_datagram),
         clock=clock,
     )
@@ -347,26 +347,24 @@ def test_the_bug_stops_every_replica_and_no_restart_gets_past_it(seed: int) -> N
     run(main())
 
 
-def test_an_invariant_violation_stops_the_node_and_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invariant_violation_stops_the_node_and_is_not_swallowed() -> None:
+    class Breaking(MemoryStore):
+        broken = False
+
+        def submit(self, appends: Sequence[Message]) -> bool:
+            if self.broken:
+                raise InvariantViolation("committed went back")
+            return super().submit(appends)
+
     async def main() -> None:
-        node, _, _ = single()
+        store = Breaking(MemoryDisk())
+        node, _, _ = single(storage=store)
         await node.start()
         await node.wait_for_leader()
         seen: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
 
-        class Broken:
-            def __init__(self, raw: RawNode) -> None:
-                self.raw = raw
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(self.raw, name)
-
-            def collect(self, outbox: Outbox) -> bool:
-                raise InvariantViolation("committed went back")
-
-        rounds = node._running.rounds
-        monkeypatch.setattr(rounds, "raw", Broken(rounds.raw))
+        store.broken = True
         with pytest.raises(Stopped, match="committed went back"):
             await node.propose(b"x")
         assert isinstance(node.failed, InvariantViolation)
