@@ -84,6 +84,14 @@ class Config:
     max_uncommitted_bytes: int = 64 << 20
     """Commands a leader takes while they are not committed, in bytes; more is refused as ``Overloaded``."""
 
+    bootstrap: bool = False
+    """Lets a new node take part without the members that do not answer within three seconds.
+
+    A node whose store holds nothing asks every other member whether the cluster knows its id by another store, and
+    waits for all their answers. For a cluster that is founded before all its members are there; never to bring back a
+    node that has lost its data.
+    """
+
     pre_vote: bool = True
     """Ask before standing for election, so that a node that was cut off disturbs nobody when it returns."""
 

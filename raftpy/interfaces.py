@@ -6,7 +6,8 @@ on parts that live in memory and on virtual time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import enum
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -137,6 +138,24 @@ class Storage(Protocol):
 # --- Transport --------------------------------------------------------------------------------------------------
 
 
+class Standing(enum.IntEnum):
+    """How far a node has come in its cluster, by its own word; within one life it only rises (decision 5)."""
+
+    NEW = 1
+    """Its store holds no term, no vote and no entry; it takes no part before it knows that it may."""
+    CLEARED = 2
+    """New; and no member that takes part knows this node's id by another store."""
+    JOINED = 3
+    """Takes part, and has neither entries nor known a leader."""
+    ESTABLISHED = 4
+    """Holds entries, or has known a leader: a majority of this cluster has taken part."""
+
+    @property
+    def is_new(self) -> bool:
+        """True while the node takes no part."""
+        return self < Standing.JOINED
+
+
 @dataclass(frozen=True, slots=True)
 class LocalIdentity:
     """Who this node is in this life, as its store says after ``open``; stands in the header of all it sends."""
@@ -157,6 +176,8 @@ class LocalIdentity:
     """This node's HTTP address as ``host:port``, told to the peers; empty when it serves none."""
     conflict: Conflict | None = None
     """Why this node is quarantined, told to the peers; None when it is not."""
+    standing: Standing = Standing.ESTABLISHED
+    """Told to the peers likewise; see :meth:`AskingTransport.stand`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +190,12 @@ class Heard:
     """``host:port``, empty when it serves none; None: not told yet by the newest life heard of it."""
     conflict: Conflict | None = None
     """Why it is quarantined, as the newest life heard of it has told; None when it has not."""
+    standing: Standing | None = None
+    """The highest that life has told; None: none yet."""
+    answered: int = 0
+    """The newest question of :meth:`AskingTransport.ask` that this life had heard when it said so."""
+    refuses: bool = False
+    """It does not take this life for this node: ``Transport.refused_by`` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +263,9 @@ class Transport(Protocol):
         ...
 
     def on_heard(self, callback: Callable[[int], None]) -> None:
-        """Sets whom to tell, by node id, that a peer's ``heard`` has changed: once it has told its HTTP address, and
-        once it has told that it is quarantined.
+        """Sets whom to tell, by node id, that a peer has told something new of itself: see ``heard``.
 
-        Called inside ``receive``, not for what it tells again.
+        Called inside ``receive``, and what it raises comes out there; not for what a peer tells again.
         """
         ...
 
@@ -304,6 +330,25 @@ class LendingTransport(Transport, Protocol):
         from whom, as in every datagram sent. ``flush`` sends what is in ``Outbox.full``, then what is in the builders.
         What was encoded for a life of a peer that has ended is dropped and counted. For other nodes, and when a message
         fits no datagram, ``send`` is called as ever.
+        """
+        ...
+
+
+class AskingTransport(Transport, Protocol):
+    """A ``Transport`` over which a new node can ask its peers whether they know its id by another store.
+
+    Optional, and told by ``ask`` being there. A new node on a transport without it takes part at once, as nobody can be
+    asked. What a peer says (``Heard``) counts only for the two lives that spoke with each other.
+    """
+
+    def stand(self, standing: Standing) -> None:
+        """What this node says of itself from now on."""
+        ...
+
+    def ask(self, number: int, node_ids: Collection[int]) -> None:
+        """Asks these peers for their standing, at once; those not heard yet are knocked at.
+
+        ``number`` grows with each question; see ``Heard.answered``. Questions and answers may be lost: ask again.
         """
         ...
 

@@ -75,6 +75,12 @@ What is given on the command line wins.
     help="What to print on stderr: debug, info (changes of the leader, peers up and down), warning, error or critical, "
     "and what is above it.  [default: info]",
 )
+@click.option(
+    "--bootstrap",
+    is_flag=True,
+    default=None,
+    help="At the first start: do not wait for members that are not there yet. Never for a node that lost its data.",
+)
 @click.option("--unreliable", is_flag=True, default=None, help="For tests: delay and drop datagrams on purpose.")
 def serve(config: Path | None, **options: Any) -> None:
     """Run one node of a cluster and serve its key-value store over HTTP.

@@ -83,6 +83,7 @@ def _config(settings: Settings) -> Config:
             cluster=cluster,
             data_dir=settings.data,
             http=str(http),
+            bootstrap=settings.bootstrap,
             unreliable=Unreliable() if settings.unreliable else None,
             **{name: value for name, value in given.items() if value is not None},
         )

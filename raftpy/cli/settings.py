@@ -36,6 +36,7 @@ class Settings:
     max_datagram: int | None = None
     log_level: str = "info"
     """One of ``LOG_LEVELS``: what is below it is not printed."""
+    bootstrap: bool = False
     unreliable: bool = False
 
 
@@ -107,6 +108,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "election-ms": _election,
     "max-datagram": _number,
     "log-level": _log_level,
+    "bootstrap": _flag,
     "unreliable": _flag,
 }
 REQUIRED = ("id", "cluster", "data", "http")

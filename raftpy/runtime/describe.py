@@ -34,6 +34,7 @@ def describe(driver: Driver) -> NodeStatus:
         commit_index=raw.commit_index,
         applied_index=driver.applying.applied,
         members=members,
+        waits_for=() if driver.founding is None else driver.founding.waits_for,
         proposals=len(driver.proposals),
         transport=driver.transport.stats(),
         refused=why_refused(driver.config.id, members),

@@ -22,9 +22,10 @@ from raftcore.raw_node import RawNode
 from raftcore.types import EntryKind, StateType
 from raftpy.config import Config
 from raftpy.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFailed, same_error
-from raftpy.interfaces import Clock, StateMachine, Storage, Transport
+from raftpy.interfaces import Clock, Standing, StateMachine, Storage, Transport
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
+from raftpy.runtime.founding import Founding, asking
 from raftpy.runtime.leaving import HandOver
 from raftpy.runtime.linger import Linger
 from raftpy.runtime.membership import Membership
@@ -98,6 +99,14 @@ class Driver:
                 config.id, config.tick_ms / 1000, config.heartbeat_ms / 1000, opened.raw.report_write, clock.monotonic
             ),
         )
+        self._standing = opened.standing
+        self.founding: Founding | None = None
+        self._asking = asking(opened.transport)
+        if opened.standing is Standing.NEW and self._asking is not None:
+            self.rounds.takes_part = False
+            self.founding = Founding(
+                config, opened.members, opened.store_id, self._asking, clock, self._begin, self._fail
+            )
         passes.bind(self.proposals, self.rounds, self._fail)
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
@@ -110,8 +119,21 @@ class Driver:
         if self.quarantine.conflict is not None:
             self.quarantine.say()
             self._refuse_all()
+        if self.founding is not None:
+            self.founding.start()
         self._plan()
         self.passes.schedule()
+
+    def _begin(self, first: bool) -> None:
+        """The founding is over: from now on the core hears what comes, and its clock runs.
+
+        Where all are new there is no leader that could be heard from within the shortest election timeout. So that
+        much has passed, and the members differ by what each has drawn beyond it.
+        """
+        if first:
+            self.raw.tick(self.clock.wall_ms(), self.config.election_ticks - 1)
+        self.rounds.takes_part = True
+        self._stand(Standing.JOINED)
 
     async def stop(self) -> None:
         """Ends everything: whoever waits gets ``Stopped``. Returns when store and socket are closed.
@@ -164,12 +186,15 @@ class Driver:
         self.rounds.disown(Elsewhere(owner))
         self.closed = self.passes.closed = True
         self.storage = self.transport = Elsewhere(owner)
+        self._asking = None
         if owner.thread == get_ident():  # the loop's thread has come along; of others the child has no copy
             self._end_waits()
             self.feed.close(self._stopped_error())
 
     def _end_waits(self) -> None:
         self.ticks.stop()
+        if self.founding is not None:
+            self.founding.stop()
         self.proposals.stop(self._stopped_error)
         self.proposals.resume_soon()
         self.reads.stop(self._stopped_error)
@@ -246,6 +271,14 @@ class Driver:
     def _on_heard(self, node_id: int) -> None:
         self.membership.heard(node_id)
         self.quarantine.heard(node_id)
+        if self.founding is not None:
+            self.founding.look()
+
+    def _stand(self, standing: Standing) -> None:
+        """Peers that ask are told so from now on."""
+        self._standing = standing
+        if self._asking is not None:
+            self._asking.stand(standing)
 
     def _on_unreachable(self, node_id: int) -> None:
         self.rounds.unreachable.append(node_id)
@@ -312,6 +345,8 @@ class Driver:
         self._role_log.changed(raw.state, raw.leader, raw.term, stepped_down=self.membership.stepped_down)
         self.membership.role_changed(self.not_leader)
         if self.raw.leader:
+            if self._standing < Standing.ESTABLISHED:
+                self._stand(Standing.ESTABLISHED)
             self._announce_leader()
             self.reads.ask_again()
 

@@ -14,7 +14,7 @@ from raftcore.config import Config as CoreConfig
 from raftcore.raw_node import RawNode
 from raftcore.storage_view import InitialState
 from raftpy.config import Config, format_cluster
-from raftpy.interfaces import Bootstrap, LocalIdentity, Recovered, Storage, Transport
+from raftpy.interfaces import Bootstrap, LocalIdentity, Recovered, Standing, Storage, Transport
 from raftpy.runtime.membership import contradicted
 from raftpy.runtime.opening_thread import open_store
 
@@ -43,6 +43,7 @@ class Opened:
     members: dict[int, str]
     store_id: int
     boot: int
+    standing: Standing
 
 
 async def open_node(config: Config, storage: Storage, transport: Transport, wake: Callable[[], None]) -> Opened:
@@ -64,6 +65,7 @@ async def open_node(config: Config, storage: Storage, transport: Transport, wake
             pins=recovered.pins,
             http_address=config.http or "",
             conflict=recovered.initial_state.conflict,
+            standing=first_standing(recovered),
         )
         transport.start(identity, wake, storage.pin)
         raw = RawNode(core_config(config, transport.max_command, recovered.boot), recovered.initial_state, storage)
@@ -72,8 +74,27 @@ async def open_node(config: Config, storage: Storage, transport: Transport, wake
         storage.close()
         raise
     return Opened(
-        storage, transport, raw, recovered.initial_state, recovered.members, recovered.store_id, recovered.boot
+        storage,
+        transport,
+        raw,
+        recovered.initial_state,
+        recovered.members,
+        recovered.store_id,
+        recovered.boot,
+        identity.standing,
     )
+
+
+def first_standing(recovered: Recovered) -> Standing:
+    """What the node is when it starts. New is who has promised nothing: every promise of Raft, an acknowledgement or a
+    vote, follows the write of a term above 0 (Figure 2). A cluster of one has nobody to ask."""
+    initial = recovered.initial_state
+    if initial.last_index or initial.snapshot_index:
+        return Standing.ESTABLISHED
+    hard_state = initial.hard_state
+    if hard_state.term or hard_state.vote or len(recovered.members) == 1:
+        return Standing.JOINED
+    return Standing.NEW
 
 
 def core_config(config: Config, max_command: int, boot: int) -> CoreConfig:

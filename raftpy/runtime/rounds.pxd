@@ -30,6 +30,7 @@ cdef class Rounds:
     cdef term_t term                   # the one in which this node appended last
     cdef node_id_t leader              # as role_changed was last told
     cdef int role                      # the same
+    cdef public bint takes_part        # until then the core hears nothing, and no time passes for it
     cdef public bint closed            # ends the pass at the next opportunity
     cdef readonly bint resuming        # tasks that wait for results run now
     cdef bint queued                   # messages wait to be flushed

@@ -20,6 +20,7 @@ from raftpy.runtime.ticks import Ticks
 
 @final
 class Rounds:
+    takes_part: bool
     closed: bool
     linger: Linger
     def __init__(

@@ -76,6 +76,8 @@ class NodeStatus:
     commit_index: int
     applied_index: int
     members: tuple[MemberStatus, ...] = ()
+    waits_for: tuple[int, ...] = ()
+    """Members whose word a new node waits for before it takes part; see ``Config.bootstrap``."""
     proposals: int = 0
     """Proposals handed in here that are not settled."""
     transport: dict[str, Any] = field(default_factory=dict)

@@ -38,6 +38,7 @@ class StatusHandlers:
                 "last_index": status.last_index,
                 "commit_index": status.commit_index,
                 "applied_index": status.applied_index,
+                "waits_for": status.waits_for,
                 "proposals": status.proposals,
                 "members": members,
                 "transport": status.transport,

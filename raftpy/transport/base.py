@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from raftcore.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_command, parse_header
@@ -22,14 +22,14 @@ from raftcore.conflict import Conflict
 from raftcore.errors import ConfigError, DecodeError
 from raftcore.message import Message
 from raftpy.clock import SystemClock
-from raftpy.interfaces import Clock, Heard, LocalIdentity, Oversized, TimerHandle
+from raftpy.interfaces import Clock, Heard, LocalIdentity, Oversized, Standing, TimerHandle
 from raftpy.transport.exchange import Exchange
 from raftpy.transport.gate import Gate
-from raftpy.transport.hello import FRAME_HELLO, decode_conflict, decode_hello, encode_hello
+from raftpy.transport.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
 from raftpy.transport.oversized import LARGEST_DATAGRAM, oversized_datagram
 from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S, Peer
 from raftpy.transport.presence import SILENT_LOOKS
-from raftpy.transport.refusal import FRAME_REFUSAL, decode_refusal
+from raftpy.transport.refusal import FRAME_REFUSAL, Refusal, decode_refusal
 from raftpy.transport.unreliable import Unreliable, carry
 
 HELLO_PERIOD_S = 1.0
@@ -70,9 +70,11 @@ class DatagramTransport(Exchange):
 
     def _enter(self, own: LocalIdentity, pin: Callable[[int, int], None] | None) -> None:
         """Takes on an identity, with no peers yet."""
+        encode_hello(Hello(own.http_address))  # an address that peers would refuse is refused here
         self._own = own
-        hello_body = encode_hello(own.http_address, own.conflict)
-        self._gate = Gate(own, self.clock, pin, hello_body, self._max_datagram, self._changed)
+        self._standing = own.standing
+        self._conflict = own.conflict
+        self._gate = Gate(own, self.clock, pin, self._max_datagram, self._changed)
         self._peers = self._gate.peers
         self.counters = self._gate.counters
         self._heard = []
@@ -202,7 +204,7 @@ class DatagramTransport(Exchange):
             self._transmit(peer, peer.bare)
         self._gate.answer.clear()
         for peer in self._gate.greet.values():
-            self._transmit(peer, peer.hello)
+            self._greet(peer)
             if peer.builder.frames:
                 self._transmit(peer, peer.builder.finish())
         self._gate.greet.clear()
@@ -217,20 +219,30 @@ class DatagramTransport(Exchange):
             _, kind, body = next(iter(frames(datagram, HEADER_SIZE)))
             more = len(datagram) > HEADER_SIZE + FRAME_HEADER_SIZE + len(body)
             if kind == FRAME_HELLO:
-                self._take_hello(peer, decode_hello(body), decode_conflict(body))
+                news = self._take_hello(peer, decode_hello(body))
             elif kind == FRAME_REFUSAL:
-                self._gate.refused(peer, decode_refusal(body))
+                news = self._take_refusal(peer, decode_refusal(body))
+            else:
+                news = False  # a later version's
         except DecodeError:
             peer.counters.malformed_hello += 1
             return True
+        if news and self._told is not None:
+            self._told(peer.id)
         return more
 
-    def _take_hello(self, peer: Peer, address: str, conflict: Conflict | None) -> None:
-        if address != peer.http_address or conflict != peer.conflict:
-            peer.http_address = address
-            peer.conflict = conflict
-            if self._told is not None:
-                self._told(peer.id)
+    def _take_hello(self, peer: Peer, hello: Hello) -> bool:
+        """True when it says something new; one that asks is answered at once."""
+        news = peer.told(hello)
+        if hello.asks:
+            self._greet(peer)
+        return news
+
+    def _take_refusal(self, peer: Peer, reason: Refusal) -> bool:
+        """True when it is new. A new node stops for it, and says so itself."""
+        news = reason is not peer.refusal
+        self._gate.refused(peer, reason, quiet=self._standing.is_new)
+        return news
 
     # --- Sending ------------------------------------------------------------------------------------------------
 
@@ -320,6 +332,11 @@ class DatagramTransport(Exchange):
         peer.counters.knocks_sent += 1
         self._transmit(peer, peer.bare)
 
+    def _greet(self, peer: Peer, asks: int = 0) -> None:
+        """Tells the peer who we are; with ``asks``, the number of a question, it is to tell the same."""
+        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflict)
+        self._transmit(peer, peer.greeting(self._own, encode_hello(hello)))
+
     def _greet_all(self) -> None:
         """Once in HELLO_PERIOD_S: makes up for knocks and hellos that were lost, and for a peer that came up since."""
         if not self._running:
@@ -329,7 +346,7 @@ class DatagramTransport(Exchange):
             if peer.expected is None:
                 self._knock(peer, self.clock.monotonic())
             else:
-                self._transmit(peer, peer.hello)
+                self._greet(peer)
         self._timer = self.clock.call_later(HELLO_PERIOD_S, self._greet_all)
 
     def _look_at(self, peer: Peer) -> None:
@@ -339,6 +356,25 @@ class DatagramTransport(Exchange):
         elif change is False:
             silent_s = SILENT_LOOKS * HELLO_PERIOD_S
             log.info("node %d: node %d is down: nothing heard for %g s", self._own.node_id, peer.id, silent_s)
+
+    # --- Asking -------------------------------------------------------------------------------------------------
+
+    def stand(self, standing: Standing) -> None:
+        """See ``AskingTransport.stand``. The next hello says it; who waits for it asks."""
+        self._standing = standing
+
+    def ask(self, number: int, node_ids: Collection[int]) -> None:
+        """See ``AskingTransport.ask``."""
+        if not self._running:
+            return
+        for node_id in node_ids:
+            peer = self._peers.get(node_id)
+            if peer is None:
+                continue
+            if peer.expected is None:
+                self._knock(peer, self.clock.monotonic())
+            else:
+                self._greet(peer, number)
 
     # --- What is known ------------------------------------------------------------------------------------------
 
@@ -385,15 +421,14 @@ class DatagramTransport(Exchange):
     def heard(self, node_id: int) -> Heard:
         """See ``Transport.heard``."""
         peer = self._peers.get(node_id)
-        return Heard() if peer is None else Heard(peer.life.pinned, peer.http_address, peer.conflict)
+        return Heard() if peer is None else peer.heard()
 
     def quarantine(self, conflict: Conflict) -> None:
         """See ``Transport.quarantine``."""
-        self._gate.hello_body = encode_hello(self._own.http_address, conflict)
+        self._conflict = conflict
         for peer in self._peers.values():
             if peer.expected is not None:
-                peer.greet_with(self._own, self._gate.hello_body, self._max_datagram)
-                self._transmit(peer, peer.hello)
+                self._greet(peer)
 
     def pin(self, node_id: int, store_id: int) -> None:
         """See ``Transport.pin``."""

@@ -35,14 +35,12 @@ class Gate:
         own: LocalIdentity,
         clock: Clock,
         pin: Callable[[int, int], None] | None,
-        hello_body: bytes,
         max_datagram: int,
         changed: Callable[[Peer], None],
     ) -> None:
         self.own = own
         self.clock = clock
         self.pin = pin
-        self.hello_body = hello_body
         self.max_datagram = max_datagram
         self.changed = changed
         self.counters = NodeCounters()
@@ -149,9 +147,11 @@ class Gate:
 
     # --- Being refused ------------------------------------------------------------------------------------------
 
-    def refused(self, peer: Peer, reason: Refusal) -> None:
-        """The peer has told this life that it does not take it for this node."""
+    def refused(self, peer: Peer, reason: Refusal, *, quiet: bool = False) -> None:
+        """The peer has told this life that it does not take it for this node; ``quiet``: no line of it."""
         peer.refusal, peer.refusal_when = reason, peer.counters.received
+        if quiet:
+            return
         self.tell_once(("refused", reason), reason.told_by(peer.id))
 
     def refused_by(self, peer: Peer, reachable: bool) -> str | None:
@@ -175,8 +175,7 @@ class Gate:
         if peer.expected is not None or peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
             peer.give_up_queued()
         peer.life.learn(header)
-        peer.http_address = peer.conflict = None  # its earlier life's
-        peer.dress(self.own, self.hello_body, self.max_datagram)
+        peer.dress(self.own, self.max_datagram)
         self.changed(peer)
         peer.counters.lives += 1
         self.greet[peer.id] = peer

@@ -180,7 +180,7 @@ def test_one_name_that_does_not_resolve_does_not_stop_a_majority(options: dict[s
     cluster = f"1=127.0.0.1:{one},2=127.0.0.1:{two},3=no-such-host.invalid:7103"
     first = {"--id": "1", "--cluster": cluster, "--data": f"{tmp_path}/n1", "--http": f"127.0.0.1:{http_one}"}
     second = {"--id": "2", "--cluster": cluster, "--data": f"{tmp_path}/n2", "--http": f"127.0.0.1:{http_two}"}
-    with serving(*flat(first)) as node, serving(*flat(second)) as other:
+    with serving(*flat(first), "--bootstrap") as node, serving(*flat(second), "--bootstrap") as other:
         assert "node 1 is up" in node.first_line()
         assert "node 2 is up" in other.first_line()
         assert put(first, "k", b"v") in (200, 307)

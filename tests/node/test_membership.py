@@ -96,7 +96,7 @@ def test_a_member_that_comes_later_gets_its_store_and_address_then(seed: int) ->
         await agreed(cluster, expected(cluster))
         assert len(changes(cluster.nodes[1])) == 2
 
-    serve("memory", 3, seed, scenario)
+    serve("memory", 3, seed, scenario, bootstrap=True)
 
 
 def test_what_one_entry_does_not_carry_goes_into_the_next(seed: int) -> None:

@@ -92,7 +92,7 @@ def test_status(cluster: Cluster) -> None:
         status = answer.json
         assert list(status) == [
             "id", "role", "failure", "refused", "quarantine", "term", "leader", "first_index", "last_index",
-            "commit_index", "applied_index", "proposals", "members", "transport",
+            "commit_index", "applied_index", "waits_for", "proposals", "members", "transport",
         ]  # fmt: skip
         assert status["id"] == node_id
         assert status["role"] == ("leader" if node_id == leader else "follower")

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from raftcore.codec import DatagramBuilder, frames, max_command
-from raftcore.errors import ConfigError, DecodeError
+from raftcore.codec import frames, max_command
+from raftcore.errors import ConfigError
 from raftcore.message import Message, Snapshot
 from raftcore.types import MessageType
-from raftpy.interfaces import Heard, Oversized
+from raftpy.interfaces import Oversized
 from raftpy.transport import MemoryTransport
-from raftpy.transport.hello import FRAME_HELLO, decode_hello, encode_hello
 from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S
 from tests.transport.support import (
     MEMBERS,
@@ -327,99 +326,6 @@ def test_a_peer_that_comes_up_late_is_found_within_a_second() -> None:
     assert one.reachable(2)
     assert two.reachable(1)
     assert one.http_address(2) == "127.0.0.1:8102"
-
-
-# --- Hello --------------------------------------------------------------------------------------------------------
-
-
-def test_lost_hello_is_repeated_within_a_second() -> None:
-    world = World()
-    world.network.filter = lambda from_, to, what: len(what) == 64
-    one = world.start(ONE)
-    world.start(TWO)
-    world.settle(0.5)
-    assert one.reachable(2)
-    assert one.http_address(2) is None
-    world.network.filter = None
-    world.settle(1.0)
-    assert one.http_address(2) == "127.0.0.1:8102"
-
-
-def test_hello_of_a_new_life_replaces_the_address() -> None:
-    world = World()
-    one, _ = world.pair()
-    world.start(identity(2, counter=2, http_address="[::1]:9"))
-    world.settle()
-    assert one.http_address(2) == "[::1]:9"
-    world.start(identity(2, counter=3, http_address=""))
-    world.settle()
-    assert one.http_address(2) is None
-
-
-def test_news_of_a_peer_are_told_once() -> None:
-    world = World()
-    one = world.start(ONE)
-    told: list[tuple[int, str | None]] = []
-    one.on_heard(lambda node_id: told.append((node_id, one.heard(node_id).http_address)))
-    world.start(TWO)
-    world.settle(3.0)  # its hello comes once a second
-    assert told == [(2, "127.0.0.1:8102")]
-    world.start(identity(2, counter=2, http_address=""))
-    world.settle(3.0)
-    world.start(identity(2, counter=3, http_address=""))
-    world.settle(3.0)
-    assert told[1:] == [(2, ""), (2, "")], "each life for itself"
-    assert one.heard(2).store_id == TWO.store_id
-    assert (one.heard(3), one.heard(9)) == (Heard(), Heard())
-
-
-def test_the_address_of_an_earlier_life_is_forgotten() -> None:
-    world = World()
-    one, _ = world.pair()
-    assert one.heard(2).http_address == "127.0.0.1:8102"
-    world.network.filter = lambda from_, to, what: len(what) == 64
-    world.start(identity(2, counter=2))
-    world.settle(0.5)
-    assert one.heard(2) == Heard(TWO.store_id, None)
-
-
-def test_hello_before_messages_in_one_datagram() -> None:
-    world = World()
-    one, _ = world.pair()
-    builder = DatagramBuilder(header(TWO, ONE), 1200)
-    builder.add_frame(FRAME_HELLO, encode_hello("h:1"))
-    builder.add(heartbeat(1, 2, commit=8))
-    one.arrive(builder.finish())
-    assert one.http_address(2) == "h:1"
-    assert commits(world.take(1)) == [8]
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"\1", b"\2\0", b"\1\5a:1", b"\1\3a:x", b"\1\4\xff\xff:1", b"\1\x09a:1\r\nX: y", b"\1\1a",
-             b"\1\x0bhttps://a/b", b"\1\x09ftp://a:1", b"\1\x0dhttps://u@a:1"],
-)  # fmt: skip
-def test_malformed_hello_is_counted_and_keeps_what_was_known(body: bytes) -> None:
-    with pytest.raises(DecodeError):
-        decode_hello(body)
-    world = World()
-    one, _ = world.pair()
-    builder = DatagramBuilder(header(TWO, ONE), 1200)
-    builder.add_frame(FRAME_HELLO, body)
-    one.arrive(builder.finish())
-    assert one.http_address(2) == "127.0.0.1:8102"
-    assert peer_counts(one, 2)["malformed_hello"] == 1
-
-
-def test_hello_round_trip_and_room_for_later() -> None:
-    assert decode_hello(encode_hello("node1.example.org:8101")) == "node1.example.org:8101"
-    assert decode_hello(encode_hello("https://node1.example.org:443")) == "https://node1.example.org:443"
-    assert decode_hello(encode_hello("") + b"from a later version") == ""
-    assert decode_hello(memoryview(encode_hello("[::1]:80"))) == "[::1]:80"
-
-
-def test_hello_refuses_an_address_that_peers_would() -> None:
-    with pytest.raises(ConfigError, match="'nonsense' has no port"):
-        encode_hello("nonsense")
 
 
 # --- Hostile bytes ------------------------------------------------------------------------------------------------

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from raftcore.conflict import Conflict
-from raftpy.transport.hello import decode_conflict, decode_hello, encode_hello
+from raftpy.interfaces import Standing
+from raftpy.transport.hello import Hello, decode_hello, encode_hello
 from tests.transport.support import World, identity
 
 CONFLICT = Conflict(index=201, term=1, leader=2, leader_term=3, current_term=4)
 
 
 def test_a_hello_says_that_its_sender_is_quarantined() -> None:
-    body = encode_hello("a:1", CONFLICT)
+    body = encode_hello(Hello("a:1", conflict=CONFLICT))
     assert body[5:] == bytes((1, 48)) + b"".join(n.to_bytes(8, "little") for n in (0, 201, 1, 2, 3, 4))
-    assert decode_hello(body) == "a:1"  # as an earlier release reads it
-    assert decode_conflict(body) == CONFLICT
-    assert decode_conflict(body, group=1) is None
-    assert decode_conflict(encode_hello("a:1", CONFLICT, 1), group=1) == CONFLICT
-    plain = encode_hello("a:1")
-    assert decode_conflict(plain) is None
-    assert decode_conflict(plain + bytes((9, 3)) + b"abc" + body[5:]) == CONFLICT  # behind a kind that is not known
+    assert decode_hello(body) == Hello("a:1", conflict=CONFLICT)
+    assert decode_hello(body, group=1) == Hello("a:1")
+    of_another_group = encode_hello(Hello("a:1", conflict=CONFLICT), group=1)
+    assert decode_hello(of_another_group, group=1).conflict == CONFLICT
+    assert decode_hello(of_another_group + body[5:]).conflict == CONFLICT
+    plain = encode_hello(Hello("a:1"))
+    assert decode_hello(plain + bytes((9, 3)) + b"abc" + body[5:]).conflict == CONFLICT  # behind an unknown kind
     for cut in range(len(plain), len(body) - 1):
-        assert decode_conflict(body[:cut]) is None
-        assert decode_conflict(body[:cut] + b"\xff") is None
+        assert decode_hello(body[:cut]) == Hello("a:1")
+        assert decode_hello(body[:cut] + b"\xff").conflict is None
+
+
+def test_a_hello_says_all_that_there_is_to_say() -> None:
+    hello = Hello("a:1", Standing.CLEARED, 3, 4, CONFLICT)
+    assert decode_hello(encode_hello(hello)) == hello
 
 
 def test_a_quarantine_is_told_at_once_and_to_whoever_comes_later() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from raftcore import ConfState, Entries, Entry, EntryKind, Message, MessageType, Snapshot
 from raftcore.codec import DatagramBuilder, Header, decode_message, encode_message, frames, parse_header
+from raftpy.interfaces import Standing
+from raftpy.transport.hello import Hello, decode_hello, encode_hello
 from tests import model_codec as model
 
 PAGE = Path(__file__).parents[2] / "docs" / "wire-format.md"
@@ -66,7 +68,13 @@ VECTORS = vectors()
 
 
 def test_every_vector_of_the_page_is_checked_here() -> None:
-    assert set(VECTORS) == {*BLOCKS, *BODIES, "datagram-bare", "datagram-two-frames"}
+    assert set(VECTORS) == {
+        *BLOCKS,
+        *BODIES,
+        "datagram-bare",
+        "datagram-two-frames",
+        "hello-body",
+    }
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -107,3 +115,9 @@ def test_datagram() -> None:
     assert [(g, k) for g, k, _ in model.decode_frames(vector[64:])] == [(0, 9), (7, 4)]
     rebuilt = b"".join(model.encode_frame(*frame) for frame in model.decode_frames(vector[64:]))
     assert model.encode_datagram(model.decode_header(vector), rebuilt) == vector
+
+
+def test_hello() -> None:
+    hello = Hello("127.0.0.1:8101", Standing.NEW, asks=3)
+    assert encode_hello(hello) == VECTORS["hello-body"]
+    assert decode_hello(VECTORS["hello-body"]) == hello

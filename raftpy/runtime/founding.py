@@ -1,0 +1,253 @@
+"""Founding: when a node whose store holds nothing may take part (docs/design.md, decision 5).
+
+A store that holds nothing is one that has promised nothing, or one that has lost what it had promised: an emptied disk
+looks like a new one. Only the other members can tell. So a new node asks each of them, and until it knows, it is not
+there for Raft: the core hears nothing and its clock stands, so the node neither stands for election nor votes nor
+acknowledges. `judge` decides, in this order:
+
+    what the other members say                                                          outcome
+    ----------------------------------------------------------------------------------  ---------------------------
+    one refuses this life: it knows the id by another store, or a later start of this   stop
+    one holds entries or has known a leader, and those that are not new, silent ones
+    included, are too few to have elected one:
+        the new ones have said again, after that was heard, that they are new           stop, a second later
+        not yet                                                                         ask them
+    one is silent                                                                       wait (--bootstrap: 3 seconds)
+    all are new                                                                         begin
+    some are new, others take part:
+        each new one says that nobody who takes part refuses it (CLEARED)               begin
+        not yet                                                                         say so oneself, wait for them
+    all take part                                                                       begin
+
+Whoever answers has pinned this store before, durably, so that no other store of this id will ever count for it: a node
+that begins has either promised nothing, or nobody who remembers has heard what it promised.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from raftpy.config import Config
+from raftpy.errors import WrongIdentity
+from raftpy.interfaces import AskingTransport, Clock, Heard, Standing, TimerHandle, Transport
+
+FIRST_QUESTION_S = 0.02
+LONGEST_PAUSE_S = 1.0
+"""Questions are put again after the first, then after twice as long each time, up to the second."""
+BOOTSTRAP_WAIT_S = 3.0
+"""How long even a node that was told to bootstrap waits for those that do not answer. A survivor answers at once, but
+refuses only once a second, and words may be lost."""
+FORGOTTEN_WAIT_S = 1.0
+"""How long a node that must stop, because too few remember, still answers: the others need its word to stop as well."""
+FIRST_LINE_S = 2.0
+LINE_PERIOD_S = 10.0
+
+WAYS_OUT = (
+    "put its old data directory back; or leave it out while the others have a majority; or, if they have none, start a "
+    'new cluster with what they hold (README, "When a data directory is lost")'
+)
+
+log = logging.getLogger("raftpy")
+
+
+class Outcome(enum.Enum):
+    """What the answers so far mean."""
+
+    BEGIN = "begin"
+    WAIT = "wait"
+    CLEARED = "wait, and say that nobody who takes part refuses this node"
+    CONFIRM = "wait, and ask whether those that were new still are"
+    REFUSED = "stop: this life is refused"
+    FORGOTTEN = "stop: too few remember"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The outcome, and the members it is for: those waited for, or those that are a reason to stop."""
+
+    outcome: Outcome
+    members: tuple[int, ...] = ()
+
+
+def judge(answers: Mapping[int, Heard], confirmed_from: int, patient: bool) -> Judgement:
+    """The table above.
+
+    Args:
+        answers: what is known of every other member, by id.
+        confirmed_from: the first question asked after a member was heard to hold entries; 0: none yet.
+        patient: wait for those that do not answer. False: for those only that answer.
+    """
+    refusing = tuple(i for i, heard in answers.items() if heard.refuses)
+    if refusing:
+        return Judgement(Outcome.REFUSED, refusing)
+    silent = tuple(i for i, heard in answers.items() if heard.standing is None)
+    new = tuple(i for i, heard in answers.items() if heard.standing is not None and heard.standing.is_new)
+    established = tuple(i for i, heard in answers.items() if heard.standing is Standing.ESTABLISHED)
+    size = len(answers) + 1
+    if established and not _majority(size - 1 - len(new), size):
+        unconfirmed = tuple(i for i in new if not 0 < confirmed_from <= answers[i].answered)
+        if not _majority(size - 1 - len(new) + len(unconfirmed), size):
+            return Judgement(Outcome.FORGOTTEN, established)
+        return Judgement(Outcome.CONFIRM, unconfirmed)
+    if silent and patient:
+        return Judgement(Outcome.WAIT, silent)
+    if len(new) + len(silent) == len(answers):
+        return Judgement(Outcome.BEGIN)
+    uncleared = tuple(i for i in new if answers[i].standing is not Standing.CLEARED)
+    if uncleared and patient:
+        return Judgement(Outcome.CLEARED, uncleared)
+    return Judgement(Outcome.BEGIN)
+
+
+def _takes_part(heard: Heard) -> bool:
+    return heard.standing is not None and not heard.standing.is_new
+
+
+def _majority(members: int, size: int) -> bool:
+    return members > size // 2
+
+
+def asking(transport: Transport) -> AskingTransport | None:
+    """The transport, if it is one over which peers can be asked."""
+    return cast(AskingTransport, transport) if hasattr(transport, "ask") else None
+
+
+class Founding:
+    """A new node's questions, until it begins or stops. All calls are made in the event loop's thread.
+
+    ``begin(first)`` is called once, when the node may take part, with whether nobody takes part before it;
+    ``fail(error)`` when a timer finds that it must not.
+    ``waits_for``: the members whose word is missing; empty once that is over.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        members: Collection[int],
+        store_id: int,
+        transport: AskingTransport,
+        clock: Clock,
+        begin: Callable[[bool], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.waits_for = tuple(sorted(set(members) - {config.id}))
+        self._id = config.id
+        self._bootstrap = config.bootstrap
+        self._others = self.waits_for
+        self._store_id = store_id
+        self._transport = transport
+        self._clock = clock
+        self._begin = begin
+        self._fail = fail
+        self._number = 0  # of the last question
+        self._confirmed_from = 0
+        self._pause_s = FIRST_QUESTION_S
+        self._began_s = clock.monotonic()
+        self._forgotten_s: float | None = None  # when it was first found that too few remember
+        self._line_due_s = self._began_s + (LINE_PERIOD_S if config.bootstrap else FIRST_LINE_S)
+        self._timer: TimerHandle | None = None
+        self._done = False
+
+    def start(self) -> None:
+        """The transport has knocked everywhere; asks again from now on whoever has not answered."""
+        self._plan()
+
+    def stop(self) -> None:
+        """Asks nobody any more."""
+        self._done = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def look(self) -> None:
+        """A member has told something new. Begins when that is enough; ``WrongIdentity`` when the node must not."""
+        if self._done:
+            return
+        answers = {node_id: self._transport.heard(node_id) for node_id in self._others}
+        now_s = self._clock.monotonic()
+        patient = not self._bootstrap or now_s - self._began_s < BOOTSTRAP_WAIT_S
+        judgement = judge(answers, self._confirmed_from, patient)
+        self.waits_for = judgement.members
+        match judgement.outcome:
+            case Outcome.BEGIN:
+                self.stop()
+                self._say_without(tuple(i for i, heard in answers.items() if heard.standing is None))
+                self._begin(not any(_takes_part(heard) for heard in answers.values()))
+            case Outcome.CLEARED:
+                self._transport.stand(Standing.CLEARED)
+            case Outcome.CONFIRM if not self._confirmed_from:
+                self._ask()
+                self._confirmed_from = self._number
+            case Outcome.FORGOTTEN if self._answers_still(now_s):
+                pass
+            case Outcome.REFUSED | Outcome.FORGOTTEN:
+                self.stop()
+                self.waits_for = ()
+                raise self._error(judgement, answers)
+
+    def _answers_still(self, now_s: float) -> bool:
+        if self._forgotten_s is None:
+            self._forgotten_s = now_s
+        return now_s - self._forgotten_s < FORGOTTEN_WAIT_S
+
+    # --- Asking -------------------------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        self._timer = self._clock.call_later(self._pause_s, self._again)
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+
+    def _again(self) -> None:
+        try:
+            self.look()
+        except WrongIdentity as error:
+            self._fail(error)
+        if self._done:
+            return
+        self._ask()
+        self._say()
+        self._plan()
+
+    def _ask(self) -> None:
+        self._number += 1
+        self._transport.ask(self._number, self.waits_for)
+
+    # --- Telling ------------------------------------------------------------------------------------------------
+
+    def _say(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._line_due_s:
+            return
+        self._line_due_s = now + LINE_PERIOD_S
+        log.warning(
+            "node %d is new and takes no part yet: it waits for %s to say whether this cluster knows it by another "
+            "data directory%s",
+            self._id,
+            _named(self.waits_for),
+            "" if self._bootstrap else "; where the cluster is to be founded without them, start with --bootstrap",
+        )
+
+    def _say_without(self, silent: Collection[int]) -> None:
+        if silent:
+            log.warning("node %d takes part without a word of %s, as bootstrap says", self._id, _named(silent))
+
+    def _error(self, judgement: Judgement, answers: Mapping[int, Heard]) -> WrongIdentity:
+        first = judgement.members[0]
+        if judgement.outcome is Outcome.REFUSED:
+            return WrongIdentity(
+                f"node {first} knows node {self._id} by another data directory, or by a later start of this one, "
+                f"{self._store_id:#x}, which holds nothing: without what node {self._id} has promised it must not "
+                f"vote; {WAYS_OUT}"
+            )
+        new = [i for i, heard in answers.items() if heard.standing is not None and heard.standing.is_new]
+        return WrongIdentity(
+            f"node {first} holds the log of this cluster, and {_named(sorted([*new, self._id]))} hold nothing: too few "
+            f"remember what was acknowledged, so node {self._id} must not vote; {WAYS_OUT}"
+        )
+
+
+def _named(node_ids: Collection[int]) -> str:
+    return ("node " if len(node_ids) == 1 else "nodes ") + ", ".join(map(str, node_ids))

@@ -1,0 +1,117 @@
+"""The hello: what each life tells its peers of itself, when, and what is made of one that is malformed."""
+
+from __future__ import annotations
+
+import pytest
+
+from raftcore.codec import DatagramBuilder
+from raftcore.errors import ConfigError, DecodeError
+from raftpy.interfaces import Heard, Standing
+from raftpy.transport.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
+from tests.transport.support import World, commits, header, heartbeat, identity, peer_counts
+
+ONE, TWO = identity(1), identity(2)
+
+
+def test_lost_hello_is_repeated_within_a_second() -> None:
+    world = World()
+    world.network.filter = lambda from_, to, what: len(what) == 64
+    one = world.start(ONE)
+    world.start(TWO)
+    world.settle(0.5)
+    assert one.reachable(2)
+    assert one.http_address(2) is None
+    world.network.filter = None
+    world.settle(1.0)
+    assert one.http_address(2) == "127.0.0.1:8102"
+
+
+def test_hello_of_a_new_life_replaces_the_address() -> None:
+    world = World()
+    one, _ = world.pair()
+    world.start(identity(2, counter=2, http_address="[::1]:9"))
+    world.settle()
+    assert one.http_address(2) == "[::1]:9"
+    world.start(identity(2, counter=3, http_address=""))
+    world.settle()
+    assert one.http_address(2) is None
+
+
+def test_news_of_a_peer_are_told_once() -> None:
+    world = World()
+    one = world.start(ONE)
+    told: list[tuple[int, str | None]] = []
+    one.on_heard(lambda node_id: told.append((node_id, one.heard(node_id).http_address)))
+    world.start(TWO)
+    world.settle(3.0)  # its hello comes once a second
+    assert told == [(2, "127.0.0.1:8102")]
+    world.start(identity(2, counter=2, http_address=""))
+    world.settle(3.0)
+    world.start(identity(2, counter=3, http_address=""))
+    world.settle(3.0)
+    assert told[1:] == [(2, ""), (2, "")], "each life for itself"
+    assert one.heard(2).store_id == TWO.store_id
+    assert (one.heard(3), one.heard(9)) == (Heard(), Heard())
+
+
+def test_the_address_of_an_earlier_life_is_forgotten() -> None:
+    world = World()
+    one, _ = world.pair()
+    assert one.heard(2).http_address == "127.0.0.1:8102"
+    world.network.filter = lambda from_, to, what: len(what) == 64
+    world.start(identity(2, counter=2))
+    world.settle(0.5)
+    assert one.heard(2) == Heard(TWO.store_id, None)
+
+
+def test_hello_before_messages_in_one_datagram() -> None:
+    world = World()
+    one, _ = world.pair()
+    builder = DatagramBuilder(header(TWO, ONE), 1200)
+    builder.add_frame(FRAME_HELLO, encode_hello(Hello("h:1")))
+    builder.add(heartbeat(1, 2, commit=8))
+    one.arrive(builder.finish())
+    assert one.http_address(2) == "h:1"
+    assert commits(world.take(1)) == [8]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\1", b"\2\0", b"\1\5a:1", b"\1\3a:x", b"\1\4\xff\xff:1", b"\1\x09a:1\r\nX: y", b"\1\1a",
+             b"\1\x0bhttps://a/b", b"\1\x09ftp://a:1", b"\1\x0dhttps://u@a:1"],
+)  # fmt: skip
+def test_malformed_hello_is_counted_and_keeps_what_was_known(body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode_hello(body)
+    world = World()
+    one, _ = world.pair()
+    builder = DatagramBuilder(header(TWO, ONE), 1200)
+    builder.add_frame(FRAME_HELLO, body)
+    one.arrive(builder.finish())
+    assert one.http_address(2) == "127.0.0.1:8102"
+    assert peer_counts(one, 2)["malformed_hello"] == 1
+
+
+def test_hello_round_trip_and_room_for_later() -> None:
+    for hello in (
+        Hello(),
+        Hello("node1.example.org:8101"),
+        Hello("https://node1.example.org:443"),
+        Hello("", Standing.NEW),
+        Hello("[::1]:80", Standing.ESTABLISHED, asks=2**64 - 1, answers=7),
+    ):
+        assert decode_hello(encode_hello(hello)) == hello
+        assert decode_hello(memoryview(encode_hello(hello))) == hello
+    assert decode_hello(encode_hello(Hello()) + b"from a later version") == Hello()
+    assert decode_hello(encode_hello(Hello("h:1", Standing.JOINED)) + b"later") == Hello("h:1", Standing.JOINED)
+
+
+@pytest.mark.parametrize(
+    "record", [b"\2", b"\2\1\1", b"\2\x11\1" + bytes(15), b"\2\x11\0" + bytes(16), b"\2\x11\5" + bytes(16)]
+)
+def test_a_standing_that_is_none_is_passed_over(record: bytes) -> None:
+    assert decode_hello(b"\1\3a:1" + record) == Hello("a:1")
+
+
+def test_hello_refuses_an_address_that_peers_would() -> None:
+    with pytest.raises(ConfigError, match="'nonsense' has no port"):
+        encode_hello(Hello("nonsense"))
