@@ -1,13 +1,15 @@
 """The open connections of one server: how many there may be, and which goes first when there is no room.
 
-    accepted --> idle <--(the answer is written)-- busy
-                  |  \\--(a whole head has come)--^
+    accepted --> idle <--(the answer is written, or not taken)-- busy
+                  |  \\--(a whole head has come, or is taken)------^
                   v
                closed for a newer one, the longest idle first
 
 Whoever has not sent a whole head (request line and headers) is idle, however many bytes of it came, and however often.
-So neither clients that say nothing nor clients that say it slowly can keep others away, and the process never comes to
-its limit of open files, where the store could not go on either.
+So is whoever does not read what it has asked for: from when the buffers are full until they are nearly empty again,
+which makes it the one that became idle last. So neither clients that say nothing or say it slowly nor clients that do
+not listen can keep others away, nobody is cut off unless a place is needed, and the process never comes to its limit
+of open files, where the store could not go on either.
 
 When all are busy, a few more are let in so that somebody can still ask how the node is; on these anything but
 ``/healthz`` and ``/v1/status`` is answered 503.
@@ -109,13 +111,13 @@ class Connections:
             self.busy(connection)
 
     def idle(self, connection: Connection) -> None:
-        """It waits for a request from now on."""
+        """It waits for a request, or for its client to take an answer, from now on."""
         self.busy(connection)
         self._idle[connection] = None
         self._idle_within += not connection.crowded
 
     def busy(self, connection: Connection) -> None:
-        """A request has come on it, or nothing more will."""
+        """A request has come on it, its answer is taken again, or nothing more will happen."""
         if connection in self._idle:
             del self._idle[connection]
             self._idle_within -= not connection.crowded

@@ -101,28 +101,49 @@ class ApiConnection(web.RequestHandler):
     ``crowded``: one beyond the most, see connections.py.
     """
 
-    __slots__ = ("_connections", "crowded")
+    __slots__ = ("_answering", "_connections", "_open", "crowded")
 
     def __init__(self, server: ApiServer, *, crowded: bool, **options: Any) -> None:
         super().__init__(server, **options)
         self.crowded = crowded
         self._connections = server.open_connections
+        self._answering = False
+        # aiohttp forgets its transport when it closes it, although that stays open until all is written.
+        self._open: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open, and idle until a request has come."""
         super().connection_made(transport)
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._open = transport
         self._connections.idle(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is closed."""
         super().connection_lost(exc)
+        self._open = None
         self._connections.closed(self)
 
     def abort(self) -> None:
-        """Closes it at once."""
-        transport = self.transport
-        if transport is not None:
-            transport.abort()
+        """Closes it at once; what is not written yet is lost."""
+        if self._open is not None:
+            self._open.abort()
+
+    def answering(self) -> None:
+        """A request has come: the connection is busy until its answer is written, or is not taken."""
+        self._answering = True
+        self._connections.busy(self)
+
+    def pause_writing(self) -> None:
+        """The client does not take what is written: idle, until it does."""
+        super().pause_writing()
+        self._connections.idle(self)
+
+    def resume_writing(self) -> None:
+        """The client has taken nearly all of it."""
+        super().resume_writing()
+        if self._answering:
+            self._connections.busy(self)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -131,7 +152,8 @@ class ApiConnection(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            if self.transport is not None:
+            self._answering = False
+            if self._open is not None:
                 self._connections.idle(self)
 
     def handle_error(
@@ -165,7 +187,7 @@ class ApiServer(web.Server):
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, ApiConnection)
-        self.open_connections.busy(connection)
+        connection.answering()
         if not (connection.crowded and self.open_connections.crowded):
             return await self._dispatcher(request)
         if request.rel_url.raw_path in ALWAYS_ANSWERED:

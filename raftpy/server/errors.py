@@ -11,6 +11,7 @@ One more, 500 ``internal``, is an error of this program and nothing else.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 
@@ -92,13 +93,22 @@ def unknown_outcome(reason: str) -> ApiError:
     return ApiError(504, "timeout", f"{reason}: {UNKNOWN_OUTCOME}")
 
 
+PIECE = 256 * 1024
+"""Bytes of an answer that aiohttp writes, and waits to be taken, at a time where the body is a file."""
+
+
 def json_body(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """A JSON document on one line, with a newline at its end for the sake of terminals."""
-    return web.Response(body=json_body(value), status=status, headers=headers, content_type="application/json")
+    """A JSON document on one line, with a newline at its end for the sake of terminals.
+
+    A long one is written in pieces, so that each piece that its client takes is seen as progress (connections.py).
+    """
+    body = json_body(value)
+    written = body if len(body) <= PIECE else io.BytesIO(body)
+    return web.Response(body=written, status=status, headers=headers, content_type="application/json")
 
 
 def error_response(error: ApiError) -> web.Response:
