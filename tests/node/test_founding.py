@@ -216,8 +216,11 @@ def test_a_survivor_that_never_heard_of_the_lost_stores_stops_them_all_the_same(
         disk = cluster.disks[1]
         disk.pins.clear()
         disk.hard_state = HardState(term, disk.hard_state.vote, 0)  # so that the member table sets no pins either
+        cluster.network.cut(1, 3)
         for node_id in cluster.ids:
             await cluster.start(node_id)
+        await cluster.sleep_ms(500)
+        cluster.network.mend(1, 3)  # node 3 hears of it later, and still finds node 2 to ask
         texts = [await cluster.ends(node_id) for node_id in (2, 3)]
         said = "node 1 holds the log of this cluster, and nodes 2, 3 hold nothing"
         assert [text.startswith(said) for text in texts] == [True, True]
