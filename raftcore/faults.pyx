@@ -10,6 +10,7 @@ from raftcore.errors import ConfChangeError, PeerFault
 from libc.stdint cimport UINT64_MAX
 
 from raftcore cimport confchange
+from raftcore.entries cimport Entry
 from raftcore.log_entries cimport has_term
 from raftcore.message cimport Entries, Message, Snapshot
 from raftcore.quarantine cimport contradicted
@@ -19,12 +20,14 @@ from raftcore.types cimport (
     FORWARDABLE_TYPES,
     TERM_OPTIONAL_TYPES,
     TERMLESS_TYPES,
+    EntryNormal,
     MsgApp,
     MsgAppResp,
     MsgHeartbeat,
     MsgReadIndex,
     MsgSnap,
     StateLeader,
+    StateQuarantined,
     index_t,
     is_one_of,
     node_id_t,
@@ -138,8 +141,8 @@ cdef int check_history(Raft r, Message m) except -1:
 
     The terms of a log never decrease. So the entry before m's, and m's last entry, also say what the leader cannot have
     at the two ends of what this node knows of its committed entries: just before its log begins, and at its commit
-    index. The acknowledgement of an append below the commit index (replication.handle_append) rests on that: an append
-    of a leader whose log leaves ours below it always shows so, by its own first entry of the term if by nothing else.
+    index. So an append of a leader whose log leaves ours below it shows so, by its own first entry of the term if by
+    nothing else.
 
       index      1 2 3 4 5 6 7 8
       we         . . . 2 2 2 4 4        compacted up to 4, committed up to 8
@@ -162,12 +165,49 @@ cdef int check_history(Raft r, Message m) except -1:
 
 
 cdef int check_committed(Raft r, Message m, Entries entries) except -1:
-    """The entries follow one that is in this log; as far as that is committed they are the same."""
+    """The entries follow one that is in this log; as far as that is committed they are the same, contents too."""
     cdef index_t conflict = r.log.find_conflict(entries)
     if conflict != 0 and conflict <= r.log.committed:
         return contradicted(r, m, conflict, term_in(entries, conflict),
                             f"append from {m.from_} replaces committed index {conflict}")
+    conflict = first_other_contents(r, entries)
+    if conflict != 0:
+        return contradicted(r, m, conflict, term_in(entries, conflict),
+                            f"append from {m.from_} gives committed index {conflict} other contents in the same term")
     return 0
+
+
+cdef index_t first_other_contents(Raft r, Entries entries) except? 0:
+    """Index of the first committed entry that has the same term in `entries` and other contents; 0 for none.
+
+    An entry's index and term name its contents (log matching, Figure 3), as long as a term has one leader. Disks that
+    have forgotten a term elect another one for it. Only repeated appends come here: what is new follows the commit
+    index. So the log is read back where it has left the memory; never much more of it than was sent.
+    """
+    cdef index_t lo = entries.first
+    cdef index_t hi = min(entries.first + entries.count - 1, r.log.committed) + 1
+    cdef Py_ssize_t left = 2 * len(entries.data)
+    cdef Entries ours, theirs
+    if r.state == StateQuarantined:
+        return 0
+    while lo < hi and left > 0:
+        ours = r.log.slice(lo, hi, left)
+        theirs = entries.slice(lo, lo + ours.count)
+        if ours.data != theirs.data:  # also where only their cut into blocks or a raised log time differs
+            for one, other in zip(ours, theirs):
+                if contents_differ(one, other):
+                    return one.index
+        lo += ours.count
+        left -= len(ours.data)
+    return 0
+
+
+cdef bint contents_differ(Entry one, Entry other) noexcept:
+    if one.kind != other.kind:
+        return True
+    if one.kind == EntryNormal and not (one.data and other.data):
+        return False  # witnesses are sent empty commands in place of all: these say nothing of the contents
+    return one.data != other.data
 
 
 cdef int check_compacted(Raft r, Message m, index_t before) except -1:

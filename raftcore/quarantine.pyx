@@ -1,9 +1,10 @@
 """From a leader that contradicts what is committed here to this node's quarantine (docs/design.md, decision 1).
 
 By leader completeness (Figure 3) every leader of a later term holds what was committed before it. A leader that gives a
-committed entry another term is therefore proof that a disk has forgotten what it had acknowledged: an older copy of a
-data directory was put back, and a majority without the newest entries went on. It may be this node's disk, or some of
-the others'. Nothing that this node says or serves can be relied on then, and nothing it could do would mend it.
+committed entry another term, or other contents, is therefore proof that a disk has forgotten what it had acknowledged:
+an older copy of a data directory was put back, and a majority without the newest entries went on. It may be this node's
+disk, or some of the others'. Nothing that this node says or serves can be relied on then, and nothing it could do would
+mend it.
 
 One such message is a fault of a peer like any other (:mod:`raftcore.faults`): it may be damaged or forged. It counts
 only as the word of the leader that this node follows in its current term, a voter by its own configuration; and it has
@@ -71,3 +72,14 @@ cdef int suspected_leader_lives(Raft r, Message m) except -1:
     else:
         r.suspicion.heartbeat = True
     return 0
+
+
+cdef bint rests_on_suspected(Raft r, Message m) except -1:
+    cdef Suspicion* s = &r.suspicion
+    if r.log.term_or_zero(s.index) != s.leader_term:
+        return False  # each append behind it shows that by its own terms
+    if m.index >= s.index:
+        return True
+    if m.entries is not None and s.index <= m.index + m.entries.count:
+        s.rounds = 0  # told as this node has it, which faults has compared: somebody else has spoken in its name
+    return False

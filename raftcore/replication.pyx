@@ -3,7 +3,7 @@
 from raftcore.backtrack cimport last_agreement, runs_below
 from raftcore.message cimport Message, new_message
 from raftcore.progress cimport Progress, StateProbe, StateReplicate, StateSnapshot, commit_is_news, updated
-from raftcore.quarantine cimport suspected_leader_lives
+from raftcore.quarantine cimport rests_on_suspected, suspected_leader_lives
 from raftcore.read_index cimport acknowledge_round, release_postponed
 from raftcore.roles cimport become_follower
 from raftcore.sending cimport broadcast_append, send_append
@@ -19,9 +19,16 @@ cdef int handle_append(Raft r, Message m) except -1:
     cdef term_t hint_term = 0
     answer = new_message(MsgAppResp, m.from_)
     answer.conf_index = m.conf_index
+    if r.suspicion.rounds and rests_on_suspected(r, m):
+        # The leader goes back to the entry whose contents differ, and says again what it has there.
+        answer.index = m.index
+        answer.reject = True
+        answer.reject_hint = r.suspicion.index - 1
+        answer.log_term = r.log.term_or_zero(r.suspicion.index - 1)
+        return r.send(answer)
     if m.index < r.log.committed:
-        # Everything up to the commit index is the leader's too, or it would have shown (faults.check_history).
-        answer.index = r.log.committed
+        # No further than the message goes: only so far the leader's log has been compared (faults.check_history).
+        answer.index = min(r.log.committed, m.index if m.entries is None else m.index + m.entries.count)
         return r.send(answer)
     if r.log.maybe_append(m.index, m.log_term, m.commit, m.entries, &last_new):
         answer.index = last_new

@@ -7,7 +7,21 @@ from typing import Any
 
 import pytest
 
-from raftcore import Config, Conflict, ConfState, Message, MessageType, Outbox, RawNode, Snapshot, StateType
+from raftcore import (
+    Config,
+    Conflict,
+    ConfState,
+    Entries,
+    Entry,
+    EntryKind,
+    HardState,
+    Message,
+    MessageType,
+    Outbox,
+    RawNode,
+    Snapshot,
+    StateType,
+)
 from raftcore.errors import PeerFault, ProposalDropped, StepLocalMessage
 from raftcore.invariants import check
 from raftcore.protocol import protocol_state
@@ -135,6 +149,143 @@ def test_a_snapshot_shows_it(index: int, term: int, compacted: int, found: tuple
         server.tick(HEARTBEAT_TICK)
         heartbeat(server)
     assert server.raw.conflict == Conflict(found[0], found[1], 2, found[2], 6)
+
+
+def told(first: int, terms: list[int], *, time_ms: int = 0, **changed: Any) -> Entries:
+    """As ``entries``, but for ``changed``: the payload, or the kind, by "at" and index."""
+    made = []
+    for entry in entries(first, terms):
+        other = changed.get(f"at{entry.index}", entry.data)
+        kind, data = (other, b"") if isinstance(other, EntryKind) else (EntryKind.EntryNormal, other)
+        made.append(Entry(entry.term, entry.index, kind, data))
+    return Entries.build(made, time_ms)
+
+
+def in_memory() -> Server:
+    """As forgotten, and the entries have not left the memory."""
+    server = Server(voters=(1, 2, 3), heartbeat_tick=HEARTBEAT_TICK)
+    server.append(TERM, 0, 0, [1, 1, 1, 1, 2, 2, 2, 2], commit=7)
+    return server
+
+
+@pytest.mark.parametrize("make", [forgotten, in_memory])
+@pytest.mark.parametrize("compacted", [0, 5])
+@pytest.mark.parametrize("index", [4, 5])
+@pytest.mark.parametrize("other", [b"other", b"2/6+", b"2/7", EntryKind.EntryNoop])
+def test_other_contents_in_the_same_term(make: Any, compacted: int, index: int, other: Any) -> None:
+    """Disks that have forgotten the term elected another leader for it: index and term agree, contents do not."""
+    server = make()
+    if compacted:
+        server.raw.compact(compacted)
+    said = {"index": index, "log_term": 2 if index > 4 else 1}
+    rounds(server, 3, **said, entries=told(index + 1, [2] * (8 - index), at6=other))
+    assert quarantined(server.raw)
+    found = Conflict(6, 2, 2, 2, TERM)
+    assert server.raw.conflict == found
+    text = found.describe()
+    assert "committed entry 6 has other contents here than at node 2, though the terms agree (both 2)" in text
+    assert "neither disk should be deleted" in text
+
+
+@pytest.mark.parametrize("make", [forgotten, in_memory])
+@pytest.mark.parametrize(
+    "same",
+    [
+        told(5, [2, 2, 2, 2]),
+        told(5, [2, 2, 2, 2], time_ms=77),  # a log time that was raised here
+        told(5, [2, 2, 2, 2], at8=b"other"),  # not committed here
+        told(5, [2, 2, 2, 2], at5=b"", at6=b"", at7=b""),  # as a witness is told
+        told(5, [2, 6]).slice(5, 6),
+    ],
+)
+def test_the_same_contents(make: Any, same: Entries) -> None:
+    server = make()
+    for _ in range(4):
+        (answer,) = of(MessageType.MsgAppResp, server.step(MessageType.MsgApp, TERM, LEADER, index=4, log_term=1,
+                                                           entries=same))  # fmt: skip
+        assert (answer.index, answer.reject) == (min(7, 4 + len(same)), False)
+        server.tick(HEARTBEAT_TICK)
+        heartbeat(server)
+    assert not quarantined(server.raw)
+
+
+def suspecting() -> Server:
+    """Entry 6 has been told with other contents, once."""
+    server = forgotten()
+    assert say(server, index=4, log_term=1, entries=told(5, [2, 2], at6=b"other"))
+    return server
+
+
+@pytest.mark.parametrize("said", [{"index": 6, "log_term": 2}, {"index": 7, "log_term": 2, "entries": entries(8, [6])},
+                                  {"index": 8, "log_term": 2}])  # fmt: skip
+def test_what_follows_other_contents_is_not_acknowledged(said: dict[str, Any]) -> None:
+    """Its place agrees by index and term; its leader is to go back and say again what comes before."""
+    server = suspecting()
+    before = server.terms
+    for _ in range(3):
+        (answer,) = server.step(MessageType.MsgApp, TERM, LEADER, **said)
+        assert (answer.reject, answer.index, answer.reject_hint, answer.log_term) == (True, said["index"], 5, 2)
+        server.tick(HEARTBEAT_TICK)
+        heartbeat(server)
+    assert server.terms == before
+    assert not quarantined(server.raw)
+
+
+@pytest.mark.parametrize("told_anew", ["the heartbeat", "the entry"])
+def test_the_right_word_ends_it(told_anew: str) -> None:
+    server = suspecting()
+    if told_anew == "the heartbeat":
+        heartbeat(server, commit=6)
+    else:
+        server.append(TERM, 4, 1, [2, 2])
+    (answer,) = server.append(TERM, 7, 2, [2])
+    assert (answer.reject, answer.index) == (False, 8)
+
+
+def test_an_append_is_acknowledged_as_far_as_it_goes() -> None:
+    """Behind it the leader's log may be another, though each of its terms is the same."""
+    server = forgotten()
+    (answer,) = server.append(TERM, 4, 1, [2])
+    assert (answer.reject, answer.index) == (False, 5)
+    (answer,) = server.append(TERM, 4, 1)
+    assert (answer.reject, answer.index) == (False, 4)
+
+
+@pytest.mark.parametrize("runs", [0, 8])
+def test_a_leader_of_the_same_term_and_who_remembers(runs: int) -> None:
+    """Both are real. The leader's first message, sent when it had nothing but its first entry, comes late."""
+    net = Network(3, max_reject_runs=runs)
+    net.settle()
+    net.isolate(1)
+    net.campaign(2)
+    for command in (b"a", b"b", b"c"):
+        net.propose(2, command)
+    leader = net[2].raw
+    log = list(net[2].storage.entries(1, leader.last_index + 1, 1 << 20))
+    net[1].storage.append(Entries.build([Entry(e.term, e.index, e.kind, b"lost" if e.data == b"b" else e.data)
+                                         for e in log]))  # fmt: skip
+    net[1].storage.set_hard_state(HardState(leader.term, 0, leader.last_index))
+    net[1].start()
+    net.heal()
+    same = next(e.index for e in log if e.data == b"b") - 1
+    net.propose(2, b"d")
+    for _ in range(40):
+        net.tick_all()
+        assert net[2].raw.status().progress[1].match <= same
+    assert quarantined(net[1].raw)
+    assert net[1].raw.conflict == Conflict(same + 1, leader.term, 2, leader.term, leader.term)
+
+
+def test_a_witness_told_all_and_nothing() -> None:
+    """It may have been sent the commands before its leader knew that it is a witness."""
+    server = Server([1, 1, 2, 2], term=2, commit=4, voters=(1, 2, 3), heartbeat_tick=HEARTBEAT_TICK, witnesses=(1,))
+    heartbeat(server)
+    rounds(server, 1, index=2, log_term=1, entries=told(3, [2, 2], at4=EntryKind.EntryNoop))
+    for _ in range(4):
+        server.step(MessageType.MsgApp, TERM, LEADER, index=2, log_term=1, entries=told(3, [2, 2], at3=b"", at4=b""))
+        server.tick(HEARTBEAT_TICK)
+        heartbeat(server)
+    assert not quarantined(server.raw)
 
 
 def test_a_snapshot_below_the_commit_index_acknowledges_itself_alone() -> None:

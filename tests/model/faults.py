@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from raftcore import Conflict, MessageType
+from raftcore import Conflict, EntryKind, MessageType
 from tests.model.replication import Replication
-from tests.model.values import Message, Rejected, Suspicion
+from tests.model.values import Message, Placed, Rejected, Suspicion
 
 LOCAL = {
     MessageType.MsgHup, MessageType.MsgBeat, MessageType.MsgUnreachable, MessageType.MsgSnapStatus,
@@ -70,7 +70,7 @@ class Faults(Replication):
             known = [(message.snapshot.index, message.snapshot.term)]
         else:
             return
-        conflict = self.first_conflict(known)
+        conflict = self.first_conflict(known) or self.first_other_contents(message.entries)
         if conflict is None or self.conflict is not None:
             return
         if not self.speaks_for_the_term(message) or not self.third_round(message.from_, *conflict):
@@ -95,6 +95,17 @@ class Faults(Replication):
         index, term = known[0]
         if index > committed and term < (self.log.term(committed) or 0):
             return committed, term
+        return None
+
+    def first_other_contents(self, entries: tuple[Placed, ...]) -> tuple[int, int] | None:
+        """Terms agree as far as is committed: so do the contents (Figure 3, log matching), unless a term had two
+        leaders. A witness is sent empty commands in place of all."""
+        for entry in entries:
+            if self.log.snapshot_index < entry.index <= self.log.committed:
+                own = self.log.at(entry.index, entry.index + 1)[0]
+                comparable = own.kind != EntryKind.EntryNormal or (own.data and entry.data)
+                if own.kind != entry.kind or (comparable and own.data != entry.data):
+                    return entry.index, entry.term
         return None
 
     def speaks_for_the_term(self, message: Message) -> bool:

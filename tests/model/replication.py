@@ -15,8 +15,13 @@ class Replication(Elections):
     def append_received(self, message: Message) -> None:
         answer = Message(MessageType.MsgAppResp, message.from_, conf_index=message.conf_index)
         log = self.log
-        if message.index < log.committed:
-            answer.index = log.committed  # up to there the logs agree, or the append would have shown it (faults)
+        if self.rests_on_suspected(message):
+            assert self.suspicion is not None
+            hint = self.suspicion.index - 1
+            answer.index, answer.reject = message.index, True
+            answer.reject_hint, answer.log_term = hint, log.term(hint) or 0
+        elif message.index < log.committed:
+            answer.index = min(log.committed, message.index + len(message.entries))  # compared so far (faults)
         else:
             items = [entry.item for entry in message.entries]
             last = log.maybe_append(message.index, message.log_term, message.commit, items)
@@ -30,6 +35,15 @@ class Replication(Elections):
                 if self.config.max_reject_runs:
                     answer.context = self.runs_below(hint)
         self.send(answer)
+
+    def rests_on_suspected(self, message: Message) -> bool:
+        """The leader has told an entry with other contents and the same term: what follows it is not acknowledged."""
+        s = self.suspicion
+        if s is None or self.log.term(s.index) != s.term:
+            return False
+        if message.index < s.index <= message.index + len(message.entries):
+            self.suspicion = None  # now it has told the entry as it is here
+        return message.index >= s.index
 
     def runs_below(self, hint: int) -> bytes:
         """(last index, term) of each run of terms from the hint down to what is committed, then the index below."""

@@ -21,8 +21,12 @@ def flight(kind: MessageType, term: int, from_: int, **fields: object) -> Flight
                                 entries=plain_entries(core.entries), snapshot=core.snapshot))  # fmt: skip
 
 
-def entries(first: int, terms: list[int]) -> Entries | None:
-    built = [Entry(term, index, EntryKind.EntryNormal, b"") for index, term in enumerate(terms, first)]
+def entries(first: int, terms: list[int], other: int = 0) -> Entries | None:
+    """``other``: the index of the one with other contents."""
+    built = [
+        Entry(term, index, EntryKind.EntryNormal, b"other" if index == other else b"%d" % index)
+        for index, term in enumerate(terms, first)
+    ]
     return Entries.build(built) if built else None
 
 
@@ -65,17 +69,27 @@ def word(source: random.Random, commit: int) -> Flight:
     if kind == MessageType.MsgSnap:
         return flight(kind, in_term, from_, snapshot=Snapshot(max(index, 1), max(term, 1), VOTERS))
     follow = rising(source, source.randint(0, 6), max(term, 1), 5)
-    return flight(kind, in_term, from_, index=index, log_term=term, entries=entries(index + 1, follow))
+    other = source.choice([0, 0, index + source.randint(1, 6)])
+    return flight(kind, in_term, from_, index=index, log_term=term, entries=entries(index + 1, follow, other))
+
+
+def repeated(source: random.Random, terms: list[int], commit: int) -> Flight:
+    """What has been appended, perhaps with one entry that has other contents."""
+    index = source.randint(0, commit - 1)
+    other = source.choice([0, source.randint(index + 1, len(terms)), source.randint(index + 1, commit)])
+    before = terms[index - 1] if index else 0
+    return flight(MessageType.MsgApp, 5, 2, index=index, log_term=before,
+                  entries=entries(index + 1, terms[index:], other))  # fmt: skip
 
 
 def test_core_and_model_count_alike(seed: int) -> None:
-    quarantined = 0
+    quarantined = contents = 0
     for number in range(seed, seed + 300):
         source = random.Random(number)
         terms = rising(source, source.randint(1, 8), 1, 5)
         commit = source.randint(1, len(terms))
         pair = follower(terms, commit, source.randint(0, commit))
-        said = word(source, commit)
+        said = word(source, commit) if source.random() < 0.7 else repeated(source, terms, commit)
         for _ in range(20):
             if source.random() < 0.1:
                 said = word(source, commit)
@@ -88,7 +102,9 @@ def test_core_and_model_count_alike(seed: int) -> None:
             carry_out(pair)
             assert (pair.core.conflict, pair.core.state) == (pair.model.conflict, pair.model.role), f"seed {number}"
         quarantined += pair.core.state == QUARANTINED
+        contents += pair.core.conflict is not None and pair.core.conflict.term == pair.core.conflict.leader_term
     assert 20 < quarantined < 280, f"{quarantined} of 300 ended in quarantine: seed {seed}"
+    assert 3 < contents < quarantined, f"{contents} of {quarantined} by their contents: seed {seed}"
 
 
 def test_a_quarantined_pair_does_nothing_alike() -> None:

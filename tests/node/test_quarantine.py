@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from raftcore import Message, MessageType
+from raftcore import Entries, Entry, Message, MessageType
 from raftcore.errors import PeerFault
 from raftpy import (
     BlockingNode,
@@ -29,6 +29,7 @@ from raftpy import (
 from raftpy.interfaces import Bootstrap
 from raftpy.storage.leveldb import LevelDBStorage
 from tests.node.harness import Recorder, _free_addresses
+from tests.storage.support import append
 
 PATIENCE = 20.0
 
@@ -41,9 +42,10 @@ class Directories:
         self.cluster = _free_addresses(3)
         self.nodes: dict[int, Node] = {}
         self.machines: dict[int, Recorder] = {}
+        self.options: dict[str, Any] = {}
 
     def config(self, node_id: int) -> Config:
-        return Config(id=node_id, cluster=self.cluster, data_dir=self.directory(node_id), seed=7)
+        return Config(id=node_id, cluster=self.cluster, data_dir=self.directory(node_id), seed=7, **self.options)
 
     def directory(self, node_id: int) -> Path:
         return self.path / f"n{node_id}"
@@ -213,6 +215,40 @@ def test_who_remembers_is_quarantined_and_stays_it(tmp_path: Path, caplog: pytes
         await directories.until(shown, "the leader's status, of its next life")
         await directories.stop(1)
         assert log_of(directories, 1) == before
+
+    play(tmp_path, scenario)
+
+
+def test_a_term_that_was_forgotten_and_used_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nodes 2 and 3 have forgotten that node 1's entries were acknowledged, and in which term; they elected a leader
+    for the same term once more. Every index and term is the same, but one command."""
+
+    async def scenario(directories: Directories) -> None:
+        # No other leader comes meanwhile: of one of a later term nothing would be sent twice.
+        directories.options = {"election_ms": (1000, 2000), "bootstrap": True}
+        await directories.start(2, 3)
+        await directories.write(b"a", b"b", b"c")
+        driver = directories.nodes[directories.leader()]._driver
+        assert driver is not None
+        theirs = driver.storage.entries(1, driver.raw.last_index + 1, 1 << 20)
+        ours = Entries.build([Entry(e.term, e.index, e.kind, b"lost" if e.data == b"b" else e.data) for e in theirs])
+        storage = LevelDBStorage(directories.directory(1))
+        storage.open(Bootstrap(1, directories.cluster))
+        storage.submit([append(ours, ours.last_term, 0, ours.last)])
+        storage.close()
+        await directories.start(1)
+        node = directories.nodes[1]
+        conflict = await directories.until(lambda: node.quarantine, "the quarantine")
+        index = next(e.index for e in theirs if e.data == b"b")
+        term = ours.last_term
+        assert conflict == Conflict(index, term, directories.leader(), term, driver.raw.term)
+        (line,) = lines(caplog, "node 1 is quarantined: ")
+        assert f"entry {index} has other contents here than at node {conflict.leader}, though the terms agree" in line
+        await directories.write(b"without it")
+        await directories.stop(1)
+        await directories.start(1)
+        assert directories.status(1).quarantine == conflict
+        assert [e for e in directories.machines[1].commands if e != b"lost"] == []
 
     play(tmp_path, scenario)
 

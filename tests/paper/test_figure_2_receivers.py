@@ -74,7 +74,7 @@ def test_figure_2_append_entries_3_an_old_one_is_answered_with_what_is_known_to_
     (answer,) = server.append(3, 1, 1, [1])
     assert (answer.reject, answer.index) == (False, 2)
     (answer,) = server.append(3, 1, 1)
-    assert (answer.reject, answer.index) == (False, 2)
+    assert (answer.reject, answer.index) == (False, 1)
     assert server.terms == [1, 1, 1, 2, 2]
 
 
