@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from raftpy.transport.udp import UdpTransport
 from tests.server import curl
-from tests.server.support import Cluster
+from tests.server.support import Cluster, ask
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "http-api.md"
 
@@ -69,3 +70,15 @@ def test_the_document_names_every_code_and_page() -> None:
         "Location", "Retry-After", "Allow", "consistency=stale", "4,096", "10,000", "1,000",
     ):  # fmt: skip
         assert word in text
+
+
+def test_the_document_says_what_health_is_for(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    leader = cluster.leader()
+    refuses = next(node_id for node_id in cluster.ids if node_id != leader)
+    monkeypatch.setattr(UdpTransport, "refused_by", lambda _, peer: "a copy" if peer == refuses else None)
+    health = ask(cluster.port[leader], "GET", "/healthz")
+    assert (health.status, health.json["error"], health.json["message"]) == (503, "refused", "a copy")
+    assert ask(cluster.port[leader], "PUT", "/v1/kv/k", b"v").status == 200
+    section = DOCUMENT.read_text().partition("## Status and health")[2].partition("\n## ")[0]
+    for said in ("One reachable peer", "503", "a leader that has a quorum", "readiness and alarms", "liveness probe"):
+        assert said in section
