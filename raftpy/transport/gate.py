@@ -17,6 +17,7 @@ from raftpy.transport.peer import HELD_FOR_S, Peer
 from raftpy.transport.refusal import FRAME_REFUSAL, REFUSED_AGAIN_S, Refusal, encode_refusal
 
 MOST_WARNINGS = 100
+"""Lines of one kind; what strangers may write into a header must not use up the room for what peers say."""
 FOREIGN_FOR_S = 5.0
 """How long a peer that spoke for another cluster, as it does once a second, counts as speaking for it."""
 
@@ -49,7 +50,7 @@ class Gate:
         self.answer: dict[int, Peer] = {}  # to be sent a bare header
         self.greet: dict[int, Peer] = {}  # newly learned lives, to be told who we are
         self.refuse: list[tuple[Peer, bytes]] = []  # datagrams for lives that are not the peer's
-        self._told: set[object] = set()
+        self._told: dict[object, set[tuple[object, ...]]] = {}
 
     def new_peer(self, peer_id: int, address: str) -> Peer:
         """A peer not heard yet; it counts once it is in ``peers``."""
@@ -184,8 +185,12 @@ class Gate:
         else:
             log.info("node %d: node %d has started again, at %s", self.own.node_id, peer.id, peer.address)
 
-    def tell_once(self, key: object, text: str) -> None:
-        """Warns, once for each key; a flood of strange datagrams must not become a flood of lines."""
-        if key not in self._told and len(self._told) < MOST_WARNINGS:
-            self._told.add(key)
+    def tell_once(self, key: tuple[object, ...], text: str) -> None:
+        """Warns, once for each key, and at most ``MOST_WARNINGS`` times for those that begin alike, which are one kind.
+
+        A flood of strange datagrams must not become a flood of lines, nor keep the lines of another kind away.
+        """
+        told = self._told.setdefault(key[0], set())
+        if key not in told and len(told) < MOST_WARNINGS:
+            told.add(key)
             log.warning("node %d: %s", self.own.node_id, text)

@@ -6,10 +6,11 @@ import logging
 
 import pytest
 
-from raftcore.codec import Header
+from raftcore.codec import DatagramBuilder, Header
 from raftpy.errors import StorageFailed
 from raftpy.interfaces import Heard, LocalIdentity
 from raftpy.transport import MemoryTransport
+from raftpy.transport.refusal import FRAME_REFUSAL, Refusal, encode_refusal
 from tests.transport.support import (
     CLUSTER,
     World,
@@ -348,6 +349,23 @@ def test_warnings_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     for cluster_id in range(1000):
         transport.arrive(bare(header(SPEAKER, TWO, cluster_id=cluster_id)))
     assert len(caplog.records) == 100
+
+
+def test_a_flood_of_one_kind_leaves_room_for_the_warnings_of_others(caplog: pytest.LogCaptureFixture) -> None:
+    world, transport = listening()
+    for number in range(1000):
+        transport.arrive(bare(header(SPEAKER, TWO, cluster_id=number)))
+        transport.arrive(bare(header(SPEAKER, TWO, to=3 + number)))
+    caplog.clear()
+    refusal = DatagramBuilder(header(SPEAKER, TWO), 512)
+    refusal.add_frame(FRAME_REFUSAL, encode_refusal(Refusal.OLDER_START))
+    transport.arrive(refusal.finish())
+    transport.send(append(1, 64_000, from_=2))
+    transport.flush()
+    world.settle()
+    refused, oversized = (record.getMessage() for record in caplog.records)
+    assert "refuses this node" in refused
+    assert "above max_datagram" in oversized
 
 
 # --- Two real ends ------------------------------------------------------------------------------------------------
