@@ -8,6 +8,6 @@ from raftcore.types cimport index_t, term_t
 cdef int contradicted(Raft r, Message m, index_t index, term_t leader_term, str text) except -1
 # While a conflict is suspected: a heartbeat of this term's leader, which commits that far, was taken.
 cdef int suspected_leader_lives(Raft r, Message m) except -1
-# While a conflict is suspected: does this append follow an entry that the leader has told with other contents in the
-# same term? Nothing in it shows the conflict again, and its acknowledgement would be one of that entry.
+# While a conflict is suspected: does this append follow the entry that the leader has told otherwise? Where a term was
+# used twice its place may agree all the same, and its acknowledgement would be one of that entry.
 cdef bint rests_on_suspected(Raft r, Message m) except -1

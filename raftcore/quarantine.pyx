@@ -76,8 +76,6 @@ cdef int suspected_leader_lives(Raft r, Message m) except -1:
 
 cdef bint rests_on_suspected(Raft r, Message m) except -1:
     cdef Suspicion* s = &r.suspicion
-    if r.log.term_or_zero(s.index) != s.leader_term:
-        return False  # each append behind it shows that by its own terms
     if m.index >= s.index:
         return True
     if m.entries is not None and s.index <= m.index + m.entries.count:

@@ -20,7 +20,7 @@ cdef int handle_append(Raft r, Message m) except -1:
     answer = new_message(MsgAppResp, m.from_)
     answer.conf_index = m.conf_index
     if r.suspicion.rounds and rests_on_suspected(r, m):
-        # The leader goes back to the entry whose contents differ, and says again what it has there.
+        # The leader goes back to the entry that it has told otherwise, and says again what it has there.
         answer.index = m.index
         answer.reject = True
         answer.reject_hint = r.suspicion.index - 1

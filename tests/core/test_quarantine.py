@@ -231,6 +231,17 @@ def test_what_follows_other_contents_is_not_acknowledged(said: dict[str, Any]) -
     assert not quarantined(server.raw)
 
 
+def test_what_follows_another_term_is_not_acknowledged_where_a_term_was_used_twice() -> None:
+    """Entry 5 has another term at the leader; entry 8 one that was forgotten and used again: its place agrees."""
+    server = Server([1, 1, 1, 1, 2, 4, 4, 4], term=4, commit=7, voters=(1, 2, 3), heartbeat_tick=HEARTBEAT_TICK)
+    heartbeat(server)
+    for said in ({"index": 8, "log_term": 4}, {"index": 8, "log_term": 4, "entries": entries(9, [6])}):
+        assert say(server, index=4, log_term=1, entries=entries(5, [3, 4, 4, 4]))
+        (answer,) = server.step(MessageType.MsgApp, TERM, LEADER, **said)
+        assert (answer.reject, answer.index, answer.reject_hint, answer.log_term) == (True, 8, 4, 1)
+    assert server.terms == [1, 1, 1, 1, 2, 4, 4, 4]
+
+
 @pytest.mark.parametrize("told_anew", ["the heartbeat", "the entry"])
 def test_the_right_word_ends_it(told_anew: str) -> None:
     server = suspecting()

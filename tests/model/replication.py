@@ -37,9 +37,9 @@ class Replication(Elections):
         self.send(answer)
 
     def rests_on_suspected(self, message: Message) -> bool:
-        """The leader has told an entry with other contents and the same term: what follows it is not acknowledged."""
+        """The leader has told a committed entry otherwise: what follows it is not acknowledged."""
         s = self.suspicion
-        if s is None or self.log.term(s.index) != s.term:
+        if s is None:
             return False
         if message.index < s.index <= message.index + len(message.entries):
             self.suspicion = None  # now it has told the entry as it is here
