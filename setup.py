@@ -70,14 +70,14 @@ if flag("RAFTPY_INVARIANTS"):
 
 # What no message, proposal or read passes through is compiled in half the time: it gains nothing from -O3.
 COLD = {
-    "raftcore.buffer",
-    "raftcore.cloning",
-    "raftcore.confchange",
-    "raftcore.invariants",
-    "raftcore.node_invariants",
-    "raftcore.options",
-    "raftcore.picture",
-    "raftcore.protocol",
+    "raftcore.base.buffer",
+    "raftcore.check.clone",
+    "raftcore.membership.confchange",
+    "raftcore.testing.cluster_invariants",
+    "raftcore.check.invariants",
+    "raftcore.base.options",
+    "raftcore.api.status_snapshot",
+    "raftcore.testing.exploration",
     "raftpy.storage.space",
     "raftpy.storage.wal_records",
 }

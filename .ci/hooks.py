@@ -28,7 +28,7 @@ setup(
     ext_modules=cythonize(wanted, compiler_directives=tree.DIRECTIVES),
 )
 """
-CHECK = "from raftcore import invariants; assert invariants.CHECKED_EACH_STEP, 'the hooks are not in this build'"
+CHECK = "import raftcore.testing.cluster_invariants as c; assert c.CHECKED_EACH_STEP, 'the hooks are not in this build'"
 
 
 def copy_tree(copy: Path) -> None:
@@ -43,8 +43,8 @@ def copy_tree(copy: Path) -> None:
 
 def modules() -> list[str]:
     """Names of the modules that are compiled otherwise with the hooks."""
-    sources = (path for path in (ROOT / "raftcore").glob("*.pyx") if MACRO in path.read_text())
-    return sorted(f"raftcore.{path.stem}" for path in sources)
+    sources = (path for path in (ROOT / "raftcore").rglob("*.pyx") if MACRO in path.read_text())
+    return sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sources)
 
 
 def main(copy: Path, tests: list[str]) -> int:

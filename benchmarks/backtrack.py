@@ -15,13 +15,13 @@ import sys
 import time
 
 from raftcore import Entries, Entry, EntryKind, HardState
-from raftcore.codec import max_command
-from raftcore.config import Config
-from raftcore.memory_storage import MemoryStorage
-from raftcore.message import ConfState, Message
-from raftcore.raw_node import RawNode
-from raftcore.storage_view import InitialState
-from raftcore.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, MessageType, StateType
+from raftcore.api.raw_node import RawNode
+from raftcore.base.config import Config
+from raftcore.base.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, MessageType, StateType
+from raftcore.testing.memory_storage import MemoryStorage
+from raftcore.values.message import ConfState, Message
+from raftcore.values.storage_view import InitialState
+from raftcore.wire.codec import max_command
 
 ENTRIES = 1_000_000
 DIFFERING = 20_000

@@ -7,7 +7,7 @@ Without a driver given it is Python's, and ``c_loop_ns`` beside it is the other'
 Entries of 16 B are proposed in batches and carried on until all three have applied them, where applied means handed
 over as a lazy batch. Every message is encoded into a datagram by its sender and decoded by its receiver; written means
 that the blocks are kept in a list. What drives the three is Python, as tight as it gets, or with ``c`` the loop of
-``raftcore.loopback``. Either makes the calls that a node's rounds make: step_frames, collect, written, applied.
+``raftcore.testing.loopback``. Either makes the calls that a node's rounds make: step_frames, collect, written, applied.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import json
 import sys
 import time
 
-from raftcore.codec import DatagramBuilder, Header
-from raftcore.config import Config
-from raftcore.loopback import Loopback
-from raftcore.memory_storage import MemoryStorage
-from raftcore.message import ConfState, Entries
-from raftcore.outbox import Outbox
-from raftcore.raw_node import RawNode
-from raftcore.storage_view import InitialState
-from raftcore.types import StateType
+from raftcore.api.outbox import Outbox
+from raftcore.api.raw_node import RawNode
+from raftcore.base.config import Config
+from raftcore.base.types import StateType
+from raftcore.testing.loopback import Loopback
+from raftcore.testing.memory_storage import MemoryStorage
+from raftcore.values.message import ConfState, Entries
+from raftcore.values.storage_view import InitialState
+from raftcore.wire.codec import DatagramBuilder, Header
 
 IDS = (1, 2, 3)
 MAX_DATAGRAM = 60_000

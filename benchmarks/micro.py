@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raftcore import Entries, Entry, EntryKind
-from raftcore.codec import DatagramBuilder, Header, messages
-from raftcore.log import RaftLog
-from raftcore.memory_storage import MemoryStorage
-from raftcore.message import Message
-from raftcore.quorum import committed_index
-from raftcore.types import MessageType
+from raftcore.base.types import MessageType
+from raftcore.log.log import RaftLog
+from raftcore.membership.quorum import committed_index
+from raftcore.testing.memory_storage import MemoryStorage
+from raftcore.values.message import Message
+from raftcore.wire.codec import DatagramBuilder, Header, messages
 
 SIZE = 16
 PAYLOAD = bytes(SIZE)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from benchmarks.micro import MICRO, Micro, entries
-from raftcore.message import Message
-from raftcore.types import LOCAL_APPEND_THREAD, MessageType
+from raftcore.base.types import LOCAL_APPEND_THREAD, MessageType
+from raftcore.values.message import Message
 from raftpy.interfaces import Bootstrap
 from raftpy.storage import LevelDBStorage
 

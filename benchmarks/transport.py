@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.rows import Row, write_json
-from raftcore.message import Message
-from raftcore.types import MessageType
+from raftcore.base.types import MessageType
+from raftcore.values.message import Message
 from raftpy.interfaces import LocalIdentity
 from raftpy.transport import UdpTransport
 

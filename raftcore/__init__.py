@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from raftcore.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2, ProposedChange
-from raftcore.config import Config
-from raftcore.conflict import Conflict
-from raftcore.message import ConfState, Entries, Entry, HardState, Message, Snapshot
-from raftcore.outbox import Outbox
-from raftcore.raw_node import RawNode
-from raftcore.ready import Ready, SoftState
-from raftcore.status import PeerProgress, Status
-from raftcore.storage_view import InitialState, StorageView
-from raftcore.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, UNLIMITED, EntryKind, MessageType, StateType
+from raftcore.api.outbox import Outbox
+from raftcore.api.raw_node import RawNode
+from raftcore.api.ready import Ready, SoftState
+from raftcore.api.status import PeerProgress, Status
+from raftcore.base.config import Config
+from raftcore.base.conflict import Conflict
+from raftcore.base.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, UNLIMITED, EntryKind, MessageType, StateType
+from raftcore.values.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2, ProposedChange
+from raftcore.values.message import ConfState, Entries, Entry, HardState, Message, Snapshot
+from raftcore.values.storage_view import InitialState, StorageView
 
 __all__ = [
     "LOCAL_APPEND_THREAD",

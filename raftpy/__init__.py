@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raftcore.conflict import Conflict
-    from raftcore.errors import ConfigError, RaftError
+    from raftcore.base.conflict import Conflict
+    from raftcore.base.errors import ConfigError, RaftError
     from raftpy.blocking import BlockingNode
     from raftpy.config import Config, format_cluster, parse_cluster
     from raftpy.errors import (
@@ -80,8 +80,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "raftcore.conflict": ("Conflict",),
-    "raftcore.errors": ("ConfigError", "RaftError"),
+    "raftcore.base.conflict": ("Conflict",),
+    "raftcore.base.errors": ("ConfigError", "RaftError"),
     "raftpy.blocking": ("BlockingNode",),
     "raftpy.config": ("Config", "format_cluster", "parse_cluster"),
     "raftpy.errors": (

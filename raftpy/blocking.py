@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
-from raftcore.conflict import Conflict
+from raftcore.base.conflict import Conflict
 from raftpy.config import Config
 from raftpy.errors import Stopped
 from raftpy.interfaces import Clock, StateMachine, Storage, Transport

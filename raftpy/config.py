@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from raftcore.errors import ConfigError
-from raftcore.types import LOCAL_APPLY_THREAD
+from raftcore.base.errors import ConfigError
+from raftcore.base.types import LOCAL_APPLY_THREAD
 from raftpy.transport.address import is_wildcard as is_wildcard  # noqa: PLC0414 (for applications, too)
 from raftpy.transport.address import parse_address
 from raftpy.transport.http_address import HttpAddress, split_scheme

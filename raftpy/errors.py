@@ -1,4 +1,4 @@
-"""The exceptions of the runtime, all below :class:`raftcore.errors.RaftError`.
+"""The exceptions of the runtime, all below :class:`raftcore.base.errors.RaftError`.
 
 Each message is one line that names the value at fault and what was allowed or what to do; the command line prints
 it as it is.
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TypeVar
 
-from raftcore.conflict import Conflict
-from raftcore.errors import RaftError
+from raftcore.base.conflict import Conflict
+from raftcore.base.errors import RaftError
 
 
 class NotLeader(RaftError):

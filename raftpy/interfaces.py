@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from raftcore.conflict import Conflict
-from raftcore.message import Entries, Message, Snapshot
-from raftcore.outbox import Outbox
-from raftcore.storage_view import InitialState
+from raftcore.api.outbox import Outbox
+from raftcore.base.conflict import Conflict
+from raftcore.values.message import Entries, Message, Snapshot
+from raftcore.values.storage_view import InitialState
 from raftpy.errors import StorageFailed
 
 # --- Storage ----------------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ class Storage(Protocol):
     def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
         """The durable entries with indexes in [lo, hi), at least one; stops before ``data`` exceeds ``max_bytes``.
 
-        Raises ``raftcore.errors.Compacted`` below the log and ``Unavailable`` when it ends before ``hi``;
+        Raises ``raftcore.base.errors.Compacted`` below the log and ``Unavailable`` when it ends before ``hi``;
         ``StorageDamaged`` (and the handle is dead) for a record that is not what was written.
         """
         ...

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from types import TracebackType
 
-from raftcore.conflict import Conflict
-from raftcore.errors import Unavailable
+from raftcore.base.conflict import Conflict
+from raftcore.base.errors import Unavailable
 from raftpy.clock import SystemClock
 from raftpy.config import Config
 from raftpy.errors import Stopped, StorageFailed, Timeout

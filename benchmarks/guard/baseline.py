@@ -19,7 +19,7 @@ LIMIT = 3
 """Percent by which a count may grow."""
 
 Counts = dict[str, int]
-CORE = ROOT / "raftcore"
+LOG = ROOT / "raftcore" / "log"
 
 
 def environment() -> dict[str, str]:
@@ -55,7 +55,7 @@ def _flags() -> str:
 
 def _compiler() -> str:
     """The compiler that made the extensions, as they say themselves; else the one that Python would use."""
-    for path in sorted(CORE.glob("log.*.so")):
+    for path in sorted(LOG.glob("log.*.so")):
         if found := re.search(rb"GCC: \([^)]*\) [\d.]+", path.read_bytes()):
             return found[0].decode()
     return _first_line(*compiler(), "--version")
@@ -64,7 +64,7 @@ def _compiler() -> str:
 def _cython() -> str:
     """The Cython whose output lies beside the sources."""
     try:
-        with (CORE / "log.c").open(encoding="utf-8") as source:
+        with (LOG / "log.c").open(encoding="utf-8") as source:
             first = source.readline()
     except OSError:
         return "unknown"

@@ -1,9 +1,9 @@
 # Hands committed entries to the state machine, in order, a slice of time at a time.
 from libc.stdint cimport uint8_t, uint64_t
 
-from raftcore.block cimport BlockHeader
-from raftcore.message cimport Entries
-from raftcore.types cimport index_t
+from raftcore.base.types cimport index_t
+from raftcore.values.block cimport BlockHeader
+from raftcore.values.message cimport Entries
 
 from raftpy.runtime.proposal cimport Proposals
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import final
 
-from raftcore.message import Entries
+from raftcore.values.message import Entries
 from raftpy.interfaces import StateMachine
 from raftpy.runtime.proposal import Proposals
 

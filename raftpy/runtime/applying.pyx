@@ -13,11 +13,11 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from raftcore.block cimport (
+from raftcore.base.types cimport EntryNoop, EntryNormal, index_t
+from raftcore.values.block cimport (
     BLOCK_HEADER_SIZE, LENGTH_SIZE, block_size, load32, payload_span, read_block_header,
 )
-from raftcore.message cimport Entries
-from raftcore.types cimport EntryNoop, EntryNormal, index_t
+from raftcore.values.message cimport Entries
 
 from raftpy.errors import ApplyError, ApplyFailed
 

@@ -1,7 +1,7 @@
 # What a task waits on until a pass of the driver has settled it, and what the lists of such objects have in common.
 from libc.stdint cimport uint64_t
 
-from raftcore.types cimport index_t, term_t
+from raftcore.base.types cimport index_t, term_t
 
 cdef enum AwaitedState:
     QUEUED = 0     # handed in, no pass has taken it up yet

@@ -1,7 +1,7 @@
 # Payloads of consecutive entries, made into bytes when looked at.
 from libc.stdint cimport uint64_t
 
-from raftcore.message cimport Entries
+from raftcore.values.message cimport Entries
 
 cdef class Commands:
     cdef Entries entries

@@ -5,7 +5,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from raftcore.message cimport Entries
+from raftcore.values.message cimport Entries
 
 
 cdef Commands make_commands(Entries entries, uint64_t start, Py_ssize_t count):

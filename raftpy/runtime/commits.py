@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
-from raftcore.message import Entries
-from raftcore.types import EntryKind
+from raftcore.base.types import EntryKind
+from raftcore.values.message import Entries
 from raftpy.errors import Quarantined, Stopped
 
 QUEUE_BYTES = 1 << 20

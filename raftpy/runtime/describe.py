@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftcore.types import StateType
+from raftcore.base.types import StateType
 from raftpy.runtime.driver import Driver
 from raftpy.runtime.status import (
     FAILED,

@@ -11,15 +11,15 @@ import logging
 from collections.abc import Sequence
 from threading import get_ident
 
-from raftcore.changes import ConfChange, ConfChangeV2
-from raftcore.errors import (
+from raftcore.api.raw_node import RawNode
+from raftcore.base.errors import (
     ConfChangeError,
     DecodeError,
     RaftError,
 )
-from raftcore.message import Message
-from raftcore.raw_node import RawNode
-from raftcore.types import EntryKind, StateType
+from raftcore.base.types import EntryKind, StateType
+from raftcore.values.changes import ConfChange, ConfChangeV2
+from raftcore.values.message import Message
 from raftpy.config import Config
 from raftpy.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFailed, same_error
 from raftpy.interfaces import Clock, Standing, StateMachine, Storage, Transport

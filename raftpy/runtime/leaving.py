@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from raftcore.errors import RaftError
-from raftcore.raw_node import RawNode
-from raftcore.types import StateType
+from raftcore.api.raw_node import RawNode
+from raftcore.base.errors import RaftError
+from raftcore.base.types import StateType
 from raftpy.config import Config
 from raftpy.interfaces import Clock, Transport
 from raftpy.runtime.passes import Passes

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from struct import Struct
 
-from raftcore.errors import DecodeError
+from raftcore.base.errors import DecodeError
 
 VERSION = 1
 MAX_PRIORITY = 65_535

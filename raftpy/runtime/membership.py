@@ -19,10 +19,10 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from raftcore.changes import ConfChange, ConfChangeType, ConfChangeV2
-from raftcore.errors import ConfigError, DecodeError, ProposalDropped, RaftError
-from raftcore.raw_node import RawNode
-from raftcore.types import StateType
+from raftcore.api.raw_node import RawNode
+from raftcore.base.errors import ConfigError, DecodeError, ProposalDropped, RaftError
+from raftcore.base.types import StateType
+from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftpy.config import Config
 from raftpy.errors import Timeout, WrongIdentity
 from raftpy.interfaces import Clock, Storage, Transport

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raftcore.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
-from raftcore.config import Config as CoreConfig
-from raftcore.raw_node import RawNode
-from raftcore.storage_view import InitialState
+from raftcore.api.raw_node import RawNode
+from raftcore.base.config import Config as CoreConfig
+from raftcore.values.storage_view import InitialState
+from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
 from raftpy.config import Config, format_cluster
 from raftpy.interfaces import Bootstrap, LocalIdentity, Recovered, Standing, Storage, Transport
 from raftpy.runtime.membership import contradicted

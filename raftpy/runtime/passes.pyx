@@ -10,7 +10,7 @@ from asyncio import current_task
 
 cimport cython
 
-from raftcore.errors import InvariantViolation
+from raftcore.base.errors import InvariantViolation
 
 
 @cython.final

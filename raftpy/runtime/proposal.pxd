@@ -1,7 +1,7 @@
 # What a caller of propose() waits on, and the node's list of them.
 from libc.stdint cimport uint64_t
 
-from raftcore.types cimport index_t, term_t
+from raftcore.base.types cimport index_t, term_t
 
 from raftpy.runtime.awaited cimport Awaited, Waits
 

@@ -4,7 +4,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 from typing import Any, final
 
-from raftcore.errors import RaftError
+from raftcore.base.errors import RaftError
 from raftpy.runtime.awaited import Awaited, Waits
 
 @final

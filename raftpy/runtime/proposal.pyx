@@ -5,7 +5,7 @@ Waiting, being resumed and the timeouts are in awaited.pyx.
 cimport cython
 from libc.stdint cimport uint64_t
 
-from raftcore.types cimport index_t, term_t
+from raftcore.base.types cimport index_t, term_t
 
 from raftpy.errors import TooLarge
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 
-from raftcore.conflict import Conflict
-from raftcore.raw_node import RawNode
+from raftcore.api.raw_node import RawNode
+from raftcore.base.conflict import Conflict
 from raftpy.errors import Quarantined
 from raftpy.interfaces import Storage, Transport
 

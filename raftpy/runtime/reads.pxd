@@ -1,7 +1,7 @@
 # What a caller of read_index() waits on, and the node's questions to the core for them.
 from libc.stdint cimport uint64_t
 
-from raftcore.types cimport index_t
+from raftcore.base.types cimport index_t
 
 from raftpy.runtime.awaited cimport Awaited, Waits
 

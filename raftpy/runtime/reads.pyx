@@ -13,7 +13,7 @@ Waiting, being resumed and the timeouts are in awaited.pyx.
 cimport cython
 from libc.math cimport INFINITY
 
-from raftcore.types cimport index_t
+from raftcore.base.types cimport index_t
 
 from raftpy.runtime.awaited cimport FAILED, QUEUED, RETURNED, TAKEN, Awaited, Waits, checked_timeout
 

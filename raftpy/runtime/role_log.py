@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from raftcore.types import StateType
+from raftcore.base.types import StateType
 
 log = logging.getLogger("raftpy")
 

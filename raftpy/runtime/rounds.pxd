@@ -1,9 +1,9 @@
 # What one pass of the driver does, round by round.
 from libc.stdint cimport uint32_t
 
-from raftcore.outbox cimport Outbox
-from raftcore.raw_node cimport RawNode
-from raftcore.types cimport node_id_t, term_t
+from raftcore.api.outbox cimport Outbox
+from raftcore.api.raw_node cimport RawNode
+from raftcore.base.types cimport node_id_t, term_t
 
 from raftpy.runtime.applying cimport Applying
 from raftpy.runtime.proposal cimport Proposals

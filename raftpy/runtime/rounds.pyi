@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import final
 
-from raftcore.errors import RaftError
-from raftcore.message import Entries, Message
-from raftcore.raw_node import RawNode
+from raftcore.api.raw_node import RawNode
+from raftcore.base.errors import RaftError
+from raftcore.values.message import Entries, Message
 from raftpy.config import Config
 from raftpy.interfaces import Clock, Storage, Transport
 from raftpy.runtime.applying import Applying

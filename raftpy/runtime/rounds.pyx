@@ -26,14 +26,14 @@ cimport cython
 from cpython.list cimport PyList_GET_SIZE
 from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t
 
-from raftcore.frame cimport DATAGRAM_HEADER_SIZE
-from raftcore.lists cimport empty
-from raftcore.message cimport Entries, Message
-from raftcore.outbox cimport Outbox
-from raftcore.raw_node cimport RawNode
-from raftcore.types cimport StateLeader, index_t, node_id_t
+from raftcore.api.outbox cimport Outbox
+from raftcore.api.raw_node cimport RawNode
+from raftcore.base.lists cimport empty
+from raftcore.base.types cimport StateLeader, index_t, node_id_t
+from raftcore.values.message cimport Entries, Message
+from raftcore.wire.frame cimport DATAGRAM_HEADER_SIZE
 
-from raftcore.errors import ProposalDropped
+from raftcore.base.errors import ProposalDropped
 
 from raftpy.errors import Overloaded
 

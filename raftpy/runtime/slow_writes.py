@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 
-from raftcore.message import Message
+from raftcore.values.message import Message
 
 log = logging.getLogger("raftpy")
 

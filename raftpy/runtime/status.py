@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raftcore.conflict import Conflict
-from raftcore.types import StateType
+from raftcore.base.conflict import Conflict
+from raftcore.base.types import StateType
 from raftpy.interfaces import Oversized
 
 ROLES = {

@@ -31,8 +31,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raftcore.codec import crc32c
-from raftcore.conflict import Conflict
+from raftcore.base.conflict import Conflict
+from raftcore.wire.codec import crc32c
 from raftpy.errors import StorageDamaged, StorageFailed
 from raftpy.storage.head import Head
 from raftpy.storage.identity import BOOT_SHIFT

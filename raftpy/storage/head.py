@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct
 
-from raftcore.message import HardState
+from raftcore.values.message import HardState
 
 HEAD = Struct("<11Q")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 
-from raftcore.conflict import Conflict
-from raftcore.message import ConfState, HardState
-from raftcore.storage_view import InitialState
+from raftcore.base.conflict import Conflict
+from raftcore.values.message import ConfState, HardState
+from raftcore.values.storage_view import InitialState
 from raftpy.interfaces import Bootstrap
 
 BOOT_SHIFT = 32

@@ -18,8 +18,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from raftcore.conflict import Conflict
-from raftcore.message import Entries, Message, Snapshot
+from raftcore.base.conflict import Conflict
+from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
 from raftpy.forking import call_in_child
 from raftpy.interfaces import Bootstrap, Recovered

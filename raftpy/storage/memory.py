@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from raftcore.conflict import Conflict
-from raftcore.message import Entries, HardState, Message, Snapshot
-from raftcore.storage_view import InitialState
+from raftcore.base.conflict import Conflict
+from raftcore.values.message import Entries, HardState, Message, Snapshot
+from raftcore.values.storage_view import InitialState
 from raftpy.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
 from raftpy.interfaces import Bootstrap, Clock, Recovered
 from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id

@@ -20,9 +20,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
-from raftcore.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE
-from raftcore.errors import Compacted, Unavailable
-from raftcore.message import Entries, Message
+from raftcore.base.errors import Compacted, Unavailable
+from raftcore.values.message import Entries, Message
+from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftpy.errors import StorageFailed
 
 

@@ -1,6 +1,6 @@
 from typing_extensions import Buffer
 
-from raftcore.message import Entries
+from raftcore.values.message import Entries
 
 SEAL: int
 

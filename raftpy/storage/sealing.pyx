@@ -11,13 +11,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from raftcore.block cimport BLOCK_HEADER_SIZE, BlockHeader, block_size, read_block_header
-from raftcore.buffer cimport Buffer, buffer_of
-from raftcore.crc cimport crc32c_update
-from raftcore.entries cimport parse_entries
-from raftcore.wire cimport load32, store32
+from raftcore.base.buffer cimport Buffer, buffer_of
+from raftcore.base.bytes cimport load32, store32
+from raftcore.base.crc cimport crc32c_update
+from raftcore.values.block cimport BLOCK_HEADER_SIZE, BlockHeader, block_size, read_block_header
+from raftcore.values.entries cimport parse_entries
 
-from raftcore.errors import DecodeError
+from raftcore.base.errors import DecodeError
 
 cdef enum:
     SEAL_SIZE = 4

@@ -16,8 +16,8 @@ from pathlib import Path
 from struct import Struct
 from struct import error as StructError  # noqa: N812
 
-from raftcore.errors import DecodeError
-from raftcore.message import Entries
+from raftcore.base.errors import DecodeError
+from raftcore.values.message import Entries
 from raftpy.errors import StorageDamaged, StorageFailed
 from raftpy.storage import compat, keys
 from raftpy.storage.compat import Batch, Database

@@ -6,9 +6,9 @@ batch is one record or, across blocks, several. Behind the last record there may
 """
 from libc.stdint cimport uint8_t, uint32_t
 
-from raftcore.buffer cimport Buffer, buffer_of
-from raftcore.crc cimport crc32c_update
-from raftcore.wire cimport load16, load32
+from raftcore.base.buffer cimport Buffer, buffer_of
+from raftcore.base.bytes cimport load16, load32
+from raftcore.base.crc cimport crc32c_update
 
 cdef enum:
     BLOCK_SIZE = 32 * 1024

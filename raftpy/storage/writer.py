@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
-from raftcore.message import Message
+from raftcore.values.message import Message
 from raftpy.errors import StorageFailed
 
 Appends = Sequence[Message]

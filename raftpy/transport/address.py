@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from raftcore.errors import ConfigError
+from raftcore.base.errors import ConfigError
 from raftpy.errors import TransportFailed
 
 ALLOWED = "allowed is host:port with port 1 to 65535, as in 127.0.0.1:7101, node1.example.org:7101 or [::1]:7101"

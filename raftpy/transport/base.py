@@ -17,10 +17,10 @@ import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from raftcore.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_command, parse_header
-from raftcore.conflict import Conflict
-from raftcore.errors import ConfigError, DecodeError
-from raftcore.message import Message
+from raftcore.base.conflict import Conflict
+from raftcore.base.errors import ConfigError, DecodeError
+from raftcore.values.message import Message
+from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_command, parse_header
 from raftpy.clock import SystemClock
 from raftpy.interfaces import Clock, Heard, LocalIdentity, Oversized, Standing, TimerHandle
 from raftpy.transport.exchange import Exchange

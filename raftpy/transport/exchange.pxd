@@ -1,8 +1,8 @@
 # What a datagram transport does for every datagram.
 from libc.stdint cimport uint64_t
 
-from raftcore.datagram cimport DatagramBuilder
-from raftcore.outbox cimport Outbox
+from raftcore.api.outbox cimport Outbox
+from raftcore.wire.datagram cimport DatagramBuilder
 
 cdef class Traffic:
     # Datagrams to and from one peer.

@@ -2,8 +2,8 @@
 
 from typing_extensions import disjoint_base
 
-from raftcore.datagram import DatagramBuilder
-from raftcore.outbox import Outbox
+from raftcore.api.outbox import Outbox
+from raftcore.wire.datagram import DatagramBuilder
 from raftpy.transport.datagram_io import DatagramIO
 from raftpy.transport.unreliable import Unreliable
 

@@ -10,9 +10,9 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
-from raftcore.crc cimport crc32c_update
-from raftcore.frame cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE, FRAME_TRANSPORT
-from raftcore.wire cimport load32
+from raftcore.base.bytes cimport load32
+from raftcore.base.crc cimport crc32c_update
+from raftcore.wire.frame cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE, FRAME_TRANSPORT
 
 from raftpy.transport.datagram_io cimport DatagramIO
 

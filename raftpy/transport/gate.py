@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from raftcore.codec import DatagramBuilder, Header
+from raftcore.wire.codec import DatagramBuilder, Header
 from raftpy.interfaces import Clock, LocalIdentity
 from raftpy.transport.counters import NodeCounters
 from raftpy.transport.identity import Verdict, judge

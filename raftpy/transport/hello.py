@@ -20,9 +20,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct
 
-from raftcore.codec import FRAME_TRANSPORT
-from raftcore.conflict import Conflict
-from raftcore.errors import ConfigError, DecodeError
+from raftcore.base.conflict import Conflict
+from raftcore.base.errors import ConfigError, DecodeError
+from raftcore.wire.codec import FRAME_TRANSPORT
 from raftpy.interfaces import Standing
 from raftpy.transport.http_address import parse_http_address
 

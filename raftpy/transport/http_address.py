@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from raftcore.errors import ConfigError
+from raftcore.base.errors import ConfigError
 from raftpy.transport.address import format_address, parse_address
 
 DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -12,7 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from raftcore.errors import ConfigError
+from raftcore.base.errors import ConfigError
 from raftpy.interfaces import Clock
 from raftpy.transport.base import DatagramTransport
 from raftpy.transport.peer import Peer

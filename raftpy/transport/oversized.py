@@ -11,8 +11,8 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 
-from raftcore.codec import DatagramBuilder
-from raftcore.message import Message
+from raftcore.values.message import Message
+from raftcore.wire.codec import DatagramBuilder
 from raftpy.interfaces import Oversized
 from raftpy.transport.peer import Peer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from raftcore.codec import CHECKSUM_SIZE, DatagramBuilder, Header, frames
-from raftcore.conflict import Conflict
+from raftcore.base.conflict import Conflict
+from raftcore.wire.codec import CHECKSUM_SIZE, DatagramBuilder, Header, frames
 from raftpy.interfaces import Heard, LocalIdentity, Oversized, Standing
 from raftpy.transport.address import SocketAddress
 from raftpy.transport.counters import PeerCounters

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import enum
 
-from raftcore.codec import FRAME_TRANSPORT
-from raftcore.errors import DecodeError
+from raftcore.base.errors import DecodeError
+from raftcore.wire.codec import FRAME_TRANSPORT
 
 FRAME_REFUSAL: int = FRAME_TRANSPORT + 1
 """Kind of the frame; see hello.py."""

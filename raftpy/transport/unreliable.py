@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from raftcore.errors import ConfigError
+from raftcore.base.errors import ConfigError
 
 VARIABLE = "RAFTPY_UNRELIABLE"
 ALLOWED = (

@@ -24,8 +24,8 @@ from raftcore import (
     RawNode,
     StateType,
 )
-from raftcore.errors import RaftError
-from raftcore.memory_storage import MemoryStorage
+from raftcore.base.errors import RaftError
+from raftcore.testing.memory_storage import MemoryStorage
 
 ELECTION_TICK = 10
 

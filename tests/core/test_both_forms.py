@@ -20,9 +20,9 @@ from raftcore import (
     SoftState,
     StateType,
 )
-from raftcore.codec import DatagramBuilder, Header
-from raftcore.errors import ConfigError
-from raftcore.memory_storage import MemoryStorage
+from raftcore.base.errors import ConfigError
+from raftcore.testing.memory_storage import MemoryStorage
+from raftcore.wire.codec import DatagramBuilder, Header
 
 MEMBERS = ConfState(voters=(1, 2, 3))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftcore import ConfChange, ConfChangeType, ConfChangeV2, Message, MessageType
-from raftcore.confchange import parse
+from raftcore.membership.confchange import parse
 from tests.core.network import Network
 from tests.core.server import of
 

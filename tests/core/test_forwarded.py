@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from raftcore import ConfChange, ConfChangeType, Entries, Entry, EntryKind, Message, MessageType
-from raftcore.errors import PeerFault, ProposalDropped
+from raftcore.base.errors import PeerFault, ProposalDropped
 from tests.core.network import Network
 from tests.core.server import of
 

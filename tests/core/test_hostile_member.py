@@ -17,9 +17,9 @@ from raftcore import (
     Snapshot,
     StateType,
 )
-from raftcore.codec import DatagramBuilder, Header
-from raftcore.errors import PeerFault, ProposalDropped
-from raftcore.invariants import check
+from raftcore.base.errors import PeerFault, ProposalDropped
+from raftcore.testing.cluster_invariants import check
+from raftcore.wire.codec import DatagramBuilder, Header
 from tests.core.network import ELECTION_TICK, Network
 from tests.core.server import Server, of
 

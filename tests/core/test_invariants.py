@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from raftcore import Entries, Entry, EntryKind, HardState, MessageType
-from raftcore.errors import InvariantViolation, ProposalDropped
-from raftcore.invariants import History, check, check_all, leader_is_complete
+from raftcore.base.errors import InvariantViolation, ProposalDropped
+from raftcore.testing.cluster_invariants import History, check, check_all, leader_is_complete
 from tests.core.network import ELECTION_TICK, Network
 
 

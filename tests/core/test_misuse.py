@@ -20,8 +20,8 @@ from raftcore import (
     RawNode,
     StateType,
 )
-from raftcore.errors import ConfigError, ProposalDropped
-from raftcore.memory_storage import MemoryStorage
+from raftcore.base.errors import ConfigError, ProposalDropped
+from raftcore.testing.memory_storage import MemoryStorage
 from tests.core.network import Network
 
 CHANGE = ConfChange(ConfChangeType.AddNode, 4)
@@ -164,7 +164,7 @@ def test_the_read_of_a_follower_without_a_leader_is_not_taken() -> None:
 
 
 def test_more_members_than_a_leader_keeps_in_place() -> None:
-    """Beyond a small number the members are found by their id in a dictionary (raftcore.tracker)."""
+    """Beyond a small number the members are found by their id in a dictionary (raftcore.membership.tracker)."""
     group = Network(range(10, 110, 3))
     group.campaign(10)
     assert group.leader == 10

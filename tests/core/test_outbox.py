@@ -23,11 +23,11 @@ from raftcore import (
     Snapshot,
     StateType,
 )
-from raftcore.codec import DatagramBuilder, Header, messages, parse_header
-from raftcore.errors import ConfigError, ProposalDropped
-from raftcore.invariants import check
-from raftcore.loopback import Loopback
-from raftcore.memory_storage import MemoryStorage
+from raftcore.base.errors import ConfigError, ProposalDropped
+from raftcore.testing.cluster_invariants import check
+from raftcore.testing.loopback import Loopback
+from raftcore.testing.memory_storage import MemoryStorage
+from raftcore.wire.codec import DatagramBuilder, Header, messages, parse_header
 
 IDS = (1, 2, 3)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from raftcore import Config, ConfState, InitialState, Message, MessageType, Outbox, RawNode
-from raftcore.errors import ConfigError
-from raftcore.memory_storage import MemoryStorage
+from raftcore.base.errors import ConfigError
+from raftcore.testing.memory_storage import MemoryStorage
 from tests.core.test_outbox import IDS, append_to, builder, decoded, node, outbox
 
 

@@ -1,4 +1,4 @@
-"""What no correct peer sends: each is refused with a reason, and nothing changes (raftcore.faults)."""
+"""What no correct peer sends: each is refused with a reason, and nothing changes (raftcore.algorithm.peer_checks)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from raftcore import ConfState, Entries, Entry, EntryKind, MessageType, Snapshot
-from raftcore.errors import PeerFault, RaftError, StepLocalMessage, StepPeerNotFound
+from raftcore.base.errors import PeerFault, RaftError, StepLocalMessage, StepPeerNotFound
 from tests.core.server import Server, entries
 
 VOTERS = ConfState(voters=(1, 2, 3))

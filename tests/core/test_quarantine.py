@@ -22,9 +22,9 @@ from raftcore import (
     Snapshot,
     StateType,
 )
-from raftcore.errors import PeerFault, ProposalDropped, StepLocalMessage
-from raftcore.invariants import check
-from raftcore.protocol import protocol_state
+from raftcore.base.errors import PeerFault, ProposalDropped, StepLocalMessage
+from raftcore.testing.cluster_invariants import check
+from raftcore.testing.exploration import protocol_state
 from tests.core.network import Network
 from tests.core.server import Server, entries, give_log, of
 

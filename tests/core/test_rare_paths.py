@@ -20,9 +20,9 @@ from raftcore import (
     Snapshot,
     StateType,
 )
-from raftcore.codec import DatagramBuilder, Header
-from raftcore.entries import Entries, Entry
-from raftcore.errors import ConfigError, InvariantViolation
+from raftcore.base.errors import ConfigError, InvariantViolation
+from raftcore.values.entries import Entries, Entry
+from raftcore.wire.codec import DatagramBuilder, Header
 from tests.core.network import Member, Network
 from tests.core.server import Server
 
@@ -100,7 +100,7 @@ def test_an_outbox_has_builders_and_only_messages_are_written() -> None:
 
 
 def test_a_payload_that_no_length_word_holds() -> None:
-    """Lengths share their word with the kind (raftcore.block): 2**30 - 1 bytes at most."""
+    """Lengths share their word with the kind (raftcore.values.block): 2**30 - 1 bytes at most."""
     huge = bytes(1 << 30)  # zeros that nobody touches: no memory is used
     with pytest.raises(ValueError, match="an entry of 1073741824 bytes, at most 1073741823 allowed"):
         Entries.build([Entry(1, 1, EntryKind.EntryNormal, huge)])
@@ -113,7 +113,7 @@ def test_a_payload_that_no_length_word_holds() -> None:
 
 
 def test_a_leader_that_hears_nothing_forgets_when_its_oldest_rounds_were_sent() -> None:
-    """A round whose sending is forgotten confirms reads but begins no lease (raftcore.lease keeps 256 of them)."""
+    """A round whose sending is forgotten confirms reads but begins no lease (raftcore.algorithm.options.lease keeps 256 of them)."""
     group = Network(3, check_quorum=True, read_only="lease", lease_ms=80, election_tick=1000, heartbeat_tick=1)
     for member in group.members.values():
         member.raw.set_randomized_election_timeout(1999)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raftcore import ConfChange, ConfChangeType, ConfChangeV2, Message, MessageType, StateType
-from raftcore.confchange import ConfChangeTransition, parse
-from raftcore.errors import RaftError
+from raftcore.base.errors import RaftError
+from raftcore.membership.confchange import ConfChangeTransition, parse
 from tests.core.network import Network
 from tests.core.server import Server, of
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from raftcore import Config, MessageType, StateType
-from raftcore.config import READ_ONLY_MODES
-from raftcore.errors import ConfigError
+from raftcore.base.config import READ_ONLY_MODES
+from raftcore.base.errors import ConfigError
 from tests.core.network import ELECTION_TICK, Network
 
 LEASE_MS = 80  # below ELECTION_TICK ticks of 10 ms, less one tick

@@ -22,9 +22,9 @@ from raftcore import (
     RawNode,
     Snapshot,
 )
-from raftcore.codec import DatagramBuilder, Header
-from raftcore.errors import ConfChangeError, ConfigError, PeerFault
-from raftcore.log import RaftLog
+from raftcore.base.errors import ConfChangeError, ConfigError, PeerFault
+from raftcore.log.log import RaftLog
+from raftcore.wire.codec import DatagramBuilder, Header
 from tests.core.network import Network
 
 
@@ -201,7 +201,7 @@ def test_a_repeated_rejection_does_not_move_a_snapshot() -> None:
     net.campaign(1)
     progress = net[1].raw.clone()
     assert progress.fingerprint() == net[1].raw.fingerprint()
-    from raftcore.progress import Progress
+    from raftcore.membership.progress import Progress
 
     pr = Progress(2, 0, 101)
     pr.become_snapshot(100)

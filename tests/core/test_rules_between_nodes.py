@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from raftcore import ConfState, StateType
-from raftcore.errors import InvariantViolation
-from raftcore.invariants import History, leader_is_complete, observe_leader, quorums_overlap
+from raftcore.base.errors import InvariantViolation
+from raftcore.testing.cluster_invariants import History, leader_is_complete, observe_leader, quorums_overlap
 
 
 def leader(terms: dict[int, int], *, term: int = 3, first: int = 1) -> Any:

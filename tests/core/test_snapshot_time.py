@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from raftcore import ConfState, Entries, Entry, Message, MessageType, Snapshot
-from raftcore.codec import decode_message, encode_message
-from raftcore.log import RaftLog
-from raftcore.memory_storage import MemoryStorage
+from raftcore.log.log import RaftLog
+from raftcore.testing.memory_storage import MemoryStorage
+from raftcore.wire.codec import decode_message, encode_message
 from tests.core.network import Network
 from tests.core.server import of
 

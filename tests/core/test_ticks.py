@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from raftcore import MessageType, RawNode, StateType
-from raftcore.invariants import History
+from raftcore.testing.cluster_invariants import History
 from tests.core.network import ELECTION_TICK, Network
 from tests.core.server import Server, of
 from tests.core.test_invariants import stormy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftcore import Config, ConfState, InitialState, RawNode
-from raftcore.memory_storage import MemoryStorage
+from raftcore.testing.memory_storage import MemoryStorage
 
 ELECTION_TICK = 10_000  # so many that two draws are the same by chance only once in ten thousand
 DRAWS = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftcore import ConfChange, ConfChangeType, Message, MessageType, StateType
-from raftcore.errors import ProposalDropped
+from raftcore.base.errors import ProposalDropped
 from tests.core.network import ELECTION_TICK, Network
 from tests.core.server import Server, of
 

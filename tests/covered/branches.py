@@ -169,12 +169,12 @@ def names(condition: Condition, branches: int) -> list[str]:
 
 def measure(folder: Path) -> list[Outcome]:
     """All outcomes of the core's conditions, of the build in ``folder``."""
-    notes = sorted(folder.glob("build/temp.*/raftcore/*.gcno"))
+    notes = sorted(folder.glob("build/temp.*/raftcore/**/*.gcno"))
     if not notes:
         raise Failed(f"no notes of gcov below {folder}/build")
     counts: Counter[tuple[str, int, int, str]] = Counter()
     for note in notes:
-        name = f"raftcore/{note.stem}.c"
+        name = "/".join(note.with_suffix(".c").parts[len(folder.parts) + 2 :])
         c_source = (folder / name).read_text()
         found = records(note, folder).get(name, {})
         for number, condition in conditions(c_source):

@@ -56,12 +56,12 @@ def measure(folder: Path) -> tuple[dict[str, int], list[Place]]:
     measured.combine([str(folder)], keep=True)
     data = measured.get_data()
     lines: dict[str, set[int]] = defaultdict(set)
-    for c_file in sorted((folder / "raftcore").glob("*.c")):
+    for c_file in sorted((folder / "raftcore").rglob("*.c")):
         for name, numbers in executable(c_file.read_text()).items():
             lines[name] |= numbers
     total, missed = {}, []
-    for path in sorted((folder / "raftcore").glob("*.p*")):
-        name = f"raftcore/{path.name}"
+    for path in sorted((folder / "raftcore").rglob("*.p*")):
+        name = path.relative_to(folder).as_posix()
         if path.suffix == ".py":
             _, statements, _, missing, _ = measured.analysis2(str(path))
         elif name in lines:

@@ -20,15 +20,15 @@ from raftcore import (
     RawNode,
     StateType,
 )
-from raftcore.errors import (
+from raftcore.base.errors import (
     InvariantViolation,
     PeerFault,
     ProposalDropped,
     RaftError,
     StepPeerNotFound,
 )
-from raftcore.memory_storage import MemoryStorage
-from raftcore.protocol import set_elapsed
+from raftcore.testing.exploration import set_elapsed
+from raftcore.testing.memory_storage import MemoryStorage
 from tests.explore.scope import ELECTION_TICK, HEARTBEAT_TICK, Scope
 
 

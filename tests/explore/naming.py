@@ -14,9 +14,9 @@ from hashlib import blake2b
 from typing import Any
 
 from raftcore import Message
-from raftcore.protocol import protocol_state
-from raftcore.protocol_state import ProtocolState, ReadState
-from raftcore.types import StateType
+from raftcore.base.types import StateType
+from raftcore.check.protocol_state import ProtocolState, ReadState
+from raftcore.testing.exploration import protocol_state
 from tests.explore.member import Member
 from tests.explore.scope import Scope
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from raftcore import Message, MessageType, StateType
-from raftcore.protocol_state import ProtocolState
+from raftcore.check.protocol_state import ProtocolState
 from tests.explore.naming import Numbers, Renaming, message_key
 from tests.explore.scope import Scope
 

@@ -5,7 +5,7 @@ It is part of a state, so that rules that span time are decided by the state alo
 
 from __future__ import annotations
 
-from raftcore.invariants import History
+from raftcore.testing.cluster_invariants import History
 from tests.explore.naming import number
 
 Spent = tuple[int, int, int, int]  # crashes, heartbeats, transfers, changes
@@ -32,7 +32,7 @@ class Past:
         self.later: dict[object, Past] = {}
 
     def history(self) -> History:
-        """As raftcore.invariants wants it."""
+        """As raftcore.testing.cluster_invariants wants it."""
         history = History()
         for index, (term, committed_in) in enumerate(self.committed, 1):
             history.committed[index] = term

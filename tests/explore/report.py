@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from raftcore import Entries, Message, MessageType, StateType
-from raftcore.protocol_state import ProtocolState
+from raftcore.check.protocol_state import ProtocolState
 from tests.explore.scope import Scope
 from tests.explore.search import Result, Search
 from tests.explore.table import Event, Local, Table

@@ -1,6 +1,6 @@
 """Everything that must hold, at each state, and how each rule is decided without looking at the same thing twice.
 
-raftcore.invariants is asked about every node state once; about every pair of node states that ever stand side by side
+raftcore.testing.cluster_invariants is asked about every node state once; about every pair of node states that ever stand side by side
 once; about every node state together with everything that was ever committed once; and about the two ends of every
 step of a node. Its rules look at no more than that at a time, so together this is check_all at every state with its
 whole history:
@@ -21,10 +21,10 @@ not stand, W3 nor hold commands.
 from __future__ import annotations
 
 from raftcore import EntryKind, StateType
-from raftcore.errors import InvariantViolation, ProposalDropped
-from raftcore.invariants import History, check, check_all
-from raftcore.protocol import set_elapsed
-from raftcore.protocol_state import ProtocolState
+from raftcore.base.errors import InvariantViolation, ProposalDropped
+from raftcore.check.protocol_state import ProtocolState
+from raftcore.testing.cluster_invariants import History, check, check_all
+from raftcore.testing.exploration import set_elapsed
 from tests.explore.member import Member
 from tests.explore.past import Past
 from tests.explore.scope import ELECTION_TICK, Scope

@@ -7,7 +7,7 @@ from itertools import permutations
 from typing import Any
 
 from raftcore import ConfChange, Config, ConfState
-from raftcore.changes import ConfChangeType
+from raftcore.values.changes import ConfChangeType
 
 ELECTION_TICK = 10
 HEARTBEAT_TICK = 2  # so that a tick can be one of the election timeout alone

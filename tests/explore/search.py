@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raftcore.memory_storage import MemoryStorage
+from raftcore.testing.memory_storage import MemoryStorage
 from tests.explore import rules
 from tests.explore.member import Stage
 from tests.explore.naming import Numbers

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from raftcore import StateType
-from raftcore.memory_storage import MemoryStorage
-from raftcore.protocol import protocol_state
-from raftcore.protocol_state import ProtocolState
+from raftcore.check.protocol_state import ProtocolState
+from raftcore.testing.exploration import protocol_state
+from raftcore.testing.memory_storage import MemoryStorage
 from tests.explore import rules
 from tests.explore.member import Member, Stage
 from tests.explore.naming import Numbers, member_key, what_matters

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from raftcore import HardState, InitialState, Message, MessageType, StateType
-from raftcore.memory_storage import MemoryStorage
+from raftcore.testing.memory_storage import MemoryStorage
 from tests.explore import __main__ as program
 from tests.explore import report
 from tests.explore.member import Member, Stage

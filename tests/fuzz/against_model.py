@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from raftcore import Message, codec
-from raftcore.codec import decode_message, encode_message, parse_header
-from raftcore.errors import DecodeError
+from raftcore import Message
+from raftcore.base.errors import DecodeError
+from raftcore.wire import codec
+from raftcore.wire.codec import decode_message, encode_message, parse_header
 from tests import model_codec as model
 from tests import strategies
 

@@ -25,8 +25,8 @@ from raftcore import (
     RawNode,
     Snapshot,
 )
-from raftcore.errors import Compacted, ConfChangeError, DecodeError, SnapshotOutOfDate, Unavailable
-from raftcore.memory_storage import MemoryStorage
+from raftcore.base.errors import Compacted, ConfChangeError, DecodeError, SnapshotOutOfDate, Unavailable
+from raftcore.testing.memory_storage import MemoryStorage
 
 FLYING = 200  # messages that wait; the oldest are lost
 

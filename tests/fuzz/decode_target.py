@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from raftcore import Entries, MessageType
-from raftcore.changes import ConfChange, ConfChangeV2
-from raftcore.codec import FRAME_MESSAGE, crc32c, decode_message
-from raftcore.crc import crc32c_portable
-from raftcore.errors import ConfChangeError, DecodeError
+from raftcore.base.crc import crc32c_portable
+from raftcore.base.errors import ConfChangeError, DecodeError
+from raftcore.values.changes import ConfChange, ConfChangeV2
+from raftcore.wire.codec import FRAME_MESSAGE, crc32c, decode_message
 from tests import model_codec
 from tests.fuzz.against_model import check_body, check_datagram, model_outcome
 from tests.fuzz.mutate import reseal, spoil_once, valid_datagram

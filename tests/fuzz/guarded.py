@@ -11,9 +11,10 @@ import mmap
 import random
 import sys
 
-from raftcore import Entries, codec
-from raftcore.crc import crc32c_portable
-from raftcore.errors import DecodeError
+from raftcore import Entries
+from raftcore.base.crc import crc32c_portable
+from raftcore.base.errors import DecodeError
+from raftcore.wire import codec
 from tests.fuzz.mutate import mutation
 
 PAGE = mmap.PAGESIZE

@@ -26,9 +26,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raftcore import ConfChange, ConfChangeType, Entries, Entry, EntryKind, Message, MessageType, StateType
-from raftcore.codec import DatagramBuilder, Header
-from raftcore.errors import ProposalDropped
-from raftcore.window import live_chunks
+from raftcore.base.errors import ProposalDropped
+from raftcore.log.window import live_chunks
+from raftcore.wire.codec import DatagramBuilder, Header
 from tests.fuzz import decode_target, step_target
 from tests.fuzz.cluster import Cluster, Peer
 

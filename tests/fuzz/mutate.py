@@ -6,7 +6,7 @@ import random
 import struct
 
 from raftcore import ConfState, Entries, Entry, EntryKind, Message, MessageType, Snapshot
-from raftcore.codec import DatagramBuilder, Header, crc32c
+from raftcore.wire.codec import DatagramBuilder, Header, crc32c
 
 HEADER = Header(0x1122334455667788, 1, 2, 0xA1, 0x100000001, 0xB2, 0x300000002)
 # Values that sit on the edges of the checks: lengths, counts, kinds, limits of indexes and ids, wrap-arounds.

@@ -29,9 +29,9 @@ from raftcore import (
     Snapshot,
     StateType,
 )
-from raftcore.codec import FRAME_MESSAGE, DatagramBuilder, Header, encode_message
-from raftcore.errors import ConfChangeError, PeerFault, ProposalDropped, StepLocalMessage, StepPeerNotFound
-from raftcore.invariants import History, check, check_all
+from raftcore.base.errors import ConfChangeError, PeerFault, ProposalDropped, StepLocalMessage, StepPeerNotFound
+from raftcore.testing.cluster_invariants import History, check, check_all
+from raftcore.wire.codec import FRAME_MESSAGE, DatagramBuilder, Header, encode_message
 from tests.fuzz.cluster import Cluster, Peer
 from tests.fuzz.mutate import reseal
 from tests.fuzz.reader import Reader

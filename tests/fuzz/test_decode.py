@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftcore import Entries, Message, codec
-from raftcore.codec import decode_message, encode_message
+from raftcore import Entries, Message
+from raftcore.wire import codec
+from raftcore.wire.codec import decode_message, encode_message
 from tests import model_codec as model
 from tests import strategies
 from tests.fuzz.against_model import check_body, check_datagram, model_outcome, outcome

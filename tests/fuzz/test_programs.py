@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from raftcore.errors import InvariantViolation
+from raftcore.base.errors import InvariantViolation
 from tests.fuzz import __main__ as command
 from tests.fuzz import engine, guided
 

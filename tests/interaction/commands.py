@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from raftcore.confchange import ConfChange, ConfChangeTransition, ConfChangeV2, parse
-from raftcore.config import Config
-from raftcore.errors import RaftError
-from raftcore.message import ConfState, Message, Snapshot
-from raftcore.types import MessageType, StateType
+from raftcore.base.config import Config
+from raftcore.base.errors import RaftError
+from raftcore.base.types import MessageType, StateType
+from raftcore.membership.confchange import ConfChange, ConfChangeTransition, ConfChangeV2, parse
+from raftcore.values.message import ConfState, Message, Snapshot
 from tests.interaction import describe
 from tests.interaction.arguments import Arguments, one_of
 from tests.interaction.environment import Environment, Recipient

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from raftcore.confchange import ConfChange, ConfChangeV2, describe
-from raftcore.errors import DecodeError
-from raftcore.message import ConfState, Entry, HardState, Message, Snapshot
-from raftcore.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, EntryKind, MessageType, StateType
+from raftcore.base.errors import DecodeError
+from raftcore.base.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, EntryKind, MessageType, StateType
+from raftcore.membership.confchange import ConfChange, ConfChangeV2, describe
+from raftcore.values.message import ConfState, Entry, HardState, Message, Snapshot
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\"} | dict(
     zip("\a\b\f\n\r\t\v", (f"\\{letter}" for letter in "abfnrtv"), strict=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from raftcore.config import Config
-from raftcore.errors import RaftError
-from raftcore.message import HardState, Message, Snapshot
-from raftcore.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, MessageType
+from raftcore.base.config import Config
+from raftcore.base.errors import RaftError
+from raftcore.base.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, MessageType
+from raftcore.values.message import HardState, Message, Snapshot
 from tests.interaction import describe
 from tests.interaction.nodes import Node
 from tests.interaction.output import Output

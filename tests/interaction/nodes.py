@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable
 
 from raftcore import RawNode
-from raftcore.config import Config
-from raftcore.errors import RaftError
-from raftcore.memory_storage import MemoryStorage
-from raftcore.message import Entries, Entry, HardState, Message, Snapshot
-from raftcore.types import EntryKind
+from raftcore.base.config import Config
+from raftcore.base.errors import RaftError
+from raftcore.base.types import EntryKind
+from raftcore.testing.memory_storage import MemoryStorage
+from raftcore.values.message import Entries, Entry, HardState, Message, Snapshot
 from tests.interaction.describe import conf_change
 
 

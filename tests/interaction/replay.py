@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftcore.codec import decode_message, encode_message
-from raftcore.message import Message
+from raftcore.values.message import Message
+from raftcore.wire.codec import decode_message, encode_message
 from tests.interaction import commands, tables
 from tests.interaction.environment import Environment
 from tests.interaction.output import compared

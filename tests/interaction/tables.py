@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from raftcore.confchange import enter_joint, leave_joint, parse, simple
-from raftcore.errors import ConfChangeError
-from raftcore.progress import Progress
-from raftcore.quorum import committed_index, vote_result
-from raftcore.tracker import Tracker, TrackerConfig
-from raftcore.types import UNLIMITED
+from raftcore.base.errors import ConfChangeError
+from raftcore.base.types import UNLIMITED
+from raftcore.membership.confchange import enter_joint, leave_joint, parse, simple
+from raftcore.membership.progress import Progress
+from raftcore.membership.quorum import committed_index, vote_result
+from raftcore.membership.tracker import Tracker, TrackerConfig
 from tests.interaction.arguments import Arguments, number, one_of
 from tests.interaction.parser import Case, TranscriptError
 

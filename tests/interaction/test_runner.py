@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from raftcore.message import Entries, Entry, Message, Snapshot
-from raftcore.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
+from raftcore.base.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
+from raftcore.values.message import Entries, Entry, Message, Snapshot
 from tests.interaction import ROOT, default_folder
 from tests.interaction import replay as replay_module
 from tests.interaction.__main__ import files, main

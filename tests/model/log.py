@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
-from raftcore.message import Entries, Entry, Snapshot
+from raftcore.values.message import Entries, Entry, Snapshot
 
 UNLIMITED = 2**64 - 1
 BLOCK_HEADER = 40

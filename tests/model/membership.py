@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raftcore import ConfChange, ConfChangeV2, ConfState, EntryKind
-from raftcore.changes import describe
+from raftcore.values.changes import describe
 from tests.model.confchange import Change, Configuration, Refused
 from tests.model.progress import Progress
 from tests.model.reads import Reads

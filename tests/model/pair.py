@@ -11,7 +11,7 @@ from typing import Any
 
 import raftcore
 from raftcore import ConfChange, ConfChangeV2, Config, ConfState, EntryKind, InitialState, RawNode, Snapshot
-from raftcore.errors import ProposalDropped, RaftError, SnapshotTemporarilyUnavailable
+from raftcore.base.errors import ProposalDropped, RaftError, SnapshotTemporarilyUnavailable
 from tests.model.log import Item, encode
 from tests.model.node import ModelNode
 from tests.model.node_log import fitting

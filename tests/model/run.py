@@ -16,7 +16,7 @@ from raftcore import (
     ConfChangeV2,
     StateType,
 )
-from raftcore.codec import decode_message, encode_message
+from raftcore.wire.codec import decode_message, encode_message
 from tests.model.pair import Difference, Flight, Pair
 from tests.model.schedule import Cluster, Step
 from tests.model.values import HardState, Message

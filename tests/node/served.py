@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from raftcore.types import EntryKind
+from raftcore.base.types import EntryKind
 from raftpy import Node
 from raftpy.runtime.driver import Driver
 from raftpy.runtime.members import MemberRecord, MemberTable

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from raftcore.codec import decode_message, frames
-from raftcore.message import Message
-from raftcore.types import MessageType
+from raftcore.base.types import MessageType
+from raftcore.values.message import Message
+from raftcore.wire.codec import decode_message, frames
 from raftpy.storage import MemoryDisk
 
 LEADERS_OWN = (MessageType.MsgApp, MessageType.MsgHeartbeat, MessageType.MsgSnap)

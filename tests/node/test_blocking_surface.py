@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from raftcore.errors import Unavailable
+from raftcore.base.errors import Unavailable
 from raftpy import BlockingNode, Config, Node, NotLeader, Stopped, Timeout
 from tests.node.harness import Recorder, _free_addresses
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raftcore.codec import messages
-from raftcore.types import MessageType
+from raftcore.base.types import MessageType
+from raftcore.wire.codec import messages
 from tests.node.harness import PLAIN, Cluster, play
 
 

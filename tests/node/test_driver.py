@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from raftcore import Message, MessageType
-from raftcore.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2
-from raftcore.codec import decode_message, frames
-from raftcore.outbox import Outbox
+from raftcore.api.outbox import Outbox
+from raftcore.values.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2
+from raftcore.wire.codec import decode_message, frames
 from raftpy import Config, Node, Timeout
 from raftpy.interfaces import Storage
 from raftpy.runtime.rounds import Rounds

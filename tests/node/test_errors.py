@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from raftcore.errors import InvariantViolation, Unavailable
-from raftcore.message import Message
+from raftcore.base.errors import InvariantViolation, Unavailable
+from raftcore.values.message import Message
 from raftpy import (
     ApplyError,
     ApplyFailed,

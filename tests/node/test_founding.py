@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from raftcore.codec import frames
-from raftcore.message import HardState
+from raftcore.values.message import HardState
+from raftcore.wire.codec import frames
 from raftpy import Node, NotLeader, Stopped, Unreliable, WrongIdentity
 from raftpy.sim.loop import run
 from tests.node.harness import Cluster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftcore.codec import max_command
+from raftcore.wire.codec import max_command
 from raftpy import TooLarge
 from raftpy.runtime.status import UNANSWERED_S
 from tests.node.harness import Cluster, play

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftcore.errors import DecodeError
+from raftcore.base.errors import DecodeError
 from raftpy.runtime.members import (
     LARGEST_ID,
     MAX_ADDRESS,

@@ -8,10 +8,10 @@ import logging
 
 import pytest
 
-from raftcore.changes import ConfChange, ConfChangeType, ConfChangeV2
-from raftcore.codec import frames
-from raftcore.errors import ProposalDropped
-from raftcore.types import MessageType
+from raftcore.base.errors import ProposalDropped
+from raftcore.base.types import MessageType
+from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
+from raftcore.wire.codec import frames
 from raftpy import Config, Node, NotLeader, Stopped, Timeout
 from raftpy.interfaces import Heard
 from raftpy.runtime.members import MAX_PRIORITY, MemberRecord, MemberTable

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from raftcore import HardState, Message, MessageType
-from raftcore.codec import decode_message, frames
+from raftcore.wire.codec import decode_message, frames
 from tests.node.harness import Cluster, play
 from tests.node.spy import Spy
 from tests.node.test_commits import commit

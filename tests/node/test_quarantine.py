@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from raftcore import Entries, Entry, Message, MessageType
-from raftcore.errors import PeerFault
+from raftcore.base.errors import PeerFault
 from raftpy import (
     BlockingNode,
     Config,

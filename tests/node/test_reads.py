@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from raftcore import Message, MessageType
-from raftcore.codec import decode_message, frames
-from raftcore.codec import messages as decoded
+from raftcore.wire.codec import decode_message, frames
+from raftcore.wire.codec import messages as decoded
 from raftpy import Node, NotLeader, Stopped, Timeout
 from tests.node.harness import Cluster, Recorder, play
 

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from raftcore.message import Message
-from raftcore.types import MessageType
+from raftcore.base.types import MessageType
+from raftcore.values.message import Message
 from raftpy.runtime.slow_writes import APART_S, SlowWrites
 from raftpy.sim.loop import run
 from raftpy.storage import MemoryStore

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from raftcore.changes import ConfChange, ConfChangeType, ConfChangeV2
+from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftpy import Config, Node
 from raftpy.errors import StorageFailed, WrongIdentity
 from raftpy.runtime.members import MemberRecord, encode_records

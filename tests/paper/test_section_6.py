@@ -10,8 +10,8 @@ from __future__ import annotations
 import pytest
 
 from raftcore import ConfChange, ConfChangeType, ConfChangeV2, ConfState, Message, MessageType, StateType
-from raftcore.confchange import ConfChangeTransition, parse
-from raftcore.errors import ProposalDropped
+from raftcore.base.errors import ProposalDropped
+from raftcore.membership.confchange import ConfChangeTransition, parse
 from tests.core.network import ELECTION_TICK, Member, Network
 from tests.core.server import of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftcore import ConfState, Message, MessageType, Snapshot, StateType
-from raftcore.errors import PeerFault
+from raftcore.base.errors import PeerFault
 from tests.core.network import ELECTION_TICK, Network
 from tests.core.server import Server, of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftcore import EntryKind
-from raftcore.errors import ProposalDropped
+from raftcore.base.errors import ProposalDropped
 from tests.core.network import Network
 from tests.core.server import with_logs
 

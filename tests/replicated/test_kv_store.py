@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftcore.errors import RaftError
+from raftcore.base.errors import RaftError
 from raftpy.replicated import kv_commands as commands
 from raftpy.replicated.kv import Item, KeyValueStore, Kind, Outcome, Stored
 

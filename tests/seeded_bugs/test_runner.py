@@ -20,11 +20,11 @@ from tests.seeded_bugs.bugs import BUGS
 from tests.seeded_bugs.finders import Finder, finders
 from tests.seeded_bugs.workshop import Workshop
 
-FILE = "raftcore/changes.py"
+FILE = "raftcore/values/changes.py"
 OLD = "    UpdateNode = 2\n"
 HARMLESS = Bug("one-more-name", "nothing", FILE, OLD, OLD + "    seeded = 2\n", found_by=("tables",))
 UNFIT = Bug("unfit", "nothing", FILE, "text that is not there\n", "")
-LOOK = "import raftcore.changes as c, sys; sys.exit(hasattr(c.ConfChangeType, 'seeded'))"
+LOOK = "import raftcore.values.changes as c, sys; sys.exit(hasattr(c.ConfChangeType, 'seeded'))"
 
 
 def finder(code: str, group: str = "tables", limit: float = 60.0) -> Finder:
@@ -77,7 +77,7 @@ def test_a_finder_that_cannot_run_finds_nothing(capsys: pytest.CaptureFixture[st
 
 def test_a_crash_is_a_find_and_running_out_of_time_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     kill = f"os.kill(os.getpid(), {int(signal.SIGSEGV)})"
-    crash = f"import os, raftcore.changes as c; hasattr(c.ConfChangeType, 'seeded') and {kill}"
+    crash = f"import os, raftcore.values.changes as c; hasattr(c.ConfChangeType, 'seeded') and {kill}"
     assert run(finder(crash)) == 0
     assert "ended by signal 11" in capsys.readouterr().out
     assert run(finder("import time; time.sleep(60)", limit=0.5)) == 1
@@ -86,7 +86,7 @@ def test_a_crash_is_a_find_and_running_out_of_time_is_none(capsys: pytest.Captur
 def test_a_patch_that_no_longer_applies_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(finder(LOOK), bugs=(UNFIT, HARMLESS)) == 2
     out = capsys.readouterr().out
-    assert "unfit: patch no longer applies: its old text stands 0 times in raftcore/changes.py, not once" in out
+    assert "unfit: patch no longer applies: its old text stands 0 times in raftcore/values/changes.py, not once" in out
     assert "1 found, 0 survived, 0 missed, 1 error" in out
     with pytest.raises(PatchError, match="stands 2 times"):
         HARMLESS.patched(OLD * 2)
@@ -100,7 +100,8 @@ def test_a_bug_that_any_import_shows_is_an_error(new: str, capsys: pytest.Captur
 
 
 def test_a_bug_that_does_not_build_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    broken = Bug("broken", "everything", "raftcore/lease.pyx", "    if known is None:\n", "    if known is no name:\n")
+    lease = "raftcore/algorithm/options/lease.pyx"
+    broken = Bug("broken", "everything", lease, "    if known is None:\n", "    if known is no name:\n")
     assert run(finder("raise SystemExit(1)"), bugs=(broken,)) == 2
     assert "broken: does not build:" in capsys.readouterr().out
 
@@ -171,13 +172,13 @@ def test_a_command_is_ended_with_its_children(tmp_path: Path) -> None:
 
 def test_what_has_to_be_built(tmp_path: Path) -> None:
     workshop = Workshop(tmp_path / "copy")
-    assert workshop.modules_of("raftcore/changes.py") == []
-    assert workshop.modules_of("raftcore/lease.pyx") == ["raftcore.lease"]
-    users = workshop.modules_of("raftcore/quorum.pxd")
-    assert "raftcore.quorum" in users
-    assert "raftcore.tracker" in users  # cimports it
-    assert "raftcore.raw_node" in users  # sees the tracker
-    assert "raftcore.crc" not in users
+    assert workshop.modules_of("raftcore/values/changes.py") == []
+    assert workshop.modules_of("raftcore/algorithm/options/lease.pyx") == ["raftcore.algorithm.options.lease"]
+    users = workshop.modules_of("raftcore/membership/quorum.pxd")
+    assert "raftcore.membership.quorum" in users
+    assert "raftcore.membership.tracker" in users  # cimports it
+    assert "raftcore.api.raw_node" in users  # sees the tracker
+    assert "raftcore.base.crc" not in users
 
 
 def test_which_bugs_are_chosen(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftcore.message import Message
+from raftcore.values.message import Message
 from raftpy.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
 from tests.storage.support import BOOTSTRAP, MEMBERS, SMALLEST_BUFFER, Disk, Model, abandon, append, entries

@@ -11,7 +11,7 @@ import random
 import sys
 from collections.abc import Iterator
 
-from raftcore.message import Message
+from raftcore.values.message import Message
 from raftpy.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
 from tests.storage.support import BOOTSTRAP, Model, append, entries, joined

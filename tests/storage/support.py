@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from raftcore.message import Entries, Entry, Message
-from raftcore.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
+from raftcore.base.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
+from raftcore.values.message import Entries, Entry, Message
 from raftpy.interfaces import Bootstrap, Recovered, Storage
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 from raftpy.storage.leveldb import WRITE_BUFFER_SIZE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from raftcore.errors import Compacted, Unavailable
-from raftcore.message import Entries, Message, Snapshot
+from raftcore.base.errors import Compacted, Unavailable
+from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.errors import StorageFailed, StorageLocked, WrongIdentity
 from raftpy.interfaces import Bootstrap
 from raftpy.storage.identity import cluster_hash

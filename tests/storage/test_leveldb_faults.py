@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from raftcore.codec import crc32c
-from raftcore.message import Entries, Entry
+from raftcore.values.message import Entries, Entry
+from raftcore.wire.codec import crc32c
 from raftpy.errors import StorageDamaged, StorageFailed, WrongIdentity
 from raftpy.interfaces import Bootstrap
 from raftpy.storage import LevelDBStorage, compat, keys
@@ -47,8 +47,7 @@ def killed(work: Path) -> Sample:
 
 @pytest.fixture(params=["closed", "killed"])
 def sample(request: pytest.FixtureRequest) -> Sample:
-    made: Sample = request.getfixturevalue(request.param)
-    return made
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
 
 
 class TestFiles:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raftcore.message import Entries, Entry
+from raftcore.values.message import Entries, Entry
 from raftpy.errors import StorageDamaged, StorageFailed
 from raftpy.interfaces import Bootstrap
 from raftpy.storage import keys

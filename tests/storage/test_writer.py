@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from raftcore.message import Message
+from raftcore.values.message import Message
 from raftpy.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.writer import Pace, Writer

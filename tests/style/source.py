@@ -35,7 +35,7 @@ def relative(path: Path) -> str:
 
 
 def module_name(path: Path) -> str:
-    """raftcore/log.pyx -> raftcore.log; raftpy/storage/__init__.py -> raftpy.storage."""
+    """raftcore/log/log.pyx -> raftcore.log.log; raftpy/storage/__init__.py -> raftpy.storage."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

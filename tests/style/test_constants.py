@@ -1,4 +1,4 @@
-"""The numbers of the wire format stand once: raftcore.codec gives them to Python, the .pxd that declares them to C."""
+"""The numbers of the wire format stand once: raftcore.wire.codec gives them to Python, the .pxd that declares them to C."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from raftcore import codec
+from raftcore.wire import codec
 from tests.style import source
 
 CONSTANTS = sorted(name for name, value in vars(codec).items() if name.isupper() and isinstance(value, int))

@@ -36,7 +36,7 @@ CORE_MAY_NOT_CIMPORT = {"libc.stdio", "libc.time", "libc.signal", "libc.errno.er
 # Parts of raftpy that may be seen from below: contracts, errors, and small values without behaviour of their own.
 CONTRACTS = {"raftpy.interfaces", "raftpy.errors", "raftpy.clock", "raftpy.forking"}
 APPLICATIONS = ("server", "cli", "replicated")
-ERRORS = {"raftpy.errors", "raftcore.errors"}
+ERRORS = {"raftpy.errors", "raftcore.base.errors"}
 NODE = {"raftpy", "raftpy.node", "raftpy.blocking", "raftpy.config", "raftpy.interfaces", *ERRORS}
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from raftcore.codec import DatagramBuilder, Header, decode_message, frames
-from raftcore.message import Entries, Entry, Message
-from raftcore.types import EntryKind, MessageType
+from raftcore.base.types import EntryKind, MessageType
+from raftcore.values.message import Entries, Entry, Message
+from raftcore.wire.codec import DatagramBuilder, Header, decode_message, frames
 from raftpy.clock import ManualClock
 from raftpy.interfaces import LocalIdentity
 from raftpy.transport import MemoryNetwork, MemoryTransport, Unreliable

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from raftcore.errors import ConfigError
+from raftcore.base.errors import ConfigError
 from raftpy.errors import TransportFailed
 from raftpy.transport.address import (
     Address,

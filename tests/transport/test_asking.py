@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from raftcore.codec import DatagramBuilder
+from raftcore.wire.codec import DatagramBuilder
 from raftpy.interfaces import LocalIdentity, Standing
 from raftpy.transport.hello import FRAME_HELLO, Hello, encode_hello
 from raftpy.transport.refusal import FRAME_REFUSAL, Refusal, encode_refusal

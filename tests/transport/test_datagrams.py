@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from raftcore.codec import frames, max_command
-from raftcore.errors import ConfigError
-from raftcore.message import Message, Snapshot
-from raftcore.types import MessageType
+from raftcore.base.errors import ConfigError
+from raftcore.base.types import MessageType
+from raftcore.values.message import Message, Snapshot
+from raftcore.wire.codec import frames, max_command
 from raftpy.interfaces import Oversized
 from raftpy.transport import MemoryTransport
 from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S

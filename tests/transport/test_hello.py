@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raftcore.codec import DatagramBuilder
-from raftcore.errors import ConfigError, DecodeError
+from raftcore.base.errors import ConfigError, DecodeError
+from raftcore.wire.codec import DatagramBuilder
 from raftpy.interfaces import Heard, Standing
 from raftpy.transport.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
 from tests.transport.support import World, commits, header, heartbeat, identity, peer_counts

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from raftcore.config import Config
-from raftcore.memory_storage import MemoryStorage
-from raftcore.message import ConfState, Message
-from raftcore.outbox import Outbox
-from raftcore.raw_node import RawNode
-from raftcore.storage_view import InitialState
-from raftcore.types import MessageType
+from raftcore.api.outbox import Outbox
+from raftcore.api.raw_node import RawNode
+from raftcore.base.config import Config
+from raftcore.base.types import MessageType
+from raftcore.testing.memory_storage import MemoryStorage
+from raftcore.values.message import ConfState, Message
+from raftcore.values.storage_view import InitialState
 from raftpy.transport import MemoryTransport
 from tests.transport.support import MEMBERS, World, append, boot, identity, messages, node_counts, peer_counts, store
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from raftcore.codec import DatagramBuilder, Header
+from raftcore.wire.codec import DatagramBuilder, Header
 from raftpy.errors import StorageFailed
 from raftpy.interfaces import Heard, LocalIdentity
 from raftpy.transport import MemoryTransport

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from raftcore.errors import ConfigError
+from raftcore.base.errors import ConfigError
 from raftpy.transport import MemoryTransport, Unreliable
 from tests.transport.support import World, commits, heartbeat, identity
 

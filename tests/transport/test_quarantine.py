@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftcore.conflict import Conflict
+from raftcore.base.conflict import Conflict
 from raftpy.interfaces import Standing
 from raftpy.transport.hello import Hello, decode_hello, encode_hello
 from tests.transport.support import World, identity

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from raftcore.codec import DatagramBuilder, frames
-from raftcore.errors import DecodeError
+from raftcore.base.errors import DecodeError
+from raftcore.wire.codec import DatagramBuilder, frames
 from raftpy.interfaces import LocalIdentity
 from raftpy.transport import MemoryTransport
 from raftpy.transport.gate import FOREIGN_FOR_S

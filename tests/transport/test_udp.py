@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from raftcore.errors import ConfigError
+from raftcore.base.errors import ConfigError
 from raftpy.errors import TransportFailed
 from raftpy.transport import UdpTransport, Unreliable
 from raftpy.transport.datagram_io import DatagramIO, pack_address

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from raftcore.errors import ConfigError
+from raftcore.base.errors import ConfigError
 from raftpy.transport import Unreliable
 from tests.transport.support import World, commits, heartbeat, identity, peer_counts
 

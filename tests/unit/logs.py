@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raftcore.log import RaftLog
-from raftcore.message import Entries
+from raftcore.log.log import RaftLog
+from raftcore.values.message import Entries
 from tests.model.log import Disk, Item, encode
 
 NORMAL, CONF_CHANGE, CONF_CHANGE_V2, NOOP = range(4)

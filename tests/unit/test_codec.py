@@ -10,19 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftcore import (
-    LOCAL_APPEND_THREAD,
-    LOCAL_APPLY_THREAD,
-    ConfState,
-    Entries,
-    Entry,
-    Message,
-    MessageType,
-    Snapshot,
-    codec,
-)
-from raftcore.codec import DatagramBuilder, Header, decode_message, encode_message, max_command, parse_header
-from raftcore.errors import DecodeError
+from raftcore import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, ConfState, Entries, Entry, Message, MessageType, Snapshot
+from raftcore.base.errors import DecodeError
+from raftcore.wire import codec
+from raftcore.wire.codec import DatagramBuilder, Header, decode_message, encode_message, max_command, parse_header
 from tests import model_codec as model
 from tests import strategies
 

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raftcore.confchange import (
+from raftcore.base.errors import ConfChangeError, DecodeError
+from raftcore.base.types import UNLIMITED
+from raftcore.membership.confchange import (
     ConfChange,
     ConfChangeTransition,
     ConfChangeType,
@@ -22,10 +24,8 @@ from raftcore.confchange import (
     restore,
     simple,
 )
-from raftcore.errors import ConfChangeError, DecodeError
-from raftcore.message import ConfState
-from raftcore.tracker import Tracker, TrackerConfig
-from raftcore.types import UNLIMITED
+from raftcore.membership.tracker import Tracker, TrackerConfig
+from raftcore.values.message import ConfState
 from tests.model.confchange import Configuration, Refused
 
 changes = st.lists(st.tuples(st.sampled_from("vlru"), st.integers(0, 6)), max_size=5)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from raftcore import UNLIMITED, Config
-from raftcore.errors import ConfigError
+from raftcore.base.errors import ConfigError
 
 LEASE = {"check_quorum": True, "read_only": "lease"}
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftcore import crc
-from raftcore.codec import crc32c
+from raftcore.base import crc
+from raftcore.wire.codec import crc32c
 from tests import model_codec as model
 
 WAYS = [crc.crc32c, crc.crc32c_portable, model.crc32c]

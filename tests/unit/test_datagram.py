@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from raftcore import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, Entries, Entry, Message, MessageType, codec
-from raftcore.codec import DatagramBuilder, Header, frames, max_command, parse_header
-from raftcore.errors import DecodeError
+from raftcore import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, Entries, Entry, Message, MessageType
+from raftcore.base.errors import DecodeError
+from raftcore.wire import codec
+from raftcore.wire.codec import DatagramBuilder, Header, frames, max_command, parse_header
 from tests import model_codec as model
 
 HEADER = Header(7, 1, 2, 0xA1, 0x100000001, 0xB2, 0x300000002)

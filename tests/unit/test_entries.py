@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftcore import Entries, Entry, EntryKind
-from raftcore.errors import DecodeError
+from raftcore.base.errors import DecodeError
 from tests import model_codec as model
 
 

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from raftcore.errors import InvariantViolation
-from raftcore.inflights import Inflights
+from raftcore.base.errors import InvariantViolation
+from raftcore.membership.inflights import Inflights
 
 
 class WindowAgainstList(RuleBasedStateMachine):

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from raftcore.errors import InvariantViolation, PeerFault
-from raftcore.log import RaftLog
-from raftcore.message import Entries, Snapshot
-from raftcore.window import live_chunks
+from raftcore.base.errors import InvariantViolation, PeerFault
+from raftcore.log.log import RaftLog
+from raftcore.log.window import live_chunks
+from raftcore.values.message import Entries, Snapshot
 from tests.model.log import UNLIMITED, Disk, Item, decode, encoded_size
 from tests.unit.logs import CONF_CHANGE, NOOP, NORMAL, ents, log_of, stored, terms
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from raftcore.log import RaftLog
-from raftcore.log_entries import LogEntries
-from raftcore.message import Snapshot
-from raftcore.window import live_chunks
+from raftcore.log.log import RaftLog
+from raftcore.log.log_entries import LogEntries
+from raftcore.log.window import live_chunks
+from raftcore.values.message import Snapshot
 from tests.model.log import UNLIMITED, Disk, Item, decode, encode
 from tests.unit.logs import CONF_CHANGE, NORMAL, ents, item, log_of
 
@@ -143,9 +143,9 @@ def test_payloads_of_all_sizes(size: int) -> None:
 OUT_OF_MEMORY = """
 import resource
 
-from raftcore.log import RaftLog
-from raftcore.message import Entries, Entry
-from raftcore.window import live_chunks
+from raftcore.log.log import RaftLog
+from raftcore.values.message import Entries, Entry
+from raftcore.log.window import live_chunks
 from tests.model.log import Disk
 
 MIB = 1 << 20

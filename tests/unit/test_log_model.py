@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from raftcore.errors import Compacted, InvariantViolation, PeerFault, Unavailable
-from raftcore.log import RaftLog
-from raftcore.message import Snapshot
-from raftcore.window import live_chunks
+from raftcore.base.errors import Compacted, InvariantViolation, PeerFault, Unavailable
+from raftcore.log.log import RaftLog
+from raftcore.log.window import live_chunks
+from raftcore.values.message import Snapshot
 from tests.model.log import UNLIMITED, Broken, Disk, Item, ModelLog, applying_size, decode, encode, encoded_size
 
 PAYLOADS = st.one_of(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from raftcore.errors import Compacted, InvariantViolation
-from raftcore.log import RaftLog
-from raftcore.message import Entries, Snapshot
+from raftcore.base.errors import Compacted, InvariantViolation
+from raftcore.log.log import RaftLog
+from raftcore.values.message import Entries, Snapshot
 from tests.model.log import UNLIMITED, Disk, Item, decode, encode, encoded_size
 from tests.unit.logs import CONF_CHANGE, CONF_CHANGE_V2, NOOP, NORMAL, ents, item, log_of, stored
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from raftcore.errors import Compacted, ConfigError, InvariantViolation, PeerFault, Unavailable
-from raftcore.log import RaftLog
-from raftcore.message import Snapshot
+from raftcore.base.errors import Compacted, ConfigError, InvariantViolation, PeerFault, Unavailable
+from raftcore.log.log import RaftLog
+from raftcore.values.message import Snapshot
 from tests.model.log import UNLIMITED, Disk
 from tests.unit.logs import NORMAL, ents, log_of, stored, terms
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from raftcore.log import RaftLog
+from raftcore.log.log import RaftLog
 from tests.model.log import encode
 from tests.unit.logs import CONF_CHANGE, NOOP, ents, item, log_of, stored, terms
 

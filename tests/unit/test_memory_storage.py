@@ -7,10 +7,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from raftcore.errors import Compacted, SnapshotOutOfDate, Unavailable
-from raftcore.memory_storage import MemoryStorage
-from raftcore.message import ConfState, Entries, Entry, HardState, Snapshot
-from raftcore.storage_view import InitialState, StorageView
+from raftcore.base.errors import Compacted, SnapshotOutOfDate, Unavailable
+from raftcore.testing.memory_storage import MemoryStorage
+from raftcore.values.message import ConfState, Entries, Entry, HardState, Snapshot
+from raftcore.values.storage_view import InitialState, StorageView
 
 
 def entries(first: int, *terms: int, size: int = 3) -> Entries:

@@ -9,7 +9,7 @@ import pytest
 
 import raftcore
 from raftcore import Message, MessageType
-from raftcore.types import message_words
+from raftcore.base.types import message_words
 
 SOURCES = Path(raftcore.__file__).parent
 DOCS = Path(__file__).parents[2] / "docs"
@@ -83,6 +83,6 @@ def test_the_wire_format_has_a_line_for_each_type_of_the_network() -> None:
 
 def test_there_is_no_second_place_for_a_set_of_types() -> None:
     sources = [path for suffix in ("*.pyx", "*.pxd", "*.py") for path in SOURCES.rglob(suffix)]
-    assert SOURCES / "types.pxd" in sources
+    assert SOURCES / "base" / "types.pxd" in sources
     sets = re.compile(r"1 << \(?Msg\w+\)? *\||\| *\(?1 << Msg|\btype (?:<|<=|>|>=) [1-9]|[1-9] (?:<|<=) type\b")
     assert [path.name for path in sources if path.name != "types.pxd" and sets.search(path.read_text())] == []

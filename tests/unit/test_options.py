@@ -11,8 +11,8 @@ import pytest
 
 import raftcore
 from raftcore import Config, MessageType
-from raftcore.options import Options
-from raftcore.types import message_words
+from raftcore.base.options import Options
+from raftcore.base.types import message_words
 
 SOURCES = Path(raftcore.__file__).parent
 
@@ -98,6 +98,6 @@ def test_an_option_never_changes(name: str) -> None:
 
 def test_nothing_in_c_writes_to_one() -> None:
     write = re.compile(r"\boptions\.\w+ *(?:[-+*/|&]?=)(?!=)")
-    sources = [*SOURCES.glob("*.pyx"), *SOURCES.glob("*.pxd")]
-    assert SOURCES / "state.pyx" in sources
+    sources = [*SOURCES.rglob("*.pyx"), *SOURCES.rglob("*.pxd")]
+    assert SOURCES / "algorithm" / "state.pyx" in sources
     assert [path.name for path in sources if write.search(path.read_text())] == []

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from raftcore.errors import InvariantViolation
-from raftcore.progress import Progress, ProgressState
+from raftcore.base.errors import InvariantViolation
+from raftcore.membership.progress import Progress, ProgressState
 
 PROBE, REPLICATE, SNAPSHOT = ProgressState.StateProbe, ProgressState.StateReplicate, ProgressState.StateSnapshot
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from raftcore import Config, ConfState, InitialState, RawNode, StateType
-from raftcore.errors import ConfigError
-from raftcore.memory_storage import MemoryStorage
-from raftcore.protocol import protocol_state, set_elapsed
+from raftcore.base.errors import ConfigError
+from raftcore.testing.exploration import protocol_state, set_elapsed
+from raftcore.testing.memory_storage import MemoryStorage
 
 
 def node(**options: Any) -> RawNode:

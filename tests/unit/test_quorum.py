@@ -7,8 +7,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftcore.quorum import VoteResult, committed_index, vote_result
-from raftcore.types import UNLIMITED
+from raftcore.base.types import UNLIMITED
+from raftcore.membership.quorum import VoteResult, committed_index, vote_result
 from tests.model import quorum as model
 
 indexes = st.lists(st.integers(0, 2**64 - 2) | st.integers(0, 5), max_size=40)

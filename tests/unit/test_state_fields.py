@@ -11,8 +11,8 @@ import pytest
 
 import raftcore
 from raftcore import Config, ConfState, InitialState, RawNode
-from raftcore.memory_storage import MemoryStorage
-from raftcore.protocol import protocol_state
+from raftcore.testing.exploration import protocol_state
+from raftcore.testing.memory_storage import MemoryStorage
 
 SOURCES = Path(raftcore.__file__).parent
 
@@ -31,71 +31,79 @@ class Kind:
     protocol: tuple[Reader, ...]
 
 
+EXPLORATION = "testing/exploration"
+
 KINDS = (
     Kind(
         "Raft",
-        "state",
-        (("cloning", "clone_raft", "r"),),
-        (("cloning", "fingerprint_raft", "r"), ("cloning", "suspected", "r")),
-        (("protocol", "protocol_state", "r"), ("protocol", "read_state", "r"), ("protocol", "suspicion_state", "r")),
+        "algorithm/state",
+        (("check/clone", "clone_raft", "r"),),
+        (("check/clone", "fingerprint_raft", "r"), ("check/clone", "suspected", "r")),
+        ((EXPLORATION, "protocol_state", "r"), (EXPLORATION, "read_state", "r"), (EXPLORATION, "suspicion_state", "r")),
     ),
     Kind(
         "ReadOnly",
-        "read_only",
-        (("cloning", "clone_reads", "reads"),),
-        (("cloning", "fingerprint_raft", "r.reads"),),
-        (("protocol", "read_state", "r.reads"),),
+        "algorithm/read_only",
+        (("check/clone", "clone_reads", "reads"),),
+        (("check/clone", "fingerprint_raft", "r.reads"),),
+        ((EXPLORATION, "read_state", "r.reads"),),
     ),
     Kind(
         "Tracker",
-        "tracker",
-        (("tracker", "clone", "self"),),
-        (("cloning", "fingerprint_raft", "r.tracker"),),
-        (("protocol", "protocol_state", "r.tracker"), ("protocol", "progress_states", "r.tracker")),
+        "membership/tracker",
+        (("membership/tracker", "clone", "self"),),
+        (("check/clone", "fingerprint_raft", "r.tracker"),),
+        ((EXPLORATION, "protocol_state", "r.tracker"), (EXPLORATION, "progress_states", "r.tracker")),
     ),
     Kind(
         "TrackerConfig",
-        "tracker",
+        "membership/tracker",
         (),
-        (("tracker", "_values", "self"),),
-        (("protocol", "protocol_state", "config"),),
+        (("membership/tracker", "_values", "self"),),
+        ((EXPLORATION, "protocol_state", "config"),),
     ),
     Kind(
         "Progress",
-        "progress",
-        (("progress", "clone", "self"),),
-        (("cloning", "fingerprint_raft", "pr"),),
-        (("protocol", "progress_states", "pr"), ("protocol", "protocol_state", "pr")),
+        "membership/progress",
+        (("membership/progress", "clone", "self"),),
+        (("check/clone", "fingerprint_raft", "pr"),),
+        ((EXPLORATION, "progress_states", "pr"), (EXPLORATION, "protocol_state", "pr")),
     ),
     Kind(
         "Inflights",
-        "inflights",
-        (("inflights", "clone", "self"),),
-        (("inflights", "messages", "self"),),
-        (("inflights", "messages", "self"),),
+        "membership/inflights",
+        (("membership/inflights", "clone", "self"),),
+        (("membership/inflights", "messages", "self"),),
+        (("membership/inflights", "messages", "self"),),
     ),
     Kind(
         "LogEntries",
-        "log_entries",
-        (("log_entries", "_share", "source"), ("log", "clone", "self")),
-        (("log", "fingerprint", "self"),),
-        (("protocol", "log_state", "log"),),
+        "log/log_entries",
+        (("log/log_entries", "_share", "source"), ("log/log", "clone", "self")),
+        (("log/log", "fingerprint", "self"),),
+        ((EXPLORATION, "log_state", "log"),),
     ),
     Kind(
         "RaftLog",
-        "log",
-        (("log", "clone", "self"),),
-        (("log", "fingerprint", "self"),),
-        (("protocol", "log_state", "log"),),
+        "log/log",
+        (("log/log", "clone", "self"),),
+        (("log/log", "fingerprint", "self"),),
+        ((EXPLORATION, "log_state", "log"),),
     ),
     Kind(
         "Unstable",
-        "unstable",
-        (("unstable", "clone", "self"),),
-        (("log", "fingerprint", "self.unstable"),),
-        (("protocol", "log_state", "log.unstable"),),
+        "log/unstable",
+        (("log/unstable", "clone", "self"),),
+        (("log/log", "fingerprint", "self.unstable"),),
+        ((EXPLORATION, "log_state", "log.unstable"),),
     ),
-    Kind("RawNode", "raw_node", (("raw_node", "clone", "self"),), (("raw_node", "fingerprint", "self"),), ()),
+    Kind(
+        "RawNode",
+        "api/raw_node",
+        (("api/raw_node", "clone", "self"),),
+        (("api/raw_node", "fingerprint", "self"),),
+        (),
+    ),
 )
 
 SETTINGS = "a setting, the same for all that are compared"
@@ -240,7 +248,7 @@ def test_a_clone_puts_each_field_where_it_was(kind: Kind) -> None:
 def test_every_class_of_the_core_that_changes_is_looked_at() -> None:
     """A class that is cloned, and so has state of its own, is in the list above."""
     cloned = set()
-    for path in SOURCES.glob("*.pxd"):
+    for path in SOURCES.rglob("*.pxd"):
         for body in re.finditer(r"^cdef class (\w+)[^\n]*:\n((?:(?: {4}[^\n]*)?\n)+)", path.read_text(), re.MULTILINE):
             if re.search(r"\bclone\(", body[2]):
                 cloned.add(body[1])

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftcore.errors import InvariantViolation
-from raftcore.message import ConfState
-from raftcore.progress import Progress
-from raftcore.quorum import VoteResult
-from raftcore.tracker import Tracker, TrackerConfig
-from raftcore.types import UNLIMITED
+from raftcore.base.errors import InvariantViolation
+from raftcore.base.types import UNLIMITED
+from raftcore.membership.progress import Progress
+from raftcore.membership.quorum import VoteResult
+from raftcore.membership.tracker import Tracker, TrackerConfig
+from raftcore.values.message import ConfState
 from tests.model import quorum as model
 
 halves = st.frozensets(st.integers(1, 12), max_size=9)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raftcore.message import Snapshot
-from raftcore.unstable import Unstable
+from raftcore.log.unstable import Unstable
+from raftcore.values.message import Snapshot
 
 
 def unstable(

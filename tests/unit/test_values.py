@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from raftcore import ConfState, Entry, EntryKind, HardState, Message, MessageType, Ready, Snapshot, SoftState
-from raftcore.codec import Header
-from raftcore.entries import Entries
-from raftcore.inflights import Inflights
-from raftcore.log import RaftLog
-from raftcore.memory_storage import MemoryStorage
-from raftcore.progress import Progress
-from raftcore.tracker import TrackerConfig
+from raftcore.log.log import RaftLog
+from raftcore.membership.inflights import Inflights
+from raftcore.membership.progress import Progress
+from raftcore.membership.tracker import TrackerConfig
+from raftcore.testing.memory_storage import MemoryStorage
+from raftcore.values.entries import Entries
+from raftcore.wire.codec import Header
 from tests.core.network import Network
 
 MEMBERS = ConfState(voters=(1, 2, 3), voters_outgoing=(1, 2), learners=(5,), learners_next=(4,), auto_leave=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raftcore import ConfState, Entries, Entry, EntryKind, Message, MessageType, Snapshot
-from raftcore.codec import DatagramBuilder, Header, decode_message, encode_message, frames, parse_header
+from raftcore.wire.codec import DatagramBuilder, Header, decode_message, encode_message, frames, parse_header
 from raftpy.interfaces import Standing
 from raftpy.transport.hello import Hello, decode_hello, encode_hello
 from tests import model_codec as model

@@ -6,7 +6,7 @@ BUGS = (
     Bug(
         name="vote-counted-twice",
         breaks="each server votes for at most one candidate in a term (paper 5.2): a repeated answer is one vote",
-        file="raftcore/tracker.pyx",
+        file="raftcore/membership/tracker.pyx",
         old="        self.votes.setdefault(id, granted)\n",
         new="        if granted and id in self.votes:\n"
         "            for other in self.progress:\n"
@@ -20,7 +20,7 @@ BUGS = (
     Bug(
         name="vote-for-two",
         breaks="votedFor is null or candidateId (Figure 2, RequestVote, receiver 2)",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="        or (r.vote == 0 and r.lead == 0)\n",
         new="        or r.lead == 0\n",
         found_by=("tables", "model", "explorer"),
@@ -29,7 +29,7 @@ BUGS = (
     Bug(
         name="vote-forgotten-in-its-term",
         breaks="votedFor is that of currentTerm (Figure 2): a candidate that steps down keeps it",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="        r.term = term\n        r.vote = 0\n        r.lease_given_up = False\n    r.lead = 0\n",
         new="        r.term = term\n        r.lease_given_up = False\n    r.vote = 0\n    r.lead = 0\n",
         found_by=("tables", "model", "explorer"),
@@ -37,7 +37,7 @@ BUGS = (
     Bug(
         name="vote-compares-length-first",
         breaks="the log with the later last term is more up-to-date, whatever its length (paper 5.4.1)",
-        file="raftcore/log.pyx",
+        file="raftcore/log/log.pyx",
         old="        return term > ours or (term == ours and index >= self._last)\n",
         new="        return index > self._last or (index == self._last and term >= ours)\n",
         found_by=("tables", "model"),
@@ -46,7 +46,7 @@ BUGS = (
     Bug(
         name="vote-ignores-length",
         breaks="of two logs with the same last term the longer is more up-to-date (paper 5.4.1)",
-        file="raftcore/log.pyx",
+        file="raftcore/log/log.pyx",
         old="        return term > ours or (term == ours and index >= self._last)\n",
         new="        return term >= ours\n",
         found_by=("tables", "model", "explorer"),
@@ -55,7 +55,7 @@ BUGS = (
     Bug(
         name="vote-for-the-shorter-by-one",
         breaks="the voter denies its vote if its own log is more up-to-date (paper 5.4.1), by one entry too",
-        file="raftcore/log.pyx",
+        file="raftcore/log/log.pyx",
         old="        return term > ours or (term == ours and index >= self._last)\n",
         new="        return term > ours or (term == ours and index + 1 >= self._last)\n",
         found_by=("tables", "model", "explorer"),
@@ -64,7 +64,7 @@ BUGS = (
     Bug(
         name="refused-vote-resets-the-timer",
         breaks="only granting a vote restarts the election timeout (Figure 2, followers)",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="        answer.term = r.term\n        answer.reject = True\n        r.send(answer)\n    if tracing(r):\n",
         new="        answer.term = r.term\n"
         "        answer.reject = True\n"
@@ -78,7 +78,7 @@ BUGS = (
     Bug(
         name="later-term-resets-the-timer",
         breaks="a follower waits anew for a vote given or its leader's word (Figure 2), not for a later term alone",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="    if not waits_on:\n",
         new="    if True:\n",
         found_by=("tables", "model"),
@@ -88,7 +88,7 @@ BUGS = (
     Bug(
         name="election-does-not-wait-for-writes",
         breaks="an election takes two writes (thesis 3.8): who stands again sooner is never elected on slow disks",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="        if writes > 0:\n",
         new="        if writes > 1 << 20:\n",
         found_by=("tables", "model"),
@@ -97,7 +97,7 @@ BUGS = (
     Bug(
         name="follower-waits-for-writes-too",
         breaks="who follows a leader misses it after the timeout it has drawn (paper 5.2), whatever its disk takes",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="    if r.lead != 0:\n        r.vote_ticks = 0\n",
         new="    if r.lead == r.id:\n        r.vote_ticks = 0\n",
         found_by=("tables", "model"),
@@ -106,7 +106,7 @@ BUGS = (
     Bug(
         name="late-votes-teach-nothing",
         breaks="the election timeout is longer than an election takes (paper 5.6), on the voters' disks too",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="    if not m.reject and r.lead == 0:\n        r.vote_ticks",
         new="    if not m.reject and r.lead == r.id:\n        r.vote_ticks",
         found_by=("tables", "model"),
@@ -115,7 +115,7 @@ BUGS = (
     Bug(
         name="vote-of-a-former-term-counts",
         breaks="a response with an old term is ignored (paper 5.1): a vote is for one term",
-        file="raftcore/raft.pyx",
+        file="raftcore/algorithm/step.pyx",
         old="        snapshot_applied(r, m)\n    return False\n\n\ncdef bint from_this_life",
         new="        snapshot_applied(r, m)\n    return type == MsgVoteResp\n\n\ncdef bint from_this_life",
         found_by=("tables", "model", "explorer"),
@@ -124,7 +124,7 @@ BUGS = (
     Bug(
         name="leader-ignores-a-higher-term-in-an-answer",
         breaks="a leader that discovers a higher term reverts to follower (paper 5.1)",
-        file="raftcore/raft.pyx",
+        file="raftcore/algorithm/step.pyx",
         old="    if m.term > r.term:\n        if type == MsgVote",
         new="    if m.term > r.term and not (r.state == StateLeader and type == MsgHeartbeatResp):\n"
         "        if type == MsgVote",
@@ -133,7 +133,7 @@ BUGS = (
     Bug(
         name="candidate-ignores-the-winner",
         breaks="a candidate that hears a leader of its own term returns to follower (paper 5.2)",
-        file="raftcore/raft.pyx",
+        file="raftcore/algorithm/step.pyx",
         old="        on(state, MsgHeartbeat, candidate_heartbeat)\n",
         new="",
         found_by=("tables", "model"),
@@ -142,7 +142,7 @@ BUGS = (
     Bug(
         name="timeouts-not-random",
         breaks="election timeouts are drawn from an interval, so that split votes are rare (paper 5.2)",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="    r.randomized_timeout = shortest + <int> r.draw(shortest) + priority.extra_timeout(r)\n",
         new="    r.randomized_timeout = shortest + <int> r.draw(1) + priority.extra_timeout(r)\n",
         found_by=("tables", "model"),
@@ -151,7 +151,7 @@ BUGS = (
     Bug(
         name="timeout-slept-through",
         breaks="a follower that hears nothing for an election timeout stands (Figure 2), however its ticks come",
-        file="raftcore/raft.pyx",
+        file="raftcore/algorithm/step.pyx",
         old="        quiet = min(ticks_until_due(r) - 1, count)\n",
         new="        quiet = min(ticks_until_due(r), count)\n",
         found_by=("tables", "model", "explorer"),
@@ -160,7 +160,7 @@ BUGS = (
     Bug(
         name="no-entry-of-the-new-term",
         breaks="a leader commits an entry of its own term first (paper 8); former ones follow by log matching (5.4.2)",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="    # An entry of its own term lets the leader commit what former leaders left (paper 5.4.2, 8).\n"
         "    append_noop(r)\n",
         new="    if r.log.last_index() == r.log.committed:\n        append_noop(r)\n",
@@ -170,7 +170,7 @@ BUGS = (
     Bug(
         name="pre-vote-raises-the-term",
         breaks="a pre-vote changes nobody's term (thesis 9.6): a partitioned server must not disturb",
-        file="raftcore/raft.pyx",
+        file="raftcore/algorithm/step.pyx",
         old="            if type == MsgPreVote:\n                return True  #",
         new="            if type == MsgPreVote and r.options.check_quorum:\n                return True  #",
         found_by=("tables", "model"),
@@ -178,7 +178,7 @@ BUGS = (
     Bug(
         name="pre-vote-counted-as-a-vote",
         breaks="a pre-vote promises nothing (thesis 9.6): late answers to it are no votes in the election",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="    if m.type != (MsgPreVoteResp if r.state == StatePreCandidate else MsgVoteResp):\n",
         new="    if r.state == StatePreCandidate and m.type != MsgPreVoteResp:\n",
         found_by=("tables", "model", "explorer"),
@@ -188,7 +188,7 @@ BUGS = (
     Bug(
         name="vote-counted-as-a-pre-vote",
         breaks="the answers to a pre-vote are those to that pre-vote (thesis 9.6), no late votes of the term before",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="    if m.type != (MsgPreVoteResp if r.state == StatePreCandidate else MsgVoteResp):\n",
         new="    if r.state != StatePreCandidate and m.type != MsgVoteResp:\n",
         found_by=("tables", "model"),
@@ -197,7 +197,7 @@ BUGS = (
     Bug(
         name="pre-vote-binds",
         breaks="a granted pre-vote is no vote (thesis 9.6): the voter stays free in that term",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="        if not pre:\n            r.election_elapsed = 0  # Figure 2",
         new="        if m.term >= r.term:\n            r.election_elapsed = 0  # Figure 2",
         found_by=("tables", "model", "explorer"),
@@ -206,7 +206,7 @@ BUGS = (
     Bug(
         name="pre-vote-without-looking-at-the-log",
         breaks="a pre-vote is granted only to a candidate whose log is up-to-date (thesis 9.6)",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="    ) and r.log.is_up_to_date(m.index, m.log_term)\n",
         new="    ) and (pre or r.log.is_up_to_date(m.index, m.log_term))\n",
         found_by=("tables", "model"),
@@ -215,7 +215,7 @@ BUGS = (
     Bug(
         name="voter-forgets-its-leader-under-check-quorum",
         breaks="a server that has heard a leader within a minimum election timeout refuses votes (paper 6)",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="    return (r.lead != 0 and r.election_elapsed < r.options.election_timeout) or promised(r)\n",
         new="    return promised(r)\n",
         found_by=("tables", "model"),
@@ -224,7 +224,7 @@ BUGS = (
     Bug(
         name="transfer-to-who-is-behind",
         breaks="the target has the whole log before it is told to stand (thesis 3.10)",
-        file="raftcore/transfer.pyx",
+        file="raftcore/algorithm/transfer.pyx",
         old="    if pr.id == r.transferee and pr.match == r.log.last_index():\n",
         new="    if pr.id == r.transferee:\n",
         found_by=("tables", "model"),
@@ -233,7 +233,7 @@ BUGS = (
     Bug(
         name="transfer-at-once",
         breaks="the target has the whole log before it is told to stand (thesis 3.10): at the request too",
-        file="raftcore/transfer.pyx",
+        file="raftcore/algorithm/transfer.pyx",
         old="    if pr.match == r.log.last_index():\n        return send_timeout_now(r, target)\n",
         new="    if pr.match >= r.log.committed:\n        return send_timeout_now(r, target)\n",
         found_by=("tables", "model"),
@@ -242,7 +242,7 @@ BUGS = (
     Bug(
         name="proposals-while-handing-over",
         breaks="a leader that hands over takes no new requests (thesis 3.10)",
-        file="raftcore/raft.pyx",
+        file="raftcore/algorithm/step.pyx",
         old='    if r.transferee != 0:\n        raise ProposalDropped("transferring")\n',
         new="",
         found_by=("tables", "model", "explorer"),
@@ -251,7 +251,7 @@ BUGS = (
     Bug(
         name="leader-without-a-quorum-stays",
         breaks="a leader that hears no quorum for an election timeout steps down (thesis 6.2)",
-        file="raftcore/replication.pyx",
+        file="raftcore/algorithm/replication.pyx",
         old="    for pr in r.tracker.ordered:\n"
         "        if pr.id != r.id:\n"
         "            pr.recent_active = False\n"
@@ -262,7 +262,7 @@ BUGS = (
     Bug(
         name="second-leader-of-a-term-believed",
         breaks="at most one leader can be elected in a term (election safety, Figure 3): another is a fault",
-        file="raftcore/faults.pyx",
+        file="raftcore/algorithm/peer_checks.pyx",
         old="    if m.term == r.term and (r.state == StateLeader or (r.lead != 0 and r.lead != m.from_)):\n",
         new="    if m.term == r.term and r.state == StateLeader:\n",
         near="tests/core/test_peer_faults.py",

@@ -7,7 +7,7 @@ BUGS = (
         name="replaced-slice-still-cached",
         breaks="two logs with the same entry are the same up to it (log matching, Figure 3): what was replaced is "
         "not sent",
-        file="raftcore/log_entries.pyx",
+        file="raftcore/log/log_entries.pyx",
         old="        if first <= self._last:\n            self._cache.forget_from(first)\n",
         new="        if first <= self._last:\n",
         found_by=("tables", "model"),
@@ -16,7 +16,7 @@ BUGS = (
     Bug(
         name="slice-cut-short-still-cached",
         breaks="two logs with the same entry are the same up to it (log matching, Figure 3)",
-        file="raftcore/slices.pyx",
+        file="raftcore/log/slices.pyx",
         old="            if self.keys[i].end and self.keys[i].hi > index:\n",
         new="            if self.keys[i].end and self.keys[i].end > index:\n",
         near="tests/unit/test_log_slices.py",
@@ -24,7 +24,7 @@ BUGS = (
     Bug(
         name="run-of-a-replaced-entry-stays",
         breaks="an entry has the term it was created in (paper 5.3)",
-        file="raftcore/runs.pyx",
+        file="raftcore/log/term_runs.pyx",
         old="    while runs.count and runs_last(runs).first >= index:\n",
         new="    while runs.count > 1 and runs_last(runs).first > index:\n",
         found_by=("tables", "model"),
@@ -33,7 +33,7 @@ BUGS = (
     Bug(
         name="chunk-refilled-while-in-use",
         breaks="a committed entry never changes (state machine safety, Figure 3): its bytes neither",
-        file="raftcore/window.pyx",
+        file="raftcore/log/window.pyx",
         old="    if window.open != NULL and window.open.refs == 1:\n        window.open.used = 0\n",
         new="    if window.open != NULL and window.open.refs <= 2:\n        window.open.used = 0\n",
         found_by=("tables", "model"),
@@ -42,7 +42,7 @@ BUGS = (
     Bug(
         name="payload-of-the-neighbour",
         breaks="the command of an entry is the one its leader received (paper 5.3)",
-        file="raftcore/log_entries.pyx",
+        file="raftcore/log/log_entries.pyx",
         old="                    lengths + LENGTH_SIZE * <size_t> header.count + payload_span(at, 0, skip),\n",
         new="                    lengths + LENGTH_SIZE * <size_t> header.count,\n",
         found_by=("tables", "model"),
@@ -51,7 +51,7 @@ BUGS = (
     Bug(
         name="log-time-goes-back",
         breaks="log time never decreases, across leaders too (docs/design.md)",
-        file="raftcore/log_entries.pyx",
+        file="raftcore/log/log_entries.pyx",
         old="                last_time = max(last_time, header.time_ms)\n",
         new="                last_time = header.time_ms\n",
         near="tests/core/test_log_time.py",
@@ -59,7 +59,7 @@ BUGS = (
     Bug(
         name="hint-below-the-run",
         breaks="the hint is the last place where the logs can agree (end of paper 5.3)",
-        file="raftcore/log_entries.pyx",
+        file="raftcore/log/log_entries.pyx",
         old="        index = runs_at(&self._terms, low).first - 1\n",
         new="        index = runs_at(&self._terms, low).first\n",
         found_by=("tables", "model"),
@@ -68,7 +68,7 @@ BUGS = (
     Bug(
         name="evicted-before-applied",
         breaks="entries stay in memory until they are durable and applied (docs/design.md)",
-        file="raftcore/log.pyx",
+        file="raftcore/log/log.pyx",
         old="        cdef index_t through = min(self.applied, self.unstable.offset - 1)\n",
         new="        cdef index_t through = self.applied\n",
         near="tests/unit/test_log_memory.py",
@@ -76,7 +76,7 @@ BUGS = (
     Bug(
         name="clone-forgets-references",
         breaks="a clone goes its own way (decision 8): what it shares lives as long as either",
-        file="raftcore/window.pyx",
+        file="raftcore/log/window.pyx",
         old="            copy.slots[i].chunk.refs += 1\n",
         new="            copy.slots[i].chunk.refs += 1 if i else 0\n",
         found_by=("tables", "model"),
@@ -85,7 +85,7 @@ BUGS = (
     Bug(
         name="clone-without-what-is-in-flight",
         breaks="a clone has the whole state (decision 8)",
-        file="raftcore/inflights.pyx",
+        file="raftcore/membership/inflights.pyx",
         old="            memcpy(copy.ring + first, self.ring, (self.count - first) * sizeof(Inflight))\n",
         new="",
         found_by=("tables", "model"),
@@ -94,7 +94,7 @@ BUGS = (
     Bug(
         name="block-over-two-kinds",
         breaks="a block holds entries of one term, time and kind (decision 3)",
-        file="raftcore/slices.pyx",
+        file="raftcore/log/slices.pyx",
         old="        while (walk.at + header.count < bound and ref_kind(ref) == header.kind\n"
         "               and total + ref_length(ref) <= UINT32_MAX):\n",
         new="        while (walk.at + header.count < bound\n"
@@ -104,7 +104,7 @@ BUGS = (
     Bug(
         name="storage-trusted-blindly",
         breaks="entries read back are those that were written (decision 6): another term is a damaged store",
-        file="raftcore/log_entries.pyx",
+        file="raftcore/log/log_entries.pyx",
         old="        conflict = self.find_conflict(entries)\n"
         "        if conflict:\n"
         '            raise InvariantViolation(f"storage',

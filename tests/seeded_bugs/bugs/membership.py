@@ -6,7 +6,7 @@ BUGS = (
     Bug(
         name="two-changes-in-flight",
         breaks="the next configuration change waits until the last is applied (thesis 4.1)",
-        file="raftcore/membership.pyx",
+        file="raftcore/algorithm/membership_changes.pyx",
         old="    if r.pending_conf_index > r.log.applied:\n",
         new="    if r.pending_conf_index > r.log.last_index():\n",
         found_by=("tables", "model"),
@@ -14,7 +14,7 @@ BUGS = (
     Bug(
         name="two-changes-in-one-message",
         breaks="the next configuration change waits until the last is applied (thesis 4.1), also within one proposal",
-        file="raftcore/raft.pyx",
+        file="raftcore/algorithm/step.pyx",
         old="                    taken = True\n",
         new="                    taken = False\n",
         near="tests/core/test_forwarded.py",
@@ -22,7 +22,7 @@ BUGS = (
     Bug(
         name="new-leader-forgets-a-pending-change",
         breaks="a change that a former leader left in the log is pending too (thesis 4.1)",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="    r.pending_conf_index = r.log.last_index()\n    role_changed(r)\n",
         new="    role_changed(r)\n",
         found_by=("tables", "model"),
@@ -31,7 +31,7 @@ BUGS = (
     Bug(
         name="change-before-an-own-commit",
         breaks="a leader changes the configuration only after it has committed an entry of its term (raft-dev, 2015)",
-        file="raftcore/membership.pyx",
+        file="raftcore/algorithm/membership_changes.pyx",
         old="    if r.options.conf_change_after_own_commit and not committed_in_term(r):\n",
         new="    if r.options.conf_change_after_own_commit and r.log.committed == 0:\n",
         found_by=("tables", "model"),
@@ -41,7 +41,7 @@ BUGS = (
     Bug(
         name="stands-with-a-change-unapplied",
         breaks="a server uses the latest configuration in its log (paper 6): who may have lost its vote does not stand",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="    if r.log.applied < r.log.committed and r.log.has_pending_conf_change(r.log.applied + 1, "
         "r.log.committed + 1):\n",
         new="    if r.log.applied < r.log.committed and r.log.has_pending_conf_change(r.log.applied + 2, "
@@ -52,7 +52,7 @@ BUGS = (
     Bug(
         name="two-voters-changed-at-once",
         breaks="one change adds or removes one server (thesis 4.1); more go through a joint configuration",
-        file="raftcore/confchange.pyx",
+        file="raftcore/membership/confchange.pyx",
         old="    if len(draft.voters.symmetric_difference(tracker.config.voters)) > 1:\n",
         new="    if abs(<int> len(draft.voters) - <int> len(tracker.config.voters)) > 1:\n",
         near="tests/unit/test_confchange.py",
@@ -60,7 +60,7 @@ BUGS = (
     Bug(
         name="new-member-taken-as-complete",
         breaks="matchIndex of a server that has said nothing is 0 (Figure 2)",
-        file="raftcore/confchange.pyx",
+        file="raftcore/membership/confchange.pyx",
         old="        cdef Progress member = Progress(id, 0, next, max_inflight",
         new="        cdef Progress member = Progress(id, next - 1, next, max_inflight",
         found_by=("tables", "model"),
@@ -69,7 +69,7 @@ BUGS = (
     Bug(
         name="answer-from-before-a-re-adding-counts",
         breaks="a server that is added anew begins anew (thesis 4.1): what it acknowledged in a former life is gone",
-        file="raftcore/raft.pyx",
+        file="raftcore/algorithm/step.pyx",
         old="    return not is_one_of(m.type, ECHOES) or m.from_ == r.id or m.conf_index == pr.conf_index\n",
         new="    return True\n",
         near="tests/core/test_conf_index.py",
@@ -78,7 +78,7 @@ BUGS = (
     Bug(
         name="new-member-has-no-life-of-its-own",
         breaks="a server that is added anew begins anew (thesis 4.1): its progress carries its configuration's index",
-        file="raftcore/membership.pyx",
+        file="raftcore/algorithm/membership_changes.pyx",
         old="            pr.conf_index = index\n",
         new="            pr.conf_index = r.conf_index\n",
         found_by=("tables", "model"),
@@ -87,7 +87,7 @@ BUGS = (
     Bug(
         name="re-adding-within-one-change-unnoticed",
         breaks="a server that is added anew begins anew (thesis 4.1), be it removed and added in one change",
-        file="raftcore/membership.pyx",
+        file="raftcore/algorithm/membership_changes.pyx",
         old="        if pr.conf_index == NO_LIMIT:\n",
         new="        if pr.conf_index == NO_LIMIT and r.tracker.get(pr.id) is not None:\n"
         "            pr.conf_index = r.tracker.get(pr.id).conf_index\n"
@@ -98,7 +98,7 @@ BUGS = (
     Bug(
         name="removed-leader-proposes",
         breaks="a leader that is not in the configuration any more steps down (paper 6)",
-        file="raftcore/raft.pyx",
+        file="raftcore/algorithm/step.pyx",
         old='    if member(r.tracker, r.id) == NULL:\n        raise ProposalDropped("removed")\n',
         new="",
         found_by=("tables", "model"),
@@ -107,7 +107,7 @@ BUGS = (
     Bug(
         name="learner-stands",
         breaks="a learner does not vote for itself, nor lead (thesis 4.2.1)",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="    return pr is not None and not pr.is_learner and not r.log.has_next_or_in_progress_snapshot()\n",
         new="    return pr is not None and not r.log.has_next_or_in_progress_snapshot()\n",
         found_by=("tables", "model"),
@@ -116,7 +116,7 @@ BUGS = (
     Bug(
         name="leaves-the-joint-configuration-early",
         breaks="C_new is logged after C_old,new is committed (paper 6, Figure 11)",
-        file="raftcore/membership.pyx",
+        file="raftcore/algorithm/membership_changes.pyx",
         old="    if not r.tracker.config.auto_leave or r.state != StateLeader or r.log.applied < "
         "r.pending_conf_index:\n"
         "        return 0\n",
@@ -126,7 +126,7 @@ BUGS = (
     Bug(
         name="demoted-voter-forgotten",
         breaks="a voter that a joint configuration makes a learner is one once it is left (thesis 4.2.1, 4.3)",
-        file="raftcore/confchange.pyx",
+        file="raftcore/membership/confchange.pyx",
         old="        if id in self.voters_outgoing:\n            self.learners_next.add(id)\n",
         new="        if id in self.voters_outgoing and id in self.learners:\n            self.learners_next.add(id)\n",
         found_by=("tables", "model"),
@@ -135,7 +135,7 @@ BUGS = (
     Bug(
         name="new-quorum-not-looked-at",
         breaks="a leader commits what a majority of the new configuration has (paper 6)",
-        file="raftcore/membership.pyx",
+        file="raftcore/algorithm/membership_changes.pyx",
         old="    if advance_commit(r):\n        broadcast_append(r)  #",
         new="    if r.transferee != 0 and advance_commit(r):\n        broadcast_append(r)  #",
         near="tests/core/test_commit_rule.py",
@@ -143,7 +143,7 @@ BUGS = (
     Bug(
         name="explicit-joint-left-by-itself",
         breaks="a joint configuration that was asked for explicitly stays until it is left (docs/design.md)",
-        file="raftcore/changes.py",
+        file="raftcore/values/changes.py",
         old="        return joint and self.transition != TransitionJointExplicit, joint\n",
         new="        return joint, joint\n",
         near="tests/unit/test_confchange.py",
@@ -151,7 +151,7 @@ BUGS = (
     Bug(
         name="witness-stands",
         breaks="a witness holds no commands, so it does not lead (docs/design.md, witnesses)",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="    if is_witness(r, r.id) or r.state == StateQuarantined:\n        return False\n",
         new="    if r.state == StateQuarantined:\n        return False\n",
         found_by=("tables", "model"),
@@ -160,7 +160,7 @@ BUGS = (
     Bug(
         name="witness-loses-configuration-changes",
         breaks="a server uses the latest configuration in its log (paper 6); a witness keeps those entries whole",
-        file="raftcore/witness.pyx",
+        file="raftcore/algorithm/options/witness.pyx",
         old="        if header.kind == EntryNormal:\n",
         new="        if header.kind == EntryNormal or header.count == 1:\n",
         found_by=("tables", "model"),

@@ -6,7 +6,7 @@ BUGS = (
     Bug(
         name="half-is-a-majority-of-votes",
         breaks="a candidate needs the votes of a majority (paper 5.2): two of four are none",
-        file="raftcore/quorum.pyx",
+        file="raftcore/membership/quorum.pyx",
         old="    cdef int granted = 0, rejected = 0, quorum = count // 2 + 1, i\n",
         new="    cdef int granted = 0, rejected = 0, quorum = (count + 1) // 2, i\n",
         found_by=("tables", "model", "explorer"),
@@ -15,7 +15,7 @@ BUGS = (
     Bug(
         name="half-is-a-majority-of-matches",
         breaks="an entry is committed once a majority has it (paper 5.3): two of four are none",
-        file="raftcore/quorum.pyx",
+        file="raftcore/membership/quorum.pyx",
         old="    return matched[count - (count // 2 + 1)]\n",
         new="    return matched[count // 2]\n",
         found_by=("tables", "model"),
@@ -24,7 +24,7 @@ BUGS = (
     Bug(
         name="commit-quorum-less-one",
         breaks="an entry is committed once a majority has it (paper 5.3)",
-        file="raftcore/tracker.pyx",
+        file="raftcore/membership/tracker.pyx",
         old="    result = majority_committed(matched, count)\n    if matched != on_stack:\n",
         new="    result = majority_committed(matched, count)\n"
         "    if count > 2:\n"
@@ -36,7 +36,7 @@ BUGS = (
     Bug(
         name="old-majority-ignored-in-an-election",
         breaks="a joint configuration elects with majorities of both halves (paper 6, thesis 4.3)",
-        file="raftcore/tracker.pyx",
+        file="raftcore/membership/tracker.pyx",
         old="                rejected[0] += 1\n"
         "        return joint_vote(count_half(self.incoming, self.votes), count_half(self.outgoing, "
         "self.votes))\n",
@@ -47,7 +47,7 @@ BUGS = (
     Bug(
         name="old-majority-ignored-in-committing",
         breaks="a joint configuration commits with majorities of both halves (paper 6, thesis 4.3)",
-        file="raftcore/tracker.pyx",
+        file="raftcore/membership/tracker.pyx",
         old="        return min(committed_half(self.incoming), committed_half(self.outgoing))\n",
         new="        return committed_half(self.incoming)\n",
         found_by=("tables", "model"),
@@ -56,7 +56,7 @@ BUGS = (
     Bug(
         name="old-majority-ignored-in-reads",
         breaks="a joint configuration confirms a leader with majorities of both halves (paper 6, thesis 6.4)",
-        file="raftcore/read_only.pyx",
+        file="raftcore/algorithm/read_only.pyx",
         old="        return min(incoming, outgoing)\n",
         new="        return incoming\n",
         found_by=("tables", "model"),
@@ -66,7 +66,7 @@ BUGS = (
         name="one-half-pending-is-enough",
         breaks="a joint configuration elects with majorities of both halves (paper 6, thesis 4.3): one waits for "
         "the other",
-        file="raftcore/quorum.pyx",
+        file="raftcore/membership/quorum.pyx",
         old="        return VoteLost\n    return VotePending\n\n\ncdef int compare_indexes",
         new="        return VoteLost\n    return VoteWon\n\n\ncdef int compare_indexes",
         found_by=("tables", "model", "explorer"),
@@ -75,7 +75,7 @@ BUGS = (
     Bug(
         name="learners-counted-in-a-quorum",
         breaks="a learner is not counted for votes or commitment (thesis 4.2.1)",
-        file="raftcore/tracker.pyx",
+        file="raftcore/membership/tracker.pyx",
         old="        self.incoming = [progress[id] for id in config.voters]\n",
         new="        self.incoming = [progress[id] for id in (*config.voters, *config.learners)]\n",
         found_by=("tables", "model"),
@@ -84,7 +84,7 @@ BUGS = (
     Bug(
         name="many-members-miscounted",
         breaks="an entry is committed once a majority has it (paper 5.3), in large clusters too",
-        file="raftcore/quorum.pyx",
+        file="raftcore/membership/quorum.pyx",
         old="    return (a > b) - (a < b)\n",
         new="    return <int> (a - b)\n",
         near="tests/unit/test_quorum.py",

@@ -6,7 +6,7 @@ BUGS = (
     Bug(
         name="read-quorum-less-one",
         breaks="a leader exchanges heartbeats with a majority before it answers a read (paper 8)",
-        file="raftcore/read_only.pyx",
+        file="raftcore/algorithm/read_only.pyx",
         old="            return majority_committed(rounds, count)\n",
         new="            confirmed = majority_committed(rounds, count)\n"
         "            return confirmed if count < 2 else rounds[count - count // 2]\n",
@@ -16,7 +16,7 @@ BUGS = (
     Bug(
         name="read-before-an-own-commit",
         breaks="a leader has committed an entry of its term before it answers reads (paper 8)",
-        file="raftcore/read_index.pyx",
+        file="raftcore/algorithm/read_index.pyx",
         old="    if not committed_in_term(r):\n"
         "        r.postponed_reads.append(m)\n"
         "        return 0\n"
@@ -29,7 +29,7 @@ BUGS = (
     Bug(
         name="removed-leader-reads-alone",
         breaks="a leader exchanges heartbeats with a majority before it answers a read (paper 8), or is that majority",
-        file="raftcore/read_index.pyx",
+        file="raftcore/algorithm/read_index.pyx",
         old="    if r.tracker.is_singleton() and r.tracker.voter_ids()[0] == r.id:\n",
         new="    if r.tracker.is_singleton():\n",
         found_by=("tables", "model"),
@@ -39,7 +39,7 @@ BUGS = (
     Bug(
         name="read-joins-a-round-already-sent",
         breaks="the heartbeats that confirm a read are sent after it came in (thesis 6.4)",
-        file="raftcore/ready.pxd",
+        file="raftcore/api/ready.pxd",
         old="    r.reads.round_open = False  #",
         new="    pass  #",
         found_by=("tables", "model"),
@@ -48,7 +48,7 @@ BUGS = (
     Bug(
         name="reads-survive-their-leadership",
         breaks="a read is confirmed by the leadership that took it in (thesis 6.4)",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="    r.reads = ReadOnly()\n",
         new="    if r.reads is None:\n        r.reads = ReadOnly()\n",
         found_by=("tables", "model"),
@@ -57,7 +57,7 @@ BUGS = (
     Bug(
         name="read-confirmed-by-a-round-not-begun",
         breaks="an answer confirms the round it echoes (thesis 6.4), which has begun",
-        file="raftcore/read_only.pyx",
+        file="raftcore/algorithm/read_only.pyx",
         old="        if round <= self.round and self.acknowledged.get(node, 0) < round:\n",
         new="        if self.acknowledged.get(node, 0) < round:\n",
         near="tests/core/test_read_index.py",
@@ -65,7 +65,7 @@ BUGS = (
     Bug(
         name="later-reads-answered-by-an-earlier-round",
         breaks="a round confirms the reads that came in before it was sent (thesis 6.4), no later ones",
-        file="raftcore/read_only.pyx",
+        file="raftcore/algorithm/read_only.pyx",
         old="            if <uint64_t> entry[0] > round:\n                break\n",
         new="            if <uint64_t> entry[0] > round + 1:\n                break\n",
         found_by=("tables", "model"),
@@ -74,7 +74,7 @@ BUGS = (
     Bug(
         name="learner-confirms-a-read",
         breaks="a majority is one of the voters (thesis 4.2.1, 6.4)",
-        file="raftcore/read_only.pyx",
+        file="raftcore/algorithm/read_only.pyx",
         old="        incoming = self._half(tracker.config.voters, self_id)\n",
         new="        incoming = self._half(tracker.config.voters + tracker.config.learners, self_id)\n",
         found_by=("tables", "model"),
@@ -83,7 +83,7 @@ BUGS = (
     Bug(
         name="lease-counted-from-the-answer",
         breaks="a lease runs from when the heartbeats were sent (thesis 6.4.1)",
-        file="raftcore/lease.pyx",
+        file="raftcore/algorithm/options/lease.pyx",
         old="    r.lease_until = max(r.lease_until, sent + r.options.lease_ms)\n",
         new="    r.lease_until = max(r.lease_until, max(sent, r.now_ms) + r.options.lease_ms)\n",
         found_by=("tables", "model"),
@@ -94,7 +94,7 @@ BUGS = (
         name="lease-survives-a-transfer",
         breaks="a leader that orders a transfer gives its lease up (thesis 6.4.1): the target is voted for in "
         "spite of it",
-        file="raftcore/transfer.pyx",
+        file="raftcore/algorithm/transfer.pyx",
         old="    r.lease_given_up = True  #",
         new="    pass  #",
         near="tests/core/test_lease.py",
@@ -102,7 +102,7 @@ BUGS = (
     Bug(
         name="lease-survives-a-new-configuration",
         breaks="a lease is confirmed by a quorum of the configuration it is used in (thesis 6.4.1)",
-        file="raftcore/membership.pyx",
+        file="raftcore/algorithm/membership_changes.pyx",
         old="    if cs != before:\n        lease.restart(r)  #",
         new="    if cs.voters_outgoing and cs != before:\n        lease.restart(r)  #",
         found_by=("tables", "model"),
@@ -111,7 +111,7 @@ BUGS = (
     Bug(
         name="lease-survives-a-step-down",
         breaks="a lease ends with the leadership (thesis 6.4.1)",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="    r.postponed_reads = []\n    lease.restart(r)\n",
         new="    r.postponed_reads = []\n    r.round_times = {}\n",
         near="tests/core/test_invariants.py",
@@ -119,7 +119,7 @@ BUGS = (
     Bug(
         name="voter-forgets-a-lease-over-a-restart",
         breaks="whoever answered a heartbeat refuses votes for an election timeout (thesis 6.4.1), after a restart too",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="    return r.options.lease_ms != 0 and r.contact_elapsed < r.options.election_timeout\n",
         new="    return r.options.lease_ms != 0 and r.heard_leader_ms != 0 "
         "and r.contact_elapsed < r.options.election_timeout\n",
@@ -129,7 +129,7 @@ BUGS = (
     Bug(
         name="lease-for-a-read-from-elsewhere",
         breaks="a lease is judged by a clock that has been read since the request came in (thesis 6.4.1)",
-        file="raftcore/read_index.pyx",
+        file="raftcore/algorithm/read_index.pyx",
         old="    if m.from_ == r.id and lease.holds(r):\n",
         new="    if lease.holds(r):\n",
         found_by=("tables", "model"),
@@ -138,7 +138,7 @@ BUGS = (
     Bug(
         name="lease-one-millisecond-too-long",
         breaks="a lease ends lease_ms after the send (thesis 6.4.1)",
-        file="raftcore/lease.pyx",
+        file="raftcore/algorithm/options/lease.pyx",
         old="    return r.options.lease_ms != 0 and not r.lease_given_up and r.now_ms < r.lease_until\n",
         new="    return r.options.lease_ms != 0 and not r.lease_given_up and r.now_ms <= r.lease_until\n",
         near="tests/core/test_lease.py",

@@ -6,7 +6,7 @@ BUGS = (
     Bug(
         name="snapshot-drops-what-follows-it",
         breaks="if the log has the snapshot's last entry, what follows it is retained (Figure 13, 6)",
-        file="raftcore/snapshots.pyx",
+        file="raftcore/algorithm/snapshots.pyx",
         old="    if r.log.match_term(s.index, s.term):\n",
         new="    if r.log.match_term(s.index, s.term) and s.index == r.log.last_index():\n",
         near="tests/paper/test_section_7.py",
@@ -14,7 +14,7 @@ BUGS = (
     Bug(
         name="snapshot-by-index-alone",
         breaks="only the same index and term make the log the snapshot's (Figure 13, 6); else it is discarded",
-        file="raftcore/snapshots.pyx",
+        file="raftcore/algorithm/snapshots.pyx",
         old="    if r.log.match_term(s.index, s.term):\n",
         new="    if s.index <= r.log.last_index():\n",
         near="tests/paper/test_section_7.py",
@@ -22,7 +22,7 @@ BUGS = (
     Bug(
         name="snapshot-without-its-configuration",
         breaks="a snapshot carries the latest configuration as of its index (paper 7)",
-        file="raftcore/snapshots.pyx",
+        file="raftcore/algorithm/snapshots.pyx",
         old="    restore_configuration(r, s.conf_state, s.conf_index)\n",
         new="    if len(s.conf_state.voters) != len(r.tracker.config.voters):\n"
         "        restore_configuration(r, s.conf_state, s.conf_index)\n",
@@ -32,7 +32,7 @@ BUGS = (
     Bug(
         name="snapshot-from-before-this-member-dropped",
         breaks="a server uses the latest configuration it has, be it no part of it (thesis 4.1): a snapshot's too",
-        file="raftcore/snapshots.pyx",
+        file="raftcore/algorithm/snapshots.pyx",
         old="    if r.log.match_term(s.index, s.term):\n",
         new="    if r.id not in s.conf_state.voters and r.id not in s.conf_state.learners:\n"
         "        return False\n"
@@ -44,7 +44,7 @@ BUGS = (
     Bug(
         name="lost-snapshot-taken-for-delivered",
         breaks="after a snapshot that failed, the follower is where it was before (paper 7)",
-        file="raftcore/snapshots.pyx",
+        file="raftcore/algorithm/snapshots.pyx",
         old="        pr.pending_snapshot = 0  # before",
         new="        pass  # before",
         near="tests/paper/test_section_7.py",
@@ -52,7 +52,7 @@ BUGS = (
     Bug(
         name="snapshot-to-who-is-not-there",
         breaks="a snapshot goes to a follower that answers (paper 7), not again and again into the void",
-        file="raftcore/sending.pyx",
+        file="raftcore/algorithm/sending.pyx",
         old="    if not pr.recent_active:\n        return False  # nobody",
         new="    if False:\n        return False  # nobody",
         near="tests/paper/test_section_7.py",
@@ -60,7 +60,7 @@ BUGS = (
     Bug(
         name="compacted-before-durable",
         breaks="only what is durable and applied is compacted (paper 7)",
-        file="raftcore/log.pyx",
+        file="raftcore/log/log.pyx",
         old="        if index > self.applied or index >= self.unstable.offset:\n",
         new="        if index > self.applied:\n",
         near="tests/unit/test_log_storage.py",
@@ -68,7 +68,7 @@ BUGS = (
     Bug(
         name="term-before-the-log-forgotten",
         breaks="the last included term is kept for the consistency check of the next append (paper 7)",
-        file="raftcore/log_entries.pyx",
+        file="raftcore/log/log_entries.pyx",
         old="        self._evict_through(index)\n        runs_drop_before(&self._terms, index)\n",
         new="        self._evict_through(index)\n"
         "        runs_drop_before(&self._terms, index + 1)\n"
@@ -79,7 +79,7 @@ BUGS = (
     Bug(
         name="applies-while-a-snapshot-waits",
         breaks="a snapshot replaces the state machine's state before later entries are applied (paper 7)",
-        file="raftcore/log.pxd",
+        file="raftcore/log/log.pxd",
         old="    if log.applying_paused or log.unstable.snapshot is not None:\n        return False\n",
         new="    if log.applying_paused:\n        return False\n",
         found_by=("tables", "model"),
@@ -87,7 +87,7 @@ BUGS = (
     Bug(
         name="stands-with-half-a-snapshot",
         breaks="a server whose snapshot is not in place yet has no state to lead with (paper 7)",
-        file="raftcore/roles.pyx",
+        file="raftcore/algorithm/roles.pyx",
         old="    return pr is not None and not pr.is_learner and not r.log.has_next_or_in_progress_snapshot()\n",
         new="    return pr is not None and not pr.is_learner\n",
         found_by=("tables", "model"),
@@ -96,7 +96,7 @@ BUGS = (
     Bug(
         name="older-snapshot-clears-a-newer-one",
         breaks="a write confirms the snapshot it wrote (paper 7), not another that took its place",
-        file="raftcore/unstable.pyx",
+        file="raftcore/log/unstable.pyx",
         old="        if self.snapshot is not None and self.snapshot.index == index:\n",
         new="        if self.snapshot is not None:\n",
         near="tests/unit/test_unstable.py",

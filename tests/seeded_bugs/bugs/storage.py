@@ -6,7 +6,7 @@ BUGS = (
     Bug(
         name="vote-not-persisted",
         breaks="votedFor is on stable storage before the answer leaves (Figure 2, persistent state)",
-        file="raftcore/ready.pyx",
+        file="raftcore/api/ready.pyx",
         old="        m.vote = rd.hard_state.vote\n",
         new="",
         found_by=("tables", "model"),
@@ -15,7 +15,7 @@ BUGS = (
     Bug(
         name="term-not-persisted",
         breaks="currentTerm is on stable storage before the answer leaves (Figure 2, persistent state)",
-        file="raftcore/ready.pyx",
+        file="raftcore/api/ready.pyx",
         old="        m.term = rd.hard_state.term\n",
         new="        m.term = r.log.last_term()\n",
         found_by=("tables", "model"),
@@ -25,7 +25,7 @@ BUGS = (
     Bug(
         name="vote-not-synced",
         breaks="votedFor is on stable storage before the answer leaves (thesis 3.8): must_sync covers it",
-        file="raftcore/ready.pyx",
+        file="raftcore/api/ready.pyx",
         old="    rd.must_sync = rd.entries is not None or r.term != told.term or r.vote != told.vote\n",
         new="    rd.must_sync = rd.entries is not None or r.term != told.term\n",
         found_by=("tables", "model"),
@@ -34,7 +34,7 @@ BUGS = (
     Bug(
         name="vote-answered-before-the-disk",
         breaks="a server persists its vote before it responds (Figure 2; thesis 3.8)",
-        file="raftcore/state.pyx",
+        file="raftcore/algorithm/state.pyx",
         old="        if kind & self.options.promises:\n",
         new="        if kind & self.options.promises and (m.type != 6 or m.to == self.id):  # 6: MsgVoteResp\n",
         found_by=("tables", "model"),
@@ -43,7 +43,7 @@ BUGS = (
     Bug(
         name="votes-asked-for-before-the-disk",
         breaks="a candidate persists its term and vote before it asks for votes (Figure 2, persistent state)",
-        file="raftcore/options.pyx",
+        file="raftcore/base/options.pyx",
         old="        self.promises = PROMISES & ~(1 << MsgVote) if config.votes_before_write else PROMISES\n",
         new="        self.promises = PROMISES if config.votes_before_write else PROMISES & ~(1 << MsgVote)\n",
         found_by=("tables", "model"),
@@ -53,7 +53,7 @@ BUGS = (
     Bug(
         name="append-acknowledged-before-the-disk",
         breaks="a server persists entries before it responds (Figure 2; thesis 10.2.1)",
-        file="raftcore/state.pyx",
+        file="raftcore/algorithm/state.pyx",
         old="        if kind & self.options.promises:\n",
         new="        if kind & self.options.promises and (kind & CAMPAIGNS or m.to == self.id or m.reject):\n",
         found_by=("tables", "model"),
@@ -62,7 +62,7 @@ BUGS = (
     Bug(
         name="own-vote-counted-before-the-disk",
         breaks="a candidate persists its vote for itself before it counts it (thesis 3.8)",
-        file="raftcore/election.pyx",
+        file="raftcore/algorithm/election.pyx",
         old="            m = new_message(MsgPreVoteResp if pre else MsgVoteResp, voter)\n",
         new="            r.tracker.record_vote(voter, True)\n"
         "            m = new_message(MsgPreVoteResp if pre else MsgVoteResp, voter)\n",
@@ -73,7 +73,7 @@ BUGS = (
         name="replaced-entry-taken-for-durable",
         breaks="an acknowledged write covers the entry it wrote, not one that replaced it (thesis 10.2.1): the "
         "term tells",
-        file="raftcore/log.pyx",
+        file="raftcore/log/log.pyx",
         old="        if self.unstable.offset <= index and has_term(self, index, term):\n",
         new="        if self.unstable.offset <= index <= self._last:\n",
         near="tests/unit/test_log.py",
@@ -81,7 +81,7 @@ BUGS = (
     Bug(
         name="write-of-a-former-term-confirmed",
         breaks="a write begun under another term proves nothing about this log (ABA; thesis 10.2.1)",
-        file="raftcore/ready.pyx",
+        file="raftcore/api/ready.pyx",
         old="    m.from_ = APPEND_THREAD\n    m.term = r.term\n",
         new="    m.from_ = APPEND_THREAD\n",
         found_by=("tables", "model"),
@@ -90,7 +90,7 @@ BUGS = (
     Bug(
         name="replaced-entry-not-written-again",
         breaks="what an append replaces while it is written is written again (Figure 2, persistent state)",
-        file="raftcore/unstable.pxd",
+        file="raftcore/log/unstable.pxd",
         old="    if first < unstable.offset_in_progress:\n        unstable.offset_in_progress = first\n",
         new="    if first < unstable.offset_in_progress:\n        unstable.offset_in_progress = first + 1\n",
         found_by=("tables", "model"),
@@ -99,7 +99,7 @@ BUGS = (
     Bug(
         name="applied-before-durable",
         breaks="an entry is applied after it is durable here (thesis 10.2.1), in the driver's form",
-        file="raftcore/log.pxd",
+        file="raftcore/log/log.pxd",
         old="    if allow_unstable or log.committed < log.unstable.offset:\n",
         new="    if allow_unstable or log.committed <= log.unstable.offset:\n",
         found_by=("tables", "model"),
@@ -107,7 +107,7 @@ BUGS = (
     Bug(
         name="applied-twice",
         breaks="a server applies each entry once, in order (Figure 2, lastApplied)",
-        file="raftcore/log.pyx",
+        file="raftcore/log/log.pyx",
         old="        self.applying = index\n        self.applying_bytes += size\n",
         new="        self.applying_bytes += size\n",
         found_by=("tables", "model"),
@@ -116,7 +116,7 @@ BUGS = (
     Bug(
         name="unbounded-applying",
         breaks="what is handed out to be applied is bounded (max_committed_size_per_ready)",
-        file="raftcore/log.pyx",
+        file="raftcore/log/log.pyx",
         old="        self.applying_paused = self.applying_bytes >= self.max_applying_bytes\n        self._settled()\n",
         new="        self.applying_paused = False\n        self._settled()\n",
         found_by=("tables", "model"),

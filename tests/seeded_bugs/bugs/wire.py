@@ -6,7 +6,7 @@ BUGS = (
     Bug(
         name="half-the-checksum-compared",
         breaks="a damaged datagram is refused (docs/wire-format.md)",
-        file="raftcore/datagram.pyx",
+        file="raftcore/wire/datagram.pyx",
         old="    if crc != load32(at):\n",
         new="    if (crc ^ load32(at)) & 0xFFFF:\n",
         near="tests/unit/test_datagram.py",
@@ -14,7 +14,7 @@ BUGS = (
     Bug(
         name="boot-read-from-the-store-id",
         breaks="a datagram names the life of its receiver (decision 5)",
-        file="raftcore/datagram.pyx",
+        file="raftcore/wire/datagram.pyx",
         old="    out.to_boot = load64(at + 56)\n",
         new="    out.to_boot = load64(at + 48)\n",
         near="tests/unit/test_datagram.py",
@@ -22,7 +22,7 @@ BUGS = (
     Bug(
         name="header-swapped-under-waiting-frames",
         breaks="a message that leaves out its sender has the datagram's (docs/wire-format.md)",
-        file="raftcore/datagram.pyx",
+        file="raftcore/wire/datagram.pyx",
         old="        if self.frames and (header.from_ != self.header.from_ or header.to != self.header.to):\n",
         new="        if self.frames and header.from_ != self.header.from_ and header.to != self.header.to:\n",
         near="tests/unit/test_datagram.py",
@@ -30,7 +30,7 @@ BUGS = (
     Bug(
         name="frames-forgotten-too-late",
         breaks="a builder that was emptied is empty (docs/wire-format.md)",
-        file="raftcore/datagram.pyx",
+        file="raftcore/wire/datagram.pyx",
         old="        self.size = DATAGRAM_HEADER_SIZE\n        self.frames = 0\n        return out\n",
         new="        self.size = DATAGRAM_HEADER_SIZE\n        return out\n",
         near="tests/unit/test_datagram.py",
@@ -38,7 +38,7 @@ BUGS = (
     Bug(
         name="datagram-too-large-by-a-frame-header",
         breaks="a datagram has at most max_datagram bytes (docs/wire-format.md)",
-        file="raftcore/datagram.pyx",
+        file="raftcore/wire/datagram.pyx",
         old="        if body_size <= self.max_datagram - self.size - FRAME_HEADER_SIZE:\n",
         new="        if body_size <= self.max_datagram - self.size:\n",
         near="tests/unit/test_codec.py",
@@ -46,7 +46,7 @@ BUGS = (
     Bug(
         name="transport-frame-not-counted",
         breaks="frames that wait keep their header (docs/wire-format.md)",
-        file="raftcore/datagram.pyx",
+        file="raftcore/wire/datagram.pyx",
         old="PyBytes_AS_STRING(body), size)\n        self.size += FRAME_HEADER_SIZE + size\n        self.frames += 1\n",
         new="PyBytes_AS_STRING(body), size)\n        self.size += FRAME_HEADER_SIZE + size\n",
         near="tests/unit/test_datagram.py",
@@ -54,7 +54,7 @@ BUGS = (
     Bug(
         name="bare-header-drops-what-waits",
         breaks="a bare header leaves what was added (docs/wire-format.md)",
-        file="raftcore/datagram.pyx",
+        file="raftcore/wire/datagram.pyx",
         old="        write_header(self, DATAGRAM_HEADER_SIZE)\n",
         new="        self.size = DATAGRAM_HEADER_SIZE\n        write_header(self, self.size)\n",
         near="tests/unit/test_datagram.py",
@@ -62,7 +62,7 @@ BUGS = (
     Bug(
         name="frame-body-read-past-the-end",
         breaks="a bounds check opens every read of foreign bytes (docs/wire-format.md)",
-        file="raftcore/codec.pyx",
+        file="raftcore/wire/codec.pyx",
         old="    if length > size - offset - FRAME_HEADER_SIZE:\n",
         new="    if length > size - offset:\n",
         near="tests/unit/test_datagram.py",
@@ -70,7 +70,7 @@ BUGS = (
     Bug(
         name="broken-frame-ends-the-datagram",
         breaks="a frame that cannot be decoded does not take the rest with it (docs/wire-format.md)",
-        file="raftcore/codec.pyx",
+        file="raftcore/wire/codec.pyx",
         old="    offset[0] = start + FRAME_HEADER_SIZE + length\n    if not FRAME_MESSAGE",
         new="    check_frame_header(data + start)\n    offset[0] = start + FRAME_HEADER_SIZE + length\n"
         "    if not FRAME_MESSAGE",
@@ -79,7 +79,7 @@ BUGS = (
     Bug(
         name="unknown-frame-kind-decoded",
         breaks="a frame of an unknown kind is refused (docs/wire-format.md)",
-        file="raftcore/codec.pyx",
+        file="raftcore/wire/codec.pyx",
         old="    if at[8] < FRAME_TRANSPORT and not FRAME_MESSAGE <= at[8] < FRAME_MESSAGE + MESSAGE_TYPES:\n",
         new="    if at[8] < FRAME_MESSAGE:\n",
         near="tests/unit/test_datagram.py",
@@ -87,7 +87,7 @@ BUGS = (
     Bug(
         name="receiver-not-filled-in",
         breaks="a message that leaves out its receiver has the datagram's (docs/wire-format.md)",
-        file="raftcore/codec.pyx",
+        file="raftcore/wire/codec.pyx",
         old="        message.to = message.to or datagram_to(view.at)\n",
         new="        message.to = message.to or datagram_from(view.at)\n",
         near="tests/unit/test_codec.py",
@@ -95,7 +95,7 @@ BUGS = (
     Bug(
         name="bytes-left-over-ignored",
         breaks="a message has exactly one encoding (docs/wire-format.md)",
-        file="raftcore/body.pyx",
+        file="raftcore/wire/body.pyx",
         old='    if at != size:\n        raise DecodeError(f"{size - at} bytes are left over',
         new='    if at > size:\n        raise DecodeError(f"{size - at} bytes are left over',
         near="tests/unit/test_codec.py",
@@ -103,7 +103,7 @@ BUGS = (
     Bug(
         name="zero-field-accepted",
         breaks="a message has exactly one encoding (docs/wire-format.md): a field that is 0 is absent",
-        file="raftcore/body.pyx",
+        file="raftcore/wire/body.pyx",
         old="            if values[i] == 0:\n",
         new="            if values[i] == 0 and i == 0:\n",
         near="tests/unit/test_codec.py",
@@ -111,7 +111,7 @@ BUGS = (
     Bug(
         name="member-named-twice-in-a-snapshot",
         breaks="a configuration is a set (thesis 4): ids ascend, none twice",
-        file="raftcore/body.pyx",
+        file="raftcore/wire/body.pyx",
         old="        if node_id <= before or node_id >= APPLY_THREAD:\n",
         new="        if node_id < before or node_id >= APPLY_THREAD:\n",
         near="tests/unit/test_codec.py",
@@ -119,7 +119,7 @@ BUGS = (
     Bug(
         name="context-longer-than-the-body",
         breaks="a bounds check opens every read of foreign bytes (docs/wire-format.md)",
-        file="raftcore/body.pyx",
+        file="raftcore/wire/body.pyx",
         old='        if length > size - at:\n            raise DecodeError(f"a context',
         new='        if length > size:\n            raise DecodeError(f"a context',
         near="tests/unit/test_codec.py",
@@ -127,7 +127,7 @@ BUGS = (
     Bug(
         name="snapshot-data-not-bounded",
         breaks="a bounds check opens every read of foreign bytes (docs/wire-format.md)",
-        file="raftcore/body.pyx",
+        file="raftcore/wire/body.pyx",
         old="    needed = data_size\n",
         new="    needed = 0\n",
         near="tests/unit/test_codec.py",
@@ -135,7 +135,7 @@ BUGS = (
     Bug(
         name="terms-decrease-across-blocks",
         breaks="terms never decrease along a log (paper 5.3)",
-        file="raftcore/block.pyx",
+        file="raftcore/values/block.pyx",
         old="        if header.term < out.last_term:\n",
         new="        if header.term + 1 < out.last_term:\n",
         near="tests/unit/test_entries.py",
@@ -143,7 +143,7 @@ BUGS = (
     Bug(
         name="gap-between-blocks",
         breaks="a log has no holes (paper 3.5 of the thesis): blocks follow one another",
-        file="raftcore/block.pyx",
+        file="raftcore/values/block.pyx",
         old="        elif header.first != out.first + out.count:\n",
         new="        elif header.first < out.first + out.count:\n",
         near="tests/unit/test_entries.py",
@@ -151,7 +151,7 @@ BUGS = (
     Bug(
         name="cut-keeps-the-skip",
         breaks="a block can be cut at any entry (decision 3) without changing a payload",
-        file="raftcore/entries.pyx",
+        file="raftcore/values/entries.pyx",
         old="            block_lo = 0\n            skip = 0\n            at += block_size(&header)\n",
         new="            block_lo = 0\n            at += block_size(&header)\n",
         near="tests/unit/test_entries.py",
@@ -159,7 +159,7 @@ BUGS = (
     Bug(
         name="payload-after-looking-back",
         breaks="the command of an entry is the one its leader received (paper 5.3), in whatever order they are read",
-        file="raftcore/entries.pyx",
+        file="raftcore/values/entries.pyx",
         old="            self._at_entry -= 1\n"
         "            self._at_payload -= load32(lengths + LENGTH_SIZE * <uint64_t> self._at_entry)\n",
         new="            self._at_payload -= load32(lengths + LENGTH_SIZE * <uint64_t> self._at_entry)\n"
@@ -170,7 +170,7 @@ BUGS = (
     Bug(
         name="checksum-lanes-joined-wrongly",
         breaks="a checksum is CRC32C (docs/wire-format.md), however long the data",
-        file="raftcore/crc.pyx",
+        file="raftcore/base/crc.pyx",
         old="        RAFT_CRC_LANES(RAFT_CRC_SHORT, raft_crc_short)\n",
         new="        RAFT_CRC_LANES(RAFT_CRC_SHORT, raft_crc_long)\n",
         near="tests/unit/test_crc32c.py",
@@ -178,7 +178,7 @@ BUGS = (
     Bug(
         name="checksum-forgets-what-came-before",
         breaks="a checksum continues an earlier one (docs/wire-format.md)",
-        file="raftcore/crc.pyx",
+        file="raftcore/base/crc.pyx",
         old="        uint64_t crc = (uint32_t)~before;\n",
         new="        uint64_t crc = (uint32_t)~0u; (void)before;\n",
         near="tests/unit/test_crc32c.py",

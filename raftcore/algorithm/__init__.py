@@ -1,0 +1,1 @@
+"""The algorithm of the paper, rule by rule; it decides, and does nothing."""

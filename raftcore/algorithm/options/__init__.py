@@ -1,0 +1,1 @@
+"""What goes beyond etcd/raft, each switched on by an option."""

@@ -1,0 +1,157 @@
+"""Log replication (paper 5.3): the follower's side of appends and heartbeats, the leader's side of their answers."""
+
+from raftcore.algorithm.options.backtrack cimport last_agreement, runs_below
+from raftcore.algorithm.quarantine cimport rests_on_suspected, suspected_leader_lives
+from raftcore.algorithm.read_index cimport acknowledge_round, release_postponed
+from raftcore.algorithm.roles cimport become_follower
+from raftcore.algorithm.sending cimport broadcast_append, send_append
+from raftcore.algorithm.state cimport Raft, tracing
+from raftcore.algorithm.transfer cimport continue_transfer
+from raftcore.base.types cimport MsgAppResp, MsgHeartbeatResp, index_t, term_t
+from raftcore.membership.progress cimport Progress, StateProbe, StateReplicate, StateSnapshot, commit_is_news, updated
+from raftcore.values.message cimport Message, new_message
+
+
+cdef int handle_append(Raft r, Message m) except -1:
+    """AppendEntries, receiver (Figure 2). faults.check_append has already refused what no correct leader sends."""
+    cdef index_t last_new = 0
+    cdef index_t hint
+    cdef term_t hint_term = 0
+    answer = new_message(MsgAppResp, m.from_)
+    answer.conf_index = m.conf_index
+    if r.suspicion.rounds and rests_on_suspected(r, m):
+        # The leader goes back to the entry that it has told otherwise, and says again what it has there.
+        answer.index = m.index
+        answer.reject = True
+        answer.reject_hint = r.suspicion.index - 1
+        answer.log_term = r.log.term_or_zero(r.suspicion.index - 1)
+        return r.send(answer)
+    if m.index < r.log.committed:
+        # No further than the message goes: only so far the leader's log has been compared (faults.check_history).
+        answer.index = min(r.log.committed, m.index if m.entries is None else m.index + m.entries.count)
+        return r.send(answer)
+    if r.log.maybe_append(m.index, m.log_term, m.commit, m.entries, &last_new):
+        answer.index = last_new
+        return r.send(answer)
+    # No match at m.index. The best guess at where the logs still agree: the last of our entries at or below m.index
+    # with a term at or below the leader's there; all our entries of higher terms cannot be the leader's.
+    #
+    #   index    1 2 3 4 5 6 7 8 9
+    #   leader   1 3 3 3 3 3 3 3 7    probes at 8 (term 3)
+    #   we       1 3 3 4 4 5 5 5 6    answer with the hint 3 (term 3), not 7
+    hint = r.log.find_conflict_by_term(min(m.index, r.log.last_index()), m.log_term, &hint_term)
+    answer.index = m.index
+    answer.reject = True
+    answer.reject_hint = hint
+    answer.log_term = hint_term
+    if r.options.max_reject_runs > 0:
+        answer.context = runs_below(r.log, hint, r.options.max_reject_runs)
+    if tracing(r):
+        r.emit("append_rejected", {"from": m.from_, "index": m.index, "hint": hint, "hint_term": hint_term})
+    return r.send(answer)
+
+
+cdef int handle_heartbeat(Raft r, Message m) except -1:
+    r.log.commit_to(m.commit)
+    if r.suspicion.rounds:
+        suspected_leader_lives(r, m)
+    answer = new_message(MsgHeartbeatResp, m.from_)
+    answer.context = m.context
+    answer.conf_index = m.conf_index
+    return r.send(answer)
+
+
+cdef bint advance_commit(Raft r) except -1:
+    """Commits what a quorum holds, if it is of this leader's own term (paper 5.4.2, Figure 8)."""
+    if not r.log.maybe_commit(r.tracker.committed(), r.term):
+        return False
+    if tracing(r):
+        r.emit("commit", {"index": r.log.committed})
+    if r.postponed_reads:
+        release_postponed(r)
+    return True
+
+
+cdef int handle_append_response(Raft r, Progress pr, Message m) except -1:
+    pr.recent_active = True
+    pr.heard_ms = r.now_ms
+    if m.reject:
+        return append_rejected(r, pr, m)
+    # Old news changes nothing, unless it shows that a probed follower holds all we know it holds: then it is back.
+    if not (updated(pr, m.index) or (pr.match == m.index and pr.state == StateProbe)):
+        return 0
+    if pr.state == StateProbe:
+        pr.become_replicate()
+    elif pr.state == StateSnapshot:
+        # Whatever brought it there, from here on the log can take over.
+        if pr.match + 1 >= r.log.first_index():
+            pr.become_probe()
+            pr.become_replicate()
+    else:
+        pr.inflights.free_le(m.index)
+    # Without a match beyond the commit index this answer moves nothing.
+    if pr.match > r.log.committed and advance_commit(r):
+        broadcast_append(r)
+    elif pr.id != r.id and commit_is_news(pr, r.log.committed):
+        send_append(r, pr, True)
+    if pr.id != r.id:
+        # The acknowledgement may have made room for several messages.
+        while pr.next <= r.log._last and send_append(r, pr, False):
+            pass
+    if r.transferee != 0:
+        return continue_transfer(r, pr)
+    return 0
+
+
+cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
+    """Moves next back to the last place where the logs may agree, at most one probe for each term in our log.
+
+      index      1 2 3 4 5 6 7 8 9
+      leader     1 3 3 3 5 5 5 5 5
+      follower   1 1 1 1 2 2          rejects at 9 with the hint 6 (term 2)
+
+    Our terms at 2 to 6 are all above 2, the follower's are at most 2: they can agree at 1 at the earliest.
+    """
+    cdef index_t probe = m.reject_hint
+    cdef term_t ignored = 0
+    if r.options.max_reject_runs > 0 and m.context is not None:
+        probe = last_agreement(r.log, m.context, m.reject_hint)
+    elif m.log_term > 0:
+        probe = r.log.find_conflict_by_term(m.reject_hint, m.log_term, &ignored)
+    if pr.maybe_decr_to(m.index, probe):
+        if pr.state == StateReplicate:
+            pr.become_probe()
+        # What is not known to agree is looked for without payload.
+        pr.bare_probe = r.options.max_reject_runs > 0 and pr.next > pr.match + 1
+        if tracing(r):
+            r.emit("progress", {"of": pr.id, "match": pr.match, "next": pr.next})
+        send_append(r, pr, True)
+    return 0
+
+
+cdef int handle_heartbeat_response(Raft r, Progress pr, Message m) except -1:
+    pr.recent_active = True
+    pr.heard_ms = r.now_ms
+    pr.msg_app_flow_paused = False
+    # A lost append shows here: the follower is alive, but behind, or still being probed.
+    if pr.match < r.log._last or pr.state == StateProbe:
+        send_append(r, pr, True)
+    return acknowledge_round(r, m)
+
+
+cdef int handle_unreachable(Raft r, Progress pr, Message m) except -1:
+    """The transport could not deliver: what was sent optimistically is probably lost."""
+    if pr.state == StateReplicate and pr.id != r.id:
+        pr.become_probe()
+    return 0
+
+
+cdef int handle_check_quorum(Raft r, Message m) except -1:
+    """A leader that has heard no quorum for an election timeout steps down (thesis 6.2)."""
+    cdef Progress pr
+    if not r.tracker.quorum_active():
+        become_follower(r, r.term, 0)
+    for pr in r.tracker.ordered:
+        if pr.id != r.id:
+            pr.recent_active = False
+    return 0

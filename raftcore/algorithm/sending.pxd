@@ -1,0 +1,8 @@
+# What a leader sends: appends, heartbeats, snapshots.
+from raftcore.algorithm.state cimport Raft
+from raftcore.membership.progress cimport Progress
+from raftcore.values.message cimport Message
+
+cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1
+cdef int broadcast_append(Raft r) except -1
+cdef int broadcast_heartbeat(Raft r, bytes context) except -1

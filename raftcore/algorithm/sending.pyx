@@ -1,0 +1,104 @@
+"""What a leader sends: appends, heartbeats, snapshots (paper 5.3, 7)."""
+
+from raftcore.base.errors import InvariantViolation, SnapshotTemporarilyUnavailable
+
+from raftcore.algorithm.options.witness cimport is_witness, without_payloads, without_state
+from raftcore.algorithm.state cimport Raft, tracing
+from raftcore.base.types cimport MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
+from raftcore.log.log_entries cimport term_of
+from raftcore.log.slices cimport ENCODED
+from raftcore.membership.inflights cimport is_full
+from raftcore.membership.progress cimport Progress, StateReplicate, paused
+from raftcore.values.message cimport Entries, Snapshot, new_message
+
+
+cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
+    """Sends the entries from pr.next on, as many as one message takes; True when something was sent.
+
+    An empty append carries the commit index, or a probe; it goes out only if even_if_empty.
+    """
+    cdef index_t previous
+    cdef term_t previous_term
+    cdef Entries entries = None
+    if paused(pr):
+        return False
+    previous = pr.next - 1
+    if not term_of(r.log, previous, &previous_term):
+        return send_snapshot(r, pr)  # compacted past this follower (paper 7)
+    # A full window in replicate state still lets empty appends through: if every message of the window was lost, the
+    # answer to an empty one is what empties it.
+    if pr.bare_probe:
+        pass  # where the logs agree is being looked for: no payload until that is known
+    elif pr.state != StateReplicate or not is_full(pr.inflights):
+        if pr.next <= r.log._last:
+            entries = r.log._slice(pr.next, r.log._last + 1, r.options.max_size_per_msg, ENCODED)
+            if r.witnesses is not None and is_witness(r, pr.id):
+                entries = without_payloads(entries)
+    if entries is None and not even_if_empty:
+        return False
+    m = new_message(MsgApp, pr.id)
+    m.index = previous
+    m.log_term = previous_term
+    m.entries = entries
+    m.commit = r.log.committed
+    m.conf_index = pr.conf_index
+    r.send(m)
+    if pr.bare_probe:
+        pr.msg_app_flow_paused = True
+    elif entries is None:
+        pr.sent_entries(0, 0)
+    else:
+        pr.sent_entries(entries.count, entries.payload_size)
+    pr.sent_commit = r.log.committed
+    return True
+
+
+cdef bint send_snapshot(Raft r, Progress pr) except -1:
+    """Sends the newest snapshot to a follower that the log cannot reach any more (paper 7)."""
+    cdef Snapshot snapshot
+    if not pr.recent_active:
+        return False  # nobody there to receive it; its next answer starts this again
+    try:
+        snapshot = r.log.snapshot()
+    except SnapshotTemporarilyUnavailable:
+        return False
+    if snapshot is None or snapshot.index == 0:
+        raise InvariantViolation("the log is compacted, but there is no snapshot to send")
+    if snapshot.index < r.log.snapshot_index:
+        # Behind it the follower would need what is compacted, and get the same snapshot again, for ever.
+        raise InvariantViolation(
+            f"the log is compacted up to {r.log.snapshot_index}, but the newest snapshot ends at {snapshot.index}"
+        )
+    pr.become_snapshot(snapshot.index)
+    if tracing(r):
+        r.emit("snapshot_sent", {"to": pr.id, "index": snapshot.index, "snapshot_term": snapshot.term})
+    m = new_message(MsgSnap, pr.id)
+    m.snapshot = without_state(snapshot) if is_witness(r, pr.id) else snapshot
+    m.conf_index = pr.conf_index
+    r.send(m)
+    return True
+
+
+cdef int broadcast_append(Raft r) except -1:
+    cdef list members = r.tracker.ordered
+    cdef Py_ssize_t i
+    for i in range(len(members)):
+        if (<Progress> members[i]).id != r.id:
+            send_append(r, <Progress> members[i], True)
+    return 0
+
+
+cdef int broadcast_heartbeat(Raft r, bytes context) except -1:
+    """Tells every member that this leader is alive. context: the read round to confirm, or None."""
+    cdef Progress pr
+    for pr in r.tracker.ordered:
+        if pr.id == r.id:
+            continue
+        m = new_message(MsgHeartbeat, pr.id)
+        # Never beyond what this follower is known to hold: past its match its log may differ from ours.
+        m.commit = min(pr.match, r.log.committed)
+        m.context = context
+        m.conf_index = pr.conf_index
+        r.send(m)
+        pr.sent_commit_to(m.commit)
+    return 0

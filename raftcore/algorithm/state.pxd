@@ -1,0 +1,79 @@
+# Raft: all state of one node in one group, under Figure 2's headings, and its outbox. No rule lives here but one:
+# which messages may leave before a write is durable (send).
+from libc.stdint cimport int64_t, uint64_t
+
+from raftcore.algorithm.read_only cimport ReadOnly
+from raftcore.base.options cimport Options
+from raftcore.base.types cimport index_t, node_id_t, term_t
+from raftcore.log.log cimport RaftLog
+from raftcore.membership.tracker cimport Tracker
+from raftcore.values.message cimport Message
+from raftcore.values.queue cimport Queue
+
+# What this node holds against the leader of its term, as long as it is not sure (quarantine.pyx). All of it counts only
+# while rounds is above 0; a change of role or term ends it.
+cdef struct Suspicion:
+    index_t index                        # of the committed entry that has another term there
+    term_t leader_term                   # that term
+    node_id_t leader                     # who said so
+    int rounds                           # in which it was said
+    bint heartbeat                       # since the last of them the same leader was heard with a heartbeat
+    int elapsed                          # ticks since then, up to the heartbeat timeout
+
+cdef class Raft:
+    # Persistent state on all servers (Figure 2)
+    cdef term_t term                     # latest term this node has seen
+    cdef node_id_t vote                  # candidate that received this node's vote in term, 0 for none
+    cdef RaftLog log                     # entries; holds the commit and the applied index too
+
+    # Volatile state on all servers
+    cdef node_id_t id
+    cdef int state                       # StateType
+    cdef node_id_t lead                  # leader of term as far as known, 0 for none
+    cdef bint is_learner                 # by this node's own applied configuration
+    cdef Tracker tracker                 # configuration, votes; on a leader every member's progress
+    cdef index_t conf_index              # index of the applied configuration's entry
+    cdef Suspicion suspicion
+    cdef object conflict                 # why this node is quarantined (a Conflict); None when it is not
+
+    # Volatile state on leaders
+    cdef node_id_t transferee            # target of the running leadership transfer, 0 for none (thesis 3.10)
+    cdef index_t pending_conf_index      # no configuration change is taken until this index is applied
+    cdef uint64_t uncommitted_size       # estimate: payload bytes not yet applied, kept only when limited
+    cdef ReadOnly reads                  # reads waiting for a quorum
+    cdef list postponed_reads            # requests that wait for the first commit of this term
+    cdef dict round_times                # read round -> now_ms when it was sent; only with a lease
+    cdef uint64_t lease_until            # in now_ms; 0 for no lease
+    cdef bint lease_given_up             # a transfer was ordered in this term: no lease for the rest of it
+    cdef int takeover_pause              # election timeouts before the next attempt to hand over
+    cdef node_id_t preferred             # member to hand over to, if it is still ready at the next look
+
+    # Time, in ticks, and the caller's clock in milliseconds
+    cdef int election_elapsed            # since a word of the leader, a vote given, the last timeout
+    cdef int heartbeat_elapsed
+    cdef uint64_t heard_leader_ms        # now_ms at the last word of a leader, 0 before the first
+    cdef int contact_elapsed             # since the last word of a leader, or the start; whoever leads now
+    cdef int randomized_timeout          # in [election_timeout, 2 * election_timeout)
+    cdef int64_t election_wait           # on top of it while no leader is known, for the writes of an election
+    cdef int64_t vote_ticks              # how long votes are known to take, from those that came too late
+    cdef int64_t write_ticks             # how long this node's writes take; shrinks with each that is shorter
+    cdef uint64_t now_ms                 # newest time given by the caller; never decreases
+    cdef uint64_t random_state
+
+    # What this node was told of itself, and of the members beyond the configuration
+    cdef Options options                 # for all its life
+    cdef object witnesses                # None, or the ids of the members without payloads
+    cdef object priorities               # None, or node id -> priority (default 0)
+
+    # Outbox
+    cdef Queue messages           # may leave at once
+    cdef Queue after_append       # may leave once everything unstable so far is durable
+    cdef Queue waiting            # with an outbox only: what hangs on the writes under way, in their order
+    cdef list read_states                # (index, context) of confirmed reads
+
+    cdef int send(self, Message m) except -1
+    cdef uint64_t draw(self, uint64_t below) noexcept
+    cdef int emit(self, str event, dict fields) except -1
+
+cdef inline bint tracing(Raft r) noexcept:
+    return r.options.trace is not None

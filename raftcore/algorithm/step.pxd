@@ -1,0 +1,17 @@
+# The state machine itself: the term check, the table of handlers, the clock.
+from cpython.object cimport PyObject
+from libc.stdint cimport uint32_t, uint64_t
+
+from raftcore.algorithm.state cimport Raft
+from raftcore.base.types cimport index_t
+from raftcore.values.message cimport Entries, Message
+
+cdef int step(Raft r, Message m) except -1
+# The same when the sender's progress has been looked up (borrowed); NULL: it has not.
+cdef int step_from(Raft r, Message m, PyObject* sender) except -1
+cdef int tick(Raft r, uint32_t count) except -1
+# Ticks until one may do more than count, that one included; LONGEST_WAIT when none will as things are.
+cdef uint64_t ticks_until_due(Raft r) except 0
+cdef int forward_payloads(Raft r, object payloads, int kind) except -1
+cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0
+cdef int applied_to(Raft r, index_t index, Entries entries) except -1

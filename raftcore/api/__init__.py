@@ -1,0 +1,1 @@
+"""How a driver hands in what happened and takes out what is to be done."""

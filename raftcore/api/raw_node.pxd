@@ -1,0 +1,31 @@
+# RawNode: the public face of the core, and what other modules of the core may see of it.
+from libc.stdint cimport uint64_t
+
+from raftcore.algorithm.state cimport Raft
+from raftcore.api.outbox cimport Outbox
+from raftcore.api.ready cimport Ready, Told
+from raftcore.api.receive cimport Refused
+from raftcore.api.take_ready cimport Writes
+from raftcore.values.message cimport Entries
+
+cdef enum:
+    UNDECIDED = 0
+    AS_READY = 1       # ready(), with advance() in the plain form
+    IN_OUTBOX = 2      # collect(), written(), applied()
+
+cdef class RawNode:
+    cdef Raft raft
+    cdef Told told                   # what the driver was told last
+    cdef Writes writes               # with an outbox: which writes are under way
+    cdef int form                    # how work is taken, once some was taken: as Ready or with an outbox
+    cdef list on_advance             # plain form: what advance() will step; None when no Ready is out
+    cdef Refused refused             # frames that were not stepped
+
+    # For drivers in C: step_frames, collect, written and applied.
+    cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1
+    cdef bint _collect(self, Outbox outbox) except -1
+    cdef int _written(self, object appends, Outbox outbox) except -1
+    cdef int _applied(self, Entries entries) except -1
+    cdef int _collect_plain(self, Ready rd) except -1
+    cdef int _set_now(self, uint64_t now_ms) except -1
+    cdef int _use(self, int form) except -1

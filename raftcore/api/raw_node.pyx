@@ -1,0 +1,545 @@
+"""RawNode: the public face of the core."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from hashlib import blake2b
+
+from raftcore.base.errors import ConfigError
+from raftcore.membership.confchange import ConfChange, ConfChangeV2
+from raftcore.values.changes import ProposedChange
+
+cimport cython
+from raftcore.algorithm.membership_changes cimport apply_change, refusal, restore_configuration
+from raftcore.algorithm.options.priority cimport successors
+from raftcore.algorithm.roles cimport become_follower, start
+from raftcore.algorithm.state cimport Raft
+from raftcore.algorithm.step cimport forward_payloads, propose_payloads, step, tick, ticks_until_due
+from raftcore.api.outbox cimport Outbox
+from raftcore.api.ready cimport (
+    Ready, accept, anything_new, append_message, append_response, append_response_needed, apply_message, apply_response,
+    new_ready, quarantined_ready, remember,
+)
+from raftcore.api.receive cimport take_datagram, take_message
+from raftcore.api.status_snapshot cimport status_of
+from raftcore.api.take_ready cimport collect_into, take_all_written, take_applied
+from raftcore.base.types cimport (
+    EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal,
+    MsgForgetLeader, MsgHup, MsgReadIndex, MsgSnapStatus, MsgTransferLeader, MsgUnreachable,
+    StateFollower, StateLeader, StateQuarantined, index_t, node_id_t, term_t,
+)
+from raftcore.check.clone cimport clone_raft, fingerprint_raft
+from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
+from raftcore.log.log cimport RaftLog
+from raftcore.membership.tracker cimport Tracker
+from raftcore.values.message cimport Entries, Message, new_message
+from raftcore.values.queue cimport queue_listed, queue_taken
+from raftcore.wire.codec cimport DATAGRAM_HEADER_SIZE
+
+cdef enum:
+    LONGEST_WRITE = 1 << 20  # ticks; whatever takes longer counts as this
+
+
+cdef class RawNode:
+    """One node of one Raft group, as a state machine: messages, ticks and proposals in, a Ready out.
+
+    It has no clock, no socket, no file and no random source of its own: the same calls give the same results. Not
+    thread-safe. The driver's loop, in the driver's form (``async_storage_writes=True``)::
+
+        node.tick(now_ms) / node.step(message) / node.propose(commands, now_ms)
+        while node.has_ready():
+            for message in node.ready().messages:
+                LOCAL_APPEND_THREAD: write it, and AFTER it is durable deliver its responses
+                LOCAL_APPLY_THREAD:  apply its entries, AFTER that deliver its responses
+                anyone else:         send it, at once
+
+    Responses addressed to this node are given to :meth:`step`, the others are sent.
+
+    Args:
+        config: settings; checked when they were made.
+        initial: what the storage holds: term, vote, commit, configuration, and the terms of the whole log.
+        storage: reads back entries that are not in memory, and the newest snapshot.
+
+    Raises:
+        ConfigError: ``initial`` contradicts itself or the settings.
+    """
+
+    def __init__(self, config, initial, storage):
+        cdef Raft r
+        hard = initial.hard_state
+        if not initial.snapshot_index <= initial.last_index:
+            raise ConfigError(
+                f"initial state: last_index {initial.last_index} lies before snapshot_index {initial.snapshot_index}"
+            )
+        commit = max(hard.commit, initial.snapshot_index)
+        applied = max(config.applied, initial.snapshot_index)
+        if commit > initial.last_index:
+            raise ConfigError(f"initial state: commit {commit} lies beyond the last index {initial.last_index}")
+        if applied > initial.last_index:
+            raise ConfigError(f"applied {applied} lies beyond the last index {initial.last_index}")
+        # What was applied was committed, also where the commit index, which needs no sync, was not stored any more.
+        commit = max(commit, applied)
+        log = RaftLog(
+            storage,
+            initial.snapshot_index,
+            initial.snapshot_term,
+            initial.last_index,
+            initial.term_runs,
+            commit,
+            applied,
+            initial.last_time_ms,
+            config.max_committed_size_per_ready,
+            config.max_window_bytes,
+            config.max_window_entries,
+        )
+        tracker = Tracker(config.max_inflight_msgs, config.max_inflight_bytes)
+        r = Raft(config, log, tracker)
+        self.raft = r
+        self.on_advance = None
+        restore_configuration(r, initial.conf_state, initial.conf_index)
+        start(r, hard.term, hard.vote, initial.conflict)
+        remember(r, &self.told)
+        self.writes.commit = r.log.committed
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+
+    def tick(self, uint64_t now_ms=0, uint32_t count=1):
+        """Ticks of the logical clock: the same as ``count`` calls with one tick each, at no more cost than one.
+
+        What several ticks make due is done that often: a caller that was held up for long, and wants fewer heartbeats
+        than that, gives fewer ticks.
+
+        Args:
+            now_ms: the caller's clock in milliseconds, which becomes log time.
+            count: how many, below 2**32; 0 only tells the time.
+        """
+        self._set_now(now_ms)
+        tick(self.raft, count)
+        if CHECK_EACH_STEP:
+            check_raft(self.raft)
+
+    def ticks_until_due(self):
+        """How many ticks until one may do something besides counting, that one included; at least 1.
+
+        The rest of the election timeout, or on a leader of the heartbeat interval. ``2**30`` on a node that may not
+        stand for election. Until then a caller may leave ticks out and make up for them later in one call of
+        :meth:`tick`, but before any other call that finds it due: messages restart the timeouts. Any call but
+        :meth:`tick` may change the answer.
+        """
+        return ticks_until_due(self.raft)
+
+    def step(self, Message message not None):
+        """Takes one message, from another node or from local storage work.
+
+        Raises:
+            StepLocalMessage: a message that only this node sends itself came from outside.
+            StepPeerNotFound: an answer from a node that is not a member.
+            PeerFault: no correct peer sends this; nothing has changed.
+            ProposalDropped: a forwarded proposal could not be appended; nothing has changed.
+        """
+        take_message(self.raft, message)
+
+    @cython.binding(False)
+    def step_frames(self, buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
+        """Steps the messages for ``group`` in a datagram's frames, from ``offset`` on; the number stepped.
+
+        The datagram's header must have been checked. A frame that cannot be decoded, or that no correct peer sends, is
+        counted in ``faults``; one that does not concern this node in ``ignored``. Either way the rest goes on.
+
+        Raises:
+            ValueError: ``buffer`` is shorter than ``offset``.
+        """
+        return self._step_frames(buffer, offset, group)
+
+    cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1:
+        return take_datagram(self.raft, buffer, offset, group, &self.refused)
+
+    @cython.binding(False)
+    def propose(self, commands, uint64_t now_ms=0):
+        """Appends all commands, in order, and sends them at once: one call, many commands.
+
+        Args:
+            commands: a list or tuple of bytes, not empty.
+            now_ms: the caller's clock in milliseconds; the entries' log time, which never decreases.
+
+        Returns:
+            The index of the first; the others follow. Their term is ``term``. 0 when a follower passed them on.
+
+        Raises:
+            ProposalDropped: nothing was appended; its ``reason`` says why.
+            TypeError, ValueError: a command is not bytes, is too large, or there is none.
+        """
+        cdef Raft r = self.raft
+        self._set_now(now_ms)
+        if not isinstance(commands, (list, tuple)):
+            commands = list(commands)
+        if not commands:
+            raise ValueError("commands must hold at least one command, not none")
+        if r.state == StateLeader:
+            return propose_payloads(r, commands, EntryNormal)
+        forward_payloads(r, commands, EntryNormal)
+        return 0
+
+    def propose_conf_change(self, change, uint64_t now_ms=0, expected_conf_index=None):
+        """Appends a configuration change (thesis 4), or what takes its place when it is refused.
+
+        Args:
+            change: :class:`raftcore.ConfChange` (one change) or :class:`raftcore.ConfChangeV2`; an empty v2 leaves a
+                joint configuration.
+            expected_conf_index: refuse unless the applied configuration came from this index (compare-and-swap).
+
+        Returns:
+            ProposedChange: where it was appended, and why it was refused, if it was. Index 0: passed on to the leader.
+
+        Raises:
+            ProposalDropped: nothing was appended.
+        """
+        cdef Raft r = self.raft
+        cdef int kind = EntryConfChange if isinstance(change, ConfChange) else EntryConfChangeV2
+        if not isinstance(change, (ConfChange, ConfChangeV2)):
+            raise TypeError(f"change must be a ConfChange or a ConfChangeV2, not {type(change).__name__}")
+        self._set_now(now_ms)
+        payload = change.encode()
+        if r.state != StateLeader:
+            forward_payloads(r, (payload,), kind)
+            return ProposedChange(0)
+        reason = refusal(r, kind, payload)
+        if expected_conf_index is not None and expected_conf_index != r.conf_index:
+            reason = f"the configuration is that of index {r.conf_index}, not {expected_conf_index}"
+        if reason is not None:
+            return ProposedChange(propose_payloads(r, (b"",), EntryNoop), reason)
+        return ProposedChange(propose_payloads(r, (payload,), kind))
+
+    def apply_conf_change(self, change, index_t index):
+        """Installs the committed change of the entry at ``index``; call it when that is applied, on every node.
+
+        ``index`` becomes ``conf_index``, which snapshots carry and followers echo. Returns the new ConfState, to be
+        stored with the applied state. Raises ConfChangeError when the change does not fit the configuration, and
+        ValueError when ``index`` was not handed out to be applied; nothing has changed then.
+        """
+        if not 0 < index <= self.raft.log.applying:
+            raise ValueError(f"index must be that of an entry handed out, 1 to {self.raft.log.applying}, not {index}")
+        return apply_change(self.raft, change, index)
+
+    def campaign(self):
+        """Stand for election now, if this node may."""
+        step(self.raft, new_message(MsgHup, self.raft.id))
+
+    def forget_leader(self):
+        """Forget who leads, so that another may be voted for at once; the leader's next message undoes it."""
+        step(self.raft, new_message(MsgForgetLeader, self.raft.id))
+
+    def step_down(self):
+        """Give up leading, or standing, in this term: what peers have answered counts no more. Any other role stays."""
+        if self.raft.state != StateFollower and self.raft.state != StateQuarantined:
+            become_follower(self.raft, self.raft.term, 0)
+
+    def transfer_leader(self, node_id_t to):
+        """Hand leadership over to ``to`` (thesis 3.10); on a follower, ask the leader to."""
+        m = new_message(MsgTransferLeader, self.raft.id)
+        m.from_ = to
+        step(self.raft, m)
+
+    def successors(self):
+        """Ids of the voters to hand over to (thesis 3.10), best first: by priority, length of the log, id."""
+        return successors(self.raft)
+
+    def read_index(self, bytes context not None, uint64_t now_ms=0):
+        """Ask for a read index (thesis 6.4); the answer appears in ``Ready.read_states`` under ``context``.
+
+        Returns:
+            False when there is no leader to ask. Requests may also be lost on their way or when the leader changes:
+            ask again after a while.
+        """
+        cdef Raft r = self.raft
+        self._set_now(now_ms)
+        if r.state != StateLeader and (r.lead == 0 or r.state != StateFollower):
+            return False
+        m = new_message(MsgReadIndex, r.id)
+        m.from_ = r.id
+        m.context = context
+        step(r, m)
+        return True
+
+    def report_unreachable(self, node_id_t id):
+        """The transport could not deliver to ``id``: its leader stops sending optimistically."""
+        m = new_message(MsgUnreachable, self.raft.id)
+        m.from_ = id
+        step(self.raft, m)
+
+    def report_snapshot(self, node_id_t id, bint ok):
+        """Whether the snapshot sent to ``id`` arrived."""
+        m = new_message(MsgSnapStatus, self.raft.id)
+        m.from_ = id
+        m.reject = not ok
+        step(self.raft, m)
+
+    def report_write(self, uint64_t ticks):
+        """A write took so many ticks, from being handed out until it was durable; 0: less than one.
+
+        Only a node that knows no leader goes by it, and then by the longest of late: what is counted halves with each
+        write that is shorter. It waits so much longer for the outcome of an election (the writes in it come one after
+        the other) that one is won on slow disks too. No leader is missed later for it, and no vote given sooner.
+        """
+        self.raft.write_ticks = max(<int64_t> min(ticks, LONGEST_WRITE), self.raft.write_ticks // 2)
+
+    def set_members(self, witnesses=(), priorities=None):
+        """What the replicated member table says of the members, beyond the configuration: call it when that changes.
+
+        Args:
+            witnesses: ids of the voters without payloads. A member stays what it was added as.
+            priorities: node id -> election priority, 0 for those not named.
+        """
+        self.raft.witnesses = frozenset(witnesses) if witnesses else None
+        self.raft.priorities = dict(priorities) if priorities else None
+
+    def compact(self, index_t index):
+        """Forget the log up to and including ``index``, applied and covered by a snapshot; the storage follows.
+
+        Raises:
+            Compacted: that is done already.  Unavailable: ``index`` is not applied yet.
+        """
+        self.raft.log.compact(index)
+
+    # -- outputs --------------------------------------------------------------------------------------------------
+
+    def has_ready(self):
+        """Is there anything in the next Ready?"""
+        return anything_new(self.raft, &self.told, not self.raft.options.async_storage_writes)
+
+    def ready(self):
+        """Takes the outstanding work; see :class:`raftcore.Ready` for what comes BEFORE and AFTER what.
+
+        In the plain form each Ready must be followed by :meth:`advance` before the next is taken.
+        """
+        cdef Raft r = self.raft
+        cdef Ready rd
+        cdef bint plain = not self.raft.options.async_storage_writes
+        self._use(AS_READY)
+        if plain and self.on_advance is not None:
+            raise ConfigError("ready() was called twice without advance() in between")
+        if r.state == StateQuarantined:
+            self.on_advance = [] if plain else None
+            return quarantined_ready(r, &self.told)
+        rd = new_ready(r, &self.told, plain)
+        rd.messages = queue_taken(&r.messages)
+        if plain:
+            self._collect_plain(rd)
+        else:
+            if (
+                rd.entries is not None
+                or rd.hard_state is not None
+                or rd.snapshot is not None
+                or r.after_append.count
+            ):
+                rd.messages.append(append_message(r, rd))
+            if rd.committed_entries is not None:
+                rd.messages.append(apply_message(r, rd))
+        accept(r, &self.told, rd.committed_entries, plain)
+        if CHECK_EACH_STEP:
+            check_raft(r)
+        return rd
+
+    cdef int _collect_plain(self, Ready rd) except -1:
+        cdef Raft r = self.raft
+        cdef Message m
+        self.on_advance = []
+        for m in queue_taken(&r.after_append):
+            (self.on_advance if m.to == r.id else rd.messages).append(m)
+        if append_response_needed(r, rd):
+            self.on_advance.append(append_response(r, rd.snapshot))
+        if rd.committed_entries is not None:
+            self.on_advance.append(apply_response(r, rd))
+        return 0
+
+    def advance(self):
+        """Plain form: the last Ready has been written, sent and applied.
+
+        Raises:
+            ConfigError: there is no Ready out, or this node uses the driver's form.
+        """
+        if self.on_advance is None:
+            raise ConfigError("advance() needs a Ready taken before it, in the plain form")
+        steps = self.on_advance
+        self.on_advance = None
+        for m in steps:
+            step(self.raft, m)
+            if CHECK_EACH_STEP:
+                check_raft(self.raft)
+
+    @cython.binding(False)
+    def collect(self, Outbox outbox not None):
+        """Takes the outstanding work into an outbox, messages as datagrams; True when there was any.
+
+        The driver's form, without Python objects for messages. A node whose work is taken this way gives no Ready; it
+        owes the outbox's appends to :meth:`written` and its applies to :meth:`applied`.
+        """
+        return self._collect(outbox)
+
+    cdef bint _collect(self, Outbox outbox) except -1:
+        if self.form != IN_OUTBOX:
+            self._use(IN_OUTBOX)
+        return collect_into(self.raft, &self.told, &self.writes, outbox)
+
+    @cython.binding(False)
+    def written(self, appends, Outbox outbox not None):
+        """Appends from :meth:`collect` are durable. What hung on them is done, or put into the outbox to be sent.
+
+        They are reported in the order in which they came, each once (ConfigError). True: something is to be collected.
+        """
+        take_all_written(self.raft, &self.writes, appends, outbox)
+        return anything_new(self.raft, &self.told, False)
+
+    cdef int _written(self, object appends, Outbox outbox) except -1:
+        return take_all_written(self.raft, &self.writes, appends, outbox)
+
+    @cython.binding(False)
+    def applied(self, Entries entries not None):
+        """Entries from :meth:`collect` are applied. True: something is to be collected."""
+        take_applied(self.raft, entries)
+        return anything_new(self.raft, &self.told, False)
+
+    cdef int _applied(self, Entries entries) except -1:
+        return take_applied(self.raft, entries)
+
+    def status(self):
+        """A :class:`raftcore.Status`: a picture of this node and, on a leader, of every member."""
+        return status_of(self.raft)
+
+    def clone(self, storage=None):
+        """A copy of the whole state that goes its own way from here on; payloads are shared, nothing that changes.
+
+        Args:
+            storage: the copy's storage view; None: the same one.
+        """
+        cdef RawNode copy = RawNode.__new__(RawNode)
+        copy.raft = clone_raft(self.raft, storage)
+        copy.told = self.told
+        copy.writes = self.writes
+        copy.form = self.form
+        copy.on_advance = None if self.on_advance is None else list(self.on_advance)
+        copy.refused = self.refused
+        return copy
+
+    def fingerprint(self, bint suspicion=True):
+        """16 bytes: the same for nodes in the same protocol state, whatever way led there; stable over processes.
+        ``suspicion`` False leaves out what is noted of a leader that contradicts this node: all a PeerFault changes."""
+        cdef bytes inner = fingerprint_raft(self.raft, suspicion)
+        rest = (self.raft.options.async_storage_writes, self.told.lead, self.told.state, self.told.term,
+                self.told.vote, self.told.commit, self.on_advance)
+        if self.form == IN_OUTBOX:
+            waiting = [(<Message> m).write - self.writes.done for m in queue_listed(&self.raft.waiting)]
+            rest += (self.writes.begun - self.writes.done, self.writes.commit, waiting)
+        return blake2b(inner + repr(rest).encode(), digest_size=16).digest()
+
+    def progress(self):
+        """(id, printed form) of every known member's progress, by id, whatever this node's role; for transcripts."""
+        return [(pr.id, pr.describe()) for pr in self.raft.tracker.ordered]
+
+    def term_at(self, index_t index):
+        """The term of the entry at ``index``, or None when that is not known (compacted, or beyond the log)."""
+        cdef term_t term = 0
+        return term if self.raft.log.term_at(index, &term) else None
+
+    def set_randomized_election_timeout(self, int ticks):
+        """Pins the election timeout until the next change of role; for tests and transcripts."""
+        self.raft.randomized_timeout = ticks
+        self.raft.election_wait = 0
+
+    # -- the state in words ---------------------------------------------------------------------------------------
+
+    @property
+    def faults(self):
+        """Frames refused: undecodable, or what no correct peer sends."""
+        return self.refused.faults
+
+    @property
+    def ignored(self):
+        """Messages that did not concern this node: unknown senders, dropped proposals."""
+        return self.refused.ignored
+
+    @property
+    def id(self):
+        """This node's id."""
+        return self.raft.id
+
+    @property
+    def term(self):
+        """The latest term this node has seen."""
+        return self.raft.term
+
+    @property
+    def vote(self):
+        """Whom this node voted for in ``term``; 0 for nobody."""
+        return self.raft.vote
+
+    @property
+    def state(self):
+        """Role, as :class:`raftcore.base.types.StateType`'s number."""
+        return self.raft.state
+
+    @property
+    def conflict(self):
+        """Why this node is quarantined, a :class:`raftcore.Conflict`; None when it is not. It is for ever: the driver
+        makes it durable, for ``InitialState.conflict``, and serves nothing any more."""
+        return self.raft.conflict
+
+    @property
+    def leader(self):
+        """Id of the leader as far as known; 0 for none."""
+        return self.raft.lead
+
+    @property
+    def commit_index(self):
+        """Highest index known to be committed."""
+        return self.raft.log.committed
+
+    @property
+    def applied_index(self):
+        """Highest index reported as applied."""
+        return self.raft.log.applied
+
+    @property
+    def first_index(self):
+        """Index of the log's first entry."""
+        return self.raft.log.first_index()
+
+    @property
+    def last_index(self):
+        """Index of the log's last entry."""
+        return self.raft.log.last_index()
+
+    @property
+    def last_term(self):
+        """Term of the log's last entry."""
+        return self.raft.log.last_term()
+
+    @property
+    def conf_state(self):
+        """The applied configuration."""
+        return self.raft.tracker.conf_state()
+
+    @property
+    def conf_index(self):
+        """Index of the entry that the applied configuration comes from."""
+        return self.raft.conf_index
+
+    @property
+    def pending_conf_index(self):
+        """On a leader: changes of the configuration are refused until this index is applied. 0 on others."""
+        return self.raft.pending_conf_index
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    cdef int _set_now(self, uint64_t now_ms) except -1:
+        if now_ms > self.raft.now_ms:
+            self.raft.now_ms = now_ms
+        return 0
+
+    cdef int _use(self, int form) except -1:
+        if self.form != form:
+            if self.form != UNDECIDED:
+                raise ConfigError("a node's work is taken either by ready() or by collect(), not by both")
+            if form == IN_OUTBOX and not self.raft.options.async_storage_writes:
+                raise ConfigError("collect() is for the driver's form: async_storage_writes=True")
+            self.form = form
+        return 0

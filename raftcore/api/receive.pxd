@@ -1,0 +1,19 @@
+# Where messages come in: one at a time, or as the frames of a datagram.
+from libc.stdint cimport uint64_t
+
+from raftcore.algorithm.state cimport Raft
+from raftcore.values.message cimport Message
+
+# What became of the frames that were not stepped.
+cdef struct Refused:
+    uint64_t faults    # undecodable, or what no correct peer sends
+    uint64_t ignored   # did not concern this node: unknown senders, dropped proposals
+
+# One message, from another node or from local storage work, through the gates and into the state machine.
+cdef int take_message(Raft r, Message m) except -1
+# The frames for `group` in a datagram (bytes-like) whose header has been checked, from `offset` on; how many were
+# stepped. ValueError when it is shorter than that.
+cdef Py_ssize_t take_datagram(Raft r, object buffer, Py_ssize_t offset, uint64_t group, Refused* refused) except -1
+# The same for C: the frames in data[offset:size].
+cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t offset, uint64_t group,
+                            Refused* refused) except -1

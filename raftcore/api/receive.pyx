@@ -1,0 +1,108 @@
+"""Where messages come in: one at a time, or as the frames of a datagram.
+
+Before the state machine sees a message of another node, everything that no correct peer sends has been refused
+(:mod:`raftcore.algorithm.peer_checks`); one bad frame does not keep the others of its datagram out.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from libc.stdint cimport uint64_t
+
+from raftcore.base.errors import DecodeError, PeerFault, ProposalDropped, StepLocalMessage, StepPeerNotFound
+
+from raftcore.algorithm.peer_checks cimport check_origin, check_peer
+from raftcore.algorithm.state cimport Raft
+from raftcore.algorithm.step cimport step, step_from
+from raftcore.base.types cimport APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, is_one_of
+from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
+from raftcore.membership.tracker cimport member
+from raftcore.values.message cimport Message, done_with
+from raftcore.wire.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame
+
+
+cdef int take_message(Raft r, Message m) except -1:
+    if m.from_ != APPEND_THREAD and m.from_ != APPLY_THREAD:
+        if is_one_of(m.type, LOCAL_TYPES):
+            raise StepLocalMessage()
+        return take_remote(r, m)
+    step(r, m)
+    if CHECK_EACH_STEP:
+        check_raft(r)
+    return 0
+
+
+cdef inline int take_remote(Raft r, Message m) except -1:
+    """What may come from other nodes, and it is no storage thread that it comes from."""
+    cdef PyObject* sender = NULL
+    if m.from_ != r.id:
+        if is_one_of(m.type, RESPONSES):
+            sender = member(r.tracker, m.from_)
+            if sender == NULL:
+                raise StepPeerNotFound()
+        check_peer(r, m)
+    step_from(r, m, sender)
+    if CHECK_EACH_STEP:
+        check_raft(r)
+    return 0
+
+
+cdef Py_ssize_t take_datagram(Raft r, object buffer, Py_ssize_t offset, uint64_t group, Refused* refused) except -1:
+    cdef Py_buffer view
+    if type(buffer) is bytes and DATAGRAM_HEADER_SIZE <= offset <= PyBytes_GET_SIZE(buffer):
+        return take_frames(r, <const unsigned char*> PyBytes_AS_STRING(buffer), PyBytes_GET_SIZE(buffer), offset,
+                           group, refused)
+    PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+    try:
+        if offset < DATAGRAM_HEADER_SIZE or view.len < offset:
+            raise ValueError(f"a datagram has at least {<int> DATAGRAM_HEADER_SIZE} bytes, not {view.len}")
+        return take_frames(r, <const unsigned char*> view.buf, view.len, offset, group, refused)
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t offset, uint64_t group,
+                            Refused* refused) except -1:
+    cdef Py_ssize_t at = offset
+    cdef Py_ssize_t stepped = 0
+    cdef int taken
+    while at < size:
+        # To get ready for an exception takes as long as half a frame: here nothing is got ready, only looked for.
+        taken = (<Taking> take_frame)(r, data, size, &at, group)
+        if taken < 0:
+            refuse(refused)
+        else:
+            stepped += taken
+    return stepped
+
+
+ctypedef int (*Taking)(Raft, const unsigned char*, Py_ssize_t, Py_ssize_t*, uint64_t) noexcept
+
+
+cdef int take_frame(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at, uint64_t group) except -1:
+    """Steps the message in the frame at `at`, which moves behind it; 0 when there is none for this group."""
+    cdef uint64_t frame_group = 0
+    cdef int kind = 0
+    cdef Message m = decode_frame(data, size, at, &frame_group, &kind)
+    if m is None or frame_group != group:
+        return 0
+    check_origin(m, datagram_from(data), r.id)
+    m.to = r.id
+    take_remote(r, m)
+    done_with(m)
+    return 1
+
+
+cdef int raised() except -1:
+    return -1  # what has been raised already
+
+
+cdef int refuse(Refused* refused) except -1:
+    """The exception that take_frame has raised is counted, or goes on."""
+    try:
+        raised()
+    except (DecodeError, PeerFault, StepLocalMessage):
+        refused.faults += 1
+    except (StepPeerNotFound, ProposalDropped):
+        refused.ignored += 1
+    return 0

@@ -1,0 +1,80 @@
+"""A picture of a node at one moment, as Python objects: what raftcore.Status says."""
+
+from raftcore.api.status import PeerProgress, Status
+from raftcore.base.types import StateType
+
+from libc.stdint cimport uint64_t
+
+from raftcore.algorithm.state cimport Raft
+from raftcore.base.types cimport NO_LIMIT, StateLeader, index_t
+from raftcore.membership.progress cimport Progress, StateReplicate, StateSnapshot
+
+cdef tuple PROGRESS_STATES = ("StateProbe", "StateReplicate", "StateSnapshot")
+
+
+cdef object why_paused(Progress pr):
+    if not pr.is_paused():
+        return None
+    if pr.state == StateSnapshot:
+        return "snapshot"
+    return "window" if pr.state == StateReplicate else "probe"
+
+
+cdef uint64_t half_heard(Raft r, tuple voters):
+    """The newest time by which a majority of these voters had answered; no limit without voters."""
+    cdef Progress pr
+    cdef list times = []
+    for voter in voters:
+        pr = r.tracker.find(voter)
+        times.append(r.now_ms if voter == r.id else pr.heard_ms)
+    times.sort(reverse=True)
+    return times[len(times) // 2] if times else NO_LIMIT
+
+
+cdef object status_of(Raft r):
+    cdef Progress pr
+    cdef uint64_t heard
+    cdef index_t last = r.log.last_index()
+    progress = {}
+    if r.state == StateLeader:
+        for pr in r.tracker.ordered:
+            progress[pr.id] = PeerProgress(
+                id=pr.id,
+                match=pr.match,
+                next=pr.next,
+                state=PROGRESS_STATES[pr.state],
+                paused=bool(pr.is_paused()),
+                recent_active=bool(pr.recent_active),
+                is_learner=bool(pr.is_learner),
+                pending_snapshot=pr.pending_snapshot,
+                inflight=pr.inflights.count,
+                inflight_full=bool(pr.inflights.full()),
+                behind=last - min(pr.match, last),
+                heard_ms=pr.heard_ms,
+                paused_because=why_paused(pr),
+                conf_index=pr.conf_index,
+            )
+        heard = min(half_heard(r, r.tracker.config.voters), half_heard(r, r.tracker.config.voters_outgoing))
+    else:
+        heard = r.heard_leader_ms
+    return Status(
+        id=r.id,
+        term=r.term,
+        vote=r.vote,
+        state=StateType(r.state),
+        leader=r.lead,
+        commit_index=r.log.committed,
+        applied_index=r.log.applied,
+        first_index=r.log.first_index(),
+        last_index=last,
+        last_term=r.log.last_term(),
+        conf_state=r.tracker.conf_state(),
+        conf_index=r.conf_index,
+        transferee=r.transferee,
+        in_sync=r.lead != 0 and r.log.applied == r.log.committed,
+        has_quorum=bool(r.tracker.quorum_active()) if r.state == StateLeader else r.lead != 0,
+        heard_quorum_ms=heard if heard <= r.now_ms else r.now_ms,
+        now_ms=r.now_ms,
+        progress=progress,
+        conflict=r.conflict,
+    )

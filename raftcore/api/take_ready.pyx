@@ -1,0 +1,143 @@
+"""What a core wants done, put into an outbox; and the answers to it: the driver's form of Ready, without the records.
+
+One thing differs from the Ready form, and only in how it is said: a change of the commit index alone, while no write is
+under way, becomes no MsgStorageAppend of its own. Nothing has to be written for it, nothing earlier has to be waited
+for, so what hung on it is done at once; the next append carries the commit index.
+"""
+
+from raftcore.base.errors import ConfigError
+
+from cpython.object cimport PyObject
+
+from raftcore.algorithm.state cimport Raft
+from raftcore.algorithm.step cimport applied_to, step
+from raftcore.api.outbox cimport Outbox
+from raftcore.api.ready cimport Told, accept, anything_new, append_response, remember
+from raftcore.base.lists cimport put_into, size_of
+from raftcore.base.types cimport APPEND_THREAD, MsgStorageAppend, StateQuarantined
+from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
+from raftcore.log.log cimport RaftLog, has_committed, has_unstable, not_durable
+from raftcore.values.message cimport Entries, Message, Snapshot, done_with, new_message
+from raftcore.values.queue cimport Queue, front, pop, push
+
+
+cdef bint collect_into(Raft r, Told* told, Writes* writes, Outbox out) except -1:
+    """Puts everything outstanding into `out`; was there anything?
+
+    What can fail comes first. Should it, messages may be sent again, which is harmless; entries are not lost.
+    """
+    if not anything_new(r, told, False):
+        return False
+    collect_new(r, told, writes, out)
+    return True
+
+
+cdef int collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
+    cdef RaftLog log = r.log
+    cdef Entries entries = None
+    cdef Entries committed = None
+    cdef Snapshot snapshot = None
+    cdef size_t at_once = 0
+    if r.state == StateQuarantined:
+        remember(r, told)
+        return 0
+    if has_unstable(log):
+        entries = log.next_unstable()
+    if has_committed(log, False):
+        committed = log.next_committed(False)
+    if log.unstable.snapshot is not None:
+        snapshot = log.next_unstable_snapshot()
+    if r.messages.count:
+        put_all(&r.messages, out)
+    if size_of(<PyObject*> r.read_states):
+        out.read_states.extend(r.read_states)
+    if entries is not None or snapshot is not None or r.term != told.term or r.vote != told.vote:
+        put_append(r, told, writes, entries, snapshot, out)
+    elif r.after_append.count:
+        if writes.begun == writes.done:
+            at_once = r.after_append.count
+        else:
+            put_append(r, told, writes, None, None, out)
+    if committed is not None:
+        put_into(out.applies, committed)
+    accept(r, told, committed, False)
+    while at_once:  # last of all: what a step changes is for the next time to tell
+        at_once -= 1
+        respond(r, pop(&r.after_append), out)
+    if CHECK_EACH_STEP:
+        check_raft(r)
+    return 0
+
+
+cdef int put_all(Queue* messages, Outbox out) except -1:
+    cdef Message m
+    while messages.count:
+        m = front(messages)
+        out.put(m)
+        pop(messages)
+        done_with(m)
+    return 0
+
+
+cdef int put_append(Raft r, const Told* told, Writes* writes, Entries entries, Snapshot snapshot,
+                    Outbox out) except -1:
+    cdef Message m = new_message(MsgStorageAppend, APPEND_THREAD)
+    m.from_ = r.id
+    m.entries = entries
+    m.snapshot = snapshot
+    m.must_sync = entries is not None or snapshot is not None or r.term != told.term or r.vote != told.vote
+    if r.term != told.term or r.vote != told.vote or r.log.committed != writes.commit:
+        m.term = r.term
+        m.vote = r.vote
+        m.commit = r.log.committed
+    m.index = writes.begun + 1
+    while r.after_append.count:
+        wait(r, pop(&r.after_append), m.index)
+    if snapshot is not None or not_durable(r.log):
+        # After the leader's acknowledgement to itself, which reads terms of these entries.
+        wait(r, append_response(r, snapshot), m.index)
+    put_into(out.appends, m)
+    writes.begun += 1
+    writes.commit = r.log.committed
+    return 0
+
+
+cdef inline int wait(Raft r, Message m, uint64_t write) except -1:
+    m.write = write
+    return push(&r.waiting, m)
+
+
+cdef inline int respond(Raft r, Message m, Outbox out) except -1:
+    if m.to != r.id:
+        out.put(m)
+    else:
+        step(r, m)
+    return done_with(m)
+
+
+cdef int take_all_written(Raft r, Writes* writes, object appends, Outbox out) except -1:
+    cdef Message append
+    for append in appends:
+        if append is None:
+            raise TypeError("a Message expected, got None")
+        take_written(r, writes, append, out)
+    return 0
+
+
+cdef int take_written(Raft r, Writes* writes, Message m, Outbox out) except -1:
+    if m.type != MsgStorageAppend or m.index != writes.done + 1 or m.index > writes.begun:
+        raise ConfigError(f"write {m.index} reported as done, but {writes.done + 1} of {writes.begun} is next: appends "
+                          f"are written in order, each reported once")
+    writes.done += 1
+    while r.waiting.count and front(&r.waiting).write <= writes.done:
+        respond(r, pop(&r.waiting), out)
+    if CHECK_EACH_STEP:
+        check_raft(r)
+    return 0
+
+
+cdef int take_applied(Raft r, Entries entries) except -1:
+    applied_to(r, entries.first + entries.count - 1, entries)
+    if CHECK_EACH_STEP:
+        check_raft(r)
+    return 0

@@ -1,0 +1,119 @@
+"""Settings of one core. Everything beyond etcd/raft is an option that is off here; the driver switches it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raftcore.base.errors import ConfigError
+from raftcore.base.types import LOCAL_APPLY_THREAD, UNLIMITED
+
+READ_ONLY_MODES = ("safe", "lease")
+
+Trace = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of a :class:`raftcore.RawNode`; checked on construction (:class:`ConfigError`)."""
+
+    id: int
+    """This node's id, 1 to 2**64 - 3, for all time."""
+    election_tick: int = 10
+    """Ticks without a leader before an election; each wait is drawn from [election_tick, 2 * election_tick)."""
+    heartbeat_tick: int = 1
+    """Ticks between a leader's heartbeats."""
+    max_size_per_msg: int = UNLIMITED
+    """Bytes of blocks (headers included) in one append; one entry always goes. 0: one entry a message."""
+    max_committed_size_per_ready: int = UNLIMITED
+    """Bytes of committed entries handed out and not yet reported as applied; one entry always goes."""
+    max_uncommitted_size: int = UNLIMITED
+    """Bytes of payload a leader holds uncommitted before it drops proposals; the first is always taken."""
+    max_inflight_msgs: int = 256
+    """Appends on their way to one follower."""
+    max_inflight_bytes: int = UNLIMITED
+    """Payload bytes on their way to one follower; not below max_size_per_msg."""
+    async_storage_writes: bool = False
+    """The driver's form: storage work as messages with responses, instead of ``ready()`` / ``advance()``."""
+    pre_vote: bool = False
+    """Ask whether an election could be won before starting one (thesis 9.6)."""
+    check_quorum: bool = False
+    """A leader that hears no quorum for an election timeout steps down; voters with a live leader refuse (6.2)."""
+    read_only: str = "safe"
+    """``safe`` confirms each read with a quorum (thesis 6.4); ``lease`` answers at once while a lease dated from a
+    confirmed heartbeat's sending holds (6.4.1, beyond etcd/raft). etcd/raft's lease-based reads are not offered: they
+    answer with old data as long as a leader that was cut off, or that handed over, has not noticed it."""
+    lease_ms: int = 0
+    """With ``read_only="lease"``: the lease's length in milliseconds of ``now_ms``. It must end before any voter's
+    minimum election timeout can, however far their clocks drift: below election_tick ticks, less the drift, less one
+    tick."""
+    priorities: Mapping[int, int] | None = None
+    """Node id -> election priority, 0 for those not named; the highest leads when it can (beyond etcd/raft)."""
+    disable_proposal_forwarding: bool = False
+    """Followers drop proposals instead of sending them to the leader."""
+    disable_conf_change_validation: bool = False
+    """Append configuration changes unchecked; as in etcd/raft, for those who check them elsewhere."""
+    step_down_on_removal: bool = False
+    """A leader that is removed or demoted becomes a follower when it applies that."""
+    conf_change_after_own_commit: bool = False
+    """Refuse configuration changes until this leader has committed an entry of its own term (beyond etcd/raft)."""
+    votes_before_write: bool = False
+    """Ask for votes before this node's own term and vote are durable, as etcd/raft does with async storage writes. Only
+    to reproduce it: elected without them, and restarted, a node may lead the same term a second time."""
+    ignore_forget_leader: bool = False
+    """``forget_leader()`` does nothing, as in etcd/raft where reads are lease-based. Only to reproduce that."""
+    applied: int = 0
+    """Highest index that the state machine has applied already, on restart."""
+    max_window_bytes: int = 64 << 20
+    """Payload bytes of stable, applied entries kept in memory."""
+    max_window_entries: int = 1_000_000
+    """Stable, applied entries kept in memory."""
+    seed: int = 0
+    """Seed of the election timeouts. Together with the inputs it determines every output."""
+    witnesses: Collection[int] = ()
+    """Ids of the voters that hold terms but no payloads; the same on every member (beyond etcd/raft)."""
+    max_reject_runs: int = 0
+    """Runs of terms that a rejection lists, 16 bytes each, so that the leader finds the last agreement in few round
+    trips; probes then carry no payload. 0: the plain hint of etcd/raft (beyond etcd/raft)."""
+    trace: Trace | None = None
+    """Called with (event, fields) at every decision; ``None`` costs one comparison."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.id < LOCAL_APPLY_THREAD:
+            raise ConfigError(f"id must be 1 to {LOCAL_APPLY_THREAD - 1}, not {self.id}")
+        if self.heartbeat_tick < 1:
+            raise ConfigError(f"heartbeat_tick must be at least 1, not {self.heartbeat_tick}")
+        if not self.heartbeat_tick < self.election_tick < 1 << 30:
+            raise ConfigError(
+                f"election_tick must be above heartbeat_tick ({self.heartbeat_tick}) and below 2**30, "
+                f"not {self.election_tick}"
+            )
+        if not 1 <= self.max_inflight_msgs < 1 << 31:
+            raise ConfigError(f"max_inflight_msgs must be 1 to 2**31 - 1, not {self.max_inflight_msgs}")
+        for name in ("max_size_per_msg", "max_committed_size_per_ready", "max_uncommitted_size", "applied", "seed"):
+            value = getattr(self, name)
+            if not 0 <= value <= UNLIMITED:
+                raise ConfigError(f"{name} must be 0 to 2**64 - 1, not {value}")
+        if not 1 <= self.max_inflight_bytes <= UNLIMITED:
+            raise ConfigError(f"max_inflight_bytes must be 1 to 2**64 - 1, not {self.max_inflight_bytes}")
+        if self.max_size_per_msg != UNLIMITED and self.max_inflight_bytes < self.max_size_per_msg:
+            raise ConfigError(
+                f"max_inflight_bytes must be at least max_size_per_msg ({self.max_size_per_msg}), "
+                f"not {self.max_inflight_bytes}"
+            )
+        for name in ("max_window_bytes", "max_window_entries"):
+            value = getattr(self, name)
+            if not 0 <= value <= UNLIMITED:
+                raise ConfigError(f"{name} must be 0 to 2**64 - 1, not {value}")
+        if self.read_only not in READ_ONLY_MODES:
+            raise ConfigError(f"read_only must be one of {', '.join(READ_ONLY_MODES)}, not {self.read_only!r}")
+        if self.read_only != "safe" and not self.check_quorum:
+            raise ConfigError(f"read_only={self.read_only!r} needs check_quorum=True, not False")
+        if (self.lease_ms > 0) != (self.read_only == "lease") or self.lease_ms < 0:
+            raise ConfigError(f"lease_ms must be above 0 with read_only='lease' and 0 otherwise, not {self.lease_ms}")
+        if not 0 <= self.max_reject_runs < 1 << 20:
+            raise ConfigError(f"max_reject_runs must be 0 to 2**20 - 1, not {self.max_reject_runs}")
+        for node, priority in (self.priorities or {}).items():
+            if not 0 <= priority < 1 << 31:
+                raise ConfigError(f"the priority of node {node} must be 0 to 2**31 - 1, not {priority}")

@@ -1,0 +1,28 @@
+"""What a core was told to do when it was made, as the core reads it: numbers of C in one object that never changes."""
+
+cimport cython
+
+from raftcore.base.types cimport PROMISES, MsgVote
+
+
+@cython.final
+cdef class Options:
+    """Made once from a :class:`raftcore.Config`, which has checked everything and says what each of them means."""
+
+    def __cinit__(self, config):
+        self.election_timeout = config.election_tick
+        self.heartbeat_timeout = config.heartbeat_tick
+        self.max_size_per_msg = config.max_size_per_msg
+        self.max_uncommitted_size = config.max_uncommitted_size
+        self.async_storage_writes = config.async_storage_writes
+        self.check_quorum = config.check_quorum
+        self.pre_vote = config.pre_vote
+        self.ignore_forget_leader = config.ignore_forget_leader
+        self.disable_proposal_forwarding = config.disable_proposal_forwarding
+        self.disable_conf_change_validation = config.disable_conf_change_validation
+        self.step_down_on_removal = config.step_down_on_removal
+        self.conf_change_after_own_commit = config.conf_change_after_own_commit
+        self.promises = PROMISES & ~(1 << MsgVote) if config.votes_before_write else PROMISES
+        self.lease_ms = config.lease_ms
+        self.max_reject_runs = config.max_reject_runs
+        self.trace = config.trace

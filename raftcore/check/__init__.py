@@ -1,0 +1,1 @@
+"""Looking at a node's state: copies, comparisons, invariants."""

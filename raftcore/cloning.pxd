@@ -1,5 +1,0 @@
-# Copies and fingerprints of a node's whole state, for exploring every schedule of a small cluster.
-from raftcore.state cimport Raft
-
-cdef Raft clone_raft(Raft r, object storage)
-cdef bytes fingerprint_raft(Raft r, bint suspicion)

@@ -1,4 +1,0 @@
-"""Copies and fingerprints of a node's whole state.
-
-Nothing in here is visible from Python: see cloning.pxd.
-"""

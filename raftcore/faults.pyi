@@ -1,4 +1,0 @@
-"""What no correct peer sends: refused with PeerFault before anything changes.
-
-Nothing in here is visible from Python: see faults.pxd.
-"""

@@ -1,0 +1,1 @@
+"""The log in memory: blocks of entries, their terms, what is durable and what is committed."""

@@ -1,0 +1,79 @@
+# RaftLog: the log as the algorithm sees it. Its entries, and how far they are durable, committed and applied.
+from libc.stdint cimport uint64_t
+
+from raftcore.base.types cimport index_t, term_t
+from raftcore.log.log_entries cimport LogEntries
+from raftcore.log.unstable cimport Unstable
+from raftcore.values.entries cimport Entries
+from raftcore.values.message cimport Snapshot
+
+cdef class RaftLog(LogEntries):
+    # Invariants (all of them: log.check()):
+    #   1. applied <= applying <= committed <= last
+    #   2. snapshot_index <= applied, except while a restored snapshot is not durable and applied yet
+    #   3. snapshot_index < window.first <= unstable.offset: what is not in memory is durable, and can be read back
+    cdef readonly index_t committed         # highest index known to be on a quorum's stable storage
+    cdef readonly index_t applying          # highest index handed out to be applied
+    cdef readonly index_t applied           # highest index applied
+    cdef readonly Unstable unstable         # what is not durable yet
+    cdef readonly uint64_t max_applying_bytes  # bound on applying_bytes; one entry always passes
+    cdef readonly uint64_t applying_bytes   # applying_size of what is handed out and not applied
+    cdef readonly bint applying_paused      # nothing is handed out until something is applied
+    cdef readonly uint64_t window_max_bytes    # payload bytes in memory from which durable, applied entries go
+    cdef readonly uint64_t window_max_entries
+
+    cpdef bint is_up_to_date(self, index_t index, term_t term) noexcept
+    cdef bint maybe_append(self, index_t prev, term_t prev_term, index_t commit, Entries entries,
+                           index_t* last_new) except -1
+    cpdef index_t append(self, Entries entries) except? 0
+    cpdef index_t append_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except? 0
+    cpdef int commit_to(self, index_t index) except -1
+    cpdef bint maybe_commit(self, index_t index, term_t term) except -1
+    cpdef bint has_next_committed(self, bint allow_unstable) noexcept
+    cpdef Entries next_committed(self, bint allow_unstable)
+    cpdef int accept_applying(self, index_t index, uint64_t size, bint allow_unstable) except -1
+    cpdef int applied_to(self, index_t index, uint64_t size) except -1
+    cpdef bint has_next_unstable(self) noexcept
+    cpdef Entries next_unstable(self)
+    cpdef Snapshot next_unstable_snapshot(self)
+    cpdef bint has_next_or_in_progress_snapshot(self) noexcept
+    cpdef bint has_next_or_in_progress_unstable(self) noexcept
+    cpdef int accept_unstable(self) except -1
+    cpdef int stable_to(self, index_t index, term_t term) except -1
+    cpdef int stable_snapshot_to(self, index_t index) except -1
+    cpdef int restore(self, Snapshot snapshot) except -1
+    cpdef int compact(self, index_t index) except -1
+    cpdef Snapshot snapshot(self)
+    cpdef RaftLog clone(self, object storage=?)
+    # Bytes that are the same for logs with the same entries and the same standing.
+    cpdef bytes fingerprint(self)
+    cpdef int check(self) except -1
+
+    cdef int _replace(self, Entries entries, index_t begin) except -1
+    cdef void _settled(self) noexcept
+    cdef void _evict(self, index_t through) noexcept
+
+
+# Are there entries to be written that were not handed out yet?
+cdef inline bint has_unstable(RaftLog log) noexcept:
+    return log.unstable.offset_in_progress <= log._last
+
+
+# Are there entries that are not durable?
+cdef inline bint not_durable(RaftLog log) noexcept:
+    return log.unstable.offset <= log._last
+
+
+# How far entries may be applied: only durable ones unless `allow_unstable`.
+cdef inline index_t max_appliable(RaftLog log, bint allow_unstable) noexcept:
+    if allow_unstable or log.committed < log.unstable.offset:
+        return log.committed
+    return log.unstable.offset - 1
+
+
+# Would next_committed give anything?
+cdef inline bint has_committed(RaftLog log, bint allow_unstable) noexcept:
+    # Nothing while a snapshot waits to be applied: which of the two came first would be a question.
+    if log.applying_paused or log.unstable.snapshot is not None:
+        return False
+    return log.applying < max_appliable(log, allow_unstable)

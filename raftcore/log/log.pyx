@@ -1,0 +1,387 @@
+"""RaftLog: the replicated log of one node, as the algorithm sees it (paper 5.3, 5.4).
+
+    snapshot_index   applied   applying   committed           last
+          |             |          |          |                 |
+    ------+-------------+----------+----------+-----------------+
+          . . . . . . . . o o o o o o o o o o o o o o x x x x x x
+                          ^                           ^
+                     window first              unstable.offset
+
+Entries from the window's first on are in memory; those before it are durable and are read back through the storage
+view (:mod:`raftcore.log.log_entries`). Decisions are etcd/raft's (log.go, log_unstable.go), panics there being
+:class:`InvariantViolation` here, or :class:`PeerFault` where a peer is to blame.
+"""
+
+import hashlib
+import struct
+
+from libc.stdint cimport UINT64_MAX, uint64_t
+
+cimport cython
+
+from raftcore.base.types cimport EntryNoop, NO_LIMIT, index_t, term_t
+from raftcore.log.log_entries cimport LogEntries, has_term
+from raftcore.log.slices cimport APPLYING, ENCODED
+from raftcore.log.term_runs cimport runs_at, runs_last
+from raftcore.log.unstable cimport Unstable, unstable_accept, unstable_stable_to, unstable_truncate
+from raftcore.log.window cimport ref_length, window_at
+from raftcore.values.entries cimport Entries
+from raftcore.values.message cimport Snapshot
+
+from raftcore.base.errors import ConfigError, Compacted, InvariantViolation, PeerFault, Unavailable
+
+cdef enum:
+    WINDOW_BYTES = 64 << 20
+    WINDOW_ENTRIES = 1000000
+
+# No log gets that long; what claims to would make the next indexes overflow.
+cdef index_t MAX_INDEX = UINT64_MAX >> 1
+
+
+@cython.final
+cdef class RaftLog(LogEntries):
+    """A node's log, made from what its storage holds.
+
+    ``storage`` is the StorageView for entries that are not in memory; at start that is all of them, up to
+    ``last_index``. ``term_runs`` is a sequence of (first index, term), ascending, for snapshot_index + 1 .. last_index.
+    ``last_index``, ``committed`` and ``applied`` are 0 for "as the snapshot". ``last_time_ms`` is the last entry's log
+    time, in milliseconds. ``max_applying_bytes`` bounds what is handed out to be applied and not acknowledged, counted
+    as :func:`applying_size` does: payload bytes and 16 for each entry. ``window_max_bytes`` (of payload) and
+    ``window_max_entries`` bound the entries that stay in memory after they are durable and applied.
+
+    Raises :class:`ConfigError` when these do not fit together.
+    """
+
+    def __cinit__(self, object storage, index_t snapshot_index=0, term_t snapshot_term=0, index_t last_index=0,
+                  object term_runs=(), index_t committed=0, index_t applied=0, uint64_t last_time_ms=0,
+                  uint64_t max_applying_bytes=UINT64_MAX, uint64_t window_max_bytes=WINDOW_BYTES,
+                  uint64_t window_max_entries=WINDOW_ENTRIES):
+        last_index = last_index if last_index else snapshot_index
+        committed = committed if committed else snapshot_index
+        applied = applied if applied else snapshot_index
+        if not snapshot_index <= applied <= committed <= last_index:
+            raise ConfigError(f"a log needs snapshot_index <= applied <= committed <= last_index, "
+                              f"got {snapshot_index}, {applied}, {committed}, {last_index}")
+        if last_index > MAX_INDEX:
+            raise ConfigError(f"last_index must be at most {MAX_INDEX}, got {last_index}")
+        if max_applying_bytes == 0:
+            raise ConfigError("max_applying_bytes must be at least 1, got 0")
+        self._load(storage, snapshot_index, snapshot_term, last_index, tuple(term_runs), last_time_ms)
+        self.unstable = Unstable(last_index + 1)
+        self.committed = committed
+        self.applying = applied
+        self.applied = applied
+        self.max_applying_bytes = max_applying_bytes
+        self.window_max_bytes = window_max_bytes
+        self.window_max_entries = window_max_entries
+
+    def __repr__(self):
+        return (f"RaftLog(snapshot={self.snapshot_index}/{self.snapshot_term}, last={self._last}/{self.last_term()}, "
+                f"committed={self.committed}, applied={self.applied}, applying={self.applying}, "
+                f"unstable={self.unstable.offset}, in_progress={self.unstable.offset_in_progress})")
+
+    # ---- appending
+
+    cpdef bint is_up_to_date(self, index_t index, term_t term) noexcept:
+        """Is a log that ends with (index, term) at least as up-to-date as this one (paper 5.4.1)?"""
+        cdef term_t ours = self.last_term()
+        return term > ours or (term == ours and index >= self._last)
+
+    cdef bint maybe_append(self, index_t prev, term_t prev_term, index_t commit, Entries entries,
+                           index_t* last_new) except -1:
+        """A leader's append: entries (or None) that follow (prev, prev_term), and its commit index.
+
+        False, and nothing is done, when this log has no such predecessor. Otherwise entries that are missing are
+        appended, from the first conflict on (what is there already is not touched: the message may be an old one),
+        the commit index moves up to min(commit, last new entry), and `last_new` is the index of that last entry.
+        Raises PeerFault before anything changes when the message contradicts what is committed here.
+        """
+        cdef index_t conflict
+        if not has_term(self, prev, prev_term):
+            return False
+        last_new[0] = prev
+        if entries is not None:
+            if entries.first != prev + 1:
+                raise PeerFault(f"entries begin at {entries.first}, but follow {prev}")
+            if entries.first_term < prev_term:
+                raise PeerFault(f"entry {entries.first} has term {entries.first_term}, the one before it {prev_term}")
+            conflict = self.find_conflict(entries)
+            if conflict:
+                if conflict <= self.committed:
+                    raise PeerFault(f"entry {conflict} conflicts with a committed entry (committed is "
+                                    f"{self.committed})")
+                self._replace(entries, conflict)
+            last_new[0] = prev + entries.count
+        self.commit_to(min(commit, last_new[0]))
+        return True
+
+    def maybe_append_(self, index_t prev, term_t prev_term, index_t commit, Entries entries) -> int | None:
+        """maybe_append for Python: index of the last new entry, or None."""
+        cdef index_t last_new = 0
+        return last_new if self.maybe_append(prev, prev_term, commit, entries, &last_new) else None
+
+    cpdef index_t append(self, Entries entries) except? 0:
+        """Puts entries into the log, replacing everything from their first index on; returns the new last index.
+
+        Raises PeerFault when they would replace a committed entry, InvariantViolation when they leave a gap or go
+        back in term; the log is unchanged then, as it is on MemoryError.
+        """
+        if entries is None:
+            raise TypeError("entries must be Entries, got None")
+        if entries.first > self._last + 1:
+            raise InvariantViolation(f"append of {entries.first} behind last index {self._last}")
+        if entries.first <= self.committed:
+            raise PeerFault(f"append of {entries.first} would replace committed entries (committed is "
+                            f"{self.committed})")
+        if entries.first_term < self.term_or_zero(entries.first - 1):
+            raise InvariantViolation(f"append of term {entries.first_term} behind term "
+                                     f"{self.term_or_zero(entries.first - 1)}")
+        self._replace(entries, entries.first)
+        return self._last
+
+    cdef int _replace(self, Entries entries, index_t begin) except -1:
+        self._put_entries(entries, begin)
+        unstable_truncate(self.unstable, begin)
+        self._settled()
+        return 0
+
+    cpdef index_t append_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except? 0:
+        """A leader's own entries: one for each of `commands`, a sequence of bytes. Returns the first one's index.
+
+        `time_ms` is the leader's clock; the log time is at least that of the entry before. Raises TypeError for
+        anything but bytes and ValueError for a payload above MAX_PAYLOAD (or any, in a no-op), before anything
+        changes.
+        """
+        cdef index_t first = self._last + 1
+        if not 0 <= kind <= EntryNoop:
+            raise ValueError(f"kind must be an EntryKind (0 to {<int> EntryNoop}), got {kind}")
+        if term == 0 or term < runs_last(&self._terms).value:
+            raise InvariantViolation(f"append of term {term} behind term {self.last_term()}")
+        self._put_commands(commands, term, kind, time_ms)
+        unstable_truncate(self.unstable, first)
+        self._settled()
+        return first
+
+    # ---- committing and applying
+
+    cpdef int commit_to(self, index_t index) except -1:
+        """The commit index moves up to `index`; never back."""
+        if self.committed < index:
+            if self._last < index:
+                raise InvariantViolation(f"commit of {index} behind last index {self._last}: was the log truncated "
+                                         f"or lost?")
+            self.committed = index
+        return 0
+
+    cpdef bint maybe_commit(self, index_t index, term_t term) except -1:
+        """A quorum has `index`: commits it if it is new and of the leader's own term (Figure 8). Did it?"""
+        if index <= self.committed or term == 0 or not has_term(self, index, term):
+            return False
+        self.commit_to(index)
+        return True
+
+    cpdef bint has_next_committed(self, bint allow_unstable) noexcept:
+        """Would next_committed give anything?"""
+        return has_committed(self, allow_unstable)
+
+    cpdef Entries next_committed(self, bint allow_unstable):
+        """Committed entries that were not handed out yet, or None. Only durable ones unless `allow_unstable`.
+
+        At least one, then as many as max_applying_bytes leaves room for (applying_size; entries that are not in
+        memory are cut by their encoded size, if that is reached first).
+        """
+        if not has_committed(self, allow_unstable):
+            return None
+        if self.applying_bytes >= self.max_applying_bytes:
+            raise InvariantViolation(f"{self.applying_bytes} bytes are being applied, at most "
+                                     f"{self.max_applying_bytes} allowed, and it is not paused")
+        return self._slice(self.applying + 1, max_appliable(self, allow_unstable) + 1,
+                           self.max_applying_bytes - self.applying_bytes, APPLYING)
+
+    cpdef int accept_applying(self, index_t index, uint64_t size, bint allow_unstable) except -1:
+        """Entries up to `index`, of applying_size `size`, have been handed out to be applied.
+
+        Pauses until some are applied when the bound is reached, or when there are more than were handed out: then
+        the next one did not fit.
+        """
+        if self.committed < index or index < self.applying:
+            raise InvariantViolation(f"applying of {index}: must be from {self.applying} to the commit index "
+                                     f"{self.committed}")
+        self.applying = index
+        self.applying_bytes += size
+        self.applying_paused = (self.applying_bytes >= self.max_applying_bytes
+                                or index < max_appliable(self, allow_unstable))
+        return 0
+
+    cpdef int applied_to(self, index_t index, uint64_t size) except -1:
+        """Entries up to `index` are applied; `size` is what they counted for in accept_applying, 0 if they did not."""
+        if self.committed < index or index < self.applied:
+            raise InvariantViolation(f"applied of {index}: must be from {self.applied} to the commit index "
+                                     f"{self.committed}")
+        self.applied = index
+        if self.applying < index:
+            self.applying = index
+        self.applying_bytes = self.applying_bytes - size if self.applying_bytes > size else 0
+        self.applying_paused = self.applying_bytes >= self.max_applying_bytes
+        self._settled()
+        return 0
+
+    # ---- making durable
+
+    cpdef bint has_next_unstable(self) noexcept:
+        """Are there entries to be written that were not handed out yet?"""
+        return has_unstable(self)
+
+    cpdef bint has_next_or_in_progress_unstable(self) noexcept:
+        """Are there entries that are not durable?"""
+        return not_durable(self)
+
+    cpdef Entries next_unstable(self):
+        """All entries to be written that were not handed out yet, or None."""
+        if self.unstable.offset_in_progress > self._last:
+            return None
+        return self._from_window(self.unstable.offset_in_progress, self._last + 1, NO_LIMIT, ENCODED, True)
+
+    cpdef Snapshot next_unstable_snapshot(self):
+        """The restored snapshot if it was not handed out yet, or None."""
+        return None if self.unstable.snapshot_in_progress else self.unstable.snapshot
+
+    cpdef bint has_next_or_in_progress_snapshot(self) noexcept:
+        """Is there a restored snapshot that is not durable?"""
+        return self.unstable.snapshot is not None
+
+    cpdef int accept_unstable(self) except -1:
+        """What next_unstable and next_unstable_snapshot give has been handed to storage."""
+        unstable_accept(self.unstable, self._last)
+        return 0
+
+    cpdef int stable_to(self, index_t index, term_t term) except -1:
+        """Entries up to the one at (index, term) are durable.
+
+        Ignored unless that very entry is there and unstable: it may have been replaced while it was being written,
+        even by one that was replaced in turn (the ABA problem that the caller has to exclude by the term it writes
+        under).
+        """
+        if self.unstable.offset <= index and has_term(self, index, term):
+            unstable_stable_to(self.unstable, index)
+            self._settled()
+        return 0
+
+    cpdef int stable_snapshot_to(self, index_t index) except -1:
+        """The restored snapshot at `index` is durable; ignored if it is another one by now."""
+        self.unstable.stable_snapshot_to(index)
+        return 0
+
+    # ---- snapshots and compaction
+
+    cpdef Snapshot snapshot(self):
+        """The newest snapshot: the restored one if it is not durable yet, else the storage's (which may raise)."""
+        cdef object answer
+        if self.unstable.snapshot is not None:
+            return self.unstable.snapshot
+        answer = self.storage.snapshot()
+        if not isinstance(answer, Snapshot):
+            raise InvariantViolation(f"storage gave {type(answer).__name__}, not a Snapshot")
+        return <Snapshot> answer
+
+    cpdef int restore(self, Snapshot snapshot) except -1:
+        """The log becomes `snapshot` and nothing else (paper 7). It is unstable; applied does not move yet."""
+        if snapshot is None:
+            raise TypeError("snapshot must be a Snapshot, got None")
+        if snapshot.index > MAX_INDEX:
+            raise PeerFault(f"a snapshot at {snapshot.index}, at most {MAX_INDEX} is possible")
+        if snapshot.index < self.committed:
+            raise InvariantViolation(f"restore of a snapshot at {snapshot.index}: {self.committed} is committed")
+        self._begin_at(snapshot.index, snapshot.term, snapshot.time_ms)
+        self.committed = snapshot.index
+        self.unstable.restore(snapshot)
+        return 0
+
+    cpdef int compact(self, index_t index) except -1:
+        """Forgets entries up to `index`; its term stays known. Raises Compacted when that is done already,
+        Unavailable when the entry is not both applied and durable."""
+        if index <= runs_at(&self._terms, 0).first:
+            raise Compacted()
+        if index > self.applied or index >= self.unstable.offset:
+            raise Unavailable(f"cannot compact up to {index}: entries are applied up to {self.applied} and durable up "
+                              f"to {self.unstable.offset - 1}")
+        self._forget_through(index)
+        return 0
+
+    # Something became durable or applied, or the window grew: what is over its bounds may go now.
+    cdef inline void _settled(self) noexcept:
+        cdef index_t through = min(self.applied, self.unstable.offset - 1)
+        if through >= self._cache.first_last:
+            self._cache.forget_through(through)
+        if self._window.payload_bytes > self.window_max_bytes or self._window.count > self.window_max_entries:
+            self._evict(through)
+
+    cdef void _evict(self, index_t through) noexcept:
+        cdef size_t count = 0
+        cdef uint64_t bytes = self._window.payload_bytes
+        while (self._window.first + count <= through
+               and (bytes > self.window_max_bytes or self._window.count - count > self.window_max_entries)):
+            bytes -= ref_length(window_at(&self._window, self._window.first + count))
+            count += 1
+        if count:
+            self._evict_through(self._window.first + count - 1)
+
+    cpdef RaftLog clone(self, object storage=None):
+        """An independent log with the same content, over `storage` (None: the same view). Payloads are shared."""
+        cdef RaftLog copy = RaftLog.__new__(RaftLog, self.storage if storage is None else storage)
+        copy._share(self)
+        copy.committed = self.committed
+        copy.applying = self.applying
+        copy.applied = self.applied
+        copy.unstable = self.unstable.clone()
+        copy.max_applying_bytes = self.max_applying_bytes
+        copy.applying_bytes = self.applying_bytes
+        copy.applying_paused = self.applying_paused
+        copy.window_max_bytes = self.window_max_bytes
+        copy.window_max_entries = self.window_max_entries
+        return copy
+
+    cpdef bytes fingerprint(self):
+        """16 bytes that are the same for logs with the same entries and the same standing.
+
+        Entries that are only in the storage count by their terms; which those are counts, too.
+        """
+        cdef Snapshot snapshot = self.unstable.snapshot
+        cdef index_t at = self._window.first
+        cdef list runs = self.term_runs()
+        cdef Entries entries
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(struct.pack(
+            "<14Q", self.snapshot_index, self._last, self._last_time, self.committed, self.applying, self.applied,
+            self.applying_bytes, self.applying_paused, self.unstable.offset, self.unstable.offset_in_progress,
+            self._window.first, self.unstable.snapshot_in_progress, snapshot is not None, len(runs)))
+        for run in runs:
+            digest.update(struct.pack("<2Q", *run))
+        if snapshot is not None:
+            digest.update(struct.pack("<3Q", snapshot.conf_index, snapshot.time_ms, len(snapshot.data)))
+            digest.update(snapshot.data)
+            digest.update(f"{snapshot.conf_state!r}\n".encode())
+        while at <= self._last:
+            entries = self._from_window(at, self._last + 1, NO_LIMIT, ENCODED, False)
+            digest.update(entries.data)
+            at += entries.count
+        return digest.digest()
+
+    cpdef int check(self) except -1:
+        """Raises InvariantViolation, with the first of log.pxd's invariants that does not hold. Visits every entry."""
+        self._check_entries()
+        if not self.applied <= self.applying <= self.committed <= self._last:
+            raise InvariantViolation(f"applied {self.applied} <= applying {self.applying} <= committed "
+                                     f"{self.committed} <= last {self._last} does not hold")
+        if self.snapshot_index > self.applied and (self.unstable.snapshot is None
+                                                   or self.unstable.snapshot.index != self.snapshot_index):
+            raise InvariantViolation(f"compacted up to {self.snapshot_index}, applied up to {self.applied}")
+        if not self._window.first <= self.unstable.offset <= self.unstable.offset_in_progress <= self._last + 1:
+            raise InvariantViolation(f"window {self._window.first} <= unstable {self.unstable.offset} <= in progress "
+                                     f"{self.unstable.offset_in_progress} <= {self._last + 1} does not hold")
+        if self.unstable.snapshot is None and self.unstable.snapshot_in_progress:
+            raise InvariantViolation("no snapshot is in progress")
+        if self.applying_bytes >= self.max_applying_bytes and not self.applying_paused:
+            raise InvariantViolation(f"{self.applying_bytes} bytes are being applied, at most "
+                                     f"{self.max_applying_bytes} allowed, and it is not paused")
+        return 0

@@ -1,0 +1,65 @@
+# The entries of a log and their terms: in memory, or behind the storage view.
+from libc.stdint cimport uint64_t
+
+from raftcore.base.types cimport index_t, term_t
+from raftcore.log.slices cimport LogView, Measure, SliceCache
+from raftcore.log.term_runs cimport Run, Runs, runs_last
+from raftcore.log.window cimport Window
+from raftcore.values.entries cimport Entries
+
+cdef class LogEntries:
+    #   1. the terms begin with the snapshot's, and cover everything up to _last; they never decrease
+    #   2. the window reaches from its first index, above the snapshot's, to _last; the times cover it
+    cdef readonly object storage            # StorageView: entries(lo, hi, max_bytes), snapshot()
+    cdef index_t _last                      # index of the last entry, or of the snapshot when there is none
+    cdef uint64_t _last_time                # its log time, in milliseconds
+    cdef Window _window                     # the entries in memory
+    cdef Runs _terms                        # from the snapshot's index to _last
+    cdef Runs _times                        # of the window's entries; empty with it
+    cdef SliceCache _cache
+
+    cpdef index_t first_index(self) noexcept
+    cpdef index_t last_index(self) noexcept
+    cpdef term_t last_term(self) noexcept
+    cpdef uint64_t last_time(self) noexcept
+    cdef bint term_at(self, index_t index, term_t* out) noexcept
+    cpdef term_t term_or_zero(self, index_t index) noexcept
+    cpdef bint match_term(self, index_t index, term_t term) noexcept
+    cpdef index_t find_conflict(self, Entries entries) except? 0
+    cdef index_t find_conflict_by_term(self, index_t index, term_t term, term_t* out) noexcept
+    cpdef Entries slice(self, index_t lo, index_t hi, uint64_t max_bytes)
+    cpdef bint has_pending_conf_change(self, index_t lo, index_t hi) except -1
+    cpdef uint64_t memory_bytes(self)
+    cpdef list term_runs(self)
+
+    cdef int _load(self, object storage, index_t snapshot_index, term_t snapshot_term, index_t last_index,
+                   tuple term_runs, uint64_t last_time_ms) except -1
+    cdef int _put_entries(self, Entries entries, index_t begin) except -1
+    cdef int _put_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except -1
+    cdef void _place_staged(self, index_t first) noexcept
+    cdef void _evict_through(self, index_t index) noexcept
+    cdef void _forget_through(self, index_t index) noexcept
+    cdef void _begin_at(self, index_t index, term_t term, uint64_t time_ms) noexcept
+    cdef int _share(self, LogEntries source) except -1
+    cdef LogView _view(self) noexcept
+    cdef Entries _slice(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
+    cdef Entries _from_window(self, index_t lo, index_t hi, uint64_t limit, Measure measure, bint at_least_one)
+    cdef Entries _from_storage(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
+    cdef int _check_entries(self) except -1
+
+
+# The term at index, as LogEntries.term_at; nearly every question is about the last run.
+cdef inline bint term_of(LogEntries log, index_t index, term_t* out) noexcept:
+    cdef const Run* run = runs_last(&log._terms)
+    if index > log._last:
+        return False
+    if index >= run.first:
+        out[0] = run.value
+        return True
+    return log.term_at(index, out)
+
+
+# Is there an entry (or the snapshot) at index with this term? The consistency check of paper 5.3.
+cdef inline bint has_term(LogEntries log, index_t index, term_t term) noexcept:
+    cdef term_t ours = 0
+    return term_of(log, index, &ours) and ours == term

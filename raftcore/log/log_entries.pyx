@@ -1,0 +1,517 @@
+"""LogEntries: the entries of one log and their terms, wherever they are kept.
+
+                 snapshot_index                 window first           last
+                       |                             |                  |
+    compacted - - - - -|o o o o o o o o o o o o o o o|x x x x x x x x x x
+                        read back from the storage    in memory
+                       |<------------- terms, as runs ---------------->|
+
+Entries from the window's first on are in memory, and slices of them are cut here; those before it are read back
+through the storage view and checked against the terms. What may be appended, replaced or forgotten is decided in
+:mod:`raftcore.log.log`.
+"""
+
+from cpython.bytes cimport (
+    PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
+)
+from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from raftcore.base.lists cimport item_of
+from raftcore.base.types cimport NO_LIMIT, EntryConfChange, EntryConfChangeV2, EntryNoop, index_t, term_t
+from raftcore.log.slices cimport (
+    APPLYING, ENCODED, LogView, Measure, SliceCache, SliceSize, applying_prefix, applying_size, last_time_of,
+    fits, is_newest, newest, slice_measure, slice_write,
+)
+from raftcore.log.term_runs cimport (
+    Run, run_end, runs_add, runs_at, runs_clear, runs_copy, runs_drop_before, runs_fault, runs_find, runs_free,
+    runs_init, runs_last, runs_reserve, runs_truncate,
+)
+from raftcore.log.window cimport (
+    ref_kind, window_at, window_commit_staged, window_discard_staged, window_drop_front, window_fault, window_free,
+    window_init, window_memory, window_reserve, window_reset, window_share, window_stage, window_stage_span,
+)
+from raftcore.values.block cimport (
+    BLOCK_HEADER_SIZE, LENGTH_SIZE, MAX_PAYLOAD, BlockHeader, block_size, payload_span, read_block_header,
+)
+from raftcore.values.entries cimport Entries, make_entries
+
+from raftcore.base.errors import Compacted, ConfigError, InvariantViolation
+
+cdef extern from "Python.h":
+    object PySequence_Fast(object o, const char* message)
+    Py_ssize_t PySequence_Fast_GET_SIZE(object o)
+    PyObject** PySequence_Fast_ITEMS(object o)
+
+cdef enum:
+    SCAN_BYTES = 1 << 20      # read at a time while looking for configuration changes in the storage
+
+
+# Would the second block have been written into the first?
+cdef inline bint one_block(const BlockHeader* first, const BlockHeader* second) noexcept nogil:
+    return first.term == second.term and first.time_ms == second.time_ms and first.kind == second.kind
+
+
+cdef class LogEntries:
+    """The entries of a log, after the snapshot at snapshot_index; the base of :class:`raftcore.log.log.RaftLog`."""
+
+    def __cinit__(self):
+        runs_init(&self._terms)
+        runs_init(&self._times)
+        window_init(&self._window, 1)
+        self._cache = SliceCache()
+        if not runs_reserve(&self._terms, 1):
+            raise MemoryError("a term run")
+        runs_add(&self._terms, 0, 0)
+
+    def __dealloc__(self):
+        window_free(&self._window)
+        runs_free(&self._terms)
+        runs_free(&self._times)
+
+    cdef int _load(self, object storage, index_t snapshot_index, term_t snapshot_term, index_t last_index,
+                   tuple term_runs, uint64_t last_time_ms) except -1:
+        """What lies in the storage at start. Raises ConfigError when the term runs do not cover it."""
+        cdef index_t first, before = snapshot_index
+        cdef term_t term, term_before = snapshot_term
+        self.storage = storage
+        self._last = last_index
+        self._last_time = last_time_ms
+        window_reset(&self._window, last_index + 1)
+        if not runs_reserve(&self._terms, <size_t> len(term_runs) + 1):
+            raise MemoryError(f"{len(term_runs)} term runs")
+        runs_clear(&self._terms)
+        runs_add(&self._terms, snapshot_index, snapshot_term)
+        for first, term in term_runs:
+            if not (before < first <= last_index and (before > snapshot_index or first == snapshot_index + 1)
+                    and term and term >= term_before):
+                raise ConfigError(f"term run ({first}, {term}) after ({before}, {term_before}): runs must begin at "
+                                  f"{snapshot_index + 1}, ascend, and stay within the last index {last_index}")
+            runs_add(&self._terms, first, term)
+            before = first
+            term_before = term
+        if before == snapshot_index and snapshot_index < last_index:
+            raise ConfigError(f"no term runs for entries {snapshot_index + 1} to {last_index}")
+        return 0
+
+    # ---- what the log holds
+
+    @property
+    def snapshot_index(self) -> int:
+        """Index just before the first entry; 0 when nothing was compacted."""
+        return runs_at(&self._terms, 0).first
+
+    @property
+    def snapshot_term(self) -> int:
+        """Term of the entry at snapshot_index."""
+        return runs_at(&self._terms, 0).value
+
+    cpdef list term_runs(self):
+        """(first index, term) of each run of entries of one term, ascending; the first one is the snapshot's."""
+        cdef size_t i
+        return [(runs_at(&self._terms, i).first, runs_at(&self._terms, i).value) for i in range(self._terms.count)]
+
+    @property
+    def window_first(self) -> int:
+        """Index of the first entry in memory; last_index() + 1 when there is none."""
+        return self._window.first
+
+    cpdef index_t first_index(self) noexcept:
+        """Index of the first entry that is not compacted (there may be none: then it is last_index() + 1)."""
+        return runs_at(&self._terms, 0).first + 1
+
+    cpdef index_t last_index(self) noexcept:
+        """Index of the last entry; of the snapshot when there is no entry; 0 for a log that never had one."""
+        return self._last
+
+    cpdef term_t last_term(self) noexcept:
+        """Term of the entry (or snapshot) at last_index()."""
+        return runs_last(&self._terms).value
+
+    cpdef uint64_t last_time(self) noexcept:
+        """Log time of the last entry, milliseconds; behind a restored snapshot, the snapshot's time_ms."""
+        return self._last_time
+
+    cdef bint term_at(self, index_t index, term_t* out) noexcept:
+        """The term at index, from snapshot_index to last_index(). False outside: compacted, or not there yet."""
+        cdef Py_ssize_t position
+        if index > self._last:
+            return False
+        position = runs_find(&self._terms, index)
+        if position < 0:
+            return False
+        out[0] = runs_at(&self._terms, position).value
+        return True
+
+    def term_at_(self, index_t index) -> int | None:
+        """term_at for Python: the term, or None."""
+        cdef term_t term = 0
+        return term if self.term_at(index, &term) else None
+
+    cpdef term_t term_or_zero(self, index_t index) noexcept:
+        """The term at index, 0 when it is not known."""
+        cdef term_t term = 0
+        term_of(self, index, &term)
+        return term
+
+    cpdef bint match_term(self, index_t index, term_t term) noexcept:
+        """Is there an entry (or the snapshot) at index with this term? The consistency check of paper 5.3."""
+        return has_term(self, index, term)
+
+    cpdef index_t find_conflict(self, Entries entries) except? 0:
+        """Index of the first of `entries` that this log does not have with the same term; 0 when it has them all.
+
+        That is the first conflict (paper 5.3), or the first new entry. Runs are compared with blocks: within one
+        run the log has one term, and behind it another.
+        """
+        cdef const uint8_t* at
+        cdef const uint8_t* end
+        cdef BlockHeader header
+        cdef Py_ssize_t position
+        cdef index_t until
+        if entries is None:
+            raise TypeError("entries must be Entries, got None")
+        at = <const uint8_t*> PyBytes_AS_STRING(entries.data)
+        end = at + PyBytes_GET_SIZE(entries.data)
+        while at < end:
+            read_block_header(at, &header)
+            if header.first > self._last:
+                return header.first
+            position = runs_find(&self._terms, header.first)
+            if position < 0 or runs_at(&self._terms, position).value != header.term:
+                return header.first
+            until = run_end(&self._terms, position, self._last + 1)
+            if until < header.first + header.count:
+                return until
+            at += block_size(&header)
+        return 0
+
+    cdef index_t find_conflict_by_term(self, index_t index, term_t term, term_t* out) noexcept:
+        """Where this log may still agree with another one that has `term` at `index`.
+
+        The highest index at or below `index` whose term is at most `term`, and that term in `out`; an index whose
+        term is not known (compacted, or behind the end) counts as a possible match, with 0 in `out`. Used by both
+        sides after a rejected append, to skip whole terms (end of paper 5.3).
+        """
+        cdef size_t low = 0
+        cdef size_t high
+        cdef size_t middle
+        cdef Py_ssize_t position
+        out[0] = 0
+        if index == 0 or index > self._last:
+            return index
+        position = runs_find(&self._terms, index)
+        if position < 0:
+            return index
+        if runs_at(&self._terms, position).value <= term:
+            out[0] = runs_at(&self._terms, position).value
+            return index
+        high = <size_t> position            # terms rise from run to run: the last of those before with term <= `term`
+        while low < high:
+            middle = low + (high - low) // 2
+            if runs_at(&self._terms, middle).value <= term:
+                low = middle + 1
+            else:
+                high = middle
+        if low == 0:                        # not even the snapshot: what lies before it is not known
+            index = runs_at(&self._terms, 0).first
+            return index - 1 if index else 0
+        index = runs_at(&self._terms, low).first - 1
+        if index:
+            out[0] = runs_at(&self._terms, low - 1).value
+        return index
+
+    def find_conflict_by_term_(self, index_t index, term_t term) -> tuple[int, int]:
+        """find_conflict_by_term for Python: (index, term)."""
+        cdef term_t found = 0
+        index = self.find_conflict_by_term(index, term, &found)
+        return index, found
+
+    # ---- changing
+
+    # Entries from index `begin` on replace the log's from there on; unchanged on MemoryError. The caller has checked
+    # that entries.first <= begin <= their last, begin <= last + 1, and that no term goes back.
+    cdef int _put_entries(self, Entries entries, index_t begin) except -1:
+        cdef const uint8_t* data = <const uint8_t*> PyBytes_AS_STRING(entries.data)
+        cdef const uint8_t* end = data + PyBytes_GET_SIZE(entries.data)
+        cdef const uint8_t* at = data
+        cdef const uint8_t* lengths
+        cdef BlockHeader header, before
+        cdef uint64_t last_time = 0
+        cdef uint32_t skip
+        cdef size_t count = <size_t> (entries.first + entries.count - begin)
+        cdef bint staged = True
+        cdef bint as_given  # does the log now hold just what `entries` says, in the blocks that it would cut itself?
+        if begin == self._last + 1:
+            last_time = self._last_time
+        elif self.snapshot_index < begin - 1 < self._window.first:
+            last_time = last_time_of(self._from_storage(begin - 1, begin, 0, ENCODED))
+        if not (window_reserve(&self._window, count) and runs_reserve(&self._terms, entries.blocks)
+                and runs_reserve(&self._times, entries.blocks)):
+            raise MemoryError(f"{count} entries")
+        while at < end and staged:
+            read_block_header(at, &header)
+            if header.first + header.count > begin:
+                skip = <uint32_t> (begin - header.first) if begin > header.first else 0
+                lengths = at + BLOCK_HEADER_SIZE
+                staged = window_stage_span(
+                    &self._window, lengths + LENGTH_SIZE * <size_t> skip,
+                    lengths + LENGTH_SIZE * <size_t> header.count + payload_span(at, 0, skip),
+                    header.count - skip, header.kind)
+            at += block_size(&header)
+        if not staged:
+            window_discard_staged(&self._window)
+            raise MemoryError(f"{entries.payload_size} bytes of payload")
+        self._place_staged(begin)
+        if self._times.count:
+            last_time = runs_last(&self._times).value
+        at = data
+        as_given = begin == entries.first
+        while at < end:
+            read_block_header(at, &header)
+            if header.first + header.count > begin:
+                as_given = as_given and header.time_ms >= last_time and not (at > data and one_block(&before, &header))
+                before = header
+                # Log time never goes back. A correct leader sees to that, unless a snapshot of unknown time hid it.
+                last_time = max(last_time, header.time_ms)
+                runs_add(&self._terms, max(header.first, begin), header.term)
+                runs_add(&self._times, max(header.first, begin), last_time)
+            at += block_size(&header)
+        self._last = entries.first + entries.count - 1
+        self._last_time = runs_last(&self._times).value
+        if as_given:
+            self._cache.keep(entries.first, self._last + 1, NO_LIMIT, ENCODED, entries)  # storage asks for it next
+        return 0
+
+    # One entry behind the log for each item of `commands`; unchanged on any error.
+    cdef int _put_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except -1:
+        cdef object items = PySequence_Fast(commands, b"commands must be a sequence of bytes")
+        cdef Py_ssize_t count = PySequence_Fast_GET_SIZE(items)
+        cdef PyObject** item = PySequence_Fast_ITEMS(items)
+        cdef Py_ssize_t i, length
+        cdef uint8_t* to
+        if count == 0:
+            raise ValueError("no commands: at least 1 expected")
+        for i in range(count):
+            if not PyBytes_Check(<object> item[i]):
+                raise TypeError(f"command {i} must be bytes, got {type(<object> item[i]).__name__}")
+            length = PyBytes_GET_SIZE(<object> item[i])
+            if length > MAX_PAYLOAD:
+                raise ValueError(f"command {i} has {length} bytes, at most {<int> MAX_PAYLOAD} allowed")
+            if kind == EntryNoop and length:
+                raise ValueError(f"a no-op has {length} bytes of payload, 0 allowed")
+        if not (window_reserve(&self._window, <size_t> count) and runs_reserve(&self._terms, 1)
+                and runs_reserve(&self._times, 1)):
+            raise MemoryError(f"{count} entries")
+        for i in range(count):
+            length = PyBytes_GET_SIZE(<object> item[i])
+            to = window_stage(&self._window, <uint32_t> length, <uint32_t> kind)
+            if to == NULL:
+                window_discard_staged(&self._window)
+                raise MemoryError(f"command {i} of {length} bytes")
+            memcpy(to, PyBytes_AS_STRING(<object> item[i]), <size_t> length)
+        self._place_staged(self._last + 1)
+        self._last_time = max(self._last_time, time_ms)
+        runs_add(&self._terms, self._last + 1, term)
+        runs_add(&self._times, self._last + 1, self._last_time)
+        self._last += <index_t> count
+        return 0
+
+    # The staged entries take their place at index `first`, what they replace is forgotten. Cannot fail.
+    cdef void _place_staged(self, index_t first) noexcept:
+        if first <= self._last:
+            self._cache.forget_from(first)
+            runs_truncate(&self._terms, first)
+            runs_truncate(&self._times, first)
+        if first >= self._window.first:
+            window_commit_staged(&self._window, <size_t> (first - self._window.first))
+        else:  # the whole window is replaced, and entries before it that are only in the storage
+            window_commit_staged(&self._window, 0)
+            self._window.first = first
+
+    # Entries up to `index` need not be in memory any more.
+    cdef void _evict_through(self, index_t index) noexcept:
+        if index < self._window.first:
+            return
+        window_drop_front(&self._window, <size_t> (index + 1 - self._window.first))
+        if self._window.count:
+            runs_drop_before(&self._times, self._window.first)
+        else:
+            runs_clear(&self._times)
+
+    # Entries up to `index` are compacted; the log's term there stays known.
+    cdef void _forget_through(self, index_t index) noexcept:
+        self._cache.forget_begun(index)
+        self._evict_through(index)
+        runs_drop_before(&self._terms, index)
+
+    # The log is empty behind (index, term), an entry of log time time_ms. 0, unknown, leaves the newest time seen.
+    cdef void _begin_at(self, index_t index, term_t term, uint64_t time_ms) noexcept:
+        self._cache.forget_from(0)
+        runs_clear(&self._terms)
+        runs_clear(&self._times)
+        runs_add(&self._terms, index, term)  # there is room: the runs were never empty before
+        window_reset(&self._window, index + 1)
+        self._last = index
+        if time_ms:
+            # Also when it is less: times of entries that were never committed must not live on here alone.
+            self._last_time = time_ms
+
+    # Takes over what `source` holds, sharing payloads; self is new.
+    cdef int _share(self, LogEntries source) except -1:
+        runs_clear(&self._terms)
+        if not (window_share(&self._window, &source._window) and runs_copy(&self._terms, &source._terms)
+                and runs_copy(&self._times, &source._times)):
+            raise MemoryError(f"{source._window.count} entries")
+        self._last = source._last
+        self._last_time = source._last_time
+        return 0
+
+    # ---- reading
+
+    cdef LogView _view(self) noexcept:
+        cdef LogView view
+        view.window = &self._window
+        view.terms = &self._terms
+        view.times = &self._times
+        return view
+
+    cpdef Entries slice(self, index_t lo, index_t hi, uint64_t max_bytes):
+        """Entries lo to hi - 1, cut where their blocks would exceed max_bytes; at least one, None when lo == hi.
+
+        Entries that are not in memory come from the storage, which may cut earlier. Raises Compacted when lo is
+        covered by the snapshot, InvariantViolation for a range outside the log or a storage that contradicts it.
+        """
+        return self._slice(lo, hi, max_bytes, ENCODED)
+
+    cdef Entries _slice(self, index_t lo, index_t hi, uint64_t limit, Measure measure):
+        cdef Entries stored, rest
+        cdef uint64_t used
+        if lo > hi:
+            raise InvariantViolation(f"slice of [{lo}, {hi}): lo is above hi")
+        if lo <= runs_at(&self._terms, 0).first:
+            raise Compacted()
+        if hi > self._last + 1:
+            raise InvariantViolation(f"slice of [{lo}, {hi}): last index is {self._last}")
+        if lo == hi:
+            return None
+        if lo >= self._window.first:
+            return self._from_window(lo, hi, limit, measure, True)
+        stored = self._from_storage(lo, min(hi, self._window.first), limit, measure)
+        if hi <= self._window.first or stored.first + stored.count < self._window.first:
+            return stored
+        used = <uint64_t> len(stored.data) if measure == ENCODED else applying_size(stored)
+        if used >= limit or runs_at(&self._times, 0).value < last_time_of(stored):
+            return stored
+        rest = self._from_window(self._window.first, hi, limit - used, measure, False)
+        if rest is None:
+            return stored
+        return make_entries(stored.data + rest.data, lo, stored.count + rest.count, stored.first_term, rest.last_term,
+                            stored.payload_size + rest.payload_size, stored.blocks + rest.blocks)
+
+    cdef Entries _from_window(self, index_t lo, index_t hi, uint64_t limit, Measure measure, bint at_least_one):
+        cdef Entries entries = None
+        cdef SliceSize size
+        cdef LogView view
+        cdef term_t first_term = 0
+        cdef term_t last_term = 0
+        cdef bytes data
+        if at_least_one and is_newest(self._cache, lo, hi):
+            entries = <Entries> item_of(<PyObject*> self._cache.slices, newest(self._cache))
+            if fits(entries, limit, measure):
+                return entries
+        if at_least_one:
+            entries = self._cache.answer(lo, hi, limit, measure)
+            if entries is not None:
+                return entries
+        view = self._view()
+        slice_measure(&view, lo, hi, limit, measure, at_least_one, &size)
+        if size.end == lo:
+            return None
+        entries = self._cache.cut(lo, size.end)
+        if entries is None:
+            data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> size.bytes)
+            slice_write(&view, lo, size.end, <uint8_t*> PyBytes_AS_STRING(data))
+            term_of(self, lo, &first_term)
+            term_of(self, size.end - 1, &last_term)
+            entries = make_entries(data, lo, size.end - lo, first_term, last_term, size.payload_bytes, size.blocks)
+            if at_least_one:
+                self._cache.keep(lo, hi, limit, measure, entries)
+        return entries
+
+    cdef Entries _from_storage(self, index_t lo, index_t hi, uint64_t limit, Measure measure):
+        cdef object answer = self.storage.entries(lo, hi, limit)
+        cdef Entries entries
+        cdef index_t conflict
+        cdef uint64_t fit
+        if not isinstance(answer, Entries):
+            raise InvariantViolation(f"storage gave {type(answer).__name__} for entries [{lo}, {hi}), not Entries")
+        entries = <Entries> answer
+        if entries.first != lo or entries.count > hi - lo:
+            raise InvariantViolation(f"storage gave entries [{entries.first}, {entries.first + entries.count}) "
+                                     f"for [{lo}, {hi})")
+        conflict = self.find_conflict(entries)
+        if conflict:
+            raise InvariantViolation(f"storage gave another term for entry {conflict} than the log's "
+                                     f"{self.term_or_zero(conflict)}")
+        if measure == APPLYING:
+            fit = applying_prefix(entries, limit)
+            if fit < entries.count:
+                entries = entries.slice(lo, lo + fit)
+        return entries
+
+    cpdef bint has_pending_conf_change(self, index_t lo, index_t hi) except -1:
+        """Is any of the entries lo to hi - 1 a configuration change?"""
+        cdef Entries entries
+        cdef index_t index = lo
+        cdef uint32_t kind
+        if lo < self.first_index():
+            raise Compacted()
+        if hi > self._last + 1:
+            raise InvariantViolation(f"scan of [{lo}, {hi}): last index is {self._last}")
+        while index < min(hi, self._window.first):
+            entries = self._from_storage(index, min(hi, self._window.first), SCAN_BYTES, ENCODED)
+            for run in entries.runs():
+                if run[3] == EntryConfChange or run[3] == EntryConfChangeV2:
+                    return True
+            index += entries.count
+        while index < hi:
+            kind = ref_kind(window_at(&self._window, index))
+            if kind == EntryConfChange or kind == EntryConfChangeV2:
+                return True
+            index += 1
+        return False
+
+    cpdef uint64_t memory_bytes(self):
+        """Bytes held: payload chunks (also those shared with a clone), entry references, runs, cached slices."""
+        return (window_memory(&self._window) + (self._terms.capacity + self._times.capacity) * sizeof(Run)
+                + self._cache.memory())
+
+    cdef int _check_entries(self) except -1:
+        """Raises InvariantViolation when what log_entries.pxd, term_runs.pxd and window.pxd promise does not hold."""
+        cdef index_t snapshot_index = runs_at(&self._terms, 0).first
+        cdef str fault = runs_fault(&self._terms, snapshot_index, self._last)
+        cdef size_t i
+        if fault is not None:
+            raise InvariantViolation(f"terms: {fault}")
+        for i in range(1, self._terms.count):
+            if runs_at(&self._terms, i).value < runs_at(&self._terms, i - 1).value:
+                raise InvariantViolation(f"term goes back at {runs_at(&self._terms, i).first}")
+        fault = window_fault(&self._window)
+        if fault is not None:
+            raise InvariantViolation(f"window: {fault}")
+        if self._window.first <= snapshot_index or self._window.first + self._window.count != self._last + 1:
+            raise InvariantViolation(f"window [{self._window.first}, {self._window.first + self._window.count}) does "
+                                     f"not end a log of {snapshot_index + 1} to {self._last}")
+        if self._window.count == 0:
+            if self._times.count:
+                raise InvariantViolation(f"{self._times.count} time runs for an empty window")
+            return 0
+        fault = runs_fault(&self._times, self._window.first, self._last)
+        if fault is not None:
+            raise InvariantViolation(f"times: {fault}")
+        if runs_last(&self._times).value != self._last_time:
+            raise InvariantViolation(f"last time {self._last_time} ms, the last entry's is "
+                                     f"{runs_last(&self._times).value} ms")
+        return 0

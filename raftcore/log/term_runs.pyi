@@ -1,0 +1,1 @@
+"""Numbers along the log, as runs: a C interface only (term_runs.pxd)."""

@@ -1,4 +1,0 @@
-"""Configuration changes in the log: proposing, applying, restoring.
-
-Nothing in here is visible from Python: see membership.pxd.
-"""

@@ -1,0 +1,170 @@
+"""What the leader knows of one follower, and every transition between its three states.
+
+    StateProbe      The follower's log is not known to fit. One append at a time, the next only after an answer or a
+                    heartbeat's answer; each rejection moves `next` back, the first success moves to StateReplicate.
+    StateReplicate  The logs fit up to `match`. Appends go out without waiting; `next` runs ahead, as far as the window
+                    of messages in flight allows. A rejection or a lost message moves back to StateProbe.
+    StateSnapshot   What the follower needs is compacted away. Nothing is sent until the snapshot has arrived.
+
+                      accepted, up to match
+        +---------+ -------------------------> +-------------+
+        |  Probe  | <------------------------- |  Replicate  |
+        +---------+   rejected, unreachable    +-------------+
+          |     ^                                 |       ^
+          |     | snapshot arrived, or failed     |       |
+          |     +--------------+   +--------------+       |
+          |  compacted         |   |  compacted           | accepted, log reaches
+          +---------------> +------------+                | the follower again
+                            |  Snapshot  | ---------------+
+                            +------------+
+
+`match` and `next` are matchIndex and nextIndex of Figure 2.
+"""
+
+from libc.stdint cimport uint64_t
+
+from raftcore.base.types cimport index_t, node_id_t
+from raftcore.membership.inflights cimport Inflights, is_full
+
+from raftcore.base.errors import InvariantViolation
+
+cdef tuple STATE_NAMES = ("StateProbe", "StateReplicate", "StateSnapshot")
+
+
+cdef class Progress:
+    """Progress(id, match=0, next=1, *, max_inflight=256, max_inflight_bytes=0, is_learner=False), in StateProbe."""
+
+    def __cinit__(self, node_id_t id, index_t match=0, index_t next=1, *, int max_inflight=256,
+                  uint64_t max_inflight_bytes=0, bint is_learner=False):
+        if next <= match:
+            raise ValueError(f"next {next} of node {id}: it must be above match {match}")
+        self.id = id
+        self.match = match
+        self.next = next
+        self.state = StateProbe
+        self.is_learner = is_learner
+        self.inflights = Inflights(max_inflight, max_inflight_bytes)
+
+    cpdef void reset(self, index_t match, index_t next) noexcept:
+        """Start over, as a new leader does: StateProbe, nothing heard yet. What the configuration says is kept."""
+        self.reset_state(StateProbe)
+        self.match = match
+        self.next = next
+        self.sent_commit = 0
+        self.recent_active = False
+        self.heard_ms = 0
+
+    cpdef void reset_state(self, int state) noexcept:
+        self.msg_app_flow_paused = False
+        self.pending_snapshot = 0
+        self.bare_probe = False
+        self.state = state
+        self.inflights.reset()
+
+    cpdef void become_probe(self) noexcept:
+        """Probe from match on, or from the snapshot on when one was on its way: it may well have arrived."""
+        cdef index_t snapshot_index = self.pending_snapshot if self.state == StateSnapshot else 0
+        self.reset_state(StateProbe)
+        self.next = max(self.match, snapshot_index) + 1
+        # What was sent beyond next may be lost: it has to be sent again, and the commit index with it.
+        self.sent_commit = min(self.sent_commit, self.next - 1)
+
+    cpdef void become_replicate(self) noexcept:
+        self.reset_state(StateReplicate)
+        self.next = self.match + 1
+
+    cpdef void become_snapshot(self, index_t snapshot_index) noexcept:
+        """A snapshot up to ``snapshot_index`` is being sent; it carries the commit index up to there."""
+        self.reset_state(StateSnapshot)
+        self.pending_snapshot = snapshot_index
+        self.next = snapshot_index + 1
+        self.sent_commit = snapshot_index
+
+    cpdef int sent_entries(self, uint64_t entries, uint64_t bytes) except -1:
+        """An append with this many entries, from next on, and this many bytes has been sent. Not in StateSnapshot."""
+        if self.state == StateReplicate:
+            if entries > 0:
+                self.next += entries
+                self.inflights.add(self.next - 1, bytes)
+            # The message that fills the window is a probe itself: only its answer, or a heartbeat's, lets more out.
+            self.msg_app_flow_paused = is_full(self.inflights)
+        elif self.state == StateProbe:
+            if entries > 0:
+                self.msg_app_flow_paused = True
+        else:
+            raise InvariantViolation(f"append sent to node {self.id} while a snapshot is on its way: {self.describe()}")
+        return 0
+
+    cpdef bint can_bump_commit(self, index_t index) noexcept:
+        """True when telling the follower that the log is committed up to ``index`` can be news to it.
+
+        It can use a commit index only up to the last entry it was sent, next - 1; once it was told that much, more is
+        worth a message only together with more entries.
+        """
+        return commit_is_news(self, index)
+
+    cpdef void sent_commit_to(self, index_t commit) noexcept:
+        self.sent_commit = commit
+
+    cpdef bint maybe_update(self, index_t n) noexcept:
+        """The follower has the log up to ``n``. False for an answer that tells nothing new."""
+        return updated(self, n)
+
+    cpdef bint maybe_decr_to(self, index_t rejected, index_t match_hint) noexcept:
+        """The follower refused an append after ``rejected`` and may fit up to ``match_hint``.
+
+        False for a refusal that is stale: messages may be repeated or overtake one another.
+        """
+        if self.state == StateSnapshot:
+            return False  # it was about the probe that showed a snapshot to be needed
+        if self.state == StateReplicate:
+            if rejected <= self.match:
+                return False
+            self.next = self.match + 1
+        else:
+            # Only one probe is out at a time, so only the answer to exactly that one counts.
+            if self.next - 1 != rejected:
+                return False
+            self.next = max(min(rejected, match_hint + 1), self.match + 1)
+            self.msg_app_flow_paused = False
+        self.sent_commit = min(self.sent_commit, self.next - 1)
+        return True
+
+    cpdef bint is_paused(self) noexcept:
+        """True when no append may be sent now: a probe is out, the window is full, or a snapshot is on its way."""
+        return paused(self)
+
+    cpdef Progress clone(self):
+        """A copy that shares nothing."""
+        cdef Progress copy = Progress.__new__(Progress, self.id)
+        copy.match = self.match
+        copy.next = self.next
+        copy.sent_commit = self.sent_commit
+        copy.state = self.state
+        copy.pending_snapshot = self.pending_snapshot
+        copy.recent_active = self.recent_active
+        copy.msg_app_flow_paused = self.msg_app_flow_paused
+        copy.heard_ms = self.heard_ms
+        copy.bare_probe = self.bare_probe
+        copy.is_learner = self.is_learner
+        copy.conf_index = self.conf_index
+        copy.inflights = self.inflights.clone()
+        return copy
+
+    def describe(self):
+        """As etcd/raft prints it: ``StateReplicate match=11 next=12 learner paused inactive inflight=2[full]``."""
+        cdef list words = [STATE_NAMES[self.state], f"match={self.match}", f"next={self.next}"]
+        if self.is_learner:
+            words.append("learner")
+        if self.is_paused():
+            words.append("paused")
+        if self.pending_snapshot > 0:
+            words.append(f"pendingSnap={self.pending_snapshot}")
+        if not self.recent_active:
+            words.append("inactive")
+        if self.inflights.count > 0:
+            words.append(f"inflight={self.inflights.count}" + ("[full]" if self.inflights.full() else ""))
+        return " ".join(words)
+
+    def __repr__(self):
+        return f"<Progress of {self.id}: {self.describe()}>"

@@ -1,4 +1,0 @@
-"""What must hold within one node.
-
-Nothing in here is visible from Python: see node_invariants.pxd.
-"""

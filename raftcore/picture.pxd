@@ -1,4 +1,0 @@
-# A picture of a node at one moment, as Python objects.
-from raftcore.state cimport Raft
-
-cdef object status_of(Raft r)

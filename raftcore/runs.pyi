@@ -1,1 +1,0 @@
-"""Numbers along the log, as runs: a C interface only (runs.pxd)."""

@@ -1,8 +1,0 @@
-# What a leader sends: appends, heartbeats, snapshots.
-from raftcore.message cimport Message
-from raftcore.progress cimport Progress
-from raftcore.state cimport Raft
-
-cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1
-cdef int broadcast_append(Raft r) except -1
-cdef int broadcast_heartbeat(Raft r, bytes context) except -1

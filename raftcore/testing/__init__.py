@@ -1,0 +1,1 @@
+"""For tests and exploration: imported by nothing else in this package."""

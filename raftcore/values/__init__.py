@@ -1,0 +1,1 @@
+"""What is passed around: entries, messages, configuration changes, and the view of a store."""

@@ -1,0 +1,123 @@
+# The values that travel: messages, snapshots, hard state (and, from raftcore.values.entries, entries). All immutable once
+# handed out.
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport uint64_t
+
+from raftcore.base.types cimport index_t, node_id_t, term_t
+from raftcore.values.block cimport BLOCK_HEADER_SIZE, MAX_PAYLOAD, BlockHeader, read_block_header, write_block_header
+from raftcore.values.entries cimport Entries, Entry, make_block, make_entries, parse_entries
+
+cdef class HardState:
+    # What must survive a crash besides the log (Figure 2, persistent state).
+    cdef readonly term_t term
+    cdef readonly node_id_t vote
+    cdef readonly index_t commit
+
+cdef class ConfState:
+    # A configuration as it is printed, stored and sent; each tuple sorted ascending.
+    cdef readonly tuple voters
+    cdef readonly tuple voters_outgoing
+    cdef readonly tuple learners
+    cdef readonly tuple learners_next
+    cdef readonly bint auto_leave
+
+    cdef tuple _fields(self)
+
+cdef class Snapshot:
+    cdef readonly index_t index
+    cdef readonly term_t term
+    cdef readonly ConfState conf_state
+    cdef readonly index_t conf_index   # index of the configuration entry that conf_state is from
+    cdef readonly bytes data
+    cdef readonly uint64_t time_ms     # log time of the entry at index; 0: unknown
+
+    cdef tuple _fields(self)
+
+cdef class Message:
+    cdef public int type               # MessageType
+    cdef public node_id_t to
+    cdef public node_id_t from_
+    cdef public term_t term            # 0: a local message
+    cdef public term_t log_term        # term of the entry at index (MsgApp: of the entry before entries)
+    cdef public index_t index
+    cdef public index_t commit
+    cdef public node_id_t vote         # MsgStorageAppend only
+    cdef public bint reject
+    cdef public index_t reject_hint
+    cdef public index_t conf_index     # configuration entry that made the follower's progress; echoed in replies
+    cdef uint64_t write                # in Raft.waiting only: number of the write that it waits for
+    cdef public bint must_sync         # MsgStorageAppend only: set by the core
+    cdef public Entries entries        # None when there are none
+    cdef public Snapshot snapshot      # None when there is none
+    cdef public bytes context          # None when there is none
+    cdef public list responses         # messages to deliver once the storage work is done; None when there are none
+
+    cdef tuple _fields(self)
+
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(object o)
+
+# Messages that nobody has any more, to be filled anew: a message has a short life, and there are many. Their objects
+# (entries, ...) are None, their numbers are anything.
+cdef enum:
+    IDLE_MESSAGES = 64
+
+cdef struct Idle:
+    int count
+    PyObject* messages[IDLE_MESSAGES]  # each with one reference, which is the array's
+
+cdef Idle idle
+
+cdef Message made_message()
+
+
+# A message whose objects are None and whose numbers are anything.
+cdef inline Message any_message():
+    cdef Message out
+    if idle.count == 0:
+        return made_message()
+    idle.count -= 1
+    out = <Message> idle.messages[idle.count]
+    Py_DECREF(out)  # the array's reference
+    return out
+
+
+cdef inline Message new_message(int type, node_id_t to):
+    cdef Message out = any_message()
+    # One by one: a memset of so few bytes becomes a string instruction, which takes longer to begin than this to end.
+    out.type = type
+    out.to = to
+    out.from_ = 0
+    out.term = 0
+    out.log_term = 0
+    out.index = 0
+    out.commit = 0
+    out.vote = 0
+    out.reject = False
+    out.reject_hint = 0
+    out.conf_index = 0
+    out.write = 0
+    out.must_sync = False
+    return out
+
+
+# The caller is done with m, which may be filled anew if nobody else has it.
+cdef inline int done_with(Message m) except -1:
+    if Py_REFCNT(m) != 1 or idle.count == IDLE_MESSAGES:
+        return 0
+    if m.entries is not None:
+        m.entries = None
+    if m.snapshot is not None:
+        m.snapshot = None
+    if m.context is not None:
+        m.context = None
+    if m.responses is not None:
+        m.responses = None
+        if idle.count == IDLE_MESSAGES:
+            return 0  # the destructor of one has come here, too
+    Py_INCREF(m)
+    idle.messages[idle.count] = <PyObject*> m
+    idle.count += 1
+    return 0

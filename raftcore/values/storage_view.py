@@ -1,0 +1,76 @@
+"""What the core is given at start, and the read side of the storage it may ask while it runs.
+
+The core never writes: it hands out what has to be stored (etcd/raft's MsgStorageAppend, or a Ready) and hears when that
+is done. All it ever asks of a storage is to read back entries that left its window of memory, and the newest snapshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from raftcore.base.conflict import Conflict
+from raftcore.values.message import ConfState, Entries, HardState, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class InitialState:
+    """What a node finds in its storage when it starts; all defaults together are a node's very first start.
+
+    The log it describes reaches from ``snapshot_index + 1`` to ``last_index``; it is empty when the two are equal.
+    """
+
+    hard_state: HardState = field(default_factory=HardState)
+    """Term, vote and commit index as last written."""
+
+    conf_state: ConfState = field(default_factory=ConfState)
+    """The configuration of the applied state (of the snapshot, and of the changes applied since, if any are kept)."""
+
+    conf_index: int = 0
+    """Index of the entry that ``conf_state`` comes from; 0 for a configuration given at bootstrap."""
+
+    snapshot_index: int = 0
+    """Index just before the first entry of the log; 0 for a log that has everything."""
+
+    snapshot_term: int = 0
+    """Term of the entry at ``snapshot_index``."""
+
+    last_index: int = 0
+    """Index of the last entry of the log."""
+
+    term_runs: tuple[tuple[int, int], ...] = ()
+    """(first index, term) of each run of entries of one term, ascending, covering the whole log."""
+
+    last_time_ms: int = 0
+    """Log time, in milliseconds, of the last entry."""
+
+    conflict: Conflict | None = None
+    """Why this node was quarantined, once it was: it stays that."""
+
+
+@runtime_checkable
+class StorageView(Protocol):
+    """The read side of a storage. Both calls are plain and must not block for long: they run inside the core."""
+
+    def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        """The entries from ``lo`` up to, not including, ``hi``.
+
+        At least one entry is given; the rest stops before ``len(entries.data)`` would exceed ``max_bytes``.
+        Raises :class:`raftcore.base.errors.Compacted` when ``lo`` is covered by the snapshot, and
+        :class:`raftcore.base.errors.Unavailable` when the log ends before ``hi``.
+        """
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot (index 0 when there never was one).
+
+        It must reach the log: its index is at least the last one compacted, so that entries follow it without a gap
+        (InvariantViolation, when it has to be sent). More is not asked of it. A snapshot that was taken before a member
+        was added serves that member as well: the member takes it with its configuration, in which it has no place,
+        answers its leader, votes when asked, stands for no election, and finds its own place in the entries that
+        follow (thesis 4.1, 4.2.2).
+
+        Raises :class:`raftcore.base.errors.SnapshotTemporarilyUnavailable` when it cannot be had right now: the core asks
+        again later.
+        """
+        ...

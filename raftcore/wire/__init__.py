@@ -1,0 +1,1 @@
+"""The byte form of messages: bodies, frames, datagrams."""

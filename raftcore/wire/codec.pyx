@@ -1,0 +1,129 @@
+"""Datagrams and frames to messages and back, byte by byte as docs/wire-format.md says."""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from raftcore.base.buffer cimport Buffer, buffer_of
+from raftcore.base.bytes cimport load16, load32, load64
+from raftcore.base.types cimport MESSAGE_TYPES
+from raftcore.values.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
+from raftcore.values.message cimport Message
+from raftcore.wire.body cimport RUN_SIZE, BodyPlan, decode_body, plan_body, write_body
+from raftcore.wire.frame cimport CHECKSUM_SIZE, LARGEST_KIND
+
+import raftcore.base.crc
+import raftcore.wire.datagram
+from raftcore.base.errors import DecodeError
+
+# All names of the format in one place. (A cimported class is no module attribute by itself.)
+globals().update(
+    DATAGRAM_HEADER_SIZE=DATAGRAM_HEADER_SIZE, CHECKSUM_SIZE=CHECKSUM_SIZE, FRAME_HEADER_SIZE=FRAME_HEADER_SIZE,
+    FRAME_MESSAGE=FRAME_MESSAGE, FRAME_TRANSPORT=FRAME_TRANSPORT, RUN_SIZE=RUN_SIZE,
+    BLOCK_HEADER_SIZE=BLOCK_HEADER_SIZE, LENGTH_SIZE=LENGTH_SIZE, DatagramBuilder=raftcore.wire.datagram.DatagramBuilder,
+    Header=raftcore.wire.datagram.Header, crc32c=raftcore.base.crc.crc32c, max_command=raftcore.wire.datagram.max_command,
+    parse_header=raftcore.wire.datagram.parse_header,
+)
+
+
+# Reads the frame header at offset and checks that its body is there. Returns the length of the body.
+cdef inline Py_ssize_t open_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t offset, uint64_t* group,
+                                  int* kind) except -1:
+    cdef const uint8_t* at = data + offset
+    cdef uint32_t length
+    if size - offset < FRAME_HEADER_SIZE:
+        raise DecodeError(f"{size - offset} bytes at {offset} where a frame header needs {<int> FRAME_HEADER_SIZE}")
+    group[0] = load64(at)
+    kind[0] = at[8]
+    length = load32(at + 12)
+    if length > size - offset - FRAME_HEADER_SIZE:
+        raise DecodeError(f"a frame body of {length} bytes, but only {size - offset - FRAME_HEADER_SIZE} are left")
+    return length
+
+
+cdef int check_frame_header(const uint8_t* at) except -1:
+    if at[9] or load16(at + 10):
+        raise DecodeError(f"frame flags {at[9]:#04x} and reserved {load16(at + 10)}, 0 and 0 expected")
+    if at[8] < FRAME_TRANSPORT and not FRAME_MESSAGE <= at[8] < FRAME_MESSAGE + MESSAGE_TYPES:
+        raise DecodeError(f"frame kind {at[8]}, {<int> FRAME_MESSAGE} to {FRAME_MESSAGE + MESSAGE_TYPES - 1} and from "
+                          f"{<int> FRAME_TRANSPORT} on known")
+    return 0
+
+
+cdef Message decode_odd_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind):
+    cdef Py_ssize_t start = offset[0]
+    cdef Py_ssize_t length
+    offset[0] = size
+    length = open_frame(data, size, start, group, kind)
+    offset[0] = start + FRAME_HEADER_SIZE + length
+    if not FRAME_MESSAGE <= kind[0] < FRAME_MESSAGE + MESSAGE_TYPES or load32(data + start + 8) >> 8:
+        check_frame_header(data + start)
+        if kind[0] >= FRAME_TRANSPORT:
+            return None
+    return decode_body(kind[0] - FRAME_MESSAGE, data + start + FRAME_HEADER_SIZE, length)
+
+
+def frames(buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE):
+    """Yields (group, kind, memoryview of the body) for each frame in buffer from offset on.
+
+    The bodies are not looked into. DecodeError when a frame header is broken; what came before it has been yielded.
+    """
+    cdef memoryview whole = memoryview(buffer).cast("B")
+    cdef Buffer view = buffer_of(whole)
+    cdef Py_ssize_t size = view.size
+    cdef Py_ssize_t length
+    cdef uint64_t group
+    cdef int kind
+    if not 0 <= offset <= size:
+        raise DecodeError(f"offset {offset} is outside a datagram of {size} bytes")
+    while offset < size:
+        length = open_frame(view.at, size, offset, &group, &kind)
+        check_frame_header(view.at + offset)
+        offset += FRAME_HEADER_SIZE + length
+        yield group, kind, whole[offset - length:offset]
+
+
+def messages(datagram):
+    """Yields (group, Message), or (group, DecodeError) for a broken frame, for each frame of a whole datagram.
+
+    For tools that look at traffic: frames of the transport are passed over, and from_ and to filled in as a receiver
+    does. The header itself is parse_header's matter; DecodeError only when the datagram is too short to have one.
+    """
+    cdef Buffer view = buffer_of(datagram)
+    cdef Py_ssize_t size = view.size
+    cdef Py_ssize_t offset = DATAGRAM_HEADER_SIZE
+    cdef uint64_t group = 0
+    cdef int kind = 0
+    cdef Message message
+    if size < DATAGRAM_HEADER_SIZE:
+        raise DecodeError(f"a datagram of {size} bytes, at least {<int> DATAGRAM_HEADER_SIZE} expected")
+    while offset < size:
+        try:
+            message = decode_frame(view.at, size, &offset, &group, &kind)
+        except DecodeError as error:
+            yield group, error
+            continue
+        if message is None:
+            continue
+        message.from_ = message.from_ or datagram_from(view.at)
+        message.to = message.to or datagram_to(view.at)
+        yield group, message
+
+
+def encode_message(Message message not None):
+    """(kind, body) of the frame that carries message, with its from_ and to. ValueError when it must not travel."""
+    cdef BodyPlan plan
+    cdef bytes out
+    plan_body(message, 0, 0, &plan)
+    out = PyBytes_FromStringAndSize(NULL, plan.size)
+    write_body(message, &plan, <uint8_t*> PyBytes_AS_STRING(out))
+    return FRAME_MESSAGE + message.type, out
+
+
+def decode_message(int kind, body):
+    """The Message in the body (bytes-like) of a frame of this kind. DecodeError says what is wrong with it.
+
+    from_ and to are 0 unless the body carries them: then they are the datagram's.
+    """
+    cdef Buffer view = buffer_of(body)
+    if not FRAME_MESSAGE <= kind <= LARGEST_KIND:
+        raise DecodeError(f"frame kind {kind} is no message")
+    return decode_body(kind - FRAME_MESSAGE, view.at, view.size)

@@ -1,0 +1,42 @@
+# Building datagrams: one C buffer, messages encoded straight into it.
+from libc.stdint cimport uint8_t, uint64_t
+
+from raftcore.base.types cimport node_id_t
+from raftcore.values.message cimport Message
+from raftcore.wire.body cimport BodyPlan
+
+cdef enum:
+    DATAGRAM_VERSION = 1
+    SMALLEST_DATAGRAM = 256      # bytes a datagram may be limited to: holds any message without entries and context
+    LARGEST_DATAGRAM = 16777216  # the same, upper end: far above UDP's 65,507, for in-memory transports
+
+cdef class Header:
+    # The datagram header's fields; immutable.
+    cdef readonly uint64_t cluster_id
+    cdef readonly node_id_t from_
+    cdef readonly node_id_t to
+    cdef readonly uint64_t from_store
+    cdef readonly uint64_t from_boot
+    cdef readonly uint64_t to_store     # the receiver's, as last heard; 0: not yet
+    cdef readonly uint64_t to_boot
+
+    cdef tuple _fields(self)
+
+cdef class DatagramBuilder:
+    # DATAGRAM_HEADER_SIZE <= size <= max_datagram; what lies below size is whole frames.
+    cdef readonly Header header
+    cdef readonly Py_ssize_t max_datagram  # bytes
+    cdef readonly Py_ssize_t size          # bytes so far, header included
+    cdef readonly uint64_t frames          # frames so far
+    cdef uint8_t* buffer                   # max_datagram bytes
+
+    cpdef bint add(self, Message message, uint64_t group=*) except -1
+    cpdef bint add_frame(self, int kind, bytes body, uint64_t group=*) except -1
+    cpdef bytes finish(self)
+    cpdef bytes bare(self)
+    # A message of the usual kinds, if it surely fits; False: nothing was added, and try_add is to be asked.
+    cdef bint add_usual(self, Message message, uint64_t group) noexcept
+    cdef int try_add(self, Message message, uint64_t group) except -1
+    cdef Py_ssize_t seal(self) noexcept
+    cdef bint _write(self, Message message, const BodyPlan* plan, uint64_t group) noexcept
+    cdef int _room(self, Py_ssize_t body_size) except -1

@@ -1,0 +1,239 @@
+"""Datagrams: a header that says which life of which disk speaks to which, and frames behind it."""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+cimport cython
+
+from raftcore.base.buffer cimport Buffer, buffer_of
+from raftcore.base.bytes cimport load16, load32, load64, store32, store64
+from raftcore.base.crc cimport crc32c_update
+from raftcore.base.types cimport APPLY_THREAD, node_id_t
+from raftcore.values.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
+from raftcore.values.message cimport Message
+from raftcore.wire.body cimport BODY_FIXED_MAX, BodyPlan, plan_body, write_body, write_usual
+from raftcore.wire.frame cimport (
+    CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND,
+    datagram_from, datagram_to, write_frame_header,
+)
+
+from raftcore.base.errors import DecodeError
+
+
+@cython.final
+cdef class Header:
+    """The header of a datagram (decisions 4 and 5); every field an unsigned 64-bit number.
+
+    ``cluster_id``; ``from_``/``to``: node ids; ``from_store``/``from_boot``: the sender's data directory and start;
+    ``to_store``/``to_boot``: the receiver's, as the sender last heard them, 0 when it has not yet.
+    """
+
+    def __cinit__(self, uint64_t cluster_id=0, node_id_t from_=0, node_id_t to=0, uint64_t from_store=0,
+                  uint64_t from_boot=0, uint64_t to_store=0, uint64_t to_boot=0):
+        self.cluster_id = cluster_id
+        self.from_ = from_
+        self.to = to
+        self.from_store = from_store
+        self.from_boot = from_boot
+        self.to_store = to_store
+        self.to_boot = to_boot
+
+    cdef tuple _fields(self):
+        return (self.cluster_id, self.from_, self.to, self.from_store, self.from_boot, self.to_store, self.to_boot)
+
+    def __eq__(self, other):
+        if not isinstance(other, Header):
+            return NotImplemented
+        return self._fields() == (<Header> other)._fields()
+
+    def __hash__(self):
+        return hash(self._fields())
+
+    def __repr__(self):
+        return (f"Header(cluster_id={self.cluster_id:#x}, from_={self.from_}, to={self.to}, "
+                f"from_store={self.from_store:#x}, from_boot={self.from_boot:#x}, to_store={self.to_store:#x}, "
+                f"to_boot={self.to_boot:#x})")
+
+    def __reduce__(self):
+        return Header, self._fields()
+
+
+def parse_header(buffer):
+    """The Header of a datagram (bytes-like, the whole datagram). DecodeError when it is too short, of another version,
+    damaged (CRC32C), or says what no header of this version says."""
+    cdef Buffer view
+    cdef const uint8_t* at
+    cdef Py_ssize_t size
+    if type(buffer) is bytes:
+        at = <const uint8_t*> PyBytes_AS_STRING(buffer)
+        size = PyBytes_GET_SIZE(buffer)
+    else:
+        view = buffer_of(buffer)
+        size = view.size
+        at = view.at
+    if size < DATAGRAM_HEADER_SIZE:
+        raise DecodeError(f"a datagram of {size} bytes, at least {<int> DATAGRAM_HEADER_SIZE} expected")
+    # The version comes first: another version may keep something else where the checksum is.
+    if at[4] != DATAGRAM_VERSION:
+        raise DecodeError(f"datagram version {at[4]}, only {<int> DATAGRAM_VERSION} is understood")
+    cdef uint32_t crc = crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE)
+    if crc != load32(at):
+        raise DecodeError(f"datagram checksum {load32(at):#010x}, but its bytes have {crc:#010x}")
+    if at[5] or load16(at + 6):
+        raise DecodeError(f"datagram flags {at[5]:#04x} and reserved {load16(at + 6)}, 0 and 0 expected")
+    cdef Header out = Header.__new__(Header)  # filled below: no Python numbers on the way
+    out.cluster_id = load64(at + 8)
+    out.from_ = datagram_from(at)
+    out.to = datagram_to(at)
+    out.from_store = load64(at + 32)
+    out.from_boot = load64(at + 40)
+    out.to_store = load64(at + 48)
+    out.to_boot = load64(at + 56)
+    if out.from_ >= APPLY_THREAD or out.to >= APPLY_THREAD:
+        raise DecodeError(f"datagram from {out.from_} to {out.to}: node ids are below {APPLY_THREAD}")
+    return out
+
+
+def max_command(Py_ssize_t max_datagram):
+    """Bytes of the largest command that a datagram of max_datagram bytes carries in a MsgApp, whatever else it says.
+
+    ValueError when max_datagram is out of its range.
+    """
+    check_limit(max_datagram)
+    return (max_datagram - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE - BODY_FIXED_MAX
+            - BLOCK_HEADER_SIZE - LENGTH_SIZE)
+
+
+cdef int check_limit(Py_ssize_t max_datagram) except -1:
+    if not SMALLEST_DATAGRAM <= max_datagram <= LARGEST_DATAGRAM:
+        raise ValueError(f"max_datagram must be {<int> SMALLEST_DATAGRAM} to {<int> LARGEST_DATAGRAM} bytes, "
+                         f"got {max_datagram}")
+    return 0
+
+
+# The first size bytes of the buffer get a fresh header and checksum.
+cdef inline void write_header(DatagramBuilder builder, Py_ssize_t size) noexcept:
+    cdef uint8_t* at = builder.buffer
+    store32(at + 4, DATAGRAM_VERSION)  # flags and reserved: 0
+    store64(at + 8, builder.header.cluster_id)
+    store64(at + 16, builder.header.from_)
+    store64(at + 24, builder.header.to)
+    store64(at + 32, builder.header.from_store)
+    store64(at + 40, builder.header.from_boot)
+    store64(at + 48, builder.header.to_store)
+    store64(at + 56, builder.header.to_boot)
+    store32(at, crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE))
+
+
+@cython.final
+cdef class DatagramBuilder:
+    """Builds datagrams of at most max_datagram bytes to one receiver, one after the other.
+
+    ``add`` and ``add_frame`` return False, having changed nothing, when the frame does not fit what is left: then
+    ``finish``, send, and add again. A frame that would not fit an empty datagram raises ValueError.
+    """
+
+    def __cinit__(self, Header header not None, Py_ssize_t max_datagram):
+        check_limit(max_datagram)
+        self.header = header
+        self.max_datagram = max_datagram
+        self.size = DATAGRAM_HEADER_SIZE
+        self.buffer = <uint8_t*> malloc(max_datagram)
+        if self.buffer == NULL:
+            raise MemoryError(f"{max_datagram} bytes for a datagram")
+
+    def __dealloc__(self):
+        free(self.buffer)
+
+    def set_header(self, Header header not None):
+        """Another header from the next ``finish`` or ``bare`` on. ValueError when frames wait and it changes from_ or
+        to, which their messages leave out."""
+        if self.frames and (header.from_ != self.header.from_ or header.to != self.header.to):
+            raise ValueError(f"{self.frames} frames from {self.header.from_} to {self.header.to} wait; they cannot go "
+                             f"from {header.from_} to {header.to}")
+        self.header = header
+
+    # 1: there is room for a frame with this body; 0: not in what is left; ValueError: never.
+    cdef int _room(self, Py_ssize_t body_size) except -1:
+        if body_size <= self.max_datagram - self.size - FRAME_HEADER_SIZE:
+            return 1
+        if body_size > self.max_datagram - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE:
+            raise ValueError(f"a frame body of {body_size} bytes cannot fit a datagram of {self.max_datagram}: at most "
+                             f"{self.max_datagram - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE} allowed")
+        return 0
+
+    cpdef bint add(self, Message message, uint64_t group=0) except -1:
+        """Encodes message into the datagram. ValueError when it can never be sent: too large, or of a local kind."""
+        cdef BodyPlan plan
+        if message is None:
+            raise TypeError("a Message expected, got None")
+        plan_body(message, self.header.from_, self.header.to, &plan)
+        return self._room(plan.size) and self._write(message, &plan, group)
+
+    cdef bint add_usual(self, Message message, uint64_t group) noexcept:
+        cdef uint8_t* at = self.buffer + self.size
+        cdef Py_ssize_t size = write_usual(message, self.header.from_, self.header.to, at + FRAME_HEADER_SIZE,
+                                           self.max_datagram - self.size - FRAME_HEADER_SIZE)
+        if size == 0:
+            return False
+        write_frame_header(at, group, FRAME_MESSAGE + message.type, <uint32_t> size)
+        self.size += FRAME_HEADER_SIZE + size
+        self.frames += 1
+        return True
+
+    cdef int try_add(self, Message message, uint64_t group) except -1:
+        """``add`` for those who have another way for a message that is too large: 1 added, 0 not now, 2 never."""
+        cdef BodyPlan plan
+        plan_body(message, self.header.from_, self.header.to, &plan)
+        if plan.size <= self.max_datagram - self.size - FRAME_HEADER_SIZE:
+            return self._write(message, &plan, group)
+        return 2 if plan.size > self.max_datagram - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE else 0
+
+    cdef bint _write(self, Message message, const BodyPlan* plan, uint64_t group) noexcept:
+        cdef uint8_t* at = self.buffer + self.size
+        write_frame_header(at, group, FRAME_MESSAGE + message.type, <uint32_t> plan.size)
+        write_body(message, plan, at + FRAME_HEADER_SIZE)
+        self.size += FRAME_HEADER_SIZE + plan.size
+        self.frames += 1
+        return True
+
+    cpdef bint add_frame(self, int kind, bytes body, uint64_t group=0) except -1:
+        """Adds a frame of the transport's own: kind from FRAME_TRANSPORT (128) to 255."""
+        cdef uint8_t* at
+        cdef Py_ssize_t size
+        if not FRAME_TRANSPORT <= kind <= LARGEST_KIND:
+            raise ValueError(f"kind must be {<int> FRAME_TRANSPORT} to {<int> LARGEST_KIND}, got {kind}")
+        if body is None:
+            raise TypeError("body must be bytes, got None")
+        size = PyBytes_GET_SIZE(body)
+        if not self._room(size):
+            return False
+        at = self.buffer + self.size
+        write_frame_header(at, group, kind, <uint32_t> size)
+        memcpy(at + FRAME_HEADER_SIZE, PyBytes_AS_STRING(body), size)
+        self.size += FRAME_HEADER_SIZE + size
+        self.frames += 1
+        return True
+
+    cdef Py_ssize_t seal(self) noexcept:
+        """``finish`` for C: the datagram is the first bytes, as many as returned, of ``buffer`` until the next add."""
+        cdef Py_ssize_t size = self.size
+        write_header(self, size)
+        self.size = DATAGRAM_HEADER_SIZE
+        self.frames = 0
+        return size
+
+    cpdef bytes finish(self):
+        """The datagram, checksum and all (the header alone when nothing was added); the builder is empty again."""
+        cdef bytes out
+        write_header(self, self.size)
+        out = PyBytes_FromStringAndSize(<const char*> self.buffer, self.size)
+        self.size = DATAGRAM_HEADER_SIZE
+        self.frames = 0
+        return out
+
+    cpdef bytes bare(self):
+        """The header alone, as a datagram; what was added so far stays."""
+        write_header(self, DATAGRAM_HEADER_SIZE)
+        return PyBytes_FromStringAndSize(<const char*> self.buffer, DATAGRAM_HEADER_SIZE)

@@ -1,0 +1,29 @@
+# Where things are in a datagram: header, then frames of (group, kind, body). docs/wire-format.md has every byte.
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from raftcore.base.bytes cimport load64, store16, store32, store64
+from raftcore.base.types cimport node_id_t
+
+cdef enum:
+    DATAGRAM_HEADER_SIZE = 64
+    CHECKSUM_SIZE = 4      # opens the header; the rest of it is the same in every datagram of one life to another
+    FRAME_HEADER_SIZE = 16
+    FRAME_MESSAGE = 1      # first frame kind of the core: kind - FRAME_MESSAGE is the MessageType
+    FRAME_TRANSPORT = 128  # kinds from here on belong to the transport; the core skips them
+    LARGEST_KIND = 255
+
+# Sender and receiver of a datagram whose header has been checked: what messages in it leave out.
+cdef inline node_id_t datagram_from(const uint8_t* datagram) noexcept nogil:
+    return load64(datagram + 16)
+
+
+cdef inline node_id_t datagram_to(const uint8_t* datagram) noexcept nogil:
+    return load64(datagram + 24)
+
+
+cdef inline void write_frame_header(uint8_t* at, uint64_t group, int kind, uint32_t body_length) noexcept nogil:
+    store64(at, group)
+    at[8] = <uint8_t> kind
+    at[9] = 0
+    store16(at + 10, 0)
+    store32(at + 12, body_length)
