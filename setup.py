@@ -78,8 +78,8 @@ COLD = {
     "raftcore.base.options",
     "raftcore.api.status_snapshot",
     "raftcore.testing.exploration",
-    "raftpy.storage.space",
-    "raftpy.storage.wal_records",
+    "raftpy.storage.leveldb.space",
+    "raftpy.storage.leveldb.wal_records",
 }
 
 

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.micro import MICRO, Micro, entries
 from raftcore.base.types import LOCAL_APPEND_THREAD, MessageType
 from raftcore.values.message import Message
-from raftpy.interfaces import Bootstrap
+from raftpy.contracts.interfaces import Bootstrap
 from raftpy.storage import LevelDBStorage
 
 

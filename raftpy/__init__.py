@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from raftcore.base.errors import ConfigError, RaftError
     from raftpy.blocking import BlockingNode
     from raftpy.config import Config, format_cluster, parse_cluster
-    from raftpy.errors import (
+    from raftpy.contracts.errors import (
         ApplyError,
         ApplyFailed,
         ForeignDirectory,
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
         TransportFailed,
         WrongIdentity,
     )
-    from raftpy.interfaces import BatchStateMachine, Clock, StateMachine, Storage, Transport
+    from raftpy.contracts.interfaces import BatchStateMachine, Clock, StateMachine, Storage, Transport
     from raftpy.node import Node
     from raftpy.runtime.commits import Commit
     from raftpy.runtime.proposal import Proposal
     from raftpy.runtime.reads import Read
     from raftpy.runtime.status import MemberStatus, NodeStatus, PeerProgress
-    from raftpy.transport.unreliable import Unreliable
+    from raftpy.transport.exchange.unreliable import Unreliable
 
 __version__ = "0.1.0"
 
@@ -84,18 +84,18 @@ _HOMES = {
     "raftcore.base.errors": ("ConfigError", "RaftError"),
     "raftpy.blocking": ("BlockingNode",),
     "raftpy.config": ("Config", "format_cluster", "parse_cluster"),
-    "raftpy.errors": (
+    "raftpy.contracts.errors": (
         "ApplyError", "ApplyFailed", "ForeignDirectory", "NotLeader", "NotOwner", "Overloaded", "Quarantined",
         "Stopped", "StorageDamaged", "StorageFailed", "StorageLocked", "Timeout", "TooLarge", "TransportFailed",
         "WrongIdentity",
     ),
-    "raftpy.interfaces": ("BatchStateMachine", "Clock", "StateMachine", "Storage", "Transport"),
+    "raftpy.contracts.interfaces": ("BatchStateMachine", "Clock", "StateMachine", "Storage", "Transport"),
     "raftpy.node": ("Node",),
     "raftpy.runtime.commits": ("Commit",),
     "raftpy.runtime.proposal": ("Proposal",),
     "raftpy.runtime.reads": ("Read",),
     "raftpy.runtime.status": ("MemberStatus", "NodeStatus", "PeerProgress"),
-    "raftpy.transport.unreliable": ("Unreliable",),
+    "raftpy.transport.exchange.unreliable": ("Unreliable",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

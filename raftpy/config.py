@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 from raftcore.base.errors import ConfigError
 from raftcore.base.types import LOCAL_APPLY_THREAD
-from raftpy.transport.address import is_wildcard as is_wildcard  # noqa: PLC0414 (for applications, too)
-from raftpy.transport.address import parse_address
-from raftpy.transport.http_address import HttpAddress, split_scheme
-from raftpy.transport.unreliable import Unreliable
+from raftpy.transport.exchange.address import is_wildcard as is_wildcard  # noqa: PLC0414 (for applications, too)
+from raftpy.transport.exchange.address import parse_address
+from raftpy.transport.exchange.http_address import HttpAddress, split_scheme
+from raftpy.transport.exchange.unreliable import Unreliable
 
 LARGEST_ID = LOCAL_APPLY_THREAD - 1
 """The two ids above it name the core's storage targets."""

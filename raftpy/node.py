@@ -8,17 +8,17 @@ from types import TracebackType
 
 from raftcore.base.conflict import Conflict
 from raftcore.base.errors import Unavailable
-from raftpy.clock import SystemClock
 from raftpy.config import Config
-from raftpy.errors import Stopped, StorageFailed, Timeout
-from raftpy.forking import call_in_child
-from raftpy.interfaces import Clock, StateMachine, Storage, Transport
+from raftpy.contracts.clock import SystemClock
+from raftpy.contracts.errors import Stopped, StorageFailed, Timeout
+from raftpy.contracts.forking import call_in_child
+from raftpy.contracts.interfaces import Clock, StateMachine, Storage, Transport
+from raftpy.members.table import MAX_PRIORITY
 from raftpy.runtime.calls import NOT_STARTED, Calls
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.defaults import default_storage, default_transport
 from raftpy.runtime.describe import describe
 from raftpy.runtime.driver import Driver
-from raftpy.runtime.members import MAX_PRIORITY
 from raftpy.runtime.opening import open_node
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.status import NodeStatus

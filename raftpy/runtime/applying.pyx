@@ -19,7 +19,7 @@ from raftcore.values.block cimport (
 )
 from raftcore.values.message cimport Entries
 
-from raftpy.errors import ApplyError, ApplyFailed
+from raftpy.contracts.errors import ApplyError, ApplyFailed
 
 from raftpy.runtime.commands cimport make_commands
 from raftpy.runtime.proposal cimport Proposal, Proposals

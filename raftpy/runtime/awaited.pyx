@@ -20,7 +20,7 @@ from cpython.exc cimport PyErr_SetObject
 from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
 
-from raftpy.errors import Timeout
+from raftpy.contracts.errors import Timeout
 
 cdef extern from "Python.h":
     bint PyCFunction_CheckExact(object callback)

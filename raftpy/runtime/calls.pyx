@@ -6,7 +6,7 @@ need not be asked about.
 """
 from cpython.pystate cimport PyThreadState_Get
 
-from raftpy.errors import Stopped
+from raftpy.contracts.errors import Stopped
 
 from raftpy.runtime.passes cimport Passes
 from raftpy.runtime.proposal cimport Proposals

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from raftcore.base.types import EntryKind
 from raftcore.values.message import Entries
-from raftpy.errors import Quarantined, Stopped
+from raftpy.contracts.errors import Quarantined, Stopped
 
 QUEUE_BYTES = 1 << 20
 """What a reader may have in memory, in bytes of entries, before it is sent to the store instead."""

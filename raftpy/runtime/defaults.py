@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from raftpy.config import Config
-from raftpy.interfaces import Clock, Storage, Transport
+from raftpy.contracts.interfaces import Clock, Storage, Transport
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.transport.udp import UdpTransport
-from raftpy.transport.unreliable import Unreliable
+from raftpy.transport.datagram.udp import UdpTransport
+from raftpy.transport.exchange.unreliable import Unreliable
 
 
 def default_storage(config: Config) -> Storage:
     """LevelDB under ``config.data_dir``; without one, memory, which is gone with the node."""
     if config.data_dir is None:
         return MemoryStore(MemoryDisk())
-    from raftpy.storage.leveldb import LevelDBStorage  # only here: it loads the LevelDB library
+    from raftpy.storage.leveldb.store import LevelDBStorage  # only here: it loads the LevelDB library
 
     return LevelDBStorage(config.data_dir)
 

@@ -21,14 +21,14 @@ from raftcore.base.types import EntryKind, StateType
 from raftcore.values.changes import ConfChange, ConfChangeV2
 from raftcore.values.message import Message
 from raftpy.config import Config
-from raftpy.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFailed, same_error
-from raftpy.interfaces import Clock, Standing, StateMachine, Storage, Transport
+from raftpy.contracts.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFailed, same_error
+from raftpy.contracts.interfaces import Clock, Standing, StateMachine, Storage, Transport
+from raftpy.members.operations import Membership
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
 from raftpy.runtime.founding import Founding, asking
 from raftpy.runtime.leaving import HandOver
 from raftpy.runtime.linger import Linger
-from raftpy.runtime.membership import Membership
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
 from raftpy.runtime.passes import Passes

@@ -32,8 +32,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from raftpy.config import Config
-from raftpy.errors import WrongIdentity
-from raftpy.interfaces import AskingTransport, Clock, Heard, Standing, TimerHandle, Transport
+from raftpy.contracts.errors import WrongIdentity
+from raftpy.contracts.interfaces import AskingTransport, Clock, Heard, Standing, TimerHandle, Transport
 
 FIRST_QUESTION_S = 0.02
 LONGEST_PAUSE_S = 1.0

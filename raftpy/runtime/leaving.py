@@ -19,7 +19,7 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.errors import RaftError
 from raftcore.base.types import StateType
 from raftpy.config import Config
-from raftpy.interfaces import Clock, Transport
+from raftpy.contracts.interfaces import Clock, Transport
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.proposal import Proposals
 from raftpy.runtime.quarantine import Quarantine

@@ -14,8 +14,8 @@ from raftcore.base.config import Config as CoreConfig
 from raftcore.values.storage_view import InitialState
 from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
 from raftpy.config import Config, format_cluster
-from raftpy.interfaces import Bootstrap, LocalIdentity, Recovered, Standing, Storage, Transport
-from raftpy.runtime.membership import contradicted
+from raftpy.contracts.interfaces import Bootstrap, LocalIdentity, Recovered, Standing, Storage, Transport
+from raftpy.members.operations import contradicted
 from raftpy.runtime.opening_thread import open_store
 
 BLOCK_OVERHEAD = BLOCK_HEADER_SIZE + LENGTH_SIZE

@@ -10,7 +10,7 @@ import asyncio
 import threading
 from functools import partial
 
-from raftpy.interfaces import Bootstrap, Recovered, Storage
+from raftpy.contracts.interfaces import Bootstrap, Recovered, Storage
 
 
 async def open_store(storage: Storage, bootstrap: Bootstrap) -> Recovered:

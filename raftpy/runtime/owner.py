@@ -7,7 +7,7 @@ import os
 from threading import get_ident
 from typing import NoReturn
 
-from raftpy.errors import NotOwner
+from raftpy.contracts.errors import NotOwner
 
 
 class Owner:

@@ -7,7 +7,7 @@ from libc.stdint cimport uint64_t
 
 from raftcore.base.types cimport index_t, term_t
 
-from raftpy.errors import TooLarge
+from raftpy.contracts.errors import TooLarge
 
 from raftpy.runtime.awaited cimport FAILED, QUEUED, RETURNED, TAKEN, Awaited, Waits, checked_timeout
 

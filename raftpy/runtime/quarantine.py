@@ -12,8 +12,8 @@ import logging
 
 from raftcore.api.raw_node import RawNode
 from raftcore.base.conflict import Conflict
-from raftpy.errors import Quarantined
-from raftpy.interfaces import Storage, Transport
+from raftpy.contracts.errors import Quarantined
+from raftpy.contracts.interfaces import Storage, Transport
 
 log = logging.getLogger("raftpy")
 

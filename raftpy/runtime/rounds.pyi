@@ -7,10 +7,10 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.errors import RaftError
 from raftcore.values.message import Entries, Message
 from raftpy.config import Config
-from raftpy.interfaces import Clock, Storage, Transport
+from raftpy.contracts.interfaces import Clock, Storage, Transport
+from raftpy.members.operations import Membership
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.linger import Linger
-from raftpy.runtime.membership import Membership
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere
 from raftpy.runtime.proposal import Proposals

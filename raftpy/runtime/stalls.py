@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 from raftpy.config import Config
-from raftpy.interfaces import Clock
+from raftpy.contracts.interfaces import Clock
 
 PERIOD_S = 10.0
 """Between two warnings; stalls in between are counted, and the longest is named in the next."""

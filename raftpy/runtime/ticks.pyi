@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import final
 
-from raftpy.interfaces import Clock
+from raftpy.contracts.interfaces import Clock
 
 @final
 class Ticks:

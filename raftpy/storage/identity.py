@@ -8,7 +8,7 @@ from hashlib import blake2b
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import ConfState, HardState
 from raftcore.values.storage_view import InitialState
-from raftpy.interfaces import Bootstrap
+from raftpy.contracts.interfaces import Bootstrap
 
 BOOT_SHIFT = 32
 MAX_BOOTS = 2**32 - 1

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Entries, HardState, Message, Snapshot
 from raftcore.values.storage_view import InitialState
-from raftpy.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
-from raftpy.interfaces import Bootstrap, Clock, Recovered
+from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
+from raftpy.contracts.interfaces import Bootstrap, Clock, Recovered
 from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
 from raftpy.storage.records import Index, Plan, gather
 

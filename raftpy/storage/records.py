@@ -23,7 +23,7 @@ from itertools import accumulate
 from raftcore.base.errors import Compacted, Unavailable
 from raftcore.values.message import Entries, Message
 from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE
-from raftpy.errors import StorageFailed
+from raftpy.contracts.errors import StorageFailed
 
 
 class Index:

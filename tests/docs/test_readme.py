@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from raftpy.interfaces import Bootstrap
-from raftpy.storage.leveldb import LevelDBStorage
+from raftpy.contracts.interfaces import Bootstrap
+from raftpy.storage.leveldb.store import LevelDBStorage
 from tests.stalls import without_stalls
 
 ROOT = Path(__file__).parents[2]

@@ -19,14 +19,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from raftpy import Config, Node, Unreliable
-from raftpy.clock import SystemClock
-from raftpy.interfaces import Clock, Transport
+from raftpy.contracts.clock import SystemClock
+from raftpy.contracts.interfaces import Clock, Transport
 from raftpy.runtime.proposal import Proposal
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.transport.datagram_io import DatagramIO
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
-from raftpy.transport.udp import UdpTransport
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.datagram.udp import UdpTransport
+from raftpy.transport.exchange.system_calls import DatagramIO
 from tests.node.spy import Spy
 
 PLAIN = {"pre_vote": False, "check_quorum": False}

@@ -7,8 +7,8 @@ from typing import Any
 
 from raftcore.base.types import EntryKind
 from raftpy import Node
+from raftpy.members.table import MemberRecord, MemberTable
 from raftpy.runtime.driver import Driver
-from raftpy.runtime.members import MemberRecord, MemberTable
 from raftpy.sim.loop import run
 from tests.node.harness import Cluster
 

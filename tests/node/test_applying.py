@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from raftcore import Entries, Entry, EntryKind
-from raftpy.errors import ApplyError, ApplyFailed
+from raftpy.contracts.errors import ApplyError, ApplyFailed
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.proposal import Proposals
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from raftpy.errors import Stopped, Timeout
+from raftpy.contracts.errors import Stopped, Timeout
 from raftpy.runtime.awaited import Awaited
 from tests.node.waiting import Bench, ProposalBench, ReadBench
 

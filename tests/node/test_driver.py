@@ -14,12 +14,12 @@ from raftcore.api.outbox import Outbox
 from raftcore.values.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2
 from raftcore.wire.codec import decode_message, frames
 from raftpy import Config, Node, Timeout
-from raftpy.interfaces import Storage
+from raftpy.contracts.interfaces import Storage
 from raftpy.runtime.rounds import Rounds
 from raftpy.runtime.ticks import Ticks
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, play
 
 ADDRESSES = {i: f"127.0.0.1:{7100 + i}" for i in (1, 2, 3)}

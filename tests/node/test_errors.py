@@ -26,7 +26,7 @@ from raftpy import (
 )
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import PLAIN, Cluster, Recorder, play
 
 

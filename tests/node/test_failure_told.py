@@ -10,7 +10,7 @@ import pytest
 from raftpy import ApplyFailed, Config, Node, StateMachine, StorageDamaged
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
 
 

@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 
 from raftpy import BlockingNode, Config, Node, NotOwner, StorageFailed
-from raftpy.interfaces import Bootstrap
-from raftpy.storage import compat
-from raftpy.storage.leveldb import LevelDBStorage
-from raftpy.transport.udp import UdpTransport
+from raftpy.contracts.interfaces import Bootstrap
+from raftpy.storage.leveldb import compat
+from raftpy.storage.leveldb.store import LevelDBStorage
+from raftpy.transport.datagram.udp import UdpTransport
 from tests.node.harness import Recorder, _free_addresses
 from tests.stalls import without_stalls
 

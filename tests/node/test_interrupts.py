@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from raftpy import Config, Node
-from raftpy.clock import SystemClock
+from raftpy.contracts.clock import SystemClock
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.storage.writer import Writer
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.storage.leveldb.writer import Writer
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
 from tests.node.waiting import ProposalBench
 

@@ -12,7 +12,7 @@ import pytest
 from raftpy import Config, Node
 from raftpy.runtime.linger import Linger
 from raftpy.sim.loop import VirtualClock, run
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, play
 
 

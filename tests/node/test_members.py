@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftcore.base.errors import DecodeError
-from raftpy.runtime.members import (
+from raftpy.members.table import (
     LARGEST_ID,
     MAX_ADDRESS,
     MAX_PRIORITY,

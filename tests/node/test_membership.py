@@ -13,11 +13,11 @@ from raftcore.base.types import MessageType
 from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftcore.wire.codec import frames
 from raftpy import Config, Node, NotLeader, Stopped, Timeout
-from raftpy.interfaces import Heard
-from raftpy.runtime.members import MAX_PRIORITY, MemberRecord, MemberTable
+from raftpy.contracts.interfaces import Heard
+from raftpy.members.table import MAX_PRIORITY, MemberRecord, MemberTable
 from raftpy.sim.loop import VirtualClock, run
-from raftpy.transport.hello import FRAME_HELLO
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.identity.hello import FRAME_HELLO
 from tests.node.harness import KINDS, Cluster, Recorder
 from tests.node.served import NEXT_LIFE_MS, agreed, changes, driver, expected, https, leads, noops, serve, table
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from raftpy import Config, Node, Stopped, StorageDamaged, StorageFailed, WrongIdentity
-from raftpy.interfaces import Bootstrap, Recovered
+from raftpy.contracts.interfaces import Bootstrap, Recovered
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.storage.leveldb import LevelDBStorage
-from raftpy.storage.startup import Reader
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.storage.leveldb.startup import Reader
+from raftpy.storage.leveldb.store import LevelDBStorage
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder, _free_addresses
 
 SLOW = 0.5

@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from raftpy.errors import NotLeader, Stopped, Timeout, TooLarge
+from raftpy.contracts.errors import NotLeader, Stopped, Timeout, TooLarge
 from raftpy.runtime.proposal import Proposal
 from tests.node.waiting import ProposalBench as Bench
 

@@ -26,8 +26,8 @@ from raftpy import (
     StorageDamaged,
     StorageFailed,
 )
-from raftpy.interfaces import Bootstrap
-from raftpy.storage.leveldb import LevelDBStorage
+from raftpy.contracts.interfaces import Bootstrap
+from raftpy.storage.leveldb.store import LevelDBStorage
 from tests.node.harness import Recorder, _free_addresses
 from tests.storage.support import append
 

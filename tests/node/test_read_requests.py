@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from raftpy.errors import Timeout
+from raftpy.contracts.errors import Timeout
 from raftpy.runtime.awaited import Awaited
 from raftpy.runtime.reads import Read
 from tests.node.waiting import RETRY_S

@@ -10,7 +10,7 @@ from raftcore import Message
 from raftpy import Config, Node
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
 
 ADDRESSES = {i: f"127.0.0.1:{7100 + i}" for i in (1, 2, 3)}

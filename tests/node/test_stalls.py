@@ -13,7 +13,7 @@ import pytest
 from raftpy import Config, Node
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, _free_addresses, play
 
 BLOCKED = re.compile(r"node (\d+): the loop was blocked for (\d+) ms or more, heartbeat late")

@@ -9,11 +9,11 @@ import pytest
 
 from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftpy import Config, Node
-from raftpy.errors import StorageFailed, WrongIdentity
-from raftpy.runtime.members import MemberRecord, encode_records
+from raftpy.contracts.errors import StorageFailed, WrongIdentity
+from raftpy.members.table import MemberRecord, encode_records
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.transport.memory import MemoryNetwork, MemoryTransport
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder
 from tests.node.served import NEXT_LIFE_MS, agreed, changes, driver, expected, serve
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raftpy.transport.udp import UdpTransport
+from raftpy.transport.datagram.udp import UdpTransport
 from tests.server import curl
 from tests.server.support import Cluster, ask
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raftcore.values.message import Message
-from raftpy.errors import StorageFailed
+from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
 from tests.storage.support import BOOTSTRAP, MEMBERS, SMALLEST_BUFFER, Disk, Model, abandon, append, entries
 

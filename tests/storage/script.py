@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 
 from raftcore.values.message import Message
-from raftpy.errors import StorageFailed
+from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
 from tests.storage.support import BOOTSTRAP, Model, append, entries, joined
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from raftcore.base.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
 from raftcore.values.message import Entries, Entry, Message
-from raftpy.interfaces import Bootstrap, Recovered, Storage
+from raftpy.contracts.interfaces import Bootstrap, Recovered, Storage
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
-from raftpy.storage.leveldb import WRITE_BUFFER_SIZE
+from raftpy.storage.leveldb.store import WRITE_BUFFER_SIZE
 
 MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
 BOOTSTRAP = Bootstrap(1, MEMBERS)

@@ -1,4 +1,4 @@
-"""The contract of raftpy.interfaces.Storage, over every implementation."""
+"""The contract of raftpy.contracts.interfaces.Storage, over every implementation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from raftcore.base.errors import Compacted, Unavailable
 from raftcore.values.message import Entries, Message, Snapshot
-from raftpy.errors import StorageFailed, StorageLocked, WrongIdentity
-from raftpy.interfaces import Bootstrap
+from raftpy.contracts.errors import StorageFailed, StorageLocked, WrongIdentity
+from raftpy.contracts.interfaces import Bootstrap
 from raftpy.storage.identity import cluster_hash
 from tests.storage.support import BOOTSTRAP, EVERYTHING, MEMBERS, Disk, Model, append, commit_only, entries, joined
 

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from raftpy.errors import StorageFailed
+from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
 from tests.storage.script import script
 from tests.storage.support import BOOTSTRAP, Disk, Model, append, entries

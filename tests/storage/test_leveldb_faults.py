@@ -13,13 +13,14 @@ import pytest
 
 from raftcore.values.message import Entries, Entry
 from raftcore.wire.codec import crc32c
-from raftpy.errors import StorageDamaged, StorageFailed, WrongIdentity
-from raftpy.interfaces import Bootstrap
-from raftpy.storage import LevelDBStorage, compat, keys
-from raftpy.storage.compat import Batch, Database
-from raftpy.storage.floor import Floor
-from raftpy.storage.head import HEAD, Head
-from raftpy.storage.sealing import seal, unseal
+from raftpy.contracts.errors import StorageDamaged, StorageFailed, WrongIdentity
+from raftpy.contracts.interfaces import Bootstrap
+from raftpy.storage import LevelDBStorage
+from raftpy.storage.leveldb import compat, keys
+from raftpy.storage.leveldb.compat import Batch, Database
+from raftpy.storage.leveldb.floor import Floor
+from raftpy.storage.leveldb.head import HEAD, Head
+from raftpy.storage.leveldb.sealing import seal, unseal
 from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip
 from tests.storage.support import BOOTSTRAP, EVERYTHING, MEMBERS, Disk, Model, abandon, append, entries, joined
 

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from raftpy.errors import StorageFailed, StorageLocked
-from raftpy.interfaces import Bootstrap
-from raftpy.storage import LevelDBStorage, compat
-from raftpy.storage.floor import Floor
-from raftpy.storage.wal import write_ahead_files
+from raftpy.contracts.errors import StorageFailed, StorageLocked
+from raftpy.contracts.interfaces import Bootstrap
+from raftpy.storage import LevelDBStorage
+from raftpy.storage.leveldb import compat
+from raftpy.storage.leveldb.floor import Floor
+from raftpy.storage.leveldb.wal import write_ahead_files
 from tests.storage.support import BOOTSTRAP, MEMBERS, Disk, append, entries
 
 HOLDER = """
 import sys
-from raftpy.interfaces import Bootstrap
+from raftpy.contracts.interfaces import Bootstrap
 from raftpy.storage import LevelDBStorage
 store = LevelDBStorage(sys.argv[1])
 store.open(Bootstrap(7, {7: "127.0.0.1:1"}))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from raftcore.values.message import Message
-from raftpy.errors import StorageDamaged, StorageFailed, StorageLocked
+from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked
 from raftpy.storage import MemoryDisk, MemoryStore
 from tests.storage.support import BOOTSTRAP, Model, append, commit_only, entries
 

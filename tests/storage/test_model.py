@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from raftcore.values.message import Message
-from raftpy.interfaces import Recovered, Storage
+from raftpy.contracts.interfaces import Recovered, Storage
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 from tests.storage.support import BOOTSTRAP, EVERYTHING, Model, abandon, append, commit_only, entries, joined
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from raftpy.errors import ForeignDirectory
+from raftpy.contracts.errors import ForeignDirectory
 from raftpy.storage import LevelDBStorage
 from tests.storage.support import BOOTSTRAP
 

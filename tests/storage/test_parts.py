@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from raftcore.values.message import Entries, Entry
-from raftpy.errors import StorageDamaged, StorageFailed
-from raftpy.interfaces import Bootstrap
-from raftpy.storage import keys
-from raftpy.storage.floor import Floor, GroupFloor
-from raftpy.storage.head import Head
+from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.contracts.interfaces import Bootstrap
 from raftpy.storage.identity import boot_after, new_store_id, resolve_cluster_id
+from raftpy.storage.leveldb import keys
+from raftpy.storage.leveldb.floor import Floor, GroupFloor
+from raftpy.storage.leveldb.head import Head
+from raftpy.storage.leveldb.sealing import seal, unseal
 from raftpy.storage.records import Index, Plan, fit
-from raftpy.storage.sealing import seal, unseal
 from tests.storage.support import append, commit_only, entries, joined
 
 

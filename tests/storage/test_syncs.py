@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from raftpy.storage import LevelDBStorage, compat, floor
-from raftpy.storage.floor import Floor
-from raftpy.storage.leveldb import make_directory
+from raftpy.storage import LevelDBStorage
+from raftpy.storage.leveldb import compat, floor
+from raftpy.storage.leveldb.floor import Floor
+from raftpy.storage.leveldb.store import make_directory
 from tests.storage.support import BOOTSTRAP, append, commit_only, entries
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from raftpy.errors import StorageDamaged
-from raftpy.storage import LevelDBStorage, compat, keys
-from raftpy.storage.compat import Database
-from raftpy.storage.head import Head
-from raftpy.storage.sealing import seal
-from raftpy.storage.startup import Reader
+from raftpy.contracts.errors import StorageDamaged
+from raftpy.storage import LevelDBStorage
+from raftpy.storage.leveldb import compat, keys
+from raftpy.storage.leveldb.compat import Database
+from raftpy.storage.leveldb.head import Head
+from raftpy.storage.leveldb.sealing import seal
+from raftpy.storage.leveldb.startup import Reader
 from tests.storage.support import BOOTSTRAP, SMALLEST_BUFFER, Disk, abandon, append, commit_only, entries, joined
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from raftcore.values.message import Message
-from raftpy.errors import StorageFailed
+from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
-from raftpy.storage.writer import Pace, Writer
+from raftpy.storage.leveldb.writer import Pace, Writer
 from tests.storage.support import BOOTSTRAP, EVERYTHING, Disk, Model, append, commit_only, entries
 
 

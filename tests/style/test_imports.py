@@ -34,10 +34,10 @@ CORE_MAY_USE = {
 CORE_MAY_NOT_CIMPORT = {"libc.stdio", "libc.time", "libc.signal", "libc.errno.errno"}
 
 # Parts of raftpy that may be seen from below: contracts, errors, and small values without behaviour of their own.
-CONTRACTS = {"raftpy.interfaces", "raftpy.errors", "raftpy.clock", "raftpy.forking"}
+CONTRACTS = {"raftpy.contracts.interfaces", "raftpy.contracts.errors", "raftpy.contracts.clock", "raftpy.contracts.forking"}
 APPLICATIONS = ("server", "cli", "replicated")
-ERRORS = {"raftpy.errors", "raftcore.base.errors"}
-NODE = {"raftpy", "raftpy.node", "raftpy.blocking", "raftpy.config", "raftpy.interfaces", *ERRORS}
+ERRORS = {"raftpy.contracts.errors", "raftcore.base.errors"}
+NODE = {"raftpy", "raftpy.node", "raftpy.blocking", "raftpy.config", "raftpy.contracts.interfaces", *ERRORS}
 
 
 def core_files() -> list[Path]:

@@ -8,8 +8,8 @@ from typing import Any
 from raftcore.base.types import EntryKind, MessageType
 from raftcore.values.message import Entries, Entry, Message
 from raftcore.wire.codec import DatagramBuilder, Header, decode_message, frames
-from raftpy.clock import ManualClock
-from raftpy.interfaces import LocalIdentity
+from raftpy.contracts.clock import ManualClock
+from raftpy.contracts.interfaces import LocalIdentity
 from raftpy.transport import MemoryNetwork, MemoryTransport, Unreliable
 
 CLUSTER = 0xC1C1

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from raftcore.base.errors import ConfigError
-from raftpy.errors import TransportFailed
-from raftpy.transport.address import (
+from raftpy.contracts.errors import TransportFailed
+from raftpy.transport.exchange.address import (
     Address,
     format_address,
     is_loopback,

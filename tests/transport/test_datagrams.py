@@ -11,9 +11,9 @@ from raftcore.base.errors import ConfigError
 from raftcore.base.types import MessageType
 from raftcore.values.message import Message, Snapshot
 from raftcore.wire.codec import frames, max_command
-from raftpy.interfaces import Oversized
+from raftpy.contracts.interfaces import Oversized
 from raftpy.transport import MemoryTransport
-from raftpy.transport.peer import HELD_FOR_S, KNOCK_PERIOD_S
+from raftpy.transport.identity.peer import HELD_FOR_S, KNOCK_PERIOD_S
 from tests.transport.support import (
     MEMBERS,
     World,

@@ -6,8 +6,8 @@ import pytest
 
 from raftcore.base.errors import ConfigError, DecodeError
 from raftcore.wire.codec import DatagramBuilder
-from raftpy.interfaces import Heard, Standing
-from raftpy.transport.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
+from raftpy.contracts.interfaces import Heard, Standing
+from raftpy.transport.identity.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
 from tests.transport.support import World, commits, header, heartbeat, identity, peer_counts
 
 ONE, TWO = identity(1), identity(2)

@@ -1,4 +1,4 @@
-"""The rules of identity.py: the table line by line, and every run of a small world."""
+"""The rules of rules.py: the table line by line, and every run of a small world."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from raftpy.transport.identity import PeerLife, Verdict, judge
+from raftpy.transport.identity.rules import PeerLife, Verdict, judge
 from tests.transport.support import boot
 
 OWN_STORE, OWN_BOOT = 0xA, boot(5)

@@ -7,10 +7,10 @@ import logging
 import pytest
 
 from raftcore.wire.codec import DatagramBuilder, Header
-from raftpy.errors import StorageFailed
-from raftpy.interfaces import Heard, LocalIdentity
+from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.interfaces import Heard, LocalIdentity
 from raftpy.transport import MemoryTransport
-from raftpy.transport.refusal import FRAME_REFUSAL, Refusal, encode_refusal
+from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, encode_refusal
 from tests.transport.support import (
     CLUSTER,
     World,

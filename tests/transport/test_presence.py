@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from raftpy.transport.counters import PeerCounters
-from raftpy.transport.presence import SILENT_LOOKS, Presence
+from raftpy.transport.exchange.counters import PeerCounters
+from raftpy.transport.identity.presence import SILENT_LOOKS, Presence
 from tests.transport.support import World, heartbeat, identity
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from raftcore.base.conflict import Conflict
-from raftpy.interfaces import Standing
-from raftpy.transport.hello import Hello, decode_hello, encode_hello
+from raftpy.contracts.interfaces import Standing
+from raftpy.transport.identity.hello import Hello, decode_hello, encode_hello
 from tests.transport.support import World, identity
 
 CONFLICT = Conflict(index=201, term=1, leader=2, leader_term=3, current_term=4)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from raftcore.base.errors import ConfigError
-from raftpy.errors import TransportFailed
+from raftpy.contracts.errors import TransportFailed
 from raftpy.transport import UdpTransport, Unreliable
-from raftpy.transport.datagram_io import DatagramIO, pack_address
-from raftpy.transport.udp import datagram_cost
+from raftpy.transport.datagram.udp import datagram_cost
+from raftpy.transport.exchange.system_calls import DatagramIO, pack_address
 from tests.transport.support import (
     append,
     bare,

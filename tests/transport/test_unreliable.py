@@ -69,7 +69,7 @@ def test_bad_value_names_itself_and_what_is_allowed(text: str, complaint: str) -
 
 
 def test_the_documented_example_is_allowed() -> None:
-    from raftpy.transport.unreliable import ALLOWED
+    from raftpy.transport.exchange.unreliable import ALLOWED
 
     assert Unreliable.parse(ALLOWED.split("as in ")[1].rstrip(")")) == Unreliable()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from raftpy import forking
+from raftpy.contracts import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 

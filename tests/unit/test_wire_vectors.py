@@ -9,8 +9,8 @@ import pytest
 
 from raftcore import ConfState, Entries, Entry, EntryKind, Message, MessageType, Snapshot
 from raftcore.wire.codec import DatagramBuilder, Header, decode_message, encode_message, frames, parse_header
-from raftpy.interfaces import Standing
-from raftpy.transport.hello import Hello, decode_hello, encode_hello
+from raftpy.contracts.interfaces import Standing
+from raftpy.transport.identity.hello import Hello, decode_hello, encode_hello
 from tests import model_codec as model
 
 PAGE = Path(__file__).parents[2] / "docs" / "wire-format.md"

@@ -1,0 +1,1 @@
+"""What the parts promise one another: storage, transport, clock, state machine, and all errors."""

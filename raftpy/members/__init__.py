@@ -1,0 +1,1 @@
+"""The members: their replicated table, and what changes it."""

@@ -1,0 +1,315 @@
+"""Membership: how the member table comes about on a node, and what the table means to it.
+
+    hellos, pins, own addresses --(the leader, when they differ from the table)--> a change that updates a member
+    the change, applied         --> table --> pins (store and transport), HTTP addresses, priorities and witnesses
+
+Only the leader proposes: one change at a time, with all the records that differ, and only once it has applied an entry
+of its own term, so that its table is as new as any. What it hears itself counts; so after its change is applied nothing
+differs, and it is silent until something new is heard. Two leaders that have heard different addresses each say so at
+most once in their term.
+
+The table changes nothing of what was promised before it. Why a pin that it contradicts is replaced, why that ends a
+leadership, and why a node that it does not know stops: docs/design.md, decision 5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from raftcore.api.raw_node import RawNode
+from raftcore.base.errors import ConfigError, DecodeError, ProposalDropped, RaftError
+from raftcore.base.types import StateType
+from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
+from raftpy.config import Config
+from raftpy.contracts.errors import Timeout, WrongIdentity
+from raftpy.contracts.interfaces import Clock, Storage, Transport
+from raftpy.members.table import MemberRecord, MemberTable, encode_records
+
+LEADER = StateType.StateLeader
+CHANGE_OVERHEAD = 32
+"""More than a configuration change of one node takes beside its context."""
+
+log = logging.getLogger("raftpy")
+
+
+@dataclass(slots=True)
+class PriorityRequest:
+    """A priority somebody waits to be set. ``index``: of the entry it went into, 0 while it is in none."""
+
+    node_id: int
+    priority: int
+    done: asyncio.Future[None]
+    index: int = 0
+
+
+class Membership:
+    """What one node knows of the members. All calls are made in the event loop's thread.
+
+    ``due``: this node leads, and ``propose`` should be called once nothing else is under way. ``stepped_down``: since
+    the last change of its role this node was made to give up leadership or candidacy here.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        raw: RawNode,
+        storage: Storage,
+        transport: Transport,
+        clock: Clock,
+        members: Mapping[int, str],
+        store_id: int,
+    ) -> None:
+        self.table = MemberTable()
+        self.due = False
+        self.stepped_down = False
+        self._config = config
+        self._raw = raw
+        self._storage = storage
+        self._transport = transport
+        self._clock = clock
+        self._members = members
+        self._store_id = store_id
+        self._retry = False  # a change was refused for a while
+        self._term = 0  # in which the requests were taken
+        self._http: dict[int, str] = {}  # the last word on each peer, its own or the table's; empty: it serves none
+        self._requests: list[PriorityRequest] = []
+        self._told: set[object] = set()
+
+    # --- What is known ------------------------------------------------------------------------------------------
+
+    def http(self, node_id: int) -> str | None:
+        """HTTP address of a member, None when it serves none or none is known.
+
+        The newer word counts: what the peer itself has told since the table last changed it, else the table's.
+        """
+        if node_id == self._config.id:
+            return self._config.http
+        return self._http.get(node_id) or None
+
+    def priority(self, node_id: int) -> int:
+        """The member's election priority; 0 unless it was set."""
+        record = self.table.get(node_id)
+        return 0 if record is None else record.priority
+
+    # --- What happens -------------------------------------------------------------------------------------------
+
+    def heard(self, node_id: int) -> None:
+        """A peer has told something new of itself (``Transport.on_heard``)."""
+        told = self._transport.heard(node_id).http_address
+        if told is not None:
+            self._http[node_id] = told
+        self.due = self._raw.state == LEADER
+
+    def role_changed(self, not_leader: Callable[[], RaftError]) -> None:
+        """This node's role, or the leader it knows, has changed; ``not_leader`` makes what a request is told."""
+        leads = self._raw.state == LEADER
+        self.stepped_down = False
+        if self._requests and not (leads and self._raw.term == self._term):
+            requests, self._requests = self._requests, []
+            for request in requests:
+                _fail(request, not_leader() if not request.index else _unknown_outcome(request))
+        self.due = leads
+
+    def tick(self) -> None:
+        """Time has passed: what was refused for a while may be tried again."""
+        if self._retry:
+            self._retry = False
+            self.due = self._raw.state == LEADER
+
+    def stop(self, error: Callable[[], RaftError]) -> None:
+        """Whoever waits hears ``error()``."""
+        for request in self._requests:
+            _fail(request, error())
+        self._requests = []
+
+    def configured(self, index: int, context: bytes) -> None:
+        """The configuration entry at ``index`` has been applied.
+
+        Raises ``WrongIdentity`` when the table now knows this node's id by another store, and ``StorageFailed``.
+        """
+        if context:
+            self._take(index, context)
+        for request in self._requests:
+            if 0 < request.index <= index and not request.done.done():
+                request.done.set_result(None)
+        self._requests = [request for request in self._requests if not request.done.done()]
+        self.due = self._raw.state == LEADER
+
+    # --- The table, applied -------------------------------------------------------------------------------------
+
+    def _take(self, index: int, context: bytes) -> None:
+        before = MemberTable({node_id: record for node_id in self.table if (record := self.table.get(node_id))})
+        try:
+            refused = self.table.apply(context)
+        except DecodeError as error:
+            self._tell_once("context", f"the context of the configuration change at {index} does nothing: {error}")
+            return
+        for node_id in refused:
+            self._tell_once(
+                ("store", node_id),
+                f"the change at {index} names another store for node {node_id}, or another kind of member: "
+                "it does nothing",
+            )
+        for node_id in self.table:
+            record = self.table.get(node_id)
+            if record is not None and record != (known := before.get(node_id)):
+                self._adopt(node_id, record, known or MemberRecord())
+        if self.table.witnesses() != before.witnesses() or self.table.priorities() != before.priorities():
+            self._raw.set_members(self.table.witnesses(), self.table.priorities())
+
+    def _adopt(self, node_id: int, record: MemberRecord, known: MemberRecord) -> None:
+        if node_id == self._config.id:
+            if record.store_id not in (0, self._store_id):
+                # Kept as a pin of our own id, so that the next start does not even begin to take part.
+                self._storage.pin(node_id, record.store_id, replace=True)
+                raise contradicted(node_id, self._store_id, record.store_id)
+            return
+        if record.http != known.http:
+            self._http[node_id] = record.http
+        if record.store_id:
+            self._pin(node_id, record.store_id)
+
+    def _pin(self, node_id: int, store_id: int) -> None:
+        pinned = self._transport.heard(node_id).store_id
+        if pinned == store_id:
+            return
+        self._storage.pin(node_id, store_id, replace=True)
+        self._transport.pin(node_id, store_id)
+        if pinned:
+            log.warning(
+                "node %d: node %d was known here by data directory %#x; the cluster has agreed on %#x, which counts",
+                self._config.id,
+                node_id,
+                pinned,
+                store_id,
+            )
+            # Votes and acknowledgements of the other store must not count for this one.
+            self.stepped_down = True
+            self._raw.step_down()
+
+    # --- Proposing ----------------------------------------------------------------------------------------------
+
+    def propose(self) -> bool:
+        """Puts what the table does not say yet into the log, if this node leads and may now. Has something gone in?"""
+        raw = self._raw
+        if raw.state != LEADER:
+            self.due = False
+            return False
+        if not self._may_propose():
+            return False  # due until it may: something under way has to be applied first
+        self.due = False
+        records = self._differing()
+        if not records:
+            return False
+        first = next(iter(records))
+        # One change only: two would go through a joint configuration (thesis 4.3), whatever they are.
+        change = ConfChangeV2((ConfChange(ConfChangeType.UpdateNode, first),), context=encode_records(records))
+        try:
+            proposed = raw.propose_conf_change(change, self._clock.wall_ms(), expected_conf_index=raw.conf_index)
+        except ProposalDropped:
+            self._retry = True  # leadership is being handed over, or too much is uncommitted
+            return False
+        if proposed.refused is not None:  # in spite of _may_propose: not again before something new happens
+            self._tell_once(proposed.refused, f"a change of the member table was refused: {proposed.refused}")
+            return True
+        for request in self._requests:
+            if request.node_id in records and not request.index:
+                request.index = proposed.index
+        return True
+
+    def _may_propose(self) -> bool:
+        """Is the table as new as any, and would the core take a change now?"""
+        raw = self._raw
+        applied = raw.applied_index
+        return (
+            raw.term_at(applied) == raw.term
+            and raw.pending_conf_index <= applied
+            and not raw.conf_state.voters_outgoing
+        )
+
+    def _differing(self) -> dict[int, MemberRecord]:
+        """What this leader knows better than the table, as much as one entry carries; requests are settled or first."""
+        room = self._transport.max_command - CHANGE_OVERHEAD
+        first = {request.node_id: None for request in self._requests}
+        records: dict[int, MemberRecord] = {}
+        for node_id in {**first, **dict.fromkeys(sorted(self._members))}:
+            try:
+                record = self._desired(node_id)
+            except ValueError as error:
+                self._give_up(node_id, f"node {node_id} gets no place in the member table: {error}")
+                continue
+            if record == self.table.get(node_id):
+                self._settle(node_id)
+                continue
+            if len(encode_records({**records, node_id: record})) <= room:
+                records[node_id] = record
+            elif records:
+                break  # the rest goes into the next one, when this is applied
+            else:
+                self._give_up(node_id, f"node {node_id}'s member record is too large for {room} bytes")
+        return records
+
+    def _desired(self, node_id: int) -> MemberRecord:
+        known = self.table.get(node_id) or MemberRecord()
+        if node_id == self._config.id:
+            http: str | None = self._config.http or ""
+            store_id = self._store_id
+        else:
+            heard = self._transport.heard(node_id)
+            http, store_id = heard.http_address, heard.store_id
+        wanted = [r.priority for r in self._requests if r.node_id == node_id and not r.index and not r.done.done()]
+        return replace(
+            known,
+            udp=known.udp or self._members.get(node_id, ""),
+            http=known.http if http is None else http,
+            store_id=known.store_id or store_id,  # a pin is for ever
+            priority=wanted[-1] if wanted else known.priority,
+        )
+
+    # --- Priorities ---------------------------------------------------------------------------------------------
+
+    def request_priority(self, node_id: int, priority: int, done: asyncio.Future[None]) -> None:
+        """On the leader: wants this priority for a member; ``done`` when it is in the table and applied here."""
+        self._term = self._raw.term
+        self._requests.append(PriorityRequest(node_id, priority, done))
+        self.due = True
+
+    def _settle(self, node_id: int) -> None:
+        """The table says of this member what was asked for."""
+        for request in self._requests:
+            if request.node_id == node_id and not request.index and not request.done.done():
+                request.done.set_result(None)
+        self._requests = [request for request in self._requests if not request.done.done()]
+
+    def _give_up(self, node_id: int, text: str) -> None:
+        """No record can be made of this member: whoever asked for one hears why."""
+        self._tell_once(("record", node_id), text)
+        for request in self._requests:
+            if request.node_id == node_id and not request.index:
+                _fail(request, ConfigError(text))
+        self._requests = [request for request in self._requests if not request.done.done()]
+
+    def _tell_once(self, key: object, text: str) -> None:
+        if key not in self._told:
+            self._told.add(key)
+            log.warning("node %d: %s", self._config.id, text)
+
+
+def _fail(request: PriorityRequest, error: RaftError) -> None:
+    if not request.done.done():
+        request.done.set_exception(error)
+
+
+def _unknown_outcome(request: PriorityRequest) -> Timeout:
+    return Timeout(f"leadership was lost: the priority of node {request.node_id} may or may not have been set")
+
+
+def contradicted(node_id: int, store_id: int, agreed: int) -> WrongIdentity:
+    """The member table knows ``node_id`` by the store ``agreed``, and this is ``store_id``."""
+    return WrongIdentity(
+        f"node {node_id} is known to its cluster by data directory {agreed:#x}, and this one is {store_id:#x}: it was "
+        "emptied, replaced or copied; bring the node back under a new node id with an empty directory"
+    )

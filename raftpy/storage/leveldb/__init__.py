@@ -1,0 +1,1 @@
+"""The store on disk: LevelDB, and the files beside it."""

@@ -1,0 +1,180 @@
+"""The floor: what a store is known to have held, in a file outside LevelDB.
+
+LevelDB cannot know that a whole file of its own was taken away or put back from an older copy. So each start writes,
+after its new boot is durable in LevelDB and before anything is sent, what the store holds to the file ``floor``; a
+clean close writes it once more. A store that is found below its floor is damaged: it may have promised (a vote, an
+entry) what it no longer knows.
+
+The floor also keeps that the node is quarantined (decision 1): written once more at that moment, it is where a release
+that knows nothing of quarantines looks first, and refuses what it cannot read.
+
+What is compared, and why it never accuses an honest store:
+
+1. store id: the floor and the database are of one life.
+2. boot: the database's is written first, so it is never below.
+3. term, and the vote within a term: never go back (Figure 2).
+4. first index: compaction only moves it up.
+5. last index: goes back only when a leader replaces entries, which the head of that boot remembers (``cut``).
+6. after a clean close nothing was written, so all of these, the last term and the head's closing mark are exact.
+
+Not noticed: the loss of what was written to LevelDB's newest write-ahead file since the start, when that file's end
+reads as the end of a shorter one (cut off, or a damaged length field near its end) and the node was not closed. Any
+one write-ahead log has this limit: only a second synced write for each commit could lift it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raftcore.base.conflict import Conflict
+from raftcore.wire.codec import crc32c
+from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.storage.identity import BOOT_SHIFT
+from raftpy.storage.leveldb.head import Head
+
+FLOOR_FORMAT = 2
+"""Raised also when the database's own format changes: the floor is what an older or newer release reads first."""
+MAGIC = "raftpy floor"
+
+
+@dataclass(slots=True)
+class GroupFloor:
+    """The part of one group; the first entry's index is ``prev_index`` + 1."""
+
+    term: int = 0
+    vote: int = 0
+    prev_index: int = 0
+    last_index: int = 0
+    last_term: int = 0
+    conflict: Conflict | None = field(default=None, compare=False)
+    """Why the node is quarantined in this group, once it is; nothing in the database says so."""
+
+    @classmethod
+    def of(cls, head: Head, conflict: Conflict | None = None) -> GroupFloor:
+        return cls(head.term, head.vote, head.prev_index, head.last_index, head.last_term, conflict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the file. Without a conflict it is what earlier releases wrote, and read."""
+        record = asdict(self)
+        if self.conflict is None:
+            del record["conflict"]
+        return record
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> GroupFloor:
+        conflict = record.get("conflict")
+        return cls(**record | {"conflict": None if conflict is None else Conflict(**conflict)})
+
+
+@dataclass(slots=True)
+class Floor:
+    """The contents of the file. ``boot`` 0: a first start that has not got as far as sending anything."""
+
+    store_id: int
+    boot: int = 0
+    closed: bool = False
+    groups: dict[int, GroupFloor] = field(default_factory=dict)
+
+    FILE = "floor"
+    TEMPORARY = "floor.new"
+
+    def write(self, directory: Path) -> None:
+        """Replaces the file, durable on return. Raises ``OSError``."""
+        path = directory / self.FILE
+        temporary = directory / self.TEMPORARY
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            data = self._render()
+            while data:
+                data = data[os.write(fd, data) :]
+            sync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)
+        sync_directory(directory)
+
+    @classmethod
+    def read(cls, directory: Path) -> Floor | None:
+        """The floor of the data directory, None when there is no file; ``StorageDamaged`` when it is not intact."""
+        path = directory / cls.FILE
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        head, _, body = data.partition(b"\n")
+        words = head.decode("ascii", "replace").split(" ")
+        if len(words) == 4 and " ".join(words[:2]) == MAGIC and words[2].isdigit() and int(words[2]) != FLOOR_FORMAT:
+            raise StorageFailed(
+                f"{path} has format {words[2]}, and this release reads format {FLOOR_FORMAT}: use the release that "
+                "wrote it"
+            )
+        try:
+            floor = cls._parse(body)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            floor = None
+        if floor is None or floor._render() != data:  # also catches every byte that changed without changing the sense
+            raise StorageDamaged("its checksum or its form does not hold", str(path))
+        return floor
+
+    def _render(self) -> bytes:
+        groups = {str(group): part.as_dict() for group, part in sorted(self.groups.items())}
+        record = {"store_id": self.store_id, "boot": self.boot, "closed": self.closed, "groups": groups}
+        body = json.dumps(record).encode() + b"\n"
+        return f"{MAGIC} {FLOOR_FORMAT} {crc32c(body):08x}\n".encode() + body
+
+    @classmethod
+    def _parse(cls, body: bytes) -> Floor:
+        record = json.loads(body)
+        groups = {int(group): GroupFloor.from_dict(part) for group, part in record["groups"].items()}
+        return cls(record["store_id"], record["boot"], record["closed"], groups)
+
+    def check(self, store_id: int, group: int, head: Head, where: str) -> None:
+        """Raises ``StorageDamaged`` when the store with this identity and head is below this floor."""
+        part = self.groups.get(group, GroupFloor())
+        for what, found, at_least, is_below in (
+            ("store id", store_id, self.store_id, store_id != self.store_id),
+            ("boot", head.boot, self.boot, self._boot_below(head.boot)),
+            ("term", head.term, part.term, head.term < part.term),
+            ("vote", head.vote, part.vote, head.term == part.term and part.vote not in (0, head.vote)),
+            ("index before the log", head.prev_index, part.prev_index, head.prev_index < part.prev_index),
+            ("last index", head.last_index, part.last_index, self._last_below(head, part)),
+        ):
+            if is_below:
+                raise StorageDamaged(f"it is below its floor: {what} {found}, the floor says {at_least}", where)
+        # A start that got as far as its boot and no further has changed nothing else.
+        if self.closed and (GroupFloor.of(head) != part or (head.boot == self.boot and not head.closed)):
+            raise StorageDamaged(f"it is not as it was closed: {GroupFloor.of(head)}, the floor says {part}", where)
+
+    def _boot_below(self, boot: int) -> bool:
+        return boot != self.boot and boot >> BOOT_SHIFT <= self.boot >> BOOT_SHIFT
+
+    def _last_below(self, head: Head, part: GroupFloor) -> bool:
+        if head.last_index >= part.last_index or head.boot != self.boot:
+            return False
+        return not 0 < head.cut <= part.last_index
+
+
+def sync(fd: int) -> None:
+    """Makes a file durable: ``fsync``; on macOS ``F_FULLFSYNC``, since ``fsync`` stops at the drive's cache there."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        try:
+            fcntl.fcntl(fd, full)
+            return
+        except OSError:
+            pass  # a file system that knows only fsync
+    os.fsync(fd)
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes the names in a directory durable."""
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,238 @@
+"""What is checked when a store is opened, before anything is believed.
+
+LevelDB's own checksums are not relied on, and the end of an iterator proves nothing: a damaged block can end it
+quietly. So every record that must be there is asked for by name, the log must be dense from its first to its recorded
+last entry, and where it seems to end the record that would follow is asked for by name as well: a block that cannot be
+read then says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from struct import error as StructError  # noqa: N812
+
+from raftcore.base.errors import DecodeError
+from raftcore.values.message import Entries
+from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.storage.leveldb import compat, keys
+from raftpy.storage.leveldb.compat import Batch, Database
+from raftpy.storage.leveldb.head import HEAD, Head
+from raftpy.storage.leveldb.sealing import seal, unseal, unseal_record
+from raftpy.storage.records import Index
+
+_IDENTITY = Struct("<IQQ")
+_PIN = Struct("<QQ")
+_CLUSTER = Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose database it is."""
+
+    node_id: int
+    store_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the scan of a group's log has found."""
+
+    index: Index
+    term_runs: list[tuple[int, int]]
+    last_term: int
+    last_time_ms: int
+    head: Head
+    """The newest there is."""
+    whole: bool
+    """Whether a head stands behind the last record, as behind the last of every batch."""
+
+
+class Reader:
+    """Reads the records of one database; every failure names the database's directory and the record.
+
+    ``given_up`` is not empty any more once reading the log is to end, with ``StorageFailed``.
+    """
+
+    def __init__(self, database: Database, directory: Path, given_up: Sequence[object] = ()) -> None:
+        self._database = database
+        self._given_up = given_up
+        self._directory = directory
+
+    def damaged(self, key: bytes, what: str) -> StorageDamaged:
+        return StorageDamaged(what, f"{self._directory}: {keys.describe(key)}")
+
+    def get(self, key: bytes) -> bytes | None:
+        """The body under ``key``, or None when there is no such record."""
+        value = self._value(key)
+        if value is None:
+            return None
+        body = unseal(key, value)
+        if body is None:
+            raise self.damaged(key, "its checksum does not hold")
+        return body
+
+    def require(self, key: bytes) -> bytes:
+        """The body under ``key``, which must be there."""
+        body = self.get(key)
+        if body is None:
+            raise self.damaged(key, "it is missing")
+        return body
+
+    @contextmanager
+    def translated(self, key: bytes) -> Iterator[None]:
+        """LevelDB's errors about the record at ``key`` as ours."""
+        try:
+            yield
+        except compat.Error as error:
+            if compat.is_damage(error):
+                raise self.damaged(key, compat.text(error)) from error
+            what = f"reading {keys.describe(key)} of {self._directory}"
+            raise StorageFailed(f"{what} failed: {compat.text(error)}") from error
+
+    def identity(self) -> Identity | None:
+        """None in a database that never was a store; a store of another format is refused."""
+        body = self.get(keys.IDENTITY)
+        if body is None:
+            return None
+        version = int.from_bytes(body[:4], "little")
+        if version != keys.FORMAT:
+            raise StorageFailed(
+                f"{self._directory} has store format {version}, and this release reads and writes format "
+                f"{keys.FORMAT}: use the release that wrote it"
+            )
+        if len(body) != _IDENTITY.size:
+            raise self.damaged(keys.IDENTITY, f"{len(body)} bytes, {_IDENTITY.size} expected")
+        _, node_id, store_id = _IDENTITY.unpack(body)
+        return Identity(node_id, store_id)
+
+    def bootstrap(self, group: int) -> tuple[int, dict[int, str]]:
+        """(cluster id, members first given) of the group."""
+        key = keys.bootstrap_key(group)
+        body = self.require(key)
+        try:
+            (cluster_id,) = _CLUSTER.unpack_from(body)
+            members = {int(node_id): str(address) for node_id, address in json.loads(body[_CLUSTER.size :]).items()}
+        except (ValueError, AttributeError, StructError) as error:
+            raise self.damaged(key, f"it cannot be read: {error}") from error
+        return cluster_id, members
+
+    def pins(self) -> dict[int, int]:
+        body = self.require(keys.PINS)
+        if len(body) % _PIN.size:
+            raise self.damaged(keys.PINS, f"{len(body)} bytes, a multiple of {_PIN.size} expected")
+        return dict(_PIN.iter_unpack(body))
+
+    def head(self, group: int) -> Head:
+        key = keys.head_key(group)
+        try:
+            return Head.unpack(self.require(key))
+        except ValueError as error:
+            raise self.damaged(key, str(error)) from error
+
+    def record(self, group: int, first: int) -> Entries:
+        """The record whose first entry has index ``first``; it must be there and hold together."""
+        key = keys.entry_key(group, first)
+        value = self._value(key)
+        if value is None:
+            raise self.damaged(key, "it is missing")
+        entries, _ = self._open(key, value)
+        if entries.first != first:
+            raise self.damaged(key, f"it holds entries from {entries.first} on")
+        return entries
+
+    def log(self, group: int, head: Head) -> Log:
+        """Reads the whole log of the group; ``head`` is the one under its own key. Whether the log ends where it should
+        is :meth:`check_end`'s business."""
+        index = Index(head.prev_index)
+        runs: list[tuple[int, int]] = []
+        expected, term, time_ms, behind = head.prev_index + 1, head.prev_term, 0, b""
+        start, stop = keys.entry_range(group)
+        append = index.firsts.append
+        given_up = self._given_up
+        with self.translated(start):
+            for key, value in self._database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False):
+                if given_up:
+                    raise StorageFailed(f"the opening of {self._directory} was given up")
+                entries, behind = self._open(key, value)
+                first = entries.first
+                if first != expected or key != start + first.to_bytes(8, "big"):
+                    raise self.damaged(key, f"it holds entries from {first} on where {expected} follows")
+                if entries.first_term != term:
+                    if entries.first_term < term:
+                        raise self.damaged(key, f"term {entries.first_term} after term {term}")
+                    term = entries.first_term
+                    runs.append((first, term))
+                block_time = int.from_bytes(entries.data[16:24], "little")
+                if block_time < time_ms:
+                    raise self.damaged(key, f"log time {block_time} ms after {time_ms} ms")
+                time_ms = block_time
+                append(first)
+                expected = first + entries.count
+        index.last = expected - 1
+        if behind:
+            head = self._newer(head, keys.entry_key(group, index.firsts[-1]), behind)
+        return Log(index, runs, term, time_ms, head, bool(behind) or not index.firsts)
+
+    def check_end(self, group: int, log: Log) -> None:
+        """Refuses a log that does not end where the newest head says, or that goes on beyond."""
+        last, head = log.index.last, log.head
+        following = keys.entry_key(group, last + 1)
+        if last != head.last_index or log.last_term != head.last_term:
+            raise self.damaged(
+                following,
+                f"the log ends at {last} in term {log.last_term}, and {head.last_index} in term {head.last_term} was "
+                "written",
+            )
+        if not log.whole:
+            raise self.damaged(following, f"the batch that wrote entry {last} is not there whole")
+        if self._value(following) is not None:
+            raise self.damaged(following, f"LevelDB's iterator ended before it, at {last}")
+
+    def _newer(self, head: Head, key: bytes, behind: bytes) -> Head:
+        """``head``, or the one behind the record at ``key`` when that was written later."""
+        try:
+            last = Head.unpack(behind)
+        except ValueError as error:
+            raise self.damaged(key, str(error)) from error
+        return last if last.number > head.number else head
+
+    def _value(self, key: bytes) -> bytes | None:
+        with self.translated(key):
+            return self._database.get(key, verify_checksums=True)
+
+    def _open(self, key: bytes, value: bytes) -> tuple[Entries, bytes]:
+        """The entries of a record, and the head behind them."""
+        try:
+            opened = unseal_record(key, value)
+        except DecodeError as error:
+            raise self.damaged(key, str(error)) from error
+        if opened is None:
+            raise self.damaged(key, "its checksum does not hold")
+        behind = len(opened[1])
+        if behind not in (0, HEAD.size):
+            raise self.damaged(key, f"{behind} bytes behind its block, 0 or {HEAD.size} expected")
+        return opened
+
+
+def found(
+    batch: Batch, node_id: int, store_id: int, group: int, cluster_id: int, members: dict[int, str], head: Head
+) -> None:
+    """Puts the records of a new store into ``batch``."""
+    bootstrap = _CLUSTER.pack(cluster_id) + json.dumps({str(key): members[key] for key in sorted(members)}).encode()
+    for key, body in (
+        (keys.IDENTITY, _IDENTITY.pack(keys.FORMAT, node_id, store_id)),
+        (keys.PINS, b""),
+        (keys.bootstrap_key(group), bootstrap),
+        (keys.head_key(group), head.pack()),
+    ):
+        batch.put(key, seal(key, body))
+
+
+def pack_pins(pins: dict[int, int]) -> bytes:
+    """The body of the pins record."""
+    return b"".join(_PIN.pack(node_id, pins[node_id]) for node_id in sorted(pins))

@@ -1,0 +1,137 @@
+"""LevelDB's write-ahead files: a look at them before LevelDB reads them, and space set aside in them.
+
+A sync of a file that grows writes the file's new size as well, which costs more than the data of a small commit. So
+LevelDB's newest write-ahead file is made as long as it will get as soon as it is noticed; LevelDB writes at its own
+offset and never looks at the size. Behind what was written there are zeros then. A clean close cuts them off; after a
+crash that is done here, before LevelDB opens, so that LevelDB finds what it would have found without them.
+
+What a crash leaves of a write that was under way, a beginning, ends in zeros. LevelDB would call that damage; without
+zeros behind it, it leaves it out, rightly, for it was never acknowledged. So it is cut off here. An acknowledged
+write is not taken for one: the last byte of every value is no zero (sealing.pyx), and the file's last record is such a
+value's end.
+
+LevelDB itself takes a last record that claims more bytes than the file has for one whose writer died half-way, and
+leaves it and whatever follows out, quietly: right for a torn write, and wrong when the length field is what was
+damaged, for then acknowledged records vanish. The two can be told apart. A torn record's bytes are a mere beginning,
+whose checksum no shorter length makes right; behind a damaged length the whole record is still there, and some length
+does.
+
+Also, LevelDB opens a database without any write-ahead file, though every one that was ever open has one.
+
+What stays: a file cut off at its end, or overwritten with zeros there, cannot be told from a torn write, nor, while
+LevelDB is just turning its memory into a table, the loss of the newer of two files. See floor.py for what the floor
+adds.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from raftpy.contracts.errors import StorageDamaged
+from raftpy.storage.leveldb.space import set_aside
+from raftpy.storage.leveldb.wal_records import BROKEN, LENGTH, TORN, WHOLE, survey
+
+
+def write_ahead_files(directory: Path) -> list[Path]:
+    """Those of the database in ``directory``, the newest last."""
+    return sorted((path for path in directory.glob("*.log") if path.stem.isdigit()), key=lambda path: int(path.stem))
+
+
+def check_write_ahead(directory: Path) -> None:
+    """Raises ``StorageDamaged`` when the database in ``directory`` has lost a write-ahead file or a record of one.
+
+    Cuts off what is behind the last whole record: zeros, and the beginning of a write that was never acknowledged.
+    Nobody may have the database open. Raises ``OSError`` when a file cannot be read or cut.
+    """
+    files = write_ahead_files(directory)
+    if not files:
+        raise StorageDamaged("its write-ahead file (*.log) is missing", str(directory))
+    ends: list[int] = []
+    for path in reversed(files):
+        # LevelDB begins a file only when everything in the one before is synced: torn is only what nothing follows.
+        ends.append(_checked_end(path, may_be_torn=not any(ends)))
+    for path, end in zip(reversed(files), ends, strict=True):
+        _cut(path, end)
+
+
+def check_manifest(directory: Path) -> None:
+    """Raises ``StorageDamaged`` when a record of the manifest, the list of LevelDB's tables, is not what was written.
+
+    It has the form of a write-ahead file, and a damaged length at its end would undo the newest tables quietly. The
+    beginning of a record, left by a crash, is no damage; it stays for LevelDB to leave out.
+    """
+    name = (directory / "CURRENT").read_text("ascii", "replace").strip()
+    path = directory / name
+    if name.startswith("MANIFEST-") and path.is_file():
+        _checked_end(path, may_be_torn=True)
+
+
+def _checked_end(path: Path, *, may_be_torn: bool) -> int:
+    """Where the whole records of a file end."""
+    verdict, end = survey(path.read_bytes())
+    if verdict == LENGTH:
+        raise StorageDamaged(f"the length of the record at byte {end} is not what was written", str(path))
+    if verdict == BROKEN or (verdict == TORN and not may_be_torn):
+        raise StorageDamaged(f"the record at byte {end} is not what was written", str(path))
+    return end
+
+
+def _cut(path: Path, size: int) -> None:
+    """Makes the file ``size`` bytes long if it is longer, durably."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        if size < os.fstat(fd).st_size:
+            os.ftruncate(fd, size)
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Ahead:
+    """Keeps ``size`` bytes set aside in the newest write-ahead file of the database in ``directory``.
+
+    Where that cannot be done, or where room is short, everything goes on without.
+    """
+
+    LOOK_EVERY = 256 << 10
+    """Bytes written between two looks for a newer file."""
+    ROOM = 8
+    """How many times the size must be free: a file system may use its last room up before it says that it has none."""
+
+    def __init__(self, directory: Path, size: int) -> None:
+        self._directory = directory
+        self._size = size
+        self._newest: list[Path] = []  # the one that was last dealt with, none at first
+        self._unseen = 0
+        self._look()
+
+    def wrote(self, size: int) -> None:
+        """``size`` bytes more were written."""
+        self._unseen += size
+        if self._unseen >= self.LOOK_EVERY:
+            self._look()
+
+    def _look(self) -> None:
+        self._unseen = 0
+        try:
+            newest = write_ahead_files(self._directory)[-1:]
+            if newest and newest != self._newest:
+                self._newest = newest
+                fd = os.open(newest[0], os.O_WRONLY | os.O_CLOEXEC)
+                try:
+                    room = os.fstatvfs(fd)
+                    if room.f_bavail * room.f_frsize >= self.ROOM * self._size:
+                        set_aside(fd, self._size)
+                finally:
+                    os.close(fd)
+        except OSError:
+            pass  # gone already, or not to be had: it is only for speed
+
+
+def cut_off_ahead(directory: Path) -> None:
+    """Cuts the zeros off that are left behind the records; the database must be closed."""
+    for path in write_ahead_files(directory):
+        verdict, end = survey(path.read_bytes())
+        if verdict == WHOLE:
+            _cut(path, end)

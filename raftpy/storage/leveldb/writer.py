@@ -1,0 +1,158 @@
+"""When a batch is written: at once, or on a thread while the loop goes on.
+
+A short sync is cheaper waited for than handed over and back (two wake-ups and the interpreter's lock); a long one
+would keep heartbeats waiting. So the writer goes by what recent syncs took, and either way what is submitted while a
+write is under way is written together in the next one: group commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Literal
+
+from raftcore.values.message import Message
+from raftpy.contracts.errors import StorageFailed
+
+Appends = Sequence[Message]
+Mode = Literal["auto", "inline", "thread"]
+
+
+class Pace:
+    """Whether syncs have been long of late.
+
+    They are when more than half of the last ``WINDOW`` took longer than ``LONG_S`` (the median is long), or when one
+    took ``STALL_S``, a good part of a heartbeat interval: then for the next ``WINDOW`` writes at least.
+    """
+
+    WINDOW = 16
+    LONG_S = 0.002
+    STALL_S = 0.020
+
+    __slots__ = ("_long", "_stalled", "slow")
+
+    def __init__(self) -> None:
+        self._long = 0  # bit i: the i-th write before the last was long
+        self._stalled = 0  # writes for which a stall still counts
+        self.slow = False
+
+    def note(self, seconds: float) -> None:
+        """Takes one write's duration into account."""
+        if seconds <= self.LONG_S and not self._long:
+            if not self._stalled:
+                return  # as ever, and not slow
+            self._stalled -= 1
+        else:
+            self._long = (self._long << 1 | (seconds > self.LONG_S)) & ((1 << self.WINDOW) - 1)
+            self._stalled = self.WINDOW if seconds >= self.STALL_S else max(0, self._stalled - 1)
+        self.slow = self._stalled > 0 or 2 * self._long.bit_count() > self.WINDOW
+
+
+class Writer:
+    """Hands submits, in order, to ``write``, inline or on a thread of its own.
+
+    ``write(appends)`` makes them durable and returns whether the disk had to be touched for it; it raises
+    ``StorageFailed``, after which it is not called again. All methods are for the loop's thread.
+    """
+
+    def __init__(
+        self, write: Callable[[Appends], bool], mode: Mode = "auto", timer: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.pace = Pace()
+        self._write = write
+        self._mode = mode
+        self._timer = timer
+        self._under_way = 0  # submits that have returned False and were not called back yet
+        self._queue: SimpleQueue[Appends | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._callback: Callable[[Appends], None] | None = None
+        self._on_failure: Callable[[StorageFailed], None] | None = None
+
+    def bind(self, callback: Callable[[Appends], None], on_failure: Callable[[StorageFailed], None] | None) -> None:
+        """Whom to call, and in which loop: the running one. Without one everything is written inline."""
+        self._callback = callback
+        self._on_failure = on_failure
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+
+    def submit(self, appends: Appends) -> bool:
+        """True: durable. False: ``callback`` will say so."""
+        if not self._under_way and (
+            self._loop is None
+            or self._mode == "inline"
+            or (self._mode == "auto" and not self.pace.slow)
+            or not any(append.must_sync or append.entries is not None for append in appends)
+        ):
+            self._timed_write(appends)
+            return True
+        self._under_way += 1
+        self._queue.put(appends)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="raftpy storage", daemon=True)
+            self._thread.start()
+        return False
+
+    def close(self) -> None:
+        """Waits until everything submitted has been written, or writing has failed; nothing is called back after."""
+        self._closed = True
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _timed_write(self, appends: Appends) -> None:
+        start = self._timer()
+        if self._write(appends):
+            self.pace.note(self._timer() - start)
+
+    def _run(self) -> None:
+        """The thread: takes everything that waits, writes it as one batch, reports it, and again."""
+        while True:
+            taken = [self._queue.get()]
+            try:
+                while True:
+                    taken.append(self._queue.get_nowait())
+            except Empty:
+                pass
+            submits = [appends for appends in taken if appends is not None]
+            try:
+                if submits:
+                    self._timed_write([append for appends in submits for append in appends])
+            except StorageFailed as error:
+                self._post(self._failed, error)
+                return
+            self._post(self._done, submits)
+            if len(submits) < len(taken):
+                return
+
+    def _post(self, method: Callable[[Any], None], argument: Any) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(method, argument)
+        except RuntimeError:
+            pass  # the loop is closed: nobody is left to tell
+
+    def _done(self, submits: list[Appends]) -> None:
+        self._under_way -= len(submits)
+        self._report(submits)
+
+    def _report(self, submits: list[Appends]) -> None:
+        for position, appends in enumerate(submits):
+            if self._closed or self._callback is None:
+                return
+            try:
+                self._callback(appends)
+            except BaseException:  # KeyboardInterrupt, of a task that was resumed: the rest is durable all the same
+                self._post(self._report, submits[position + 1 :])
+                raise
+
+    def _failed(self, error: StorageFailed) -> None:
+        if not self._closed and self._on_failure is not None:
+            self._on_failure(error)

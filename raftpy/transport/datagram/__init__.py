@@ -1,0 +1,1 @@
+"""Transports of datagrams: what all share, UDP, and one in memory."""

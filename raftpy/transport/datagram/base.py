@@ -1,0 +1,467 @@
+"""Everything a datagram transport does but move bytes: coalescing, getting to know the peers, keeping them informed.
+
+A subclass opens an address and moves bytes through hooks (`_open`, `_attach`, `_pull`, `_put`, `_shut`). What
+comes in passes the gate (gate.py: checksum, cluster, both identities); what goes out is coalesced, datagram by
+datagram, and leaves in `flush`. What runs for every datagram is in exchange.pyx.
+
+Getting to know each other takes no part in Raft's time: at `start` every peer is knocked at (a bare header), so when
+the first election comes, lives are known. A message for a peer not heard yet waits, bounded (see peer.py), while
+knocks are repeated; the answer sends it on its way within the same `receive`. Once a second each peer is knocked at, or
+told our HTTP address if it has been heard.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from raftcore.base.conflict import Conflict
+from raftcore.base.errors import ConfigError, DecodeError
+from raftcore.values.message import Message
+from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_command, parse_header
+from raftpy.contracts.clock import SystemClock
+from raftpy.contracts.interfaces import Clock, Heard, LocalIdentity, Oversized, Standing, TimerHandle
+from raftpy.transport.datagram.oversized import LARGEST_DATAGRAM, oversized_datagram
+from raftpy.transport.exchange.exchange import Exchange
+from raftpy.transport.exchange.unreliable import Unreliable, carry
+from raftpy.transport.identity.gate import Gate
+from raftpy.transport.identity.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
+from raftpy.transport.identity.peer import HELD_FOR_S, KNOCK_PERIOD_S, Peer
+from raftpy.transport.identity.presence import SILENT_LOOKS
+from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, decode_refusal
+
+HELLO_PERIOD_S = 1.0
+LOOPBACK_DATAGRAM = 60_000
+"""``max_datagram`` where every member is on this machine: loopback takes 64 KiB in one piece."""
+NETWORK_DATAGRAM = 1_200
+"""``max_datagram`` elsewhere: passes every path that IPv6 allows without being cut into fragments."""
+SMALLEST_DATAGRAM = 512
+
+HEADER_SIZE: int = DATAGRAM_HEADER_SIZE
+
+log = logging.getLogger("raftpy.transport")
+
+
+class DatagramTransport(Exchange):
+    """See the ``Transport`` protocol for what the public methods promise.
+
+    ``clock`` gives the time and calls back (None: the system's); ``max_datagram`` is in bytes, 512 to 65,507 (None:
+    see LOOPBACK_DATAGRAM and NETWORK_DATAGRAM); ``unreliable`` makes the wire bad on purpose. Raises ``ConfigError``.
+    """
+
+    def __init__(
+        self, *, clock: Clock | None = None, max_datagram: int | None = None, unreliable: Unreliable | None = None
+    ) -> None:
+        if max_datagram is not None and not SMALLEST_DATAGRAM <= max_datagram <= LARGEST_DATAGRAM:
+            raise ConfigError(
+                f"max_datagram={max_datagram!r}: allowed is {SMALLEST_DATAGRAM} to {LARGEST_DATAGRAM} bytes"
+            )
+        self.clock: Clock = clock or SystemClock()
+        self._max_datagram = max_datagram or 0
+        self._unreliable = unreliable
+        self._source = random.Random(unreliable.seed if unreliable else None)
+        self._wake: Callable[[], None] = _nothing
+        self._refused: Callable[[int], None] | None = None
+        self._told: Callable[[int], None] | None = None
+        self._timer: TimerHandle | None = None
+        self._enter(LocalIdentity(0, 0, 0, 0, {}), None)
+
+    def _enter(self, own: LocalIdentity, pin: Callable[[int, int], None] | None) -> None:
+        """Takes on an identity, with no peers yet."""
+        encode_hello(Hello(own.http_address))  # an address that peers would refuse is refused here
+        self._own = own
+        self._standing = own.standing
+        self._conflict = own.conflict
+        self._gate = Gate(own, self.clock, pin, self._max_datagram, self._changed)
+        self._peers = self._gate.peers
+        self.counters = self._gate.counters
+        self._heard = []
+        self._waiting = []
+        self._lend()
+
+    def _changed(self, peer: Peer) -> None:
+        """Another life of the peer is heard than before, or none any more."""
+        peer.give_up(self._take_back(peer.id))
+        self._heard = sorted((p for p in self._peers.values() if p.expected is not None), key=lambda p: p.id)
+        self._lend()
+
+    # --- What a subclass provides -------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Takes hold of this node's address; everything of ``_own`` is set."""
+        raise NotImplementedError
+
+    def _attach(self, peer: Peer) -> None:
+        """Looks ``peer.address`` up: sets ``peer.target`` and ``peer.packed``."""
+        raise NotImplementedError
+
+    def _pull(self, limit: int) -> list[bytes]:
+        """Reads at most ``limit`` datagrams; sees to it that ``_wake`` is called again if more wait.
+
+        Not called where ``_io`` is set.
+        """
+        raise NotImplementedError
+
+    def _put(self, peer: Peer, datagram: bytes) -> None:
+        """Hands one datagram to the wire; counts failures and never raises for them."""
+        raise NotImplementedError
+
+    def _shut(self) -> None:
+        """Lets go of the address."""
+        raise NotImplementedError
+
+    def _default_max_datagram(self, addresses: Iterable[str]) -> int:
+        return LOOPBACK_DATAGRAM
+
+    def _wire_stats(self) -> dict[str, Any]:
+        return {}
+
+    # --- Life cycle ---------------------------------------------------------------------------------------------
+
+    def start(
+        self, identity: LocalIdentity, wake: Callable[[], None], pin: Callable[[int, int], None] | None = None
+    ) -> None:
+        """See ``Transport.start``."""
+        if self._running:
+            raise RuntimeError("the transport has been started already")
+        for name in ("node_id", "store_id", "boot"):
+            if not 0 < getattr(identity, name) < 2**64:
+                raise ConfigError(f"{name}={getattr(identity, name)!r}: allowed is 1 to 2**64 - 1")
+        if identity.node_id not in identity.members:
+            raise ConfigError(f"node {identity.node_id} has no address: members are {sorted(identity.members)}")
+        self._max_datagram = self._max_datagram or self._default_max_datagram(identity.members.values())
+        self._enter(identity, pin)
+        self._wake = wake
+        self._open()
+        self._running = True
+        try:
+            self.change_peers(identity.members)
+        except BaseException:
+            self.close()
+            raise
+        self._timer = self.clock.call_later(HELLO_PERIOD_S, self._greet_all)
+
+    def close(self) -> None:
+        """See ``Transport.close``."""
+        if not self._running:
+            return
+        self._running = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake = _nothing
+        self._shut()
+
+    def _in_child(self) -> None:
+        """This is a forked child: nothing is read or sent in the parent's name."""
+        self._running = False
+        self._timer = None
+        self._wake = _nothing
+        self._io = None
+
+    def change_peers(self, members: Mapping[int, str]) -> None:
+        """See ``Transport.change_peers``. A peer whose address alone changed keeps its life and what waits for it.
+
+        Either all of it happens or, when an address is refused (``ConfigError``, ``TransportFailed``), nothing.
+        """
+        others = {peer_id: address for peer_id, address in members.items() if peer_id != self._own.node_id}
+        fresh: list[Peer] = []
+        for peer_id, address in others.items():
+            old = self._peers.get(peer_id)
+            if old is None or old.address != address:
+                peer = self._gate.new_peer(peer_id, address)
+                self._attach(peer)
+                fresh.append(peer)
+        for peer_id in self._peers.keys() - others.keys():
+            self._gate.forget(peer_id)
+        for peer in fresh:
+            if (old := self._peers.get(peer.id)) is not None:
+                old.address, old.target, old.packed = peer.address, peer.target, peer.packed
+            else:
+                self._peers[peer.id] = peer
+                self._knock(peer, self.clock.monotonic())
+
+    # --- Receiving ----------------------------------------------------------------------------------------------
+
+    def _admit(self, datagram: bytes) -> Peer | None:
+        """A datagram that does not open as expected of anybody: its sender, if it is to be given on."""
+        try:
+            header = parse_header(datagram)
+        except DecodeError:
+            self.counters.malformed += 1
+            return None
+        return self._gate.admit(header)
+
+    def _after_receive(self) -> None:
+        if self._gate.answer or self._gate.greet or self._gate.refuse:
+            self._reply()
+
+    def _reply(self) -> None:
+        """Answers once for each peer and pass; greets new lives, and sends what was held for them."""
+        for peer in self._gate.answer.values():
+            peer.counters.answers += 1
+            self._transmit(peer, peer.bare)
+        self._gate.answer.clear()
+        for peer in self._gate.greet.values():
+            self._greet(peer)
+            if peer.builder.frames:
+                self._transmit(peer, peer.builder.finish())
+        self._gate.greet.clear()
+        for peer, refusal in self._gate.refuse:
+            peer.counters.refusals += 1
+            self._transmit(peer, refusal)
+        self._gate.refuse.clear()
+
+    def _take_own(self, peer: Peer, datagram: bytes) -> bool:
+        """Reads the transport's frame that opens the datagram; True when there is more behind it."""
+        try:
+            _, kind, body = next(iter(frames(datagram, HEADER_SIZE)))
+            more = len(datagram) > HEADER_SIZE + FRAME_HEADER_SIZE + len(body)
+            if kind == FRAME_HELLO:
+                news = self._take_hello(peer, decode_hello(body))
+            elif kind == FRAME_REFUSAL:
+                news = self._take_refusal(peer, decode_refusal(body))
+            else:
+                news = False  # a later version's
+        except DecodeError:
+            peer.counters.malformed_hello += 1
+            return True
+        if news and self._told is not None:
+            self._told(peer.id)
+        return more
+
+    def _take_hello(self, peer: Peer, hello: Hello) -> bool:
+        """True when it says something new; one that asks is answered at once."""
+        news = peer.told(hello)
+        if hello.asks:
+            self._greet(peer)
+        return news
+
+    def _take_refusal(self, peer: Peer, reason: Refusal) -> bool:
+        """True when it is new. A new node stops for it, and says so itself."""
+        news = reason is not peer.refusal
+        self._gate.refused(peer, reason, quiet=self._standing.is_new)
+        return news
+
+    # --- Sending ------------------------------------------------------------------------------------------------
+
+    def send(self, message: Message, group: int = 0) -> None:
+        """See ``Transport.send``."""
+        peer = self._peers.get(message.to)
+        if peer is None:
+            self.counters.unknown_target += 1
+            return
+        if peer.expected is None:
+            self._hold(peer)
+        try:
+            if peer.builder.add(message, group):
+                return
+            if peer.expected is None:
+                peer.give_up_queued()
+                peer.held_since_s = self.clock.monotonic()
+            else:
+                peer.ready.append(peer.builder.finish())
+            peer.builder.add(message, group)
+        except ValueError:
+            self._send_oversized(peer, message, group)
+
+    def _send_oversized(self, peer: Peer, message: Message, group: int) -> None:
+        """No datagram of the usual size holds it: it gets one of its own, behind what was queued before it."""
+        if peer.expected is None:
+            peer.counters.messages_dropped += 1  # nothing of the kind waits for a peer that may never be heard
+            return
+        try:
+            datagram = oversized_datagram(peer, message, group, self.clock.monotonic())
+        except ValueError as error:
+            self._gate.tell_once(("too large", peer.id), f"a message for node {peer.id} is dropped: {error}")
+            return
+        if peer.builder.frames:
+            peer.ready.append(peer.builder.finish())
+        peer.ready.append(datagram)
+        self._gate.tell_once(
+            ("oversized", peer.id),
+            f"node {peer.id} needs a datagram of {len(datagram)} bytes, above max_datagram, {self._max_datagram}: the "
+            "log holds what was taken under a higher limit; it is sent all the same, in fragments where the path takes "
+            "less",
+        )
+
+    def _hold(self, peer: Peer) -> None:
+        """Something is about to wait for a peer not heard yet; what waits too long already is given up."""
+        if not peer.queued:
+            peer.queued = True
+            self._waiting.append(peer)
+        now = self.clock.monotonic()
+        if not peer.builder.frames:
+            peer.held_since_s = now
+        elif peer.held_since_s < now - HELD_FOR_S:
+            peer.give_up_queued()
+            peer.held_since_s = now
+
+    def _flush_unheard(self) -> None:
+        """Knocks at the peers for whom something waits."""
+        waiting = self._waiting
+        self._waiting = []
+        for peer in waiting:
+            assert isinstance(peer, Peer)
+            peer.queued = False
+            if peer.expected is None:
+                now = self.clock.monotonic()
+                if peer.knocked_at_s <= now - KNOCK_PERIOD_S:
+                    self._knock(peer, now)
+
+    def _transmit(self, peer: Peer, datagram: bytes) -> None:
+        counters = peer.counters
+        counters.sent += 1
+        counters.sent_bytes += len(datagram)
+        if self._unreliable is None:
+            self._put(peer, datagram)
+            return
+        delays = self._unreliable.draw(self._source)
+        counters.dropped += not delays
+        counters.duplicated += len(delays) > 1
+        counters.delayed += any(delays)
+        carry(delays, self.clock.call_later, lambda: self._put_late(peer, datagram))
+
+    def _put_late(self, peer: Peer, datagram: bytes) -> None:
+        if self._running:
+            self._put(peer, datagram)
+
+    def _knock(self, peer: Peer, now_s: float) -> None:
+        peer.knocked_at_s = now_s
+        peer.counters.knocks_sent += 1
+        self._transmit(peer, peer.bare)
+
+    def _greet(self, peer: Peer, asks: int = 0) -> None:
+        """Tells the peer who we are; with ``asks``, the number of a question, it is to tell the same."""
+        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflict)
+        self._transmit(peer, peer.greeting(self._own, encode_hello(hello)))
+
+    def _greet_all(self) -> None:
+        """Once in HELLO_PERIOD_S: makes up for knocks and hellos that were lost, and for a peer that came up since."""
+        if not self._running:
+            return
+        for peer in self._peers.values():
+            self._look_at(peer)
+            if peer.expected is None:
+                self._knock(peer, self.clock.monotonic())
+            else:
+                self._greet(peer)
+        self._timer = self.clock.call_later(HELLO_PERIOD_S, self._greet_all)
+
+    def _look_at(self, peer: Peer) -> None:
+        change = peer.presence.look()
+        if change:
+            log.info("node %d: node %d is up again, at %s", self._own.node_id, peer.id, peer.address)
+        elif change is False:
+            silent_s = SILENT_LOOKS * HELLO_PERIOD_S
+            log.info("node %d: node %d is down: nothing heard for %g s", self._own.node_id, peer.id, silent_s)
+
+    # --- Asking -------------------------------------------------------------------------------------------------
+
+    def stand(self, standing: Standing) -> None:
+        """See ``AskingTransport.stand``. The next hello says it; who waits for it asks."""
+        self._standing = standing
+
+    def ask(self, number: int, node_ids: Collection[int]) -> None:
+        """See ``AskingTransport.ask``."""
+        if not self._running:
+            return
+        for node_id in node_ids:
+            peer = self._peers.get(node_id)
+            if peer is None:
+                continue
+            if peer.expected is None:
+                self._knock(peer, self.clock.monotonic())
+            else:
+                self._greet(peer, number)
+
+    # --- What is known ------------------------------------------------------------------------------------------
+
+    def on_unreachable(self, callback: Callable[[int], None]) -> None:
+        """See ``Transport.on_unreachable``."""
+        self._refused = callback
+
+    def _report_refused(self, peer: Peer) -> None:
+        peer.counters.send_refused += 1
+        if peer.presence.refused():
+            log.info("node %d: node %d is down: %s refuses datagrams", self._own.node_id, peer.id, peer.address)
+        self._tell_unreachable(peer)
+
+    def _tell_unreachable(self, peer: Peer) -> None:
+        if self._refused is not None:
+            self._refused(peer.id)
+
+    def reachable(self, node_id: int) -> bool:
+        """See ``Transport.reachable``."""
+        peer = self._peers.get(node_id)
+        return peer is not None and peer.expected is not None and peer.presence.reachable
+
+    def refused_by(self, node_id: int) -> str | None:
+        """See ``Transport.refused_by``."""
+        peer = self._peers.get(node_id)
+        return None if peer is None else self._gate.refused_by(peer, self.reachable(node_id))
+
+    def oversized(self, node_id: int) -> Oversized | None:
+        """See ``Transport.oversized``."""
+        peer = self._peers.get(node_id)
+        return None if peer is None else peer.oversized
+
+    def http_address(self, node_id: int) -> str | None:
+        """See ``Transport.http_address``; this node's own id gives its own."""
+        if node_id == self._own.node_id:
+            return self._own.http_address or None
+        peer = self._peers.get(node_id)
+        return (peer.http_address or None) if peer is not None else None
+
+    def on_heard(self, callback: Callable[[int], None]) -> None:
+        """See ``Transport.on_heard``."""
+        self._told = callback
+
+    def heard(self, node_id: int) -> Heard:
+        """See ``Transport.heard``."""
+        peer = self._peers.get(node_id)
+        return Heard() if peer is None else peer.heard()
+
+    def quarantine(self, conflict: Conflict) -> None:
+        """See ``Transport.quarantine``."""
+        self._conflict = conflict
+        for peer in self._peers.values():
+            if peer.expected is not None:
+                self._greet(peer)
+
+    def pin(self, node_id: int, store_id: int) -> None:
+        """See ``Transport.pin``."""
+        self._gate.bind(node_id, store_id)
+
+    @property
+    def max_datagram(self) -> int:
+        """Bytes in a datagram; see ``Transport.max_datagram``."""
+        return self._max_datagram
+
+    @property
+    def max_command(self) -> int:
+        """Bytes in the largest command that fits one datagram."""
+        return max_command(self._max_datagram)
+
+    def stats(self) -> dict[str, Any]:
+        """See ``Transport.stats``."""
+        return {
+            "node": self.counters.as_dict(),
+            "peers": {
+                peer.id: {
+                    "address": peer.address,
+                    "http": peer.http_address or None,
+                    "store_id": peer.life.store,
+                    "boot": peer.life.boot,
+                    "reachable": self.reachable(peer.id),
+                    **peer.counters.as_dict(),
+                }
+                for peer in self._peers.values()
+            },
+            "wire": {"max_datagram": self._max_datagram, **self._wire_stats()},
+        }
+
+
+def _nothing() -> None:
+    """Whom an idle transport wakes."""

@@ -1,0 +1,295 @@
+"""UDP: one non-blocking socket under the loop's reader, drained in one bounded pass.
+
+The loop's readiness is level-triggered: what a pass leaves in the socket wakes the reader again in the loop's next
+turn, after everything else that is due had its chance. A sender's address is not looked at: identity stands in the
+header. Bytes move through datagram_io, which also says why not through Python's socket.
+
+On Linux the socket asks for ICMP errors (IP_RECVERR), which tell within microseconds that nobody listens at a peer's
+address. They come with two duties: the error queue must be read, or the socket stays readable for ever; and a pending
+error makes the next `sendto` fail in place of the one it belongs to, so that one is repeated. The queue is asked when a
+`recv` or `sendto` has failed, for every error makes one of them fail; and, to be safe, when several reads in a row met
+nothing. Asking each time nothing waits would cost more than all the rest of a look at the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import struct
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from raftpy.contracts.errors import TransportFailed
+from raftpy.contracts.forking import call_in_child
+from raftpy.contracts.interfaces import Clock
+from raftpy.transport.datagram.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
+from raftpy.transport.datagram.names import Names
+from raftpy.transport.datagram.oversized import note_refused
+from raftpy.transport.exchange.address import (
+    SocketAddress,
+    is_loopback,
+    is_number,
+    numeric_family,
+    parse_address,
+    resolve,
+)
+from raftpy.transport.exchange.system_calls import DatagramIO, pack_address
+from raftpy.transport.exchange.unreliable import Unreliable
+from raftpy.transport.identity.peer import Peer
+
+ASKED_BUFFER = 4 << 20
+"""Bytes asked for each socket buffer."""
+WANTED_DATAGRAMS = 32
+"""Full datagrams the receive buffer should hold: a leader's burst to a follower that is busy for a moment."""
+
+# Linux's numbers where Python does not name them.
+_LINUX = sys.platform == "linux"
+_IP_RECVERR, _IPV6_RECVERR, _MSG_ERRQUEUE = 11, 25, 0x2000
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_MEMINFO = 32, 33, 55
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err
+_UNREACHABLE = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
+_FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
+
+log = logging.getLogger("raftpy.transport")
+
+
+class UdpTransport(DatagramTransport):
+    """A ``Transport`` over UDP, IPv4 or IPv6; start it on a running asyncio loop.
+
+    ``listen`` is the ``host:port`` to bind in place of the node's own address among the members (``0.0.0.0:7101``);
+    ``receive_buffer`` and ``send_buffer`` are asked for in bytes. The rest as in ``DatagramTransport``.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        max_datagram: int | None = None,
+        unreliable: Unreliable | None = None,
+        listen: str | None = None,
+        receive_buffer: int = ASKED_BUFFER,
+        send_buffer: int = ASKED_BUFFER,
+    ) -> None:
+        super().__init__(clock=clock, max_datagram=max_datagram, unreliable=unreliable)
+        self._listen = listen
+        self._asked = (receive_buffer, send_buffer)
+        self._granted = (0, 0)
+        self._family: int = socket.AF_UNSPEC
+        self._socket: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._by_target: dict[tuple[str, int], Peer] = {}
+        self._names: Names | None = None
+
+    # --- Opening ------------------------------------------------------------------------------------------------
+
+    def _default_max_datagram(self, addresses: Iterable[str]) -> int:
+        hosts = [parse_address(address).host for address in addresses]
+        return LOOPBACK_DATAGRAM if all(map(is_loopback, hosts)) else NETWORK_DATAGRAM
+
+    def _open(self) -> None:
+        own = self._own
+        loop = asyncio.get_running_loop()
+        address = self._listen or own.members[own.node_id]
+        family = numeric_family([address, *own.members.values()])
+        whose = "own address" if self._listen is None else "listening address"
+        self._family, target = resolve(address, family, whose=f"node {own.node_id}'s {whose}")
+        self._by_target = {}
+        udp = socket.socket(self._family, socket.SOCK_DGRAM)
+        try:
+            udp.setblocking(False)
+            if self._family == socket.AF_INET6:
+                udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self._ask_for_errors(udp)
+            self._granted = (_set_buffer(udp, "RCV", self._asked[0]), _set_buffer(udp, "SND", self._asked[1]))
+            udp.bind(target)
+        except OSError as error:
+            udp.close()
+            raise _cannot_listen(own.node_id, address, error) from None
+        self._socket = udp
+        self._io = DatagramIO(udp.fileno())
+        self._check_buffers()
+        self._loop = loop
+        self._names = Names(own.node_id, self._family, loop, self.clock.monotonic, self._locate)
+        call_in_child(self._in_child)
+        loop.add_reader(udp, self._wake)
+
+    def _attach(self, peer: Peer) -> None:
+        if is_number(parse_address(peer.address).host):
+            _, target = resolve(peer.address, self._family, whose=f"node {peer.id}'s address")
+            peer.target, peer.packed = target, pack_address(target)
+
+    def change_peers(self, members: Mapping[int, str]) -> None:
+        """See ``Transport.change_peers``. Names are looked up behind it, and again while they do not resolve."""
+        super().change_peers(members)
+        self._list_targets()
+        if self._names is not None:
+            self._names.change_peers(self._peers)
+
+    def _list_targets(self) -> None:
+        self._by_target = {peer.target[:2]: peer for peer in self._peers.values() if peer.target is not None}
+
+    def _locate(self, peer: Peer, target: SocketAddress) -> None:
+        """The peer's name has been found to mean this address."""
+        peer.target, peer.packed = target, pack_address(target)
+        self._list_targets()
+        self._knock(peer, self.clock.monotonic())
+
+    def _look_at(self, peer: Peer) -> None:
+        super()._look_at(peer)
+        if self._names is not None:
+            self._names.look(peer)
+
+    def reachable(self, node_id: int) -> bool:
+        """See ``Transport.reachable``. A peer may be heard while its name does not resolve."""
+        peer = self._peers.get(node_id)
+        return peer is not None and peer.target is not None and super().reachable(node_id)
+
+    def _in_child(self) -> None:
+        super()._in_child()
+        self._names = None
+        # The loop's own selector may be one with the parent's, and is left alone. The copy of the socket goes, so that
+        # the address is free when the parent's has gone.
+        udp, self._socket = self._socket, None
+        if udp is not None:
+            udp.close()
+
+    def _shut(self) -> None:
+        if self._names is not None:
+            self._names.close()
+        if self._socket is not None:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = self._io = None
+
+    def _ask_for_errors(self, udp: socket.socket) -> None:
+        if _LINUX:
+            if self._family == socket.AF_INET6:
+                udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+            else:
+                udp.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+
+    # --- Moving bytes -------------------------------------------------------------------------------------------
+
+    def _put(self, peer: Peer, datagram: bytes) -> None:
+        io = self._io
+        if io is None:
+            return
+        number = io.write(datagram, peer.packed)
+        if number:
+            self._put_failed(peer, datagram, number)
+
+    def _put_failed(self, peer: Peer, datagram: bytes, number: int) -> None:
+        if self._read_errors() and self._io is not None:
+            number = self._io.write(datagram, peer.packed)  # it was an earlier datagram's error
+        if number:
+            self._count_failure(peer, number)
+
+    def _read_errors(self) -> bool:
+        """Empties the socket's error queue; True when there was something in it, or the queue cannot be asked."""
+        if self._socket is None or not _LINUX:
+            return True
+        some = False
+        while True:
+            try:
+                _, ancillary, _, address = self._socket.recvmsg(0, 256, _MSG_ERRQUEUE)
+            except BlockingIOError:
+                return some
+            except OSError:
+                self.counters.read_errors += 1
+                return some
+            some = True
+            peer = self._by_target.get(address[:2])
+            if peer is None:
+                self.counters.read_errors += 1
+                continue
+            for _, _, data in ancillary:
+                if len(data) >= _EXTENDED_ERROR.size:
+                    self._count_failure(peer, _EXTENDED_ERROR.unpack_from(data)[0])
+
+    def _count_failure(self, peer: Peer, number: int) -> None:
+        if peer.target is None:
+            peer.counters.unresolved += 1
+            self._tell_unreachable(peer)
+        elif number in _UNREACHABLE:
+            self._report_refused(peer)
+        elif number in _FULL:
+            peer.counters.send_buffer_full += 1
+        else:
+            peer.counters.send_failed += 1
+            reason = note_refused(peer, number) or _reason(number)
+            self._gate.tell_once(
+                ("send", peer.id, number), f"cannot send to node {peer.id} at {peer.address}: {reason}"
+            )
+
+    # --- Buffers ------------------------------------------------------------------------------------------------
+
+    def _check_buffers(self) -> None:
+        holds = self._granted[0] // datagram_cost(self._max_datagram)
+        if holds < WANTED_DATAGRAMS:
+            log.warning(
+                "node %d: the UDP receive buffer holds %d full datagrams of %d bytes (%d bytes granted, %d asked): "
+                "bursts will be lost and repeated; raise it with: sysctl -w net.core.rmem_max=%d net.core.wmem_max=%d",
+                self._own.node_id, holds, self._max_datagram, self._granted[0], self._asked[0], *self._asked,
+            )  # fmt: skip
+
+    def _wire_stats(self) -> dict[str, Any]:
+        return {
+            "receive_buffer": self._granted[0],
+            "send_buffer": self._granted[1],
+            "receive_buffer_datagrams": self._granted[0] // datagram_cost(self._max_datagram),
+            "receive_buffer_drops": _kernel_drops(self._socket),
+        }
+
+
+def datagram_cost(size: int) -> int:
+    """Bytes of a socket's receive buffer that Linux charges for a datagram of ``size`` bytes; rather more than fewer.
+
+    It charges allocations with the bookkeeping beside them: powers of two up to 16 KiB, pages above (measured on 6.18).
+    """
+    if size <= 16_000:
+        return int(1 << (size + 384 - 1).bit_length()) + 512
+    return size + 2048
+
+
+def _set_buffer(udp: socket.socket, which: str, wanted: int) -> int:
+    """Asks for a buffer, past the system's limit where this process may; what is granted then, in bytes."""
+    option = getattr(socket, f"SO_{which}BUF")
+    udp.setsockopt(socket.SOL_SOCKET, option, wanted)
+    # Linux gives twice what it is asked for, as its bookkeeping counts too, and quietly less when that is too much.
+    if _LINUX and udp.getsockopt(socket.SOL_SOCKET, option) < 2 * wanted:
+        try:
+            udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE if which == "RCV" else _SO_SNDBUFFORCE, wanted)
+        except PermissionError:
+            pass
+    return udp.getsockopt(socket.SOL_SOCKET, option)
+
+
+def _kernel_drops(udp: socket.socket | None) -> int | None:
+    """Datagrams the system threw away because the receive buffer was full; None where it does not say."""
+    if udp is None or not _LINUX:
+        return None
+    try:
+        meminfo = udp.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36)
+    except OSError:
+        return None
+    return int(struct.unpack_from("=9I", meminfo)[8]) if len(meminfo) >= 36 else None
+
+
+def _reason(number: int) -> str:
+    return errno.errorcode.get(number, str(number)) + (
+        ": too long for the path; set a smaller max_datagram" if number == errno.EMSGSIZE else ""
+    )
+
+
+def _cannot_listen(node_id: int, address: str, error: OSError) -> TransportFailed:
+    advice = {
+        errno.EADDRINUSE: "the port is in use; stop the process that has it, or give the node another address",
+        errno.EADDRNOTAVAIL: "it is no address of this machine; give one that is, or a wildcard such as 0.0.0.0, "
+        "for where to listen (--listen, Config.listen)",
+        errno.EACCES: "permission denied; ports below 1024 are for privileged processes",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return TransportFailed(f"node {node_id} cannot listen at UDP address {address}: {advice}")

@@ -1,0 +1,1 @@
+"""Datagrams as they come and go: system calls, checksums, counters, addresses."""

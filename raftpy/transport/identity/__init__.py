@@ -1,0 +1,1 @@
+"""Who may speak to whom: one incarnation of one disk to another."""

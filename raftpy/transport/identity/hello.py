@@ -1,0 +1,101 @@
+"""The hello frame: what a node tells its peers about itself, beside Raft.
+
+    byte 0      version, 1
+    byte 1      length of the HTTP address, 0 when the node serves none
+    then        the HTTP address, ASCII, ``host:port`` or ``https://host:port``
+    then        records: one byte kind, one byte length, as many bytes; a reader passes over kinds that it does not
+                know, and over what is no record
+
+    kind 1      the sender is quarantined: group, index, term, leader, leader_term, current_term, each u64 (the fields
+                of raftcore.Conflict)
+    kind 2      standing (u8, raftpy.contracts.interfaces.Standing); asks (u64), the number of a question for the receiver's
+                standing, 0: none; answers (u64), the newest number that the receiver has asked, 0: none
+
+A hello that asks is answered by a hello that does not, so questions and answers end. A transport frame stands first in
+its datagram, so that looking for one costs a single comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+
+from raftcore.base.conflict import Conflict
+from raftcore.base.errors import ConfigError, DecodeError
+from raftcore.wire.codec import FRAME_TRANSPORT
+from raftpy.contracts.interfaces import Standing
+from raftpy.transport.exchange.http_address import parse_http_address
+
+FRAME_HELLO: int = FRAME_TRANSPORT
+"""Kind of the frame, the first of the transport's; the core passes over those."""
+VERSION = 1
+MAX_ADDRESS = 255
+
+QUARANTINED = 1
+STANDING = 2
+_CONFLICT = Struct("<6Q")
+_STANDING = Struct("<BQQ")
+_STANDINGS = {int(standing): standing for standing in Standing}
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a hello frame says; None where the sender does not say it."""
+
+    http_address: str = ""
+    standing: Standing | None = None
+    asks: int = 0
+    answers: int = 0
+    conflict: Conflict | None = None
+    """Why the sender is quarantined."""
+
+
+def encode_hello(hello: Hello, group: int = 0) -> bytes:
+    """The frame's body; a conflict is one in ``group``.
+
+    Raises ``ConfigError`` for an address that peers would refuse.
+    """
+    body = (str(parse_http_address(hello.http_address)) if hello.http_address else "").encode("ascii")
+    if len(body) > MAX_ADDRESS:
+        raise ConfigError(f"HTTP address of {len(body)} bytes is too long: at most {MAX_ADDRESS} are allowed")
+    told = bytes((VERSION, len(body))) + body
+    if hello.standing is not None:
+        told += bytes((STANDING, _STANDING.size)) + _STANDING.pack(hello.standing, hello.asks, hello.answers)
+    if hello.conflict is not None:
+        c = hello.conflict
+        record = _CONFLICT.pack(group, c.index, c.term, c.leader, c.leader_term, c.current_term)
+        told += bytes((QUARANTINED, len(record))) + record
+    return told
+
+
+def decode_hello(body: bytes | memoryview, group: int = 0) -> Hello:
+    """What the frame says; of conflicts the one in ``group``.
+
+    Raises ``DecodeError``. The address is checked as strictly as one of our own: it ends up in HTTP headers.
+    """
+    raw = bytes(body)
+    if len(raw) < 2 or raw[0] != VERSION:
+        raise DecodeError(f"hello frame of {len(raw)} bytes is not of version {VERSION}")
+    if len(raw) < 2 + raw[1]:
+        raise DecodeError(f"hello frame announces {raw[1]} bytes of address and holds {len(raw) - 2}")
+    try:
+        http_address = raw[2 : 2 + raw[1]].decode("ascii")
+        if http_address:
+            http_address = str(parse_http_address(http_address))
+    except ValueError as error:
+        raise DecodeError(f"hello frame holds no address: {error}") from None
+    return _with_records(http_address, raw[2 + raw[1] :], group)
+
+
+def _with_records(http_address: str, records: bytes, group: int) -> Hello:
+    standing, asks, answers, conflict, at = None, 0, 0, None, 0
+    while at + 2 <= len(records):
+        kind, record = records[at], records[at + 2 : at + 2 + records[at + 1]]
+        if kind == QUARANTINED and conflict is None and len(record) == _CONFLICT.size:
+            its_group, *fields = _CONFLICT.unpack(record)
+            conflict = Conflict(*fields) if its_group == group else None
+        elif kind == STANDING and standing is None and len(record) == _STANDING.size and record[0] in _STANDINGS:
+            number, asks, answers = _STANDING.unpack(record)
+            standing = _STANDINGS[number]
+        at += 2 + records[at + 1]
+    return Hello(http_address, standing, asks, answers, conflict)

@@ -1,0 +1,142 @@
+"""One peer as the transport sees it: where it is, which life of it was heard, and what waits to go to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from raftcore.base.conflict import Conflict
+from raftcore.wire.codec import CHECKSUM_SIZE, DatagramBuilder, Header, frames
+from raftpy.contracts.interfaces import Heard, LocalIdentity, Oversized, Standing
+from raftpy.transport.exchange.address import SocketAddress
+from raftpy.transport.exchange.counters import PeerCounters
+from raftpy.transport.exchange.exchange import Link
+from raftpy.transport.identity.hello import FRAME_HELLO, Hello
+from raftpy.transport.identity.presence import Presence
+from raftpy.transport.identity.refusal import Refusal
+from raftpy.transport.identity.rules import PeerLife
+
+HELD_FOR_S = 1.0
+"""How long messages wait for a peer that has not been heard: older ones are given up."""
+KNOCK_PERIOD_S = 0.02
+"""The least time between two knocks at the same peer, whatever waits for it."""
+NEVER = float("-inf")
+
+
+class Peer(Link):
+    """A member other than this node; what is looked at for every datagram is in :class:`Link`.
+
+    1. ``ready`` is empty while the peer has not been heard: at most one open datagram is held for it, for
+       ``HELD_FOR_S`` at most. When it is full, or too old, it is given up for what comes now; the newest matter most.
+    2. ``bare`` is a whole datagram, right for ``life``; ``expected`` is what the header of each datagram from that life
+       to ours looks like behind the checksum (None: not heard).
+    3. What the peer has told (``http_address``, ``conflict``, ``standing``, ``answered``) was told by ``life`` to ours.
+       Standing and answers only rise, whatever comes late.
+    """
+
+    __slots__ = (
+        "address",
+        "answered",
+        "asked",
+        "bare",
+        "conflict",
+        "foreign_at_s",
+        "foreign_cluster",
+        "held_since_s",
+        "http_address",
+        "knocked_at_s",
+        "life",
+        "oversized",
+        "presence",
+        "queued",
+        "refusal",
+        "refusal_sent_s",
+        "refusal_when",
+        "standing",
+        "target",
+    )
+
+    counters: PeerCounters
+
+    def __init__(self, peer_id: int, address: str, pinned: int, own: LocalIdentity, max_datagram: int) -> None:
+        super().__init__(peer_id)
+        self.address = address  # as configured
+        self.target: SocketAddress | None = None  # the address looked up, where there is one
+        self.life = PeerLife(pinned)
+        self.counters = PeerCounters()
+        self._forget_what_was_told()
+        self.builder = DatagramBuilder(self.header_to(own), max_datagram)
+        self.queued = False  # True: in the transport's list of peers not heard for whom something waits
+        self.knocked_at_s = NEVER
+        self.held_since_s = NEVER
+        self.presence = Presence(self.counters)
+        self.oversized: Oversized | None = None  # what was last too large for the builder
+        self.refusal: Refusal | None = None  # what it has told this life; stands while nothing else is received of it
+        self.refusal_when = 0  # counters.received then
+        self.refusal_sent_s = NEVER  # when it was last refused here
+        self.foreign_at_s = NEVER  # when its id was last heard in another cluster,
+        self.foreign_cluster = 0  # and in which
+        self.bare: bytes = self.builder.bare()
+
+    def _forget_what_was_told(self) -> None:
+        self.http_address: str | None = None  # empty: it serves none; None: its present life has not told
+        self.conflict: Conflict | None = None  # why it is quarantined
+        self.standing: Standing | None = None  # None: not told
+        self.asked = 0  # the newest number it has asked us; every hello to it answers it
+        self.answered = 0  # the newest of our numbers that it has answered
+
+    def header_to(self, own: LocalIdentity) -> Header:
+        """What stands over everything said to the peer, with its life as last heard."""
+        return Header(own.cluster_id, own.node_id, self.id, own.store_id, own.boot, self.life.store, self.life.boot)
+
+    def dress(self, own: LocalIdentity, max_datagram: int) -> None:
+        """Renews everything that depends on the peer's life, after each change of it. What the last told is gone."""
+        self._forget_what_was_told()
+        header = self.header_to(own)
+        self.builder.set_header(header)
+        self.bare = self.builder.bare()
+        theirs = Header(own.cluster_id, self.id, own.node_id, self.life.store, self.life.boot, own.store_id, own.boot)
+        self.expected = DatagramBuilder(theirs, max_datagram).bare()[CHECKSUM_SIZE:]
+
+    def rebind(self, store_id: int, own: LocalIdentity) -> None:
+        """Belongs to this store from now on, of which nothing has been heard."""
+        self.give_up_queued()
+        self.life = PeerLife(store_id)
+        self._forget_what_was_told()
+        self.expected = None
+        self.builder.set_header(self.header_to(own))
+        self.bare = self.builder.bare()
+
+    def greeting(self, own: LocalIdentity, hello_body: bytes) -> bytes:
+        """The datagram that tells its present life who we are."""
+        builder = DatagramBuilder(self.header_to(own), self.builder.max_datagram)
+        builder.add_frame(FRAME_HELLO, hello_body)
+        return builder.finish()
+
+    def told(self, hello: Hello) -> bool:
+        """Takes in what its hello says; True when something of it is new."""
+        before = self.heard()
+        self.http_address = hello.http_address
+        self.conflict = hello.conflict
+        if hello.standing is not None:
+            self.standing = max(hello.standing, self.standing or hello.standing)
+            self.asked = max(self.asked, hello.asks)
+            self.answered = max(self.answered, hello.answers)
+        return self.heard() != before
+
+    def heard(self) -> Heard:
+        """What is known of it by its own word."""
+        refuses = self.refusal is not None and self.refusal_when == self.counters.received
+        return Heard(self.life.pinned, self.http_address, self.conflict, self.standing, self.answered, refuses)
+
+    def give_up_queued(self) -> None:
+        """Throws away what waits, and counts it."""
+        if self.builder.frames:
+            self.counters.messages_dropped += self.builder.frames
+            self.builder.finish()
+        self.give_up(self.ready)
+        self.ready = []
+
+    def give_up(self, datagrams: Iterable[bytes]) -> None:
+        """Counts the messages in full datagrams that will not be sent."""
+        for datagram in datagrams:
+            self.counters.messages_dropped += sum(1 for _ in frames(datagram))
