@@ -6,10 +6,11 @@ an older copy of a data directory was put back, and a majority without the newes
 disk, or some of the others'. Nothing that this node says or serves can be relied on then, and nothing it could do would
 mend it.
 
-One such message is a fault of a peer like any other (:mod:`raftcore.algorithm.peer_checks`): it may be damaged or forged. It counts
-only as the word of the leader that this node follows in its current term, a voter by its own configuration; and it has
-to be said in three rounds. A round ends with a heartbeat of that leader, which does not itself say that the logs agree
-so far, and is no shorter than this node's own heartbeat interval: a datagram that the network repeats stays one round.
+One such message is a fault of a peer like any other (:mod:`raftcore.algorithm.peer_checks`): it may be damaged or
+forged. It counts only as the word of the leader that this node follows in its current term, a voter by its own
+configuration; and it has to be said in three rounds. A round ends with a heartbeat of that leader, which does not
+itself say that the logs agree so far, and is no shorter than this node's own heartbeat interval: a datagram that the
+network repeats stays one round.
 
      conflict               heartbeat, and an interval        the same conflict
     ----------> suspected ----------------------------> ... -------------------> (the third round) quarantined

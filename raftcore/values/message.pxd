@@ -1,5 +1,5 @@
-# The values that travel: messages, snapshots, hard state (and, from raftcore.values.entries, entries). All immutable once
-# handed out.
+# The values that travel: messages, snapshots, hard state (and, from raftcore.values.entries, entries). All immutable
+# once handed out.
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t

@@ -70,7 +70,7 @@ class StorageView(Protocol):
         answers its leader, votes when asked, stands for no election, and finds its own place in the entries that
         follow (thesis 4.1, 4.2.2).
 
-        Raises :class:`raftcore.base.errors.SnapshotTemporarilyUnavailable` when it cannot be had right now: the core asks
-        again later.
+        Raises :class:`raftcore.base.errors.SnapshotTemporarilyUnavailable` when it cannot be had right now: the core
+        asks again later.
         """
         ...

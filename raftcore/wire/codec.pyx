@@ -18,8 +18,9 @@ from raftcore.base.errors import DecodeError
 globals().update(
     DATAGRAM_HEADER_SIZE=DATAGRAM_HEADER_SIZE, CHECKSUM_SIZE=CHECKSUM_SIZE, FRAME_HEADER_SIZE=FRAME_HEADER_SIZE,
     FRAME_MESSAGE=FRAME_MESSAGE, FRAME_TRANSPORT=FRAME_TRANSPORT, RUN_SIZE=RUN_SIZE,
-    BLOCK_HEADER_SIZE=BLOCK_HEADER_SIZE, LENGTH_SIZE=LENGTH_SIZE, DatagramBuilder=raftcore.wire.datagram.DatagramBuilder,
-    Header=raftcore.wire.datagram.Header, crc32c=raftcore.base.crc.crc32c, max_command=raftcore.wire.datagram.max_command,
+    BLOCK_HEADER_SIZE=BLOCK_HEADER_SIZE, LENGTH_SIZE=LENGTH_SIZE,
+    DatagramBuilder=raftcore.wire.datagram.DatagramBuilder, Header=raftcore.wire.datagram.Header,
+    crc32c=raftcore.base.crc.crc32c, max_command=raftcore.wire.datagram.max_command,
     parse_header=raftcore.wire.datagram.parse_header,
 )
 

@@ -1,4 +1,5 @@
-"""Where a node's term, vote and log live: in LevelDB, or in memory. The contract is raftpy.contracts.interfaces.Storage."""
+"""Where a node's term, vote and log live: in LevelDB, or in memory. The contract is
+raftpy.contracts.interfaces.Storage."""
 
 from __future__ import annotations
 

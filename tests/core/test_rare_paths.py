@@ -113,7 +113,8 @@ def test_a_payload_that_no_length_word_holds() -> None:
 
 
 def test_a_leader_that_hears_nothing_forgets_when_its_oldest_rounds_were_sent() -> None:
-    """A round whose sending is forgotten confirms reads but begins no lease (raftcore.algorithm.options.lease keeps 256 of them)."""
+    """A round whose sending is forgotten confirms reads but begins no lease (raftcore.algorithm.options.lease keeps 256
+    of them)."""
     group = Network(3, check_quorum=True, read_only="lease", lease_ms=80, election_tick=1000, heartbeat_tick=1)
     for member in group.members.values():
         member.raw.set_randomized_election_timeout(1999)

@@ -1,9 +1,9 @@
 """Everything that must hold, at each state, and how each rule is decided without looking at the same thing twice.
 
-raftcore.testing.cluster_invariants is asked about every node state once; about every pair of node states that ever stand side by side
-once; about every node state together with everything that was ever committed once; and about the two ends of every
-step of a node. Its rules look at no more than that at a time, so together this is check_all at every state with its
-whole history:
+raftcore.testing.cluster_invariants is asked about every node state once; about every pair of node states that ever
+stand side by side once; about every node state together with everything that was ever committed once; and about the two
+ends of every step of a node. Its rules look at no more than that at a time, so together this is check_all at every
+state with its whole history:
 
     one node                       R, L, C, P, Q, O
     two nodes                      S1 (now), S3, S5 (now), S7

@@ -1,4 +1,5 @@
-"""The numbers of the wire format stand once: raftcore.wire.codec gives them to Python, the .pxd that declares them to C."""
+"""The numbers of the wire format stand once: raftcore.wire.codec gives them to Python, the .pxd that declares them to
+C."""
 
 from __future__ import annotations
 

@@ -8,23 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.style import source
+from tests.style.order import CORE, RAFTPY, order
 
-# raftcore from the bottom up: a module may import only what stands before it here (a .pxd counts as its .pyx).
-CORE_ORDER = """
-    errors types config options conflict
-    buffer crc lists wire frame block entries message changes status protocol_state storage_view
-    body datagram codec
-    room queue runs window slices log_entries unstable log memory_storage
-    quorum inflights progress tracker confchange
-    read_only state
-    witness backtrack
-    sending proposals lease picture ready transfer priority roles quarantine
-    faults
-    read_index election replication membership snapshots
-    outbox raft cloning node_invariants intake collecting
-    raw_node loopback
-    invariants protocol
-""".split()
+CORE_ORDER = order("raftcore", CORE)
+RAFTPY_ORDER = order("raftpy", RAFTPY)
+ORDERED = {"raftcore": CORE_ORDER, "raftpy": RAFTPY_ORDER}
+SIDE_BY_SIDE = ("wire", "log", "membership")  # of the core
+# Packages that name their main classes: what imports them is in the order, they are not.
+FOLDERS = {"raftcore", "raftpy", "raftpy.cli", "raftpy.storage", "raftpy.transport"}
 
 # What the core may use besides itself. No clock, socket, file, environment, thread or unseeded random source.
 CORE_MAY_USE = {
@@ -33,8 +24,7 @@ CORE_MAY_USE = {
 }
 CORE_MAY_NOT_CIMPORT = {"libc.stdio", "libc.time", "libc.signal", "libc.errno.errno"}
 
-# Parts of raftpy that may be seen from below: contracts, errors, and small values without behaviour of their own.
-CONTRACTS = {"raftpy.contracts.interfaces", "raftpy.contracts.errors", "raftpy.contracts.clock", "raftpy.contracts.forking"}
+CONTRACTS = "raftpy.contracts"  # may be seen from below: promises, errors, small values
 APPLICATIONS = ("server", "cli", "replicated")
 ERRORS = {"raftpy.contracts.errors", "raftcore.base.errors"}
 NODE = {"raftpy", "raftpy.node", "raftpy.blocking", "raftpy.config", "raftpy.contracts.interfaces", *ERRORS}
@@ -62,19 +52,52 @@ def imported_modules(path: Path) -> set[str]:
     return {name for name in names if not any(other.startswith(name + ".") for other in names)}
 
 
-def test_every_module_of_the_core_has_a_place_in_the_order() -> None:
-    there = {source.module_name(p).removeprefix("raftcore.") for p in core_files()} - {"raftcore"}
-    assert sorted(there - set(CORE_ORDER)) == []
+def files_of(package: str) -> list[Path]:
+    """Every file of a package but those that only name what lies below a folder."""
+    return [path for path in source.files(*source.CODE, trees=(package,)) if path.stem != "__init__"]
 
 
-@pytest.mark.parametrize("path", core_files(), ids=source.relative)
-def test_the_core_imports_downward(path: Path) -> None:
-    name = source.module_name(path).removeprefix("raftcore.")
-    if name == "raftcore":
-        return  # the package re-exports all of it
-    below = set(CORE_ORDER[: CORE_ORDER.index(name)]) | {name}
-    used = {module.removeprefix("raftcore.") for module in imported_modules(path) if within(module, "raftcore")}
-    assert sorted(used - below) == []
+@pytest.mark.parametrize("package", ORDERED)
+def test_every_module_has_a_place_in_the_order(package: str) -> None:
+    there = {source.module_name(path) for path in files_of(package)}
+    assert sorted(there - set(ORDERED[package])) == []
+    folders = {source.module_name(path) for path in source.files(".py", trees=(package,)) if path.stem == "__init__"}
+    assert sorted(set(ORDERED[package]) - there - folders) == []
+
+
+@pytest.mark.parametrize("path", [*files_of("raftcore"), *files_of("raftpy")], ids=source.relative)
+def test_imports_go_downward(path: Path) -> None:
+    name = source.module_name(path)
+    package = name.split(".")[0]
+    known = ORDERED[package]
+    below = set(known[: known.index(name)]) | {name}
+    used = {module for module in imported_modules(path) if within(module, package)}
+    assert sorted(used - below - FOLDERS) == []
+
+
+def test_the_core_knows_nothing_of_the_runtime() -> None:
+    wrong = [source.relative(p) for p in core_files() if any(within(n, "raftpy") for n in source.imports(p))]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("folder", SIDE_BY_SIDE)
+def test_wire_log_and_membership_know_nothing_of_one_another(folder: str) -> None:
+    wrong = []
+    for path in source.files(*source.CODE, trees=(f"raftcore/{folder}",)):
+        for name in imported_modules(path):
+            if any(within(name, f"raftcore.{other}") for other in SIDE_BY_SIDE if other != folder):
+                wrong.append(f"{source.relative(path)} imports {name}")
+    assert wrong == []
+
+
+def test_what_is_for_tests_is_imported_by_nothing_else() -> None:
+    wrong = []
+    for path in source.files(*source.CODE, trees=source.PACKAGES):
+        if within(source.module_name(path), "raftcore.testing"):
+            continue
+        if any(within(name, "raftcore.testing") for name in imported_modules(path)):
+            wrong.append(source.relative(path))
+    assert wrong == []
 
 
 @pytest.mark.parametrize("path", core_files(), ids=source.relative)
@@ -94,7 +117,7 @@ def test_storage_and_transport_know_only_the_contracts(part: str) -> None:
     wrong = []
     for path in runtime_files(part):
         for name in imported_modules(path):
-            if not (within(name, "raftcore") or within(name, f"raftpy.{part}") or name in CONTRACTS):
+            if not (within(name, "raftcore") or within(name, f"raftpy.{part}") or within(name, CONTRACTS)):
                 wrong.append(f"{source.relative(path)} imports {name}")
     assert wrong == []
 

@@ -32,7 +32,8 @@ def survey(data):
     - ``LENGTH``: it looks like that, but a shorter length does: the length is what was damaged.
     - ``BROKEN``: anything else.
 
-    A last record is told from a beginning only if its last byte is not zero (raftpy/storage/leveldb/sealing.pyx sees to that).
+    A last record is told from a beginning only if its last byte is not zero (raftpy/storage/leveldb/sealing.pyx sees to
+    that).
     """
     cdef Buffer view = buffer_of(data)
     cdef Py_ssize_t size = view.size

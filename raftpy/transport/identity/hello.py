@@ -8,7 +8,8 @@
 
     kind 1      the sender is quarantined: group, index, term, leader, leader_term, current_term, each u64 (the fields
                 of raftcore.Conflict)
-    kind 2      standing (u8, raftpy.contracts.interfaces.Standing); asks (u64), the number of a question for the receiver's
+    kind 2      standing (u8, raftpy.contracts.interfaces.Standing); asks (u64), the number of a question for the
+    receiver's
                 standing, 0: none; answers (u64), the newest number that the receiver has asked, 0: none
 
 A hello that asks is answered by a hello that does not, so questions and answers end. A transport frame stands first in

@@ -1,0 +1,58 @@
+"""The order of modules: folder by folder, and within each folder from what stands on nothing upward.
+
+A module imports only what stands before it, so a circle cannot come about, and a newcomer can read the tree from its
+first line. A new module is put behind the last one that it imports. Names are relative to the folder; `options` and the
+like with a dot lie in a folder of their own.
+"""
+
+from __future__ import annotations
+
+# raftcore: base knows nothing, wire, log and membership know nothing of one another, the algorithm knows no driver, and
+# what is for tests is imported by nothing else.
+CORE = """
+    base: buffer bytes conflict crc errors growable lists types config options
+    values: block changes entries message queue storage_view
+    wire: body frame datagram codec
+    log: term_runs unstable window slices log_entries log
+    membership: inflights progress quorum tracker confchange
+    algorithm: options read_only state proposals options.backtrack options.lease options.witness sending read_index
+        transfer options.priority roles election quarantine peer_checks replication membership_changes snapshots step
+    check: clone invariants protocol_state
+    api: outbox ready receive status status_snapshot take_ready raw_node
+    testing: cluster_invariants exploration loopback memory_storage
+"""
+
+# raftpy: storage and transport know the contracts alone, only the runtime sees both, applications see only the node.
+RAFTPY = """
+    contracts: errors forking interfaces clock
+    storage: identity leveldb records memory leveldb.compat leveldb.head leveldb.floor leveldb.keeping leveldb.keys
+        leveldb.lock leveldb.ownership leveldb.sealing leveldb.space leveldb.startup leveldb.wal_records leveldb.wal
+        leveldb.writer leveldb.store
+    transport: datagram exchange identity exchange.address exchange.http_address exchange.system_calls
+        exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
+        identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.base datagram.memory
+        datagram.udp
+    .: config
+    members: table operations
+    runtime: awaited commands commits defaults founding linger opening_thread opening owner proposal applying
+        quarantine reads role_log slow_writes stalls status ticks rounds passes calls leaving driver describe
+    .: node blocking
+    replicated: kv_commands sorted_keys kv
+    server: connections errors proposer redirect dispatch accepting request kv status app
+    cli: addresses demo_http demo_writer errors demo_check demo_cluster http_client kv run settings signals serving
+        serve status demo_view demo_run demo
+    .: __main__
+    sim: loop
+"""
+
+
+def order(package: str, table: str) -> list[str]:
+    """Dotted names of the modules, from the bottom up."""
+    found: list[str] = []
+    folder = ""
+    for word in table.split():
+        if word.endswith(":"):
+            folder = word.removesuffix(":")
+        else:
+            found.append(".".join(part for part in (package, folder.strip("."), word) if part))
+    return found
