@@ -146,6 +146,8 @@ class Driver:
             self._shut_waiter = self._loop.create_future()
             # A task of its own: never inside a pass, which may be what called us, and whoever waits may go.
             self._leaving = self._loop.create_task(self._leave())
+            # Not a finally of the task: cancelled before its first step, as at the end of asyncio.run, it runs none.
+            self._leaving.add_done_callback(lambda _: self._shut())
         await asyncio.shield(self._shut_waiter)
 
     async def _leave(self) -> None:
@@ -153,8 +155,6 @@ class Driver:
             await self.hand_over()
         except RaftError:
             pass  # it has failed meanwhile, and has told so whoever waits
-        finally:
-            self._shut()
 
     async def hand_over(self) -> bool:
         """If this node leads, leadership goes to the voter best placed; whether another node leads then."""

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from raftpy import ApplyFailed, NotLeader
-from tests.node.harness import Cluster, play
+from raftpy import ApplyFailed, Config, Node, NotLeader
+from raftpy.sim.loop import VirtualClock, run
+from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
+from tests.node.harness import Cluster, Recorder, play
 
 BOUND = 0.150
 """The shortest election timeout: what handing over may take, as documented."""
@@ -216,6 +219,36 @@ def test_the_end_of_the_loop_closes_the_store_of_a_stop_under_way(seed: int) -> 
 
     stopping("memory", 3, seed, scenario)
     assert all(disk._holder is None for disk in kept[0].disks.values())
+
+
+def test_the_end_of_the_loop_in_the_turn_in_which_stop_begins() -> None:
+    """What the stop has set going is cancelled before its first step. The store closes, and a second stop returns."""
+    disk = MemoryDisk()
+    seen: list[str] = []
+    tasks: list[asyncio.Future[None]] = []
+
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        transport = MemoryTransport(MemoryNetwork(clock))
+        config = Config(id=1, cluster={1: "127.0.0.1:7101"})
+        node = Node(config, Recorder(), storage=MemoryStore(disk), transport=transport, clock=clock)
+        await node.start()
+        await node.wait_for_leader()
+        assert disk._holder is not None
+
+        async def stop_twice() -> None:
+            try:
+                await node.stop()
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                await asyncio.wait_for(node.stop(), 1)
+                seen.append("stopped")
+
+        tasks.append(asyncio.ensure_future(stop_twice()))
+
+    run(main())
+    assert seen == ["cancelled", "stopped"]
+    assert disk._holder is None
 
 
 def test_a_node_that_failed_hands_nothing_over(seed: int) -> None:
