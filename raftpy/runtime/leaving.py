@@ -8,7 +8,8 @@ Whoever is left would otherwise notice by an election timeout, in which nothing 
     the end      <-      whoever still waits gets the result      <-     another leads, as far as is known here
 
 It takes some milliseconds, and may take one election timeout, the shortest: after that the others would help
-themselves. To whom, the core says (``RawNode.successors``); who can be reached, the transport.
+themselves. To whom, the core says (``RawNode.successors``); who can be reached, the transport. A peer in quarantine can
+be, and takes nothing over: it is passed by as soon as it has told so.
 """
 
 from __future__ import annotations
@@ -80,9 +81,11 @@ class HandOver:
         return not self._driver.closed and self._left_s() > GLANCE_S  # less, and a clock might not move at all
 
     def _successor(self) -> int:
-        """The best voter that can be reached; 0 for none."""
-        reachable = self._driver.transport.reachable
-        return next((node_id for node_id in self._driver.raw.successors() if reachable(node_id)), 0)
+        """The best voter that can be reached and has not told that it is quarantined; 0 for none."""
+        driver = self._driver
+        reachable, conflict_of = driver.transport.reachable, driver.quarantine.of
+        able = (node_id for node_id in driver.raw.successors() if reachable(node_id) and conflict_of(node_id) is None)
+        return next(able, 0)
 
     async def _commit(self) -> None:
         """Until all that was handed in is committed; for half of the time, the other half is the transfer's."""

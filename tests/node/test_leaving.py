@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from raftpy import ApplyFailed, Config, Node, NotLeader
+from raftcore.wire.codec import frames
+from raftpy import ApplyFailed, Config, Conflict, Node, NotLeader
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
@@ -176,6 +177,43 @@ def test_the_preferred_one_takes_over(seed: int) -> None:
         assert cluster.nodes[preferred].status().role == "leader"
 
     stopping("memory", 5, seed, scenario)
+
+
+def told_to_be_quarantined(cluster: Cluster, node_id: int, leader: int) -> Callable[[], bool]:
+    """The node's peers are told that it is quarantined, and nothing of Raft comes to it any more. Known to the leader?"""
+    cluster.nodes[node_id]._transport.quarantine(Conflict(5, 2, leader, 6, 6))
+    watch = cluster.network.filter
+    assert watch is not None
+    cluster.network.filter = lambda from_id, to_id, datagram: watch(from_id, to_id, datagram) and not (
+        to_id == node_id and any(kind < 128 for _, kind, _ in frames(datagram))
+    )
+    return lambda: any(m.id == node_id and m.quarantine for m in cluster.nodes[leader].status().members)
+
+
+def test_a_quarantined_peer_is_passed_by(seed: int) -> None:
+    """It can be reached, and would have been the first choice; it would let the whole bound pass."""
+
+    async def scenario(cluster: Cluster, leader: int) -> None:
+        driver = cluster.nodes[leader]._driver
+        assert driver is not None
+        raw = driver.raw
+        await cluster.until(lambda: len(raw.successors()) == 2, "both are caught up")
+        first, other = raw.successors()
+        await cluster.until(told_to_be_quarantined(cluster, first, leader), "the leader hears of it")
+        assert (raw.successors()[0], driver.transport.reachable(first)) == (first, True)
+        assert await seconds(cluster, cluster.nodes.pop(leader).stop()) < SOON
+        assert cluster.nodes[other].status().role == "leader"
+
+    stopping("memory", 3, seed, scenario)
+
+
+def test_with_nobody_but_a_quarantined_peer_it_stops_at_once(seed: int) -> None:
+    async def scenario(cluster: Cluster, leader: int) -> None:
+        other = 3 - leader
+        await cluster.until(told_to_be_quarantined(cluster, other, leader), "the leader hears of it")
+        assert await seconds(cluster, cluster.nodes.pop(leader).stop()) == 0
+
+    stopping("memory", 2, seed, scenario)
 
 
 def test_stop_during_stop_and_a_stop_that_is_cancelled(seed: int) -> None:
