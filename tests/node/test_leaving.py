@@ -180,7 +180,7 @@ def test_the_preferred_one_takes_over(seed: int) -> None:
 
 
 def told_to_be_quarantined(cluster: Cluster, node_id: int, leader: int) -> Callable[[], bool]:
-    """The node's peers are told that it is quarantined, and nothing of Raft comes to it any more. Known to the leader?"""
+    """The node's peers are told that it is quarantined, and it hears nothing of Raft any more. Known to the leader?"""
     cluster.nodes[node_id]._transport.quarantine(Conflict(5, 2, leader, 6, 6))
     watch = cluster.network.filter
     assert watch is not None
