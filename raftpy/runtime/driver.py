@@ -82,6 +82,7 @@ class Driver:
         self._handing_over: asyncio.Task[bool] | None = None
         self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, self._on_timer)
         self.stalls = Stalls(config, clock)
+        self._led = False  # since the timer was last set: a stall may have cost the leadership before it is seen
         self.rounds = Rounds(
             config,
             opened,
@@ -291,13 +292,14 @@ class Driver:
         try:
             self.passes.run()
             if late_s := self.ticks.take_late():
-                self.stalls.note(late_s)
+                self.stalls.note(late_s, self._led)
         finally:
             if not self.closed:
                 self._plan()
 
     def _plan(self) -> None:
         """Sleeps until something may be due: a heartbeat interval at most, so that a stall is told from sleep."""
+        self._led = self.raw.state == LEADER
         ticks = min(self.config.heartbeat_ticks, self.raw.ticks_until_due())
         self.ticks.plan(ticks, min(self.proposals.next_deadline, self.reads.next_deadline))
 
@@ -342,6 +344,7 @@ class Driver:
             self.quarantine.begin()
             self._loop.call_soon(self._refuse_all)  # not inside a pass, which has some of them in hand
         raw = self.raw
+        self._led = self._led or raw.state == LEADER
         self._role_log.changed(raw.state, raw.leader, raw.term, stepped_down=self.membership.stepped_down)
         self.membership.role_changed(self.not_leader)
         if self.raw.leader:

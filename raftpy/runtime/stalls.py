@@ -1,8 +1,9 @@
-"""Stalls: the event loop did not get round to the node's timer for so long that heartbeats were late.
+"""Stalls: the event loop did not get round to the node's timer for so long that a leader's heartbeats were late.
 
 The usual reasons are code of the program itself that runs in the loop (``time.sleep``, a long computation, a state
 machine whose ``apply`` takes long) and a machine with too little processor time. Nothing else says so: the leadership
-just goes. Told by how late the node's own timer came (ticks.pyx), so a stall costs nothing until there is one.
+just goes. A follower says so as well, without the heartbeat: it owes none, but may take its leader for silent. Told by
+how late the node's own timer came (ticks.pyx), so a stall costs nothing until there is one.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ class Stalls:
         self._untold = 0
         self._longest_s = 0.0
 
-    def note(self, late_s: float) -> None:
-        """The timer came ``late_s`` seconds after it was due. Warns where that may have cost a leadership."""
+    def note(self, late_s: float, led: bool) -> None:
+        """The timer came ``late_s`` seconds after it was due; had the node ``led`` since it was set?
+
+        Warns where that may have cost a leadership.
+        """
         if late_s < self._shortest_s:
             return
         now = self._clock.monotonic()
@@ -43,11 +47,11 @@ class Stalls:
         self._next_s = now + PERIOD_S
         before = f" ({self._untold} more since the last warning, up to {_ms(self._longest_s)})" if self._untold else ""
         self._untold, self._longest_s = 0, 0.0
+        owed = f", heartbeat late (a leader is replaced after {self._election_ms} ms without one)" if led else ""
         log.warning(
-            "node %d: the loop was blocked for %s or more, heartbeat late (a leader is replaced after %d ms without "
-            "one)%s: something in the program kept the event loop, or the process got no processor time; long work "
-            "belongs in a thread, or the node in one (BlockingNode)",
-            self._id, _ms(late_s), self._election_ms, before,
+            "node %d: the loop was blocked for %s or more%s%s: something in the program kept the event loop, or the "
+            "process got no processor time; long work belongs in a thread, or the node in one (BlockingNode)",
+            self._id, _ms(late_s), owed, before,
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, _free_addresses, play
 
-BLOCKED = re.compile(r"node (\d+): the loop was blocked for (\d+) ms or more, heartbeat late")
+BLOCKED = re.compile(r"node (\d+): the loop was blocked for (\d+) ms or more(, heartbeat late)?")
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[tuple[int, int]]:
@@ -27,6 +27,12 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[tuple[int, int]]:
             assert record.levelno == logging.WARNING
             found.append((int(match[1]), int(match[2])))
     return found
+
+
+def heartbeat_late(caplog: pytest.LogCaptureFixture) -> list[int]:
+    """The nodes that say that their heartbeats were late."""
+    found = [BLOCKED.match(record.getMessage()) for record in caplog.records]
+    return [int(match[1]) for match in found if match is not None and match[3]]
 
 
 def block(seconds: float) -> None:
@@ -55,7 +61,7 @@ def test_a_leader_whose_loop_was_blocked_warns(caplog: pytest.LogCaptureFixture)
             block(0.2)
             await asyncio.sleep(0.1)
             ((node_id, blocked_ms),) = warnings(caplog)
-            assert node_id == 1
+            assert (node_id, heartbeat_late(caplog)) == (1, [1])
             assert 150 <= blocked_ms <= 200  # the timer may have been due a heartbeat interval after the block began
 
     run(main())
@@ -75,10 +81,13 @@ def test_a_real_loop_and_real_sleep(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "udp"])
 def test_every_node_of_the_loop_says_so(kind: str, seed: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Also where datagrams have come in meanwhile, which a node looks at before its timer."""
+    """Also where datagrams have come in meanwhile, which a node looks at before its timer.
+
+    Only a leader owes heartbeats.
+    """
 
     async def scenario(cluster: Cluster) -> None:
-        await cluster.single_leader()
+        leader, _ = await cluster.single_leader()
         caplog.clear()
         if kind == "udp":
             time.sleep(0.4)  # noqa: ASYNC251
@@ -86,8 +95,25 @@ def test_every_node_of_the_loop_says_so(kind: str, seed: int, caplog: pytest.Log
             block(0.4)
         await cluster.sleep_ms(60)
         assert sorted(node_id for node_id, blocked in warnings(caplog) if blocked >= 200) == [1, 2, 3]
+        assert heartbeat_late(caplog) == [leader]
 
     play(kind, 3, seed, scenario)
+
+
+def test_a_leader_that_the_stall_has_cost_the_leadership(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    """It hears of its successor before it sees that it was late; the heartbeats were its own to send."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        driver = cluster.nodes[leader]._driver
+        assert driver is not None
+        await cluster.sleep_ms(60)  # its timer has been set as a leader's
+        block(0.3)
+        driver.raw.step_down()
+        await cluster.sleep_ms(60)
+        assert heartbeat_late(caplog) == [leader]
+
+    play("memory", 3, seed, scenario)
 
 
 def test_at_most_one_warning_in_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
