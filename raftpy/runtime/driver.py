@@ -273,7 +273,7 @@ class Driver:
         self.membership.heard(node_id)
         self.quarantine.heard(node_id)
         if self.founding is not None:
-            self.founding.look()
+            self.founding.heard(node_id)
 
     def _stand(self, standing: Standing) -> None:
         """Peers that ask are told so from now on."""

@@ -120,7 +120,7 @@ class Founding:
     """A new node's questions, until it begins or stops. All calls are made in the event loop's thread.
 
     ``begin(first)`` is called once, when the node may take part, with whether nobody takes part before it;
-    ``fail(error)`` when a timer finds that it must not.
+    ``fail(error)`` when it must not.
     ``waits_for``: the members whose word is missing; empty once that is over.
     """
 
@@ -149,7 +149,8 @@ class Founding:
         self._began_s = clock.monotonic()
         self._forgotten_s: float | None = None  # when it was first found that too few remember
         self._line_due_s = self._began_s + (LINE_PERIOD_S if config.bootstrap else FIRST_LINE_S)
-        self._timer: TimerHandle | None = None
+        self._timer: TimerHandle | None = None  # the next question's
+        self._due: TimerHandle | None = None  # the next look's, when something has been told
         self._done = False
 
     def start(self) -> None:
@@ -159,12 +160,37 @@ class Founding:
     def stop(self) -> None:
         """Asks nobody any more."""
         self._done = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._due):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._due = None
+
+    def heard(self, node_id: int) -> None:
+        """A member has told something new. ``WrongIdentity`` when it refuses this life; all else is looked at later.
+
+        That is when the transport has answered what came in together. So every member hears first that this node is
+        new, and only then that it takes part: one that heard the latter of it, and of another that it is new, could
+        not begin before it has asked again.
+        """
+        if self._done:
+            return
+        if self._transport.heard(node_id).refuses:
+            self.look()
+        elif self._due is None:
+            self._due = self._clock.call_later(0, self._look_soon)
+
+    def _look_soon(self) -> None:
+        self._due = None
+        self._look_or_fail()
+
+    def _look_or_fail(self) -> None:
+        try:
+            self.look()
+        except WrongIdentity as error:
+            self._fail(error)
 
     def look(self) -> None:
-        """A member has told something new. Begins when that is enough; ``WrongIdentity`` when the node must not."""
+        """Begins when enough has been told; ``WrongIdentity`` when the node must not."""
         if self._done:
             return
         answers = {node_id: self._transport.heard(node_id) for node_id in self._others}
@@ -201,10 +227,7 @@ class Founding:
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _again(self) -> None:
-        try:
-            self.look()
-        except WrongIdentity as error:
-            self._fail(error)
+        self._look_or_fail()
         if self._done:
             return
         self._ask()

@@ -14,6 +14,7 @@ from raftcore.values.message import HardState
 from raftcore.wire.codec import frames
 from raftpy import Node, NotLeader, Stopped, Unreliable, WrongIdentity
 from raftpy.sim.loop import run
+from raftpy.transport.datagram.memory import MemoryTransport
 from tests.node.harness import Cluster
 from tests.node.served import driver
 
@@ -278,6 +279,37 @@ def test_a_new_cluster_is_founded_within_one_round_trip(seed: int) -> None:
         await cluster.single_leader()
 
     found("memory", 3, seed, scenario, started=[])
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_nobody_asks_again_when_the_last_one_comes(seed: int, size: int) -> None:
+    """It reads the answers of all in one go; the others, which ask seldom by now, begin with its first word."""
+    last = size
+
+    async def scenario(cluster: Founders) -> None:
+        network = cluster.network
+        await cluster.sleep_ms(cluster.random.uniform(2_000, 4_000))
+        answers: list[bytes] = []
+
+        def keep(_: int, to_id: int, datagram: bytes) -> bool:
+            if to_id == last:
+                answers.append(datagram)
+            return to_id != last
+
+        network.filter = keep
+        await cluster.start(last)
+        await cluster.sleep_ms(5)
+        network.filter = None
+        transport = cluster.nodes[last]._transport
+        assert isinstance(transport, MemoryTransport)
+        transport._inbox.extend(answers[:-1])
+        transport.arrive(answers[-1])
+        await cluster.sleep_ms(2)  # there and nowhere back
+        assert [cluster.waits_for(i) for i in cluster.ids] == [()] * size
+        await cluster.single_leader()
+
+    for round_ in range(10):
+        found("memory", size, seed + round_, scenario, started=range(1, size))
 
 
 def test_a_new_cluster_does_not_wait_for_a_leader_that_cannot_be(seed: int) -> None:
