@@ -251,8 +251,11 @@ class Driver:
             return self.quarantine.refusal()
         leader = self.raw.leader
         if not leader or leader == self._id:
-            return NotLeader(because=self.quarantine.of_peers())
+            return NotLeader(because=self._founding_because() or self.quarantine.of_peers())
         return NotLeader(leader, self.members.get(leader), self.membership.http(leader))
+
+    def _founding_because(self) -> str | None:
+        return None if self.founding is None else self.founding.because()
 
     def _configure(self, index: int, kind: int, data: bytes) -> None:
         """A configuration entry is being applied. One that does not fit does nothing, the same on every replica."""

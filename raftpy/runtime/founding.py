@@ -240,6 +240,12 @@ class Founding:
 
     # --- Telling ------------------------------------------------------------------------------------------------
 
+    def because(self) -> str | None:
+        """Why this node knows no leader, in words for whoever wants one; None once it takes part."""
+        if not self.waits_for:
+            return None
+        return f"this node is new and takes no part before it has heard from {_named(self.waits_for)}"
+
     def _say(self) -> None:
         now = self._clock.monotonic()
         if now < self._line_due_s:

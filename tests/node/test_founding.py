@@ -158,8 +158,9 @@ def test_a_start_that_was_cut_short_makes_no_node_of_it(seed: int, times: int) -
 def test_one_that_takes_no_part_says_so_to_whoever_asks_it(seed: int) -> None:
     async def scenario(cluster: Founders) -> None:
         node = cluster.nodes[2]
-        with pytest.raises(NotLeader):
+        with pytest.raises(NotLeader, match="takes no part before it has heard from nodes 1, 3") as caught:
             await node.propose(b"x")
+        assert caught.value.because is not None
         with pytest.raises(TimeoutError):
             await node.read_index(timeout=1.0)
         assert (node.status().role, node.status().leader, node.status().waits_for) == ("follower", None, (1, 3))
@@ -170,6 +171,20 @@ def test_one_that_takes_no_part_says_so_to_whoever_asks_it(seed: int) -> None:
             await waiting
 
     found("memory", 3, seed, scenario, started=[2])
+
+
+def test_one_that_takes_part_no_longer_gives_the_founding_as_a_reason(seed: int) -> None:
+    async def scenario(cluster: Founders) -> None:
+        leader, _ = await cluster.single_leader()
+        for node_id in set(cluster.ids) - {leader}:
+            await cluster.crash(node_id)
+        node = cluster.nodes[leader]
+        await cluster.until(lambda: node.status().leader is None, "it has stepped down")
+        with pytest.raises(NotLeader) as caught:
+            await node.propose(b"x")
+        assert caught.value.because is None
+
+    found("memory", 3, seed, scenario)
 
 
 def test_what_was_said_to_an_earlier_store_counts_for_nothing(seed: int) -> None:
