@@ -2,7 +2,7 @@
 
     a vote granted for term t          needs  term t, with this vote, or a later term on the disk
     an append acknowledged up to i     needs  entries up to i on the disk, and the term of the answer
-    anything of term t from a leader   needs  term t on the disk (it voted for itself there)
+    anything of term t from a leader   needs  term t on the disk (it voted for itself there), or a later term
 """
 
 from __future__ import annotations
@@ -49,5 +49,7 @@ class Spy:
             if durable.term < message.term or last < message.index:
                 said = f"{from_id} acknowledged {message.index} in term {message.term}"
                 self.broken.append(f"{said}, disk: {durable}, {last}")
-        elif type_ in LEADERS_OWN and (durable.term, durable.vote) != (message.term, from_id):
-            self.broken.append(f"{from_id} leads in term {message.term}, disk: {durable}")
+        elif type_ in LEADERS_OWN:
+            # What it said last may leave in the flush that follows the write of the term in which it stepped down.
+            if durable.term < message.term or (durable.term == message.term and durable.vote != from_id):
+                self.broken.append(f"{from_id} leads in term {message.term}, disk: {durable}")
