@@ -119,6 +119,12 @@ cdef int check_covered(Raft r, Message m) except -1:
             return contradicted_at(r, m, before, s.term)
     elif not has_term(r.log, s.index, s.term):
         return contradicted_at(r, m, s.index, s.term)
+    if r.suspicion.rounds and m.term == r.term and s.index >= r.suspicion.index:
+        # It covers the entry that its leader has told otherwise: acknowledged, or taken, it would be that entry's word.
+        raise PeerFault(
+            f"snapshot from {m.from_} at index {s.index} covers committed index {r.suspicion.index}, which its leader "
+            f"has told otherwise"
+        )
     return 0
 
 

@@ -72,6 +72,8 @@ class Faults(Replication):
             return
         conflict = self.first_conflict(known) or self.first_other_contents(message.entries)
         if conflict is None or self.conflict is not None:
+            if self.covers_suspected(message):
+                raise Rejected("PeerFault")
             return
         if not self.speaks_for_the_term(message) or not self.third_round(message.from_, *conflict):
             raise Rejected("PeerFault")
@@ -107,6 +109,12 @@ class Faults(Replication):
                 if own.kind != entry.kind or (comparable and own.data != entry.data):
                     return entry.index, entry.term
         return None
+
+    def covers_suspected(self, message: Message) -> bool:
+        """A snapshot that stands for an entry which the leader of this term has told otherwise."""
+        if self.suspicion is None or message.snapshot is None or message.term != self.term:
+            return False
+        return message.snapshot.index >= self.suspicion.index
 
     def speaks_for_the_term(self, message: Message) -> bool:
         return message.term == self.term and 0 < self.leader == message.from_ and message.from_ in self.voters

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 import raftcore
 from raftcore import ConfState, Entries, Entry, EntryKind, MessageType, Snapshot, StateType
 from tests.model.pair import Flight, Pair
@@ -105,6 +107,21 @@ def test_core_and_model_count_alike(seed: int) -> None:
         contents += pair.core.conflict is not None and pair.core.conflict.term == pair.core.conflict.leader_term
     assert 20 < quarantined < 280, f"{quarantined} of 300 ended in quarantine: seed {seed}"
     assert 3 < contents < quarantined, f"{contents} of {quarantined} by their contents: seed {seed}"
+
+
+@pytest.mark.parametrize("index", range(1, 7))
+@pytest.mark.parametrize("term", [5, 6])
+def test_a_snapshot_while_an_entry_is_suspected(index: int, term: int) -> None:
+    """Refused alike where it covers the entry in the same term; acknowledged alike elsewhere."""
+    terms = [1, 1, 2, 2, 5]
+    pair = follower(terms, 4, 0)
+    pair.step(flight(MessageType.MsgApp, 5, 2, index=1, log_term=1, entries=entries(2, [1, 2, 2], other=3)))
+    said = flight(MessageType.MsgSnap, term, 2, snapshot=Snapshot(index, [*terms, 5][index - 1], VOTERS))
+    pair.step(said)
+    covers = index >= 3 and term == 5
+    assert pair.core.commit_index == (4 if covers else max(4, index))
+    carry_out(pair)
+    assert pair.core.conflict is None
 
 
 def test_a_quarantined_pair_does_nothing_alike() -> None:
