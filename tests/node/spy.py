@@ -49,7 +49,8 @@ class Spy:
             if durable.term < message.term or last < message.index:
                 said = f"{from_id} acknowledged {message.index} in term {message.term}"
                 self.broken.append(f"{said}, disk: {durable}, {last}")
-        elif type_ in LEADERS_OWN:
+        elif type_ in LEADERS_OWN and (
             # What it said last may leave in the flush that follows the write of the term in which it stepped down.
-            if durable.term < message.term or (durable.term == message.term and durable.vote != from_id):
-                self.broken.append(f"{from_id} leads in term {message.term}, disk: {durable}")
+            durable.term < message.term or (durable.term == message.term and durable.vote != from_id)
+        ):
+            self.broken.append(f"{from_id} leads in term {message.term}, disk: {durable}")
