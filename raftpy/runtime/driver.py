@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import get_ident
 
 from raftcore.api.raw_node import RawNode
@@ -196,14 +196,18 @@ class Driver:
         self.ticks.stop()
         if self.founding is not None:
             self.founding.stop()
-        self.proposals.stop(self._stopped_error)
-        self.proposals.resume_soon()
-        self.reads.stop(self._stopped_error)
-        self.reads.resume_soon()
+        self._refuse(self._stopped_error)
         self.membership.stop(self._stopped_error)
+
+    def _refuse(self, why: Callable[[], RaftError]) -> None:
+        """Whoever has proposed, reads or waits for a leader, now or later, is told why not."""
+        self.proposals.stop(why)
+        self.proposals.resume_soon()
+        self.reads.stop(why)
+        self.reads.resume_soon()
         for waiter in self._leader_waiters:
             if not waiter.done():
-                waiter.set_exception(self._stopped_error())
+                waiter.set_exception(why())
 
     def _fail(self, error: BaseException) -> None:
         """The node stops by itself; everyone who waits hears why."""
@@ -360,13 +364,7 @@ class Driver:
         """The node is quarantined: whoever waits or comes hears why, and nobody is served any more."""
         if self.closed:
             return
-        self.proposals.stop(self.quarantine.refusal)
-        self.proposals.resume_soon()
-        self.reads.stop(self.quarantine.refusal)
-        self.reads.resume_soon()
-        for waiter in self._leader_waiters:
-            if not waiter.done():
-                waiter.set_exception(self.quarantine.refusal())
+        self._refuse(self.quarantine.refusal)
         self.feed.close(self.quarantine.refusal())
 
     def _check_serving(self) -> None:
