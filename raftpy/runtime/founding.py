@@ -85,7 +85,7 @@ def judge(answers: Mapping[int, Heard], confirmed_from: int, patient: bool) -> J
     if refusing:
         return Judgement(Outcome.REFUSED, refusing)
     silent = tuple(i for i, heard in answers.items() if heard.standing is None)
-    new = tuple(i for i, heard in answers.items() if heard.standing is not None and heard.standing.is_new)
+    new = _new(answers)
     established = tuple(i for i, heard in answers.items() if heard.standing is Standing.ESTABLISHED)
     size = len(answers) + 1
     if established and not _majority(size - 1 - len(new), size):
@@ -101,6 +101,10 @@ def judge(answers: Mapping[int, Heard], confirmed_from: int, patient: bool) -> J
     if uncleared and patient:
         return Judgement(Outcome.CLEARED, uncleared)
     return Judgement(Outcome.BEGIN)
+
+
+def _new(answers: Mapping[int, Heard]) -> tuple[int, ...]:
+    return tuple(i for i, heard in answers.items() if heard.standing is not None and heard.standing.is_new)
 
 
 def _takes_part(heard: Heard) -> bool:
@@ -271,9 +275,9 @@ class Founding:
                 f"{self._store_id:#x}, which holds nothing: without what node {self._id} has promised it must not "
                 f"vote; {WAYS_OUT}"
             )
-        new = [i for i, heard in answers.items() if heard.standing is not None and heard.standing.is_new]
+        new = sorted([*_new(answers), self._id])
         return WrongIdentity(
-            f"node {first} holds the log of this cluster, and {_named(sorted([*new, self._id]))} hold nothing: too few "
+            f"node {first} holds the log of this cluster, and {_named(new)} hold nothing: too few "
             f"remember what was acknowledged, so node {self._id} must not vote; {WAYS_OUT}"
         )
 
