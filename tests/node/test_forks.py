@@ -25,6 +25,7 @@ from raftpy.contracts.interfaces import Bootstrap
 from raftpy.storage.leveldb import compat
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.transport.datagram.udp import UdpTransport
+from tests.node.every_call import calls
 from tests.node.harness import Recorder, _free_addresses
 from tests.stalls import without_stalls
 
@@ -82,23 +83,12 @@ def refusals(calls: dict[str, Callable[[], Any]]) -> dict[str, str]:
 
 def blocking_calls(node: BlockingNode, commits: Any) -> dict[str, Callable[[], Any]]:
     return {
-        "propose": lambda: node.propose(b"x"),
-        "propose_many": lambda: node.propose_many([b"x"]),
-        "read_index": node.read_index,
-        "require_leader": node.require_leader,
-        "transfer_leadership": lambda: node.transfer_leadership(1),
-        "hand_over": node.hand_over,
-        "set_priority": lambda: node.set_priority(1, 1),
-        "commits": node.commits,
+        **calls(node),
         "a reader": lambda: next(commits),
-        "wait_for_leader": node.wait_for_leader,
-        "term_at": lambda: node.term_at(1),
-        "status": node.status,
         "max_command": lambda: node.max_command,
         "failed": lambda: node.failed,
         "quarantine": lambda: node.quarantine,
         "start": node.start,
-        "stop": node.stop,
     }
 
 
@@ -134,8 +124,8 @@ def named(told: dict[str, str], parent: int) -> None:
 def test_the_lists_of_calls_here_are_complete() -> None:
     config = Config(id=1, cluster={1: "127.0.0.1:7101"})
     blocking, node = BlockingNode(config, Recorder()), Node(config, Recorder())
-    for calls in (blocking_calls(blocking, None), awaited_calls(node)):
-        assert {name for name in dir(Node) if not name.startswith("_")} <= set(calls)
+    for listed in (blocking_calls(blocking, None), awaited_calls(node)):
+        assert {name for name in dir(Node) if not name.startswith("_")} <= set(listed)
 
 
 def test_every_call_of_a_blocking_node_is_refused_in_a_child(tmp_path: Path) -> None:

@@ -10,29 +10,12 @@ from typing import Any
 import pytest
 
 from raftpy import Config, Node, NotOwner, Stopped
+from tests.node.every_call import calls
 from tests.node.harness import Recorder, _free_addresses
 
 
 def new_node() -> Node:
     return Node(Config(id=1, cluster=_free_addresses(1)), Recorder())
-
-
-def calls(node: Node) -> dict[str, Callable[[], Any]]:
-    """Everything that needs the node; ``failed``, ``quarantine`` and ``max_command`` anybody may look up."""
-    return {
-        "propose": lambda: node.propose(b"x"),
-        "propose_many": lambda: node.propose_many([b"x"]),
-        "read_index": node.read_index,
-        "require_leader": node.require_leader,
-        "transfer_leadership": lambda: node.transfer_leadership(1),
-        "hand_over": node.hand_over,
-        "set_priority": lambda: node.set_priority(1, 1),
-        "commits": node.commits,
-        "wait_for_leader": node.wait_for_leader,
-        "term_at": lambda: node.term_at(1),
-        "status": node.status,
-        "stop": node.stop,
-    }
 
 
 async def refused(call: Callable[[], Any], where: str) -> None:
