@@ -62,8 +62,16 @@ def use(wheel: Path, work: Path) -> None:
     elsewhere.mkdir()
     environment = {**os.environ, "PATH": str(bin_folder), "CC": "no-compiler-here", "TMPDIR": str(elsewhere)}
     run(
-        bin_folder / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:", wheel,
-        env=environment, cwd=elsewhere,
+        bin_folder / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--only-binary",
+        ":all:",
+        wheel,
+        env=environment,
+        cwd=elsewhere,
     )
     run(bin_folder / "python", SMOKE, env=environment, cwd=elsewhere, timeout=180)
 

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.micro import MICRO, Micro, entries
 from raftcore.base.types import LOCAL_APPEND_THREAD, MessageType
 from raftcore.values.message import Message
-from raftpy.contracts.interfaces import Bootstrap
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
 
 
@@ -30,7 +30,7 @@ def test_part(benchmark: Any, micro: Micro) -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[LevelDBStorage]:
     opened = LevelDBStorage(tmp_path / "store", mode="inline")
-    opened.open(Bootstrap(1, {1: "127.0.0.1:7101"}))
+    opened.open(StoreOwner(1, {1: "127.0.0.1:7101"}))
     yield opened
     opened.close()
 

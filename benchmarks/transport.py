@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.rows import Row, write_json
 from raftcore.base.types import MessageType
 from raftcore.values.message import Message
-from raftpy.contracts.interfaces import LocalIdentity
+from raftpy.contracts.types import LocalIdentity
 from raftpy.transport import UdpTransport
 
 RUNS, TIMES, BURST = 1000, 20, 32  # short runs: one of them falls between the neighbours' turns

@@ -1,7 +1,7 @@
 """Raft for Python: replicate your own state, durably.
 
-    async with Node(Config(id=1, cluster={1: "127.0.0.1:7101", ...}, data_dir="n1"), machine) as node:
-        result = await node.propose(b"command")
+async with Node(Config(id=1, cluster={1: "127.0.0.1:7101", ...}, data_dir="n1"), machine) as node:
+    result = await node.propose(b"command")
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from raftcore.base.errors import ConfigError, RaftError
     from raftpy.blocking import BlockingNode
     from raftpy.config import Config, format_cluster, parse_cluster
+    from raftpy.contracts.clock import Clock
     from raftpy.contracts.errors import (
         ApplyError,
         ApplyFailed,
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
         TransportFailed,
         WrongIdentity,
     )
-    from raftpy.contracts.interfaces import BatchStateMachine, Clock, StateMachine, Storage, Transport
+    from raftpy.contracts.state_machine import BatchStateMachine, StateMachine
+    from raftpy.contracts.storage import Storage
+    from raftpy.contracts.transport import Transport
     from raftpy.node import Node
     from raftpy.runtime.commits import Commit
     from raftpy.runtime.proposal import Proposal
@@ -85,11 +88,26 @@ _HOMES = {
     "raftpy.blocking": ("BlockingNode",),
     "raftpy.config": ("Config", "format_cluster", "parse_cluster"),
     "raftpy.contracts.errors": (
-        "ApplyError", "ApplyFailed", "ForeignDirectory", "NotLeader", "NotOwner", "Overloaded", "Quarantined",
-        "Stopped", "StorageDamaged", "StorageFailed", "StorageLocked", "Timeout", "TooLarge", "TransportFailed",
+        "ApplyError",
+        "ApplyFailed",
+        "ForeignDirectory",
+        "NotLeader",
+        "NotOwner",
+        "Overloaded",
+        "Quarantined",
+        "Stopped",
+        "StorageDamaged",
+        "StorageFailed",
+        "StorageLocked",
+        "Timeout",
+        "TooLarge",
+        "TransportFailed",
         "WrongIdentity",
     ),
-    "raftpy.contracts.interfaces": ("BatchStateMachine", "Clock", "StateMachine", "Storage", "Transport"),
+    "raftpy.contracts.clock": ("Clock",),
+    "raftpy.contracts.state_machine": ("BatchStateMachine", "StateMachine"),
+    "raftpy.contracts.storage": ("Storage",),
+    "raftpy.contracts.transport": ("Transport",),
     "raftpy.node": ("Node",),
     "raftpy.runtime.commits": ("Commit",),
     "raftpy.runtime.proposal": ("Proposal",),

@@ -12,8 +12,11 @@ from typing import Any, TypeVar
 
 from raftcore.base.conflict import Conflict
 from raftpy.config import Config
+from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import Stopped
-from raftpy.contracts.interfaces import Clock, StateMachine, Storage, Transport
+from raftpy.contracts.state_machine import StateMachine
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.transport import Transport
 from raftpy.node import DEFAULT_TIMEOUT, Node
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.owner import not_of_this_process

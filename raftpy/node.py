@@ -9,10 +9,12 @@ from types import TracebackType
 from raftcore.base.conflict import Conflict
 from raftcore.base.errors import Unavailable
 from raftpy.config import Config
-from raftpy.contracts.clock import SystemClock
+from raftpy.contracts.clock import Clock, SystemClock
 from raftpy.contracts.errors import Stopped, StorageFailed, Timeout
 from raftpy.contracts.forking import call_in_child
-from raftpy.contracts.interfaces import Clock, StateMachine, Storage, Transport
+from raftpy.contracts.state_machine import StateMachine
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.transport import Transport
 from raftpy.members.table import MAX_PRIORITY
 from raftpy.runtime.calls import NOT_STARTED, Calls
 from raftpy.runtime.commits import Commit

@@ -1,4 +1,4 @@
-"""Clocks: the system's, and one that stands still until it is told to move."""
+"""What the runtime asks of a clock; the system's clock, and one that stands still until it is told to move."""
 
 from __future__ import annotations
 
@@ -7,8 +7,34 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from raftpy.contracts.interfaces import TimerHandle
+
+class TimerHandle(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None:
+        """The call is not made; has no effect once it has been made."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of time in raftpy: real, or virtual in tests and the simulator."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970 UTC; may jump, so nothing waits by it."""
+        ...
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        """Calls ``callback()`` in the loop's thread after ``delay_s`` seconds; calls with equal due time keep order.
+
+        0 or less: as soon as the code now running has returned to the loop, never inside this call.
+        """
+        ...
 
 
 class SystemClock:

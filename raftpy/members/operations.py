@@ -24,8 +24,10 @@ from raftcore.base.errors import ConfigError, DecodeError, ProposalDropped, Raft
 from raftcore.base.types import StateType
 from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftpy.config import Config
+from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import Timeout, WrongIdentity
-from raftpy.contracts.interfaces import Clock, Storage, Transport
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.transport import Transport
 from raftpy.members.table import MemberRecord, MemberTable, encode_records
 
 LEADER = StateType.StateLeader

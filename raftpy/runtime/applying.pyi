@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import final
 
 from raftcore.values.message import Entries
-from raftpy.contracts.interfaces import StateMachine
+from raftpy.contracts.state_machine import StateMachine
 from raftpy.runtime.proposal import Proposals
 
 @final

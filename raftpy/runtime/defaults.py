@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from raftpy.config import Config
-from raftpy.contracts.interfaces import Clock, Storage, Transport
+from raftpy.contracts.clock import Clock
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.transport import Transport
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.udp import UdpTransport
 from raftpy.transport.exchange.unreliable import Unreliable

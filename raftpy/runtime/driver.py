@@ -21,8 +21,12 @@ from raftcore.base.types import EntryKind, StateType
 from raftcore.values.changes import ConfChange, ConfChangeV2
 from raftcore.values.message import Message
 from raftpy.config import Config
+from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFailed, same_error
-from raftpy.contracts.interfaces import Clock, Standing, StateMachine, Storage, Transport
+from raftpy.contracts.state_machine import StateMachine
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.transport import Transport
+from raftpy.contracts.types import Standing
 from raftpy.members.operations import Membership
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed

@@ -32,8 +32,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from raftpy.config import Config
+from raftpy.contracts.clock import Clock, TimerHandle
 from raftpy.contracts.errors import WrongIdentity
-from raftpy.contracts.interfaces import AskingTransport, Clock, Heard, Standing, TimerHandle, Transport
+from raftpy.contracts.transport import AskingTransport, Transport
+from raftpy.contracts.types import Heard, Standing
 
 FIRST_QUESTION_S = 0.02
 LONGEST_PAUSE_S = 1.0

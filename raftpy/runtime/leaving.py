@@ -20,7 +20,8 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.errors import RaftError
 from raftcore.base.types import StateType
 from raftpy.config import Config
-from raftpy.contracts.interfaces import Clock, Transport
+from raftpy.contracts.clock import Clock
+from raftpy.contracts.transport import Transport
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.proposal import Proposals
 from raftpy.runtime.quarantine import Quarantine

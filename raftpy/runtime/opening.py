@@ -14,7 +14,9 @@ from raftcore.base.config import Config as CoreConfig
 from raftcore.values.storage_view import InitialState
 from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
 from raftpy.config import Config, format_cluster
-from raftpy.contracts.interfaces import Bootstrap, LocalIdentity, Recovered, Standing, Storage, Transport
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.transport import Transport
+from raftpy.contracts.types import LocalIdentity, Recovered, Standing, StoreOwner
 from raftpy.members.operations import contradicted
 from raftpy.runtime.opening_thread import open_store
 
@@ -53,7 +55,7 @@ async def open_node(config: Config, storage: Storage, transport: Transport, wake
     ``Storage.open`` and ``Transport.start`` raise; nothing is left open then.
     """
     try:
-        recovered = await open_store(storage, Bootstrap(config.id, config.addresses, config.cluster_id))
+        recovered = await open_store(storage, StoreOwner(config.id, config.addresses, config.cluster_id))
         _check_own_pin(config, recovered)
         _compare_members(config, recovered)
         identity = LocalIdentity(

@@ -10,10 +10,11 @@ import asyncio
 import threading
 from functools import partial
 
-from raftpy.contracts.interfaces import Bootstrap, Recovered, Storage
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.types import Recovered, StoreOwner
 
 
-async def open_store(storage: Storage, bootstrap: Bootstrap) -> Recovered:
+async def open_store(storage: Storage, bootstrap: StoreOwner) -> Recovered:
     """What ``storage.open`` returns and raises; in a thread where the store says ``opens_in_thread``.
 
     A caller that is cancelled meanwhile waits until the opening has ended, which ``storage.close`` is asked to bring

@@ -13,7 +13,8 @@ import logging
 from raftcore.api.raw_node import RawNode
 from raftcore.base.conflict import Conflict
 from raftpy.contracts.errors import Quarantined
-from raftpy.contracts.interfaces import Storage, Transport
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.transport import Transport
 
 log = logging.getLogger("raftpy")
 

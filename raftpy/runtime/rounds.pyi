@@ -7,7 +7,9 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.errors import RaftError
 from raftcore.values.message import Entries, Message
 from raftpy.config import Config
-from raftpy.contracts.interfaces import Clock, Storage, Transport
+from raftpy.contracts.clock import Clock
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.transport import Transport
 from raftpy.members.operations import Membership
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.linger import Linger

@@ -19,7 +19,7 @@ There is no rule of Raft here. What may be sent before a write and what only aft
 latter until the write is reported (docs/design.md, "The one-way road").
 
 Everything the core decides comes through an Outbox. Where the transport lends its datagram builders
-(``raftpy.contracts.interfaces.LendingTransport``), messages are encoded straight into them; any other gets each message
+(``raftpy.contracts.transport.LendingTransport``), messages are encoded straight into them; any other gets each message
 through ``send``.
 """
 cimport cython

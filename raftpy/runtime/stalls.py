@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 
 from raftpy.config import Config
-from raftpy.contracts.interfaces import Clock
+from raftpy.contracts.clock import Clock
 
 PERIOD_S = 10.0
 """Between two warnings; stalls in between are counted, and the longest is named in the next."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from raftcore.base.conflict import Conflict
 from raftcore.base.types import StateType
-from raftpy.contracts.interfaces import Oversized
+from raftpy.contracts.types import Oversized
 
 ROLES = {
     StateType.StateFollower: "follower",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import final
 
-from raftpy.contracts.interfaces import Clock
+from raftpy.contracts.clock import Clock
 
 @final
 class Ticks:

@@ -21,7 +21,7 @@ cdef double EARLY = 1e-3
 
 @cython.final
 cdef class Ticks:
-    """The ticks of one node. ``clock`` as in raftpy.contracts.interfaces; ``length_s`` of one tick; ``heartbeat``
+    """The ticks of one node. ``clock`` as in raftpy.contracts.clock; ``length_s`` of one tick; ``heartbeat``
     interval in ticks; ``wake()`` is called when the time planned has come."""
 
     def __init__(self, clock, double length_s, uint32_t heartbeat, wake):

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from raftpy.contracts.interfaces import TimerHandle
+from raftpy.contracts.clock import TimerHandle
 
 _T = TypeVar("_T")
 

@@ -1,5 +1,5 @@
 """Where a node's term, vote and log live: in LevelDB, or in memory. The contract is
-raftpy.contracts.interfaces.Storage."""
+raftpy.contracts.storage.Storage."""
 
 from __future__ import annotations
 

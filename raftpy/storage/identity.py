@@ -8,7 +8,7 @@ from hashlib import blake2b
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import ConfState, HardState
 from raftcore.values.storage_view import InitialState
-from raftpy.contracts.interfaces import Bootstrap
+from raftpy.contracts.types import StoreOwner
 
 BOOT_SHIFT = 32
 MAX_BOOTS = 2**32 - 1
@@ -44,7 +44,7 @@ def cluster_hash(members: Mapping[int, str]) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") or 1
 
 
-def resolve_cluster_id(identity: Bootstrap) -> int:
+def resolve_cluster_id(identity: StoreOwner) -> int:
     """The cluster id of a first start: the given one, or the hash of the members."""
     return cluster_hash(identity.cluster) if identity.cluster_id is None else identity.cluster_id
 

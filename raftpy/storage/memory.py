@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Entries, HardState, Message, Snapshot
 from raftcore.values.storage_view import InitialState
+from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
-from raftpy.contracts.interfaces import Bootstrap, Clock, Recovered
+from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
 from raftpy.storage.records import Index, Plan, gather
 
@@ -119,7 +120,7 @@ class MemoryStore:
         self._waiting: list[Sequence[Message]] = []
         self._writing: list[Sequence[Message]] = []
 
-    def open(self, identity: Bootstrap) -> Recovered:
+    def open(self, identity: StoreOwner) -> Recovered:
         disk = self._disk
         if self._state != "new":
             raise StorageFailed(f"the store {disk.name} was opened before: make a new one to open it again")

@@ -89,9 +89,7 @@ def test_a_single_voter_reads_nothing_before_its_own_commit() -> None:
     index = net.propose(1, b"acknowledged")
     storage = net[1].storage
     kept = storage.initial_state().hard_state
-    storage.set_hard_state(
-        HardState(kept.term, kept.vote, index - 1)
-    )
+    storage.set_hard_state(HardState(kept.term, kept.vote, index - 1))
     net.crash(1)
     net.writes_held.add(1)
     net[1].raw.campaign()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from raftpy.contracts.interfaces import Bootstrap
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage.leveldb.store import LevelDBStorage
 from tests.stalls import without_stalls
 
@@ -63,7 +63,7 @@ def test_the_readme_says_what_a_data_directory_takes_and_what_it_must_not_suffer
     figure = re.search(r"newest write-ahead file takes (\d+) MB of disk from the start", text)
     assert figure is not None
     storage = LevelDBStorage(tmp_path)
-    storage.open(Bootstrap(1, {1: "127.0.0.1:7101"}))
+    storage.open(StoreOwner(1, {1: "127.0.0.1:7101"}))
     try:
         [newest] = (tmp_path / "leveldb").glob("*.log")
         if shutil.disk_usage(tmp_path).free > 8 * 32 << 20:

@@ -19,8 +19,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from raftpy import Config, Node, Unreliable
-from raftpy.contracts.clock import SystemClock
-from raftpy.contracts.interfaces import Clock, Transport
+from raftpy.contracts.clock import Clock, SystemClock
+from raftpy.contracts.transport import Transport
 from raftpy.runtime.proposal import Proposal
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
@@ -249,9 +249,7 @@ class Cluster:
 
     def same_order(self) -> None:
         """What the nodes have applied agrees as far as each has come (Figure 3, State Machine Safety)."""
-        histories = sorted(
-            (list(zip(m.indexes, m.commands, strict=True)) for m in self.machines.values()), key=len
-        )
+        histories = sorted((list(zip(m.indexes, m.commands, strict=True)) for m in self.machines.values()), key=len)
         for shorter, longer in zip(histories, histories[1:], strict=False):
             assert longer[: len(shorter)] == shorter, f"{self.spy.broken}; seed {self.seed}"
 

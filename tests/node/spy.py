@@ -1,8 +1,8 @@
 """Watches what leaves the nodes: no promise before it is durable ("before responding to RPCs", Figure 2).
 
-    a vote granted for term t          needs  term t, with this vote, or a later term on the disk
-    an append acknowledged up to i     needs  entries up to i on the disk, and the term of the answer
-    anything of term t from a leader   needs  term t on the disk (it voted for itself there), or a later term
+a vote granted for term t          needs  term t, with this vote, or a later term on the disk
+an append acknowledged up to i     needs  entries up to i on the disk, and the term of the answer
+anything of term t from a leader   needs  term t on the disk (it voted for itself there), or a later term
 """
 
 from __future__ import annotations

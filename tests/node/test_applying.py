@@ -157,9 +157,7 @@ def test_many_small_messages_share_a_slice() -> None:
 
 
 def propose(proposals: Proposals, *counts: int) -> list[Any]:
-    made = [
-        proposals.propose(b"x") if count == 1 else proposals.propose_many([b"x"] * count) for count in counts
-    ]
+    made = [proposals.propose(b"x") if count == 1 else proposals.propose_many([b"x"] * count) for count in counts]
     proposals.take()
     return made
 

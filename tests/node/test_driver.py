@@ -14,7 +14,7 @@ from raftcore.api.outbox import Outbox
 from raftcore.values.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2
 from raftcore.wire.codec import decode_message, frames
 from raftpy import Config, Node, Timeout
-from raftpy.contracts.interfaces import Storage
+from raftpy.contracts.storage import Storage
 from raftpy.runtime.rounds import Rounds
 from raftpy.runtime.ticks import Ticks
 from raftpy.sim.loop import VirtualClock, run

@@ -381,9 +381,7 @@ def test_a_start_that_fails_leaves_nothing_open() -> None:
 
         def node(on: MemoryDisk) -> Node:
             config = Config(id=1, cluster={1: "127.0.0.1:7101"})
-            return Node(
-                config, Recorder(), storage=MemoryStore(on), transport=MemoryTransport(network), clock=clock
-            )
+            return Node(config, Recorder(), storage=MemoryStore(on), transport=MemoryTransport(network), clock=clock)
 
         async with node(disk):
             with pytest.raises(StorageLocked):  # the disk is taken: the transport was never started

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from raftpy import BlockingNode, Config, Node, NotOwner, StorageFailed
-from raftpy.contracts.interfaces import Bootstrap
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage.leveldb import compat
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.transport.datagram.udp import UdpTransport
@@ -335,7 +335,7 @@ def test_the_copy_of_leveldb_is_never_finalized(tmp_path: Path, monkeypatch: pyt
     opened = compat.open_database
     monkeypatch.setattr(compat, "open_database", lambda *given, **more: Handle(opened(*given, **more), pipe))
     store = [LevelDBStorage(tmp_path)]
-    store[0].open(Bootstrap(1, {1: "127.0.0.1:7101"}))
+    store[0].open(StoreOwner(1, {1: "127.0.0.1:7101"}))
 
     def drop() -> str:
         with pytest.raises(StorageFailed, match="the process that forked"):

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from raftpy.contracts.interfaces import Heard, Standing
+from raftpy.contracts.types import Heard, Standing
 from raftpy.runtime.founding import Judgement, Outcome, judge
 
 SILENT = Heard()

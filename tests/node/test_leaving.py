@@ -184,8 +184,9 @@ def told_to_be_quarantined(cluster: Cluster, node_id: int, leader: int) -> Calla
     cluster.nodes[node_id]._transport.quarantine(Conflict(5, 2, leader, 6, 6))
     watch = cluster.network.filter
     assert watch is not None
-    cluster.network.filter = lambda from_id, to_id, datagram: watch(from_id, to_id, datagram) and not (
-        to_id == node_id and any(kind < 128 for _, kind, _ in frames(datagram))
+    cluster.network.filter = lambda from_id, to_id, datagram: (
+        watch(from_id, to_id, datagram)
+        and not (to_id == node_id and any(kind < 128 for _, kind, _ in frames(datagram)))
     )
     return lambda: any(m.id == node_id and m.quarantine for m in cluster.nodes[leader].status().members)
 

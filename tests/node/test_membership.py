@@ -13,7 +13,7 @@ from raftcore.base.types import MessageType
 from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftcore.wire.codec import frames
 from raftpy import Config, Node, NotLeader, Stopped, Timeout
-from raftpy.contracts.interfaces import Heard
+from raftpy.contracts.types import Heard
 from raftpy.members.table import MAX_PRIORITY, MemberRecord, MemberTable
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport

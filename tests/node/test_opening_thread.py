@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from raftpy import Config, Node, Stopped, StorageDamaged, StorageFailed, WrongIdentity
-from raftpy.contracts.interfaces import Bootstrap, Recovered
+from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.startup import Reader
@@ -30,7 +30,7 @@ class SlowStore(LevelDBStorage):
     opener: int | None = None
     wait: Callable[[], object] = staticmethod(lambda: time.sleep(SLOW))
 
-    def open(self, identity: Bootstrap) -> Recovered:
+    def open(self, identity: StoreOwner) -> Recovered:
         self.opener = threading.get_ident()
         self.wait()
         return super().open(identity)
@@ -46,7 +46,7 @@ def opens_again(path: Path) -> None:
     """Whether nothing has the directory open, and nothing is about to open it."""
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("raftpy opening")] == []
     store = LevelDBStorage(path)
-    store.open(Bootstrap(1, {1: "127.0.0.1:7101"}))
+    store.open(StoreOwner(1, {1: "127.0.0.1:7101"}))
     store.close()
 
 
@@ -81,7 +81,7 @@ def test_a_store_that_does_not_say_so_is_opened_in_the_loop_and_at_once() -> Non
     class Store(MemoryStore):
         opener: int | None = None
 
-        def open(self, identity: Bootstrap) -> Recovered:
+        def open(self, identity: StoreOwner) -> Recovered:
             self.opener = threading.get_ident()
             return super().open(identity)
 
@@ -234,7 +234,7 @@ def test_a_store_closed_while_it_is_opened_refuses_what_comes(tmp_path: Path) ->
 
     def work() -> None:
         try:
-            store.open(Bootstrap(1, {1: "127.0.0.1:7101"}))
+            store.open(StoreOwner(1, {1: "127.0.0.1:7101"}))
         except StorageFailed as error:
             raised.append(error)
 

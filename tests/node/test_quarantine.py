@@ -26,7 +26,7 @@ from raftpy import (
     StorageDamaged,
     StorageFailed,
 )
-from raftpy.contracts.interfaces import Bootstrap
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage.leveldb.store import LevelDBStorage
 from tests.node.harness import Recorder, _free_addresses
 from tests.storage.support import append
@@ -126,7 +126,7 @@ def log_of(directories: Directories, node_id: int) -> list[tuple[int, int, bytes
     shutil.copytree(directories.directory(node_id), copy)
     storage = LevelDBStorage(copy)
     try:
-        state = storage.open(Bootstrap(node_id)).initial_state
+        state = storage.open(StoreOwner(node_id)).initial_state
         return [(e.index, e.term, e.data) for e in storage.entries(1, state.last_index + 1, 1 << 30)]
     finally:
         storage.close()
@@ -233,7 +233,7 @@ def test_a_term_that_was_forgotten_and_used_again(tmp_path: Path, caplog: pytest
         theirs = driver.storage.entries(1, driver.raw.last_index + 1, 1 << 20)
         ours = Entries.build([Entry(e.term, e.index, e.kind, b"lost" if e.data == b"b" else e.data) for e in theirs])
         storage = LevelDBStorage(directories.directory(1))
-        storage.open(Bootstrap(1, directories.cluster))
+        storage.open(StoreOwner(1, directories.cluster))
         storage.submit([append(ours, ours.last_term, 0, ours.last)])
         storage.close()
         await directories.start(1)
@@ -333,7 +333,7 @@ def test_the_record_outlives_every_end(tmp_path: Path) -> None:
     conflict = Conflict(3, 1, 2, 4, 5)
     directory, killed = tmp_path / "n1", tmp_path / "killed"
     storage = LevelDBStorage(directory)
-    assert storage.open(Bootstrap(1, {1: "127.0.0.1:7101"})).initial_state.conflict is None
+    assert storage.open(StoreOwner(1, {1: "127.0.0.1:7101"})).initial_state.conflict is None
     assert b"conflict" not in (directory / "floor").read_bytes()
     storage.quarantine(conflict)
     shutil.copytree(directory, killed)
@@ -341,17 +341,17 @@ def test_the_record_outlives_every_end(tmp_path: Path) -> None:
     for path in (directory, killed):
         for _ in range(2):
             storage = LevelDBStorage(path)
-            assert storage.open(Bootstrap(1)).initial_state.conflict == conflict
+            assert storage.open(StoreOwner(1)).initial_state.conflict == conflict
             storage.close()
     floor = (directory / "floor").read_bytes()
     (directory / "floor").write_bytes(floor.replace(b'"leader": 2', b'"leader": 3'))
     with pytest.raises(StorageDamaged):
-        LevelDBStorage(directory).open(Bootstrap(1))
+        LevelDBStorage(directory).open(StoreOwner(1))
 
 
 def test_a_quarantine_that_cannot_be_written_ends_the_handle(tmp_path: Path) -> None:
     storage = LevelDBStorage(tmp_path / "n1")
-    storage.open(Bootstrap(1, {1: "127.0.0.1:7101"}))
+    storage.open(StoreOwner(1, {1: "127.0.0.1:7101"}))
     (tmp_path / "n1" / "floor.new").mkdir()
     for _ in range(2):
         with pytest.raises(StorageFailed):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from raftcore import Entries, Entry, EntryKind
-from raftpy.contracts.interfaces import StateMachine
+from raftpy.contracts.state_machine import StateMachine
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.awaited import Awaited, Waits
 from raftpy.runtime.proposal import Proposals

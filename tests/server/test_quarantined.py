@@ -20,6 +20,7 @@ CONFLICT = Conflict(index=201, term=1, leader=2, leader_term=3, current_term=4)
 
 def with_quarantined_node(questions: Callable[[int], None]) -> None:
     """Asks a node that finds its quarantine on its disk; ``questions`` is given the port, in a thread of its own."""
+
     async def main() -> None:
         disk = MemoryDisk()
         disk.conflict = CONFLICT

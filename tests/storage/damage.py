@@ -11,7 +11,7 @@ from pathlib import Path
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
-from tests.storage.support import BOOTSTRAP, MEMBERS, SMALLEST_BUFFER, Disk, Model, abandon, append, entries
+from tests.storage.support import MEMBERS, OWNER, SMALLEST_BUFFER, Disk, Model, abandon, append, entries
 
 PINS = {2: 22, 3: 33}
 IRRELEVANT = {"lock", "LOCK", "LOG", "LOG.old"}
@@ -82,7 +82,7 @@ class Sample:
         damage(copy)
         store = LevelDBStorage(copy, write_buffer_size=SMALLEST_BUFFER)
         try:
-            recovered = store.open(BOOTSTRAP)
+            recovered = store.open(OWNER)
         except StorageFailed as error:
             text = f"{type(error).__name__}: {error}"
             assert str(copy) in text

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
-from tests.storage.support import BOOTSTRAP, Model, append, entries, joined
+from tests.storage.support import OWNER, Model, append, entries, joined
 
 
 def script(seed: int) -> Iterator[list[Message]]:
@@ -52,7 +52,7 @@ def vote_in(term: int) -> int:
 def main(directory: str, seed: int, done: int) -> None:
     store = LevelDBStorage(directory)
     try:
-        boot = store.open(BOOTSTRAP).boot
+        boot = store.open(OWNER).boot
     except StorageFailed as error:
         os.write(1, f"refused {type(error).__name__} {error}\n".encode())
         return

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from raftcore.base.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
 from raftcore.values.message import Entries, Entry, Message
-from raftpy.contracts.interfaces import Bootstrap, Recovered, Storage
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.store import WRITE_BUFFER_SIZE
 
 MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
-BOOTSTRAP = Bootstrap(1, MEMBERS)
+OWNER = StoreOwner(1, MEMBERS)
 EVERYTHING = 2**64 - 1
 SMALLEST_BUFFER = 64 << 10
 """LevelDB takes no smaller write buffer."""
@@ -80,11 +81,11 @@ class Disk:
         OPENED.append(store)
         return store
 
-    def open(self, identity: Bootstrap = BOOTSTRAP) -> tuple[Storage, Recovered]:
+    def open(self, identity: StoreOwner = OWNER) -> tuple[Storage, Recovered]:
         store = self.new()
         return store, store.open(identity)
 
-    def reopen(self, store: Storage, identity: Bootstrap = BOOTSTRAP) -> tuple[Storage, Recovered]:
+    def reopen(self, store: Storage, identity: StoreOwner = OWNER) -> tuple[Storage, Recovered]:
         store.close()
         return self.open(identity)
 

@@ -1,4 +1,4 @@
-"""The contract of raftpy.contracts.interfaces.Storage, over every implementation."""
+"""The contract of raftpy.contracts.storage.Storage, over every implementation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from raftcore.base.errors import Compacted, Unavailable
 from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageFailed, StorageLocked, WrongIdentity
-from raftpy.contracts.interfaces import Bootstrap
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage.identity import cluster_hash
-from tests.storage.support import BOOTSTRAP, EVERYTHING, MEMBERS, Disk, Model, append, commit_only, entries, joined
+from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, append, commit_only, entries, joined
 
 
 @pytest.fixture(params=["memory", "leveldb"])
@@ -54,13 +54,13 @@ class TestIdentity:
         assert cluster_hash(MEMBERS) == 0xA65B815B27F6D0FC
 
     def test_cluster_id_as_given(self, disk: Disk) -> None:
-        store, recovered = disk.open(Bootstrap(1, MEMBERS, cluster_id=42))
+        store, recovered = disk.open(StoreOwner(1, MEMBERS, cluster_id=42))
         assert recovered.cluster_id == 42
         assert disk.reopen(store)[1].cluster_id == 42
 
     def test_members_are_those_first_given(self, disk: Disk) -> None:
         store, first = disk.open()
-        _, again = disk.reopen(store, Bootstrap(1, {1: "10.0.0.1:1", 9: "10.0.0.9:1"}, cluster_id=7))
+        _, again = disk.reopen(store, StoreOwner(1, {1: "10.0.0.1:1", 9: "10.0.0.9:1"}, cluster_id=7))
         assert again.members == MEMBERS
         assert again.cluster_id == first.cluster_id
         assert again.initial_state.conf_state.voters == (1, 2, 3)
@@ -70,7 +70,7 @@ class TestIdentity:
         store.submit([append(entries(1, 3, 1), term=1)])
         store.close()
         with pytest.raises(WrongIdentity, match=r"belongs to node 1, not to node 2"):
-            disk.open(Bootstrap(2, MEMBERS))
+            disk.open(StoreOwner(2, MEMBERS))
         _, again = disk.open()
         assert (again.boot >> 32, again.initial_state.last_index) == (2, 3)
 
@@ -85,10 +85,10 @@ class TestIdentity:
     def test_a_handle_is_opened_once(self, disk: Disk) -> None:
         store, _ = disk.open()
         with pytest.raises(StorageFailed, match="opened before"):
-            store.open(BOOTSTRAP)
+            store.open(OWNER)
         store.close()
         with pytest.raises(StorageFailed, match="opened before"):
-            store.open(BOOTSTRAP)
+            store.open(OWNER)
 
 
 class TestPins:
@@ -183,7 +183,7 @@ class TestWriting:
 
     def test_ids_and_terms_use_all_64_bits(self, disk: Disk) -> None:
         big = 2**64 - 1
-        identity = Bootstrap(2**64 - 3, {2**64 - 3: "[::1]:1"})
+        identity = StoreOwner(2**64 - 3, {2**64 - 3: "[::1]:1"})
         store, _ = disk.open(identity)
         store.submit([append(entries(1, 1, big), term=big, vote=big - 2, commit=1)])
         _, recovered = disk.reopen(store, identity)

@@ -17,7 +17,7 @@ import pytest
 from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
 from tests.storage.script import script
-from tests.storage.support import BOOTSTRAP, Disk, Model, append, entries
+from tests.storage.support import OWNER, Disk, Model, append, entries
 
 
 def run(
@@ -154,7 +154,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
             store.submit([append(entries(len(model.log) + 1, 1, 1))])
     store.close()
     with pytest.raises(StorageFailed, match="opening the store .* failed: .*No space left"):  # not damaged
-        LevelDBStorage(small_disk / "node1").open(BOOTSTRAP)
+        LevelDBStorage(small_disk / "node1").open(OWNER)
     roomy = tmp_path / "roomy"
     shutil.copytree(small_disk / "node1", roomy)
     store, recovered = Disk("leveldb", roomy).open()

@@ -14,7 +14,7 @@ import pytest
 from raftcore.values.message import Entries, Entry
 from raftcore.wire.codec import crc32c
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, WrongIdentity
-from raftpy.contracts.interfaces import Bootstrap
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb import compat, keys
 from raftpy.storage.leveldb.compat import Batch, Database
@@ -22,7 +22,7 @@ from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.head import HEAD, Head
 from raftpy.storage.leveldb.sealing import seal, unseal
 from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip
-from tests.storage.support import BOOTSTRAP, EVERYTHING, MEMBERS, Disk, Model, abandon, append, entries, joined
+from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, abandon, append, entries, joined
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ class TestFiles:
         disk = Disk("leveldb", work / "rotated")
         disk.open()[0].close()
         store = LevelDBStorage(disk.path, write_buffer_size=64 << 10)
-        store.open(BOOTSTRAP)
+        store.open(OWNER)
         last = 0
 
         def files() -> set[str]:
@@ -340,7 +340,7 @@ class TestRecords:
 
     def test_another_group(self, disk: Disk) -> None:
         with pytest.raises(WrongIdentity, match="belongs to group 0, not to group 7"):
-            LevelDBStorage(disk.path, group=7).open(BOOTSTRAP)
+            LevelDBStorage(disk.path, group=7).open(OWNER)
         assert disk.open()[1].initial_state.last_index == 6
 
     @pytest.mark.parametrize("group", [-1, 2**64])
@@ -351,7 +351,7 @@ class TestRecords:
     def test_the_largest_group(self, tmp_path: Path) -> None:
         for _ in range(2):
             store = LevelDBStorage(tmp_path / "x", group=2**64 - 1)
-            recovered = store.open(BOOTSTRAP)
+            recovered = store.open(OWNER)
             last = recovered.initial_state.last_index
             store.submit([append(entries(last + 1, 2, 1))])
             assert store.entries(1, last + 3, EVERYTHING).count == last + 2
@@ -428,7 +428,7 @@ class TestInterruptedStart:
             patch.setattr(LevelDBStorage, "_commit_batch", count(LevelDBStorage._commit_batch))
             store = LevelDBStorage(path)
             try:
-                store.open(BOOTSTRAP)
+                store.open(OWNER)
             except Interrupted:
                 return steps
         store.close()
@@ -579,12 +579,12 @@ class TestFailedWrites:
 def test_a_directory_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"")
     with pytest.raises(StorageFailed, match="opening the store .*x failed"):
-        LevelDBStorage(tmp_path / "x").open(BOOTSTRAP)
+        LevelDBStorage(tmp_path / "x").open(OWNER)
 
 
 def test_a_directory_is_made_with_all_its_parents(tmp_path: Path) -> None:
     store = LevelDBStorage(tmp_path / "a" / "b" / "c")
-    store.open(Bootstrap(1, MEMBERS))
+    store.open(StoreOwner(1, MEMBERS))
     store.close()
 
 

@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from raftpy.contracts.errors import StorageFailed, StorageLocked
-from raftpy.contracts.interfaces import Bootstrap
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb import compat
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.wal import write_ahead_files
-from tests.storage.support import BOOTSTRAP, MEMBERS, Disk, append, entries
+from tests.storage.support import MEMBERS, OWNER, Disk, append, entries
 
 HOLDER = """
 import sys
-from raftpy.contracts.interfaces import Bootstrap
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
 store = LevelDBStorage(sys.argv[1])
-store.open(Bootstrap(7, {7: "127.0.0.1:1"}))
+store.open(StoreOwner(7, {7: "127.0.0.1:1"}))
 print("open", flush=True)
 sys.stdin.read()
 """
@@ -44,14 +44,14 @@ def test_another_process(tmp_path: Path) -> None:
     with hold(tmp_path) as process:
         before = (tmp_path / Floor.FILE).read_bytes()
         with pytest.raises(StorageLocked) as caught:
-            LevelDBStorage(tmp_path).open(Bootstrap(7, MEMBERS))
+            LevelDBStorage(tmp_path).open(StoreOwner(7, MEMBERS))
         assert (caught.value.pid, caught.value.host, caught.value.node_id) == (process.pid, socket.gethostname(), 7)
         text = f"is in use by process {process.pid} on host {socket.gethostname()} as node 7"
         assert text in str(caught.value)
         assert (tmp_path / Floor.FILE).read_bytes() == before
         process.kill()
     store = LevelDBStorage(tmp_path)  # the kernel's lock went with the process, the name it left does not count
-    assert store.open(Bootstrap(7)).boot >> 32 == 2
+    assert store.open(StoreOwner(7)).boot >> 32 == 2
     assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
     store.close()
     assert (tmp_path / "lock").read_bytes() == b""
@@ -97,7 +97,7 @@ def test_a_removed_lock_file_lets_nobody_in_and_nothing_is_touched(tmp_path: Pat
         (log,) = write_ahead_files(tmp_path / "leveldb")
         before = log.read_bytes()
         with pytest.raises(StorageLocked):
-            LevelDBStorage(tmp_path).open(Bootstrap(7, MEMBERS))
+            LevelDBStorage(tmp_path).open(StoreOwner(7, MEMBERS))
         assert log.read_bytes() == before
         process.kill()
 
@@ -121,5 +121,5 @@ def test_a_refused_start_lets_go(tmp_path: Path) -> None:
     disk.open()[0].close()
     for _ in range(2):
         with pytest.raises(StorageFailed, match="belongs to node 1"):
-            disk.open(Bootstrap(2, MEMBERS))
-    disk.open(BOOTSTRAP)
+            disk.open(StoreOwner(2, MEMBERS))
+    disk.open(OWNER)

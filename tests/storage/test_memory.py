@@ -9,7 +9,7 @@ import pytest
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked
 from raftpy.storage import MemoryDisk, MemoryStore
-from tests.storage.support import BOOTSTRAP, Model, append, commit_only, entries
+from tests.storage.support import OWNER, Model, append, commit_only, entries
 
 
 class Timer:
@@ -50,7 +50,7 @@ class Fixture:
     def __init__(self, disk: MemoryDisk) -> None:
         self.clock = ManualClock()
         self.store = MemoryStore(disk, self.clock, delay_s=1.0)
-        self.recovered = self.store.open(BOOTSTRAP)
+        self.recovered = self.store.open(OWNER)
         self.done: list[Sequence[Message]] = []
         self.failures: list[StorageFailed] = []
         self.store.set_completion(self.done.append, self.failures.append)
@@ -107,11 +107,11 @@ def test_a_crash_keeps_what_was_durable_and_a_prefix_of_the_rest(disk: MemoryDis
 
 def test_a_commit_alone_does_not_survive_a_crash(disk: MemoryDisk) -> None:
     store = MemoryStore(disk)
-    store.open(BOOTSTRAP)
+    store.open(OWNER)
     store.submit([append(entries(1, 5, 1), term=1, vote=2)])
     store.submit([commit_only(1, 2, 5)])
     disk.crash()
-    assert MemoryStore(disk).open(BOOTSTRAP).initial_state.hard_state.commit == 0
+    assert MemoryStore(disk).open(OWNER).initial_state.hard_state.commit == 0
 
 
 def test_a_closed_store_has_written_everything_and_says_nothing(disk: MemoryDisk) -> None:
@@ -121,7 +121,7 @@ def test_a_closed_store_has_written_everything_and_says_nothing(disk: MemoryDisk
     it.store.close()
     it.clock.advance(10)
     assert it.done == []
-    assert MemoryStore(disk).open(BOOTSTRAP).initial_state.last_index == 4
+    assert MemoryStore(disk).open(OWNER).initial_state.last_index == 4
 
 
 def test_what_a_callback_submits_is_part_of_a_later_batch(disk: MemoryDisk) -> None:
@@ -150,29 +150,29 @@ def test_a_fault_in_a_delayed_write_is_reported(disk: MemoryDisk) -> None:
     with pytest.raises(StorageFailed, match="No space left"):
         it.store.submit([append(entries(1, 1, 1))])
     it.store.close()
-    assert MemoryStore(disk).open(BOOTSTRAP).initial_state.last_index == 0
+    assert MemoryStore(disk).open(OWNER).initial_state.last_index == 0
 
 
 def test_damage(disk: MemoryDisk) -> None:
     disk.damaged = "a bit has rotted"
     with pytest.raises(StorageDamaged, match="memory is damaged: a bit has rotted; .* under a new node id"):
-        MemoryStore(disk).open(BOOTSTRAP)
+        MemoryStore(disk).open(OWNER)
 
 
 def test_erasing(disk: MemoryDisk) -> None:
     store = MemoryStore(disk)
-    first = store.open(BOOTSTRAP)
+    first = store.open(OWNER)
     store.submit([append(entries(1, 2, 1), term=1)])
     with pytest.raises(StorageLocked):
         disk.erase()
     store.close()
     disk.erase()
-    again = MemoryStore(disk).open(BOOTSTRAP)
+    again = MemoryStore(disk).open(OWNER)
     assert again.store_id != first.store_id
     assert (again.boot >> 32, again.initial_state.last_index) == (1, 0)
 
 
 def test_ids_come_from_the_given_random_source() -> None:
-    made = [MemoryStore(MemoryDisk(random=lambda count: b"\x07" * count)).open(BOOTSTRAP) for _ in range(2)]
+    made = [MemoryStore(MemoryDisk(random=lambda count: b"\x07" * count)).open(OWNER) for _ in range(2)]
     assert made[0] == made[1]
     assert made[0].store_id == 0x0707070707070707

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from raftcore.values.message import Message
-from raftpy.contracts.interfaces import Recovered, Storage
+from raftpy.contracts.storage import Storage
+from raftpy.contracts.types import Recovered
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
-from tests.storage.support import BOOTSTRAP, EVERYTHING, Model, abandon, append, commit_only, entries, joined
+from tests.storage.support import EVERYTHING, OWNER, Model, abandon, append, commit_only, entries, joined
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -36,7 +37,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.store = self.new()
-        self.check_open(self.store.open(BOOTSTRAP))
+        self.check_open(self.store.open(OWNER))
 
     def check_open(self, recovered: Recovered) -> None:
         self.boots += 1

@@ -12,7 +12,7 @@ import pytest
 
 from raftpy.contracts.errors import ForeignDirectory
 from raftpy.storage import LevelDBStorage
-from tests.storage.support import BOOTSTRAP
+from tests.storage.support import OWNER
 
 
 def contents(directory: Path) -> dict[str, tuple[int, int, bytes | None]]:
@@ -31,7 +31,7 @@ def opens(path: Path) -> bool:
     """Opens, and closes again; False when the directory is called foreign."""
     store = LevelDBStorage(path)
     try:
-        store.open(BOOTSTRAP)
+        store.open(OWNER)
     except ForeignDirectory:
         return False
     store.close()
@@ -70,7 +70,7 @@ def test_a_foreign_directory_is_refused_untouched(tmp_path: Path, make: Callable
     make(tmp_path)
     before = contents(tmp_path)
     with pytest.raises(ForeignDirectory) as caught:
-        LevelDBStorage(tmp_path).open(BOOTSTRAP)
+        LevelDBStorage(tmp_path).open(OWNER)
     assert contents(tmp_path) == before
     assert caught.value.entries == tuple(os.listdir(tmp_path))
     for words in (f"the directory {tmp_path} ", f"holds {os.listdir(tmp_path)[0]};", "nothing was written", "empty"):
@@ -82,7 +82,7 @@ def test_a_few_of_many_entries_are_named(tmp_path: Path) -> None:
         (tmp_path / f"file-{number:02}").touch()
     (tmp_path / "lost+found").mkdir()
     with pytest.raises(ForeignDirectory, match="holds file-00, file-01, file-02, file-03, file-04 and 95 more;"):
-        LevelDBStorage(tmp_path).open(BOOTSTRAP)
+        LevelDBStorage(tmp_path).open(OWNER)
 
 
 def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     with monkeypatch.context() as patch:
         for name in STEPS:
             patch.setattr(os, name, watched(getattr(os, name)))
-        LevelDBStorage(live).open(BOOTSTRAP)
+        LevelDBStorage(live).open(OWNER)
     return copies
 
 
@@ -153,5 +153,5 @@ def test_what_lies_beside_a_first_start_that_was_killed_is_named(states: list[Pa
     (half / "notes.txt").touch()
     before = contents(half)
     with pytest.raises(ForeignDirectory, match=r"holds notes\.txt;"):
-        LevelDBStorage(half).open(BOOTSTRAP)
+        LevelDBStorage(half).open(OWNER)
     assert contents(half) == before

@@ -9,7 +9,7 @@ import pytest
 
 from raftcore.values.message import Entries, Entry
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
-from raftpy.contracts.interfaces import Bootstrap
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage.identity import boot_after, new_store_id, resolve_cluster_id
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import Floor, GroupFloor
@@ -214,7 +214,7 @@ class TestIdentity:
         answers = iter([bytes(8), bytes(8), b"\1" + bytes(7)])
         assert new_store_id(lambda count: next(answers)) == 1
         assert boot_after(0, lambda count: bytes(count)) == 1 << 32
-        assert resolve_cluster_id(Bootstrap(1, {})) != 0
+        assert resolve_cluster_id(StoreOwner(1, {})) != 0
 
     def test_boots_only_grow(self) -> None:
         boot = 0

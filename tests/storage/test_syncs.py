@@ -12,7 +12,7 @@ from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb import compat, floor
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.store import make_directory
-from tests.storage.support import BOOTSTRAP, append, commit_only, entries
+from tests.storage.support import OWNER, append, commit_only, entries
 
 
 class Recorder:
@@ -77,7 +77,7 @@ def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     path = tmp_path / "node1"
     write_floor = [*FLOOR, "fsync node1"]
     store = LevelDBStorage(path)
-    store.open(BOOTSTRAP)
+    store.open(OWNER)
     made = [f"fsync {tmp_path.name}"]
     assert recorder.take() == [*made, *write_floor, "batch, synced", "batch, synced", *write_floor]
     assert recorder.options["paranoid_checks"] is True
@@ -92,7 +92,7 @@ def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     store.close()
     assert recorder.take() == ["batch, synced", "fsync 000003.log", *write_floor]
     store = LevelDBStorage(path)
-    store.open(BOOTSTRAP)
+    store.open(OWNER)
     assert recorder.take() == ["batch, synced", *write_floor]
     assert recorder.options["create_if_missing"] is False
     store.close()

@@ -16,7 +16,7 @@ from raftpy.storage.leveldb.compat import Database
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Reader
-from tests.storage.support import BOOTSTRAP, SMALLEST_BUFFER, Disk, abandon, append, commit_only, entries, joined
+from tests.storage.support import OWNER, SMALLEST_BUFFER, Disk, abandon, append, commit_only, entries, joined
 
 
 def test_tables_are_written_once(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_tables_are_written_once(tmp_path: Path) -> None:
     last = 0
     for term in (1, 2, 3):
         store = LevelDBStorage(tmp_path / "node1", write_buffer_size=SMALLEST_BUFFER)
-        store.open(BOOTSTRAP)
+        store.open(OWNER)
         for _ in range(40):
             store.submit([append(entries(last + 1, 1000, term), term=term, vote=1, commit=last)])
             last += 1000

@@ -15,7 +15,7 @@ from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.space import set_aside
 from raftpy.storage.leveldb.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead, write_ahead_files
 from raftpy.storage.leveldb.wal_records import BLOCK, BROKEN, LENGTH, TORN, WHOLE, survey
-from tests.storage.support import BOOTSTRAP, SMALLEST_BUFFER, Disk, abandon, append, entries, joined
+from tests.storage.support import OWNER, SMALLEST_BUFFER, Disk, abandon, append, entries, joined
 
 SPACE = bytes(2 * BLOCK)
 
@@ -222,7 +222,7 @@ class TestAhead:
     def test_every_new_file_gets_it_and_a_clean_close_cuts_it_off(self, tmp_path: Path) -> None:
         database = tmp_path / "node1" / "leveldb"
         store = LevelDBStorage(tmp_path / "node1", write_buffer_size=SMALLEST_BUFFER)
-        store.open(BOOTSTRAP)
+        store.open(OWNER)
         (first,) = write_ahead_files(database)
         assert first.stat().st_size > SMALLEST_BUFFER
         last, seen = 0, set()

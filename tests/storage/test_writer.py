@@ -14,7 +14,7 @@ from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.writer import Pace, Writer
-from tests.storage.support import BOOTSTRAP, EVERYTHING, Disk, Model, append, commit_only, entries
+from tests.storage.support import EVERYTHING, OWNER, Disk, Model, append, commit_only, entries
 
 
 class TestPace:
@@ -240,7 +240,7 @@ class TestLevelDB:
     async def test_on_the_thread_with_conflicts_and_reads(self, tmp_path: Path) -> None:
         """Reads go on while batches that cut the log are under way, and see only what is durable."""
         store = LevelDBStorage(tmp_path / "node1", mode="thread")
-        store.open(BOOTSTRAP)
+        store.open(OWNER)
         model = Model()
         done: list[Sequence[Message]] = []
         failures: list[StorageFailed] = []
@@ -272,7 +272,7 @@ class TestLevelDB:
 
     async def test_closing_writes_what_was_submitted(self, tmp_path: Path) -> None:
         store = LevelDBStorage(tmp_path / "node1", mode="thread")
-        store.open(BOOTSTRAP)
+        store.open(OWNER)
         store.set_completion(lambda appends: None)
         for index in range(1, 20):
             store.submit([append(entries(index, 1, 1))])
@@ -283,7 +283,7 @@ class TestLevelDB:
 
     async def test_a_write_that_fails_later(self, tmp_path: Path) -> None:
         store = LevelDBStorage(tmp_path / "node1", mode="thread")
-        store.open(BOOTSTRAP)
+        store.open(OWNER)
         done: list[Sequence[Message]] = []
         failures: list[StorageFailed] = []
         store.set_completion(done.append, failures.append)

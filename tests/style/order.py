@@ -24,7 +24,7 @@ CORE = """
 
 # raftpy: storage and transport know the contracts alone, only the runtime sees both, applications see only the node.
 RAFTPY = """
-    contracts: errors forking interfaces clock
+    contracts: errors forking clock state_machine types storage transport
     storage: identity leveldb records memory leveldb.compat leveldb.head leveldb.floor leveldb.keeping leveldb.keys
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.space leveldb.startup leveldb.wal_records leveldb.wal
         leveldb.writer leveldb.store

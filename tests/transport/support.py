@@ -9,7 +9,7 @@ from raftcore.base.types import EntryKind, MessageType
 from raftcore.values.message import Entries, Entry, Message
 from raftcore.wire.codec import DatagramBuilder, Header, decode_message, frames
 from raftpy.contracts.clock import ManualClock
-from raftpy.contracts.interfaces import LocalIdentity
+from raftpy.contracts.types import LocalIdentity
 from raftpy.transport import MemoryNetwork, MemoryTransport, Unreliable
 
 CLUSTER = 0xC1C1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from raftcore.wire.codec import DatagramBuilder
-from raftpy.contracts.interfaces import LocalIdentity, Standing
+from raftpy.contracts.types import LocalIdentity, Standing
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello, encode_hello
 from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, encode_refusal
 from tests.transport.support import World, bare, header, identity, peer_counts

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from raftpy.contracts.clock import ManualClock, SystemClock
-from raftpy.contracts.interfaces import Clock
+from raftpy.contracts.clock import Clock, ManualClock, SystemClock
 
 
 def test_manual_clock_calls_in_order_of_time_then_of_asking() -> None:

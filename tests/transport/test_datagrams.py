@@ -11,7 +11,7 @@ from raftcore.base.errors import ConfigError
 from raftcore.base.types import MessageType
 from raftcore.values.message import Message, Snapshot
 from raftcore.wire.codec import frames, max_command
-from raftpy.contracts.interfaces import Oversized
+from raftpy.contracts.types import Oversized
 from raftpy.transport import MemoryTransport
 from raftpy.transport.identity.peer import HELD_FOR_S, KNOCK_PERIOD_S
 from tests.transport.support import (

@@ -6,7 +6,7 @@ import pytest
 
 from raftcore.base.errors import ConfigError, DecodeError
 from raftcore.wire.codec import DatagramBuilder
-from raftpy.contracts.interfaces import Heard, Standing
+from raftpy.contracts.types import Heard, Standing
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
 from tests.transport.support import World, commits, header, heartbeat, identity, peer_counts
 

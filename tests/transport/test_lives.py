@@ -8,7 +8,7 @@ import pytest
 
 from raftcore.wire.codec import DatagramBuilder, Header
 from raftpy.contracts.errors import StorageFailed
-from raftpy.contracts.interfaces import Heard, LocalIdentity
+from raftpy.contracts.types import Heard, LocalIdentity
 from raftpy.transport import MemoryTransport
 from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, encode_refusal
 from tests.transport.support import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raftcore.base.conflict import Conflict
-from raftpy.contracts.interfaces import Standing
+from raftpy.contracts.types import Standing
 from raftpy.transport.identity.hello import Hello, decode_hello, encode_hello
 from tests.transport.support import World, identity
 

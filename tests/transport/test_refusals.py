@@ -8,7 +8,7 @@ import pytest
 
 from raftcore.base.errors import DecodeError
 from raftcore.wire.codec import DatagramBuilder, frames
-from raftpy.contracts.interfaces import LocalIdentity
+from raftpy.contracts.types import LocalIdentity
 from raftpy.transport import MemoryTransport
 from raftpy.transport.identity.gate import FOREIGN_FOR_S
 from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, decode_refusal, encode_refusal

@@ -9,7 +9,7 @@ import pytest
 
 from raftcore import ConfState, Entries, Entry, EntryKind, Message, MessageType, Snapshot
 from raftcore.wire.codec import DatagramBuilder, Header, decode_message, encode_message, frames, parse_header
-from raftpy.contracts.interfaces import Standing
+from raftpy.contracts.types import Standing
 from raftpy.transport.identity.hello import Hello, decode_hello, encode_hello
 from tests import model_codec as model
 

@@ -22,7 +22,7 @@ from raftcore.base.conflict import Conflict
 from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
 from raftpy.contracts.forking import call_in_child
-from raftpy.contracts.interfaces import Bootstrap, Recovered
+from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
 from raftpy.storage.leveldb import compat, keys
 from raftpy.storage.leveldb.compat import Batch, Database
@@ -98,7 +98,7 @@ class LevelDBStorage:
 
     # --- opening and closing
 
-    def open(self, identity: Bootstrap) -> Recovered:
+    def open(self, identity: StoreOwner) -> Recovered:
         """See ``Storage.open``. Nothing is written before the directory is known to be this node's."""
         if self._state != "new":
             raise StorageFailed(f"the store {self.path} was opened before: make a new LevelDBStorage to open it again")
@@ -118,7 +118,7 @@ class LevelDBStorage:
         self._state = "open"
         return recovered
 
-    def _open(self, identity: Bootstrap) -> Recovered:
+    def _open(self, identity: StoreOwner) -> Recovered:
         floor = self._find_floor()
         self._database = self._open_database(first=floor.boot == 0)
         self._batch = self._database.write_batch(sync=True)
@@ -184,7 +184,7 @@ class LevelDBStorage:
         shutil.rmtree(self._database_path)
         return compat.open_database(self._database_path, create=True, write_buffer_size=self._write_buffer_size)
 
-    def _check_owner(self, known: Identity, identity: Bootstrap, floor: Floor) -> None:
+    def _check_owner(self, known: Identity, identity: StoreOwner, floor: Floor) -> None:
         if known.node_id != identity.node_id:
             owner = known.node_id
             raise WrongIdentity(f"the store {self.path} belongs to node {owner}, not to node {identity.node_id}")

@@ -21,8 +21,8 @@ from raftcore.base.conflict import Conflict
 from raftcore.base.errors import ConfigError, DecodeError
 from raftcore.values.message import Message
 from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_command, parse_header
-from raftpy.contracts.clock import SystemClock
-from raftpy.contracts.interfaces import Clock, Heard, LocalIdentity, Oversized, Standing, TimerHandle
+from raftpy.contracts.clock import Clock, SystemClock, TimerHandle
+from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
 from raftpy.transport.datagram.oversized import LARGEST_DATAGRAM, oversized_datagram
 from raftpy.transport.exchange.exchange import Exchange
 from raftpy.transport.exchange.unreliable import Unreliable, carry

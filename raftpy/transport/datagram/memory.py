@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from raftcore.base.errors import ConfigError
-from raftpy.contracts.interfaces import Clock
+from raftpy.contracts.clock import Clock
 from raftpy.transport.datagram.base import DatagramTransport
 from raftpy.transport.exchange.unreliable import Unreliable
 from raftpy.transport.identity.peer import Peer

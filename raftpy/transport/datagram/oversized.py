@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from raftcore.values.message import Message
 from raftcore.wire.codec import DatagramBuilder
-from raftpy.contracts.interfaces import Oversized
+from raftpy.contracts.types import Oversized
 from raftpy.transport.identity.peer import Peer
 
 LARGEST_DATAGRAM = 65_507

@@ -22,9 +22,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import TransportFailed
 from raftpy.contracts.forking import call_in_child
-from raftpy.contracts.interfaces import Clock
 from raftpy.transport.datagram.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
 from raftpy.transport.datagram.names import Names
 from raftpy.transport.datagram.oversized import note_refused

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable
 
 from raftcore.wire.codec import DatagramBuilder, Header
-from raftpy.contracts.interfaces import Clock, LocalIdentity
+from raftpy.contracts.clock import Clock
+from raftpy.contracts.types import LocalIdentity
 from raftpy.transport.exchange.counters import NodeCounters
 from raftpy.transport.identity.peer import HELD_FOR_S, Peer
 from raftpy.transport.identity.refusal import FRAME_REFUSAL, REFUSED_AGAIN_S, Refusal, encode_refusal

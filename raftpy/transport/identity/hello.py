@@ -8,7 +8,7 @@
 
     kind 1      the sender is quarantined: group, index, term, leader, leader_term, current_term, each u64 (the fields
                 of raftcore.Conflict)
-    kind 2      standing (u8, raftpy.contracts.interfaces.Standing); asks (u64), the number of a question for the
+    kind 2      standing (u8, raftpy.contracts.types.Standing); asks (u64), the number of a question for the
     receiver's
                 standing, 0: none; answers (u64), the newest number that the receiver has asked, 0: none
 
@@ -24,7 +24,7 @@ from struct import Struct
 from raftcore.base.conflict import Conflict
 from raftcore.base.errors import ConfigError, DecodeError
 from raftcore.wire.codec import FRAME_TRANSPORT
-from raftpy.contracts.interfaces import Standing
+from raftpy.contracts.types import Standing
 from raftpy.transport.exchange.http_address import parse_http_address
 
 FRAME_HELLO: int = FRAME_TRANSPORT

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from raftcore.base.conflict import Conflict
 from raftcore.wire.codec import CHECKSUM_SIZE, DatagramBuilder, Header, frames
-from raftpy.contracts.interfaces import Heard, LocalIdentity, Oversized, Standing
+from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
 from raftpy.transport.exchange.address import SocketAddress
 from raftpy.transport.exchange.counters import PeerCounters
 from raftpy.transport.exchange.exchange import Link

@@ -64,10 +64,8 @@ BUGS = (
         name="acknowledgement-beyond-the-log-believed",
         breaks="nobody holds more of this term's log than its leader (log matching, paper 5.3)",
         file="raftcore/algorithm/peer_checks.pyx",
-        old="        if m.term == r.term and r.state == StateLeader and not m.reject and m.index > "
-        "r.log._last:\n",
-        new="        if m.term == r.term and r.state == StateLeader and not m.reject and m.index > "
-        "r.log._last + 1:\n",
+        old="        if m.term == r.term and r.state == StateLeader and not m.reject and m.index > r.log._last:\n",
+        new="        if m.term == r.term and r.state == StateLeader and not m.reject and m.index > r.log._last + 1:\n",
         near="tests/core/test_peer_faults.py",
     ),
     Bug(

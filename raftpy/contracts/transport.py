@@ -1,0 +1,152 @@
+"""What the runtime asks of a transport: messages to and from the other nodes, and what they tell of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
+
+from raftcore.api.outbox import Outbox
+from raftcore.base.conflict import Conflict
+from raftcore.values.message import Message
+from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
+
+
+class Transport(Protocol):
+    """Carries messages between one life of this node and one life of each peer. Loses, repeats and reorders them.
+
+    1. What ``receive`` returns was said by a peer's newest known life to this very life of this node.
+    2. Nothing is sent before ``start`` and nothing is given on after ``close``.
+    3. No call waits: what the wire does not take now is dropped and counted, as Raft allows.
+
+    All calls come from the loop's thread.
+    """
+
+    def start(
+        self, identity: LocalIdentity, wake: Callable[[], None], pin: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Takes hold of the address and makes itself known to the peers.
+
+        ``wake`` is called in the loop whenever something waits to be read, possibly more than once for the same.
+        ``pin(node_id, store_id)`` makes a peer's store id durable before anything of that peer is believed; it is
+        called inside ``receive``, and what it raises comes out there. Raises ``TransportFailed`` (address in use, not
+        of this machine, a name that does not resolve) and ``ConfigError`` (a malformed address).
+        """
+        ...
+
+    def receive(self, limit: int = 64) -> list[bytes]:
+        """At most ``limit`` datagrams read; returns those whose frames, from byte 64 on, may be stepped.
+
+        The header is checked (checksum, cluster, both identities) and the transport's own frames are dealt with. When
+        more waits, ``wake`` is called again.
+        """
+        ...
+
+    def send(self, message: Message, group: int = 0) -> None:
+        """Queues the message in the open datagram of ``message.to``; nothing leaves before ``flush``.
+
+        One that no datagram of ``max_datagram`` bytes holds goes in a larger one of its own, as far as the wire can
+        carry it: what is in the log already must reach the peers, whatever the limit is now.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Puts everything queued on the wire."""
+        ...
+
+    def change_peers(self, members: Mapping[int, str]) -> None:
+        """Makes ``members`` (node id to ``host:port``; this node's own is passed over) the nodes spoken to."""
+        ...
+
+    def on_unreachable(self, callback: Callable[[int], None]) -> None:
+        """Sets whom to tell, by node id, that a peer's address has refused a datagram."""
+        ...
+
+    def on_heard(self, callback: Callable[[int], None]) -> None:
+        """Sets whom to tell, by node id, that a peer has told something new of itself: see ``heard``.
+
+        Called inside ``receive``, and what it raises comes out there; not for what a peer tells again.
+        """
+        ...
+
+    def heard(self, node_id: int) -> Heard:
+        """What is known of a peer; of an unknown node nothing."""
+        ...
+
+    def pin(self, node_id: int, store_id: int) -> None:
+        """Binds a peer to a store id, whatever was heard of it; a life of another store is forgotten."""
+        ...
+
+    def quarantine(self, conflict: Conflict) -> None:
+        """Tells every peer, from now on, that and why this node is quarantined."""
+        ...
+
+    def reachable(self, node_id: int) -> bool:
+        """True when the peer has been heard in this life, has not been silent for seconds, and refused nothing."""
+        ...
+
+    def refused_by(self, node_id: int) -> str | None:
+        """Why the peer does not take this life for this node, for people to read; None: it does, or is not heard."""
+        ...
+
+    def oversized(self, node_id: int) -> Oversized | None:
+        """The last message to the peer that no datagram of ``max_datagram`` bytes held; None: there was none."""
+        ...
+
+    def http_address(self, node_id: int) -> str | None:
+        """The HTTP address a node has told, as ``host:port``; None when it told none or was not heard."""
+        ...
+
+    @property
+    def max_datagram(self) -> int:
+        """Bytes in a datagram, header included; one large message may take more. Known after ``start``."""
+        ...
+
+    @property
+    def max_command(self) -> int:
+        """Bytes in the largest command that fits one datagram. Known after ``start``."""
+        ...
+
+    def stats(self) -> dict[str, Any]:
+        """Counters as plain dicts: ``node`` (what has no peer), ``peers`` by node id, and what the wire knows."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the address; what is queued is not sent. May be called again."""
+        ...
+
+
+class LendingTransport(Transport, Protocol):
+    """A ``Transport`` that lets the core encode messages straight into its datagrams.
+
+    Optional, and told by the method being there. To a transport without it every message comes through ``send``; a
+    subclass of raftpy's transports that wants to see every message in ``send`` sets ``lend_builders = None``.
+    """
+
+    def lend_builders(self, outbox: Outbox) -> None:
+        """Called once, after ``start``: ``outbox`` has the builder of every node that can be sent to, from now on.
+
+        The transport calls ``Outbox.set_builders`` whenever that changes. A builder's header says whom it is for and
+        from whom, as in every datagram sent. ``flush`` sends what is in ``Outbox.full``, then what is in the builders.
+        What was encoded for a life of a peer that has ended is dropped and counted. For other nodes, and when a message
+        fits no datagram, ``send`` is called as ever.
+        """
+        ...
+
+
+class AskingTransport(Transport, Protocol):
+    """A ``Transport`` over which a new node can ask its peers whether they know its id by another store.
+
+    Optional, and told by ``ask`` being there. A new node on a transport without it takes part at once, as nobody can be
+    asked. What a peer says (``Heard``) counts only for the two lives that spoke with each other.
+    """
+
+    def stand(self, standing: Standing) -> None:
+        """What this node says of itself from now on."""
+        ...
+
+    def ask(self, number: int, node_ids: Collection[int]) -> None:
+        """Asks these peers for their standing, at once; those not heard yet are knocked at.
+
+        ``number`` grows with each question; see ``Heard.answered``. Questions and answers may be lost: ask again.
+        """
+        ...
