@@ -8,7 +8,7 @@ from raftcore.wire.datagram cimport DatagramBuilder
 
 @cython.final
 cdef class Outbox:
-    cdef readonly uint64_t group      # of the frames
+    cdef public uint64_t group        # of what is put in from now on
     cdef list builders                # DatagramBuilder of each node that messages are encoded for
     cdef readonly list full           # (node id, datagram): finished because the next frame did not fit
     cdef readonly list messages       # Message for whom there is no builder, or that does not fit a datagram

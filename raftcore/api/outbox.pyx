@@ -25,8 +25,7 @@ cdef class Outbox:
     """Filled by :meth:`raftcore.RawNode.collect` and :meth:`raftcore.RawNode.written`, emptied by the driver.
 
     ``builders`` are the datagrams under way, one for each node that can be sent to now; a node is known by its
-    builder's header. ``group`` is the group of the core that fills it. The lists are the driver's to clear once it has
-    taken what is in them::
+    builder's header. The lists are the driver's to clear once it has taken what is in them::
 
         node.step_frames(datagram) for each that was received
         while node.collect(outbox):
@@ -35,7 +34,11 @@ cdef class Outbox:
             send(outbox.datagrams())  # the answers that hung on the write
             apply, in order, outbox.applies; AFTER that node.applied(entries) for each
 
+    Datagrams belong to a peer and not to a group, so one outbox serves all cores of a process in turn: set ``group``
+    before a core's ``collect`` or ``written``, and take what is in the lists before the next core's.
+
     Attributes:
+        group: the group of what is put in from now on; may be set at any time.
         appends: MsgStorageAppend messages, to be written as :class:`raftcore.Ready` says of them. They have no
             responses: what hangs on a write stays in the core until the write is reported.
         applies: committed Entries, to be applied in order.

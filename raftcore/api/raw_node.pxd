@@ -21,8 +21,9 @@ cdef class RawNode:
     cdef list on_advance             # plain form: what advance() will step; None when no Ready is out
     cdef Refused refused             # frames that were not stepped
 
-    # For drivers in C: step_frames, collect, written and applied.
+    # For drivers in C: step_frames, step_frame (at[0] < size moves behind the frame), collect, written and applied.
     cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1
+    cdef int _step_frame(self, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at) except -1
     cdef bint _collect(self, Outbox outbox) except -1
     cdef int _written(self, object appends, Outbox outbox) except -1
     cdef int _applied(self, Entries entries) except -1

@@ -19,9 +19,10 @@ from raftcore.api.ready cimport (
     Ready, accept, anything_new, append_message, append_response, append_response_needed, apply_message, apply_response,
     new_ready, quarantined_ready, remember,
 )
-from raftcore.api.receive cimport take_datagram, take_message
+from raftcore.api.receive cimport take_datagram, take_frame, take_message
 from raftcore.api.status_snapshot cimport status_of
 from raftcore.api.take_ready cimport collect_into, take_all_written, take_applied
+from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.base.types cimport (
     EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal,
     MsgForgetLeader, MsgHup, MsgReadIndex, MsgSnapStatus, MsgTransferLeader, MsgUnreachable,
@@ -152,6 +153,28 @@ cdef class RawNode:
 
     cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1:
         return take_datagram(self.raft, buffer, offset, group, &self.refused)
+
+    def step_frame(self, buffer, Py_ssize_t offset):
+        """Steps the message in one frame of a datagram, whatever its group; False when there is none, or it is refused.
+
+        For processes with several groups, which look at each frame of a datagram once and hand it to its group's core
+        (:func:`raftcore.wire.codec.frame_at`). Checked before, and counted in ``faults`` and ``ignored``, as in
+        :meth:`step_frames`; a frame that is cut short is one fault.
+
+        Args:
+            buffer: the whole datagram, bytes-like.
+            offset: where the frame begins.
+
+        Raises:
+            ValueError: there is no frame at ``offset``.
+        """
+        cdef Buffer view = buffer_of(buffer)
+        if not DATAGRAM_HEADER_SIZE <= offset < view.size:
+            raise ValueError(f"no frame at {offset} in a datagram of {view.size} bytes")
+        return self._step_frame(view.at, view.size, &offset) != 0
+
+    cdef int _step_frame(self, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at) except -1:
+        return take_frame(self.raft, data, size, at, &self.refused)
 
     @cython.binding(False)
     def propose(self, commands, uint64_t now_ms=0):

@@ -17,3 +17,6 @@ cdef Py_ssize_t take_datagram(Raft r, object buffer, Py_ssize_t offset, uint64_t
 # The same for C: the frames in data[offset:size].
 cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t offset, uint64_t group,
                             Refused* refused) except -1
+# The frame at data + at[0], whatever its group; at[0] moves behind it. 1 when it was a message and stepped; one that is
+# refused is counted, like those of take_datagram, and raises nothing.
+cdef int take_frame(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at, Refused* refused) except -1

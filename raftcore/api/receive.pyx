@@ -18,7 +18,7 @@ from raftcore.base.types cimport APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPO
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.membership.tracker cimport member
 from raftcore.values.message cimport Message, done_with
-from raftcore.wire.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame
+from raftcore.wire.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame, end_of_frame
 
 
 cdef int take_message(Raft r, Message m) except -1:
@@ -68,7 +68,7 @@ cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, 
     cdef int taken
     while at < size:
         # To get ready for an exception takes as long as half a frame: here nothing is got ready, only looked for.
-        taken = (<Taking> take_frame)(r, data, size, &at, group)
+        taken = (<Stepping> step_frame_of)(r, data, size, &at, group)
         if taken < 0:
             refuse(refused)
         else:
@@ -76,10 +76,21 @@ cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, 
     return stepped
 
 
-ctypedef int (*Taking)(Raft, const unsigned char*, Py_ssize_t, Py_ssize_t*, uint64_t) noexcept
+ctypedef int (*Stepping)(Raft, const unsigned char*, Py_ssize_t, Py_ssize_t*, uint64_t) noexcept
 
 
-cdef int take_frame(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at, uint64_t group) except -1:
+cdef int take_frame(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at, Refused* refused) except -1:
+    cdef uint64_t group = 0
+    cdef int taken
+    end_of_frame(data, size, at[0], &group)
+    taken = (<Stepping> step_frame_of)(r, data, size, at, group)
+    if taken < 0:
+        refuse(refused)
+        return 0
+    return taken
+
+
+cdef int step_frame_of(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at, uint64_t group) except -1:
     """Steps the message in the frame at `at`, which moves behind it; 0 when there is none for this group."""
     cdef uint64_t frame_group = 0
     cdef int kind = 0
@@ -98,7 +109,7 @@ cdef int raised() except -1:
 
 
 cdef int refuse(Refused* refused) except -1:
-    """The exception that take_frame has raised is counted, or goes on."""
+    """The exception that step_frame_of has raised is counted, or goes on."""
     try:
         raised()
     except (DecodeError, PeerFault, StepLocalMessage):

@@ -9,7 +9,7 @@ from raftcore.values.message cimport Message
 from raftcore.wire.body cimport BodyPlan, decode_body, plan_body, write_body
 from raftcore.wire.datagram cimport DatagramBuilder, Header
 from raftcore.wire.frame cimport (
-    DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, datagram_from, datagram_to,
+    DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, datagram_from, datagram_to, end_of_frame,
 )
 
 # The frame at data + offset[0] (offset[0] < size), and offset[0] moved past it. group and kind are set as soon as they

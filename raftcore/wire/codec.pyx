@@ -82,6 +82,22 @@ def frames(buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE):
         yield group, kind, whole[offset - length:offset]
 
 
+def frame_at(buffer, Py_ssize_t offset):
+    """(group, end) of the frame in buffer (bytes-like) at offset, which is not decoded: end is the offset behind it.
+
+    For those who hand the frames of one datagram to the cores of several groups (RawNode.step_frame). A frame that is
+    cut short ends with the buffer, and is of group 0 when its header is cut: the core that takes it counts the fault.
+    ValueError when there is nothing at offset.
+    """
+    cdef Buffer view = buffer_of(buffer)
+    cdef uint64_t group = 0
+    cdef Py_ssize_t end
+    if not 0 <= offset < view.size:
+        raise ValueError(f"no frame at {offset} in {view.size} bytes")
+    end = end_of_frame(view.at, view.size, offset, &group)
+    return group, end
+
+
 def messages(datagram):
     """Yields (group, Message), or (group, DecodeError) for a broken frame, for each frame of a whole datagram.
 

@@ -1,7 +1,7 @@
 # Where things are in a datagram: header, then frames of (group, kind, body). docs/wire-format.md has every byte.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from raftcore.base.bytes cimport load64, store16, store32, store64
+from raftcore.base.bytes cimport load32, load64, store16, store32, store64
 from raftcore.base.types cimport node_id_t
 
 cdef enum:
@@ -27,3 +27,17 @@ cdef inline void write_frame_header(uint8_t* at, uint64_t group, int kind, uint3
     at[9] = 0
     store16(at + 10, 0)
     store32(at + 12, body_length)
+
+
+# Looks at the frame at data + offset (offset < size), which is not decoded: where it ends, and its group. One that is
+# cut short ends with the data, and is of group 0 when not even its header is there: whoever decodes it then refuses it.
+cdef inline Py_ssize_t end_of_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t offset,
+                                    uint64_t* group) noexcept nogil:
+    cdef Py_ssize_t left = size - offset - FRAME_HEADER_SIZE
+    cdef uint32_t body_length
+    group[0] = 0
+    if left < 0:
+        return size
+    group[0] = load64(data + offset)
+    body_length = load32(data + offset + 12)
+    return size if body_length > left else offset + FRAME_HEADER_SIZE + body_length

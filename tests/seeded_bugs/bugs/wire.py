@@ -36,6 +36,22 @@ BUGS = (
         near="tests/unit/test_datagram.py",
     ),
     Bug(
+        name="cut-frame-looked-past",
+        breaks="a frame that is cut short ends the datagram (docs/wire-format.md)",
+        file="raftcore/wire/frame.pxd",
+        old="    return size if body_length > left else offset + FRAME_HEADER_SIZE + body_length\n",
+        new="    return offset + FRAME_HEADER_SIZE + body_length\n",
+        near="tests/core/test_groups.py",
+    ),
+    Bug(
+        name="long-way-into-a-datagram-leaves-out-the-group",
+        breaks="a frame says which group it is of (docs/wire-format.md)",
+        file="raftcore/wire/datagram.pyx",
+        old="        write_frame_header(at, group, FRAME_MESSAGE + message.type, <uint32_t> plan.size)\n",
+        new="        write_frame_header(at, 0, FRAME_MESSAGE + message.type, <uint32_t> plan.size)\n",
+        near="tests/core/test_groups.py",
+    ),
+    Bug(
         name="datagram-too-large-by-a-frame-header",
         breaks="a datagram has at most max_datagram bytes (docs/wire-format.md)",
         file="raftcore/wire/datagram.pyx",
