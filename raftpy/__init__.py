@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from raftpy.contracts.transport import Transport
     from raftpy.node import Node
     from raftpy.runtime.commits import Commit
-    from raftpy.runtime.proposal import Proposal
+    from raftpy.runtime.pending_proposals import Proposal
     from raftpy.runtime.reads import Read
     from raftpy.runtime.status import MemberStatus, NodeStatus, PeerProgress
     from raftpy.transport.exchange.unreliable import Unreliable
@@ -110,7 +110,7 @@ _HOMES = {
     "raftpy.contracts.transport": ("Transport",),
     "raftpy.node": ("Node",),
     "raftpy.runtime.commits": ("Commit",),
-    "raftpy.runtime.proposal": ("Proposal",),
+    "raftpy.runtime.pending_proposals": ("Proposal",),
     "raftpy.runtime.reads": ("Read",),
     "raftpy.runtime.status": ("MemberStatus", "NodeStatus", "PeerProgress"),
     "raftpy.transport.exchange.unreliable": ("Unreliable",),

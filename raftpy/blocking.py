@@ -20,7 +20,7 @@ from raftpy.contracts.transport import Transport
 from raftpy.node import DEFAULT_TIMEOUT, Node
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.owner import not_of_this_process
-from raftpy.runtime.proposal import Proposal
+from raftpy.runtime.pending_proposals import Proposal
 from raftpy.runtime.reads import Read
 from raftpy.runtime.status import NodeStatus
 

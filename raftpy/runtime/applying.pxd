@@ -5,7 +5,7 @@ from raftcore.base.types cimport index_t
 from raftcore.values.block cimport BlockHeader
 from raftcore.values.message cimport Entries
 
-from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.pending_proposals cimport Proposals
 
 # Where in an Entries object something stands: a block and the position of its first entry.
 cdef struct Cursor:

@@ -5,7 +5,7 @@ from typing import final
 
 from raftcore.values.message import Entries
 from raftpy.contracts.state_machine import StateMachine
-from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.pending_proposals import Proposals
 
 @final
 class Applying:

@@ -22,7 +22,7 @@ from raftcore.values.message cimport Entries
 from raftpy.contracts.errors import ApplyError, ApplyFailed
 
 from raftpy.runtime.commands cimport make_commands
-from raftpy.runtime.proposal cimport Proposal, Proposals
+from raftpy.runtime.pending_proposals cimport Proposal, Proposals
 
 # Entries between two looks at the clock, at most: reading it costs about as much as a small apply.
 cdef Py_ssize_t LONGEST_STRIDE = 256  # cheap entries are no promise for the next: what may pass before a look

@@ -2,7 +2,7 @@
 from cpython.pystate cimport PyThreadState
 
 from raftpy.runtime.passes cimport Passes
-from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.pending_proposals cimport Proposals
 from raftpy.runtime.reads cimport Reads
 
 cdef class Calls:

@@ -6,7 +6,7 @@ from typing_extensions import disjoint_base
 
 from raftpy.runtime.owner import Owner
 from raftpy.runtime.passes import Passes
-from raftpy.runtime.proposal import Proposal, Proposals
+from raftpy.runtime.pending_proposals import Proposal, Proposals
 from raftpy.runtime.reads import Read, Reads
 
 NOT_STARTED: str

@@ -9,7 +9,7 @@ from cpython.pystate cimport PyThreadState_Get
 from raftpy.contracts.errors import Stopped
 
 from raftpy.runtime.passes cimport Passes
-from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.pending_proposals cimport Proposals
 from raftpy.runtime.reads cimport Reads
 
 NOT_STARTED = "the node has not been started"

@@ -36,7 +36,7 @@ from raftpy.runtime.linger import Linger
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
 from raftpy.runtime.passes import Passes
-from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.pending_proposals import Proposals
 from raftpy.runtime.quarantine import Quarantine
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.role_log import RoleLog

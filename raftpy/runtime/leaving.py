@@ -23,7 +23,7 @@ from raftpy.config import Config
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.transport import Transport
 from raftpy.runtime.passes import Passes
-from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.pending_proposals import Proposals
 from raftpy.runtime.quarantine import Quarantine
 
 LEADER = StateType.StateLeader

@@ -1,7 +1,7 @@
 # When a pass of the driver begins.
 cimport cython
 
-from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.pending_proposals cimport Proposals
 from raftpy.runtime.rounds cimport Rounds
 
 @cython.final

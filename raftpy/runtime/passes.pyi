@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import final
 
-from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.pending_proposals import Proposals
 from raftpy.runtime.rounds import Rounds
 
 @final

@@ -6,7 +6,7 @@ from raftcore.api.raw_node cimport RawNode
 from raftcore.base.types cimport node_id_t, term_t
 
 from raftpy.runtime.applying cimport Applying
-from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.pending_proposals cimport Proposals
 from raftpy.runtime.reads cimport Reads
 from raftpy.runtime.ticks cimport Ticks
 

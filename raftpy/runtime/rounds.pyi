@@ -15,7 +15,7 @@ from raftpy.runtime.applying import Applying
 from raftpy.runtime.linger import Linger
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere
-from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.pending_proposals import Proposals
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.slow_writes import SlowWrites
 from raftpy.runtime.ticks import Ticks

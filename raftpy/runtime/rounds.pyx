@@ -38,7 +38,7 @@ from raftcore.base.errors import ProposalDropped
 from raftpy.contracts.errors import Overloaded
 
 from raftpy.runtime.applying cimport Applying
-from raftpy.runtime.proposal cimport Proposals
+from raftpy.runtime.pending_proposals cimport Proposals
 from raftpy.runtime.reads cimport Reads
 from raftpy.runtime.ticks cimport Ticks
 

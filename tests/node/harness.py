@@ -21,7 +21,7 @@ from typing import Any
 from raftpy import Config, Node, Unreliable
 from raftpy.contracts.clock import Clock, SystemClock
 from raftpy.contracts.transport import Transport
-from raftpy.runtime.proposal import Proposal
+from raftpy.runtime.pending_proposals import Proposal
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport

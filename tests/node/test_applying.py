@@ -12,7 +12,7 @@ import pytest
 from raftcore import Entries, Entry, EntryKind
 from raftpy.contracts.errors import ApplyError, ApplyFailed
 from raftpy.runtime.applying import Applying
-from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.pending_proposals import Proposals
 
 NORMAL, NOOP, CHANGE = EntryKind.EntryNormal, EntryKind.EntryNoop, EntryKind.EntryConfChange
 

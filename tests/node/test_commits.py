@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftpy import NotLeader, RaftError, Timeout
-from raftpy.runtime.proposal import Proposal
+from raftpy.runtime.pending_proposals import Proposal
 from tests.node.harness import KINDS, PLAIN, Cluster, play
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)

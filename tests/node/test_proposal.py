@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from raftpy.contracts.errors import NotLeader, Stopped, Timeout, TooLarge
-from raftpy.runtime.proposal import Proposal
+from raftpy.runtime.pending_proposals import Proposal
 from tests.node.waiting import ProposalBench as Bench
 
 

@@ -11,7 +11,7 @@ from raftcore import Entries, Entry, EntryKind
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.awaited import Awaited, Waits
-from raftpy.runtime.proposal import Proposals
+from raftpy.runtime.pending_proposals import Proposals
 from raftpy.runtime.reads import Reads
 
 MAX_COMMAND = 100

@@ -34,7 +34,7 @@ RAFTPY = """
         datagram.udp
     .: config
     members: table operations
-    runtime: awaited commands commits defaults founding linger opening_thread opening owner proposal applying
+    runtime: awaited commands commits defaults founding linger opening_thread opening owner pending_proposals applying
         quarantine reads role_log slow_writes stalls status ticks rounds passes calls leaving driver describe
     .: node blocking
     replicated: kv_commands sorted_keys kv

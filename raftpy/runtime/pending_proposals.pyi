@@ -1,4 +1,4 @@
-"""What a caller of ``propose`` waits on; the docstrings are in proposal.pyx."""
+"""What a caller of ``propose`` waits on; the docstrings are in pending_proposals.pyx."""
 
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
