@@ -86,7 +86,7 @@ def find_conflict_by_term(runs: int) -> Callable[[], object]:
 
     def work() -> None:
         for index, term in asked:
-            log.find_conflict_by_term_(index, term)
+            log.find_conflict_by_term(index, term)
 
     return work
 

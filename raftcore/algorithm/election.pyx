@@ -23,6 +23,7 @@ from raftcore.base.types cimport (
     term_t,
 )
 from raftcore.membership.quorum cimport VoteLost, VoteResult, VoteWon
+from raftcore.membership.tracker cimport tally_votes
 from raftcore.values.message cimport Message, new_message
 
 # Context of the vote requests of a leadership transfer: they are answered even while a leader is alive, because that
@@ -128,7 +129,7 @@ cdef int handle_vote_response(Raft r, Message m) except -1:
             vote_came_late(r, m)
         return 0
     r.tracker.record_vote(m.from_, not m.reject)
-    result = r.tracker.tally(&granted, &rejected)
+    result = tally_votes(r.tracker, &granted, &rejected)
     if result == VoteWon:
         if r.state == StatePreCandidate:
             return campaign(r, False, False)

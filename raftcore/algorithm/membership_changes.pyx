@@ -89,7 +89,7 @@ cdef ConfState switch_to(Raft r, tuple made, index_t index):
     cs = r.tracker.conf_state()
     if cs != before:
         lease.restart(r)  # not for an update: the quorums are what they were
-    pr = r.tracker.find(r.id)
+    pr = r.tracker.get(r.id)
     r.is_learner = pr is not None and pr.is_learner
     if r.state != StateLeader:
         return cs
@@ -116,7 +116,7 @@ cdef int leave_joint_when_due(Raft r) except -1:
     if not r.tracker.config.auto_leave or r.state != StateLeader or r.log.applied < r.pending_conf_index:
         return 0
     # Not while leadership is being handed over; the next applied entry, or the next leader, tries again.
-    if r.transferee != 0 or r.tracker.find(r.id) is None:
+    if r.transferee != 0 or r.tracker.get(r.id) is None:
         return 0
     if refusal(r, EntryConfChangeV2, b"") is not None:
         return 0

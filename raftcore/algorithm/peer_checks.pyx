@@ -28,7 +28,7 @@ from raftcore.base.types cimport (
     node_id_t,
     term_t,
 )
-from raftcore.log.log_entries cimport has_term
+from raftcore.log.log_entries cimport match_term
 from raftcore.log.term_runs cimport runs_at, runs_last
 from raftcore.membership cimport confchange
 from raftcore.values.entries cimport Entry
@@ -117,7 +117,7 @@ cdef int check_covered(Raft r, Message m) except -1:
     elif s.index < before:
         if s.term > r.log.term_or_zero(before):
             return contradicted_at(r, m, before, s.term)
-    elif not has_term(r.log, s.index, s.term):
+    elif not match_term(r.log, s.index, s.term):
         return contradicted_at(r, m, s.index, s.term)
     if r.suspicion.rounds and m.term == r.term and s.index >= r.suspicion.index:
         # It covers the entry that its leader has told otherwise: acknowledged, or taken, it would be that entry's word.
@@ -163,7 +163,7 @@ cdef int check_history(Raft r, Message m) except -1:
             return 0
     if m.index < before:
         return check_compacted(r, m, before)
-    if not has_term(r.log, m.index, m.log_term):
+    if not match_term(r.log, m.index, m.log_term):
         return contradicted_at(r, m, m.index, m.log_term)
     if m.entries is not None and m.index < r.log.committed:
         return check_committed(r, m, m.entries)

@@ -8,7 +8,16 @@ from raftcore.algorithm.sending cimport broadcast_append, send_append
 from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.algorithm.transfer cimport continue_transfer
 from raftcore.base.types cimport MsgAppResp, MsgHeartbeatResp, index_t, term_t
-from raftcore.membership.progress cimport Progress, StateProbe, StateReplicate, StateSnapshot, commit_is_news, updated
+from raftcore.log.log cimport maybe_append
+from raftcore.log.log_entries cimport find_conflict_by_term
+from raftcore.membership.progress cimport (
+    Progress,
+    StateProbe,
+    StateReplicate,
+    StateSnapshot,
+    can_bump_commit,
+    maybe_update,
+)
 from raftcore.values.message cimport Message, new_message
 
 
@@ -30,7 +39,7 @@ cdef int handle_append(Raft r, Message m) except -1:
         # No further than the message goes: only so far the leader's log has been compared (faults.check_history).
         answer.index = min(r.log.committed, m.index if m.entries is None else m.index + m.entries.count)
         return r.send(answer)
-    if r.log.maybe_append(m.index, m.log_term, m.commit, m.entries, &last_new):
+    if maybe_append(r.log, m.index, m.log_term, m.commit, m.entries, &last_new):
         answer.index = last_new
         return r.send(answer)
     # No match at m.index. The best guess at where the logs still agree: the last of our entries at or below m.index
@@ -39,7 +48,7 @@ cdef int handle_append(Raft r, Message m) except -1:
     #   index    1 2 3 4 5 6 7 8 9
     #   leader   1 3 3 3 3 3 3 3 7    probes at 8 (term 3)
     #   we       1 3 3 4 4 5 5 5 6    answer with the hint 3 (term 3), not 7
-    hint = r.log.find_conflict_by_term(min(m.index, r.log.last_index()), m.log_term, &hint_term)
+    hint = find_conflict_by_term(r.log, min(m.index, r.log.last_index()), m.log_term, &hint_term)
     answer.index = m.index
     answer.reject = True
     answer.reject_hint = hint
@@ -78,7 +87,7 @@ cdef int handle_append_response(Raft r, Progress pr, Message m) except -1:
     if m.reject:
         return append_rejected(r, pr, m)
     # Old news changes nothing, unless it shows that a probed follower holds all we know it holds: then it is back.
-    if not (updated(pr, m.index) or (pr.match == m.index and pr.state == StateProbe)):
+    if not (maybe_update(pr, m.index) or (pr.match == m.index and pr.state == StateProbe)):
         return 0
     if pr.state == StateProbe:
         pr.become_replicate()
@@ -92,7 +101,7 @@ cdef int handle_append_response(Raft r, Progress pr, Message m) except -1:
     # Without a match beyond the commit index this answer moves nothing.
     if pr.match > r.log.committed and advance_commit(r):
         broadcast_append(r)
-    elif pr.id != r.id and commit_is_news(pr, r.log.committed):
+    elif pr.id != r.id and can_bump_commit(pr, r.log.committed):
         send_append(r, pr, True)
     if pr.id != r.id:
         # The acknowledgement may have made room for several messages.
@@ -117,7 +126,7 @@ cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
     if r.options.max_reject_runs > 0 and m.context is not None:
         probe = last_agreement(r.log, m.context, m.reject_hint)
     elif m.log_term > 0:
-        probe = r.log.find_conflict_by_term(m.reject_hint, m.log_term, &ignored)
+        probe = find_conflict_by_term(r.log, m.reject_hint, m.log_term, &ignored)
     if pr.maybe_decr_to(m.index, probe):
         if pr.state == StateReplicate:
             pr.become_probe()

@@ -146,7 +146,7 @@ cdef int become_leader(Raft r) except -1:
     r.lead = r.id
     restart_election_timer(r)
     r.state = StateLeader
-    pr = r.tracker.find(r.id)
+    pr = r.tracker.get(r.id)
     pr.become_replicate()
     pr.recent_active = True
     # Somewhere in the log there may be a configuration change that is not applied yet; waiting for all of it costs
@@ -172,7 +172,7 @@ cdef int become_quarantined(Raft r, object conflict) except -1:
 
 cdef bint promotable(Raft r) except -1:
     """May this node stand for election? Only a full voter by its own configuration, with no snapshot half in place."""
-    cdef Progress pr = r.tracker.find(r.id)
+    cdef Progress pr = r.tracker.get(r.id)
     if is_witness(r, r.id) or r.state == StateQuarantined:
         return False
     return pr is not None and not pr.is_learner and not r.log.has_next_or_in_progress_snapshot()

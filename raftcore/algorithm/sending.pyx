@@ -5,10 +5,10 @@ from raftcore.base.errors import InvariantViolation, SnapshotTemporarilyUnavaila
 from raftcore.algorithm.options.witness cimport is_witness, without_payloads, without_state
 from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.base.types cimport MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
-from raftcore.log.log_entries cimport term_of
+from raftcore.log.log_entries cimport term_at
 from raftcore.log.slices cimport ENCODED
 from raftcore.membership.inflights cimport is_full
-from raftcore.membership.progress cimport Progress, StateReplicate, paused
+from raftcore.membership.progress cimport Progress, StateReplicate, is_paused
 from raftcore.values.message cimport Entries, Snapshot, new_message
 
 
@@ -20,10 +20,10 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     cdef index_t previous
     cdef term_t previous_term
     cdef Entries entries = None
-    if paused(pr):
+    if is_paused(pr):
         return False
     previous = pr.next - 1
-    if not term_of(r.log, previous, &previous_term):
+    if not term_at(r.log, previous, &previous_term):
         return send_snapshot(r, pr)  # compacted past this follower (paper 7)
     # A full window in replicate state still lets empty appends through: if every message of the window was lost, the
     # answer to an empty one is what empties it.

@@ -76,7 +76,7 @@ from raftcore.base.types cimport (
 )
 from raftcore.log.slices cimport applying_size
 from raftcore.membership.progress cimport Progress
-from raftcore.membership.tracker cimport member
+from raftcore.membership.tracker cimport borrowed_progress
 from raftcore.values.message cimport Entries, Message, new_message
 
 cdef enum:
@@ -104,7 +104,7 @@ cdef int step_from(Raft r, Message m, PyObject* sender) except -1:
         return 0
     if r.state == StateLeader and is_one_of(type, MEMBER_TYPES):
         if sender == NULL:
-            sender = member(r.tracker, m.from_)
+            sender = borrowed_progress(r.tracker, m.from_)
         if sender == NULL or not from_this_life(r, m, <Progress> sender):
             return 0
         of_member = OF_MEMBER[type]
@@ -249,7 +249,7 @@ cdef int handle_beat(Raft r, Message m) except -1:
 
 
 cdef int check_may_propose(Raft r) except -1:
-    if member(r.tracker, r.id) == NULL:
+    if borrowed_progress(r.tracker, r.id) == NULL:
         raise ProposalDropped("removed")
     if r.transferee != 0:
         raise ProposalDropped("transferring")

@@ -15,7 +15,7 @@ from raftcore.values.message cimport Message, new_message
 cdef int leader_transfer(Raft r, Message m) except -1:
     """m.from_ names the target."""
     cdef node_id_t target = m.from_
-    cdef Progress pr = r.tracker.find(target)
+    cdef Progress pr = r.tracker.get(target)
     if pr is None or pr.is_learner or is_witness(r, target):
         return 0
     if r.transferee != 0:

@@ -31,6 +31,7 @@ from raftcore.base.types cimport (
 from raftcore.check.clone cimport clone_raft, fingerprint_raft
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.log.log cimport RaftLog
+from raftcore.log.log_entries cimport term_at
 from raftcore.membership.tracker cimport Tracker
 from raftcore.values.message cimport Entries, Message, new_message
 from raftcore.values.queue cimport queue_listed, queue_taken
@@ -461,7 +462,7 @@ cdef class RawNode:
     def term_at(self, index_t index):
         """The term of the entry at ``index``, or None when that is not known (compacted, or beyond the log)."""
         cdef term_t term = 0
-        return term if self.raft.log.term_at(index, &term) else None
+        return term if term_at(self.raft.log, index, &term) else None
 
     def set_randomized_election_timeout(self, int ticks):
         """Pins the election timeout until the next change of role; for tests and transcripts."""

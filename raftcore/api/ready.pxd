@@ -4,7 +4,7 @@ from cpython.object cimport PyObject
 from raftcore.algorithm.state cimport Raft
 from raftcore.base.lists cimport size_of
 from raftcore.base.types cimport StateQuarantined, index_t, node_id_t, term_t
-from raftcore.log.log cimport RaftLog, has_committed, has_unstable
+from raftcore.log.log cimport RaftLog, has_next_committed, has_next_unstable
 from raftcore.log.slices cimport applying_size
 from raftcore.values.message cimport Entries, HardState, Message, Snapshot
 
@@ -39,7 +39,7 @@ cdef inline bint anything_new(Raft r, const Told* told, bint plain) noexcept:
         r.messages.count or r.after_append.count or size_of(<PyObject*> r.read_states)
         or r.lead != told.lead or r.state != told.state
         or r.term != told.term or r.vote != told.vote or log.committed != told.commit
-        or has_unstable(log) or has_committed(log, plain)
+        or has_next_unstable(log) or has_next_committed(log, plain)
         or (log.unstable.snapshot is not None and not log.unstable.snapshot_in_progress)
     )
 
@@ -63,7 +63,7 @@ cdef inline int accept(Raft r, Told* told, Entries committed, bint plain) except
     if size_of(<PyObject*> r.read_states):
         r.read_states = []
     r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
-    if has_unstable(r.log) or r.log.unstable.snapshot is not None:
+    if has_next_unstable(r.log) or r.log.unstable.snapshot is not None:
         r.log.accept_unstable()
     if committed is not None:
         r.log.accept_applying(committed.first + committed.count - 1, applying_size(committed), plain)

@@ -21,7 +21,7 @@ from raftcore.base.types cimport (
     MsgStorageApply,
     MsgStorageApplyResp,
 )
-from raftcore.log.log cimport not_durable
+from raftcore.log.log cimport has_next_or_in_progress_unstable
 from raftcore.log.term_runs cimport runs_last
 from raftcore.values.message cimport HardState, Message, Snapshot, new_message
 from raftcore.values.queue cimport queue_taken
@@ -119,7 +119,7 @@ cdef Ready quarantined_ready(Raft r, Told* told):
 cdef bint append_response_needed(Raft r, Ready rd) except -1:
     # Also without entries in this Ready: while any are on their way to the disk, each write confirms the newest state
     # of the log, so that an earlier confirmation lost to a change of term does no lasting harm.
-    return not_durable(r.log) or rd.snapshot is not None
+    return has_next_or_in_progress_unstable(r.log) or rd.snapshot is not None
 
 
 cdef Message append_response(Raft r, Snapshot snapshot):
@@ -132,7 +132,7 @@ cdef Message append_response(Raft r, Snapshot snapshot):
     m = new_message(MsgStorageAppendResp, r.id)
     m.from_ = APPEND_THREAD
     m.term = r.term
-    if not_durable(r.log):
+    if has_next_or_in_progress_unstable(r.log):
         m.index = r.log._last
         m.log_term = runs_last(&r.log._terms).value
     m.snapshot = snapshot

@@ -16,7 +16,7 @@ from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport step, step_from
 from raftcore.base.types cimport APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, is_one_of
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
-from raftcore.membership.tracker cimport member
+from raftcore.membership.tracker cimport borrowed_progress
 from raftcore.values.message cimport Message, done_with
 from raftcore.wire.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame, end_of_frame
 
@@ -37,7 +37,7 @@ cdef inline int take_remote(Raft r, Message m) except -1:
     cdef PyObject* sender = NULL
     if m.from_ != r.id:
         if is_one_of(m.type, RESPONSES):
-            sender = member(r.tracker, m.from_)
+            sender = borrowed_progress(r.tracker, m.from_)
             if sender == NULL:
                 raise StepPeerNotFound()
         check_peer(r, m)

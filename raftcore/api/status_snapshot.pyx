@@ -25,7 +25,7 @@ cdef uint64_t half_heard(Raft r, tuple voters):
     cdef Progress pr
     cdef list times = []
     for voter in voters:
-        pr = r.tracker.find(voter)
+        pr = r.tracker.get(voter)
         times.append(r.now_ms if voter == r.id else pr.heard_ms)
     times.sort(reverse=True)
     return times[len(times) // 2] if times else NO_LIMIT
@@ -48,7 +48,7 @@ cdef object status_of(Raft r):
                 is_learner=bool(pr.is_learner),
                 pending_snapshot=pr.pending_snapshot,
                 inflight=pr.inflights.count,
-                inflight_full=bool(pr.inflights.full()),
+                inflight_full=bool(pr.inflights.is_full()),
                 behind=last - min(pr.match, last),
                 heard_ms=pr.heard_ms,
                 paused_because=why_paused(pr),

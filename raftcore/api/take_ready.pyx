@@ -16,7 +16,7 @@ from raftcore.api.ready cimport Told, accept, anything_new, append_response, rem
 from raftcore.base.lists cimport put_into, size_of
 from raftcore.base.types cimport APPEND_THREAD, MsgStorageAppend, StateQuarantined
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
-from raftcore.log.log cimport RaftLog, has_committed, has_unstable, not_durable
+from raftcore.log.log cimport RaftLog, has_next_committed, has_next_unstable, has_next_or_in_progress_unstable
 from raftcore.values.message cimport Entries, Message, Snapshot, done_with, new_message
 from raftcore.values.queue cimport Queue, front, pop, push
 
@@ -41,9 +41,9 @@ cdef int collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
     if r.state == StateQuarantined:
         remember(r, told)
         return 0
-    if has_unstable(log):
+    if has_next_unstable(log):
         entries = log.next_unstable()
-    if has_committed(log, False):
+    if has_next_committed(log, False):
         committed = log.next_committed(False)
     if log.unstable.snapshot is not None:
         snapshot = log.next_unstable_snapshot()
@@ -93,7 +93,7 @@ cdef int put_append(Raft r, const Told* told, Writes* writes, Entries entries, S
     m.index = writes.begun + 1
     while r.after_append.count:
         wait(r, pop(&r.after_append), m.index)
-    if snapshot is not None or not_durable(r.log):
+    if snapshot is not None or has_next_or_in_progress_unstable(r.log):
         # After the leader's acknowledgement to itself, which reads terms of these entries.
         wait(r, append_response(r, snapshot), m.index)
     put_into(out.appends, m)

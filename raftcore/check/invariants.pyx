@@ -19,6 +19,7 @@ from raftcore.base.types cimport (
     term_t,
 )
 from raftcore.log.log cimport RaftLog
+from raftcore.log.log_entries cimport term_at
 from raftcore.membership.progress cimport Progress, StateProbe, StateReplicate, StateSnapshot
 from raftcore.values.message cimport Message
 from raftcore.values.queue cimport queue_listed
@@ -87,10 +88,11 @@ cdef int check_log(Raft r) except -1:
     hold(r, "L6", log.first_index() >= 1, "the log begins with index 1 or later")
     hold(r, "L7", log.first_index() - 1 <= log.last_index(), "the log does not end before it begins")
     hold(r, "L8", log.committed >= log.first_index() - 1, "what is compacted is committed")
-    hold(r, "L9", log.term_at(log.last_index(), &term) and term == log.last_term(), "the last term is the last entry's")
-    hold(r, "L10", log.term_at(log.first_index() - 1, &term), "the term before the first entry is known")
-    hold(r, "L11", log.term_at(log.committed, &term), "the term at the commit index is known")
-    hold(r, "L12", not log.term_at(log.last_index() + 1, &term), "there is no term beyond the log")
+    hold(r, "L9", term_at(log, log.last_index(), &term) and term == log.last_term(),
+         "the last term is the last entry's")
+    hold(r, "L10", term_at(log, log.first_index() - 1, &term), "the term before the first entry is known")
+    hold(r, "L11", term_at(log, log.committed, &term), "the term at the commit index is known")
+    hold(r, "L12", not term_at(log, log.last_index() + 1, &term), "there is no term beyond the log")
     return 0
 
 

@@ -23,8 +23,6 @@ cdef class RaftLog(LogEntries):
     cdef readonly uint64_t window_max_entries
 
     cpdef bint is_up_to_date(self, index_t index, term_t term) noexcept
-    cdef bint maybe_append(self, index_t prev, term_t prev_term, index_t commit, Entries entries,
-                           index_t* last_new) except -1
     cpdef index_t append(self, Entries entries) except? 0
     cpdef index_t append_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except? 0
     cpdef int commit_to(self, index_t index) except -1
@@ -54,13 +52,26 @@ cdef class RaftLog(LogEntries):
     cdef void _evict(self, index_t through) noexcept
 
 
+# What follows are methods of a RaftLog for the core's own modules, under the names that they have for Python: as C
+# functions they are inlined there, or give a second result without a tuple for it.
+
+# A leader's append: entries (or None) that follow (prev, prev_term), and its commit index.
+#
+# False, and nothing is done, when this log has no such predecessor. Otherwise entries that are missing are appended,
+# from the first conflict on (what is there already is not touched: the message may be an old one), the commit index
+# moves up to min(commit, last new entry), and `last_new` is the index of that last entry. Raises PeerFault before
+# anything changes when the message contradicts what is committed here.
+cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t commit, Entries entries,
+                       index_t* last_new) except -1
+
+
 # Are there entries to be written that were not handed out yet?
-cdef inline bint has_unstable(RaftLog log) noexcept:
+cdef inline bint has_next_unstable(RaftLog log) noexcept:
     return log.unstable.offset_in_progress <= log._last
 
 
 # Are there entries that are not durable?
-cdef inline bint not_durable(RaftLog log) noexcept:
+cdef inline bint has_next_or_in_progress_unstable(RaftLog log) noexcept:
     return log.unstable.offset <= log._last
 
 
@@ -72,7 +83,7 @@ cdef inline index_t max_appliable(RaftLog log, bint allow_unstable) noexcept:
 
 
 # Would next_committed give anything?
-cdef inline bint has_committed(RaftLog log, bint allow_unstable) noexcept:
+cdef inline bint has_next_committed(RaftLog log, bint allow_unstable) noexcept:
     # Nothing while a snapshot waits to be applied: which of the two came first would be a question.
     if log.applying_paused or log.unstable.snapshot is not None:
         return False

@@ -20,10 +20,11 @@ from libc.stdint cimport UINT64_MAX, uint64_t
 cimport cython
 
 from raftcore.base.types cimport EntryNoop, NO_LIMIT, index_t, term_t
-from raftcore.log.log_entries cimport LogEntries, has_term
+from raftcore.log cimport unstable
+from raftcore.log.log_entries cimport LogEntries, match_term
 from raftcore.log.slices cimport APPLYING, ENCODED
 from raftcore.log.term_runs cimport runs_at, runs_last
-from raftcore.log.unstable cimport Unstable, unstable_accept, unstable_stable_to, unstable_truncate
+from raftcore.log.unstable cimport Unstable
 from raftcore.log.window cimport ref_length, window_at
 from raftcore.values.entries cimport Entries
 from raftcore.values.message cimport Snapshot
@@ -87,38 +88,10 @@ cdef class RaftLog(LogEntries):
         cdef term_t ours = self.last_term()
         return term > ours or (term == ours and index >= self._last)
 
-    cdef bint maybe_append(self, index_t prev, term_t prev_term, index_t commit, Entries entries,
-                           index_t* last_new) except -1:
-        """A leader's append: entries (or None) that follow (prev, prev_term), and its commit index.
-
-        False, and nothing is done, when this log has no such predecessor. Otherwise entries that are missing are
-        appended, from the first conflict on (what is there already is not touched: the message may be an old one),
-        the commit index moves up to min(commit, last new entry), and `last_new` is the index of that last entry.
-        Raises PeerFault before anything changes when the message contradicts what is committed here.
-        """
-        cdef index_t conflict
-        if not has_term(self, prev, prev_term):
-            return False
-        last_new[0] = prev
-        if entries is not None:
-            if entries.first != prev + 1:
-                raise PeerFault(f"entries begin at {entries.first}, but follow {prev}")
-            if entries.first_term < prev_term:
-                raise PeerFault(f"entry {entries.first} has term {entries.first_term}, the one before it {prev_term}")
-            conflict = self.find_conflict(entries)
-            if conflict:
-                if conflict <= self.committed:
-                    raise PeerFault(f"entry {conflict} conflicts with a committed entry (committed is "
-                                    f"{self.committed})")
-                self._replace(entries, conflict)
-            last_new[0] = prev + entries.count
-        self.commit_to(min(commit, last_new[0]))
-        return True
-
-    def maybe_append_(self, index_t prev, term_t prev_term, index_t commit, Entries entries) -> int | None:
-        """maybe_append for Python: index of the last new entry, or None."""
+    def maybe_append(self, index_t prev, term_t prev_term, index_t commit, Entries entries) -> int | None:
+        """Index of the last new entry, or None when this log has no entry (prev, prev_term); see log.pxd."""
         cdef index_t last_new = 0
-        return last_new if self.maybe_append(prev, prev_term, commit, entries, &last_new) else None
+        return last_new if maybe_append(self, prev, prev_term, commit, entries, &last_new) else None
 
     cpdef index_t append(self, Entries entries) except? 0:
         """Puts entries into the log, replacing everything from their first index on; returns the new last index.
@@ -141,7 +114,7 @@ cdef class RaftLog(LogEntries):
 
     cdef int _replace(self, Entries entries, index_t begin) except -1:
         self._put_entries(entries, begin)
-        unstable_truncate(self.unstable, begin)
+        unstable.truncate_and_append(self.unstable, begin)
         self._settled()
         return 0
 
@@ -158,7 +131,7 @@ cdef class RaftLog(LogEntries):
         if term == 0 or term < runs_last(&self._terms).value:
             raise InvariantViolation(f"append of term {term} behind term {self.last_term()}")
         self._put_commands(commands, term, kind, time_ms)
-        unstable_truncate(self.unstable, first)
+        unstable.truncate_and_append(self.unstable, first)
         self._settled()
         return first
 
@@ -175,14 +148,14 @@ cdef class RaftLog(LogEntries):
 
     cpdef bint maybe_commit(self, index_t index, term_t term) except -1:
         """A quorum has `index`: commits it if it is new and of the leader's own term (Figure 8). Did it?"""
-        if index <= self.committed or term == 0 or not has_term(self, index, term):
+        if index <= self.committed or term == 0 or not match_term(self, index, term):
             return False
         self.commit_to(index)
         return True
 
     cpdef bint has_next_committed(self, bint allow_unstable) noexcept:
         """Would next_committed give anything?"""
-        return has_committed(self, allow_unstable)
+        return has_next_committed(self, allow_unstable)
 
     cpdef Entries next_committed(self, bint allow_unstable):
         """Committed entries that were not handed out yet, or None. Only durable ones unless `allow_unstable`.
@@ -190,7 +163,7 @@ cdef class RaftLog(LogEntries):
         At least one, then as many as max_applying_bytes leaves room for (applying_size; entries that are not in
         memory are cut by their encoded size, if that is reached first).
         """
-        if not has_committed(self, allow_unstable):
+        if not has_next_committed(self, allow_unstable):
             return None
         if self.applying_bytes >= self.max_applying_bytes:
             raise InvariantViolation(f"{self.applying_bytes} bytes are being applied, at most "
@@ -230,11 +203,11 @@ cdef class RaftLog(LogEntries):
 
     cpdef bint has_next_unstable(self) noexcept:
         """Are there entries to be written that were not handed out yet?"""
-        return has_unstable(self)
+        return has_next_unstable(self)
 
     cpdef bint has_next_or_in_progress_unstable(self) noexcept:
         """Are there entries that are not durable?"""
-        return not_durable(self)
+        return has_next_or_in_progress_unstable(self)
 
     cpdef Entries next_unstable(self):
         """All entries to be written that were not handed out yet, or None."""
@@ -252,7 +225,7 @@ cdef class RaftLog(LogEntries):
 
     cpdef int accept_unstable(self) except -1:
         """What next_unstable and next_unstable_snapshot give has been handed to storage."""
-        unstable_accept(self.unstable, self._last)
+        unstable.accept_in_progress(self.unstable, self._last)
         return 0
 
     cpdef int stable_to(self, index_t index, term_t term) except -1:
@@ -262,8 +235,8 @@ cdef class RaftLog(LogEntries):
         even by one that was replaced in turn (the ABA problem that the caller has to exclude by the term it writes
         under).
         """
-        if self.unstable.offset <= index and has_term(self, index, term):
-            unstable_stable_to(self.unstable, index)
+        if self.unstable.offset <= index and match_term(self, index, term):
+            unstable.stable_to(self.unstable, index)
             self._settled()
         return 0
 
@@ -385,3 +358,24 @@ cdef class RaftLog(LogEntries):
             raise InvariantViolation(f"{self.applying_bytes} bytes are being applied, at most "
                                      f"{self.max_applying_bytes} allowed, and it is not paused")
         return 0
+
+
+cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t commit, Entries entries,
+                       index_t* last_new) except -1:
+    cdef index_t conflict
+    if not match_term(log, prev, prev_term):
+        return False
+    last_new[0] = prev
+    if entries is not None:
+        if entries.first != prev + 1:
+            raise PeerFault(f"entries begin at {entries.first}, but follow {prev}")
+        if entries.first_term < prev_term:
+            raise PeerFault(f"entry {entries.first} has term {entries.first_term}, the one before it {prev_term}")
+        conflict = log.find_conflict(entries)
+        if conflict:
+            if conflict <= log.committed:
+                raise PeerFault(f"entry {conflict} conflicts with a committed entry (committed is {log.committed})")
+            log._replace(entries, conflict)
+        last_new[0] = prev + entries.count
+    log.commit_to(min(commit, last_new[0]))
+    return True

@@ -22,11 +22,9 @@ cdef class LogEntries:
     cpdef index_t last_index(self) noexcept
     cpdef term_t last_term(self) noexcept
     cpdef uint64_t last_time(self) noexcept
-    cdef bint term_at(self, index_t index, term_t* out) noexcept
     cpdef term_t term_or_zero(self, index_t index) noexcept
     cpdef bint match_term(self, index_t index, term_t term) noexcept
     cpdef index_t find_conflict(self, Entries entries) except? 0
-    cdef index_t find_conflict_by_term(self, index_t index, term_t term, term_t* out) noexcept
     cpdef Entries slice(self, index_t lo, index_t hi, uint64_t max_bytes)
     cpdef bint has_pending_conf_change(self, index_t lo, index_t hi) except -1
     cpdef uint64_t memory_bytes(self)
@@ -42,24 +40,36 @@ cdef class LogEntries:
     cdef void _begin_at(self, index_t index, term_t term, uint64_t time_ms) noexcept
     cdef int _share(self, LogEntries source) except -1
     cdef LogView _view(self) noexcept
+    cdef bint _search_term(self, index_t index, term_t* out) noexcept
     cdef Entries _slice(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
     cdef Entries _from_window(self, index_t lo, index_t hi, uint64_t limit, Measure measure, bint at_least_one)
     cdef Entries _from_storage(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
     cdef int _check_entries(self) except -1
 
 
-# The term at index, as LogEntries.term_at; nearly every question is about the last run.
-cdef inline bint term_of(LogEntries log, index_t index, term_t* out) noexcept:
+# What follows are methods of LogEntries for the core's own modules, under the names that they have for Python: as C
+# functions they are inlined there, or give a second result without a tuple for it.
+
+# The term at index, from snapshot_index to last_index(). False outside: compacted, or not there yet.
+cdef inline bint term_at(LogEntries log, index_t index, term_t* out) noexcept:
     cdef const Run* run = runs_last(&log._terms)
     if index > log._last:
         return False
-    if index >= run.first:
+    if index >= run.first:  # nearly every question is about the last run
         out[0] = run.value
         return True
-    return log.term_at(index, out)
+    return log._search_term(index, out)
 
 
 # Is there an entry (or the snapshot) at index with this term? The consistency check of paper 5.3.
-cdef inline bint has_term(LogEntries log, index_t index, term_t term) noexcept:
+cdef inline bint match_term(LogEntries log, index_t index, term_t term) noexcept:
     cdef term_t ours = 0
-    return term_of(log, index, &ours) and ours == term
+    return term_at(log, index, &ours) and ours == term
+
+
+# Where this log may still agree with another one that has `term` at `index`.
+#
+# The highest index at or below `index` whose term is at most `term`, and that term in `out`; an index whose term is not
+# known (compacted, or behind the end) counts as a possible match, with 0 in `out`. Used by both sides after a rejected
+# append, to skip whole terms (end of paper 5.3).
+cdef index_t find_conflict_by_term(LogEntries log, index_t index, term_t term, term_t* out) noexcept

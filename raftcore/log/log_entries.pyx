@@ -133,31 +133,28 @@ cdef class LogEntries:
         """Log time of the last entry, milliseconds; behind a restored snapshot, the snapshot's time_ms."""
         return self._last_time
 
-    cdef bint term_at(self, index_t index, term_t* out) noexcept:
-        """The term at index, from snapshot_index to last_index(). False outside: compacted, or not there yet."""
-        cdef Py_ssize_t position
-        if index > self._last:
-            return False
-        position = runs_find(&self._terms, index)
+    def term_at(self, index_t index) -> int | None:
+        """The term at index, from snapshot_index to last_index(); None outside: compacted, or not there yet."""
+        cdef term_t term = 0
+        return term if term_at(self, index, &term) else None
+
+    cdef bint _search_term(self, index_t index, term_t* out) noexcept:
+        # The rest of term_at: index is at most _last, and lies before the last run.
+        cdef Py_ssize_t position = runs_find(&self._terms, index)
         if position < 0:
             return False
         out[0] = runs_at(&self._terms, position).value
         return True
 
-    def term_at_(self, index_t index) -> int | None:
-        """term_at for Python: the term, or None."""
-        cdef term_t term = 0
-        return term if self.term_at(index, &term) else None
-
     cpdef term_t term_or_zero(self, index_t index) noexcept:
         """The term at index, 0 when it is not known."""
         cdef term_t term = 0
-        term_of(self, index, &term)
+        term_at(self, index, &term)
         return term
 
     cpdef bint match_term(self, index_t index, term_t term) noexcept:
         """Is there an entry (or the snapshot) at index with this term? The consistency check of paper 5.3."""
-        return has_term(self, index, term)
+        return match_term(self, index, term)
 
     cpdef index_t find_conflict(self, Entries entries) except? 0:
         """Index of the first of `entries` that this log does not have with the same term; 0 when it has them all.
@@ -187,45 +184,10 @@ cdef class LogEntries:
             at += block_size(&header)
         return 0
 
-    cdef index_t find_conflict_by_term(self, index_t index, term_t term, term_t* out) noexcept:
-        """Where this log may still agree with another one that has `term` at `index`.
-
-        The highest index at or below `index` whose term is at most `term`, and that term in `out`; an index whose
-        term is not known (compacted, or behind the end) counts as a possible match, with 0 in `out`. Used by both
-        sides after a rejected append, to skip whole terms (end of paper 5.3).
-        """
-        cdef size_t low = 0
-        cdef size_t high
-        cdef size_t middle
-        cdef Py_ssize_t position
-        out[0] = 0
-        if index == 0 or index > self._last:
-            return index
-        position = runs_find(&self._terms, index)
-        if position < 0:
-            return index
-        if runs_at(&self._terms, position).value <= term:
-            out[0] = runs_at(&self._terms, position).value
-            return index
-        high = <size_t> position            # terms rise from run to run: the last of those before with term <= `term`
-        while low < high:
-            middle = low + (high - low) // 2
-            if runs_at(&self._terms, middle).value <= term:
-                low = middle + 1
-            else:
-                high = middle
-        if low == 0:                        # not even the snapshot: what lies before it is not known
-            index = runs_at(&self._terms, 0).first
-            return index - 1 if index else 0
-        index = runs_at(&self._terms, low).first - 1
-        if index:
-            out[0] = runs_at(&self._terms, low - 1).value
-        return index
-
-    def find_conflict_by_term_(self, index_t index, term_t term) -> tuple[int, int]:
-        """find_conflict_by_term for Python: (index, term)."""
+    def find_conflict_by_term(self, index_t index, term_t term) -> tuple[int, int]:
+        """Where this log may still agree with one that has `term` at `index`: (index, its term or 0); see the .pxd."""
         cdef term_t found = 0
-        index = self.find_conflict_by_term(index, term, &found)
+        index = find_conflict_by_term(self, index, term, &found)
         return index, found
 
     # ---- changing
@@ -433,8 +395,8 @@ cdef class LogEntries:
         if entries is None:
             data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> size.bytes)
             slice_write(&view, lo, size.end, <uint8_t*> PyBytes_AS_STRING(data))
-            term_of(self, lo, &first_term)
-            term_of(self, size.end - 1, &last_term)
+            term_at(self, lo, &first_term)
+            term_at(self, size.end - 1, &last_term)
             entries = make_entries(data, lo, size.end - lo, first_term, last_term, size.payload_bytes, size.blocks)
             if at_least_one:
                 self._cache.keep(lo, hi, limit, measure, entries)
@@ -515,3 +477,33 @@ cdef class LogEntries:
             raise InvariantViolation(f"last time {self._last_time} ms, the last entry's is "
                                      f"{runs_last(&self._times).value} ms")
         return 0
+
+
+cdef index_t find_conflict_by_term(LogEntries log, index_t index, term_t term, term_t* out) noexcept:
+    cdef size_t low = 0
+    cdef size_t high
+    cdef size_t middle
+    cdef Py_ssize_t position
+    out[0] = 0
+    if index == 0 or index > log._last:
+        return index
+    position = runs_find(&log._terms, index)
+    if position < 0:
+        return index
+    if runs_at(&log._terms, position).value <= term:
+        out[0] = runs_at(&log._terms, position).value
+        return index
+    high = <size_t> position            # terms rise from run to run: the last of those before with term <= `term`
+    while low < high:
+        middle = low + (high - low) // 2
+        if runs_at(&log._terms, middle).value <= term:
+            low = middle + 1
+        else:
+            high = middle
+    if low == 0:                        # not even the snapshot: what lies before it is not known
+        index = runs_at(&log._terms, 0).first
+        return index - 1 if index else 0
+    index = runs_at(&log._terms, low).first - 1
+    if index:
+        out[0] = runs_at(&log._terms, low - 1).value
+    return index

@@ -23,21 +23,21 @@ cdef class Unstable:
     cdef Unstable clone(self)
 
 
-# The same for C: accept_in_progress, stable_to, truncate_and_append.
-cdef inline void unstable_accept(Unstable unstable, index_t last) noexcept:
+# Methods of Unstable for the log, under the same names: as C functions they are inlined there.
+cdef inline void accept_in_progress(Unstable unstable, index_t last) noexcept:
     if unstable.offset <= last:
         unstable.offset_in_progress = last + 1
     if unstable.snapshot is not None:
         unstable.snapshot_in_progress = True
 
 
-cdef inline void unstable_stable_to(Unstable unstable, index_t index) noexcept:
+cdef inline void stable_to(Unstable unstable, index_t index) noexcept:
     unstable.offset = index + 1
     if unstable.offset_in_progress < unstable.offset:
         unstable.offset_in_progress = unstable.offset
 
 
-cdef inline void unstable_truncate(Unstable unstable, index_t first) noexcept:
+cdef inline void truncate_and_append(Unstable unstable, index_t first) noexcept:
     if first < unstable.offset:
         unstable.offset = first
     if first < unstable.offset_in_progress:

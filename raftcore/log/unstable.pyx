@@ -30,11 +30,11 @@ cdef class Unstable:
 
     cpdef void accept_in_progress(self, index_t last) noexcept:
         """Entries up to ``last``, the log's last index, and the snapshot, if any, are being written from now on."""
-        unstable_accept(self, last)
+        accept_in_progress(self, last)
 
     cpdef void stable_to(self, index_t index) noexcept:
         """Entries up to ``index`` are durable; ``index`` is at least ``offset`` and names an entry of the log."""
-        unstable_stable_to(self, index)
+        stable_to(self, index)
 
     cpdef void stable_snapshot_to(self, index_t index) noexcept:
         """The snapshot at ``index`` is durable; without effect if another one has taken its place."""
@@ -57,7 +57,7 @@ cdef class Unstable:
         Behind the last entry: neither border moves. At or before ``offset``: all that is unstable is new. In between:
         what was being written before ``first`` still is; from ``first`` on it has to be written again.
         """
-        unstable_truncate(self, first)
+        truncate_and_append(self, first)
 
     cdef Unstable clone(self):
         cdef Unstable copy = Unstable.__new__(Unstable, self.offset)

@@ -25,11 +25,11 @@ cdef class Inflights:
     cdef int grow(self) except -1
     cpdef int add(self, index_t index, uint64_t bytes) except -1
     cpdef void free_le(self, index_t index) noexcept
-    cpdef bint full(self) noexcept
+    cpdef bint is_full(self) noexcept
     cpdef void reset(self) noexcept
     cpdef Inflights clone(self)
 
 
-# May no further message be sent?
+# The method of Inflights for the core's own modules, under the same name: as a C function it is inlined there.
 cdef inline bint is_full(Inflights inflights) noexcept:
     return inflights.count == inflights.size or (inflights.max_bytes != 0 and inflights.bytes >= inflights.max_bytes)

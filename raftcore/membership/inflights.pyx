@@ -46,7 +46,7 @@ cdef class Inflights:
 
     cpdef int add(self, index_t index, uint64_t bytes) except -1:
         """Note a message whose last entry is ``index``. Adding to a full window is a bug of the caller."""
-        if self.full():
+        if self.is_full():
             raise InvariantViolation(f"message up to {index} added to a full window of {self.count}")
         if self.count == self.capacity:
             self.grow()
@@ -71,7 +71,7 @@ cdef class Inflights:
         if self.count == 0:
             self.start = 0
 
-    cpdef bint full(self) noexcept:
+    cpdef bint is_full(self) noexcept:
         """True when no further message may be sent."""
         return is_full(self)
 

@@ -42,16 +42,16 @@ cdef class Progress:
     cpdef Progress clone(self)
 
 
-# The same for C: is_paused, can_bump_commit, maybe_update.
-cdef inline bint paused(Progress pr) noexcept:
+# Methods of Progress for the core's own modules, under the same names: as C functions they are inlined there.
+cdef inline bint is_paused(Progress pr) noexcept:
     return pr.state == StateSnapshot or pr.msg_app_flow_paused
 
 
-cdef inline bint commit_is_news(Progress pr, index_t index) noexcept:
+cdef inline bint can_bump_commit(Progress pr, index_t index) noexcept:
     return index > pr.sent_commit and pr.sent_commit < pr.next - 1
 
 
-cdef inline bint updated(Progress pr, index_t n) noexcept:
+cdef inline bint maybe_update(Progress pr, index_t n) noexcept:
     if n <= pr.match:
         return False
     pr.match = n

@@ -101,14 +101,14 @@ cdef class Progress:
         It can use a commit index only up to the last entry it was sent, next - 1; once it was told that much, more is
         worth a message only together with more entries.
         """
-        return commit_is_news(self, index)
+        return can_bump_commit(self, index)
 
     cpdef void sent_commit_to(self, index_t commit) noexcept:
         self.sent_commit = commit
 
     cpdef bint maybe_update(self, index_t n) noexcept:
         """The follower has the log up to ``n``. False for an answer that tells nothing new."""
-        return updated(self, n)
+        return maybe_update(self, n)
 
     cpdef bint maybe_decr_to(self, index_t rejected, index_t match_hint) noexcept:
         """The follower refused an append after ``rejected`` and may fit up to ``match_hint``.
@@ -132,7 +132,7 @@ cdef class Progress:
 
     cpdef bint is_paused(self) noexcept:
         """True when no append may be sent now: a probe is out, the window is full, or a snapshot is on its way."""
-        return paused(self)
+        return is_paused(self)
 
     cpdef Progress clone(self):
         """A copy that shares nothing."""
@@ -163,7 +163,7 @@ cdef class Progress:
         if not self.recent_active:
             words.append("inactive")
         if self.inflights.count > 0:
-            words.append(f"inflight={self.inflights.count}" + ("[full]" if self.inflights.full() else ""))
+            words.append(f"inflight={self.inflights.count}" + ("[full]" if self.inflights.is_full() else ""))
         return " ".join(words)
 
     def __repr__(self):

@@ -40,7 +40,6 @@ cdef class Tracker:
 
     cpdef int install(self, TrackerConfig config, dict progress) except -1
     cpdef Progress get(self, node_id_t id)         # None when unknown
-    cdef Progress find(self, node_id_t id)         # the same for C
     cpdef bint is_singleton(self) noexcept
     cpdef bint is_joint(self) noexcept
     cpdef index_t committed(self) except? 0
@@ -48,14 +47,17 @@ cdef class Tracker:
     cpdef tuple voter_ids(self)                    # both halves, sorted, no repeats
     cpdef void reset_votes(self) except *
     cpdef void record_vote(self, node_id_t id, bint granted) except *
-    cdef VoteResult tally(self, int* granted, int* rejected) except *
     cpdef bint has_quorum(self, object ids) except -1  # would these voters be a quorum (of both halves)?
     cpdef ConfState conf_state(self)
     cpdef Tracker clone(self)
 
 
-# The progress of a member, borrowed; NULL for a node that is not in the configuration.
-cdef inline PyObject* member(Tracker tracker, node_id_t id) except? NULL:
+# How the election stands; granted and rejected count the members that may vote. For Python: Tracker.tally_votes.
+cdef VoteResult tally_votes(Tracker tracker, int* granted, int* rejected) except *
+
+
+# As Tracker.get, without a reference that the caller would own; NULL for a node that is not in the configuration.
+cdef inline PyObject* borrowed_progress(Tracker tracker, node_id_t id) except? NULL:
     cdef int i
     if tracker.few > FEW:
         return <PyObject*> tracker.progress[id] if id in tracker.progress else NULL

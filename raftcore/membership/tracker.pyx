@@ -61,7 +61,7 @@ cdef class TrackerConfig:
         return f"<TrackerConfig {self.describe()}>"
 
 
-cdef VoteResult count_half(list members, dict votes) except *:
+cdef VoteResult half_vote(list members, dict votes) except *:
     """How one half stands; votes: node id -> bool, who is missing has not voted."""
     cdef unsigned char on_stack[ON_STACK]
     cdef unsigned char* coded = on_stack
@@ -83,7 +83,7 @@ cdef VoteResult count_half(list members, dict votes) except *:
     return result
 
 
-cdef index_t committed_half(list members) except? 0:
+cdef index_t half_committed(list members) except? 0:
     cdef index_t on_stack[ON_STACK]
     cdef index_t* matched = on_stack
     cdef int count = <int> PyList_GET_SIZE(members), i
@@ -119,6 +119,20 @@ cdef str contradiction(TrackerConfig config, dict progress):
     return None
 
 
+cdef VoteResult tally_votes(Tracker tracker, int* granted, int* rejected) except *:
+    cdef Progress member
+    granted[0] = 0
+    rejected[0] = 0
+    for member in tracker.ordered:
+        if member.is_learner or member.id not in tracker.votes:
+            continue
+        if tracker.votes[member.id]:
+            granted[0] += 1
+        else:
+            rejected[0] += 1
+    return joint_vote(half_vote(tracker.incoming, tracker.votes), half_vote(tracker.outgoing, tracker.votes))
+
+
 cdef class Tracker:
     """Tracker(max_inflight=256, max_inflight_bytes=0): nobody in it yet; the limits are those of new followers."""
 
@@ -152,10 +166,7 @@ cdef class Tracker:
 
     cpdef Progress get(self, node_id_t id):
         """The progress of a member, None for a node that is not in the configuration."""
-        return self.find(id)
-
-    cdef Progress find(self, node_id_t id):
-        cdef PyObject* found = member(self, id)
+        cdef PyObject* found = borrowed_progress(self, id)
         return None if found == NULL else <Progress> found
 
     cpdef bint is_singleton(self) noexcept:
@@ -168,8 +179,8 @@ cdef class Tracker:
     cpdef index_t committed(self) except? 0:
         """The highest index that a majority of each half has acknowledged (paper 5.3). UNLIMITED without voters."""
         if PyList_GET_SIZE(self.outgoing) == 0:
-            return committed_half(self.incoming)
-        return min(committed_half(self.incoming), committed_half(self.outgoing))
+            return half_committed(self.incoming)
+        return min(half_committed(self.incoming), half_committed(self.outgoing))
 
     cpdef bint quorum_active(self) except -1:
         """True when a quorum has been heard from since `recent_active` was last cleared (thesis 6.2)."""
@@ -187,30 +198,16 @@ cdef class Tracker:
         """Note a vote. The first answer of a node counts; a repeated message changes nothing."""
         self.votes.setdefault(id, granted)
 
-    cdef VoteResult tally(self, int* granted, int* rejected) except *:
-        """How the election stands; granted and rejected count the members that may vote."""
-        cdef Progress member
-        granted[0] = 0
-        rejected[0] = 0
-        for member in self.ordered:
-            if member.is_learner or member.id not in self.votes:
-                continue
-            if self.votes[member.id]:
-                granted[0] += 1
-            else:
-                rejected[0] += 1
-        return joint_vote(count_half(self.incoming, self.votes), count_half(self.outgoing, self.votes))
-
-    def count_votes(self):
+    def tally_votes(self):
         """(granted, rejected, VoteResult): how the election stands."""
         cdef int granted, rejected
-        cdef VoteResult result = self.tally(&granted, &rejected)
+        cdef VoteResult result = tally_votes(self, &granted, &rejected)
         return granted, rejected, PyVoteResult(result)
 
     cpdef bint has_quorum(self, object ids) except -1:
         """Would these nodes, all together, be a quorum of both halves?"""
         cdef dict votes = dict.fromkeys(ids, True)
-        return joint_vote(count_half(self.incoming, votes), count_half(self.outgoing, votes)) == VoteWon
+        return joint_vote(half_vote(self.incoming, votes), half_vote(self.outgoing, votes)) == VoteWon
 
     cpdef ConfState conf_state(self):
         """The configuration as it is stored and sent."""

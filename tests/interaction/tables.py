@@ -98,7 +98,7 @@ def _vote(arguments: Arguments, ids: tuple[int, ...]) -> Answer:
         for node_id, vote in votes.items():
             if vote is not None:
                 tracker.record_vote(node_id, vote)
-        _, _, tracked = tracker.count_votes()
+        _, _, tracked = tracker.tally_votes()
         return result.name if tracked == result else f"{result.name}, but a tracker says {tracked.name}"
 
     return answer

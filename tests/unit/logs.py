@@ -43,4 +43,4 @@ def stored(*terms: int, base: int = 0, base_term: int = 0, committed: int = 0, a
 
 def terms(log: RaftLog) -> list[int]:
     """Term of the snapshot, and of each entry."""
-    return [log.term_at_(i) for i in range(log.snapshot_index, log.last_index() + 1)]
+    return [log.term_at(i) for i in range(log.snapshot_index, log.last_index() + 1)]

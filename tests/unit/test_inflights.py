@@ -63,7 +63,7 @@ class WindowAgainstList(RuleBasedStateMachine):
         assert self.window.messages() == self.model
         assert self.window.count == len(self.model)
         assert self.window.bytes == sum(size for _, size in self.model)
-        assert self.window.full() == self.is_full()
+        assert self.window.is_full() == self.is_full()
 
 
 TestWindow = WindowAgainstList.TestCase
@@ -89,18 +89,18 @@ def test_the_ring_grows_wherever_its_oldest_message_is() -> None:
 def test_a_window_is_full_at_its_byte_limit() -> None:
     window = Inflights(10, max_bytes=100)
     window.add(1, 60)
-    assert not window.full()
+    assert not window.is_full()
     window.add(2, 40)
-    assert window.full()
+    assert window.is_full()
 
 
 def test_a_message_above_the_byte_limit_goes_alone() -> None:
     """The limit is looked at before a message is sent, not after: otherwise a large entry could never be sent."""
     window = Inflights(10, max_bytes=100)
     window.add(1, 5000)
-    assert window.full()
+    assert window.is_full()
     window.free_le(1)
-    assert not window.full()
+    assert not window.is_full()
 
 
 def test_the_largest_window_costs_nothing_until_it_is_used() -> None:

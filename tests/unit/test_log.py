@@ -57,7 +57,7 @@ def test_maybe_append(
     last_new: int | None, terms_after: list[int], commit_after: int,
 ) -> None:  # fmt: skip
     log = make(1, 2, 3, committed=1)
-    assert log.maybe_append_(prev, prev_term, commit, ents(prev + 1, *given)) == last_new
+    assert log.maybe_append(prev, prev_term, commit, ents(prev + 1, *given)) == last_new
     log.check()
     assert terms(log) == terms_after
     assert log.committed == commit_after
@@ -82,15 +82,15 @@ def test_what_no_correct_leader_sends_changes_nothing(
     log = make(1, 2, 3, committed=2)
     before = log.fingerprint()
     with pytest.raises(PeerFault, match=text):
-        log.maybe_append_(prev, prev_term, 3, entries)
+        log.maybe_append(prev, prev_term, 3, entries)
     assert log.fingerprint() == before
     log.check()
 
 
 def test_a_compacted_predecessor_does_not_match() -> None:
     log = log_of(2, 2, base=5, base_term=2)
-    assert log.maybe_append_(4, 2, 0, ents(5, 2)) is None
-    assert log.maybe_append_(5, 2, 0, ents(6, 2, 2, 2)) == 8
+    assert log.maybe_append(4, 2, 0, ents(5, 2)) is None
+    assert log.maybe_append(5, 2, 0, ents(6, 2, 2, 2)) == 8
 
 
 # ---- append

@@ -159,7 +159,7 @@ resource.setrlimit(resource.RLIMIT_AS, (used + 24 * MIB, used + 24 * MIB))
 for attempt in (
     lambda: log.append_commands([b"small", large], 1, 0, 0),
     lambda: log.append(entries),
-    lambda: log.maybe_append_(1, 1, 3, entries),
+    lambda: log.maybe_append(1, 1, 3, entries),
 ):
     try:
         attempt()

@@ -139,12 +139,12 @@ class LogMachine(RuleBasedStateMachine):
             expected = model.maybe_append(prev, prev_term, commit, items)
         except Broken:
             with pytest.raises(PeerFault, match=f"entry {conflict} conflicts with a committed entry"):
-                log.maybe_append_(prev, prev_term, commit, entries)
+                log.maybe_append(prev, prev_term, commit, entries)
             assert log.fingerprint() == before
             return
         if expected is not None and 0 < conflict <= last:
             self.era += 1
-        assert log.maybe_append_(prev, prev_term, commit, entries) == expected
+        assert log.maybe_append(prev, prev_term, commit, entries) == expected
 
     @rule(data=st.data(), items=st.lists(st.tuples(st.integers(0, 1), PAYLOADS), min_size=1, max_size=4))
     def overwrite(self, data: st.DataObject, items: list[tuple[int, bytes]]) -> None:
@@ -364,7 +364,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(data=st.data(), term=st.integers(0, 12))
     def conflict_by_term(self, data: st.DataObject, term: int) -> None:
         index = data.draw(st.integers(0, self.model.last + 2), label="index")
-        assert self.log.find_conflict_by_term_(index, term) == self.model.find_conflict_by_term(index, term)
+        assert self.log.find_conflict_by_term(index, term) == self.model.find_conflict_by_term(index, term)
 
     @rule(data=st.data())
     def pending_conf_change(self, data: st.DataObject) -> None:
@@ -394,7 +394,7 @@ class LogMachine(RuleBasedStateMachine):
         assert (log.applying_bytes, log.applying_paused) == (model.applying_bytes, model.paused)
         assert log.last_term() == model.last_term()
         indexes = range(max(0, model.snapshot_index - 2), model.last + 3)
-        assert [log.term_at_(i) for i in indexes] == [model.term(i) for i in indexes]
+        assert [log.term_at(i) for i in indexes] == [model.term(i) for i in indexes]
         # What is durable and applied stays in memory only as far as the window's bounds go.
         kept = min(model.applied, model.offset - 1) - log.window_first + 1
         if kept > 0:

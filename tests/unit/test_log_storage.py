@@ -26,7 +26,7 @@ def test_restore() -> None:
     assert (log.first_index(), log.last_index(), log.last_term(), log.committed) == (8, 7, 3, 7)
     assert (log.applied, log.applying) == (0, 0)  # it has to be applied yet
     assert terms(log) == [3]
-    assert log.term_at_(6) is None
+    assert log.term_at(6) is None
     assert log.snapshot() is snapshot
     assert log.next_unstable_snapshot() is snapshot
     log.accept_unstable()
@@ -82,7 +82,7 @@ def test_compaction(make: Callable[..., RaftLog]) -> None:
     with pytest.raises(Unavailable, match="cannot compact up to 5: entries are applied up to 4 and durable up to 5"):
         log.compact(5)
     log.compact(4)
-    assert log.maybe_append_(4, 3, 0, ents(5, 3, 3)) == 6
+    assert log.maybe_append(4, 3, 0, ents(5, 3, 3)) == 6
 
 
 def test_what_is_not_durable_is_not_compacted() -> None:

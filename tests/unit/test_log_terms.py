@@ -91,16 +91,16 @@ def test_find_conflict_looks_at_terms_not_at_blocks() -> None:
     ],
 )
 def test_find_conflict_by_term(make: Callable[..., RaftLog], index: int, term: int, found: tuple[int, int]) -> None:
-    assert make(2, 2, 4, 4, 5, base=2, base_term=1).find_conflict_by_term_(index, term) == found
+    assert make(2, 2, 4, 4, 5, base=2, base_term=1).find_conflict_by_term(index, term) == found
 
 
 @pytest.mark.parametrize(("index", "term", "found"), [(3, 0, (0, 0)), (1, 0, (0, 0)), (2, 1, (1, 1)), (0, 5, (0, 0))])
 def test_find_conflict_by_term_down_to_the_beginning(index: int, term: int, found: tuple[int, int]) -> None:
-    assert log_of(1, 2, 3).find_conflict_by_term_(index, term) == found
+    assert log_of(1, 2, 3).find_conflict_by_term(index, term) == found
 
 
 def test_find_conflict_by_term_next_to_the_beginning() -> None:
-    assert log_of(3, 3, base=1, base_term=2).find_conflict_by_term_(3, 1) == (0, 0)
+    assert log_of(3, 3, base=1, base_term=2).find_conflict_by_term(3, 1) == (0, 0)
 
 
 # ---- terms
@@ -109,7 +109,7 @@ def test_find_conflict_by_term_next_to_the_beginning() -> None:
 @BOTH
 def test_terms_are_known_from_the_snapshot_to_the_end(make: Callable[..., RaftLog]) -> None:
     log = make(2, 3, 3, base=4, base_term=1)
-    assert [log.term_at_(i) for i in range(3, 9)] == [None, 1, 2, 3, 3, None]
+    assert [log.term_at(i) for i in range(3, 9)] == [None, 1, 2, 3, 3, None]
     assert [log.term_or_zero(i) for i in range(3, 9)] == [0, 1, 2, 3, 3, 0]
     assert log.term_runs() == [(4, 1), (5, 2), (6, 3)]
     assert log.match_term(4, 1)

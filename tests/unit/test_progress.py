@@ -232,7 +232,7 @@ class WhateverHappens(RuleBasedStateMachine):
     @rule(entries=st.integers(0, 4), size=st.integers(0, 9), commit=st.integers(0, 40))
     def send(self, entries: int, size: int, commit: int) -> None:
         next_before = self.made.next
-        if self.made.state == REPLICATE and self.made.inflights.full():
+        if self.made.state == REPLICATE and self.made.inflights.is_full():
             entries = 0  # as every sender does: a full window lets only empty appends through
         self.made.sent_entries(entries, size)
         self.made.sent_commit_to(commit)

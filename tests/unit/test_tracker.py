@@ -48,7 +48,7 @@ def test_the_count_of_votes_is_that_of_the_model(
     made = tracker(incoming, outgoing, learners)
     for id, granted in votes.items():
         made.record_vote(id, granted)
-    granted, rejected, result = made.count_votes()
+    granted, rejected, result = made.tally_votes()
     voters = incoming | outgoing
     assert granted == sum(votes.get(id) is True for id in voters)
     assert rejected == sum(votes.get(id) is False for id in voters)
@@ -74,14 +74,14 @@ def test_any_number_of_voters(count: int) -> None:
         member.maybe_update(member.id)
         made.record_vote(member.id, member.id <= count // 2 + 1)
     assert made.committed() == count - count // 2
-    assert made.count_votes()[2] == VoteResult.VoteWon
+    assert made.tally_votes()[2] == VoteResult.VoteWon
     assert not made.has_quorum(range(1, count // 2 + 1))
 
 
 def test_without_voters_everything_is_decided() -> None:
     made = Tracker()
     assert made.committed() == UNLIMITED
-    assert made.count_votes() == (0, 0, VoteResult.VoteWon)
+    assert made.tally_votes() == (0, 0, VoteResult.VoteWon)
     assert made.has_quorum([])
 
 
@@ -93,7 +93,7 @@ def test_the_first_answer_of_a_voter_counts() -> None:
     made.reset_votes()
     assert made.votes == {}
     made.record_vote(1, True)
-    assert made.count_votes() == (1, 0, VoteResult.VotePending)
+    assert made.tally_votes() == (1, 0, VoteResult.VotePending)
 
 
 def test_singleton_and_joint() -> None:

@@ -15,6 +15,7 @@ The list is a hint like any other: the next append still has to match.
 from raftcore.base.bytes cimport load64, store64
 from raftcore.base.types cimport index_t, term_t
 from raftcore.log.log cimport RaftLog
+from raftcore.log.log_entries cimport find_conflict_by_term, term_at
 from raftcore.wire.body cimport RUN_SIZE
 
 
@@ -26,11 +27,11 @@ cdef bytes runs_below(RaftLog log, index_t index, int limit):
     cdef term_t below = 0
     cdef int count = 0
     # Up to the commit index the logs agree anyway.
-    while count < limit and index > log.committed and log.term_at(index, &term):
+    while count < limit and index > log.committed and term_at(log, index, &term):
         store64(raw, index)
         store64(raw + 8, term)
         out += (<char*> raw)[:RUN_SIZE]
-        index = log.find_conflict_by_term(index, term - 1, &below)
+        index = find_conflict_by_term(log, index, term - 1, &below)
         count += 1
     store64(raw, index)
     out += (<char*> raw)[:8]
@@ -55,9 +56,9 @@ cdef index_t last_agreement(RaftLog log, bytes runs, index_t hint) except? 0:
             return hint
         if last <= log.last_index():
             # Our newest entry at or below the run's end with a term that is not above the run's
-            index = log.find_conflict_by_term(last, term, &own)
+            index = find_conflict_by_term(log, last, term, &own)
         else:
-            index = log.find_conflict_by_term(log.last_index(), term, &own)
+            index = find_conflict_by_term(log, log.last_index(), term, &own)
         if own == term and index > below:
             return index
         at += RUN_SIZE

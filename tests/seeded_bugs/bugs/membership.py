@@ -99,7 +99,7 @@ BUGS = (
         name="removed-leader-proposes",
         breaks="a leader that is not in the configuration any more steps down (paper 6)",
         file="raftcore/algorithm/step.pyx",
-        old='    if member(r.tracker, r.id) == NULL:\n        raise ProposalDropped("removed")\n',
+        old='    if borrowed_progress(r.tracker, r.id) == NULL:\n        raise ProposalDropped("removed")\n',
         new="",
         found_by=("tables", "model"),
         near="tests/paper/test_section_6.py",

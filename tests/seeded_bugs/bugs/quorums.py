@@ -37,10 +37,10 @@ BUGS = (
         name="old-majority-ignored-in-an-election",
         breaks="a joint configuration elects with majorities of both halves (paper 6, thesis 4.3)",
         file="raftcore/membership/tracker.pyx",
-        old="                rejected[0] += 1\n"
-        "        return joint_vote(count_half(self.incoming, self.votes), count_half(self.outgoing, "
-        "self.votes))\n",
-        new="                rejected[0] += 1\n        return count_half(self.incoming, self.votes)\n",
+        old="            rejected[0] += 1\n"
+        "    return joint_vote(half_vote(tracker.incoming, tracker.votes), half_vote(tracker.outgoing, "
+        "tracker.votes))\n",
+        new="            rejected[0] += 1\n    return half_vote(tracker.incoming, tracker.votes)\n",
         found_by=("tables", "model"),
         near="tests/unit/test_tracker.py",
     ),
@@ -48,8 +48,8 @@ BUGS = (
         name="old-majority-ignored-in-committing",
         breaks="a joint configuration commits with majorities of both halves (paper 6, thesis 4.3)",
         file="raftcore/membership/tracker.pyx",
-        old="        return min(committed_half(self.incoming), committed_half(self.outgoing))\n",
-        new="        return committed_half(self.incoming)\n",
+        old="        return min(half_committed(self.incoming), half_committed(self.outgoing))\n",
+        new="        return half_committed(self.incoming)\n",
         found_by=("tables", "model"),
         near="tests/unit/test_tracker.py",
     ),

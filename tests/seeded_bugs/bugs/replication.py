@@ -7,8 +7,8 @@ BUGS = (
         name="append-without-the-consistency-check",
         breaks="reply false if the log has no entry at prevLogIndex with prevLogTerm (Figure 2, AppendEntries 2)",
         file="raftcore/log/log.pyx",
-        old="        if not has_term(self, prev, prev_term):\n            return False\n        last_new[0] = prev\n",
-        new="        if prev > self._last:\n            return False\n        last_new[0] = prev\n",
+        old="    if not match_term(log, prev, prev_term):\n        return False\n    last_new[0] = prev\n",
+        new="    if prev > log._last:\n        return False\n    last_new[0] = prev\n",
         found_by=("tables", "explorer"),
         near="tests/paper/test_figure_2_receivers.py",
     ),
@@ -25,14 +25,14 @@ BUGS = (
         name="truncate-on-a-shorter-append",
         breaks="only a conflict deletes entries (Figure 2, AppendEntries 3): the message may be an old one",
         file="raftcore/log/log.pyx",
-        old="            conflict = self.find_conflict(entries)\n"
-        "            if conflict:\n"
-        "                if conflict <= self.committed:\n",
-        new="            conflict = self.find_conflict(entries)\n"
-        "            if conflict == 0 and entries.first > self.committed:\n"
-        "                conflict = entries.first\n"
-        "            if conflict:\n"
-        "                if conflict <= self.committed:\n",
+        old="        conflict = log.find_conflict(entries)\n"
+        "        if conflict:\n"
+        "            if conflict <= log.committed:\n",
+        new="        conflict = log.find_conflict(entries)\n"
+        "        if conflict == 0 and entries.first > log.committed:\n"
+        "            conflict = entries.first\n"
+        "        if conflict:\n"
+        "            if conflict <= log.committed:\n",
         found_by=("tables", "model"),
         near="tests/paper/test_figure_2_receivers.py",
         seen="many: the classic",

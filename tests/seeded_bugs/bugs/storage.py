@@ -74,7 +74,7 @@ BUGS = (
         breaks="an acknowledged write covers the entry it wrote, not one that replaced it (thesis 10.2.1): the "
         "term tells",
         file="raftcore/log/log.pyx",
-        old="        if self.unstable.offset <= index and has_term(self, index, term):\n",
+        old="        if self.unstable.offset <= index and match_term(self, index, term):\n",
         new="        if self.unstable.offset <= index <= self._last:\n",
         near="tests/unit/test_log.py",
     ),
