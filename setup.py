@@ -78,7 +78,7 @@ COLD = {
     "raftcore.base.options",
     "raftcore.api.status_snapshot",
     "raftcore.testing.exploration",
-    "raftpy.storage.leveldb.space",
+    "raftpy.system.space",
     "raftpy.storage.leveldb.wal_records",
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import raftcore
 import raftpy
-from raftpy.storage.leveldb import compat
+from raftpy.system import leveldb as compat
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.rows import percentiles
-from raftpy.storage.leveldb.compat import open_database
+from raftpy.system.leveldb import open_database
 
 STOP = b"stop"
 ANSWER = b"cpu seconds: "

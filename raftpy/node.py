@@ -11,7 +11,6 @@ from raftcore.base.errors import Unavailable
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock, SystemClock
 from raftpy.contracts.errors import Stopped, StorageFailed, Timeout
-from raftpy.contracts.forking import call_in_child
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
@@ -24,6 +23,7 @@ from raftpy.runtime.driver import Driver
 from raftpy.runtime.opening import open_node
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.status import NodeStatus
+from raftpy.system.forking import call_in_child
 
 GIVEN_UP = "the node was stopped while it was being started"
 

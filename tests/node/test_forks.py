@@ -22,8 +22,8 @@ import pytest
 
 from raftpy import BlockingNode, Config, Node, NotOwner, StorageFailed
 from raftpy.contracts.types import StoreOwner
-from raftpy.storage.leveldb import compat
 from raftpy.storage.leveldb.store import LevelDBStorage
+from raftpy.system import leveldb as compat
 from raftpy.transport.datagram.udp import UdpTransport
 from tests.node.every_call import calls
 from tests.node.harness import Recorder, _free_addresses

@@ -16,11 +16,11 @@ from raftcore.wire.codec import crc32c
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, WrongIdentity
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
-from raftpy.storage.leveldb import compat, keys
-from raftpy.storage.leveldb.compat import Batch, Database
+from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.head import HEAD, Head
 from raftpy.storage.leveldb.sealing import seal, unseal
+from raftpy.system import leveldb as compat
 from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip
 from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, abandon, append, entries, joined
 
@@ -511,7 +511,7 @@ class TestCutBelowTheFloor:
 class FailingBatch:
     """A batch whose write fails, before or after it has reached the disk."""
 
-    def __init__(self, batch: Batch, error: Exception, reached: bool) -> None:
+    def __init__(self, batch: compat.Batch, error: Exception, reached: bool) -> None:
         self._batch, self._error, self._reached = batch, error, reached
         self.put, self.delete, self.clear = batch.put, batch.delete, batch.clear
 
@@ -548,7 +548,7 @@ class TestFailedWrites:
 
     def test_a_failed_pin(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         class FailingDatabase:
-            def __init__(self, database: Database) -> None:
+            def __init__(self, database: compat.Database) -> None:
                 self.close = database.close
 
             def put(self, key: bytes, value: bytes, *, sync: bool) -> None:

@@ -14,9 +14,9 @@ import pytest
 from raftpy.contracts.errors import StorageFailed, StorageLocked
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
-from raftpy.storage.leveldb import compat
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.wal import write_ahead_files
+from raftpy.system import leveldb as compat
 from tests.storage.support import MEMBERS, OWNER, Disk, append, entries
 
 HOLDER = """

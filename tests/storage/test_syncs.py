@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from raftpy.storage import LevelDBStorage
-from raftpy.storage.leveldb import compat, floor
+from raftpy.storage.leveldb import floor
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.store import make_directory
+from raftpy.system import leveldb as compat
 from tests.storage.support import OWNER, append, commit_only, entries
 
 

@@ -11,11 +11,12 @@ import pytest
 
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.storage import LevelDBStorage
-from raftpy.storage.leveldb import compat, keys
-from raftpy.storage.leveldb.compat import Database
+from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Reader
+from raftpy.system import leveldb as compat
+from raftpy.system.leveldb import Database
 from tests.storage.support import OWNER, SMALLEST_BUFFER, Disk, abandon, append, commit_only, entries, joined
 
 

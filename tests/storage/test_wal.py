@@ -12,9 +12,9 @@ import pytest
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
-from raftpy.storage.leveldb.space import set_aside
 from raftpy.storage.leveldb.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead, write_ahead_files
 from raftpy.storage.leveldb.wal_records import BLOCK, BROKEN, LENGTH, TORN, WHOLE, survey
+from raftpy.system.space import set_aside
 from tests.storage.support import OWNER, SMALLEST_BUFFER, Disk, abandon, append, entries, joined
 
 SPACE = bytes(2 * BLOCK)

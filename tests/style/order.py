@@ -22,11 +22,13 @@ CORE = """
     testing: cluster_invariants exploration loopback memory_storage
 """
 
-# raftpy: storage and transport know the contracts alone, only the runtime sees both, applications see only the node.
+# raftpy: storage and transport know the contracts and the system alone, only the runtime sees both, applications see
+# only the node.
 RAFTPY = """
-    contracts: errors forking clock state_machine types storage transport
-    storage: identity leveldb records memory leveldb.compat leveldb.head leveldb.floor leveldb.keeping leveldb.keys
-        leveldb.lock leveldb.ownership leveldb.sealing leveldb.space leveldb.startup leveldb.wal_records leveldb.wal
+    contracts: errors clock state_machine types storage transport
+    system: forking leveldb space
+    storage: identity leveldb records memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
+        leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal
         leveldb.writer leveldb.store
     transport: datagram exchange identity exchange.address exchange.http_address exchange.system_calls
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal

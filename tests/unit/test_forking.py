@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from raftpy.contracts import forking
+from raftpy.system import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 

@@ -19,11 +19,12 @@ from struct import error as StructError  # noqa: N812
 from raftcore.base.errors import DecodeError
 from raftcore.values.message import Entries
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
-from raftpy.storage.leveldb import compat, keys
-from raftpy.storage.leveldb.compat import Batch, Database
+from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.head import HEAD, Head
 from raftpy.storage.leveldb.sealing import seal, unseal, unseal_record
 from raftpy.storage.records import Index
+from raftpy.system import leveldb as compat
+from raftpy.system.leveldb import Batch, Database
 
 _IDENTITY = Struct("<IQQ")
 _PIN = Struct("<QQ")

@@ -21,11 +21,9 @@ from pathlib import Path
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
-from raftpy.contracts.forking import call_in_child
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
-from raftpy.storage.leveldb import compat, keys
-from raftpy.storage.leveldb.compat import Batch, Database
+from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import Floor, GroupFloor, sync_directory
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.keeping import keep_for_ever
@@ -36,6 +34,9 @@ from raftpy.storage.leveldb.startup import Identity, Log, Reader, found, pack_pi
 from raftpy.storage.leveldb.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead
 from raftpy.storage.leveldb.writer import Mode, Writer
 from raftpy.storage.records import Index, Plan, gather
+from raftpy.system import leveldb as compat
+from raftpy.system.forking import call_in_child
+from raftpy.system.leveldb import Batch, Database
 
 WRITE_BUFFER_SIZE = 16 << 20
 """Bytes of writes that LevelDB keeps in memory and in one write-ahead file before it makes a table of them.

@@ -29,8 +29,8 @@ import os
 from pathlib import Path
 
 from raftpy.contracts.errors import StorageDamaged
-from raftpy.storage.leveldb.space import set_aside
 from raftpy.storage.leveldb.wal_records import BROKEN, LENGTH, TORN, WHOLE, survey
+from raftpy.system.space import set_aside
 
 
 def write_ahead_files(directory: Path) -> list[Path]:

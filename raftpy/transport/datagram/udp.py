@@ -24,7 +24,7 @@ from typing import Any
 
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import TransportFailed
-from raftpy.contracts.forking import call_in_child
+from raftpy.system.forking import call_in_child
 from raftpy.transport.datagram.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
 from raftpy.transport.datagram.names import Names
 from raftpy.transport.datagram.oversized import note_refused
