@@ -3,7 +3,7 @@ from libc.stdint cimport uint64_t
 
 from raftcore.algorithm.state cimport Raft
 from raftcore.api.outbox cimport Outbox
-from raftcore.api.ready cimport Ready, Told
+from raftcore.api.ready cimport Ready, Reported
 from raftcore.api.receive cimport Refused
 from raftcore.api.take_ready cimport Writes
 from raftcore.values.message cimport Entries
@@ -15,7 +15,7 @@ cdef enum:
 
 cdef class RawNode:
     cdef Raft raft
-    cdef Told told                   # what the driver was told last
+    cdef Reported reported           # what the last Ready, or outbox, said of leader, role and hard state
     cdef Writes writes               # with an outbox: which writes are under way
     cdef int form                    # how work is taken, once some was taken: as Ready or with an outbox
     cdef list on_advance             # plain form: what advance() will step; None when no Ready is out

@@ -16,8 +16,8 @@ from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport forward_payloads, propose_payloads, step, tick, ticks_until_due
 from raftcore.api.outbox cimport Outbox
 from raftcore.api.ready cimport (
-    Ready, accept, anything_new, append_message, append_response, append_response_needed, apply_message, apply_response,
-    new_ready, quarantined_ready, remember,
+    Ready, accept_ready, append_message, append_response, append_response_needed, apply_message, apply_response,
+    has_ready, mark_reported, new_ready, quarantined_ready,
 )
 from raftcore.api.receive cimport take_datagram, take_frame, take_message
 from raftcore.api.status_snapshot cimport status_of
@@ -99,7 +99,7 @@ cdef class RawNode:
         self.on_advance = None
         restore_configuration(r, initial.conf_state, initial.conf_index)
         start(r, hard.term, hard.vote, initial.conflict)
-        remember(r, &self.told)
+        mark_reported(r, &self.reported)
         self.writes.commit = r.log.committed
 
     # -- inputs ---------------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ cdef class RawNode:
 
     def has_ready(self):
         """Is there anything in the next Ready?"""
-        return anything_new(self.raft, &self.told, not self.raft.options.async_storage_writes)
+        return has_ready(self.raft, &self.reported, not self.raft.options.async_storage_writes)
 
     def ready(self):
         """Takes the outstanding work; see :class:`raftcore.Ready` for what comes BEFORE and AFTER what.
@@ -343,8 +343,8 @@ cdef class RawNode:
             raise ConfigError("ready() was called twice without advance() in between")
         if r.state == StateQuarantined:
             self.on_advance = [] if plain else None
-            return quarantined_ready(r, &self.told)
-        rd = new_ready(r, &self.told, plain)
+            return quarantined_ready(r, &self.reported)
+        rd = new_ready(r, &self.reported, plain)
         rd.messages = queue_taken(&r.messages)
         if plain:
             self._collect_plain(rd)
@@ -358,7 +358,7 @@ cdef class RawNode:
                 rd.messages.append(append_message(r, rd))
             if rd.committed_entries is not None:
                 rd.messages.append(apply_message(r, rd))
-        accept(r, &self.told, rd.committed_entries, plain)
+        accept_ready(r, &self.reported, rd.committed_entries, plain)
         if CHECK_EACH_STEP:
             check_raft(r)
         return rd
@@ -402,7 +402,7 @@ cdef class RawNode:
     cdef bint _collect(self, Outbox outbox) except -1:
         if self.form != IN_OUTBOX:
             self._use(IN_OUTBOX)
-        return collect_into(self.raft, &self.told, &self.writes, outbox)
+        return collect_into(self.raft, &self.reported, &self.writes, outbox)
 
     @cython.binding(False)
     def written(self, appends, Outbox outbox not None):
@@ -411,7 +411,7 @@ cdef class RawNode:
         They are reported in the order in which they came, each once (ConfigError). True: something is to be collected.
         """
         take_all_written(self.raft, &self.writes, appends, outbox)
-        return anything_new(self.raft, &self.told, False)
+        return has_ready(self.raft, &self.reported, False)
 
     cdef int _written(self, object appends, Outbox outbox) except -1:
         return take_all_written(self.raft, &self.writes, appends, outbox)
@@ -420,7 +420,7 @@ cdef class RawNode:
     def applied(self, Entries entries not None):
         """Entries from :meth:`collect` are applied. True: something is to be collected."""
         take_applied(self.raft, entries)
-        return anything_new(self.raft, &self.told, False)
+        return has_ready(self.raft, &self.reported, False)
 
     cdef int _applied(self, Entries entries) except -1:
         return take_applied(self.raft, entries)
@@ -437,7 +437,7 @@ cdef class RawNode:
         """
         cdef RawNode copy = RawNode.__new__(RawNode)
         copy.raft = clone_raft(self.raft, storage)
-        copy.told = self.told
+        copy.reported = self.reported
         copy.writes = self.writes
         copy.form = self.form
         copy.on_advance = None if self.on_advance is None else list(self.on_advance)
@@ -448,8 +448,8 @@ cdef class RawNode:
         """16 bytes: the same for nodes in the same protocol state, whatever way led there; stable over processes.
         ``suspicion`` False leaves out what is noted of a leader that contradicts this node: all a PeerFault changes."""
         cdef bytes inner = fingerprint_raft(self.raft, suspicion)
-        rest = (self.raft.options.async_storage_writes, self.told.lead, self.told.state, self.told.term,
-                self.told.vote, self.told.commit, self.on_advance)
+        rest = (self.raft.options.async_storage_writes, self.reported.lead, self.reported.state, self.reported.term,
+                self.reported.vote, self.reported.commit, self.on_advance)
         if self.form == IN_OUTBOX:
             waiting = [(<Message> m).write - self.writes.done for m in queue_listed(&self.raft.waiting)]
             rest += (self.writes.begun - self.writes.done, self.writes.commit, waiting)

@@ -8,8 +8,8 @@ from raftcore.log.log cimport RaftLog, has_next_committed, has_next_unstable
 from raftcore.log.slices cimport applying_size
 from raftcore.values.message cimport Entries, HardState, Message, Snapshot
 
-# What the driver was told last, so that it hears only what has changed since.
-cdef struct Told:
+# Leader, role and hard state as they were reported to the driver last: the next Ready names what has changed since.
+cdef struct Reported:
     node_id_t lead
     int state
     term_t term
@@ -31,35 +31,36 @@ cdef class Ready:
     cdef readonly bint must_sync
 
 # Is there anything in the next Ready? `plain`: in the plain form.
-cdef inline bint anything_new(Raft r, const Told* told, bint plain) noexcept:
+cdef inline bint has_ready(Raft r, const Reported* reported, bint plain) noexcept:
     cdef RaftLog log = r.log
     if r.state == StateQuarantined:
-        return r.lead != told.lead or r.state != told.state  # that it is; it has no other work for anybody
+        # The quarantine itself is reported once; after that there is no work for anybody.
+        return r.lead != reported.lead or r.state != reported.state
     return (
         r.messages.count or r.after_append.count or size_of(<PyObject*> r.read_states)
-        or r.lead != told.lead or r.state != told.state
-        or r.term != told.term or r.vote != told.vote or log.committed != told.commit
+        or r.lead != reported.lead or r.state != reported.state
+        or r.term != reported.term or r.vote != reported.vote or log.committed != reported.commit
         or has_next_unstable(log) or has_next_committed(log, plain)
         or (log.unstable.snapshot is not None and not log.unstable.snapshot_in_progress)
     )
 
 
-# All of it but the messages, which the form decides.
-cdef Ready new_ready(Raft r, const Told* told, bint plain)
-# The same of a quarantined node, and remembered.
-cdef Ready quarantined_ready(Raft r, Told* told)
+# Everything in the next Ready except its messages: those depend on the form.
+cdef Ready new_ready(Raft r, const Reported* reported, bint plain)
+# The one Ready of a quarantined node: its role, and no work. It counts as reported.
+cdef Ready quarantined_ready(Raft r, Reported* reported)
 
-# What `told` stands for is what the driver knows by now.
-cdef inline void remember(Raft r, Told* told) noexcept:
-    told.lead = r.lead
-    told.state = r.state
-    told.term = r.term
-    told.vote = r.vote
-    told.commit = r.log.committed
+# The driver has been given leader, role and hard state as they are now.
+cdef inline void mark_reported(Raft r, Reported* reported) noexcept:
+    reported.lead = r.lead
+    reported.state = r.state
+    reported.term = r.term
+    reported.vote = r.vote
+    reported.commit = r.log.committed
 
 
-# The driver has everything that stood out, `committed` included (None: nothing to apply), in either form.
-cdef inline int accept(Raft r, Told* told, Entries committed, bint plain) except -1:
+# The driver, in either form, has been given everything there was, `committed` to be applied (None: nothing) included.
+cdef inline int accept_ready(Raft r, Reported* reported, Entries committed, bint plain) except -1:
     if size_of(<PyObject*> r.read_states):
         r.read_states = []
     r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
@@ -67,7 +68,7 @@ cdef inline int accept(Raft r, Told* told, Entries committed, bint plain) except
         r.log.accept_unstable()
     if committed is not None:
         r.log.accept_applying(committed.first + committed.count - 1, applying_size(committed), plain)
-    remember(r, told)
+    mark_reported(r, reported)
     return 0
 
 

@@ -83,19 +83,19 @@ cdef class Ready:
         )
 
 
-cdef Ready new_ready(Raft r, const Told* told, bint plain):
+cdef Ready new_ready(Raft r, const Reported* reported, bint plain):
     cdef Ready rd = Ready.__new__(Ready)
     cdef HardState hard
     rd.entries = r.log.next_unstable()
     rd.committed_entries = r.log.next_committed(plain)
     rd.snapshot = r.log.next_unstable_snapshot()
     rd.read_states = r.read_states
-    rd.must_sync = rd.entries is not None or r.term != told.term or r.vote != told.vote
-    if r.lead != told.lead or r.state != told.state:
+    rd.must_sync = rd.entries is not None or r.term != reported.term or r.vote != reported.vote
+    if r.lead != reported.lead or r.state != reported.state:
         rd.soft_state = SoftState.__new__(SoftState)
         rd.soft_state.lead = r.lead
         rd.soft_state.state = r.state
-    if r.term != told.term or r.vote != told.vote or r.log.committed != told.commit:
+    if r.term != reported.term or r.vote != reported.vote or r.log.committed != reported.commit:
         hard = HardState.__new__(HardState)
         hard.term = r.term
         hard.vote = r.vote
@@ -104,7 +104,7 @@ cdef Ready new_ready(Raft r, const Told* told, bint plain):
     return rd
 
 
-cdef Ready quarantined_ready(Raft r, Told* told):
+cdef Ready quarantined_ready(Raft r, Reported* reported):
     """Its role, and nothing to be done."""
     cdef Ready rd = Ready.__new__(Ready)
     rd.read_states = []
@@ -112,7 +112,7 @@ cdef Ready quarantined_ready(Raft r, Told* told):
     rd.soft_state = SoftState.__new__(SoftState)
     rd.soft_state.lead = r.lead
     rd.soft_state.state = r.state
-    remember(r, told)
+    mark_reported(r, reported)
     return rd
 
 

@@ -3,7 +3,7 @@ from libc.stdint cimport uint64_t
 
 from raftcore.algorithm.state cimport Raft
 from raftcore.api.outbox cimport Outbox
-from raftcore.api.ready cimport Told
+from raftcore.api.ready cimport Reported
 from raftcore.base.types cimport index_t
 from raftcore.values.message cimport Entries, Message
 
@@ -14,7 +14,7 @@ cdef struct Writes:
     index_t commit     # the commit index in the last of them
 
 # Everything outstanding goes into `out`; was there anything?
-cdef bint collect_into(Raft r, Told* told, Writes* writes, Outbox out) except -1
+cdef bint collect_into(Raft r, Reported* reported, Writes* writes, Outbox out) except -1
 # Appends (any iterable of them) are written; Entries are applied.
 cdef int take_all_written(Raft r, Writes* writes, object appends, Outbox out) except -1
 cdef int take_applied(Raft r, Entries entries) except -1

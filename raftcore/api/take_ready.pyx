@@ -12,7 +12,7 @@ from cpython.object cimport PyObject
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport applied_to, step
 from raftcore.api.outbox cimport Outbox
-from raftcore.api.ready cimport Told, accept, anything_new, append_response, remember
+from raftcore.api.ready cimport Reported, accept_ready, append_response, has_ready, mark_reported
 from raftcore.base.lists cimport put_into, size_of
 from raftcore.base.types cimport APPEND_THREAD, MsgStorageAppend, StateQuarantined
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
@@ -21,25 +21,25 @@ from raftcore.values.message cimport Entries, Message, Snapshot, done_with, new_
 from raftcore.values.queue cimport Queue, front, pop, push
 
 
-cdef bint collect_into(Raft r, Told* told, Writes* writes, Outbox out) except -1:
+cdef bint collect_into(Raft r, Reported* reported, Writes* writes, Outbox out) except -1:
     """Puts everything outstanding into `out`; was there anything?
 
     What can fail comes first. Should it, messages may be sent again, which is harmless; entries are not lost.
     """
-    if not anything_new(r, told, False):
+    if not has_ready(r, reported, False):
         return False
-    collect_new(r, told, writes, out)
+    collect_new(r, reported, writes, out)
     return True
 
 
-cdef int collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
+cdef int collect_new(Raft r, Reported* reported, Writes* writes, Outbox out) except -1:
     cdef RaftLog log = r.log
     cdef Entries entries = None
     cdef Entries committed = None
     cdef Snapshot snapshot = None
     cdef size_t at_once = 0
     if r.state == StateQuarantined:
-        remember(r, told)
+        mark_reported(r, reported)
         return 0
     if has_next_unstable(log):
         entries = log.next_unstable()
@@ -51,16 +51,16 @@ cdef int collect_new(Raft r, Told* told, Writes* writes, Outbox out) except -1:
         put_all(&r.messages, out)
     if size_of(<PyObject*> r.read_states):
         out.read_states.extend(r.read_states)
-    if entries is not None or snapshot is not None or r.term != told.term or r.vote != told.vote:
-        put_append(r, told, writes, entries, snapshot, out)
+    if entries is not None or snapshot is not None or r.term != reported.term or r.vote != reported.vote:
+        put_append(r, reported, writes, entries, snapshot, out)
     elif r.after_append.count:
         if writes.begun == writes.done:
             at_once = r.after_append.count
         else:
-            put_append(r, told, writes, None, None, out)
+            put_append(r, reported, writes, None, None, out)
     if committed is not None:
         put_into(out.applies, committed)
-    accept(r, told, committed, False)
+    accept_ready(r, reported, committed, False)
     while at_once:  # last of all: what a step changes is for the next time to tell
         at_once -= 1
         respond(r, pop(&r.after_append), out)
@@ -79,14 +79,14 @@ cdef int put_all(Queue* messages, Outbox out) except -1:
     return 0
 
 
-cdef int put_append(Raft r, const Told* told, Writes* writes, Entries entries, Snapshot snapshot,
+cdef int put_append(Raft r, const Reported* reported, Writes* writes, Entries entries, Snapshot snapshot,
                     Outbox out) except -1:
     cdef Message m = new_message(MsgStorageAppend, APPEND_THREAD)
     m.from_ = r.id
     m.entries = entries
     m.snapshot = snapshot
-    m.must_sync = entries is not None or snapshot is not None or r.term != told.term or r.vote != told.vote
-    if r.term != told.term or r.vote != told.vote or r.log.committed != writes.commit:
+    m.must_sync = entries is not None or snapshot is not None or r.term != reported.term or r.vote != reported.vote
+    if r.term != reported.term or r.vote != reported.vote or r.log.committed != writes.commit:
         m.term = r.term
         m.vote = r.vote
         m.commit = r.log.committed
