@@ -48,7 +48,7 @@ cdef class RaftLog(LogEntries):
     cpdef int check(self) except -1
 
     cdef int _replace(self, Entries entries, index_t begin) except -1
-    cdef void _settled(self) noexcept
+    cdef void _trim(self) noexcept
     cdef void _evict(self, index_t through) noexcept
 
 

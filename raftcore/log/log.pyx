@@ -115,7 +115,7 @@ cdef class RaftLog(LogEntries):
     cdef int _replace(self, Entries entries, index_t begin) except -1:
         self._put_entries(entries, begin)
         unstable.truncate_and_append(self.unstable, begin)
-        self._settled()
+        self._trim()
         return 0
 
     cpdef index_t append_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except? 0:
@@ -132,7 +132,7 @@ cdef class RaftLog(LogEntries):
             raise InvariantViolation(f"append of term {term} behind term {self.last_term()}")
         self._put_commands(commands, term, kind, time_ms)
         unstable.truncate_and_append(self.unstable, first)
-        self._settled()
+        self._trim()
         return first
 
     # ---- committing and applying
@@ -196,7 +196,7 @@ cdef class RaftLog(LogEntries):
             self.applying = index
         self.applying_bytes = self.applying_bytes - size if self.applying_bytes > size else 0
         self.applying_paused = self.applying_bytes >= self.max_applying_bytes
-        self._settled()
+        self._trim()
         return 0
 
     # ---- making durable
@@ -237,7 +237,7 @@ cdef class RaftLog(LogEntries):
         """
         if self.unstable.offset <= index and match_term(self, index, term):
             unstable.stable_to(self.unstable, index)
-            self._settled()
+            self._trim()
         return 0
 
     cpdef int stable_snapshot_to(self, index_t index) except -1:
@@ -282,7 +282,7 @@ cdef class RaftLog(LogEntries):
         return 0
 
     # Something became durable or applied, or the window grew: what is over its bounds may go now.
-    cdef inline void _settled(self) noexcept:
+    cdef inline void _trim(self) noexcept:
         cdef index_t through = min(self.applied, self.unstable.offset - 1)
         if through >= self._cache.first_last:
             self._cache.forget_through(through)

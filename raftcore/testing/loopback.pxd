@@ -17,6 +17,6 @@ cdef class Loopback:
     cdef list ordered              # the same, by id
     cdef readonly int datagrams    # delivered so far
 
-    cpdef int settle(self) except -1
+    cpdef int run_until_idle(self) except -1
     cdef int hand_over(self, Outbox outbox) except -1
     cdef bint deliver(self, Outbox outbox) except -1

@@ -105,16 +105,16 @@ cdef class Loopback:
     def campaign(self, int node_id):
         """One member stands for election, and everything that follows from it."""
         self.by_id[node_id].node.campaign()
-        self.settle()
+        self.run_until_idle()
 
     def propose(self, int node_id, commands, int times=1):
         """Proposes ``commands`` at a member, lets everything follow from it, and so on, ``times`` times."""
         cdef RawNode node = (<Seat> self.by_id[node_id]).node
         for _ in range(times):
             node.propose(commands)
-            self.settle()
+            self.run_until_idle()
 
-    cpdef int settle(self) except -1:
+    cpdef int run_until_idle(self) except -1:
         """Works and delivers until nobody has anything to do."""
         cdef PyObject* seats = <PyObject*> self.ordered
         cdef PyObject* seat

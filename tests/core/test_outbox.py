@@ -521,7 +521,7 @@ def test_a_loopback_knows_nobody_else() -> None:
     cluster.seats[1].outbox.set_builders([builder(1, 10**6)])
     cluster.seats.clear()  # a copy
     cluster.campaign(1)
-    cluster.settle()
+    cluster.run_until_idle()
 
 
 def test_a_message_without_a_byte_form_holds_nothing_up() -> None:
