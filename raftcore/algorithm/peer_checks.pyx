@@ -74,7 +74,7 @@ cdef int check_peer(Raft r, Message m) except -1:
     return 0
 
 
-cdef int check_odd_origin(Message m, node_id_t sender, node_id_t own) except -1:
+cdef int check_origin_general(Message m, node_id_t sender, node_id_t own) except -1:
     if sender == 0 or sender == own:
         raise PeerFault(f"a datagram from node {sender} reached node {own}")
     if m.to != 0 and m.to != own:

@@ -18,4 +18,4 @@ cdef class Outbox:
 
     cdef int put(self, Message m) except -1
     cdef bint has_datagrams(self) noexcept
-    cdef int put_unusual(self, Message m, DatagramBuilder builder) except -1
+    cdef int put_general(self, Message m, DatagramBuilder builder) except -1

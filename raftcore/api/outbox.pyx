@@ -73,13 +73,13 @@ cdef class Outbox:
         for i in range(size_of(builders)):
             builder = item_of(builders, i)
             if (<DatagramBuilder> builder).header.to == m.to:
-                if (<DatagramBuilder> builder).add_usual(m, self.group):
+                if (<DatagramBuilder> builder).add_fast(m, self.group):
                     return 0
-                return self.put_unusual(m, <DatagramBuilder> builder)
+                return self.put_general(m, <DatagramBuilder> builder)
         self.messages.append(m)
         return 0
 
-    cdef int put_unusual(self, Message m, DatagramBuilder builder) except -1:
+    cdef int put_general(self, Message m, DatagramBuilder builder) except -1:
         cdef int added = NEVER
         try:
             added = builder.try_add(m, self.group)

@@ -35,20 +35,20 @@ cdef extern from *:
     """
     enum {
         R_LOCAL = 1, R_NETWORK = 2, R_RESPONSE = 4, R_TERMLESS = 8, R_TERM_OPTIONAL = 16, R_FORWARDABLE = 32,
-        R_CAMPAIGN = 64, R_PROMISE = 128, R_MEMBER = 256, R_ECHO = 512, R_LEADER = 1024, R_USUAL = 2048
+        R_CAMPAIGN = 64, R_PROMISE = 128, R_MEMBER = 256, R_ECHO = 512, R_LEADER = 1024, R_COMMON = 2048
     };
 
     #define RAFT_MESSAGE_TABLE(ROW, WORD) \\
         ROW(MsgHup,                0, R_LOCAL, WORD) \\
         ROW(MsgBeat,               1, R_LOCAL, WORD) \\
         ROW(MsgProp,               2, R_NETWORK | R_TERMLESS | R_FORWARDABLE, WORD) \\
-        ROW(MsgApp,                3, R_NETWORK | R_LEADER | R_USUAL, WORD) \\
-        ROW(MsgAppResp,            4, R_NETWORK | R_RESPONSE | R_PROMISE | R_MEMBER | R_ECHO | R_USUAL, WORD) \\
+        ROW(MsgApp,                3, R_NETWORK | R_LEADER | R_COMMON, WORD) \\
+        ROW(MsgAppResp,            4, R_NETWORK | R_RESPONSE | R_PROMISE | R_MEMBER | R_ECHO | R_COMMON, WORD) \\
         ROW(MsgVote,               5, R_NETWORK | R_CAMPAIGN | R_PROMISE, WORD) \\
         ROW(MsgVoteResp,           6, R_NETWORK | R_RESPONSE | R_CAMPAIGN | R_PROMISE, WORD) \\
         ROW(MsgSnap,               7, R_NETWORK | R_LEADER, WORD) \\
-        ROW(MsgHeartbeat,          8, R_NETWORK | R_LEADER | R_USUAL, WORD) \\
-        ROW(MsgHeartbeatResp,      9, R_NETWORK | R_RESPONSE | R_MEMBER | R_ECHO | R_USUAL, WORD) \\
+        ROW(MsgHeartbeat,          8, R_NETWORK | R_LEADER | R_COMMON, WORD) \\
+        ROW(MsgHeartbeatResp,      9, R_NETWORK | R_RESPONSE | R_MEMBER | R_ECHO | R_COMMON, WORD) \\
         ROW(MsgUnreachable,       10, R_LOCAL | R_MEMBER, WORD) \\
         ROW(MsgSnapStatus,        11, R_LOCAL | R_MEMBER, WORD) \\
         ROW(MsgCheckQuorum,       12, R_LOCAL, WORD) \\
@@ -83,7 +83,7 @@ cdef extern from *:
         MEMBER_TYPES RAFT_TYPES_WITH(R_MEMBER),
         ECHOES RAFT_TYPES_WITH(R_ECHO),
         LEADER_TYPES RAFT_TYPES_WITH(R_LEADER),
-        USUAL_TYPES RAFT_TYPES_WITH(R_USUAL)
+        COMMON_TYPES RAFT_TYPES_WITH(R_COMMON)
     };
     """
     cpdef enum MessageType:
@@ -125,7 +125,7 @@ cdef extern from *:
         MEMBER_TYPES         # a leader takes them only from, or about, a node whose progress it keeps
         ECHOES               # answers that carry back the conf_index of that progress
         LEADER_TYPES         # only the leader of their term sends them
-        USUAL_TYPES          # nearly every message is one of these: their byte form has a short way
+        COMMON_TYPES          # nearly every message is one of these: encoding and decoding have a fast path for them
 
 
 cdef inline bint is_one_of(int type, uint32_t types) noexcept nogil:

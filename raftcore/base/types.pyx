@@ -21,7 +21,7 @@ cdef tuple SETS = (
     ("member", MEMBER_TYPES),
     ("echo", ECHOES),
     ("leader", LEADER_TYPES),
-    ("usual", USUAL_TYPES),
+    ("common", COMMON_TYPES),
 )
 
 

@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 
 from raftcore.base.bytes cimport store32, store64
 from raftcore.base.lists cimport at_bytes, size_of_bytes
-from raftcore.base.types cimport USUAL_TYPES, MsgApp, is_one_of, node_id_t
+from raftcore.base.types cimport COMMON_TYPES, MsgApp, is_one_of, node_id_t
 from raftcore.values.message cimport Message
 
 cdef enum:
@@ -49,16 +49,18 @@ cdef enum:
     # Which bits of the bitmap are node ids (the others are terms and indexes)
     ID_FIELDS = (1 << VOTE) | (1 << FROM) | (1 << TO)
     KNOWN_FIELDS = (1 << BODY_FIELDS) - 1
-    # What nearly every message is of
-    USUAL_FIELDS = (1 << TERM) | (1 << LOG_TERM) | (1 << INDEX) | (1 << COMMIT) | (1 << REJECT_HINT) | (1 << CONF_INDEX)
+    # The fields that messages of the common types have
+    COMMON_FIELDS = (
+        (1 << TERM) | (1 << LOG_TERM) | (1 << INDEX) | (1 << COMMIT) | (1 << REJECT_HINT) | (1 << CONF_INDEX)
+    )
 
 
-# Nearly every message is one of these; for them shape_fault would find nothing.
-cdef inline bint shape_is_usual(Message message) noexcept:
+# Is it of the shape that nearly every message has? Then shape_fault would find nothing wrong with it.
+cdef inline bint shape_is_common(Message message) noexcept:
     if message.term == 0 or message.snapshot is not None:
         return False
     if message.entries is None:
-        return is_one_of(message.type, USUAL_TYPES)
+        return is_one_of(message.type, COMMON_TYPES)
     return message.type == MsgApp and message.entries.first == message.index + 1
 
 
@@ -70,16 +72,17 @@ cdef inline uint8_t* put_field(uint8_t* at, int field, uint64_t value, uint32_t*
     return at + 8
 
 
-# The body of one of the usual messages (an append, a heartbeat, an answer) in one pass, if it surely fits `room` bytes
-# and leaves out both ids; its size. 0, and nothing that counts is written, for any other: then plan_body decides.
-cdef inline Py_ssize_t write_usual(Message message, node_id_t from_, node_id_t to, uint8_t* at,
-                                   Py_ssize_t room) noexcept:
+# The fast path: writes the body of a message of a common type (an append, a heartbeat, an answer) in one pass, if it
+# surely fits `room` bytes and leaves out both ids. Returns the body's size. For any other message it returns 0, having
+# written at most bytes that nobody reads: plan_body and write_body are for those.
+cdef inline Py_ssize_t write_body_fast(Message message, node_id_t from_, node_id_t to, uint8_t* at,
+                                       Py_ssize_t room) noexcept:
     cdef PyObject* data = NULL
     cdef Py_ssize_t size = 0
     cdef uint32_t present = 0
     cdef uint32_t flags = REJECT if message.reject else 0
     cdef uint8_t* begin = at
-    if not shape_is_usual(message) or message.context is not None or message.must_sync or message.vote:
+    if not shape_is_common(message) or message.context is not None or message.must_sync or message.vote:
         return 0
     if message.responses is not None or message.from_ != from_ or message.to != to:
         return 0
@@ -87,10 +90,10 @@ cdef inline Py_ssize_t write_usual(Message message, node_id_t from_, node_id_t t
         data = <PyObject*> message.entries.data
         size = size_of_bytes(data)
         flags |= HAS_ENTRIES
-    if BODY_FIXED_MAX + size > room:  # it may still fit, to the byte: that is plan_body's to say
+    if BODY_FIXED_MAX + size > room:  # it may still fit to the byte: plan_body decides
         return 0
     if (message.term | message.log_term | message.index | message.commit | message.reject_hint
-            | message.conf_index) >> 63:  # too large, one of them
+            | message.conf_index) >> 63:  # one of them is too large
         return 0
     at = put_field(at + BODY_HEAD_SIZE, TERM, message.term, &present)
     at = put_field(at, LOG_TERM, message.log_term, &present)

@@ -105,7 +105,7 @@ cdef int plan_body(Message message, node_id_t from_, node_id_t to, BodyPlan* pla
         raise ValueError(f"a {name_of(message.type)} is local and cannot be sent")
     if message.must_sync or message.responses is not None:
         raise ValueError(f"{name_of(message.type)}: must_sync and responses are local and cannot be sent")
-    if not shape_is_usual(message):
+    if not shape_is_common(message):
         fault = shape_fault(message)
         if fault is not None:
             raise ValueError(f"{name_of(message.type)}: {fault}")
@@ -187,42 +187,42 @@ cdef uint8_t* write_snapshot(Snapshot snapshot, uint8_t* at) noexcept:
     return write_bytes(at, snapshot.data)
 
 
-# The field at `at`, if it is present, into `out`; where the next one is. `odd` is set for what needs a closer look: a
-# field cut off, one that is 0, a number too large.
+# Reads the field at `at` into `out`, 0 when it is not present; returns where the next field begins. Sets `malformed`
+# when the field is cut off, is 0, or is too large.
 cdef inline const uint8_t* get_field(const uint8_t* at, const uint8_t* end, int field, uint32_t present, uint64_t* out,
-                                     bint* odd) noexcept nogil:
+                                     bint* malformed) noexcept nogil:
     out[0] = 0
     if not present >> field & 1:
         return at
     if end - at < 8:
-        odd[0] = True
+        malformed[0] = True
         return at
     out[0] = load64(at)
     if out[0] == 0 or out[0] >> 63:
-        odd[0] = True
+        malformed[0] = True
     return at + 8
 
 
-# One of the usual messages, its fields read in one pass. False for any other, and for whatever may be wrong with it:
-# then decode_body's long way decides.
-cdef bint read_usual(Message out, int message_type, const uint8_t* body, Py_ssize_t size) except -1:
+# The fast path: a message of a common type and with common fields only, read in one pass. False for any other message,
+# and for any that may be malformed: decode_body_general decides about those.
+cdef bint decode_body_fast(Message out, int message_type, const uint8_t* body, Py_ssize_t size) except -1:
     cdef const uint8_t* at = body + BODY_HEAD_SIZE
     cdef const uint8_t* end = body + size
     cdef uint32_t present, flags
-    cdef bint odd = False
-    if not is_one_of(message_type, USUAL_TYPES) or size < BODY_HEAD_SIZE:
+    cdef bint malformed = False
+    if not is_one_of(message_type, COMMON_TYPES) or size < BODY_HEAD_SIZE:
         return False
     present = load16(body)
     flags = body[2]
-    if present & ~<uint32_t> USUAL_FIELDS or flags & ~<uint32_t> (REJECT | HAS_ENTRIES) or body[3]:
+    if present & ~<uint32_t> COMMON_FIELDS or flags & ~<uint32_t> (REJECT | HAS_ENTRIES) or body[3]:
         return False
-    at = get_field(at, end, TERM, present, &out.term, &odd)
-    at = get_field(at, end, LOG_TERM, present, &out.log_term, &odd)
-    at = get_field(at, end, INDEX, present, &out.index, &odd)
-    at = get_field(at, end, COMMIT, present, &out.commit, &odd)
-    at = get_field(at, end, REJECT_HINT, present, &out.reject_hint, &odd)
-    at = get_field(at, end, CONF_INDEX, present, &out.conf_index, &odd)
-    if odd or ((at == end) == (flags & HAS_ENTRIES != 0)):
+    at = get_field(at, end, TERM, present, &out.term, &malformed)
+    at = get_field(at, end, LOG_TERM, present, &out.log_term, &malformed)
+    at = get_field(at, end, INDEX, present, &out.index, &malformed)
+    at = get_field(at, end, COMMIT, present, &out.commit, &malformed)
+    at = get_field(at, end, REJECT_HINT, present, &out.reject_hint, &malformed)
+    at = get_field(at, end, CONF_INDEX, present, &out.conf_index, &malformed)
+    if malformed or ((at == end) == (flags & HAS_ENTRIES != 0)):
         return False
     out.type = message_type
     out.to = 0
@@ -231,7 +231,7 @@ cdef bint read_usual(Message out, int message_type, const uint8_t* body, Py_ssiz
     out.reject = flags & REJECT
     if flags & HAS_ENTRIES:
         out.entries = parse_entries(at, end - at)
-    return shape_is_usual(out)
+    return shape_is_common(out)
 
 
 cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size):
@@ -239,13 +239,13 @@ cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size)
     if is_remote(message_type):
         out = any_message()
         out.must_sync = False
-        if read_usual(out, message_type, body, size):
+        if decode_body_fast(out, message_type, body, size):
             return out
         done_with(out)
-    return decode_unusual(message_type, body, size)
+    return decode_body_general(message_type, body, size)
 
 
-cdef Message decode_unusual(int message_type, const uint8_t* body, Py_ssize_t size):
+cdef Message decode_body_general(int message_type, const uint8_t* body, Py_ssize_t size):
     cdef uint64_t values[BODY_FIELDS]
     cdef Py_ssize_t at = BODY_HEAD_SIZE
     cdef uint32_t present, flags, length
@@ -300,7 +300,7 @@ cdef Message decode_unusual(int message_type, const uint8_t* body, Py_ssize_t si
         at = size
     if at != size:
         raise DecodeError(f"{size - at} bytes are left over after the message")
-    if not shape_is_usual(out):
+    if not shape_is_common(out):
         fault = shape_fault(out)
         if fault is not None:
             raise DecodeError(f"{name_of(message_type)}: {fault}")

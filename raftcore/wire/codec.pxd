@@ -21,11 +21,11 @@ cdef inline Message decode_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_
     cdef Py_ssize_t left = size - offset[0] - FRAME_HEADER_SIZE
     # A message of the core with nothing wrong about its header: flags and reserved 0, and its body is there.
     if left < 0 or load32(at + 12) > left or not FRAME_MESSAGE <= load32(at + 8) < FRAME_MESSAGE + MESSAGE_TYPES:
-        return decode_odd_frame(data, size, offset, group, kind)
+        return decode_frame_general(data, size, offset, group, kind)
     group[0] = load64(at)
     kind[0] = at[8]
     offset[0] += FRAME_HEADER_SIZE + load32(at + 12)
     return decode_body(kind[0] - FRAME_MESSAGE, at + FRAME_HEADER_SIZE, load32(at + 12))
 
 
-cdef Message decode_odd_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind)
+cdef Message decode_frame_general(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind)

@@ -49,7 +49,7 @@ cdef int check_frame_header(const uint8_t* at) except -1:
     return 0
 
 
-cdef Message decode_odd_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind):
+cdef Message decode_frame_general(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind):
     cdef Py_ssize_t start = offset[0]
     cdef Py_ssize_t length
     offset[0] = size

@@ -34,8 +34,8 @@ cdef class DatagramBuilder:
     cpdef bint add_frame(self, int kind, bytes body, uint64_t group=*) except -1
     cpdef bytes finish(self)
     cpdef bytes bare(self)
-    # A message of the usual kinds, if it surely fits; False: nothing was added, and try_add is to be asked.
-    cdef bint add_usual(self, Message message, uint64_t group) noexcept
+    # The fast path: adds a message of a common type if it surely fits. False: nothing was added, try_add must decide.
+    cdef bint add_fast(self, Message message, uint64_t group) noexcept
     cdef int try_add(self, Message message, uint64_t group) except -1
     cdef Py_ssize_t seal(self) noexcept
     cdef bint _write(self, Message message, const BodyPlan* plan, uint64_t group) noexcept

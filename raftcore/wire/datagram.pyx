@@ -12,7 +12,7 @@ from raftcore.base.crc cimport crc32c_update
 from raftcore.base.types cimport APPLY_THREAD, node_id_t
 from raftcore.values.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftcore.values.message cimport Message
-from raftcore.wire.body cimport BODY_FIXED_MAX, BodyPlan, plan_body, write_body, write_usual
+from raftcore.wire.body cimport BODY_FIXED_MAX, BodyPlan, plan_body, write_body, write_body_fast
 from raftcore.wire.frame cimport (
     CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND,
     datagram_from, datagram_to, write_frame_header,
@@ -171,10 +171,10 @@ cdef class DatagramBuilder:
         plan_body(message, self.header.from_, self.header.to, &plan)
         return self._room(plan.size) and self._write(message, &plan, group)
 
-    cdef bint add_usual(self, Message message, uint64_t group) noexcept:
+    cdef bint add_fast(self, Message message, uint64_t group) noexcept:
         cdef uint8_t* at = self.buffer + self.size
-        cdef Py_ssize_t size = write_usual(message, self.header.from_, self.header.to, at + FRAME_HEADER_SIZE,
-                                           self.max_datagram - self.size - FRAME_HEADER_SIZE)
+        cdef Py_ssize_t size = write_body_fast(message, self.header.from_, self.header.to, at + FRAME_HEADER_SIZE,
+                                               self.max_datagram - self.size - FRAME_HEADER_SIZE)
         if size == 0:
             return False
         write_frame_header(at, group, FRAME_MESSAGE + message.type, <uint32_t> size)
