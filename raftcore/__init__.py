@@ -5,7 +5,7 @@ from __future__ import annotations
 from raftcore.api.outbox import Outbox
 from raftcore.api.raw_node import RawNode
 from raftcore.api.ready import Ready, SoftState
-from raftcore.api.status import PeerProgress, Status
+from raftcore.api.status import ProgressStatus, Status
 from raftcore.base.config import Config
 from raftcore.base.conflict import Conflict
 from raftcore.base.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, UNLIMITED, EntryKind, MessageType, StateType
@@ -32,7 +32,7 @@ __all__ = [
     "Message",
     "MessageType",
     "Outbox",
-    "PeerProgress",
+    "ProgressStatus",
     "ProposedChange",
     "RawNode",
     "Ready",

@@ -17,5 +17,5 @@ cdef class Outbox:
     cdef readonly list read_states    # (index, context) of confirmed reads
 
     cdef int put(self, Message m) except -1
-    cdef bint has_datagrams(self) noexcept
+    cpdef bint has_datagrams(self) noexcept
     cdef int put_general(self, Message m, DatagramBuilder builder) except -1

@@ -92,8 +92,8 @@ cdef class Outbox:
             self.messages.append(m)
         return 0
 
-    cdef bint has_datagrams(self) noexcept:
-        # Whether anything encoded waits to be sent.
+    cpdef bint has_datagrams(self) noexcept:
+        """Whether anything encoded waits to be sent: whether :meth:`datagrams` would give any."""
         cdef Py_ssize_t i
         if PyList_GET_SIZE(self.full):
             return True
@@ -101,11 +101,6 @@ cdef class Outbox:
             if (<DatagramBuilder> PyList_GET_ITEM(self.builders, i)).frames:
                 return True
         return False
-
-    @property
-    def encoded(self):
-        """Whether anything encoded waits to be sent: whether :meth:`datagrams` would give any."""
-        return self.has_datagrams()
 
     @cython.binding(False)
     def datagrams(self):

@@ -10,7 +10,7 @@ from raftcore.values.message import ConfState
 
 
 @dataclass(frozen=True, slots=True)
-class PeerProgress:
+class ProgressStatus:
     """What the leader knows of one member (Figure 2, volatile state on leaders)."""
 
     id: int
@@ -85,6 +85,6 @@ class Status:
     How long ago that is tells how fresh this node's knowledge can be."""
     now_ms: int
     """The core's clock: the newest time it was given."""
-    progress: dict[int, PeerProgress] = field(default_factory=dict)
+    progress: dict[int, ProgressStatus] = field(default_factory=dict)
     conflict: Conflict | None = None
     """Why this node is quarantined; None when it is not."""

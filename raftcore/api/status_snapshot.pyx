@@ -1,6 +1,6 @@
 """A picture of a node at one moment, as Python objects: what raftcore.Status says."""
 
-from raftcore.api.status import PeerProgress, Status
+from raftcore.api.status import ProgressStatus, Status
 from raftcore.base.types import StateType
 
 from libc.stdint cimport uint64_t
@@ -38,7 +38,7 @@ cdef object status_of(Raft r):
     progress = {}
     if r.state == StateLeader:
         for pr in r.tracker.ordered:
-            progress[pr.id] = PeerProgress(
+            progress[pr.id] = ProgressStatus(
                 id=pr.id,
                 match=pr.match,
                 next=pr.next,

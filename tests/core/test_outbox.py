@@ -306,18 +306,18 @@ def test_whether_anything_encoded_waits() -> None:
     """In the builder of the second member only, in datagrams that are full, or nowhere."""
     raw, _ = node(1, votes_before_write=True)
     taken = outbox(1)
-    assert not taken.encoded
-    assert not Outbox().encoded
+    assert not taken.has_datagrams()
+    assert not Outbox().has_datagrams()
     raw.campaign()
     raw.collect(taken)
-    assert taken.encoded
+    assert taken.has_datagrams()
     assert taken.datagrams()
-    assert not taken.encoded
+    assert not taken.has_datagrams()
     second = builder(1, 3)
     second.add(Message(MessageType.MsgHeartbeat, to=3, from_=1, term=1))
-    assert Outbox([builder(1, 2), second]).encoded
+    assert Outbox([builder(1, 2), second]).has_datagrams()
     taken.full.append((2, second.finish()))
-    assert taken.encoded
+    assert taken.has_datagrams()
 
 
 def test_what_has_no_builder_or_fits_none_comes_as_a_message() -> None:

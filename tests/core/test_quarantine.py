@@ -590,4 +590,4 @@ def test_through_an_outbox_too() -> None:
     assert not raw.collect(outbox)
     raw.written([append], outbox)
     assert (outbox.appends, outbox.applies, outbox.messages, outbox.read_states) == ([], [], [], [])
-    assert not outbox.encoded
+    assert not outbox.has_datagrams()
