@@ -2,9 +2,10 @@
 
 Where the time of a durable commit goes in the leader's process: three members in three processes on loopback, each with
 its LevelDB, and timers round the parts of the leader's node. Printed as Markdown: once for one command at a time, once
-with many in flight. The parts add up to the wall-clock time: of the fifth of the commands
-in the middle by their time, one at a time; of the whole work, in flight. Each row of a part that is called holds the
-time of its timers too; the last lines say what those make in all.
+with many in flight. The parts add up to the wall-clock time: of the fifth of the commands in the middle by their time,
+one at a time; of the whole work, in flight. The core is called in C, where no timer is; its time shows in what a pass
+took after each part (benchmarks/traced.py). Each row of a part that is called holds the time of its timers too; the
+last lines say what those make in all.
 """
 
 from __future__ import annotations
@@ -23,17 +24,18 @@ PARTS = {
     "linger": "the same, inside a pass",
     "storage.submit": "the write to LevelDB, synced",
     "transport.receive": "taking datagrams from the socket, and their checks",
-    "core.step_frames": "the core: messages of the peers",
-    "core.propose": "the core: appending proposals",
-    "core.collect": "the core: what is decided, with its messages put into datagrams",
-    "core.written": "the core: a write is done, and what hung on it",
-    "core.applied": "the core: entries are applied",
-    "core.tick": "the core: ticks",
     "transport.send": "messages that no datagram was open for",
     "transport.flush": "datagrams to the socket",
     "apply": "the state machine",
     "propose": "Node.propose, to the point where it waits",
-    PASS: "the pass itself, finishing proposals, and the callers that go on inside it",
+    PASS: "the pass before any of these: its timers, ticks of the core",
+    f"{PASS} after transport.receive": "after datagrams: the core takes them in, what it decides is put into datagrams",
+    f"{PASS} after apply": "after applying: callers go on, their proposals are appended, and put into datagrams",
+    f"{PASS} after propose": "after a caller's proposal, the same",
+    f"{PASS} after transport.flush": "after sending: what is to be written is gathered",
+    f"{PASS} after transport.send": "after such a message",
+    f"{PASS} after storage.submit": "after the write: what hung on it, put into datagrams",
+    f"{PASS} after linger": "after waiting inside a pass",
 }
 ATTEMPTS = 5
 OUTSIDE = "the event loop, and callers outside a pass"

@@ -1,13 +1,15 @@
 """A member of the measured cluster whose parts are timed from outside: what benchmarks/budget.py starts.
 
-raftpy itself holds no trace points, so they cost nothing where nobody asks. Here the parts that a pass calls are
-wrapped in timers for as long as a traced work runs, and unwrapped after it. What a part calls in turn counts there:
+raftpy itself holds no trace points. What a node calls through its contracts (transport, storage, state machine, clock)
+and what calls it back through them is wrapped in timers here, which count only while a traced work runs. A pass begins
+in one of four ways, each of which comes from outside: the transport wakes it, a write has completed, a timer is due,
+the event loop gives it its turn. What a part calls in turn counts there:
 
-    pass ---------------------------------------------------->  (what no part took: the pass itself, and the callers
-       receive   propose   collect   flush   submit   written    that go on inside it)
+    pass ---------------------------------------------->  (what no part took: the core, the pass itself, and the callers
+       receive   apply   propose   flush   submit   linger    that go on inside it)
 
-A pass calls what stands in the place of a part through Python, so between the parts it takes a little longer than one
-that nobody watches.
+The core is called in C, where nobody outside can look on. So the time of a pass that no part took is told by what came
+last before it: after ``transport.receive`` the core takes in what was heard, and so on.
 """
 
 from __future__ import annotations
@@ -26,11 +28,14 @@ from benchmarks.load import WORKS, Figures, Options, in_flight, sequential
 from benchmarks.member import serve
 from raftpy import Config, Node, RaftError
 from raftpy.config import parse_cluster
+from raftpy.contracts.clock import Clock, SystemClock, TimerHandle
+from raftpy.contracts.types import LocalIdentity
 from raftpy.runtime.linger import Linger
-from raftpy.runtime.rounds import Rounds
+from raftpy.runtime.passes import Passes
+from raftpy.storage.leveldb.store import LevelDBStorage
+from raftpy.transport.datagram.udp import UdpTransport
 
 PASS = "pass"
-CORE = ("step_frames", "propose", "collect", "written", "applied", "tick")
 CALIBRATIONS = 50
 
 
@@ -40,49 +45,67 @@ Mark = tuple[int, dict[str, int], dict[str, int]]
 
 @dataclass(slots=True)
 class Frame:
-    """One call of a part that runs now: when it began, and what its inner parts that have ended took."""
+    """One call of a part that runs now; ``since``: when it began, or its last inner part, ``stage``, ended."""
 
     part: str
-    began: int
-    inner: int = 0
+    since: int
+    stage: str = ""
+
+    @property
+    def row(self) -> str:
+        """Under which name the time since then counts."""
+        return f"{self.part} after {self.stage}" if self.stage and self.part == PASS else self.part
 
 
 class Trace:
-    """Time by part, without what its inner parts took. All in nanoseconds."""
+    """Time by part, without what its inner parts took; of a pass, by the inner part that came before. All in
+    nanoseconds."""
 
     def __init__(self, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         self._clock = clock
         self._open: list[Frame] = []  # what runs now, the innermost last
+        self.on = True
         self.spent: dict[str, int] = {}
         self.calls: dict[str, int] = {}
 
     def wrap(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function``, timed under the name ``part``."""
-        clock, running, spent, calls = self._clock, self._open, self.spent, self.calls
+        """``function``, timed under the name ``part`` while ``on``."""
+        clock, running = self._clock, self._open
 
         def timed(*arguments: Any, **options: Any) -> Any:
-            frame = Frame(part, clock())
+            if not self.on:
+                return function(*arguments, **options)
+            now = clock()
+            if running:
+                self._count(running[-1], now)
+            frame = Frame(part, now)
             running.append(frame)
             try:
                 return function(*arguments, **options)
             finally:
-                took = clock() - frame.began
-                running.pop()
-                spent[part] = spent.get(part, 0) + took - frame.inner
-                calls[part] = calls.get(part, 0) + 1
+                now = clock()
+                self._count(frame, now)
+                self.calls[part] = self.calls.get(part, 0) + 1
+                if frame in running:
+                    running.remove(frame)
                 if running:
-                    running[-1].inner += took
+                    running[-1].since, running[-1].stage = now, part
 
         return timed
 
+    def _count(self, frame: Frame, now: int) -> None:
+        row = frame.row
+        self.spent[row] = self.spent.get(row, 0) + now - frame.since
+        if row != frame.part:
+            self.calls[row] = self.calls.get(row, 0) + 1
+
     def mark(self) -> Mark:
-        """What was measured until now, with what the parts that run now have taken so far."""
+        """What was measured until now, with what the part that runs now has taken so far."""
         now = self._clock()
         spent = dict(self.spent)
-        until = now
-        for frame in reversed(self._open):
-            spent[frame.part] = spent.get(frame.part, 0) + until - frame.began - frame.inner
-            until = frame.began
+        if self._open:
+            frame = self._open[-1]
+            spent[frame.row] = spent.get(frame.row, 0) + now - frame.since
         return now, spent, dict(self.calls)
 
     def reset(self) -> None:
@@ -125,34 +148,20 @@ def timer_cost_ns() -> float:
     return (min(a_thousand(timed) for _ in range(CALIBRATIONS)) - bare) / 1000
 
 
-class TracedCore:
-    """The core, with the calls that a pass makes timed."""
+class TracedClock(SystemClock):
+    """The system's clock, whose timers and whose waiting inside a pass are timed."""
 
-    def __init__(self, raw: Any, trace: Trace) -> None:
-        self._raw = raw
-        for name in CORE:
-            setattr(self, name, trace.wrap(f"core.{name}", getattr(raw, name)))
+    def __init__(self, trace: Trace, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._trace, self._of = trace, loop
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        """A timer of the node's begins a pass."""
+        return super().call_later(delay_s, self._trace.wrap(PASS, callback))
 
-
-class TracedRounds:
-    """What a pass runs, timed."""
-
-    def __init__(self, rounds: Rounds, trace: Trace) -> None:
-        self._rounds = rounds
-        self.run = trace.wrap(PASS, rounds.run)
-
-    @property
-    def pending(self) -> bool:
-        """See ``Rounds.pending``."""
-        return self._rounds.pending
-
-    @property
-    def resuming(self) -> bool:
-        """See ``Rounds.resuming``."""
-        return self._rounds.resuming
+    def lingering(self) -> TracedLinger:
+        """See ``LingeringClock``."""
+        return TracedLinger(Linger(self._of), self._trace)
 
 
 class TracedLinger:
@@ -163,18 +172,53 @@ class TracedLinger:
         self.found = linger.found
 
 
+class TracedTransport(UdpTransport):
+    """UDP; what it wakes is timed."""
+
+    def __init__(self, trace: Trace, clock: Clock, max_datagram: int | None) -> None:
+        super().__init__(clock=clock, max_datagram=max_datagram)
+        self._trace = trace
+
+    def start(
+        self, identity: LocalIdentity, wake: Callable[[], None], pin: Callable[[int, int], None] | None = None
+    ) -> None:
+        """See ``Transport.start``."""
+        super().start(identity, self._trace.wrap(PASS, wake), pin)
+
+
+class TracedStorage(LevelDBStorage):
+    """LevelDB; what it reports to is timed."""
+
+    def __init__(self, trace: Trace, path: str) -> None:
+        super().__init__(path)
+        self._trace = trace
+
+    def set_completion(self, callback: Callable[..., None], on_failure: Callable[..., None] | None = None) -> None:
+        """See ``Storage.set_completion``."""
+        super().set_completion(self._trace.wrap(PASS, callback), on_failure)
+
+
+def trace_turns(trace: Trace, loop: Any) -> None:
+    """The turns that passes ask ``loop`` for are timed from now on."""
+    call_soon = loop.call_soon
+
+    def traced(callback: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        if type(getattr(callback, "__self__", None)) is Passes:
+            callback = trace.wrap(PASS, callback)
+        return call_soon(callback, *arguments, **options)
+
+    loop.call_soon = traced
+
+
 class Wrapped:
     """The parts of a running node, wrapped while the context lasts."""
 
     def __init__(self, node: Node, trace: Trace) -> None:
-        driver: Any = node._driver
         loop: Any = asyncio.get_running_loop()
         self._trace = trace
-        self._passes = driver.passes
-        self._rounds = driver.rounds
-        self._methods = [
-            *((driver.transport, name, f"transport.{name}") for name in ("receive", "send", "flush")),
-            (driver.storage, "submit", "storage.submit"),
+        self._methods: list[tuple[Any, str, str]] = [
+            *((node._transport, name, f"transport.{name}") for name in ("receive", "send", "flush")),
+            (node._storage, "submit", "storage.submit"),
             (node, "propose", "propose"),
             (loop._selector, "select", "select"),
         ]
@@ -182,16 +226,10 @@ class Wrapped:
     def __enter__(self) -> None:
         for owner, name, part in self._methods:
             setattr(owner, name, self._trace.wrap(part, getattr(owner, name)))
-        self._raw = self._rounds.raw
-        self._rounds.raw = TracedCore(self._raw, self._trace)
-        self._linger = self._rounds.linger
-        self._rounds.linger = TracedLinger(self._linger, self._trace)
-        self._passes.rounds = TracedRounds(self._rounds, self._trace)
+        self._trace.on = True
 
     def __exit__(self, *_: object) -> None:
-        self._passes.rounds = self._rounds
-        self._rounds.linger = self._linger
-        self._rounds.raw = self._raw
+        self._trace.on = False
         for owner, name, _part in self._methods:
             delattr(owner, name)  # the class's own is in its place again
 
@@ -202,6 +240,7 @@ async def budget(trace: Trace, node: Node, options: Options) -> Figures:
     crowd = bool(options.get("concurrency"))
     work = in_flight if crowd else sequential
     marks: list[Mark] = []
+    trace.on = False
     bare = await work(node, options)
     with Wrapped(node, trace):
         await asyncio.sleep(0)  # the loop calls the wrapped selector from its next turn on
@@ -242,11 +281,16 @@ async def main() -> None:
     parser.add_argument("--cluster", required=True)
     parser.add_argument("--data", required=True, help="directory of the store")
     options = parser.parse_args()
-    trace, machine = Trace(), Counter()
+    trace, machine, loop = Trace(), Counter(), asyncio.get_running_loop()
+    trace.on = False
     machine.apply = trace.wrap("apply", machine.apply)  # type: ignore[method-assign]
+    trace_turns(trace, loop)
     WORKS["budget"] = partial(answered, trace)
     config = Config(id=options.id, cluster=parse_cluster(options.cluster), data_dir=options.data)
-    async with Node(config, machine) as node:
+    clock = TracedClock(trace, loop)
+    transport = TracedTransport(trace, clock, config.max_datagram)
+    storage = TracedStorage(trace, options.data)
+    async with Node(config, machine, storage=storage, transport=transport, clock=clock) as node:
         print(json.dumps({"started": options.id}), flush=True)
         await serve(node, machine)
 

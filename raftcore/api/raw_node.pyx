@@ -114,10 +114,14 @@ cdef class RawNode:
             now_ms: the caller's clock in milliseconds, which becomes log time.
             count: how many, below 2**32; 0 only tells the time.
         """
+        self._tick(now_ms, count)
+
+    cdef int _tick(self, uint64_t now_ms, uint32_t count) except -1:
         self._set_now(now_ms)
         tick(self.raft, count)
         if CHECK_EACH_STEP:
             check_raft(self.raft)
+        return 0
 
     def ticks_until_due(self):
         """How many ticks until one may do something besides counting, that one included; at least 1.
@@ -127,6 +131,9 @@ cdef class RawNode:
         :meth:`tick`, but before any other call that finds it due: messages restart the timeouts. Any call but
         :meth:`tick` may change the answer.
         """
+        return ticks_until_due(self.raft)
+
+    cdef uint64_t _ticks_until_due(self) except 0:
         return ticks_until_due(self.raft)
 
     def step(self, Message message not None):
@@ -192,6 +199,9 @@ cdef class RawNode:
             ProposalDropped: nothing was appended; its ``reason`` says why.
             TypeError, ValueError: a command is not bytes, is too large, or there is none.
         """
+        return self._propose(commands, now_ms)
+
+    cdef index_t _propose(self, object commands, uint64_t now_ms) except? 0:
         cdef Raft r = self.raft
         self._set_now(now_ms)
         if not isinstance(commands, (list, tuple)):

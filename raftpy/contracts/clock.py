@@ -37,6 +37,30 @@ class Clock(Protocol):
         ...
 
 
+class Lingering(Protocol):
+    """How a pass waits, where it stands, for an answer that may come any moment (raftpy/runtime/linger.pyx)."""
+
+    def wait(self) -> bool:
+        """Waits a moment, or not at all. True: something waits to be read, and ``found`` is called next."""
+        ...
+
+    def found(self, something: bool) -> None:
+        """Whether it was for this node."""
+        ...
+
+
+class LingeringClock(Clock, Protocol):
+    """A ``Clock`` that knows better than the runtime how to wait inside a pass.
+
+    Optional, and told by ``lingering`` being there. With any other clock a node waits on the selector of its event
+    loop, for a millisecond of real time at most, where the loop is one of asyncio's own.
+    """
+
+    def lingering(self) -> Lingering:
+        """Called once by each node that starts."""
+        ...
+
+
 class SystemClock:
     """Real time, with timers on an asyncio loop: the one given, or the one running at the first ``call_later``."""
 

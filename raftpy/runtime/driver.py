@@ -32,7 +32,7 @@ from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
 from raftpy.runtime.founding import Founding, asking
 from raftpy.runtime.leaving import HandOver
-from raftpy.runtime.linger import Linger
+from raftpy.runtime.linger import lingering
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
 from raftpy.runtime.passes import Passes
@@ -77,8 +77,7 @@ class Driver:
         self.owner = Owner(config.id)
         self.feed = CommitFeed(opened.storage.entries, applied, self.owner.check)
         self.reads = Reads(loop, self._schedule_reads, self._ask_for_read, 2 * config.heartbeat_ms / 1000, opened.boot)
-        self._loop = loop
-        self._id = config.id
+        self._loop, self._id = loop, config.id
         self._role_log = RoleLog(config.id)
         self._leader_waiters: list[asyncio.Future[int]] = []
         self._shut_waiter: asyncio.Future[None] | None = None
@@ -96,13 +95,14 @@ class Driver:
             self.reads,
             self.ticks,
             self.membership,
-            Linger(loop),
+            lingering(clock, loop),
             self.feed.publish,
             self.not_leader,
             self._role_changed,
             SlowWrites(
                 config.id, config.tick_ms / 1000, config.heartbeat_ms / 1000, opened.raw.report_write, clock.monotonic
             ),
+            self.owner,
         )
         self._standing = opened.standing
         self.founding: Founding | None = None

@@ -3,6 +3,10 @@
 import asyncio
 from typing import final
 
+from raftpy.contracts.clock import Clock, Lingering
+
+def lingering(clock: Clock, loop: asyncio.AbstractEventLoop) -> Lingering: ...
+
 @final
 class Linger:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...

@@ -27,6 +27,11 @@ cdef enum:
     MOST_PASSED = 63
 
 
+def lingering(clock, loop):
+    """What a node on this clock and this loop waits with: what the clock gives (LingeringClock), else a Linger."""
+    return clock.lingering() if hasattr(clock, "lingering") else Linger(loop)
+
+
 @cython.final
 cdef class Linger:
     """Waits for one node on the event loop ``loop``."""

@@ -7,10 +7,9 @@ from raftpy.runtime.rounds cimport Rounds
 @cython.final
 cdef class Passes:
     cdef object loop
-    cdef public object call_soon         # the loop's
+    cdef object call_soon         # the loop's
     cdef Proposals proposals      # told whether a pass is on its way; None until the parts are there
-    cdef object work              # the Rounds, or what stands in their place
-    cdef Rounds compiled          # the same, or None when it is something else
+    cdef readonly Rounds rounds   # what a pass runs
     cdef object fail              # called with the exception that ended the node
     cdef public bint closed       # no pass begins any more
     cdef readonly bint running    # one is under way
@@ -18,5 +17,4 @@ cdef class Passes:
     cdef bint turn_due            # one is due at the loop's next turn
 
     cpdef run(self)
-    cdef int begin(self) except -1
     cdef int end(self) except -1

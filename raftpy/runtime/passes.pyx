@@ -22,21 +22,11 @@ cdef class Passes:
         self.loop = loop
         self.call_soon = loop.call_soon
 
-    def bind(self, Proposals proposals not None, rounds, fail):
+    def bind(self, Proposals proposals not None, Rounds rounds not None, fail):
         """What a pass runs, whom it tells that none needs to be asked for, and who hears of its failure."""
         self.proposals = proposals
         self.rounds = rounds
         self.fail = fail
-
-    @property
-    def rounds(self):
-        """What a pass runs. What is put in its place by a test or a measurement is called through Python."""
-        return self.work
-
-    @rounds.setter
-    def rounds(self, rounds):
-        self.work = rounds
-        self.compiled = rounds if type(rounds) is Rounds else None
 
     def schedule(self):
         """Asks for a pass at the loop's next turn."""
@@ -61,16 +51,16 @@ cdef class Passes:
 
     cpdef run(self):
         """A pass, unless one is running; what comes out of it ends the node."""
-        if self.running or self.closed or self.work is None:
+        if self.running or self.closed or self.rounds is None:
             self.wanted = True
             return
         self.running = True
         self.wanted = False
         self.proposals.scheduled = True
         try:
-            self.begin()
+            self.rounds.run()
         except (KeyboardInterrupt, SystemExit) as error:
-            if self.work.resuming:  # of a task that was resumed: not the node's, and it has lost nothing
+            if self.rounds.resuming:  # of a task that was resumed: not the node's, and it has lost nothing
                 self.wanted = True
             else:  # the pass was cut off somewhere: what it had in hand may be lost
                 self.fail(error)
@@ -84,18 +74,11 @@ cdef class Passes:
             self.running = False
             self.end()
 
-    cdef int begin(self) except -1:
-        if self.compiled is not None:
-            self.compiled.run()
-        else:
-            self.work.run()
-        return 0
-
     cdef int end(self) except -1:
         # Is another one due?
         self.proposals.scheduled = self.turn_due
         if self.closed:
             return 0
-        if self.wanted or (self.compiled.has_left() if self.compiled is not None else self.work.pending):
+        if self.wanted or self.rounds.has_left():
             self.schedule()
         return 0

@@ -11,8 +11,8 @@ from raftpy.runtime.reads cimport Reads
 from raftpy.runtime.ticks cimport Ticks
 
 cdef class Rounds:
-    cdef object core                   # the RawNode, or what stands in its place
-    cdef RawNode node                  # the core, or None when it is something else
+    cdef readonly RawNode raw          # the core
+    cdef object owner                  # the Owner: who may touch the parts
     cdef readonly object storage
     cdef readonly object transport
     cdef object monotonic              # the clock's
@@ -23,7 +23,7 @@ cdef class Rounds:
     cdef Proposals proposals
     cdef Applying applying
     cdef Ticks ticks
-    cdef public object linger          # the Linger, or what stands in its place
+    cdef object linger                 # what the clock waits for answers with, or a Linger
     cdef Reads reads
     cdef object membership
     cdef Outbox outbox                 # what the core has decided and nobody has taken yet
@@ -32,6 +32,7 @@ cdef class Rounds:
     cdef int role                      # the same
     cdef public bint takes_part        # until then the core hears nothing, and no time passes for it
     cdef public bint closed            # ends the pass at the next opportunity
+    cdef bint disowned                 # this is a forked child: the parts are the parent's
     cdef readonly bint resuming        # tasks that wait for results run now
     cdef bint queued                   # messages wait to be flushed
     cdef bint heard                    # this round has met a datagram
@@ -47,6 +48,7 @@ cdef class Rounds:
     cdef uint32_t due                  # ticks that this pass has still to tell the core
 
     cpdef run(self)
+    cdef int check_owner(self) except -1
     cdef bint has_left(self) except -1
     cdef int take(self, bint look) except -1
     cdef int settle(self) except -1

@@ -7,14 +7,13 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.errors import RaftError
 from raftcore.values.message import Entries, Message
 from raftpy.config import Config
-from raftpy.contracts.clock import Clock
+from raftpy.contracts.clock import Clock, Lingering
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.members.operations import Membership
 from raftpy.runtime.applying import Applying
-from raftpy.runtime.linger import Linger
 from raftpy.runtime.opening import Opened
-from raftpy.runtime.owner import Elsewhere
+from raftpy.runtime.owner import Elsewhere, Owner
 from raftpy.runtime.pending_proposals import Proposals
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.slow_writes import SlowWrites
@@ -24,7 +23,6 @@ from raftpy.runtime.ticks import Ticks
 class Rounds:
     takes_part: bool
     closed: bool
-    linger: Linger
     def __init__(
         self,
         config: Config,
@@ -35,16 +33,15 @@ class Rounds:
         reads: Reads,
         ticks: Ticks,
         membership: Membership,
-        linger: Linger,
+        linger: Lingering,
         publish: Callable[[Entries], object],
         refusal: Callable[[], RaftError],
         role_changed: Callable[[], object],
         slow_writes: SlowWrites,
+        owner: Owner,
     ) -> None: ...
     @property
     def raw(self) -> RawNode: ...
-    @raw.setter
-    def raw(self, core: RawNode) -> None: ...
     def disown(self, elsewhere: Elsewhere) -> None: ...
     @property
     def storage(self) -> Storage: ...

@@ -27,7 +27,6 @@ from cpython.list cimport PyList_GET_SIZE
 from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t
 
 from raftcore.api.outbox cimport Outbox
-from raftcore.api.raw_node cimport RawNode
 from raftcore.base.lists cimport empty
 from raftcore.base.types cimport StateLeader, index_t, node_id_t
 from raftcore.values.message cimport Entries, Message
@@ -60,8 +59,9 @@ cdef class Rounds:
     """
 
     def __init__(self, config, opened, clock, Proposals proposals, Applying applying, Reads reads, Ticks ticks,
-                 membership, linger, publish, refusal, role_changed, slow_writes):
+                 membership, linger, publish, refusal, role_changed, slow_writes, owner):
         self.raw = opened.raw
+        self.owner = owner
         self.storage = opened.storage
         self.transport = opened.transport
         self.monotonic = clock.monotonic
@@ -84,26 +84,22 @@ cdef class Rounds:
         self.written = []
         self.unreachable = []
         self.takes_part = True
-        self.leader = self.raw.leader
-        self.role = self.raw.state
+        self.leader = self.raw.raft.lead
+        self.role = self.raw.raft.state
         lend = getattr(self.transport, "lend_builders", None)
         if lend is not None:
             lend(self.outbox)
 
-    @property
-    def raw(self):
-        """The core. What is put in its place by a test or a measurement is called through Python."""
-        return self.core
-
-    @raw.setter
-    def raw(self, core):
-        self.core = core
-        self.node = core if type(core) is RawNode else None
-
     def disown(self, elsewhere):
-        """In a forked child: whatever a pass touches next raises, in place of reaching what is the parent's."""
-        self.raw = self.storage = self.transport = elsewhere
-        self.closed = True
+        """In a forked child: the pass that was cut off goes no further, and reaches nothing that is the parent's."""
+        self.storage = self.transport = elsewhere
+        self.closed = self.disowned = True
+
+    cdef inline int check_owner(self) except -1:
+        # After what may have forked: the state machine, and the tasks that were resumed.
+        if self.disowned:
+            self.owner.check_process()
+        return 0
 
     @property
     def pending(self):
@@ -175,7 +171,7 @@ cdef class Rounds:
         while PyList_GET_SIZE(self.written):
             self.completed(self.written.pop(0))
         while PyList_GET_SIZE(self.unreachable):
-            self.core.report_unreachable(self.unreachable.pop())
+            self.raw.report_unreachable(self.unreachable.pop())
         return self.collect()
 
     cdef int settle(self) except -1:
@@ -183,8 +179,8 @@ cdef class Rounds:
         cdef Proposals proposals = self.proposals
         cdef bint moved = False  # the core may have decided something
         if proposals.head < PyList_GET_SIZE(proposals.waiting):
-            if self.core.term != self.term or self.core.state != StateLeader:
-                proposals.lose(self.core.commit_index)
+            if self.raw.raft.term != self.term or self.raw.raft.state != StateLeader:
+                proposals.lose(self.raw.raft.log.committed)
             moved = self.applying.has_pending()
             if moved:
                 self.apply()
@@ -216,7 +212,7 @@ cdef class Rounds:
             self.under_way.append(appends)
             return False
         self.measure(appends, begun)
-        self.core.written(appends, self.outbox)
+        self.raw._written(appends, self.outbox)
         self.collect()
         if self.queued:
             self.answering = True
@@ -236,9 +232,9 @@ cdef class Rounds:
         cdef uint32_t quiet
         if not self.takes_part:
             return 0
-        quiet = <uint32_t> min(<uint64_t> count, <uint64_t> self.core.ticks_until_due() - 1)
+        quiet = <uint32_t> min(<uint64_t> count, self.raw._ticks_until_due() - 1)
         if quiet:
-            self.core.tick(self.wall_ms(), quiet)
+            self.raw._tick(self.wall_ms(), quiet)
         self.due = count - quiet
         return 0
 
@@ -249,7 +245,7 @@ cdef class Rounds:
             if not self.hear():
                 break
         self.due = 0
-        self.core.tick(self.wall_ms(), count)
+        self.raw._tick(self.wall_ms(), count)
         return 0
 
     cdef bint hear(self) except -1:
@@ -260,10 +256,7 @@ cdef class Rounds:
         if not self.takes_part:
             return True  # for Raft this node is not there yet: see founding.py
         for datagram in datagrams:
-            if self.node is not None:
-                self.node._step_frames(datagram, DATAGRAM_HEADER_SIZE, 0)
-            else:
-                self.core.step_frames(datagram, <int> DATAGRAM_HEADER_SIZE)
+            self.raw._step_frames(datagram, DATAGRAM_HEADER_SIZE, 0)
         return True
 
     cdef int resume(self) except -1:
@@ -274,6 +267,7 @@ cdef class Rounds:
             self.proposals.resume()
             self.reads.resume()
             self.resuming = False
+            self.check_owner()
         return 0
 
     cdef int flush(self) except -1:
@@ -284,7 +278,7 @@ cdef class Rounds:
     cdef int collect(self) except -1:
         # Takes what the core has decided: messages are queued, work for the store and the state machine noted.
         cdef Outbox outbox = self.outbox
-        while self.node._collect(outbox) if self.node is not None else self.core.collect(outbox):
+        while self.raw._collect(outbox):
             if PyList_GET_SIZE(outbox.appends):
                 self.appends += outbox.appends
                 empty(outbox.appends)
@@ -304,14 +298,8 @@ cdef class Rounds:
         return 0
 
     cdef int look_at_role(self) except -1:
-        cdef node_id_t leader
-        cdef int role
-        if self.node is not None:
-            leader = self.node.raft.lead
-            role = self.node.raft.state
-        else:
-            leader = self.core.leader
-            role = self.core.state
+        cdef node_id_t leader = self.raw.raft.lead
+        cdef int role = self.raw.raft.state
         if leader != self.leader or role != self.role:
             self.leader = leader
             self.role = role
@@ -335,9 +323,9 @@ cdef class Rounds:
         if PyList_GET_SIZE(self.begun):
             self.measure(appends, self.begun.pop(0))
         self.answering = True
-        self.core.written(appends, self.outbox)
+        self.raw._written(appends, self.outbox)
         while PyList_GET_SIZE(self.under_way) and self.under_way[0] is not None:
-            self.core.written(self.under_way.pop(0), self.outbox)
+            self.raw._written(self.under_way.pop(0), self.outbox)
         return 0
 
     cdef int apply(self) except -1:
@@ -346,9 +334,10 @@ cdef class Rounds:
         self.applying.begin()
         while True:
             entries = self.applying.run()
+            self.check_owner()
             if entries is None:
                 return 0
-            self.core.applied(entries)
+            self.raw._applied(entries)
             self.publish(entries)
 
     cdef int begin_reads(self) except -1:
@@ -362,12 +351,12 @@ cdef class Rounds:
         if not commands:
             return 0
         try:
-            first = self.core.propose(commands, self.wall_ms())
+            first = self.raw._propose(commands, self.wall_ms())
         except ProposalDropped as error:
             self.proposals.refused(Overloaded if error.reason == "uncommitted_limit" else self.refusal)
             return 0
         now = self.monotonic()
-        self.term = self.core.term
+        self.term = self.raw.raft.term
         self.proposals.appended(first, self.term, now)
         return self.wake_by(self.proposals.next_deadline)
 

@@ -41,6 +41,31 @@ def test_a_part_does_not_count_what_its_inner_parts_take() -> None:
     assert (trace.spent, trace.calls) == ({}, {})
 
 
+def test_what_a_pass_takes_is_told_by_what_came_before() -> None:
+    hands = Hands()
+    trace = Trace(hands)
+
+    def spend(took: int) -> None:
+        hands.now += took
+
+    write = trace.wrap("write", spend)
+
+    def run() -> None:
+        spend(1)
+        write(20)
+        spend(3)
+        write(40)
+        spend(5)
+
+    trace.wrap(PASS, run)()
+    assert trace.spent == {PASS: 1, "write": 60, f"{PASS} after write": 8}
+    assert trace.calls == {PASS: 1, "write": 2, f"{PASS} after write": 2}
+    trace.on = False
+    trace.wrap(PASS, run)()
+    assert hands.now == 2 * 69
+    assert sum(trace.spent.values()) == 69
+
+
 def test_a_mark_counts_what_runs() -> None:
     hands = Hands()
     trace = Trace(hands)
@@ -113,6 +138,7 @@ def test_a_short_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "64 commands of 16 B in flight:" in printed
     for first in printed.split("\n\n")[1::3]:
         rows = dict(re.findall(r"^\| (.+?) \|.*\| ([\d.]+) \| [\d.]+% \|$", first, re.MULTILINE))
-        assert {PARTS[PASS], PARTS["storage.submit"], PARTS["core.step_frames"], PARTS["apply"], OUTSIDE} <= set(rows)
+        parts = (PASS, "storage.submit", "transport.receive", f"{PASS} after transport.receive", "apply")
+        assert {*(PARTS[part] for part in parts), OUTSIDE} <= set(rows)
         (total,) = re.findall(r"^\| all \| \| ([\d.]+) \| \|$", first, re.MULTILINE)
         assert sum(float(took) for took in rows.values()) == pytest.approx(float(total), abs=0.1)

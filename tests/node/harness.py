@@ -84,7 +84,14 @@ class Cluster:
     """``size`` nodes with ids from 1. Made inside the event loop it runs on."""
 
     def __init__(
-        self, kind: str, size: int, seed: int, *, machine: Callable[[], Any] = Recorder, **settings: Any
+        self,
+        kind: str,
+        size: int,
+        seed: int,
+        *,
+        machine: Callable[[], Any] = Recorder,
+        clock: Clock | None = None,
+        **settings: Any,
     ) -> None:
         self.settings = settings  # of every node's Config, beyond the defaults
         self.write_seconds = dict.fromkeys(range(1, size + 1), WRITE_SECONDS)  # of each node's disk, from its start on
@@ -95,7 +102,7 @@ class Cluster:
         self.random = random.Random(seed)
         self.seed = seed
         self.machine = machine
-        self.clock: Clock = VirtualClock(loop) if kind.startswith("memory") else SystemClock(loop)
+        self.clock = clock or (VirtualClock(loop) if kind.startswith("memory") else SystemClock(loop))
         self.unreliable = kind.endswith("-unreliable")
         self.network = MemoryNetwork(self.clock, seed, UNRELIABLE if self.unreliable else RELIABLE)
         on_udp = kind.startswith("udp")

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -175,13 +176,38 @@ class Asked:
         self.told.append(something)
 
 
+class AskedClock(VirtualClock):
+    """A clock on which every node waits with an ``Asked``; they stand in the order of their nodes' starts."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, make: Callable[[], Asked] = Asked) -> None:
+        super().__init__(loop)
+        self.make = make
+        self.asked: list[Asked] = []
+
+    def lingering(self) -> Asked:
+        self.asked.append(self.make())
+        return self.asked[-1]
+
+
+def play_asked(
+    seed: int, scenario: Callable[[Cluster, dict[int, Asked]], Awaitable[None]], make: Callable[[], Asked] = Asked
+) -> None:
+    """A scenario on three nodes that wait with an ``Asked`` each."""
+
+    async def main() -> None:
+        clock = AskedClock(asyncio.get_running_loop(), make)
+        async with Cluster("memory", 3, seed, clock=clock) as cluster:
+            await scenario(cluster, dict(zip(cluster.ids, clock.asked, strict=True)))
+
+    run(main())
+
+
 def test_it_is_asked_where_an_answer_is_expected_and_only_there(seed: int) -> None:
-    async def scenario(cluster: Cluster) -> None:
+    async def scenario(cluster: Cluster, asked: dict[int, Asked]) -> None:
         leader, _ = await cluster.single_leader()
         await cluster.sleep_ms(100)
-        asked = {i: Asked() for i in cluster.ids}
-        for i in cluster.ids:
-            cluster.nodes[i]._running.rounds.linger = asked[i]  # type: ignore[assignment]
+        for each in asked.values():
+            each.waits = 0
         await cluster.sleep_ms(500)  # heartbeats: nobody waits for anything
         assert [each.waits for each in asked.values()] == [0, 0, 0]
         await cluster.propose(leader, b"x")
@@ -193,18 +219,18 @@ def test_it_is_asked_where_an_answer_is_expected_and_only_there(seed: int) -> No
         await cluster.nodes[leader].read_index()
         assert asked[leader].waits > before
 
-    play("memory", 3, seed, scenario)
+    play_asked(seed, scenario)
 
 
 def test_a_single_node_expects_nobodys_answer() -> None:
     async def main() -> None:
-        clock = VirtualClock(asyncio.get_running_loop())
+        clock = AskedClock(asyncio.get_running_loop())
         transport = MemoryTransport(MemoryNetwork(clock))
         config = Config(id=1, cluster={1: "127.0.0.1:7101"})
         async with Node(config, Recorder(), transport=transport, clock=clock) as node:
             await node.wait_for_leader()
-            asked = Asked()
-            node._running.rounds.linger = asked  # type: ignore[assignment]
+            asked = clock.asked[0]
+            asked.waits = 0
             await node.propose(b"x")
             await asyncio.sleep(0.2)
             assert asked.waits == 0
@@ -212,60 +238,55 @@ def test_a_single_node_expects_nobodys_answer() -> None:
     run(main())
 
 
+async def cut_off(cluster: Cluster, asked: dict[int, Asked]) -> tuple[Node, Asked]:
+    """A leader that is cut off, and whose Asked says from now on that something has come."""
+    leader, _ = await cluster.single_leader()
+    cluster.isolate(leader)
+    await cluster.sleep_ms(20)
+    each = asked[leader]
+    each.comes, each.waits, each.told = 1000, 0, []
+    return cluster.nodes[leader], each
+
+
 def test_what_a_pass_waited_for_is_taken_by_it(seed: int) -> None:
     """Also in the last of its rounds, after which nothing would be."""
 
-    async def scenario(cluster: Cluster) -> None:
-        leader, _ = await cluster.single_leader()
-        cluster.isolate(leader)
-        await cluster.sleep_ms(20)
-        asked = Asked(comes=1000)
-        driver = cluster.nodes[leader]._running
-        driver.rounds.linger = asked  # type: ignore[assignment]
-        driver.transport.receive = lambda limit=64: [bytes(80)]  # type: ignore[method-assign]
-        cluster.propose(leader, b"x")
-        driver.passes.run()
-        assert asked.waits > 10
-        assert asked.told == [True] * asked.waits
-        del driver.transport.receive  # type: ignore[method-assign]
+    async def scenario(cluster: Cluster, asked: dict[int, Asked]) -> None:
+        node, each = await cut_off(cluster, asked)
+        node._transport.receive = lambda limit=64: [bytes(80)]  # type: ignore[method-assign]
+        node.propose(b"x")
+        node._running.passes.run()
+        assert each.waits > 10
+        assert each.told == [True] * each.waits
+        del node._transport.receive  # type: ignore[method-assign]
 
-    play("memory", 3, seed, scenario)
+    play_asked(seed, scenario)
 
 
 def test_a_pass_waits_no_more_once_it_is_two_milliseconds_old(seed: int) -> None:
-    async def scenario(cluster: Cluster) -> None:
-        leader, _ = await cluster.single_leader()
-        cluster.isolate(leader)
-        await cluster.sleep_ms(20)
-
-        class Slow(Asked):
-            def wait(self) -> bool:
+    class Slow(Asked):
+        def wait(self) -> bool:
+            if self.comes > 0:
                 asyncio.get_running_loop()._selector.now += 0.0005  # type: ignore[attr-defined]
-                return super().wait()
+            return super().wait()
 
-        asked = Slow(comes=1000)
-        driver = cluster.nodes[leader]._running
-        driver.rounds.linger = asked  # type: ignore[assignment]
-        driver.transport.receive = lambda limit=64: [bytes(80)]  # type: ignore[method-assign]
-        cluster.propose(leader, b"x")
-        driver.passes.run()
-        assert 4 <= asked.waits <= 6
-        del driver.transport.receive  # type: ignore[method-assign]
+    async def scenario(cluster: Cluster, asked: dict[int, Asked]) -> None:
+        node, each = await cut_off(cluster, asked)
+        node._transport.receive = lambda limit=64: [bytes(80)]  # type: ignore[method-assign]
+        node.propose(b"x")
+        node._running.passes.run()
+        assert 4 <= each.waits <= 6
+        del node._transport.receive  # type: ignore[method-assign]
 
-    play("memory", 3, seed, scenario)
+    play_asked(seed, scenario, Slow)
 
 
 def test_a_pass_ends_when_what_came_is_for_somebody_else(seed: int) -> None:
-    async def scenario(cluster: Cluster) -> None:
-        leader, _ = await cluster.single_leader()
-        cluster.isolate(leader)
-        await cluster.sleep_ms(20)
-        asked = Asked(comes=1000)
-        rounds = cluster.nodes[leader]._running.rounds
-        rounds.linger = asked  # type: ignore[assignment]
-        cluster.propose(leader, b"x")
+    async def scenario(cluster: Cluster, asked: dict[int, Asked]) -> None:
+        node, each = await cut_off(cluster, asked)
+        node.propose(b"x")
         await cluster.sleep_ms(1)
-        assert 1 <= asked.waits <= 2  # one pass, and one more when the write has completed
-        assert asked.told == [False] * asked.waits
+        assert 1 <= each.waits <= 2  # one pass, and one more when the write has completed
+        assert each.told == [False] * each.waits
 
-    play("memory", 3, seed, scenario)
+    play_asked(seed, scenario)

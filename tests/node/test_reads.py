@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from raftcore import Message, MessageType
 from raftcore.wire.codec import decode_message, frames
 from raftcore.wire.codec import messages as decoded
 from raftpy import Node, NotLeader, Stopped, Timeout
+from raftpy.sim.loop import run
 from tests.node.harness import Cluster, Recorder, play
 
 
@@ -258,25 +260,28 @@ def test_reads_go_on_while_their_tasks_make_further_ones(seed: int) -> None:
 
 
 def test_a_sequence_of_reads_costs_no_turn_of_the_loop(seed: int) -> None:
-    async def scenario(cluster: Cluster) -> None:
-        leader, _ = await cluster.single_leader()
-        node = cluster.nodes[leader]
-        await node.read_index()
-        turns = 0
-        passes = node._running.passes
-        call_soon = passes.call_soon
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        call_soon = loop.call_soon
+        askers: list[object] = []  # whose methods were to be called at the loop's next turn
 
-        def counted(callback: Callable[[], None]) -> None:
-            nonlocal turns
-            turns += 1
-            call_soon(callback)
+        def counting(callback: Callable[..., Any], *arguments: Any, **options: Any) -> asyncio.Handle:
+            askers.append(getattr(callback, "__self__", None))
+            return call_soon(callback, *arguments, **options)
 
-        passes.call_soon = counted
-        for _ in range(20):
+        loop.call_soon = counting  # type: ignore[method-assign,assignment]
+        async with Cluster("memory", 3, seed) as cluster:
+            leader, _ = await cluster.single_leader()
+            node = cluster.nodes[leader]
             await node.read_index()
-        assert turns <= 1  # the first one's: the others are asked for inside the pass that answers the one before
+            assert node._running.passes in askers
+            askers.clear()
+            for _ in range(20):
+                await node.read_index()
+            # The first one's: the others are asked for inside the pass that answers the one before.
+            assert askers.count(node._running.passes) <= 1
 
-    play("memory", 3, seed, scenario)
+    run(main())
 
 
 def test_an_answer_does_not_wait_for_the_write_of_the_same_pass(seed: int) -> None:
