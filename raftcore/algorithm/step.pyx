@@ -73,6 +73,7 @@ from raftcore.base.types cimport (
     StateQuarantined,
     index_t,
     is_one_of,
+    node_id_t,
 )
 from raftcore.log.slices cimport applying_size
 from raftcore.membership.progress cimport Progress
@@ -269,18 +270,34 @@ cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0:
     return first
 
 
-cdef int forward_payloads(Raft r, object payloads, int kind) except -1:
-    """Follower: passes them on. Indexes and terms are the leader's to give: here 1, as the byte form allows."""
+cdef int check_may_forward(Raft r) except -1:
     if r.state == StateQuarantined:
         raise ProposalDropped("quarantined")
     if r.lead == 0 or r.state != StateFollower:
         raise ProposalDropped("no_leader")
     if r.options.disable_proposal_forwarding:
         raise ProposalDropped("not_leader")
-    m = new_message(MsgProp, r.id)
-    m.from_ = r.id
-    m.entries = Entries.build([PyEntry(1, i + 1, kind, payload) for i, payload in enumerate(payloads)])
-    return step(r, m)
+    return 0
+
+
+cdef int forward_payloads(Raft r, object payloads, int kind) except -1:
+    """Passes this node's own proposal on, or ProposalDropped. Indexes and terms are the leader's to give: here 1, as
+    the byte form allows."""
+    check_may_forward(r)
+    return forward(r, r.id, Entries.build([PyEntry(1, i + 1, kind, payload) for i, payload in enumerate(payloads)]))
+
+
+cdef int forward_proposal(Raft r, Message m) except -1:
+    """Passes another node's proposal on, or ProposalDropped."""
+    check_may_forward(r)
+    return forward(r, m.from_, m.entries)
+
+
+cdef int forward(Raft r, node_id_t origin, Entries entries) except -1:
+    m = new_message(MsgProp, r.lead)
+    m.from_ = origin
+    m.entries = entries
+    return r.send(m)
 
 
 cdef int leader_proposal(Raft r, Message m) except -1:
@@ -328,22 +345,6 @@ cdef int check_change(Message m, int kind, bytes payload) except -1:
         decode_change(kind, payload)
     except (DecodeError, ConfChangeError) as error:
         raise PeerFault(f"node {m.from_} proposes a configuration change that is none: {error}") from error
-    return 0
-
-
-cdef int candidate_proposal(Raft r, Message m) except -1:
-    raise ProposalDropped("no_leader")
-
-
-cdef int follower_proposal(Raft r, Message m) except -1:
-    if r.lead == 0:
-        raise ProposalDropped("no_leader")
-    if r.options.disable_proposal_forwarding:
-        raise ProposalDropped("not_leader")
-    forwarded = new_message(MsgProp, r.lead)
-    forwarded.from_ = m.from_
-    forwarded.entries = m.entries
-    r.send(forwarded)
     return 0
 
 
@@ -426,13 +427,13 @@ cdef void fill_table() noexcept:
         on(state, MsgStorageAppendResp, storage_appended)
         on(state, MsgStorageApplyResp, storage_applied)
     for state in (StateCandidate, StatePreCandidate):
-        on(state, MsgProp, candidate_proposal)
+        on(state, MsgProp, forward_proposal)
         on(state, MsgApp, candidate_append)
         on(state, MsgHeartbeat, candidate_heartbeat)
         on(state, MsgSnap, candidate_snapshot)
         on(state, MsgVoteResp, handle_vote_response)
         on(state, MsgPreVoteResp, handle_vote_response)
-    on(StateFollower, MsgProp, follower_proposal)
+    on(StateFollower, MsgProp, forward_proposal)
     on(StateFollower, MsgApp, follower_append)
     on(StateFollower, MsgHeartbeat, follower_heartbeat)
     on(StateFollower, MsgSnap, follower_snapshot)
