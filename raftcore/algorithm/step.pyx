@@ -92,6 +92,9 @@ ctypedef int (*MemberHandler)(Raft, Progress, Message) except -1
 
 cdef MemberHandler[MESSAGE_TYPES] OF_MEMBER
 
+# What followers, and candidates that become followers by it, do with LEADER_TYPES.
+cdef Handler[MESSAGE_TYPES] OF_LEADER
+
 
 cdef int step(Raft r, Message m) except -1:
     return step_from(r, m, NULL)
@@ -358,39 +361,13 @@ cdef int heard_leader(Raft r, Message m) except -1:
     return 0
 
 
-cdef int follower_append(Raft r, Message m) except -1:
+cdef int from_leader(Raft r, Message m) except -1:
+    """What the leader of this term has sent a follower, or a candidate, which becomes a follower by it (paper 5.2)."""
+    cdef Handler handler = OF_LEADER[m.type]
+    if r.state != StateFollower:
+        become_follower(r, m.term, m.from_)  # somebody else won this term
     heard_leader(r, m)
-    return handle_append(r, m)
-
-
-cdef int follower_heartbeat(Raft r, Message m) except -1:
-    heard_leader(r, m)
-    return handle_heartbeat(r, m)
-
-
-cdef int follower_snapshot(Raft r, Message m) except -1:
-    heard_leader(r, m)
-    return handle_snapshot(r, m)
-
-
-cdef int yield_to_leader(Raft r, Message m) except -1:
-    become_follower(r, m.term, m.from_)  # somebody else won this term (paper 5.2)
-    return heard_leader(r, m)
-
-
-cdef int candidate_append(Raft r, Message m) except -1:
-    yield_to_leader(r, m)
-    return handle_append(r, m)
-
-
-cdef int candidate_heartbeat(Raft r, Message m) except -1:
-    yield_to_leader(r, m)
-    return handle_heartbeat(r, m)
-
-
-cdef int candidate_snapshot(Raft r, Message m) except -1:
-    yield_to_leader(r, m)
-    return handle_snapshot(r, m)
+    return handler(r, m)
 
 
 cdef int forget_leader(Raft r, Message m) except -1:
@@ -426,17 +403,17 @@ cdef void fill_table() noexcept:
         # What a node's own storage has done, it has done; a quarantined node hears nothing else.
         on(state, MsgStorageAppendResp, storage_appended)
         on(state, MsgStorageApplyResp, storage_applied)
-    for state in (StateCandidate, StatePreCandidate):
+    OF_LEADER[<int> MsgApp] = handle_append
+    OF_LEADER[<int> MsgHeartbeat] = handle_heartbeat
+    OF_LEADER[<int> MsgSnap] = handle_snapshot
+    for state in (StateFollower, StateCandidate, StatePreCandidate):
         on(state, MsgProp, forward_proposal)
-        on(state, MsgApp, candidate_append)
-        on(state, MsgHeartbeat, candidate_heartbeat)
-        on(state, MsgSnap, candidate_snapshot)
+        on(state, MsgApp, from_leader)
+        on(state, MsgHeartbeat, from_leader)
+        on(state, MsgSnap, from_leader)
+    for state in (StateCandidate, StatePreCandidate):
         on(state, MsgVoteResp, handle_vote_response)
         on(state, MsgPreVoteResp, handle_vote_response)
-    on(StateFollower, MsgProp, forward_proposal)
-    on(StateFollower, MsgApp, follower_append)
-    on(StateFollower, MsgHeartbeat, follower_heartbeat)
-    on(StateFollower, MsgSnap, follower_snapshot)
     on(StateFollower, MsgTransferLeader, forward_transfer)
     on(StateFollower, MsgForgetLeader, forget_leader)
     on(StateFollower, MsgTimeoutNow, handle_timeout_now)

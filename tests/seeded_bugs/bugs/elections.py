@@ -134,8 +134,11 @@ BUGS = (
         name="candidate-ignores-the-winner",
         breaks="a candidate that hears a leader of its own term returns to follower (paper 5.2)",
         file="raftcore/algorithm/step.pyx",
-        old="        on(state, MsgHeartbeat, candidate_heartbeat)\n",
-        new="",
+        old="    if r.state != StateFollower:\n        become_follower(r, m.term, m.from_)  # somebody else won",
+        new="    if r.state != StateFollower:\n"
+        "        if m.type == MsgHeartbeat:\n"
+        "            return 0\n"
+        "        become_follower(r, m.term, m.from_)  # somebody else won",
         found_by=("tables", "model"),
         near="tests/paper/test_figure_2_all_servers.py",
     ),
