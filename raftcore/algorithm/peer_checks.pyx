@@ -129,16 +129,14 @@ cdef int check_covered(Raft r, Message m) except -1:
 
 
 cdef int check_append(Raft r, Message m) except -1:
+    # That the entries follow m.index has been seen to where m came in (raftcore.values.message).
     if m.log_term > m.term or (m.log_term == 0) != (m.index == 0):
         raise PeerFault(f"append from {m.from_} in term {m.term} follows index {m.index} of term {m.log_term}")
-    if m.entries is not None:
-        if m.entries.first != m.index + 1:
-            raise PeerFault(f"append from {m.from_} after index {m.index} begins with index {m.entries.first}")
-        if m.entries.first_term < m.log_term or m.entries.last_term > m.term:
-            raise PeerFault(
-                f"append from {m.from_} in term {m.term} after term {m.log_term} holds terms "
-                f"{m.entries.first_term} to {m.entries.last_term}"
-            )
+    if m.entries is not None and (m.entries.first_term < m.log_term or m.entries.last_term > m.term):
+        raise PeerFault(
+            f"append from {m.from_} in term {m.term} after term {m.log_term} holds terms "
+            f"{m.entries.first_term} to {m.entries.last_term}"
+        )
     return check_history(r, m)
 
 

@@ -14,14 +14,16 @@ from raftcore.base.errors import DecodeError, PeerFault, ProposalDropped, StepLo
 from raftcore.algorithm.peer_checks cimport check_origin, check_peer
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport step, step_from
-from raftcore.base.types cimport APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, is_one_of
+from raftcore.base.types cimport APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, MsgApp, is_one_of
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.membership.tracker cimport borrowed_progress
-from raftcore.values.message cimport Message, done_with
+from raftcore.values.message cimport Message, done_with, entries_follow_index
 from raftcore.wire.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame, end_of_frame
 
 
 cdef int take_message(Raft r, Message m) except -1:
+    if m.type == MsgApp and not entries_follow_index(m):
+        raise PeerFault(f"append from {m.from_} after index {m.index} begins with index {m.entries.first}")
     if m.from_ != APPEND_THREAD and m.from_ != APPLY_THREAD:
         if is_one_of(m.type, LOCAL_TYPES):
             raise StepLocalMessage()

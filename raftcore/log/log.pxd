@@ -55,7 +55,7 @@ cdef class RaftLog(LogEntries):
 # What follows are methods of a RaftLog for the core's own modules, under the names that they have for Python: as C
 # functions they are inlined there, or give a second result without a tuple for it.
 
-# A leader's append: entries (or None) that follow (prev, prev_term), and its commit index.
+# A leader's append: entries (or None) that begin at prev + 1, and its commit index.
 #
 # False, and nothing is done, when this log has no such predecessor. Otherwise entries that are missing are appended,
 # from the first conflict on (what is there already is not touched: the message may be an old one), the commit index

@@ -367,8 +367,6 @@ cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t comm
         return False
     last_new[0] = prev
     if entries is not None:
-        if entries.first != prev + 1:
-            raise PeerFault(f"entries begin at {entries.first}, but follow {prev}")
         if entries.first_term < prev_term:
             raise PeerFault(f"entry {entries.first} has term {entries.first_term}, the one before it {prev_term}")
         conflict = log.find_conflict(entries)

@@ -6,7 +6,7 @@ from libc.string cimport memcpy
 from raftcore.base.bytes cimport store32, store64
 from raftcore.base.lists cimport at_bytes, size_of_bytes
 from raftcore.base.types cimport COMMON_TYPES, MsgApp, is_one_of, node_id_t
-from raftcore.values.message cimport Message
+from raftcore.values.message cimport Message, entries_follow_index
 
 cdef enum:
     BODY_FIELDS = 9          # u64 fields, in the order of the bitmap's bits
@@ -61,7 +61,7 @@ cdef inline bint shape_is_common(Message message) noexcept:
         return False
     if message.entries is None:
         return is_one_of(message.type, COMMON_TYPES)
-    return message.type == MsgApp and message.entries.first == message.index + 1
+    return message.type == MsgApp and entries_follow_index(message)
 
 
 cdef inline uint8_t* put_field(uint8_t* at, int field, uint64_t value, uint32_t* present) noexcept nogil:

@@ -18,7 +18,7 @@ from raftcore.base.types cimport (
     is_one_of, node_id_t,
 )
 from raftcore.values.message cimport (
-    ConfState, Entries, Message, Snapshot, any_message, done_with, new_message, parse_entries,
+    ConfState, Entries, Message, Snapshot, any_message, done_with, entries_follow_index, new_message, parse_entries,
 )
 
 from raftcore.base.errors import DecodeError
@@ -56,7 +56,7 @@ cdef str shape_fault(Message message):
     if entries is None:
         return "at least one entry is expected, there is none" if kind == MsgProp else None
     if kind == MsgApp:
-        if entries.first != message.index + 1:
+        if not entries_follow_index(message):
             return f"entries start at {entries.first}, {message.index + 1} follows the message's index"
     elif kind == MsgProp:
         if entries.first != 1 or entries.last_term != 1:

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from raftcore import ConfState, Entries, Entry, EntryKind, MessageType, Snapshot
+from raftcore import (
+    LOCAL_APPEND_THREAD,
+    LOCAL_APPLY_THREAD,
+    ConfState,
+    Entries,
+    Entry,
+    EntryKind,
+    MessageType,
+    Snapshot,
+)
 from raftcore.base.errors import PeerFault, RaftError, StepLocalMessage, StepPeerNotFound
 from tests.core.server import Server, entries
 
@@ -54,6 +63,16 @@ def refused(server: Server, kind: MessageType, text: str, term: int = 3, from_: 
 )
 def test_appends(index: int, log_term: int, given: Any, text: str) -> None:
     refused(follower(), MessageType.MsgApp, text, index=index, log_term=log_term, entries=given)
+
+
+@pytest.mark.parametrize("first", [4, 6])
+@pytest.mark.parametrize("term", [2, 3, 4])
+@pytest.mark.parametrize("from_", [1, 2, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD])
+def test_entries_that_do_not_follow_the_index_whoever_sends_them(from_: int, term: int, first: int) -> None:
+    """In this node's own name, of its storage threads, and of a former term too, though other checks let these pass."""
+    text = f"append from {from_} after index 4 begins with index {first}"
+    given = entries(first, [2])
+    refused(follower(), MessageType.MsgApp, text, term, from_, index=4, log_term=2, entries=given)
 
 
 def test_appends_that_look_like_these_and_are_right() -> None:

@@ -21,8 +21,10 @@ OF_LEADERS = {MessageType.MsgApp, MessageType.MsgHeartbeat, MessageType.MsgSnap}
 
 class Faults(Replication):
     def check_peer(self, message: Message) -> None:
-        """Rejected("PeerFault") for a fault; messages of former terms are ignored, so they are not looked at."""
-        if message.term == 0:
+        """Rejected("PeerFault") for a fault; messages of former terms are ignored, so only their shape is looked at."""
+        if message.entries and message.type == MessageType.MsgApp and message.entries[0].index != message.index + 1:
+            wrong = True
+        elif message.term == 0:
             wrong = message.type not in REQUESTS
         elif message.term < self.term:
             wrong = False
@@ -58,7 +60,7 @@ class Faults(Replication):
             return True
         if not entries:
             return False
-        return entries[0].index != before + 1 or entries[0].term < term or entries[-1].term > message.term
+        return entries[0].term < term or entries[-1].term > message.term
 
     # What is committed here is in every later leader's log (Figure 3, leader completeness).
 

@@ -71,8 +71,6 @@ def test_maybe_append(
         (0, 0, ents(1, 4), r"entry 1 conflicts with a committed entry \(committed is 2\)"),
         (0, 0, ents(1, 1, 3, 3), "entry 2 conflicts"),
         (1, 1, ents(2, 9, 9, 9, 9), "entry 2 conflicts"),
-        (3, 3, ents(5, 3), "entries begin at 5, but follow 3"),
-        (3, 3, ents(3, 3), "entries begin at 3, but follow 3"),
         (3, 3, ents(4, 2, 5), "entry 4 has term 2, the one before it 3"),
     ],
 )
