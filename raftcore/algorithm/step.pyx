@@ -203,6 +203,12 @@ cdef int tick(Raft r, uint32_t count) except -1:
     return 0
 
 
+cdef int nobody_can_lead(Raft r) except -1:
+    if r.term == 0 and r.state == StateFollower:
+        tick(r, <uint32_t> r.options.election_timeout - 1)
+    return 0
+
+
 cdef uint64_t ticks_until_due(Raft r) except 0:
     """How many ticks until one may do more than count, that one included: 1 is the next."""
     cdef int64_t left = r.options.election_timeout - r.election_elapsed

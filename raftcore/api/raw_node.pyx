@@ -13,7 +13,7 @@ from raftcore.algorithm.membership_changes cimport apply_change, refusal, restor
 from raftcore.algorithm.options.priority cimport successors
 from raftcore.algorithm.roles cimport become_follower, start
 from raftcore.algorithm.state cimport Raft
-from raftcore.algorithm.step cimport forward_payloads, propose_payloads, step, tick, ticks_until_due
+from raftcore.algorithm.step cimport forward_payloads, nobody_can_lead, propose_payloads, step, tick, ticks_until_due
 from raftcore.api.outbox cimport Outbox
 from raftcore.api.ready cimport (
     Ready, accept_ready, append_message, append_response, append_response_needed, apply_message, apply_response,
@@ -293,6 +293,21 @@ cdef class RawNode:
         m.context = context
         step(r, m)
         return True
+
+    def report_no_leader(self, uint64_t now_ms=0):
+        """All members are new, none has a term yet: there is no leader that could be heard from.
+
+        A follower waits at least the shortest election timeout for a leader's word (paper 5.2). That much counts as
+        over, and only what this node has drawn beyond it is waited for. Without effect on a node that has a term: then
+        there may be a leader, and others may rely on that timeout (thesis 4.2.3, 6.4.1).
+
+        Args:
+            now_ms: the caller's clock in milliseconds, as in :meth:`tick`.
+        """
+        self._set_now(now_ms)
+        nobody_can_lead(self.raft)
+        if CHECK_EACH_STEP:
+            check_raft(self.raft)
 
     def report_unreachable(self, node_id_t id):
         """The transport could not deliver to ``id``: its leader stops sending optimistically."""

@@ -130,13 +130,9 @@ class Driver:
         self.passes.schedule()
 
     def _begin(self, first: bool) -> None:
-        """The founding is over: from now on the core hears what comes, and its clock runs.
-
-        Where all are new there is no leader that could be heard from within the shortest election timeout. So that
-        much has passed, and the members differ by what each has drawn beyond it.
-        """
+        """The founding is over: from now on the core hears what comes, and its clock runs."""
         if first:
-            self.raw.tick(self.clock.wall_ms(), self.config.election_ticks - 1)
+            self.raw.report_no_leader(self.clock.wall_ms())
         self.rounds.takes_part = True
         self._stand(Standing.JOINED)
 

@@ -31,6 +31,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from raftcore.membership.quorum import VoteResult, vote_result
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock, TimerHandle
 from raftpy.contracts.errors import WrongIdentity
@@ -89,10 +90,9 @@ def judge(answers: Mapping[int, Heard], confirmed_from: int, patient: bool) -> J
     silent = tuple(i for i, heard in answers.items() if heard.standing is None)
     new = _new(answers)
     established = tuple(i for i, heard in answers.items() if heard.standing is Standing.ESTABLISHED)
-    size = len(answers) + 1
-    if established and not _majority(size - 1 - len(new), size):
+    if established and _too_few_remember(answers, new):
         unconfirmed = tuple(i for i in new if not 0 < confirmed_from <= answers[i].answered)
-        if not _majority(size - 1 - len(new) + len(unconfirmed), size):
+        if _too_few_remember(answers, [i for i in new if i not in unconfirmed]):
             return Judgement(Outcome.FORGOTTEN, established)
         return Judgement(Outcome.CONFIRM, unconfirmed)
     if silent and patient:
@@ -113,8 +113,10 @@ def _takes_part(heard: Heard) -> bool:
     return heard.standing is not None and not heard.standing.is_new
 
 
-def _majority(members: int, size: int) -> bool:
-    return members > size // 2
+def _too_few_remember(others: Collection[int], new: Collection[int]) -> bool:
+    """Whether no leader was elected by those that do not say that they are new: as the core counts votes, without one
+    of the new ones or of this node."""
+    return vote_result([False, *(False if i in new else None for i in others)]) == VoteResult.VoteLost
 
 
 def asking(transport: Transport) -> AskingTransport | None:
