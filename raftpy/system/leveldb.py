@@ -16,7 +16,7 @@ What this project relies on, and what was found out about it (plyvel 1.5.1 and p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, Protocol
 
 try:
@@ -51,7 +51,7 @@ class Database(Protocol):
     def close(self) -> None: ...
 
 
-def open_database(path: Path, *, create: bool, write_buffer_size: int) -> Database:
+def open_database(path: PurePath, *, create: bool, write_buffer_size: int) -> Database:
     """Opens LevelDB at ``path``, making it only when ``create`` is set. Raises ``Error``."""
     database: Any = binding.DB(
         str(path),

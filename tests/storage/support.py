@@ -12,10 +12,12 @@ from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.store import WRITE_BUFFER_SIZE
+from raftpy.system.files import SystemFiles
 
 MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
 OWNER = StoreOwner(1, MEMBERS)
 EVERYTHING = 2**64 - 1
+FILES = SystemFiles()
 SMALLEST_BUFFER = 64 << 10
 """LevelDB takes no smaller write buffer."""
 OPENED: list[Storage] = []

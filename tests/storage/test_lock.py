@@ -17,7 +17,7 @@ from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.wal import write_ahead_files
 from raftpy.system import leveldb as compat
-from tests.storage.support import MEMBERS, OWNER, Disk, append, entries
+from tests.storage.support import FILES, MEMBERS, OWNER, Disk, append, entries
 
 HOLDER = """
 import sys
@@ -94,7 +94,7 @@ def test_a_removed_lock_file_lets_nobody_in_and_nothing_is_touched(tmp_path: Pat
     """The second to come finds LevelDB's own lock taken, before it cuts anything off the file that is written to."""
     with hold(tmp_path) as process:
         (tmp_path / "lock").unlink()
-        (log,) = write_ahead_files(tmp_path / "leveldb")
+        (log,) = write_ahead_files(FILES, tmp_path / "leveldb")
         before = log.read_bytes()
         with pytest.raises(StorageLocked):
             LevelDBStorage(tmp_path).open(StoreOwner(7, MEMBERS))
@@ -106,7 +106,7 @@ def test_a_removed_lock_file_in_the_same_process(tmp_path: Path) -> None:
     disk = Disk("leveldb", tmp_path)
     store, _ = disk.open()
     (tmp_path / "lock").unlink()
-    (log,) = write_ahead_files(tmp_path / "leveldb")
+    (log,) = write_ahead_files(FILES, tmp_path / "leveldb")
     before = log.read_bytes()
     with pytest.raises(StorageLocked, match=f"by process {os.getpid()} .* as node 1"):
         disk.open()

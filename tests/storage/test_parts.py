@@ -16,7 +16,7 @@ from raftpy.storage.leveldb.floor import Floor, GroupFloor
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.sealing import seal, unseal
 from raftpy.storage.records import Index, Plan, fit
-from tests.storage.support import append, commit_only, entries, joined
+from tests.storage.support import FILES, append, commit_only, entries, joined
 
 
 def index_of(*firsts: int, last: int, prev: int = 0) -> Index:
@@ -146,20 +146,20 @@ class TestFloor:
         self.FLOOR.check(5, 0, head, "here")
 
     def test_written_and_read(self, tmp_path: Path) -> None:
-        self.FLOOR.write(tmp_path)
-        assert Floor.read(tmp_path) == self.FLOOR
+        self.FLOOR.write(FILES, tmp_path)
+        assert Floor.read(FILES, tmp_path) == self.FLOOR
         assert [path.name for path in tmp_path.iterdir()] == ["floor"]
 
     def test_none(self, tmp_path: Path) -> None:
-        assert Floor.read(tmp_path) is None
+        assert Floor.read(FILES, tmp_path) is None
 
     @pytest.mark.parametrize("left", [b"", b"raftpy floor 9", b"rubbish"])
     def test_a_write_that_was_interrupted_leaves_the_old_one(self, tmp_path: Path, left: bytes) -> None:
-        self.FLOOR.write(tmp_path)
+        self.FLOOR.write(FILES, tmp_path)
         (tmp_path / "floor.new").write_bytes(left)
-        assert Floor.read(tmp_path) == self.FLOOR
-        Floor(6).write(tmp_path)
-        assert Floor.read(tmp_path) == Floor(6)
+        assert Floor.read(FILES, tmp_path) == self.FLOOR
+        Floor(6).write(FILES, tmp_path)
+        assert Floor.read(FILES, tmp_path) == Floor(6)
 
     @pytest.mark.parametrize(
         "changes",

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from raftpy.storage import LevelDBStorage
-from raftpy.storage.leveldb import floor
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.store import make_directory
+from raftpy.system import files
 from raftpy.system import leveldb as compat
-from tests.storage.support import OWNER, append, commit_only, entries
+from tests.storage.support import FILES, OWNER, append, commit_only, entries
 
 
 class Recorder:
@@ -36,8 +36,8 @@ class Recorder:
             self.options = options
             return Database(binding(path, **options), self.events)
 
-        patch.setattr(floor.os, "fsync", noting_fsync)
-        patch.setattr(floor.os, "replace", noting_replace)
+        patch.setattr(files.os, "fsync", noting_fsync)
+        patch.setattr(files.os, "replace", noting_replace)
         patch.setattr(compat.binding, "DB", noting_database)
 
     def take(self) -> list[str]:
@@ -101,12 +101,13 @@ def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def test_directories_are_named_durably(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     recorder = Recorder(monkeypatch)
-    make_directory(tmp_path / "a" / "b" / "c")
+    make_directory(FILES, tmp_path / "a" / "b" / "c")
     assert recorder.take() == [f"fsync {tmp_path.name}", "fsync a", "fsync b"]
-    make_directory(tmp_path / "a" / "b" / "c")  # found there, but no store in it yet: who made it may not have synced
+    # Found there, but no store in it yet: who made it may not have synced.
+    make_directory(FILES, tmp_path / "a" / "b" / "c")
     assert recorder.take() == ["fsync b"]
     (tmp_path / "a" / "b" / "c" / Floor.FILE).touch()
-    make_directory(tmp_path / "a" / "b" / "c")
+    make_directory(FILES, tmp_path / "a" / "b" / "c")
     assert recorder.take() == []
 
 
@@ -121,9 +122,9 @@ def test_macos_asks_the_drive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
             raise OSError("not supported")
         return 0
 
-    monkeypatch.setattr(floor.fcntl, "F_FULLFSYNC", 51, raising=False)
-    monkeypatch.setattr(floor.fcntl, "fcntl", fcntl)
-    Floor(1).write(tmp_path)
+    monkeypatch.setattr(files.fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(files.fcntl, "fcntl", fcntl)
+    Floor(1).write(FILES, tmp_path)
     assert (asked, recorder.take()) == ([51, 51], ["rename floor.new to floor"])
-    Floor(1).write(tmp_path)
+    Floor(1).write(FILES, tmp_path)
     assert recorder.take() == [*FLOOR, f"fsync {tmp_path.name}"]

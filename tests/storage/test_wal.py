@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from random import Random
 
 import pytest
 
 from raftpy.contracts.errors import StorageDamaged
+from raftpy.contracts.files import Files
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead, write_ahead_files
 from raftpy.storage.leveldb.wal_records import BLOCK, BROKEN, LENGTH, TORN, WHOLE, survey
 from raftpy.system.space import set_aside
-from tests.storage.support import OWNER, SMALLEST_BUFFER, Disk, abandon, append, entries, joined
+from tests.storage.support import FILES, OWNER, SMALLEST_BUFFER, Disk, abandon, append, entries, joined
 
 SPACE = bytes(2 * BLOCK)
 
@@ -43,7 +44,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     store.submit([append(entries(40, 8000, 2))])
     store.submit([append(entries(8040, 2, 2), term=2, vote=3, commit=8039)])
     abandon(store)
-    (path,) = write_ahead_files(disk.path / "leveldb")
+    (path,) = write_ahead_files(FILES, disk.path / "leveldb")
     data = path.read_bytes().rstrip(b"\0")
     assert len(data) > 2 * BLOCK
     return data
@@ -111,28 +112,28 @@ class TestCheck:
     def test_no_file(self, tmp_path: Path) -> None:
         (tmp_path / "000001.ldb").write_bytes(b"")
         with pytest.raises(StorageDamaged, match="write-ahead file"):
-            check_write_ahead(tmp_path)
+            check_write_ahead(FILES, tmp_path)
 
     def test_a_torn_write_is_cut_off(self, tmp_path: Path, written: bytes) -> None:
         path = tmp_path / "000007.log"
         start, _ = list(records(written))[-1]
         for left in (written[:-5], written[:-5] + SPACE):
             path.write_bytes(left)
-            check_write_ahead(tmp_path)
+            check_write_ahead(FILES, tmp_path)
             assert path.read_bytes() == written[:start]
 
     def test_only_the_newest_can_be_torn(self, tmp_path: Path, written: bytes) -> None:
         """LevelDB begins a file only when everything in the one before is synced. Names sort as numbers."""
         older, newer = tmp_path / "999999.log", tmp_path / "1000000.log"
-        assert write_ahead_files(tmp_path) == []
+        assert write_ahead_files(FILES, tmp_path) == []
         older.write_bytes(written + SPACE)
         newer.write_bytes(written[:-1])
-        assert write_ahead_files(tmp_path) == [older, newer]
-        check_write_ahead(tmp_path)
+        assert write_ahead_files(FILES, tmp_path) == [older, newer]
+        check_write_ahead(FILES, tmp_path)
         assert older.read_bytes() == written
         older.write_bytes(written[:-1])
         with pytest.raises(StorageDamaged, match=r"999999\.log is damaged: the record at byte"):
-            check_write_ahead(tmp_path)
+            check_write_ahead(FILES, tmp_path)
 
     def test_a_torn_file_and_a_newer_one_with_nothing_in_it(self, tmp_path: Path, written: bytes) -> None:
         """A start cut the older one and LevelDB began the newer; the power failed, and only the newer's name stayed."""
@@ -140,15 +141,15 @@ class TestCheck:
         for newer in (b"", SPACE):
             older.write_bytes(written[:-1])
             (tmp_path / "000009.log").write_bytes(newer)
-            check_write_ahead(tmp_path)
+            check_write_ahead(FILES, tmp_path)
             assert len(older.read_bytes()) < len(written) - 1
 
     def test_other_files_are_not_looked_at(self, tmp_path: Path, written: bytes) -> None:
         path = tmp_path / "000007.log"
         path.write_bytes(written)
         (tmp_path / "console.log").write_bytes(b"hello")
-        check_write_ahead(tmp_path)
-        Ahead(tmp_path, 1 << 20)
+        check_write_ahead(FILES, tmp_path)
+        Ahead(FILES, tmp_path, 1 << 20)
         assert (tmp_path / "console.log").read_bytes() == b"hello"
         assert path.stat().st_size == 1 << 20
 
@@ -158,11 +159,11 @@ class TestCheck:
         data[len(written) - 1] ^= 1
         path.write_bytes(data)
         with pytest.raises(StorageDamaged, match="the record at byte"):
-            check_write_ahead(tmp_path)
-        cut_off_ahead(tmp_path)
+            check_write_ahead(FILES, tmp_path)
+        cut_off_ahead(FILES, tmp_path)
         assert path.read_bytes() == data
         path.write_bytes(written[:-1] + SPACE)  # nothing is under way at a clean close
-        cut_off_ahead(tmp_path)
+        cut_off_ahead(FILES, tmp_path)
         assert path.read_bytes() == written[:-1] + SPACE
 
 
@@ -198,7 +199,7 @@ class TestManifest:
         _, manifest = damaged
         data = manifest.read_bytes() + b"\1\2\3\4" + (500).to_bytes(2, "little") + b"\1" + b"x" * 400
         manifest.write_bytes(data)
-        check_manifest(manifest.parent)
+        check_manifest(FILES, manifest.parent)
         assert manifest.read_bytes() == data
 
 
@@ -212,9 +213,9 @@ class TestFirstStart:
         manifest.write_bytes(b"")
         with pytest.raises(StorageDamaged):
             disk.open()
-        floor = Floor.read(disk.path)
+        floor = Floor.read(FILES, disk.path)
         assert floor is not None
-        Floor(floor.store_id).write(disk.path)  # as it is until the first start is through
+        Floor(floor.store_id).write(FILES, disk.path)  # as it is until the first start is through
         assert disk.open()[1].store_id == floor.store_id
 
 
@@ -223,17 +224,17 @@ class TestAhead:
         database = tmp_path / "node1" / "leveldb"
         store = LevelDBStorage(tmp_path / "node1", write_buffer_size=SMALLEST_BUFFER)
         store.open(OWNER)
-        (first,) = write_ahead_files(database)
+        (first,) = write_ahead_files(FILES, database)
         assert first.stat().st_size > SMALLEST_BUFFER
         last, seen = 0, set()
         while len(seen) < 4:
             store.submit([append(entries(last + 1, 1000, 1))])
             last += 1000
-            newest = write_ahead_files(database)[-1]
+            newest = write_ahead_files(FILES, database)[-1]
             if newest.stat().st_size % BLOCK == 0:  # a whole number of blocks: set aside, not written
                 seen.add(newest.name)
         store.close()
-        for path in write_ahead_files(database):
+        for path in write_ahead_files(FILES, database):
             data = path.read_bytes()
             assert survey(data) == (WHOLE, len(data))
             assert not data.endswith(b"\0")
@@ -241,9 +242,9 @@ class TestAhead:
     def test_what_is_written_stays(self, tmp_path: Path) -> None:
         path = tmp_path / "000001.log"
         path.write_bytes(b"written")
-        Ahead(tmp_path, 100_000)
+        Ahead(FILES, tmp_path, 100_000)
         assert path.read_bytes() == b"written" + bytes(100_000 - 7)
-        Ahead(tmp_path, 50)
+        Ahead(FILES, tmp_path, 50)
         assert path.stat().st_size == 100_000
 
     def test_where_room_is_short(self, tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ class TestAhead:
         path = tmp_path / "000001.log"
         path.write_bytes(b"written")
         room = os.statvfs(tmp_path)
-        Ahead(tmp_path, room.f_bavail * room.f_frsize // 4)
+        Ahead(FILES, tmp_path, room.f_bavail * room.f_frsize // 4)
         assert path.read_bytes() == b"written"
 
     def test_a_clean_close_cuts_before_it_writes_the_floor(
@@ -262,9 +263,9 @@ class TestAhead:
         sizes = []
         write = Floor.write
 
-        def noting(floor: Floor, directory: Path) -> None:
-            sizes.extend(path.stat().st_size for path in write_ahead_files(directory / "leveldb"))
-            write(floor, directory)
+        def noting(floor: Floor, files: Files, directory: PurePath) -> None:
+            sizes.extend(Path(path).stat().st_size for path in write_ahead_files(files, directory / "leveldb"))
+            write(floor, files, directory)
 
         monkeypatch.setattr(Floor, "write", noting)
         store.close()
@@ -272,8 +273,8 @@ class TestAhead:
         assert max(sizes) < 1000
 
     def test_where_it_cannot_be_done(self, tmp_path: Path) -> None:
-        Ahead(tmp_path / "nowhere", 100).wrote(1 << 30)
-        Ahead(tmp_path, 100).wrote(1 << 30)
+        Ahead(FILES, tmp_path / "nowhere", 100).wrote(1 << 30)
+        Ahead(FILES, tmp_path, 100).wrote(1 << 30)
         reading, writing = os.pipe()
         assert not set_aside(writing, 100)
         os.close(reading)

@@ -25,8 +25,8 @@ CORE = """
 # raftpy: storage and transport know the contracts and the system alone, only the runtime sees both, applications see
 # only the node.
 RAFTPY = """
-    contracts: errors clock state_machine types storage transport
-    system: forking leveldb space
+    contracts: errors files clock state_machine types storage transport
+    system: forking leveldb space files
     storage: identity leveldb records memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal
         leveldb.writer leveldb.store

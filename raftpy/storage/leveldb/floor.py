@@ -24,16 +24,15 @@ one write-ahead log has this limit: only a second synced write for each commit c
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from raftcore.base.conflict import Conflict
 from raftcore.wire.codec import crc32c
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.contracts.files import Files
 from raftpy.storage.identity import BOOT_SHIFT
 from raftpy.storage.leveldb.head import Head
 
@@ -83,27 +82,24 @@ class Floor:
     FILE = "floor"
     TEMPORARY = "floor.new"
 
-    def write(self, directory: Path) -> None:
+    def write(self, files: Files, directory: PurePath) -> None:
         """Replaces the file, durable on return. Raises ``OSError``."""
-        path = directory / self.FILE
         temporary = directory / self.TEMPORARY
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        file = files.open(temporary, "rewrite")
         try:
-            data = self._render()
-            while data:
-                data = data[os.write(fd, data) :]
-            sync(fd)
+            file.write(self._render())
+            file.sync()
         finally:
-            os.close(fd)
-        os.replace(temporary, path)
-        sync_directory(directory)
+            file.close()
+        files.replace(temporary, directory / self.FILE)
+        files.sync_directory(directory)
 
     @classmethod
-    def read(cls, directory: Path) -> Floor | None:
+    def read(cls, files: Files, directory: PurePath) -> Floor | None:
         """The floor of the data directory, None when there is no file; ``StorageDamaged`` when it is not intact."""
         path = directory / cls.FILE
         try:
-            data = path.read_bytes()
+            data = files.read(path)
         except FileNotFoundError:
             return None
         head, _, body = data.partition(b"\n")
@@ -157,24 +153,3 @@ class Floor:
         if head.last_index >= part.last_index or head.boot != self.boot:
             return False
         return not 0 < head.cut <= part.last_index
-
-
-def sync(fd: int) -> None:
-    """Makes a file durable: ``fsync``; on macOS ``F_FULLFSYNC``, since ``fsync`` stops at the drive's cache there."""
-    full = getattr(fcntl, "F_FULLFSYNC", None)
-    if full is not None:
-        try:
-            fcntl.fcntl(fd, full)
-            return
-        except OSError:
-            pass  # a file system that knows only fsync
-    os.fsync(fd)
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        sync(fd)
-    finally:
-        os.close(fd)

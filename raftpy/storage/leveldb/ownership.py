@@ -15,9 +15,10 @@ All else is somebody else's.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 
 from raftpy.contracts.errors import ForeignDirectory
+from raftpy.contracts.files import Files
 from raftpy.storage.leveldb.floor import MAGIC, Floor
 from raftpy.storage.leveldb.lock import DirectoryLock
 
@@ -33,40 +34,41 @@ _BEGINNINGS = {
 }
 
 
-def check_ours(directory: Path) -> None:
+def check_ours(files: Files, directory: PurePath) -> None:
     """Raises ``ForeignDirectory`` when ``directory`` holds what no node has made, ``OSError``. Writes nothing."""
-    if not directory.is_dir():
+    if not files.is_directory(directory):
         return  # to be made, or to be refused for what it is
     # Listed before anything is read: what another start makes meanwhile comes later than what it stands upon.
-    entries = sorted(entry for entry in directory.iterdir() if entry.name != _LOST_AND_FOUND)
-    if _begun(directory / Floor.FILE) == MAGIC.encode():
+    entries = sorted(directory / name for name in files.names(directory) if name != _LOST_AND_FOUND)
+    if _begun(files, directory / Floor.FILE) == MAGIC.encode():
         return
     lock = directory / DirectoryLock.FILE
-    locked = lock in entries and _may_be_ours(lock)
-    if locked and (directory / DATABASE / "CURRENT").exists():
+    locked = lock in entries and _may_be_ours(files, lock)
+    if locked and files.exists(directory / DATABASE / "CURRENT"):
         return
-    foreign = [entry.name for entry in entries if not (_may_be_ours(entry) or (locked and _is_unwritten(entry)))]
+    foreign = [
+        entry.name for entry in entries if not (_may_be_ours(files, entry) or (locked and _is_unwritten(files, entry)))
+    ]
     if foreign:
         raise ForeignDirectory(directory, foreign)
 
 
-def _may_be_ours(entry: Path) -> bool:
+def _may_be_ours(files: Files, entry: PurePath) -> bool:
     """Whether it is one of a first start's files, or the beginning of one."""
     beginning = _BEGINNINGS.get(entry.name)
-    found = None if beginning is None else _begun(entry)
+    found = None if beginning is None else _begun(files, entry)
     return beginning is not None and found is not None and beginning.startswith(found)
 
 
-def _begun(path: Path) -> bytes | None:
+def _begun(files: Files, path: PurePath) -> bytes | None:
     """The first bytes of a file, as many as tell its kind, without zeros at their end; None: it is no file."""
-    if path.exists() and not path.is_file():
+    if files.exists(path) and not files.is_file(path):
         return None
     try:
-        with path.open("rb") as file:
-            return file.read(len(_BEGINNINGS[path.name])).rstrip(b"\0")
+        return files.read_beginning(path, len(_BEGINNINGS[path.name])).rstrip(b"\0")
     except FileNotFoundError:
         return b""  # another start has just made more of it
 
 
-def _is_unwritten(entry: Path) -> bool:
-    return entry.name == DATABASE and entry.is_dir() and {inner.name for inner in entry.iterdir()} <= UNWRITTEN
+def _is_unwritten(files: Files, entry: PurePath) -> bool:
+    return entry.name == DATABASE and files.is_directory(entry) and set(files.names(entry)) <= UNWRITTEN

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from struct import Struct
 from struct import error as StructError  # noqa: N812
 
@@ -59,7 +59,7 @@ class Reader:
     ``given_up`` is not empty any more once reading the log is to end, with ``StorageFailed``.
     """
 
-    def __init__(self, database: Database, directory: Path, given_up: Sequence[object] = ()) -> None:
+    def __init__(self, database: Database, directory: PurePath, given_up: Sequence[object] = ()) -> None:
         self._database = database
         self._given_up = given_up
         self._directory = directory

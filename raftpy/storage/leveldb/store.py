@@ -12,19 +12,19 @@ term, vote, commit and the log's ends, behind the last record.
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from os import PathLike, urandom
+from pathlib import PurePath
 
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
+from raftpy.contracts.files import Files
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
 from raftpy.storage.leveldb import keys
-from raftpy.storage.leveldb.floor import Floor, GroupFloor, sync_directory
+from raftpy.storage.leveldb.floor import Floor, GroupFloor
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.keeping import keep_for_ever
 from raftpy.storage.leveldb.lock import DirectoryLock, leveldb_unused
@@ -35,6 +35,7 @@ from raftpy.storage.leveldb.wal import Ahead, check_manifest, check_write_ahead,
 from raftpy.storage.leveldb.writer import Mode, Writer
 from raftpy.storage.records import Index, Plan, gather
 from raftpy.system import leveldb as compat
+from raftpy.system.files import SystemFiles
 from raftpy.system.forking import call_in_child
 from raftpy.system.leveldb import Batch, Database
 
@@ -55,7 +56,8 @@ class LevelDBStorage:
     """A ``Storage`` in the directory ``path``, which is made when missing; one with other files in it is refused.
 
     ``group``: whose log; a directory belongs to the group it was made for. ``mode``: "inline", "thread", or "auto" to
-    go by how long recent syncs took. ``random(n)`` gives n random bytes for ids. A handle is opened once.
+    go by how long recent syncs took. ``random(n)`` gives n random bytes for ids, ``files`` is the file system
+    (None: the operating system's). A handle is opened once.
     """
 
     opens_in_thread = True
@@ -63,20 +65,22 @@ class LevelDBStorage:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | PathLike[str],
         group: int = 0,
         *,
         mode: Mode = "auto",
         write_buffer_size: int = WRITE_BUFFER_SIZE,
-        random: Callable[[int], bytes] = os.urandom,
+        random: Callable[[int], bytes] = urandom,
+        files: Files | None = None,
     ) -> None:
         if not 0 <= group <= keys.MAX_GROUP:
             raise ValueError(f"group must be 0 to {keys.MAX_GROUP}, got {group}")
-        self.path = Path(path)
+        self.path = PurePath(path)
         self.group = group
         self._database_path = self.path / DATABASE
         self._write_buffer_size = write_buffer_size
         self._random = random
+        self._files = files or SystemFiles()
         self._state = "new"
         self._given_up: list[bool] = []  # not empty: closed in the loop's thread while another opens
         self._failure: StorageFailed | None = None
@@ -106,9 +110,9 @@ class LevelDBStorage:
         self._state = "opening"
         call_in_child(self._in_child)
         try:
-            check_ours(self.path)
-            make_directory(self.path)
-            self._lock = DirectoryLock(self.path, identity.node_id)
+            check_ours(self._files, self.path)
+            make_directory(self._files, self.path)
+            self._lock = DirectoryLock(self._files, self.path, identity.node_id)
             recovered = self._open(identity)
         except BaseException as error:
             self._state = "closed"
@@ -143,25 +147,26 @@ class LevelDBStorage:
         self._index = log.index
         self._conflict = floor.groups.get(self.group, GroupFloor()).conflict
         self._begin_boot(head)
-        self._ahead = Ahead(self._database_path, self._write_buffer_size + SPACE_BEYOND)
+        self._ahead = Ahead(self._files, self._database_path, self._write_buffer_size + SPACE_BEYOND)
         return self._recovered(cluster_id, members, log)
 
     def _find_floor(self) -> Floor:
         """The floor, a new one at a first start; ``StorageDamaged`` when floor and database do not go together."""
-        floor = Floor.read(self.path)
-        names = {entry.name for entry in self._database_path.iterdir()} if self._database_path.is_dir() else set()
+        files = self._files
+        floor = Floor.read(files, self.path)
+        names = set(files.names(self._database_path)) if files.is_directory(self._database_path) else set()
         if floor is None:
             if names - UNWRITTEN:
                 where = str(self.path / Floor.FILE)
                 raise StorageDamaged("it is missing, and the database beside it is not empty", where)
             floor = Floor(new_store_id(self._random))
-            floor.write(self.path)
+            floor.write(files, self.path)
         elif floor.boot and "CURRENT" not in names:
             raise StorageDamaged("its file CURRENT is missing", str(self._database_path))
         if floor.boot:
-            with leveldb_unused(self._database_path):
-                check_manifest(self._database_path)
-                check_write_ahead(self._database_path)
+            with leveldb_unused(files, self._database_path):
+                check_manifest(files, self._database_path)
+                check_write_ahead(files, self._database_path)
         return floor
 
     def _open_database(self, first: bool) -> Database:
@@ -182,7 +187,7 @@ class LevelDBStorage:
             if not first or compat.is_locked(error) or not compat.is_damage(error):
                 raise
         # A power failure in the middle of the very first start.
-        shutil.rmtree(self._database_path)
+        self._files.remove_tree(self._database_path)
         return compat.open_database(self._database_path, create=True, write_buffer_size=self._write_buffer_size)
 
     def _check_owner(self, known: Identity, identity: StoreOwner, floor: Floor) -> None:
@@ -207,7 +212,7 @@ class LevelDBStorage:
         head = self._head
         groups = {self.group: GroupFloor.of(head, self._conflict)}
         self._floor = Floor(self._identity.store_id, head.boot, closed, groups)
-        self._floor.write(self.path)
+        self._floor.write(self._files, self.path)
 
     def _recovered(self, cluster_id: int, members: dict[int, str], log: Log) -> Recovered:
         head = self._head
@@ -236,7 +241,7 @@ class LevelDBStorage:
                 self._put_head()
                 self._commit_batch()
             self._close_database()
-            cut_off_ahead(self._database_path)  # before the floor, which may need the room
+            cut_off_ahead(self._files, self._database_path)  # before the floor, which may need the room
             if self._failure is None:
                 self._write_floor(closed=True)
         except (StorageFailed, OSError):
@@ -380,7 +385,8 @@ class LevelDBStorage:
             raise self._refusal()
         self._conflict = self._floor.groups[self.group].conflict = conflict
         try:
-            self._floor.write(self.path)  # of this start: what has been written since may not be durable yet
+            # Of this start: what has been written since may not be durable yet.
+            self._floor.write(self._files, self.path)
         except OSError as error:
             raise self._fail(error) from error
 
@@ -423,12 +429,13 @@ class LevelDBStorage:
         return Snapshot()
 
 
-def make_directory(path: Path) -> None:
+def make_directory(files: Files, path: PurePath) -> None:
     """Makes ``path`` and what is missing above it, durable by name."""
     missing = [path, *path.parents]
-    missing = missing[: next((i for i, parent in enumerate(missing) if parent.is_dir()), len(missing))]
+    missing = missing[: next((i for i, parent in enumerate(missing) if files.is_directory(parent)), len(missing))]
     for directory in reversed(missing):
-        directory.mkdir(exist_ok=True)
-        sync_directory(directory.parent)
-    if not missing and not (path / Floor.FILE).exists():
-        sync_directory(path.resolve().parent)  # made by somebody else, or by a start that ended before it got here
+        files.make_directory(directory)
+        files.sync_directory(directory.parent)
+    if not missing and not files.exists(path / Floor.FILE):
+        # Made by somebody else, or by a start that ended before it got here.
+        files.sync_directory(files.real_path(path).parent)

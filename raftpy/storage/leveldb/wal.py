@@ -25,51 +25,52 @@ adds.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from pathlib import PurePath
 
 from raftpy.contracts.errors import StorageDamaged
+from raftpy.contracts.files import Files
 from raftpy.storage.leveldb.wal_records import BROKEN, LENGTH, TORN, WHOLE, survey
-from raftpy.system.space import set_aside
 
 
-def write_ahead_files(directory: Path) -> list[Path]:
-    """Those of the database in ``directory``, the newest last."""
-    return sorted((path for path in directory.glob("*.log") if path.stem.isdigit()), key=lambda path: int(path.stem))
+def write_ahead_files(files: Files, directory: PurePath) -> list[PurePath]:
+    """Those of the database in ``directory``, the newest last; none where there is no such directory."""
+    names = files.names(directory) if files.is_directory(directory) else []
+    paths = (directory / name for name in names if name.endswith(".log"))
+    return sorted((path for path in paths if path.stem.isdigit()), key=lambda path: int(path.stem))
 
 
-def check_write_ahead(directory: Path) -> None:
+def check_write_ahead(files: Files, directory: PurePath) -> None:
     """Raises ``StorageDamaged`` when the database in ``directory`` has lost a write-ahead file or a record of one.
 
     Cuts off what is behind the last whole record: zeros, and the beginning of a write that was never acknowledged.
     Nobody may have the database open. Raises ``OSError`` when a file cannot be read or cut.
     """
-    files = write_ahead_files(directory)
-    if not files:
+    paths = write_ahead_files(files, directory)
+    if not paths:
         raise StorageDamaged("its write-ahead file (*.log) is missing", str(directory))
     ends: list[int] = []
-    for path in reversed(files):
+    for path in reversed(paths):
         # LevelDB begins a file only when everything in the one before is synced: torn is only what nothing follows.
-        ends.append(_checked_end(path, may_be_torn=not any(ends)))
-    for path, end in zip(reversed(files), ends, strict=True):
-        _cut(path, end)
+        ends.append(_checked_end(files, path, may_be_torn=not any(ends)))
+    for path, end in zip(reversed(paths), ends, strict=True):
+        _cut(files, path, end)
 
 
-def check_manifest(directory: Path) -> None:
+def check_manifest(files: Files, directory: PurePath) -> None:
     """Raises ``StorageDamaged`` when a record of the manifest, the list of LevelDB's tables, is not what was written.
 
     It has the form of a write-ahead file, and a damaged length at its end would undo the newest tables quietly. The
     beginning of a record, left by a crash, is no damage; it stays for LevelDB to leave out.
     """
-    name = (directory / "CURRENT").read_text("ascii", "replace").strip()
+    name = files.read(directory / "CURRENT").decode("ascii", "replace").strip()
     path = directory / name
-    if name.startswith("MANIFEST-") and path.is_file():
-        _checked_end(path, may_be_torn=True)
+    if name.startswith("MANIFEST-") and files.is_file(path):
+        _checked_end(files, path, may_be_torn=True)
 
 
-def _checked_end(path: Path, *, may_be_torn: bool) -> int:
+def _checked_end(files: Files, path: PurePath, *, may_be_torn: bool) -> int:
     """Where the whole records of a file end."""
-    verdict, end = survey(path.read_bytes())
+    verdict, end = survey(files.read(path))
     if verdict == LENGTH:
         raise StorageDamaged(f"the length of the record at byte {end} is not what was written", str(path))
     if verdict == BROKEN or (verdict == TORN and not may_be_torn):
@@ -77,15 +78,15 @@ def _checked_end(path: Path, *, may_be_torn: bool) -> int:
     return end
 
 
-def _cut(path: Path, size: int) -> None:
+def _cut(files: Files, path: PurePath, size: int) -> None:
     """Makes the file ``size`` bytes long if it is longer, durably."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    file = files.open(path, "change")
     try:
-        if size < os.fstat(fd).st_size:
-            os.ftruncate(fd, size)
-            os.fsync(fd)
+        if size < file.size():
+            file.truncate(size)
+            file.sync()
     finally:
-        os.close(fd)
+        file.close()
 
 
 class Ahead:
@@ -99,10 +100,11 @@ class Ahead:
     ROOM = 8
     """How many times the size must be free: a file system may use its last room up before it says that it has none."""
 
-    def __init__(self, directory: Path, size: int) -> None:
+    def __init__(self, files: Files, directory: PurePath, size: int) -> None:
+        self._files = files
         self._directory = directory
         self._size = size
-        self._newest: list[Path] = []  # the one that was last dealt with, none at first
+        self._newest: list[PurePath] = []  # the one that was last dealt with, none at first
         self._unseen = 0
         self._look()
 
@@ -115,23 +117,22 @@ class Ahead:
     def _look(self) -> None:
         self._unseen = 0
         try:
-            newest = write_ahead_files(self._directory)[-1:]
+            newest = write_ahead_files(self._files, self._directory)[-1:]
             if newest and newest != self._newest:
                 self._newest = newest
-                fd = os.open(newest[0], os.O_WRONLY | os.O_CLOEXEC)
+                file = self._files.open(newest[0], "change")
                 try:
-                    room = os.fstatvfs(fd)
-                    if room.f_bavail * room.f_frsize >= self.ROOM * self._size:
-                        set_aside(fd, self._size)
+                    if file.free_space() >= self.ROOM * self._size:
+                        file.set_aside(self._size)
                 finally:
-                    os.close(fd)
+                    file.close()
         except OSError:
             pass  # gone already, or not to be had: it is only for speed
 
 
-def cut_off_ahead(directory: Path) -> None:
+def cut_off_ahead(files: Files, directory: PurePath) -> None:
     """Cuts the zeros off that are left behind the records; the database must be closed."""
-    for path in write_ahead_files(directory):
-        verdict, end = survey(path.read_bytes())
+    for path in write_ahead_files(files, directory):
+        verdict, end = survey(files.read(path))
         if verdict == WHOLE:
-            _cut(path, end)
+            _cut(files, path, end)

@@ -1,0 +1,138 @@
+"""What a store asks of a file system, and when what it has done there is sure to outlive a crash of the machine.
+
+What an implementation owes, and a store may rely on:
+
+1. What was written or cut before ``File.sync`` returned is in the file after a crash. What was not may be there or not,
+   in part, or as zeros.
+2. A name made, replaced or taken away before ``Files.sync_directory`` of its directory returned stays so after a crash.
+   Otherwise the directory may be found as it was, name by name. The contents of a file are no part of this: a name
+   that was replaced may well lead to a file that holds nothing, unless that was synced before.
+3. ``replace`` is one step: a crash finds the old file or the new one under the name.
+4. A lock is gone when its file is closed or its holder has died, however that happened.
+
+Every method raises ``OSError`` as the system's call does: ``FileNotFoundError`` where something is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import PurePath
+from typing import Literal, Protocol
+
+OpenMode = Literal["share", "rewrite", "change"]
+"""``share``: made where missing, read and written, what it holds stays; ``rewrite``: made where missing, emptied, and
+written; ``change``: must be there, and is written."""
+
+
+class File(Protocol):
+    """An open file. It is closed by whoever has opened it, once."""
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        """At most ``size`` bytes from ``offset`` on; fewer only where the file ends."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """All of ``data``, behind what was written before through this handle."""
+        ...
+
+    def write_at(self, data: bytes, offset: int) -> None:
+        """A few bytes at ``offset``, in one call."""
+        ...
+
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+    def truncate(self, size: int) -> None:
+        """Makes the file ``size`` bytes long."""
+        ...
+
+    def set_aside(self, size: int) -> bool:
+        """Makes the file ``size`` bytes long if it is shorter, with its room on the disk; what is added reads as zeros.
+
+        False where that cannot be done or there is no room; it may have become longer then. What it holds stays.
+        """
+        ...
+
+    def free_space(self) -> int:
+        """Bytes that this process may still write on the file's disk."""
+        ...
+
+    def sync(self) -> None:
+        """Returns when the contents and the length would outlive a crash."""
+        ...
+
+    def lock(self) -> bool:
+        """Takes the lock that one open file holds against every other, also of this process; False where it is held."""
+        ...
+
+    def lock_for_process(self) -> bool:
+        """Takes the lock that LevelDB takes on its ``LOCK``: one process holds it against the others.
+
+        False where another process holds it. Closing any handle of the file lets go of it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of the file and its locks."""
+        ...
+
+
+class Files(Protocol):
+    """A file system. Paths mean nothing without it: whoever has one asks it, never the path itself."""
+
+    def open(self, path: PurePath, mode: OpenMode) -> File:
+        """Opens a file; children that are executed do not inherit it."""
+        ...
+
+    def read(self, path: PurePath) -> bytes:
+        """All that a file holds."""
+        ...
+
+    def read_beginning(self, path: PurePath, size: int) -> bytes:
+        """Its first ``size`` bytes, or fewer where it is shorter."""
+        ...
+
+    def names(self, directory: PurePath) -> list[str]:
+        """What a directory holds, in any order."""
+        ...
+
+    def exists(self, path: PurePath) -> bool:
+        """Whether something is there. No ``OSError``, also of the two below, where that is simply not so."""
+        ...
+
+    def is_file(self, path: PurePath) -> bool:
+        """Whether it is a file."""
+        ...
+
+    def is_directory(self, path: PurePath) -> bool:
+        """Whether it is a directory."""
+        ...
+
+    def identity(self, directory: PurePath) -> Hashable:
+        """Equal for two paths just when they lead to one directory, among all the ``Files`` of this process."""
+        ...
+
+    def real_path(self, path: PurePath) -> PurePath:
+        """From the root, and through no link."""
+        ...
+
+    def make_directory(self, path: PurePath) -> None:
+        """Makes it, in a directory that is there; one that is there itself stays as it is."""
+        ...
+
+    def replace(self, old: PurePath, new: PurePath) -> None:
+        """Gives a file another name in its directory; a file that has had that name is gone."""
+        ...
+
+    def remove_tree(self, directory: PurePath) -> None:
+        """Deletes a directory with all that is in it."""
+        ...
+
+    def sync_directory(self, directory: PurePath) -> None:
+        """Returns when its names would outlive a crash."""
+        ...
+
+    def holder(self) -> tuple[int, str]:
+        """(process id, host name) of who uses the files here: what a lock says for whoever is refused."""
+        ...

@@ -1,0 +1,138 @@
+"""The files of the operating system: ``raftpy.contracts.files`` for real."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Hashable
+from pathlib import Path, PurePath
+
+from raftpy.contracts.files import File, OpenMode
+from raftpy.system.space import set_aside
+
+_FLAGS: dict[OpenMode, int] = {
+    "share": os.O_RDWR | os.O_CREAT,
+    "rewrite": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
+    "change": os.O_WRONLY,
+}
+
+
+class SystemFile:
+    """A ``File`` over a descriptor of the system."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        return os.pread(self._fd, size, offset)
+
+    def write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+    def write_at(self, data: bytes, offset: int) -> None:
+        os.pwrite(self._fd, data, offset)
+
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._fd, size)
+
+    def set_aside(self, size: int) -> bool:
+        return bool(set_aside(self._fd, size))
+
+    def free_space(self) -> int:
+        room = os.fstatvfs(self._fd)
+        return room.f_bavail * room.f_frsize
+
+    def sync(self) -> None:
+        sync(self._fd)
+
+    def lock(self) -> bool:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def lock_for_process(self) -> bool:
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            return False
+        return True
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class SystemFiles:
+    """``Files`` of the operating system. It holds nothing, so that any number of them are as good as one."""
+
+    def open(self, path: PurePath, mode: OpenMode) -> File:
+        return SystemFile(os.open(path, _FLAGS[mode] | os.O_CLOEXEC, 0o644))
+
+    def read(self, path: PurePath) -> bytes:
+        return Path(path).read_bytes()
+
+    def read_beginning(self, path: PurePath, size: int) -> bytes:
+        with Path(path).open("rb") as file:
+            return file.read(size)
+
+    def names(self, directory: PurePath) -> list[str]:
+        return os.listdir(directory)
+
+    def exists(self, path: PurePath) -> bool:
+        return Path(path).exists()
+
+    def is_file(self, path: PurePath) -> bool:
+        return Path(path).is_file()
+
+    def is_directory(self, path: PurePath) -> bool:
+        return Path(path).is_dir()
+
+    def identity(self, directory: PurePath) -> Hashable:
+        status = os.stat(directory)
+        return status.st_dev, status.st_ino
+
+    def real_path(self, path: PurePath) -> PurePath:
+        return PurePath(Path(path).resolve())
+
+    def make_directory(self, path: PurePath) -> None:
+        Path(path).mkdir(exist_ok=True)
+
+    def replace(self, old: PurePath, new: PurePath) -> None:
+        os.replace(old, new)
+
+    def remove_tree(self, directory: PurePath) -> None:
+        shutil.rmtree(directory)
+
+    def sync_directory(self, directory: PurePath) -> None:
+        fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            sync(fd)
+        finally:
+            os.close(fd)
+
+    def holder(self) -> tuple[int, str]:
+        return os.getpid(), socket.gethostname()
+
+
+def sync(fd: int) -> None:
+    """Makes a file durable: ``fsync``; on macOS ``F_FULLFSYNC``, since ``fsync`` stops at the drive's cache there."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        try:
+            fcntl.fcntl(fd, full)
+            return
+        except OSError:
+            pass  # a file system that knows only fsync
+    os.fsync(fd)
