@@ -81,28 +81,26 @@ def encode_snapshot(snapshot: Body) -> bytes:
     groups = [snapshot[name] for name in GROUPS]
     return (
         struct.pack("<4Q", snapshot["index"], snapshot["term"], snapshot["conf_index"], snapshot["time_ms"])
-        + struct.pack("<6I", *map(len, groups), snapshot["auto_leave"], len(snapshot["data"]))
+        + struct.pack("<5I", *map(len, groups), snapshot["auto_leave"])
         + b"".join(struct.pack("<Q", node_id) for group in groups for node_id in group)
-        + snapshot["data"]
     )
 
 
 def decode_snapshot(data: bytes) -> tuple[Body, bytes]:
-    need(len(data) >= 56, "snapshot head")
-    index, term, conf_index, time_ms, *counts, flags, size = struct.unpack_from("<4Q4III", data)
+    need(len(data) >= 52, "snapshot head")
+    index, term, conf_index, time_ms, *counts, flags = struct.unpack_from("<4Q4II", data)
     ids = 8 * sum(counts)
-    need(flags <= 1 and 56 + ids + size <= len(data), "snapshot size")
+    need(flags <= 1 and 52 + ids <= len(data), "snapshot size")
     need(1 <= index < 2**63 and 1 <= term < 2**63 and conf_index <= index and counts[0] >= 1, "snapshot numbers")
     snapshot: Body = {"index": index, "term": term, "conf_index": conf_index, "time_ms": time_ms}
     snapshot["auto_leave"] = bool(flags)
-    at = 56
+    at = 52
     for name, count in zip(GROUPS, counts, strict=True):
         group = struct.unpack_from(f"<{count}Q", data, at)
         need(all(a < b for a, b in zip((0, *group), (*group, LOCAL_IDS), strict=True)), "ids")
         snapshot[name] = group
         at += 8 * count
-    snapshot["data"] = data[at : at + size]
-    return snapshot, data[at + size :]
+    return snapshot, data[at:]
 
 
 def encode_body(body: Body) -> bytes:

@@ -34,8 +34,8 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     voters = draw(st.lists(st.integers(1, 9), min_size=1, max_size=5, unique=True))
     state = ConfState(voters, draw(some_ids), draw(some_ids), draw(some_ids), draw(st.booleans()))
     index = draw(st.integers(1, 2**63 - 1))
-    conf_index, data = draw(st.integers(0, index)), draw(st.binary(max_size=40))
-    return Snapshot(index, draw(st.integers(1, 99)), state, conf_index, data, draw(st.integers(0, 2**64 - 1)))
+    conf_index, time_ms = draw(st.integers(0, index)), draw(st.integers(0, 2**64 - 1))
+    return Snapshot(index, draw(st.integers(1, 99)), state, conf_index, time_ms)
 
 
 @st.composite
@@ -66,7 +66,7 @@ def as_model(message: Message) -> model.Body:
     body["blocks"] = None
     if message.snapshot is not None:
         snapshot = message.snapshot
-        fields = ("index", "term", "conf_index", "time_ms", "data")
+        fields = ("index", "term", "conf_index", "time_ms")
         body["snapshot"] = {name: getattr(snapshot, name) for name in fields}
         body["snapshot"] |= {name: getattr(snapshot.conf_state, name) for name in (*model.GROUPS, "auto_leave")}
     if message.entries is not None:

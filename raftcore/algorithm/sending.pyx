@@ -2,7 +2,7 @@
 
 from raftcore.base.errors import InvariantViolation, SnapshotTemporarilyUnavailable
 
-from raftcore.algorithm.options.witness cimport is_witness, without_payloads, without_state
+from raftcore.algorithm.options.witness cimport is_witness, without_payloads
 from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.base.types cimport MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
 from raftcore.log.log_entries cimport term_at
@@ -73,7 +73,7 @@ cdef bint send_snapshot(Raft r, Progress pr) except -1:
     if tracing(r):
         r.emit("snapshot_sent", {"to": pr.id, "index": snapshot.index, "snapshot_term": snapshot.term})
     m = new_message(MsgSnap, pr.id)
-    m.snapshot = without_state(snapshot) if is_witness(r, pr.id) else snapshot
+    m.snapshot = snapshot
     m.conf_index = pr.conf_index
     r.send(m)
     return True

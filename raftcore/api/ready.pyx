@@ -57,7 +57,8 @@ cdef class Ready:
         read_states: (index, context) of confirmed reads: serve each AFTER ``index`` is applied (thesis 6.4).
         entries: to be durable BEFORE ``messages`` are sent. They replace whatever the storage holds from their first
             index on. None when there are none.
-        snapshot: to replace the storage's log, BEFORE ``entries`` are written; None when there is none.
+        snapshot: to replace the storage's log, and with its bytes, which the driver has received, the state machine's
+            state, BEFORE ``entries`` are written; None when there is none.
         committed_entries: to be applied in order, AFTER they are durable here (in the driver's form the core hands
             them out only then). None when there are none.
         messages: to be sent, in order for each receiver, AFTER the writes above; in the driver's form at once.

@@ -331,8 +331,7 @@ cdef class RaftLog(LogEntries):
         for run in runs:
             digest.update(struct.pack("<2Q", *run))
         if snapshot is not None:
-            digest.update(struct.pack("<3Q", snapshot.conf_index, snapshot.time_ms, len(snapshot.data)))
-            digest.update(snapshot.data)
+            digest.update(struct.pack("<2Q", snapshot.conf_index, snapshot.time_ms))
             digest.update(f"{snapshot.conf_state!r}\n".encode())
         while at <= self._last:
             entries = self._from_window(at, self._last + 1, NO_LIMIT, ENCODED, False)

@@ -135,10 +135,11 @@ class MemoryStorage:
         self._pieces, self._firsts = [], []
 
     def create_snapshot(
-        self, index: int, data: bytes, conf_state: ConfState | None = None, conf_index: int | None = None
+        self, index: int, conf_state: ConfState | None = None, conf_index: int | None = None
     ) -> Snapshot:
-        """Make and keep a snapshot of the state applied up to ``index``; the log stays until :meth:`compact`.
+        """Note that there is a snapshot of the state applied up to ``index``; the log stays until :meth:`compact`.
 
+        What the state machine keeps of it stays with the one who drives the storage.
         Configuration and its index are those of the snapshot before unless given.
         """
         if index <= self._snapshot.index:
@@ -149,7 +150,6 @@ class MemoryStorage:
             term=self.term(index),
             conf_state=before.conf_state if conf_state is None else conf_state,
             conf_index=before.conf_index if conf_index is None else conf_index,
-            data=data,
             time_ms=self.log_time(index),
         )
         return self._snapshot

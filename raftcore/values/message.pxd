@@ -25,11 +25,11 @@ cdef class ConfState:
     cdef tuple _fields(self)
 
 cdef class Snapshot:
+    # Of the state machine at an index; its bytes are the driver's.
     cdef readonly index_t index
     cdef readonly term_t term
     cdef readonly ConfState conf_state
     cdef readonly index_t conf_index   # index of the configuration entry that conf_state is from
-    cdef readonly bytes data
     cdef readonly uint64_t time_ms     # log time of the entry at index; 0: unknown
 
     cdef tuple _fields(self)

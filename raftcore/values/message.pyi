@@ -51,7 +51,7 @@ class ConfState:
 
 @final
 class Snapshot:
-    """The state machine at an index, with the configuration in force there. Immutable."""
+    """What the core knows of a snapshot: its place in the log and the configuration there. Immutable."""
 
     def __new__(
         cls,
@@ -59,7 +59,6 @@ class Snapshot:
         term: int = 0,
         conf_state: ConfState | None = None,
         conf_index: int = 0,
-        data: bytes = b"",
         time_ms: int = 0,
     ) -> Snapshot: ...
     @property
@@ -70,8 +69,6 @@ class Snapshot:
     def conf_state(self) -> ConfState: ...
     @property
     def conf_index(self) -> int: ...
-    @property
-    def data(self) -> bytes: ...
     @property
     def time_ms(self) -> int: ...
     def __eq__(self, other: object, /) -> bool: ...

@@ -86,23 +86,24 @@ cdef ConfState EMPTY_CONF_STATE = ConfState()
 
 @cython.final
 cdef class Snapshot:
-    """The state machine at ``index`` (whose entry had ``term``), with the configuration in force there.
+    """What the core knows of a snapshot: of the state machine at ``index``, whose entry had ``term`` (paper 7).
 
-    ``conf_index`` is the index of the entry that ``conf_state`` comes from (0: the first configuration); ``data`` is
-    the state machine's own bytes; ``time_ms`` is the log time of the entry at ``index``, in milliseconds (0: unknown).
+    ``conf_state`` is the configuration in force there and ``conf_index`` the index of the entry that it comes from (0:
+    the first configuration); ``time_ms`` is the log time of the entry at ``index``, in milliseconds (0: unknown). The
+    state machine's own bytes are no part of it: they never pass through the core or a message, so that a driver can
+    move them as files (docs/design.md, "Reads, roles and options of the core").
     """
 
     def __cinit__(self, index_t index=0, term_t term=0, ConfState conf_state=None, index_t conf_index=0,
-                  bytes data not None=b"", uint64_t time_ms=0):
+                  uint64_t time_ms=0):
         self.index = index
         self.term = term
         self.conf_state = EMPTY_CONF_STATE if conf_state is None else conf_state
         self.conf_index = conf_index
-        self.data = data
         self.time_ms = time_ms
 
     cdef tuple _fields(self):
-        return self.index, self.term, self.conf_state, self.conf_index, self.data, self.time_ms
+        return self.index, self.term, self.conf_state, self.conf_index, self.time_ms
 
     def __eq__(self, other):
         if not isinstance(other, Snapshot):
@@ -114,7 +115,7 @@ cdef class Snapshot:
 
     def __repr__(self):
         return (f"Snapshot(index={self.index}, term={self.term}, conf_state={self.conf_state}, "
-                f"conf_index={self.conf_index}, data={self.data!r}, time_ms={self.time_ms})")
+                f"conf_index={self.conf_index}, time_ms={self.time_ms})")
 
     def __reduce__(self):
         return Snapshot, self._fields()

@@ -62,7 +62,12 @@ class StorageView(Protocol):
         ...
 
     def snapshot(self) -> Snapshot:
-        """The newest snapshot (index 0 when there never was one).
+        """What is known of the newest snapshot (index 0 when there never was one).
+
+        Its bytes are never asked for: a MsgSnap carries what is given here and nothing else. Whoever drives the core
+        brings the state machine's bytes to the receiver, where they are to be had before the message is stepped, and
+        keeps them as long as somebody may need them. That ``index`` and ``term`` name them suffices: there is one state
+        at each committed entry.
 
         It must reach the log: its index is at least the last one compacted, so that entries follow it without a gap
         (InvariantViolation, when it has to be sent). More is not asked of it. A snapshot that was taken before a member

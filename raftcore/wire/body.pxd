@@ -12,7 +12,7 @@ cdef enum:
     BODY_FIELDS = 9          # u64 fields, in the order of the bitmap's bits
     BODY_HEAD_SIZE = 4       # bitmap, flags, reserved
     BODY_FIXED_MAX = 76      # head and every field
-    SNAPSHOT_HEAD_SIZE = 56  # of a snapshot, before the ids
+    SNAPSHOT_HEAD_SIZE = 52  # of a snapshot, before the ids
     RUN_SIZE = 16            # of one run of terms in a rejection's context: u64 last index, u64 term
 
 # How a message will be written; made by plan_body, used up by write_body before anything else changes the message.

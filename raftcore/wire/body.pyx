@@ -131,7 +131,7 @@ cdef int plan_body(Message message, node_id_t from_, node_id_t to, BodyPlan* pla
         size += 4 + PyBytes_GET_SIZE(message.context)
     if message.snapshot is not None:
         plan.flags |= HAS_SNAPSHOT
-        size += SNAPSHOT_HEAD_SIZE + 8 * ids_in(message.snapshot.conf_state) + PyBytes_GET_SIZE(message.snapshot.data)
+        size += SNAPSHOT_HEAD_SIZE + 8 * ids_in(message.snapshot.conf_state)
     if message.entries is not None:
         plan.flags |= HAS_ENTRIES
         size += PyBytes_GET_SIZE(message.entries.data)
@@ -178,13 +178,12 @@ cdef uint8_t* write_snapshot(Snapshot snapshot, uint8_t* at) noexcept:
     store32(at + 40, <uint32_t> len(state.learners))
     store32(at + 44, <uint32_t> len(state.learners_next))
     store32(at + 48, state.auto_leave)
-    store32(at + 52, <uint32_t> PyBytes_GET_SIZE(snapshot.data))
     at += SNAPSHOT_HEAD_SIZE
     for ids in (state.voters, state.voters_outgoing, state.learners, state.learners_next):
         for node_id in ids:
             store64(at, node_id)
             at += 8
-    return write_bytes(at, snapshot.data)
+    return at
 
 
 # Reads the field at `at` into `out`, 0 when it is not present; returns where the next field begins. Sets `malformed`
@@ -311,8 +310,8 @@ cdef Snapshot decode_snapshot(const uint8_t* body, Py_ssize_t size, Py_ssize_t* 
     cdef Py_ssize_t at = offset[0]
     cdef const uint8_t* head = body + at
     cdef uint32_t counts[4]
-    cdef uint64_t needed
-    cdef uint32_t flags, data_size
+    cdef uint64_t needed = 0
+    cdef uint32_t flags
     cdef int i
     cdef list parts = []
     if size - at < SNAPSHOT_HEAD_SIZE:
@@ -320,21 +319,18 @@ cdef Snapshot decode_snapshot(const uint8_t* body, Py_ssize_t size, Py_ssize_t* 
     flags = load32(head + 48)
     if flags > 1:
         raise DecodeError(f"flags of a configuration are {flags:#x}, at most 0x1 allowed")
-    data_size = load32(head + 52)
-    needed = data_size
     for i in range(4):
         counts[i] = load32(head + 32 + 4 * i)
         needed += 8 * <uint64_t> counts[i]
     at += SNAPSHOT_HEAD_SIZE
     if needed > <uint64_t> (size - at):
-        raise DecodeError(f"a snapshot's ids and data take {needed} bytes, but only {size - at} are left")
+        raise DecodeError(f"a snapshot's ids take {needed} bytes, but only {size - at} are left")
     for i in range(4):
         parts.append(decode_ids(body + at, counts[i]))
         at += 8 * <Py_ssize_t> counts[i]
-    offset[0] = at + data_size
+    offset[0] = at
     return Snapshot(load64(head), load64(head + 8), ConfState(parts[0], parts[1], parts[2], parts[3], flags),
-                    load64(head + 16), PyBytes_FromStringAndSize(<const char*> body + at, data_size),
-                    load64(head + 24))
+                    load64(head + 16), load64(head + 24))
 
 
 # Ids ascend strictly: sorted, no repeats, none 0. The caller has checked that 8 * count bytes are there.

@@ -20,7 +20,7 @@ ADDED = {
 
 def compact(net: Network, node_id: int, index: int) -> None:
     member = net[node_id]
-    member.storage.create_snapshot(index, b"state at %d" % index, member.raw.conf_state)
+    member.storage.create_snapshot(index, member.raw.conf_state)
     member.storage.compact(index)
     member.raw.compact(index)
 

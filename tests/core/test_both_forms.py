@@ -89,7 +89,7 @@ def test_a_vote_in_a_term_already_stored_is_stored_by_the_driver_too() -> None:
 @pytest.mark.parametrize("driver", [False, True])
 def test_a_snapshot_is_written_before_it_is_answered(driver: bool) -> None:
     """Paper 7; whoever acknowledges a snapshot must not lose it."""
-    snapshot = Snapshot(7, 1, MEMBERS, 0, b"state")
+    snapshot = Snapshot(7, 1, MEMBERS, 0)
     raw, storage = node(async_storage_writes=driver)
     raw.step(Message(MessageType.MsgSnap, from_=2, to=1, term=1, snapshot=snapshot))
     if driver:

@@ -262,7 +262,7 @@ def test_a_follower_with_a_snapshot_on_its_way_goes_on_when_the_log_reaches_it_a
     group.isolate(3)
     last = group.propose(1, *(b"%d" % number for number in range(10))) + 9
     leader = group[1]
-    leader.storage.create_snapshot(8, b"state", leader.conf_state)
+    leader.storage.create_snapshot(8, leader.conf_state)
     leader.storage.compact(8)
     leader.raw.compact(8)
     group.heal()

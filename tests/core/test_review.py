@@ -112,7 +112,7 @@ def test_a_snapshot_is_durable_before_it_is_acknowledged() -> None:
     net.tick_all(1)
     state = ConfState(voters=(1, 2, 3))
     leader = net[1].raw
-    snapshot = Snapshot(index=100, term=1, conf_state=state, data=b"s")
+    snapshot = Snapshot(index=100, term=1, conf_state=state)
     net[2].raw.step(Message(type=MessageType.MsgSnap, from_=1, to=2, term=leader.term, snapshot=snapshot))
     net.writes_held.add(2)
     net.collect(net[2])

@@ -56,18 +56,18 @@ def test_logs_with_snapshots_of_other_times_differ() -> None:
 def test_the_storage_gives_a_snapshot_the_time_of_its_entry() -> None:
     storage = MemoryStorage()
     storage.append(run(1, 10, 20, 20, 30))
-    assert storage.create_snapshot(3, b"s", STATE).time_ms == 20
+    assert storage.create_snapshot(3, STATE).time_ms == 20
     storage.compact(3)
     assert storage.log_time(3) == 20
     storage.compact(4)
     assert storage.initial_state().last_time_ms == 30, "the log is empty, the time is not forgotten"
-    assert storage.create_snapshot(4, b"t").time_ms == 30
+    assert storage.create_snapshot(4).time_ms == 30
     storage.apply_snapshot(Snapshot(9, 2, STATE, time_ms=25))
     assert (storage.initial_state().last_time_ms, storage.log_time(9)) == (25, 25)
 
 
 def test_it_travels() -> None:
-    message = Message(MessageType.MsgSnap, 2, 1, 3, snapshot=Snapshot(9, 2, STATE, 1, b"s", 2**64 - 1))
+    message = Message(MessageType.MsgSnap, 2, 1, 3, snapshot=Snapshot(9, 2, STATE, 1, 2**64 - 1))
     assert decode_message(*encode_message(message)) == message
 
 
@@ -79,7 +79,7 @@ def test_a_follower_behind_a_snapshot_has_the_leaders_log_time(options: dict[str
     net.now_ms = 5000
     net.propose(1, b"a")
     index = net[1].raw.commit_index
-    net[1].storage.create_snapshot(index, b"state", STATE)
+    net[1].storage.create_snapshot(index, STATE)
     net[1].storage.compact(index)
     net[1].raw.compact(index)
     net.heal()

@@ -64,7 +64,7 @@ def test_a_snapshot_a_configuration_and_a_transfer() -> None:
     last = group.propose(1, *(b"%d" % number for number in range(10))) + 9
     for node_id in (1, 2):
         member = group[node_id]
-        member.storage.create_snapshot(last, b"state", member.conf_state)
+        member.storage.create_snapshot(last, member.conf_state)
         member.storage.compact(last)
         member.raw.compact(last)
     group.heal()

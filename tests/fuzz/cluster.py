@@ -110,8 +110,7 @@ class Peer:
     def compact(self, keep: int) -> None:
         """A snapshot of what is applied; the log before its last ``keep`` applied entries goes."""
         try:
-            data = b"state %d" % self.applied
-            self.storage.create_snapshot(self.applied, data, self.conf_state, self.conf_index)
+            self.storage.create_snapshot(self.applied, self.conf_state, self.conf_index)
             self.raw.compact(self.applied - min(keep, self.applied))
             self.storage.compact(self.raw.first_index - 1)
         except (Compacted, Unavailable, SnapshotOutOfDate):

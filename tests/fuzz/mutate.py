@@ -47,7 +47,7 @@ def some_message(rng: random.Random) -> Message:
     elif kind == MessageType.MsgSnap:
         groups = [sorted(rng.sample(range(1, 9), rng.randrange(4))) for _ in range(3)]
         state = ConfState([1, 2, 3], *groups, rng.random() < 0.5)
-        message.snapshot = Snapshot(rng.randint(9, 99), 4, state, rng.randrange(9), rng.randbytes(rng.randrange(20)))
+        message.snapshot = Snapshot(rng.randint(9, 99), 4, state, rng.randrange(9), rng.randrange(99))
     elif kind == MessageType.MsgAppResp:
         message.reject, message.reject_hint = True, 5
     return message

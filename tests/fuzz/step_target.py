@@ -331,7 +331,7 @@ class Program:
         state = ConfState(*groups, bool(shape & 1)) if shape & 2 else raw.conf_state
         conf_index = min(self.read.number(raw.conf_index), index)
         time_ms = self.read.number(self.cluster.now_ms)
-        return Snapshot(index, term, state, conf_index, self.read.take(shape >> 4), time_ms)
+        return Snapshot(index, term, state, conf_index, time_ms)
 
     def send(self, peer: Peer, message: Message, sender: int) -> None:
         """Steps it if it can be written down at all: then a decoder lets it in."""

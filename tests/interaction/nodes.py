@@ -1,7 +1,7 @@
-"""One node of a transcript: the core under test, a storage in memory and a state machine that appends.
+"""One node of a transcript: the core under test, a storage in memory and what is known of its state machine.
 
-The state machine's state is the data of every entry applied so far (for a configuration change: its context), back to
-back. After each applied entry a snapshot is recorded, and the newest one recorded is what the storage hands out.
+After each applied entry a snapshot is recorded, and the newest one recorded is what the storage hands out. No
+transcript shows what is in one, so the state machine keeps no state but its place in the log and the configuration.
 """
 
 from __future__ import annotations
@@ -64,15 +64,10 @@ class Node:
 
     def _applied(self, entry: Entry) -> Snapshot:
         before = self.history[-1]
-        conf_state, conf_index, update = before.conf_state, before.conf_index, entry.data
+        conf_state, conf_index = before.conf_state, before.conf_index
         if entry.kind in (EntryKind.EntryConfChange, EntryKind.EntryConfChangeV2):
-            change = conf_change(entry)
-            conf_state, conf_index, update = (
-                self.raw.apply_conf_change(change, entry.index),
-                entry.index,
-                change.context,
-            )
-        return Snapshot(entry.index, entry.term, conf_state, conf_index, before.data + update)
+            conf_state, conf_index = self.raw.apply_conf_change(conf_change(entry), entry.index), entry.index
+        return Snapshot(entry.index, entry.term, conf_state, conf_index)
 
     def tick(self, times: int) -> None:
         for _ in range(times):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -106,20 +105,17 @@ class CoreView:
 
 @dataclass
 class Application:
-    """A state machine: how far it is, its configuration, and a checksum over what it was given."""
+    """A state machine: how far it is, and its configuration."""
 
     index: int = 0
     conf_state: ConfState = field(default_factory=ConfState)
     conf_index: int = 0
-    checksum: int = 0
 
     def take(self, snapshot: Snapshot) -> None:
         self.index, self.conf_state, self.conf_index = snapshot.index, snapshot.conf_state, snapshot.conf_index
-        self.checksum = int.from_bytes(snapshot.data, "little")
 
     def snapshot(self, term: int, time: int) -> Snapshot:
-        data = self.checksum.to_bytes(4, "little")
-        return Snapshot(self.index, term, self.conf_state, self.conf_index, data, time)
+        return Snapshot(self.index, term, self.conf_state, self.conf_index, time)
 
 
 def outcome(call: Callable[[], Any]) -> tuple[str, Any]:
@@ -275,7 +271,6 @@ class Pair:
                 continue
             assert entry.index == app.index + 1, f"entry {entry.index} applied after {app.index}"
             app.index = entry.index
-            app.checksum = zlib.crc32(entry.data, app.checksum)
             if entry.kind in (EntryKind.EntryConfChange, EntryKind.EntryConfChangeV2):
                 kind = ConfChange if entry.kind == EntryKind.EntryConfChange else ConfChangeV2
                 result, value = self.both("apply_conf_change", kind.decode(entry.data), entry.index)

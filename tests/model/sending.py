@@ -63,9 +63,6 @@ class Sending(State):
         except Rejected:
             return False
         to.send_snapshot(snapshot.index)
-        if self.is_witness(to.id):
-            s = snapshot
-            snapshot = Snapshot(s.index, s.term, s.conf_state, s.conf_index, b"", s.time_ms)
         self.send(Message(MessageType.MsgSnap, to.id, snapshot=snapshot, conf_index=to.conf_index))
         return True
 

@@ -21,7 +21,7 @@ EXPLICIT = ConfChangeTransition.TransitionJointExplicit
 def joined(net: Network, *ids: int) -> None:
     """New servers without a log and without a configuration: the leader's snapshot brings them both."""
     leader = net[net.leader]
-    leader.storage.create_snapshot(leader.applied_index, b"", leader.raw.conf_state)
+    leader.storage.create_snapshot(leader.applied_index, leader.raw.conf_state)
     leader.storage.compact(leader.applied_index)
     leader.raw.compact(leader.applied_index)
     for node_id in ids:

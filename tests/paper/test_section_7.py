@@ -15,7 +15,7 @@ VOTERS = ConfState(voters=(1, 2, 3))
 def compacted(net: Network, node_id: int, index: int) -> None:
     """The node takes a snapshot at index by itself, and drops its log up to there."""
     member = net[node_id]
-    member.storage.create_snapshot(index, b"state at %d" % index, member.raw.conf_state)
+    member.storage.create_snapshot(index, member.raw.conf_state)
     member.storage.compact(index)
     member.raw.compact(index)
 
@@ -74,7 +74,7 @@ def test_7_it_includes_the_latest_configuration_as_of_that_index() -> None:
 )
 def test_7_a_follower_takes_over_the_configuration_of_the_snapshot(latest: ConfState) -> None:
     server = Server([1], term=1)
-    server.step(MessageType.MsgSnap, 1, snapshot=Snapshot(9, 1, latest, 7, b"s"))
+    server.step(MessageType.MsgSnap, 1, snapshot=Snapshot(9, 1, latest, 7))
     assert (server.raw.conf_state, server.raw.conf_index) == (latest, 7)
     members = {*latest.voters, *latest.voters_outgoing, *latest.learners}
     assert [member for member, _ in server.raw.progress()] == sorted(members)
@@ -85,14 +85,14 @@ def test_7_a_leader_sends_its_snapshot_when_it_has_discarded_the_next_entry() ->
     net.tick_all(3)
     (sent,) = [(m.to, m.snapshot.index, m.snapshot.term) for m in of(MessageType.MsgSnap, net.sent) if m.snapshot]
     assert sent == (3, 8, 1)
-    assert net[3].storage.snapshot().data == b"state at 8"
+    assert net[3].storage.snapshot() == net[1].storage.snapshot()
     assert net[3].raw.last_index == net[1].raw.last_index
     assert [index for index, _, _ in net[3].applied] == [9, 10, 11]
 
 
 def snap(server: Server, term: int, index: int, index_term: int, conf_state: ConfState = VOTERS) -> tuple[int, bool]:
     """An InstallSnapshot; the index its answer acknowledges."""
-    snapshot = Snapshot(index, index_term, conf_state, data=b"s")
+    snapshot = Snapshot(index, index_term, conf_state)
     (answer,) = server.step(MessageType.MsgSnap, term, snapshot=snapshot)
     assert answer.type == MessageType.MsgAppResp
     return answer.index, answer.reject

@@ -19,7 +19,7 @@ from tests import strategies
 
 HEADER = Header(7, 1, 2, 0xA1, 0x100000001, 0xB2, 0x300000002)
 ENTRIES = Entries.build([Entry(3, 11, 0, b"one"), Entry(3, 12, 0, b"two")])
-SNAPSHOT = Snapshot(9, 4, ConfState((1, 2)), 8, b"state")
+SNAPSHOT = Snapshot(9, 4, ConfState((1, 2)), 8)
 
 # For each type that travels, the least that makes it valid.
 LEAST: dict[MessageType, dict[str, Any]] = {MessageType(kind): {"term": 5} for kind in sorted(model.TRAVELLING)}
@@ -183,13 +183,13 @@ def test_a_body_longer_than_its_frame_can_say() -> None:
 
 
 def conf_bytes(
-    *groups: tuple[int, ...], flags: int = 0, data: bytes = b"", claims: tuple[int, ...] | None = None
+    *groups: tuple[int, ...], flags: int = 0, more: bytes = b"", claims: tuple[int, ...] | None = None
 ) -> bytes:
-    """The body of a MsgSnap whose configuration is written as it stands; claims: other counts and data length."""
-    counts = claims or (*map(len, groups), flags, len(data))
+    """The body of a MsgSnap whose configuration is written as it stands; claims: other counts and flags."""
+    counts = claims or (*map(len, groups), flags)
     return (
-        head(flags=4) + TERM5 + struct.pack("<4Q6I", 9, 4, 8, 7, *counts)
-        + b"".join(struct.pack("<Q", i) for i in itertools.chain(*groups)) + data
+        head(flags=4) + TERM5 + struct.pack("<4Q5I", 9, 4, 8, 7, *counts)
+        + b"".join(struct.pack("<Q", i) for i in itertools.chain(*groups)) + more
     )  # fmt: skip
 
 
@@ -201,12 +201,12 @@ def conf_bytes(
         (conf_bytes((1,), (0,), (), ()), "node id 0 after 0: ids must ascend"),
         (conf_bytes((1,), (), (LOCAL_APPLY_THREAD,), ()), "node id 18446744073709551614 after 0"),
         (conf_bytes((1,), (), (), (), flags=2), "flags of a configuration are 0x2, at most 0x1"),
-        (conf_bytes((1,), (), (), (), claims=(2, 0, 0, 0, 0, 0)), "ids and data take 16 bytes, but only 8 are left"),
-        (conf_bytes((1,), (), (), (), claims=(1, 0, 0, 0, 0, 1)), "ids and data take 9 bytes, but only 8 are left"),
-        (conf_bytes((1,), (), (), (), claims=(*[2**32 - 1] * 4, 0, 2**32 - 1)), "take 141733920735 bytes, but only 8"),
-        (conf_bytes((1,), (), (), (), claims=(0, 0, 0, 0, 0, 0)), "8 bytes are left over"),
-        (conf_bytes((1,), (), (), (), data=b"x", claims=(1, 0, 0, 0, 0, 0)), "1 bytes are left over"),
-        (head(flags=4) + TERM5 + bytes(55), "55 bytes where a snapshot needs 56"),
+        (conf_bytes((1,), (), (), (), claims=(2, 0, 0, 0, 0)), "ids take 16 bytes, but only 8 are left"),
+        (conf_bytes((1,), (), (), (), claims=(1, 0, 0, 1, 0)), "ids take 16 bytes, but only 8 are left"),
+        (conf_bytes((1,), (), (), (), claims=(*[2**32 - 1] * 4, 0)), "take 137438953440 bytes, but only 8"),
+        (conf_bytes((1,), (), (), (), claims=(0, 0, 0, 0, 0)), "8 bytes are left over"),
+        (conf_bytes((1,), (), (), (), more=b"state"), "5 bytes are left over"),
+        (head(flags=4) + TERM5 + bytes(51), "51 bytes where a snapshot needs 52"),
     ],
 )
 def test_configurations_that_are_refused(body: bytes, text: str) -> None:

@@ -246,7 +246,7 @@ CHANGES: list[Callable[[RaftLog], object]] = [
     lambda log: log.stable_to(2, 1),
     lambda log: (log.stable_to(1, 1), log.compact(1)),
     lambda log: log.restore(Snapshot(3, 2)),
-    lambda log: log.restore(Snapshot(3, 2, data=b"s")),
+    lambda log: log.restore(Snapshot(3, 2, time_ms=1)),
     lambda log: log.restore(Snapshot(3, 2, conf_index=1)),
     lambda log: (log.restore(Snapshot(3, 2)), log.accept_unstable()),
     lambda log: None,

@@ -68,7 +68,7 @@ class StorageAgainstList(RuleBasedStateMachine):
 
     @rule(ahead=st.integers(-1, 5))
     def apply_snapshot(self, ahead: int) -> None:
-        snapshot = Snapshot(max(self.snapshot_index + ahead, 0), self.highest_term, ConfState((1, 2)), 0, b"data")
+        snapshot = Snapshot(max(self.snapshot_index + ahead, 0), self.highest_term, ConfState((1, 2)), 0)
         if snapshot.index <= self.snapshot_index:
             with pytest.raises(SnapshotOutOfDate):
                 self.storage.apply_snapshot(snapshot)
@@ -81,7 +81,7 @@ class StorageAgainstList(RuleBasedStateMachine):
     @rule(back=st.integers(0, 3))
     def create_snapshot(self, back: int) -> None:
         index = max(self.last - back, self.before + 1, self.snapshot_index + 1)
-        made = self.storage.create_snapshot(index, b"state", ConfState((3,)), index)
+        made = self.storage.create_snapshot(index, ConfState((3,)), index)
         assert (made.index, made.term, made.conf_index) == (index, self.log[index - self.before - 1].term, index)
         assert self.storage.snapshot() == made
         self.snapshot_index = index
@@ -150,13 +150,13 @@ def test_hard_state_and_time_are_part_of_what_a_node_starts_from() -> None:
 
 def test_a_snapshot_keeps_the_configuration_unless_it_is_given_another() -> None:
     storage = MemoryStorage()
-    storage.apply_snapshot(Snapshot(5, 1, ConfState((1, 2)), 3, b"old"))
+    storage.apply_snapshot(Snapshot(5, 1, ConfState((1, 2)), 3))
     storage.append(entries(6, 2, 2))
-    made = storage.create_snapshot(6, b"new")
-    assert made == Snapshot(6, 2, ConfState((1, 2)), 3, b"new", time_ms=6)
+    made = storage.create_snapshot(6)
+    assert made == Snapshot(6, 2, ConfState((1, 2)), 3, time_ms=6)
     assert storage.first_index == 6, "the log stays until it is compacted"
     with pytest.raises(SnapshotOutOfDate, match="requested index is older than the existing snapshot"):
-        storage.create_snapshot(6, b"again")
+        storage.create_snapshot(6)
 
 
 def test_reading_outside_of_the_log() -> None:

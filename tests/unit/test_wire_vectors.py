@@ -37,7 +37,7 @@ BODIES = {
         to=3,
         term=5,
         conf_index=1,
-        snapshot=Snapshot(9, 4, ConfState((1, 2), (1, 3), (4,), (3,), True), 8, b"state", 1700000000123),
+        snapshot=Snapshot(9, 4, ConfState((1, 2), (1, 3), (4,), (3,), True), 8, 1700000000123),
     ),
     "body-proposal": Message(
         MessageType.MsgProp, from_=2, to=1, entries=Entries.build([Entry(1, 1, 0, b"a"), Entry(1, 2, 0, b"bc")])

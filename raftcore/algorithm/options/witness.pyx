@@ -1,11 +1,11 @@
 """Witness members: they vote and hold the log's terms, but no payloads (beyond etcd/raft).
 
 A witness is a voter whose log has the index, term and kind of every entry and the whole of configuration entries, but
-no command; its snapshots are metadata. It acknowledges what it holds, so two full members and a witness commit with one
-member down. Since voters compare logs by (term, index) (paper 5.4.1), a witness that has seen an entry refuses every
-candidate that has not: when the only member with an entry's payload is down, nobody is elected, and the cluster waits
-for it instead of losing the entry. A witness never stands for election and is never handed leadership: it has nothing
-to lead with.
+no command; of a snapshot it needs no bytes. It acknowledges what it holds, so two full members and a witness commit
+with one member down. Since voters compare logs by (term, index) (paper 5.4.1), a witness that has seen an entry refuses
+every candidate that has not: when the only member with an entry's payload is down, nobody is elected, and the cluster
+waits for it instead of losing the entry. A witness never stands for election and is never handed leadership: it has
+nothing to lead with.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -16,7 +16,6 @@ from raftcore.algorithm.state cimport Raft
 from raftcore.base.types cimport EntryNormal, node_id_t
 from raftcore.values.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE, BlockHeader, read_block_header, write_block_header
 from raftcore.values.entries cimport Entries, make_entries
-from raftcore.values.message cimport Snapshot
 
 
 cdef bint is_witness(Raft r, node_id_t id) except -1:
@@ -49,7 +48,3 @@ cdef Entries without_payloads(Entries entries):
     return make_entries(
         b"".join(parts), entries.first, entries.count, entries.first_term, entries.last_term, payload, entries.blocks
     )
-
-
-cdef Snapshot without_state(Snapshot snapshot):
-    return Snapshot(snapshot.index, snapshot.term, snapshot.conf_state, snapshot.conf_index, b"", snapshot.time_ms)

@@ -141,11 +141,11 @@ BUGS = (
         near="tests/unit/test_codec.py",
     ),
     Bug(
-        name="snapshot-data-not-bounded",
+        name="snapshot-ids-not-bounded",
         breaks="a bounds check opens every read of foreign bytes (docs/wire-format.md)",
         file="raftcore/wire/body.pyx",
-        old="    needed = data_size\n",
-        new="    needed = 0\n",
+        old="        needed += 8 * <uint64_t> counts[i]\n",
+        new="        needed += counts[i]\n",
         near="tests/unit/test_codec.py",
     ),
     Bug(
