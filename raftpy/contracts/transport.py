@@ -145,7 +145,7 @@ class AskingTransport(Transport, Protocol):
         ...
 
     def ask(self, number: int, node_ids: Collection[int]) -> None:
-        """Asks these peers for their standing, at once; those not heard yet are knocked at.
+        """Asks these peers for their standing, at once; those not heard yet are probed.
 
         ``number`` grows with each question; see ``Heard.answered``. Questions and answers may be lost: ask again.
         """

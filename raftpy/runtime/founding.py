@@ -162,7 +162,7 @@ class Founding:
         self._done = False
 
     def start(self) -> None:
-        """The transport has knocked everywhere; asks again from now on whoever has not answered."""
+        """The transport has probed every member; from now on asks again whoever has not answered."""
         self._plan()
 
     def stop(self) -> None:

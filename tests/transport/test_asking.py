@@ -47,11 +47,11 @@ def test_who_is_asked_answers_at_once_and_only_once() -> None:
     one.ask(3, [2, 3, 9])
     world.settle()
     assert (one.heard(2).standing, one.heard(2).answered) == (Standing.ESTABLISHED, 3), "standing never falls"
-    assert sent == [(1, 2), (1, 3), (2, 1)], "node 3 is knocked at, 9 is no member"
+    assert sent == [(1, 2), (1, 3), (2, 1)], "node 3 is probed, 9 is no member"
     assert two.heard(1).answered == 0
 
 
-def test_one_that_is_not_heard_is_knocked_at() -> None:
+def test_one_that_is_not_heard_is_probed() -> None:
     world = World()
     world.network.filter = lambda *_: False
     one, _ = world.start(ONE), world.start(TWO)

@@ -1,4 +1,4 @@
-"""Coalescing, hello, knocking and waiting, and hostile bytes."""
+"""Coalescing, hello, probing and waiting, and hostile bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raftcore.values.message import ConfState, Message, Snapshot
 from raftcore.wire.codec import frames, max_command
 from raftpy.contracts.types import Oversized
 from raftpy.transport import MemoryTransport
-from raftpy.transport.identity.peer import HELD_FOR_S, KNOCK_PERIOD_S
+from raftpy.transport.identity.peer import HELD_FOR_S, PROBE_PERIOD_S
 from tests.transport.support import (
     MEMBERS,
     World,
@@ -224,8 +224,8 @@ def test_started_one_after_the_other_they_know_each_other_before_any_message() -
     assert sorted(world.pinned) == [(a, b, 0x5700 + b) for a in MEMBERS for b in MEMBERS if a != b]
 
 
-def test_an_election_does_not_lose_its_first_round_to_a_lost_knock() -> None:
-    """Both knocks at start are lost; the vote request waits for the next one's answer."""
+def test_an_election_does_not_lose_its_first_round_to_a_lost_probe() -> None:
+    """Both probes at start are lost; the vote request waits for the next one's answer."""
     world = World()
     world.network.disconnect(2)
     one = world.start(ONE)
@@ -235,22 +235,22 @@ def test_an_election_does_not_lose_its_first_round_to_a_lost_knock() -> None:
     one.send(heartbeat(2, commit=1))
     one.flush()
     world.settle()
-    assert commits(world.take(2)) == [1], "knock, answer and message, with no time passing"
+    assert commits(world.take(2)) == [1], "probe, answer and message, with no time passing"
 
 
-def test_what_waits_is_knocked_for_again_but_not_too_often() -> None:
+def test_what_waits_is_probed_for_again_but_not_too_often() -> None:
     world = World()
     one = world.start(ONE)
-    world.settle(KNOCK_PERIOD_S)
-    knocks = peer_counts(one, 2)["knocks_sent"]
+    world.settle(PROBE_PERIOD_S)
+    probes = peer_counts(one, 2)["probes_sent"]
     for _ in range(10):
         one.send(heartbeat(2))
         one.flush()
-    assert peer_counts(one, 2)["knocks_sent"] == knocks + 1
-    world.settle(KNOCK_PERIOD_S)
+    assert peer_counts(one, 2)["probes_sent"] == probes + 1
+    world.settle(PROBE_PERIOD_S)
     one.send(heartbeat(2))
     one.flush()
-    assert peer_counts(one, 2)["knocks_sent"] == knocks + 2
+    assert peer_counts(one, 2)["probes_sent"] == probes + 2
 
 
 def test_at_most_one_datagram_waits_and_the_newest_stay() -> None:
@@ -315,7 +315,7 @@ def test_what_is_queued_for_a_life_that_ended_is_not_told_to_the_next() -> None:
 
 
 def test_a_peer_that_comes_up_late_is_found_within_a_second() -> None:
-    """Its own knock is lost, and nobody has anything to say."""
+    """Its own probe is lost, and nobody has anything to say."""
     world = World()
     one = world.start(ONE)
     world.network.cut(2, 1)
@@ -411,7 +411,7 @@ def test_close_is_final_and_may_be_repeated() -> None:
     sent = world.network.sent
     one.flush()
     world.settle(3)
-    assert world.network.sent - sent == 6, "only node 2's hellos to node 1 and knocks at node 3, once a second"
+    assert world.network.sent - sent == 6, "only node 2's hellos to node 1 and probes to node 3, once a second"
     two.close()
     assert world.clock.next_due() is None, "no timer is left behind"
     assert one.receive() == []

@@ -29,7 +29,7 @@ class Said:
 
 
 MATCH = Said()
-KNOCK = Said(to_store=0, to_boot=0)
+PROBE = Said(to_store=0, to_boot=0)
 EARLIER = Said(to_boot=boot(4))
 OTHER_STORE = Said(to_store=0xC)
 SAME_COUNTER = Said(to_boot=boot(5, low=8))
@@ -43,16 +43,16 @@ SAME_COUNTER = Said(to_boot=boot(5, low=8))
         (HEARD, MATCH, Verdict.ACCEPT),
         (HEARD, replace(MATCH, from_boot=boot(4)), Verdict.ACCEPT),
         (HEARD, replace(MATCH, from_boot=boot(2)), Verdict.STALE_BOOT),
-        (HEARD, replace(KNOCK, from_boot=boot(2)), Verdict.STALE_BOOT),
+        (HEARD, replace(PROBE, from_boot=boot(2)), Verdict.STALE_BOOT),
         (HEARD, replace(EARLIER, from_boot=boot(2, low=2**32 - 1)), Verdict.STALE_BOOT),
         (HEARD, replace(MATCH, from_boot=boot(3, low=8)), Verdict.FORKED_BOOT),
-        (HEARD, replace(KNOCK, from_boot=boot(3, low=6)), Verdict.FORKED_BOOT),
+        (HEARD, replace(PROBE, from_boot=boot(3, low=6)), Verdict.FORKED_BOOT),
         (HEARD, replace(MATCH, from_store=0xD), Verdict.WRONG_STORE),
         (PINNED, replace(MATCH, from_store=0xD), Verdict.WRONG_STORE),
-        (PINNED, replace(KNOCK, from_store=0xD, from_boot=boot(9)), Verdict.WRONG_STORE),
+        (PINNED, replace(PROBE, from_store=0xD, from_boot=boot(9)), Verdict.WRONG_STORE),
         (HEARD, replace(MATCH, from_store=0xD, from_boot=boot(2)), Verdict.WRONG_STORE),
-        *[(life, KNOCK, Verdict.KNOCK) for life in (UNHEARD, PINNED, HEARD)],
-        (HEARD, replace(KNOCK, from_boot=boot(4)), Verdict.KNOCK),
+        *[(life, PROBE, Verdict.PROBE) for life in (UNHEARD, PINNED, HEARD)],
+        (HEARD, replace(PROBE, from_boot=boot(4)), Verdict.PROBE),
         *[(life, EARLIER, Verdict.OTHER_LIFE) for life in (UNHEARD, PINNED, HEARD)],
         (HEARD, OTHER_STORE, Verdict.OTHER_LIFE),
         (HEARD, SAME_COUNTER, Verdict.OTHER_LIFE),
@@ -67,8 +67,8 @@ def test_table(life: PeerLife, said: Said, verdict: Verdict) -> None:
 
 
 def test_who_is_believed_and_answered() -> None:
-    assert {v for v in Verdict if v.believed} == {Verdict.ACCEPT, Verdict.KNOCK, Verdict.OTHER_LIFE}
-    assert {v for v in Verdict if v.answered} == {Verdict.KNOCK, Verdict.OTHER_LIFE}
+    assert {v for v in Verdict if v.believed} == {Verdict.ACCEPT, Verdict.PROBE, Verdict.OTHER_LIFE}
+    assert {v for v in Verdict if v.answered} == {Verdict.PROBE, Verdict.OTHER_LIFE}
 
 
 def test_learning_pins() -> None:
@@ -201,6 +201,6 @@ def test_every_run_of_two_nodes_with_restarts() -> None:
             if each not in seen:
                 seen.add(each)
                 queue.append(each)
-    assert verdicts == {Verdict.ACCEPT, Verdict.KNOCK, Verdict.OTHER_LIFE, Verdict.STALE_BOOT}
+    assert verdicts == {Verdict.ACCEPT, Verdict.PROBE, Verdict.OTHER_LIFE, Verdict.STALE_BOOT}
     assert longest == 2, "an answer to a life that has ended is answered once by the one that lives"
     assert len(seen) > 1000, "the small world has become too small to mean something"

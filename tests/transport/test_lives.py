@@ -85,7 +85,7 @@ def test_foreign_datagram_only_counts(what: str, times: int, with_frames: bool) 
 @pytest.mark.parametrize(
     ("said_to", "counter"),
     [
-        ({"to_store": 0, "to_boot": 0}, "knocks"),
+        ({"to_store": 0, "to_boot": 0}, "probes"),
         ({"to_boot": boot(0, low=1)}, "other_life"),
         ({"to_boot": boot(2)}, "other_life"),
         ({"to_boot": boot(1, low=8)}, "other_life"),
@@ -191,12 +191,12 @@ def test_a_late_word_from_an_earlier_life_to_a_newborn_does_no_harm() -> None:
     assert commits(world.take(1)) == [2]
 
 
-def test_repeated_knock_is_answered_each_time_and_changes_nothing() -> None:
+def test_repeated_probe_is_answered_each_time_and_changes_nothing() -> None:
     world, transport = listening()
     before = peer_counts(transport, 1)
     for _ in range(3):
         transport.arrive(bare(header(SPEAKER, 2)))
-    assert changed(before, peer_counts(transport, 1)) == {"knocks": 3, "answers": 3, "sent": 3, "sent_bytes": 192}
+    assert changed(before, peer_counts(transport, 1)) == {"probes": 3, "answers": 3, "sent": 3, "sent_bytes": 192}
 
 
 def test_repeated_bare_match_says_nothing() -> None:

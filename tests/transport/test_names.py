@@ -163,7 +163,7 @@ def test_the_loop_does_not_wait_for_name_servers(names: NameServer) -> None:
 def test_without_room_for_a_thread_it_goes_on_and_looks_the_name_up_later(
     names: NameServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A limit of threads is no reason to stop knocking at the peers, for this one or any other."""
+    """A limit of threads is no reason to stop probing the peers, for this one or any other."""
     start = threading.Thread.start
     refused = 0
 

@@ -83,7 +83,7 @@ def test_a_peer_that_begins_a_life_after_a_long_silence_and_falls_silent_again_i
     presence = Presence(counters)
     for _ in range(2 * SILENT_LOOKS):
         presence.look()
-    assert presence.begun()  # it knocks, which counts as nothing received
+    assert presence.begun()  # it probes, which counts as nothing received
     assert [presence.look() for _ in range(SILENT_LOOKS + 1)] == [None] * (SILENT_LOOKS - 1) + [False, None]
     assert not presence.up
     assert not presence.reachable

@@ -269,7 +269,7 @@ def test_a_refusal_costs_no_datagram_to_another_peer() -> None:
             before = peer_counts(one, 3)
             for commit in range(50):
                 one.send(heartbeat(2))
-                one._gate.peers[2].knocked_at_s = float("-inf")  # each flush knocks
+                one._gate.peers[2].probed_at_s = float("-inf")  # each flush probes
                 one.send(heartbeat(3, commit=commit))
                 one.flush()
             await ends.until(lambda: len(ends.received[3]) == 50)
@@ -285,7 +285,7 @@ def test_a_refusal_costs_no_datagram_to_another_peer() -> None:
 
 @on_loop
 async def test_refusals_do_not_keep_the_loop_busy(ends: Ends) -> None:
-    ends.start(1)  # knocks at node 2, which is not there
+    ends.start(1)  # probes node 2, which is not there
     await asyncio.sleep(0.05)
     before = len(ends.passes[1])
     await asyncio.sleep(0.2)

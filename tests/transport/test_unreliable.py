@@ -158,7 +158,7 @@ def test_replies_suffer_as_requests_do() -> None:
     world.start(identity(2), unreliable=Unreliable(drop_rate=1, long_delay_rate=0))
     world.settle(2)
     assert not one.reachable(2) or peer_counts(one, 2)["received"] == 0
-    assert peer_counts(world.transports[2], 1)["knocks"] > 0, "node 1 is heard"
+    assert peer_counts(world.transports[2], 1)["probes"] > 0, "node 1 is heard"
     assert peer_counts(one, 2)["lives"] == 0, "node 2's answers are lost"
 
 

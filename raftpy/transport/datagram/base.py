@@ -4,10 +4,10 @@ A subclass opens an address and moves bytes through hooks (`_open`, `_attach`, `
 comes in passes the gate (gate.py: checksum, cluster, both identities); what goes out is coalesced, datagram by
 datagram, and leaves in `flush`. What runs for every datagram is in exchange.pyx.
 
-Getting to know each other takes no part in Raft's time: at `start` every peer is knocked at (a bare header), so when
-the first election comes, lives are known. A message for a peer not heard yet waits, bounded (see peer.py), while
-knocks are repeated; the answer sends it on its way within the same `receive`. Once a second each peer is knocked at, or
-told our HTTP address if it has been heard.
+Getting to know each other costs Raft no time: `start` sends every peer a probe, which is a bare header, so that the
+peers' lives are known when the first election comes. A message for a peer not heard yet waits, within bounds (see
+peer.py), while probes are repeated; the answer to one sends it on its way within the same `receive`. Once a second each
+peer that has been heard is sent a hello, and each other peer a probe.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from raftpy.transport.exchange.exchange import Exchange
 from raftpy.transport.exchange.unreliable import Unreliable, carry
 from raftpy.transport.identity.gate import Gate
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
-from raftpy.transport.identity.peer import HELD_FOR_S, KNOCK_PERIOD_S, Peer
+from raftpy.transport.identity.peer import HELD_FOR_S, PROBE_PERIOD_S, Peer
 from raftpy.transport.identity.presence import SILENT_LOOKS
 from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, decode_refusal
 
@@ -180,7 +180,7 @@ class DatagramTransport(Exchange):
                 old.address, old.target, old.packed = peer.address, peer.target, peer.packed
             else:
                 self._peers[peer.id] = peer
-                self._knock(peer, self.clock.monotonic())
+                self._probe(peer, self.clock.monotonic())
 
     # --- Receiving ----------------------------------------------------------------------------------------------
 
@@ -299,7 +299,7 @@ class DatagramTransport(Exchange):
             peer.held_since_s = now
 
     def _flush_unheard(self) -> None:
-        """Knocks at the peers for whom something waits."""
+        """Probes the peers for whom something waits."""
         waiting = self._waiting
         self._waiting = []
         for peer in waiting:
@@ -307,8 +307,8 @@ class DatagramTransport(Exchange):
             peer.queued = False
             if peer.expected is None:
                 now = self.clock.monotonic()
-                if peer.knocked_at_s <= now - KNOCK_PERIOD_S:
-                    self._knock(peer, now)
+                if peer.probed_at_s <= now - PROBE_PERIOD_S:
+                    self._probe(peer, now)
 
     def _transmit(self, peer: Peer, datagram: bytes) -> None:
         counters = peer.counters
@@ -327,9 +327,9 @@ class DatagramTransport(Exchange):
         if self._running:
             self._put(peer, datagram)
 
-    def _knock(self, peer: Peer, now_s: float) -> None:
-        peer.knocked_at_s = now_s
-        peer.counters.knocks_sent += 1
+    def _probe(self, peer: Peer, now_s: float) -> None:
+        peer.probed_at_s = now_s
+        peer.counters.probes_sent += 1
         self._transmit(peer, peer.bare)
 
     def _greet(self, peer: Peer, asks: int = 0) -> None:
@@ -338,13 +338,13 @@ class DatagramTransport(Exchange):
         self._transmit(peer, peer.greeting(self._own, encode_hello(hello)))
 
     def _greet_all(self) -> None:
-        """Once in HELLO_PERIOD_S: makes up for knocks and hellos that were lost, and for a peer that came up since."""
+        """Once in HELLO_PERIOD_S: makes up for probes and hellos that were lost, and for a peer that came up since."""
         if not self._running:
             return
         for peer in self._peers.values():
             self._look_at(peer)
             if peer.expected is None:
-                self._knock(peer, self.clock.monotonic())
+                self._probe(peer, self.clock.monotonic())
             else:
                 self._greet(peer)
         self._timer = self.clock.call_later(HELLO_PERIOD_S, self._greet_all)
@@ -372,7 +372,7 @@ class DatagramTransport(Exchange):
             if peer is None:
                 continue
             if peer.expected is None:
-                self._knock(peer, self.clock.monotonic())
+                self._probe(peer, self.clock.monotonic())
             else:
                 self._greet(peer, number)
 

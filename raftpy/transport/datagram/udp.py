@@ -135,7 +135,7 @@ class UdpTransport(DatagramTransport):
         """The peer's name has been found to mean this address."""
         peer.target, peer.packed = target, pack_address(target)
         self._list_targets()
-        self._knock(peer, self.clock.monotonic())
+        self._probe(peer, self.clock.monotonic())
 
     def _look_at(self, peer: Peer) -> None:
         super()._look_at(peer)

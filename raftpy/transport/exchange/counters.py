@@ -12,7 +12,7 @@ class PeerCounters(Traffic):
     """Datagrams to and from one peer; each one read under its id is under exactly one of ``received`` (see Traffic) and
     the first block."""
 
-    knocks: int = 0
+    probes: int = 0
     """From a life that had not heard this one yet; answered by a bare header."""
     other_life: int = 0
     """Meant for another life of this node; answered by a bare header."""
@@ -32,7 +32,7 @@ class PeerCounters(Traffic):
     """Of the datagrams in ``sent``, bare headers sent as an answer."""
     refusals: int = 0
     """Of these, refusals: the peer's id is used by a life that is not taken for it."""
-    knocks_sent: int = 0
+    probes_sent: int = 0
     """Of these, bare headers sent to a peer not heard yet."""
 
     messages_dropped: int = 0

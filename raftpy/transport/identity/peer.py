@@ -17,8 +17,8 @@ from raftpy.transport.identity.rules import PeerLife
 
 HELD_FOR_S = 1.0
 """How long messages wait for a peer that has not been heard: older ones are given up."""
-KNOCK_PERIOD_S = 0.02
-"""The least time between two knocks at the same peer, whatever waits for it."""
+PROBE_PERIOD_S = 0.02
+"""The least time between two probes of the same peer, whatever waits for it."""
 NEVER = float("-inf")
 
 
@@ -43,7 +43,7 @@ class Peer(Link):
         "foreign_cluster",
         "held_since_s",
         "http_address",
-        "knocked_at_s",
+        "probed_at_s",
         "life",
         "oversized",
         "presence",
@@ -66,7 +66,7 @@ class Peer(Link):
         self._forget_what_was_told()
         self.builder = DatagramBuilder(self.header_to(own), max_datagram)
         self.queued = False  # True: in the transport's list of peers not heard for whom something waits
-        self.knocked_at_s = NEVER
+        self.probed_at_s = NEVER
         self.held_since_s = NEVER
         self.presence = Presence(self.counters)
         self.oversized: Oversized | None = None  # what was last too large for the builder

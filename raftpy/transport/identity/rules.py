@@ -7,7 +7,7 @@ What one node knows of one peer:
                     a datagram of the pinned store (the first one is pinned)
        UNHEARD  ------------------------------------------------------------->  HEARD (store, boot)  --+
        boot = 0                                                                    ^                   |  newer boot:
-       frames wait, a bare header (a knock) goes out                               +-------------------+  learn it
+       frames wait, a bare header (a probe) goes out                               +-------------------+  learn it
 
 `judge` decides, in this order (no line changes anything by itself; the transport learns, answers and counts):
 
@@ -16,7 +16,7 @@ What one node knows of one peer:
     not the pinned one  any                     any               -       -        -         wrong_store
     pinned, or first    older counter           any               -       -        -         stale_boot
                         same counter, other low any               -       -        -         forked_boot
-                        first or newer counter  0                 yes     yes      -         knocks
+                        first or newer counter  0                 yes     yes      -         probes
                                                 other than ours   yes     yes      -         other_life
                                                 ours              yes     -        yes       received
                         the one we know         (the same three lines, nothing left to learn)
@@ -70,7 +70,7 @@ class Verdict(enum.Enum):
     """What becomes of a datagram from a known peer; the value is the counter it goes under."""
 
     ACCEPT = "received"
-    KNOCK = "knocks"
+    PROBE = "probes"
     OTHER_LIFE = "other_life"
     STALE_BOOT = "stale_boot"
     FORKED_BOOT = "forked_boot"
@@ -79,7 +79,7 @@ class Verdict(enum.Enum):
     @property
     def answered(self) -> bool:
         """True when a bare header goes back."""
-        return self in (Verdict.KNOCK, Verdict.OTHER_LIFE)
+        return self in (Verdict.PROBE, Verdict.OTHER_LIFE)
 
     @property
     def refusal(self) -> Refusal | None:
@@ -89,7 +89,7 @@ class Verdict(enum.Enum):
     @property
     def believed(self) -> bool:
         """True when the sender's store and boot are to be learned, should they be new."""
-        return self in (Verdict.ACCEPT, Verdict.KNOCK, Verdict.OTHER_LIFE)
+        return self in (Verdict.ACCEPT, Verdict.PROBE, Verdict.OTHER_LIFE)
 
 
 _REFUSALS = {
@@ -140,5 +140,5 @@ def judge(own_store: int, own_boot: int, peer: PeerLife, header: HeaderLike) -> 
     if header.to_store == own_store and header.to_boot == own_boot:
         return Verdict.ACCEPT
     if header.to_boot == 0:
-        return Verdict.KNOCK
+        return Verdict.PROBE
     return Verdict.OTHER_LIFE
