@@ -1,4 +1,4 @@
-"""Datagrams: a header that says which life of which disk speaks to which, and frames behind it."""
+"""Datagrams: a header that says which incarnation of which disk speaks to which, and frames behind it."""
 
 from typing import Any, final
 

@@ -1,4 +1,4 @@
-"""Datagrams: a header that says which life of which disk speaks to which, and frames behind it."""
+"""Datagrams: a header that says which incarnation of which disk speaks to which, and frames behind it."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc

@@ -6,7 +6,7 @@ from raftcore.base.types cimport node_id_t
 
 cdef enum:
     DATAGRAM_HEADER_SIZE = 64
-    CHECKSUM_SIZE = 4      # opens the header; the rest of it is the same in every datagram of one life to another
+    CHECKSUM_SIZE = 4      # opens the header; the rest is the same in every datagram from one incarnation to another
     FRAME_HEADER_SIZE = 16
     FRAME_MESSAGE = 1      # first frame kind of the core: kind - FRAME_MESSAGE is the MessageType
     FRAME_TRANSPORT = 128  # kinds from here on belong to the transport; the core skips them

@@ -12,9 +12,9 @@ from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
 
 
 class Transport(Protocol):
-    """Carries messages between one life of this node and one life of each peer. Loses, repeats and reorders them.
+    """Carries messages between one incarnation of this node and one of each peer. Loses, repeats and reorders them.
 
-    1. What ``receive`` returns was said by a peer's newest known life to this very life of this node.
+    1. What ``receive`` returns was said by a peer's newest known incarnation to this very incarnation of this node.
     2. Nothing is sent before ``start`` and nothing is given on after ``close``.
     3. No call waits: what the wire does not take now is dropped and counted, as Raft allows.
 
@@ -73,7 +73,7 @@ class Transport(Protocol):
         ...
 
     def pin(self, node_id: int, store_id: int) -> None:
-        """Binds a peer to a store id, whatever was heard of it; a life of another store is forgotten."""
+        """Binds a peer to a store id, whatever was heard of it; an incarnation of another store is forgotten."""
         ...
 
     def quarantine(self, conflict: Conflict) -> None:
@@ -81,11 +81,11 @@ class Transport(Protocol):
         ...
 
     def reachable(self, node_id: int) -> bool:
-        """True when the peer has been heard in this life, has not been silent for seconds, and refused nothing."""
+        """True when the peer was heard in this incarnation, has not been silent for seconds, and refused nothing."""
         ...
 
     def refused_by(self, node_id: int) -> str | None:
-        """Why the peer does not take this life for this node, for people to read; None: it does, or is not heard."""
+        """Why the peer does not take this incarnation for this node, in words; None: it does, or is not heard."""
         ...
 
     def oversized(self, node_id: int) -> Oversized | None:
@@ -118,8 +118,8 @@ class Transport(Protocol):
 class LendingTransport(Transport, Protocol):
     """A ``Transport`` that lets the core encode messages straight into its datagrams.
 
-    Optional, and told by the method being there. To a transport without it every message comes through ``send``; a
-    subclass of raftpy's transports that wants to see every message in ``send`` sets ``lend_builders = None``.
+    Optional: a transport lends its builders when it has the method. To one without it every message comes through
+    ``send``; a subclass of raftpy's transports that wants every message in ``send`` sets ``lend_builders = None``.
     """
 
     def lend_builders(self, outbox: Outbox) -> None:
@@ -127,8 +127,8 @@ class LendingTransport(Transport, Protocol):
 
         The transport calls ``Outbox.set_builders`` whenever that changes. A builder's header says whom it is for and
         from whom, as in every datagram sent. ``flush`` sends what is in ``Outbox.full``, then what is in the builders.
-        What was encoded for a life of a peer that has ended is dropped and counted. For other nodes, and when a message
-        fits no datagram, ``send`` is called as ever.
+        What was encoded for an incarnation of a peer that has ended is dropped and counted. For other nodes, and when a
+        message fits no datagram, ``send`` is called as ever.
         """
         ...
 
@@ -137,7 +137,7 @@ class AskingTransport(Transport, Protocol):
     """A ``Transport`` over which a new node can ask its peers whether they know its id by another store.
 
     Optional, and told by ``ask`` being there. A new node on a transport without it takes part at once, as nobody can be
-    asked. What a peer says (``Heard``) counts only for the two lives that spoke with each other.
+    asked. What a peer says (``Heard``) counts only for the two incarnations that spoke with each other.
     """
 
     def stand(self, standing: Standing) -> None:

@@ -41,7 +41,7 @@ class Recovered:
 
 
 class Standing(enum.IntEnum):
-    """How far a node has come in its cluster, by its own word; within one life it only rises (decision 5)."""
+    """How far a node has come in its cluster, by its own word; within one incarnation it only rises (decision 5)."""
 
     NEW = 1
     """Its store holds no term, no vote and no entry; it takes no part before it knows that it may."""
@@ -60,7 +60,7 @@ class Standing(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LocalIdentity:
-    """Who this node is in this life, as its store says after ``open``; stands in the header of all it sends."""
+    """Who this node is in this incarnation, as its store says after ``open``; stands in the header of all it sends."""
 
     node_id: int
     """u64, this node's id for all time; never 0."""
@@ -89,15 +89,15 @@ class Heard:
     store_id: int = 0
     """The store the node id is bound to; 0: none was ever heard."""
     http_address: str | None = None
-    """``host:port``, empty when it serves none; None: not told yet by the newest life heard of it."""
+    """``host:port``, empty when it serves none; None: not told yet by the newest incarnation heard of it."""
     conflict: Conflict | None = None
-    """Why it is quarantined, as the newest life heard of it has told; None when it has not."""
+    """Why it is quarantined, as the newest incarnation heard of it has told; None when it has not."""
     standing: Standing | None = None
-    """The highest that life has told; None: none yet."""
+    """The highest that incarnation has told; None: none yet."""
     answered: int = 0
-    """The newest question of :meth:`AskingTransport.ask` that this life had heard when it said so."""
+    """The newest question of :meth:`AskingTransport.ask` that this incarnation had heard when it said so."""
     refuses: bool = False
-    """It does not take this life for this node: ``Transport.refused_by`` says why."""
+    """It does not take this incarnation for this node: ``Transport.refused_by`` says why."""
 
 
 @dataclass(frozen=True, slots=True)

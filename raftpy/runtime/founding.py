@@ -7,7 +7,7 @@ acknowledges. `judge` decides, in this order:
 
     what the other members say                                                          outcome
     ----------------------------------------------------------------------------------  ---------------------------
-    one refuses this life: it knows the id by another store, or a later start of this   stop
+    one refuses this incarnation: it knows the id by another store, or a later start of this   stop
     one holds entries or has known a leader, and those that are not new, silent ones
     included, are too few to have elected one:
         the new ones have said again, after that was heard, that they are new           stop, a second later
@@ -64,7 +64,7 @@ class Outcome(enum.Enum):
     WAIT = "wait"
     CLEARED = "wait, and say that nobody who takes part refuses this node"
     CONFIRM = "wait, and ask whether those that were new still are"
-    REFUSED = "stop: this life is refused"
+    REFUSED = "stop: this incarnation is refused"
     FORGOTTEN = "stop: too few remember"
 
 
@@ -174,7 +174,7 @@ class Founding:
         self._timer = self._due = None
 
     def heard(self, node_id: int) -> None:
-        """A member has told something new. ``WrongIdentity`` when it refuses this life; all else is looked at later.
+        """A member has told something new. Raises ``WrongIdentity`` when it refuses us; the rest is looked at later.
 
         That is when the transport has answered what came in together. So every member hears first that this node is
         new, and only then that it takes part: one that heard the latter of it, and of another that it is new, could

@@ -35,7 +35,7 @@ class Quarantine:
         return self._raw.conflict
 
     def of(self, node_id: int) -> Conflict | None:
-        """Why that node is quarantined, this one or a peer, as far as its present life has told; None: it is not."""
+        """Why that node is quarantined, this one or a peer, as far as its present incarnation says; None: it is not."""
         return self.conflict if node_id == self._id else self._transport.heard(node_id).conflict
 
     def of_peers(self) -> str | None:

@@ -19,7 +19,7 @@ cdef class Reads(Waits):
     # Every read that is not settled: those queued, those asked for, those that are confirmed.
     cdef object ask                # puts a question to the core, by its context; False when there is nobody to ask
     cdef double retry_s            # seconds after which a question is put again
-    cdef bytes life                # the boot, which begins every context
+    cdef bytes boot                # of this start, 8 bytes; it begins every context
     cdef uint64_t number           # of the last question: its context
     cdef public bint wanted        # queued reads are to be asked for in the running pass, or in one on its way
     cdef list queued               # Read

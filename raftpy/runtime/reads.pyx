@@ -54,7 +54,7 @@ cdef class Reads(Waits):
         Waits.__init__(self, loop, schedule)
         self.ask = ask
         self.retry_s = retry_s
-        self.life = boot.to_bytes(8, "little")
+        self.boot = boot.to_bytes(8, "little")
         self.queued = []
         self.asked = {}
         self.confirmed = []
@@ -103,7 +103,7 @@ cdef class Reads(Waits):
         if not reads:
             return 0
         self.number += 1
-        context = self.life + self.number.to_bytes(8, "little")
+        context = self.boot + self.number.to_bytes(8, "little")
         question = Question.__new__(Question)
         question.asked_at = now
         question.reads = reads

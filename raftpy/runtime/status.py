@@ -46,8 +46,8 @@ class MemberStatus:
     http: str | None
     """``host:port`` or ``https://host:port``, also of a member that is down; None: it serves none, or none is known."""
     reachable: bool
-    """It has been heard in this life of this node, has not been silent for five seconds, and its address has refused
-    nothing since; True for the node itself."""
+    """It has been heard in this incarnation of this node, has not been silent for five seconds, and its address has
+    refused nothing since; True for the node itself."""
     progress: PeerProgress | None = None
     """Known to the leader only."""
     priority: int = 0
@@ -57,7 +57,7 @@ class MemberStatus:
     unserved: str | None = None
     """Why this leader cannot bring the member up to date, for people to read; None: it can, or does not lead."""
     quarantine: Conflict | None = None
-    """Why the member is quarantined, as it has told in its newest life heard here; None: it has not."""
+    """Why the member is quarantined, as it has told in its newest incarnation heard here; None: it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ def why_unserved(oversized: Oversized | None, match: int, max_datagram: int, now
 def why_refused(own_id: int, members: Sequence[MemberStatus]) -> str | None:
     """Why this node has no part in its cluster: see ``NodeStatus.refused``.
 
-    A member that is heard and refuses this life knows what it says. Members of another cluster are as strange to this
-    node as it is to them: which side is wrong shows by whether anybody else is heard.
+    A member that is heard and refuses this incarnation knows what it says. Members of another cluster are as strange to
+    this node as it is to them: which side is wrong shows by whether anybody else is heard.
     """
     heard = [member for member in members if member.reachable and member.id != own_id]
     known = [member.refuses for member in heard if member.refuses is not None]

@@ -1,4 +1,4 @@
-"""The identity of a node's one life on one disk (decision 5): store id, boot, cluster id, first members."""
+"""What a disk says of whose it is (decision 5): store id, boot, cluster id, first members."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def new_store_id(random: Callable[[int], bytes]) -> int:
 def boot_after(boot: int, random: Callable[[int], bytes]) -> int:
     """The boot that follows ``boot`` (0: the first): counter in the high half, random low half.
 
-    The counter orders the lives of one disk; the random half tells apart two that a copied disk would give the same
-    counter.
+    The counter orders the incarnations of one disk; the random half tells apart two that a copied disk would give the
+    same counter.
     """
     counter = (boot >> BOOT_SHIFT) + 1
     return min(counter, MAX_BOOTS) << BOOT_SHIFT | int.from_bytes(random(4), "little")

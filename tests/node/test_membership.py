@@ -136,7 +136,7 @@ def test_leaders_who_hear_different_addresses_settle(seed: int) -> None:
         await cluster.single_leader()
         await cluster.nodes[1].transfer_leadership(1)
         await agreed(cluster, expected(cluster))
-        # Node 1 hears no more of 3 and goes by what its former life said; node 2 hears the new one.
+        # Node 1 hears no more of 3 and goes by what its former incarnation said; node 2 hears the new one.
         await cluster.crash(3)
         cluster.network.cut(3, 1)
         cluster.http[3] = "10.0.0.3:80"
@@ -263,7 +263,7 @@ def test_a_member_that_is_down_keeps_its_address(seed: int) -> None:
         await cluster.crash(3)
         for node_id in (1, 2):
             await cluster.crash(node_id)
-            await cluster.restart(node_id)  # never hears node 3 in this life
+            await cluster.restart(node_id)  # never hears node 3 in this incarnation
         await cluster.single_leader()
         await agreed(cluster, expected(cluster))
         assert https(cluster.nodes[1])[3] == https(cluster.nodes[2])[3] == "127.0.0.1:8103"

@@ -212,7 +212,7 @@ def test_who_remembers_is_quarantined_and_stays_it(tmp_path: Path, caplog: pytes
         assert directories.status(1).quarantine == conflict
         await refused(directories.nodes[1], conflict)
         assert len(lines(caplog, "node 1 is quarantined: ")) == 1
-        await directories.until(shown, "the leader's status, of its next life")
+        await directories.until(shown, "the leader's status, of its next incarnation")
         await directories.stop(1)
         assert log_of(directories, 1) == before
 

@@ -376,7 +376,7 @@ def test_a_transfer_to_nobody_is_refused(seed: int) -> None:
     play("memory", 3, seed, scenario)
 
 
-def test_an_answer_to_a_question_of_an_earlier_life_is_none(seed: int) -> None:
+def test_an_answer_to_a_question_of_an_earlier_incarnation_is_none(seed: int) -> None:
     """The leader still has the question that a follower put before it crashed. Its answer comes when the follower has
     put another one: it speaks of an index from before what that one must see."""
 

@@ -1,4 +1,4 @@
-"""A small world for transports: lives, headers, datagrams, and memory networks on virtual time."""
+"""A small world for transports: incarnations, headers, datagrams, and memory networks on virtual time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def store(node_id: int) -> int:
 
 
 def identity(node_id: int, counter: int = 1, **changes: Any) -> LocalIdentity:
-    """A life of a node; any field can be given otherwise."""
+    """An incarnation of a node; any field can be given otherwise."""
     fields: dict[str, Any] = {
         "node_id": node_id,
         "store_id": store(node_id),
@@ -40,7 +40,7 @@ def identity(node_id: int, counter: int = 1, **changes: Any) -> LocalIdentity:
 
 
 def header(speaker: LocalIdentity, spoken_to: LocalIdentity | int, /, **changes: int) -> Header:
-    """What ``speaker`` puts over a datagram to ``spoken_to``: a life it has heard, or the id of a node it has not."""
+    """What ``speaker`` puts over a datagram to ``spoken_to``: an incarnation it has heard, or else a node's id."""
     fields = {
         "cluster_id": speaker.cluster_id,
         "from_": speaker.node_id,
@@ -100,7 +100,7 @@ class World:
         self.pinned: list[tuple[int, int, int]] = []
 
     def start(self, own: LocalIdentity, **settings: Any) -> MemoryTransport:
-        """Begins a life, in place of an earlier one of the same node."""
+        """Begins an incarnation, in place of an earlier one of the same node."""
         node_id = own.node_id
         if node_id in self.transports:
             self.transports[node_id].close()

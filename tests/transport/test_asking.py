@@ -95,7 +95,7 @@ def test_a_closed_transport_asks_nobody() -> None:
     assert sent == []
 
 
-def test_what_a_life_has_told_is_forgotten_with_it() -> None:
+def test_what_an_incarnation_has_told_is_forgotten_with_it() -> None:
     world = World()
     one, _ = world.pair()
     assert one.heard(2).standing is Standing.ESTABLISHED

@@ -298,7 +298,7 @@ def test_what_waited_too_long_makes_way_for_what_comes() -> None:
     assert commits(world.take(2)) == [2]
 
 
-def test_what_is_queued_for_a_life_that_ended_is_not_told_to_the_next() -> None:
+def test_what_is_queued_for_an_incarnation_that_ended_is_not_told_to_the_next() -> None:
     world = World()
     one = world.start(ONE, max_datagram=1200)
     world.start(TWO)
@@ -311,7 +311,7 @@ def test_what_is_queued_for_a_life_that_ended_is_not_told_to_the_next() -> None:
     world.settle()
     assert world.take(2) == []
     assert peer_counts(one, 2)["messages_dropped"] == 7
-    assert peer_counts(world.transports[2], 1)["other_life"] == 0, "it does not even travel"
+    assert peer_counts(world.transports[2], 1)["other_incarnation"] == 0, "it does not even travel"
 
 
 def test_a_peer_that_comes_up_late_is_found_within_a_second() -> None:
@@ -378,7 +378,7 @@ def test_mutations_never_get_past_the_checksum(seed: int) -> None:
 
 
 def test_right_checksum_over_random_headers_never_hurts(seed: int) -> None:
-    """Hostile, but well formed: any ids and lives. At worst it counts; nothing is raised."""
+    """Hostile, but well formed: any ids and incarnations. At worst it counts; nothing is raised."""
     world = World()
     one, _ = world.pair()
     source = random.Random(seed)
@@ -396,7 +396,7 @@ def test_right_checksum_over_random_headers_never_hurts(seed: int) -> None:
     world.settle(0.1)
     counts = one.stats()
     assert sum(counts["node"].values()) + counts["peers"][2]["received"] > 0
-    assert all(peer.life.valid() for peer in one._peers.values())
+    assert all(peer.incarnation.valid() for peer in one._peers.values())
 
 
 # --- Life cycle ---------------------------------------------------------------------------------------------------
@@ -448,7 +448,7 @@ def test_members_come_and_go_and_move() -> None:
     world.settle()
     assert set(one.stats()["peers"]) == {2, 4}
     assert one.stats()["peers"][2]["address"] == "127.0.0.1:9999"
-    assert one.reachable(2), "another address, but the same life"
+    assert one.reachable(2), "another address, but the same incarnation"
     assert one.reachable(4)
     assert not one.reachable(3)
     one.send(heartbeat(4, commit=4))

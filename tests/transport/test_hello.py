@@ -1,4 +1,4 @@
-"""The hello: what each life tells its peers of itself, when, and what is made of one that is malformed."""
+"""The hello: what each incarnation tells its peers of itself, when, and what is made of one that is malformed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_lost_hello_is_repeated_within_a_second() -> None:
     assert one.http_address(2) == "127.0.0.1:8102"
 
 
-def test_hello_of_a_new_life_replaces_the_address() -> None:
+def test_hello_of_a_new_incarnation_replaces_the_address() -> None:
     world = World()
     one, _ = world.pair()
     world.start(identity(2, counter=2, http_address="[::1]:9"))
@@ -49,12 +49,12 @@ def test_news_of_a_peer_are_told_once() -> None:
     world.settle(3.0)
     world.start(identity(2, counter=3, http_address=""))
     world.settle(3.0)
-    assert told[1:] == [(2, ""), (2, "")], "each life for itself"
+    assert told[1:] == [(2, ""), (2, "")], "each incarnation for itself"
     assert one.heard(2).store_id == TWO.store_id
     assert (one.heard(3), one.heard(9)) == (Heard(), Heard())
 
 
-def test_the_address_of_an_earlier_life_is_forgotten() -> None:
+def test_the_address_of_an_earlier_incarnation_is_forgotten() -> None:
     world = World()
     one, _ = world.pair()
     assert one.heard(2).http_address == "127.0.0.1:8102"

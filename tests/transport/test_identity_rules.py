@@ -8,19 +8,19 @@ from functools import cache
 
 import pytest
 
-from raftpy.transport.identity.rules import PeerLife, Verdict, judge
+from raftpy.transport.identity.rules import PeerIncarnation, Verdict, judge
 from tests.transport.support import boot
 
 OWN_STORE, OWN_BOOT = 0xA, boot(5)
 PEER_STORE, PEER_BOOT = 0xB, boot(3)
-UNHEARD = PeerLife()
-PINNED = PeerLife(pinned=PEER_STORE)
-HEARD = PeerLife(PEER_STORE, PEER_STORE, PEER_BOOT)
+UNHEARD = PeerIncarnation()
+PINNED = PeerIncarnation(pinned=PEER_STORE)
+HEARD = PeerIncarnation(PEER_STORE, PEER_STORE, PEER_BOOT)
 
 
 @dataclass(frozen=True)
 class Said:
-    """The lives a header names."""
+    """The incarnations that a header names."""
 
     from_store: int = PEER_STORE
     from_boot: int = PEER_BOOT
@@ -36,7 +36,7 @@ SAME_COUNTER = Said(to_boot=boot(5, low=8))
 
 
 @pytest.mark.parametrize(
-    ("life", "said", "verdict"),
+    ("incarnation", "said", "verdict"),
     [
         (UNHEARD, MATCH, Verdict.ACCEPT),
         (PINNED, MATCH, Verdict.ACCEPT),
@@ -51,40 +51,40 @@ SAME_COUNTER = Said(to_boot=boot(5, low=8))
         (PINNED, replace(MATCH, from_store=0xD), Verdict.WRONG_STORE),
         (PINNED, replace(PROBE, from_store=0xD, from_boot=boot(9)), Verdict.WRONG_STORE),
         (HEARD, replace(MATCH, from_store=0xD, from_boot=boot(2)), Verdict.WRONG_STORE),
-        *[(life, PROBE, Verdict.PROBE) for life in (UNHEARD, PINNED, HEARD)],
+        *[(incarnation, PROBE, Verdict.PROBE) for incarnation in (UNHEARD, PINNED, HEARD)],
         (HEARD, replace(PROBE, from_boot=boot(4)), Verdict.PROBE),
-        *[(life, EARLIER, Verdict.OTHER_LIFE) for life in (UNHEARD, PINNED, HEARD)],
-        (HEARD, OTHER_STORE, Verdict.OTHER_LIFE),
-        (HEARD, SAME_COUNTER, Verdict.OTHER_LIFE),
-        (HEARD, replace(MATCH, to_store=0), Verdict.OTHER_LIFE),
-        (HEARD, replace(EARLIER, from_boot=boot(4)), Verdict.OTHER_LIFE),
+        *[(incarnation, EARLIER, Verdict.OTHER_INCARNATION) for incarnation in (UNHEARD, PINNED, HEARD)],
+        (HEARD, OTHER_STORE, Verdict.OTHER_INCARNATION),
+        (HEARD, SAME_COUNTER, Verdict.OTHER_INCARNATION),
+        (HEARD, replace(MATCH, to_store=0), Verdict.OTHER_INCARNATION),
+        (HEARD, replace(EARLIER, from_boot=boot(4)), Verdict.OTHER_INCARNATION),
     ],
 )
-def test_table(life: PeerLife, said: Said, verdict: Verdict) -> None:
-    before = replace(life)
-    assert judge(OWN_STORE, OWN_BOOT, life, said) is verdict
-    assert life == before, "judging learns nothing"
+def test_table(incarnation: PeerIncarnation, said: Said, verdict: Verdict) -> None:
+    before = replace(incarnation)
+    assert judge(OWN_STORE, OWN_BOOT, incarnation, said) is verdict
+    assert incarnation == before, "judging learns nothing"
 
 
 def test_who_is_believed_and_answered() -> None:
-    assert {v for v in Verdict if v.believed} == {Verdict.ACCEPT, Verdict.PROBE, Verdict.OTHER_LIFE}
-    assert {v for v in Verdict if v.answered} == {Verdict.PROBE, Verdict.OTHER_LIFE}
+    assert {v for v in Verdict if v.believed} == {Verdict.ACCEPT, Verdict.PROBE, Verdict.OTHER_INCARNATION}
+    assert {v for v in Verdict if v.answered} == {Verdict.PROBE, Verdict.OTHER_INCARNATION}
 
 
 def test_learning_pins() -> None:
-    life = PeerLife()
-    assert life.is_news(MATCH)
-    life.learn(MATCH)
-    assert life == HEARD
-    assert life.valid()
-    assert not life.is_news(MATCH)
-    assert life.is_news(replace(MATCH, from_boot=boot(4)))
+    incarnation = PeerIncarnation()
+    assert incarnation.is_news(MATCH)
+    incarnation.learn(MATCH)
+    assert incarnation == HEARD
+    assert incarnation.valid()
+    assert not incarnation.is_news(MATCH)
+    assert incarnation.is_news(replace(MATCH, from_boot=boot(4)))
 
 
 def test_valid_tells_the_impossible() -> None:
-    assert not PeerLife(0xB, 0xB, 0).valid()
-    assert not PeerLife(0xB, 0xC, PEER_BOOT).valid()
-    assert not PeerLife(0, 0xC, PEER_BOOT).valid()
+    assert not PeerIncarnation(0xB, 0xB, 0).valid()
+    assert not PeerIncarnation(0xB, 0xC, PEER_BOOT).valid()
+    assert not PeerIncarnation(0, 0xC, PEER_BOOT).valid()
 
 
 # --- Every run of a small world ----------------------------------------------------------------------------------
@@ -139,13 +139,13 @@ def hear(counters: tuple[int, int], known: tuple[int, int], sent: Sent) -> tuple
     node = sent.to
     stores = (0xA, 0xB)
 
-    def life(counter: int) -> int:
+    def boot_of(counter: int) -> int:
         return boot(counter) if counter else 0
 
     before = known[node]
-    peer = PeerLife(stores[1 - node], stores[1 - node] if before else 0, life(before))
+    peer = PeerIncarnation(stores[1 - node], stores[1 - node] if before else 0, boot_of(before))
     said = Said(
-        stores[1 - node], life(sent.from_counter), stores[node] if sent.to_counter else 0, life(sent.to_counter)
+        stores[1 - node], boot_of(sent.from_counter), stores[node] if sent.to_counter else 0, boot_of(sent.to_counter)
     )
     verdict = judge(stores[node], boot(counters[node]), peer, said)
     if verdict.believed and peer.is_news(said):
@@ -154,10 +154,10 @@ def hear(counters: tuple[int, int], known: tuple[int, int], sent: Sent) -> tuple
         assert peer.boot >> 32 >= before, "what is known of a peer never goes back"
         known = with_item(known, node, sent.from_counter)
     if verdict is Verdict.ACCEPT:
-        assert sent.to_counter == counters[node], "only what was said to this life is given on"
-        assert sent.from_counter >= before, "nothing from before the newest life heard is given on"
+        assert sent.to_counter == counters[node], "only what was said to this incarnation is given on"
+        assert sent.from_counter >= before, "nothing from before the newest incarnation heard is given on"
     answer = Sent(1 - node, counters[node], known[node]) if verdict.answered else None
-    assert answer is None or answer.to_counter == sent.from_counter, "an answer knows the life it answers"
+    assert answer is None or answer.to_counter == sent.from_counter, "an answer knows the incarnation it answers"
     return known, verdict, answer
 
 
@@ -201,6 +201,6 @@ def test_every_run_of_two_nodes_with_restarts() -> None:
             if each not in seen:
                 seen.add(each)
                 queue.append(each)
-    assert verdicts == {Verdict.ACCEPT, Verdict.PROBE, Verdict.OTHER_LIFE, Verdict.STALE_BOOT}
-    assert longest == 2, "an answer to a life that has ended is answered once by the one that lives"
+    assert verdicts == {Verdict.ACCEPT, Verdict.PROBE, Verdict.OTHER_INCARNATION, Verdict.STALE_BOOT}
+    assert longest == 2, "an answer to an incarnation that has ended is answered once by the one that is there"
     assert len(seen) > 1000, "the small world has become too small to mean something"

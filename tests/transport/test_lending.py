@@ -127,7 +127,7 @@ def test_full_datagrams_leave_before_the_open_one() -> None:
     assert indexes == list(range(first, first + 5))
 
 
-def test_what_was_encoded_for_an_ended_life_is_dropped_and_counted() -> None:
+def test_what_was_encoded_for_an_ended_incarnation_is_dropped_and_counted() -> None:
     world = World()
     one = world.start(identity(1), max_datagram=512)
     world.start(identity(2), max_datagram=512)
@@ -151,7 +151,7 @@ def test_what_was_encoded_for_an_ended_life_is_dropped_and_counted() -> None:
     one.flush()
     world.settle()
     assert world.take(2) == []
-    propose(node, outbox, b"y")  # and to the new life it goes on
+    propose(node, outbox, b"y")  # and to the new incarnation it goes on
     one.flush()
     world.settle()
     assert kinds(world.take(2)) == [MessageType.MsgApp]
@@ -183,7 +183,7 @@ def test_a_peer_bound_to_another_store_is_lent_for_no_more() -> None:
     assert sorted(message.to for message in outbox.messages) == [2, 3]
 
 
-def test_a_transport_that_begins_a_new_life_lends_nothing_of_its_old_one() -> None:
+def test_a_transport_that_begins_a_new_incarnation_lends_nothing_of_its_old_one() -> None:
     world = World()
     one, _ = world.pair()
     outbox = lent(world, one)

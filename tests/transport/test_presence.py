@@ -47,7 +47,7 @@ def test_a_cut_link_is_noticed_after_a_while_and_mended_at_once(said: pytest.Log
     assert take(said) == []
 
 
-def test_a_life_that_follows_another_at_once_has_started_again(said: pytest.LogCaptureFixture) -> None:
+def test_an_incarnation_that_follows_another_at_once_has_started_again(said: pytest.LogCaptureFixture) -> None:
     world = World()
     world.pair()
     take(said)
@@ -78,7 +78,7 @@ def test_a_peer_never_heard_is_not_down(said: pytest.LogCaptureFixture) -> None:
     assert not one.reachable(2)
 
 
-def test_a_peer_that_begins_a_life_after_a_long_silence_and_falls_silent_again_is_down() -> None:
+def test_a_peer_that_begins_an_incarnation_after_a_long_silence_and_falls_silent_again_is_down() -> None:
     counters = PeerCounters()
     presence = Presence(counters)
     for _ in range(2 * SILENT_LOOKS):

@@ -47,7 +47,7 @@ def test_a_quarantine_is_told_at_once_and_to_whoever_comes_later() -> None:
     assert one.heard(3).conflict is None
 
 
-def test_a_quarantine_is_told_by_the_next_life_too_and_ends_with_a_life_that_has_none() -> None:
+def test_a_quarantine_is_told_by_the_next_incarnation_too_and_ends_with_an_incarnation_that_has_none() -> None:
     world = World()
     one, _ = world.pair()
     world.start(identity(2, counter=2, conflict=CONFLICT))

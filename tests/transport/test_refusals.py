@@ -1,4 +1,4 @@
-"""A life of a peer's data directory that is an old or a second one is told that it is refused, and says so itself."""
+"""An old or second incarnation of a peer's data directory is told that it is refused, and says so itself."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_refusal_of_a_peer_that_is_gone_does_not_stand() -> None:
     "changes",
     [{"to_boot": boot(1)}, {"to_boot": 0, "to_store": 0}, {"to_store": 0xBAD}, {"from_store": 0xBAD}, {"from_": 9}],
 )
-def test_only_the_pinned_peer_refuses_and_only_exactly_this_life(changes: dict[str, int]) -> None:
+def test_only_the_pinned_peer_refuses_and_only_exactly_this_incarnation(changes: dict[str, int]) -> None:
     world = World()
     world.start(ONE)
     copy = world.start(COPIES["old"])
@@ -142,7 +142,7 @@ def test_only_the_pinned_peer_refuses_and_only_exactly_this_life(changes: dict[s
     copy.arrive(builder.finish())
     assert copy.refused_by(1) is not None
     copy.arrive(bare(header(ONE, COPIES["old"])))
-    assert copy.refused_by(1) is None, "whoever says anything else to this life takes it"
+    assert copy.refused_by(1) is None, "whoever says anything else to this incarnation takes it"
 
 
 @pytest.mark.parametrize("body", [b"", b"\1", b"\2\1", b"\1\0", b"\1\x09"])

@@ -159,7 +159,7 @@ def test_replies_suffer_as_requests_do() -> None:
     world.settle(2)
     assert not one.reachable(2) or peer_counts(one, 2)["received"] == 0
     assert peer_counts(world.transports[2], 1)["probes"] > 0, "node 1 is heard"
-    assert peer_counts(one, 2)["lives"] == 0, "node 2's answers are lost"
+    assert peer_counts(one, 2)["incarnations"] == 0, "node 2's answers are lost"
 
 
 def test_a_delayed_datagram_does_not_leave_after_close() -> None:

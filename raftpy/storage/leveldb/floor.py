@@ -10,7 +10,7 @@ that knows nothing of quarantines looks first, and refuses what it cannot read.
 
 What is compared, and why it never accuses an honest store:
 
-1. store id: the floor and the database are of one life.
+1. store id: the floor and the database belong to one store.
 2. boot: the database's is written first, so it is never below.
 3. term, and the vote within a term: never go back (Figure 2).
 4. first index: compaction only moves it up.

@@ -5,9 +5,9 @@ comes in passes the gate (gate.py: checksum, cluster, both identities); what goe
 datagram, and leaves in `flush`. What runs for every datagram is in exchange.pyx.
 
 Getting to know each other costs Raft no time: `start` sends every peer a probe, which is a bare header, so that the
-peers' lives are known when the first election comes. A message for a peer not heard yet waits, within bounds (see
-peer.py), while probes are repeated; the answer to one sends it on its way within the same `receive`. Once a second each
-peer that has been heard is sent a hello, and each other peer a probe.
+peers' incarnations are known when the first election comes. A message for a peer not heard yet waits, within bounds
+(see peer.py), while probes are repeated; the answer to one sends it on its way within the same `receive`. Once a second
+each peer that has been heard is sent a hello, and each other peer a probe.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class DatagramTransport(Exchange):
         self._lend()
 
     def _changed(self, peer: Peer) -> None:
-        """Another life of the peer is heard than before, or none any more."""
+        """Another incarnation of the peer is heard than before, or none any more."""
         peer.give_up(self._take_back(peer.id))
         self._heard = sorted((p for p in self._peers.values() if p.expected is not None), key=lambda p: p.id)
         self._lend()
@@ -161,7 +161,7 @@ class DatagramTransport(Exchange):
         self._io = None
 
     def change_peers(self, members: Mapping[int, str]) -> None:
-        """See ``Transport.change_peers``. A peer whose address alone changed keeps its life and what waits for it.
+        """See ``Transport.change_peers``. A peer whose address alone changed keeps its incarnation and what waits.
 
         Either all of it happens or, when an address is refused (``ConfigError``, ``TransportFailed``), nothing.
         """
@@ -198,7 +198,7 @@ class DatagramTransport(Exchange):
             self._reply()
 
     def _reply(self) -> None:
-        """Answers once for each peer and pass; greets new lives, and sends what was held for them."""
+        """Answers once for each peer and pass; greets new incarnations, and sends what was held for them."""
         for peer in self._gate.answer.values():
             peer.counters.answers += 1
             self._transmit(peer, peer.bare)
@@ -452,8 +452,8 @@ class DatagramTransport(Exchange):
                 peer.id: {
                     "address": peer.address,
                     "http": peer.http_address or None,
-                    "store_id": peer.life.store,
-                    "boot": peer.life.boot,
+                    "store_id": peer.incarnation.store,
+                    "boot": peer.incarnation.boot,
                     "reachable": self.reachable(peer.id),
                     **peer.counters.as_dict(),
                 }

@@ -3,7 +3,7 @@
 Everything is decided by the order of calls, the clock and the seed, so a run can be repeated exactly. A datagram is
 delivered through ``Clock.call_later``, never inside the sender's call, and it is lost if the link is cut when it is
 sent or when it arrives. A node that was stopped and made anew under its id gets what was on the way to the old one, as
-on a real network; its transport must tell the two lives apart.
+on a real network; its transport must tell the two incarnations apart.
 """
 
 from __future__ import annotations

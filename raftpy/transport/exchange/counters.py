@@ -13,30 +13,30 @@ class PeerCounters(Traffic):
     the first block."""
 
     probes: int = 0
-    """From a life that had not heard this one yet; answered by a bare header."""
-    other_life: int = 0
-    """Meant for another life of this node; answered by a bare header."""
+    """From an incarnation that had not heard this one yet; answered by a bare header."""
+    other_incarnation: int = 0
+    """Meant for another incarnation of this node; answered by a bare header."""
     stale_boot: int = 0
-    """From an earlier life of the peer than the newest heard."""
+    """From an earlier incarnation of the peer than the newest heard."""
     forked_boot: int = 0
-    """From a second life under the same boot counter: a copied or rolled-back data directory."""
+    """From a second incarnation under the same boot counter: a copied or rolled-back data directory."""
     wrong_store: int = 0
     """From another data directory than the one pinned for the peer."""
 
     malformed_hello: int = 0
     """Hello and refusal frames that did not decode; their datagrams count as received all the same."""
-    lives: int = 0
-    """Different lives of the peer heard: 1 and one more for each restart of it that was noticed."""
+    incarnations: int = 0
+    """Different incarnations of the peer heard: 1 and one more for each restart of it that was noticed."""
 
     answers: int = 0
     """Of the datagrams in ``sent``, bare headers sent as an answer."""
     refusals: int = 0
-    """Of these, refusals: the peer's id is used by a life that is not taken for it."""
+    """Of these, refusals: the peer's id is used by an incarnation that is not taken for it."""
     probes_sent: int = 0
     """Of these, bare headers sent to a peer not heard yet."""
 
     messages_dropped: int = 0
-    """Messages given up while waiting for a peer to be heard, or queued for a life of it that has ended."""
+    """Messages given up while waiting for a peer to be heard, or queued for an incarnation of it that has ended."""
     oversized: int = 0
     """Messages sent in a datagram of their own above max_datagram: an entry of a time when the limit was higher."""
     too_large: int = 0
@@ -67,7 +67,7 @@ class NodeCounters:
     """Datagrams that belong to no peer; each is dropped."""
 
     malformed: int = 0
-    """Too short, another version, a wrong checksum, or a life of 0."""
+    """Too short, another version, a wrong checksum, or an incarnation of 0."""
     wrong_cluster: int = 0
     misdirected: int = 0
     """For another node id than this node's: an address in somebody's list is wrong."""

@@ -6,7 +6,7 @@ from raftcore.wire.datagram cimport DatagramBuilder
 
 cdef class Traffic:
     # Datagrams to and from one peer.
-    cdef public uint64_t received        # given on, or a bare header or hello meant for this life
+    cdef public uint64_t received        # given on, or a bare header or hello meant for this incarnation
     cdef public uint64_t received_bytes  # of the datagrams in received
     cdef public uint64_t sent            # handed to the wire, bare headers and hellos included
     cdef public uint64_t sent_bytes
@@ -14,7 +14,7 @@ cdef class Traffic:
 cdef class Link:
     # What of a peer is looked at for every datagram.
     cdef readonly uint64_t id
-    cdef public bytes expected           # a header of its life to ours, behind the checksum; None: not heard
+    cdef public bytes expected           # a header of its incarnation to ours, behind the checksum; None: not heard
     cdef public bytes packed             # its address as the system wants it
     cdef public DatagramBuilder builder  # the open datagram
     cdef public list ready               # full ones, closed by send since the last flush

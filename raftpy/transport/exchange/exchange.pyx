@@ -3,7 +3,7 @@
 A living peer's datagrams all open with the same bytes behind the checksum: comparing them lets a datagram pass, and
 only a header that is not expected goes the long way, through the gate. What is sent leaves from the buffers in which
 the core has encoded it. Everything that happens seldom is the subclass's, in Python (base.py): peers that come, begin a
-new life or have not been heard, hellos, errors of the socket, a network that is bad on purpose.
+new incarnation or have not been heard, hellos, errors of the socket, a network that is bad on purpose.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
@@ -116,13 +116,13 @@ cdef class Exchange:
         self._lend()
 
     def _lend(self):
-        """Other peers than before are heard, or other lives of them."""
+        """Other peers than before are heard, or other incarnations of them."""
         cdef Link link
         if self.outbox is not None:
             self.outbox.set_builders([link.builder for link in self._heard])
 
     def _take_back(self, uint64_t id):
-        """Full datagrams for a life that has ended, taken out of the outbox."""
+        """Full datagrams for an incarnation that has ended, taken out of the outbox."""
         cdef list taken = []
         if self.outbox is not None:
             taken = [datagram for to, datagram in self.outbox.full if to == id]

@@ -1,1 +1,1 @@
-"""Who may speak to whom: one incarnation of one disk to another."""
+"""Who may speak to whom: one incarnation of a node to one of another."""

@@ -26,10 +26,10 @@ log = logging.getLogger("raftpy.transport")
 
 
 class Gate:
-    """The peers of one life of this node, and the one place where a peer's life is learned.
+    """The peers of one incarnation of this node, and the one place where a peer's incarnation is learned.
 
     ``answer``, ``greet`` and ``refuse`` are emptied by the transport at the end of each pass. ``changed(peer)`` is
-    called when another life of a peer is heard than before, or none any more.
+    called when another incarnation of a peer is heard than before, or none any more.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class Gate:
         self.pins = dict(own.pins)
         self.peers: dict[int, Peer] = {}
         self.answer: dict[int, Peer] = {}  # to be sent a bare header
-        self.greet: dict[int, Peer] = {}  # newly learned lives, to be told who we are
-        self.refuse: list[tuple[Peer, bytes]] = []  # datagrams for lives that are not the peer's
+        self.greet: dict[int, Peer] = {}  # newly learned incarnations, to be told who we are
+        self.refuse: list[tuple[Peer, bytes]] = []  # datagrams for incarnations that are not the peer's
         self._told: dict[object, set[tuple[object, ...]]] = {}
 
     def new_peer(self, peer_id: int, address: str) -> Peer:
@@ -61,10 +61,10 @@ class Gate:
         """The member table says whose store it is. What was heard from another store is forgotten, unheard."""
         self.pins[peer_id] = store_id
         peer = self.peers.get(peer_id)
-        if peer is None or peer.life.pinned == store_id:
+        if peer is None or peer.incarnation.pinned == store_id:
             return
-        if not peer.life.pinned:
-            peer.life.pinned = store_id
+        if not peer.incarnation.pinned:
+            peer.incarnation.pinned = store_id
             return
         self.answer.pop(peer_id, None)
         self.greet.pop(peer_id, None)
@@ -108,8 +108,8 @@ class Gate:
         return self._judge(peer, header)
 
     def _judge(self, peer: Peer, header: Header) -> Peer | None:
-        verdict = judge(self.own.store_id, self.own.boot, peer.life, header)
-        if verdict.believed and peer.life.is_news(header):
+        verdict = judge(self.own.store_id, self.own.boot, peer.incarnation, header)
+        if verdict.believed and peer.incarnation.is_news(header):
             self._learn(peer, header)
         if verdict is Verdict.ACCEPT:
             return peer
@@ -122,19 +122,20 @@ class Gate:
         if verdict is Verdict.WRONG_STORE:
             self.tell_once(
                 (verdict, peer.id, header.from_store),
-                f"node {peer.id} speaks from data directory {header.from_store:#x}, but {peer.life.pinned:#x} is its "
-                "own: dropped; an emptied or replaced data directory comes back only under a new node id",
+                f"node {peer.id} speaks from data directory {header.from_store:#x}, but "
+                f"{peer.incarnation.pinned:#x} is its own: dropped; an emptied or replaced data directory comes "
+                "back only under a new node id",
             )
         elif verdict is Verdict.FORKED_BOOT:
             self.tell_once(
                 (verdict, peer.id, header.from_boot),
                 f"node {peer.id} has started twice from the same state of its data directory (boots "
-                f"{peer.life.boot:#x} and {header.from_boot:#x}): the second is dropped; is one a copy?",
+                f"{peer.incarnation.boot:#x} and {header.from_boot:#x}): the second is dropped; is one a copy?",
             )
         return None
 
     def _refuse(self, peer: Peer, header: Header, reason: Refusal) -> None:
-        """Tells the header's sender, and no other life of the peer, that it is not taken for the peer."""
+        """Tells the header's sender, and no other incarnation of the peer, that it is not taken for the peer."""
         now = self.clock.monotonic()
         if now < peer.refusal_sent_s + REFUSED_AGAIN_S:
             return
@@ -150,14 +151,14 @@ class Gate:
     # --- Being refused ------------------------------------------------------------------------------------------
 
     def refused(self, peer: Peer, reason: Refusal, *, quiet: bool = False) -> None:
-        """The peer has told this life that it does not take it for this node; ``quiet``: no line of it."""
+        """The peer has told this incarnation that it does not take it for this node; ``quiet``: no line of it."""
         peer.refusal, peer.refusal_when = reason, peer.counters.received
         if quiet:
             return
         self.tell_once(("refused", reason), reason.told_by(peer.id))
 
     def refused_by(self, peer: Peer, reachable: bool) -> str | None:
-        """Why the peer does not take this life for this node, as far as it has told since it took anything from it."""
+        """Why the peer does not take this incarnation for this node; None: it took something since, or says nothing."""
         if reachable and peer.refusal is not None and peer.refusal_when == peer.counters.received:
             return peer.refusal.told_by(peer.id)
         if not reachable and self.clock.monotonic() < peer.foreign_at_s + FOREIGN_FOR_S:
@@ -168,18 +169,18 @@ class Gate:
         return None
 
     def _learn(self, peer: Peer, header: Header) -> None:
-        """The peer has begun a life that is new to us. Its pin is durable before anything else is believed."""
-        if not peer.life.pinned:
+        """The peer has begun an incarnation that is new to us. Its pin is durable before anything else is believed."""
+        if not peer.incarnation.pinned:
             if self.pin is not None:
                 self.pin(peer.id, header.from_store)
             self.pins[peer.id] = header.from_store
-        # What waits was meant for the life that has ended; or it has waited too long for this one.
+        # What waits was meant for the incarnation that has ended; or it has waited too long for this one.
         if peer.expected is not None or peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
             peer.give_up_queued()
-        peer.life.learn(header)
+        peer.incarnation.learn(header)
         peer.dress(self.own, self.max_datagram)
         self.changed(peer)
-        peer.counters.lives += 1
+        peer.counters.incarnations += 1
         self.greet[peer.id] = peer
         if peer.presence.begun():
             log.info("node %d: node %d is up, at %s", self.own.node_id, peer.id, peer.address)

@@ -1,4 +1,4 @@
-"""One peer as the transport sees it: where it is, which life of it was heard, and what waits to go to it."""
+"""One peer as the transport sees it: where it is, which incarnation of it was heard, and what waits to go to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raftpy.transport.exchange.exchange import Link
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello
 from raftpy.transport.identity.presence import Presence
 from raftpy.transport.identity.refusal import Refusal
-from raftpy.transport.identity.rules import PeerLife
+from raftpy.transport.identity.rules import PeerIncarnation
 
 HELD_FOR_S = 1.0
 """How long messages wait for a peer that has not been heard: older ones are given up."""
@@ -27,10 +27,10 @@ class Peer(Link):
 
     1. ``ready`` is empty while the peer has not been heard: at most one open datagram is held for it, for
        ``HELD_FOR_S`` at most. When it is full, or too old, it is given up for what comes now; the newest matter most.
-    2. ``bare`` is a whole datagram, right for ``life``; ``expected`` is what the header of each datagram from that life
-       to ours looks like behind the checksum (None: not heard).
-    3. What the peer has told (``http_address``, ``conflict``, ``standing``, ``answered``) was told by ``life`` to ours.
-       Standing and answers only rise, whatever comes late.
+    2. ``bare`` is a whole datagram, right for ``incarnation``; ``expected`` is what the header of each datagram from
+       that incarnation to ours looks like behind the checksum (None: not heard).
+    3. What the peer has told (``http_address``, ``conflict``, ``standing``, ``answered``) was told by ``incarnation``
+       to ours. Standing and answers only rise, whatever comes late.
     """
 
     __slots__ = (
@@ -43,10 +43,10 @@ class Peer(Link):
         "foreign_cluster",
         "held_since_s",
         "http_address",
-        "probed_at_s",
-        "life",
+        "incarnation",
         "oversized",
         "presence",
+        "probed_at_s",
         "queued",
         "refusal",
         "refusal_sent_s",
@@ -61,7 +61,7 @@ class Peer(Link):
         super().__init__(peer_id)
         self.address = address  # as configured
         self.target: SocketAddress | None = None  # the address looked up, where there is one
-        self.life = PeerLife(pinned)
+        self.incarnation = PeerIncarnation(pinned)
         self.counters = PeerCounters()
         self._forget_what_was_told()
         self.builder = DatagramBuilder(self.header_to(own), max_datagram)
@@ -70,7 +70,7 @@ class Peer(Link):
         self.held_since_s = NEVER
         self.presence = Presence(self.counters)
         self.oversized: Oversized | None = None  # what was last too large for the builder
-        self.refusal: Refusal | None = None  # what it has told this life; stands while nothing else is received of it
+        self.refusal: Refusal | None = None  # said to this incarnation; stands while nothing else is received of it
         self.refusal_when = 0  # counters.received then
         self.refusal_sent_s = NEVER  # when it was last refused here
         self.foreign_at_s = NEVER  # when its id was last heard in another cluster,
@@ -78,36 +78,38 @@ class Peer(Link):
         self.bare: bytes = self.builder.bare()
 
     def _forget_what_was_told(self) -> None:
-        self.http_address: str | None = None  # empty: it serves none; None: its present life has not told
+        self.http_address: str | None = None  # empty: it serves none; None: its present incarnation has not told
         self.conflict: Conflict | None = None  # why it is quarantined
         self.standing: Standing | None = None  # None: not told
         self.asked = 0  # the newest number it has asked us; every hello to it answers it
         self.answered = 0  # the newest of our numbers that it has answered
 
     def header_to(self, own: LocalIdentity) -> Header:
-        """What stands over everything said to the peer, with its life as last heard."""
-        return Header(own.cluster_id, own.node_id, self.id, own.store_id, own.boot, self.life.store, self.life.boot)
+        """What stands over everything said to the peer, with its incarnation as last heard."""
+        theirs = self.incarnation
+        return Header(own.cluster_id, own.node_id, self.id, own.store_id, own.boot, theirs.store, theirs.boot)
 
     def dress(self, own: LocalIdentity, max_datagram: int) -> None:
-        """Renews everything that depends on the peer's life, after each change of it. What the last told is gone."""
+        """Renews all that depends on the peer's incarnation, after each change of it; forgets what the last told."""
         self._forget_what_was_told()
         header = self.header_to(own)
         self.builder.set_header(header)
         self.bare = self.builder.bare()
-        theirs = Header(own.cluster_id, self.id, own.node_id, self.life.store, self.life.boot, own.store_id, own.boot)
-        self.expected = DatagramBuilder(theirs, max_datagram).bare()[CHECKSUM_SIZE:]
+        theirs = self.incarnation
+        to_us = Header(own.cluster_id, self.id, own.node_id, theirs.store, theirs.boot, own.store_id, own.boot)
+        self.expected = DatagramBuilder(to_us, max_datagram).bare()[CHECKSUM_SIZE:]
 
     def rebind(self, store_id: int, own: LocalIdentity) -> None:
         """Belongs to this store from now on, of which nothing has been heard."""
         self.give_up_queued()
-        self.life = PeerLife(store_id)
+        self.incarnation = PeerIncarnation(store_id)
         self._forget_what_was_told()
         self.expected = None
         self.builder.set_header(self.header_to(own))
         self.bare = self.builder.bare()
 
     def greeting(self, own: LocalIdentity, hello_body: bytes) -> bytes:
-        """The datagram that tells its present life who we are."""
+        """The datagram that tells its present incarnation who we are."""
         builder = DatagramBuilder(self.header_to(own), self.builder.max_datagram)
         builder.add_frame(FRAME_HELLO, hello_body)
         return builder.finish()
@@ -126,7 +128,7 @@ class Peer(Link):
     def heard(self) -> Heard:
         """What is known of it by its own word."""
         refuses = self.refusal is not None and self.refusal_when == self.counters.received
-        return Heard(self.life.pinned, self.http_address, self.conflict, self.standing, self.answered, refuses)
+        return Heard(self.incarnation.pinned, self.http_address, self.conflict, self.standing, self.answered, refuses)
 
     def give_up_queued(self) -> None:
         """Throws away what waits, and counts it."""

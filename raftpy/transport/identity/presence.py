@@ -1,6 +1,6 @@
 """Whether a peer is there: told by what is heard of it, by its address that refuses, and by its silence.
 
-    down --(a life of it is heard, or it is heard again and has refused nothing for a look)--> up
+    down --(an incarnation of it is heard, or it is heard again and has refused nothing for a look)--> up
     up   --(its address refuses a datagram, or it has been silent for SILENT_LOOKS looks)--> down
 
 A look is taken once a second, as often as a living peer says hello. So nothing is to be done for each datagram, and
@@ -32,7 +32,7 @@ class Presence:
         return self._down_when != self._counters.received
 
     def begun(self) -> bool:
-        """A life of it has been heard that is new. False: it was up before, too."""
+        """An incarnation of it has been heard that is new. False: it was up before, too."""
         was_up, self.up = self.up, True
         self._silent = 0
         return not was_up

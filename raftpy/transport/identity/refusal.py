@@ -1,13 +1,13 @@
-"""The refusal frame: what a node tells a life of a peer that it does not take for the peer.
+"""The refusal frame: what a node tells an incarnation of a peer that it does not take for the peer.
 
     byte 0      version, 1
     byte 1      why: 1 an older start, 2 a second start of the same state, 3 another data directory than the node's
     then        nothing yet; a reader passes over what a later version puts here
 
-It is said to exactly the life that is refused, whose store and boot stand in the datagram's header: no other life takes
-it up, and only who has heard that life can name it. It is answered by nothing, and said at most once a second to each
-peer, so that neither a loop nor a flood comes of it. What a node makes of it is a line in its log and in its status; it
-goes on as before, and forgets it as soon as the peer says anything else to it.
+It is said to exactly the incarnation that is refused, whose store and boot stand in the datagram's header: no other one
+heeds it, and only who has heard that incarnation can name it. Nothing answers it, and it is said once a second at most
+to each peer, so that neither a loop nor a flood comes of it. What a node makes of it is a line in its log and in its
+status; it goes on as before, and forgets it as soon as the peer says anything else to it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ADVICE = (
 
 
 class Refusal(enum.IntEnum):
-    """Why a life is refused."""
+    """Why an incarnation is refused."""
 
     OLDER_START = 1
     SECOND_START = 2

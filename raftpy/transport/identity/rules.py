@@ -1,8 +1,8 @@
-"""Who may speak to whom: one life of one disk to one life of another.
+"""Who may speak to whom: one incarnation of a node to one of another.
 
-A node is an id for all time; a *life* of it is one start of one data directory: (store id, boot). A datagram's header
-names the sender's life, and the receiver's life as the sender last heard it ("its idea of us"; 0: not heard yet).
-What one node knows of one peer:
+A node is an id for all time; an *incarnation* of it is one start of one data directory: (store id, boot). A datagram's
+header names the sender's incarnation, and the receiver's as the sender last heard it ("its idea of us"; 0: not heard
+yet). What one node knows of one peer:
 
                     a datagram of the pinned store (the first one is pinned)
        UNHEARD  ------------------------------------------------------------->  HEARD (store, boot)  --+
@@ -17,23 +17,23 @@ What one node knows of one peer:
     pinned, or first    older counter           any               -       -        -         stale_boot
                         same counter, other low any               -       -        -         forked_boot
                         first or newer counter  0                 yes     yes      -         probes
-                                                other than ours   yes     yes      -         other_life
+                                                other than ours   yes     yes      -         other_incarnation
                                                 ours              yes     -        yes       received
                         the one we know         (the same three lines, nothing left to learn)
 
-An *answer* is a bare header: no frames, the receiver's life as just learned. So:
+An *answer* is a bare header: no frames, the receiver's incarnation as just learned. So:
 
 1. Answers end. One is sent only for a wrong idea of us, and it carries the idea learned from the very datagram it
-   answers: it can be wrong, and be answered in turn, only where its receiver has begun a new life meanwhile. A chain of
-   answers is at most one longer than the number of restarts during it.
-2. What was said to or by an earlier life does nothing. To an earlier life: the idea of us is not ours. By an earlier
-   life: a boot's counter only grows, so a delayed datagram, bare or not, never brings an older life back.
-   (Until a peer's newest life has been heard here, an older one that knew this very life of ours is still believed:
-   that is no different from a peer that said something and then crashed.)
-3. Two lives under one counter and one store are a copied or rolled-back data directory. The one heard first stays;
-   the other is counted and not believed until it starts again. Who is right cannot be told from here. The other is
-   told that it is refused, and so is one with an older counter (refusal.py): exactly that life, once a second at most,
-   and answered by nothing.
+   answers: it can be wrong, and be answered in turn, only where its receiver has begun a new incarnation meanwhile. A
+   chain of answers is at most one longer than the number of restarts during it.
+2. What was said to or by an earlier incarnation does nothing. To an earlier one: the idea of us is not ours. By an
+   earlier one: a boot's counter only grows, so a delayed datagram, bare or not, never brings an older incarnation back.
+   (Until a peer's newest incarnation has been heard here, an older one that knew this very incarnation of ours is still
+   believed: that is no different from a peer that said something and then crashed.)
+3. Two incarnations under one counter and one store are a copied or rolled-back data directory. The one heard first
+   stays; the other is counted and not believed until it starts again. Who is right cannot be told from here. The other
+   is told that it is refused, and so is one with an older counter (refusal.py): exactly that incarnation, once a second
+   at most, and answered by nothing.
 4. A store id other than the pinned one is never answered, and so never taken: an emptied directory under an old node
    id, or a second store under a used one, has forgotten what it promised, and comes back only under a new node id. It
    is told that it is refused, too.
@@ -51,7 +51,7 @@ COUNTER_SHIFT = 32  # a boot's high half counts the starts; its low half is rand
 
 
 class HeaderLike(Protocol):
-    """The part of a datagram's header that says whose lives it is from and to."""
+    """The part of a datagram's header that says whose incarnations it is from and to."""
 
     @property
     def from_store(self) -> int: ...
@@ -71,7 +71,7 @@ class Verdict(enum.Enum):
 
     ACCEPT = "received"
     PROBE = "probes"
-    OTHER_LIFE = "other_life"
+    OTHER_INCARNATION = "other_incarnation"
     STALE_BOOT = "stale_boot"
     FORKED_BOOT = "forked_boot"
     WRONG_STORE = "wrong_store"
@@ -79,7 +79,7 @@ class Verdict(enum.Enum):
     @property
     def answered(self) -> bool:
         """True when a bare header goes back."""
-        return self in (Verdict.PROBE, Verdict.OTHER_LIFE)
+        return self in (Verdict.PROBE, Verdict.OTHER_INCARNATION)
 
     @property
     def refusal(self) -> Refusal | None:
@@ -89,7 +89,7 @@ class Verdict(enum.Enum):
     @property
     def believed(self) -> bool:
         """True when the sender's store and boot are to be learned, should they be new."""
-        return self in (Verdict.ACCEPT, Verdict.PROBE, Verdict.OTHER_LIFE)
+        return self in (Verdict.ACCEPT, Verdict.PROBE, Verdict.OTHER_INCARNATION)
 
 
 _REFUSALS = {
@@ -100,10 +100,10 @@ _REFUSALS = {
 
 
 @dataclass(slots=True)
-class PeerLife:
-    """What is known of a peer's life.
+class PeerIncarnation:
+    """What is known of a peer's incarnation.
 
-    1. boot == 0 exactly when store == 0: not heard in this life of ours.
+    1. boot == 0 exactly when store == 0: not heard in this incarnation of ours.
     2. store != 0 implies store == pinned.
     3. boot >> COUNTER_SHIFT never decreases.
     """
@@ -117,16 +117,16 @@ class PeerLife:
         return (self.boot == 0) == (self.store == 0) and self.store in (0, self.pinned)
 
     def is_news(self, header: HeaderLike) -> bool:
-        """True when the header is of a life not known yet; ask only after a verdict that is believed."""
+        """True when the header is of an incarnation not known yet; ask only after a verdict that is believed."""
         return header.from_boot != self.boot
 
     def learn(self, header: HeaderLike) -> None:
-        """Takes the header's sender for the peer's present life; the caller has made its pin durable."""
+        """Takes the header's sender for the peer's present incarnation; the caller has made its pin durable."""
         self.pinned = self.store = header.from_store
         self.boot = header.from_boot
 
 
-def judge(own_store: int, own_boot: int, peer: PeerLife, header: HeaderLike) -> Verdict:
+def judge(own_store: int, own_boot: int, peer: PeerIncarnation, header: HeaderLike) -> Verdict:
     """The table above. The header's checksum, cluster and node ids have been checked, its store and boot are not 0."""
     if peer.pinned not in (0, header.from_store):
         return Verdict.WRONG_STORE
@@ -141,4 +141,4 @@ def judge(own_store: int, own_boot: int, peer: PeerLife, header: HeaderLike) -> 
         return Verdict.ACCEPT
     if header.to_boot == 0:
         return Verdict.PROBE
-    return Verdict.OTHER_LIFE
+    return Verdict.OTHER_INCARNATION

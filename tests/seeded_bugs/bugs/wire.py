@@ -13,7 +13,7 @@ BUGS = (
     ),
     Bug(
         name="boot-read-from-the-store-id",
-        breaks="a datagram names the life of its receiver (decision 5)",
+        breaks="a datagram names the incarnation of its receiver (decision 5)",
         file="raftcore/wire/datagram.pyx",
         old="    out.to_boot = load64(at + 56)\n",
         new="    out.to_boot = load64(at + 48)\n",

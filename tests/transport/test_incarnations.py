@@ -31,7 +31,7 @@ from tests.transport.support import (
 
 ONE, TWO = identity(1), identity(2)
 
-# What arrives at node 2 in its first life, which has heard node 1 in its third; and the counter it goes under.
+# What arrives at node 2 in its first incarnation, which has heard node 1 in its third; and the counter it goes under.
 SPEAKER = identity(1, counter=3)
 FOREIGN = {
     "of another cluster": (header(SPEAKER, TWO, cluster_id=CLUSTER + 1), "node", "wrong_cluster"),
@@ -52,7 +52,7 @@ FOREIGN = {
 
 
 def listening() -> tuple[World, MemoryTransport]:
-    """Node 2, which has heard node 1's third life."""
+    """Node 2, which has heard node 1's third incarnation."""
     world = World()
     transport = world.start(TWO)
     world.settle()
@@ -86,13 +86,13 @@ def test_foreign_datagram_only_counts(what: str, times: int, with_frames: bool) 
     ("said_to", "counter"),
     [
         ({"to_store": 0, "to_boot": 0}, "probes"),
-        ({"to_boot": boot(0, low=1)}, "other_life"),
-        ({"to_boot": boot(2)}, "other_life"),
-        ({"to_boot": boot(1, low=8)}, "other_life"),
-        ({"to_store": 0xBAD}, "other_life"),
+        ({"to_boot": boot(0, low=1)}, "other_incarnation"),
+        ({"to_boot": boot(2)}, "other_incarnation"),
+        ({"to_boot": boot(1, low=8)}, "other_incarnation"),
+        ({"to_store": 0xBAD}, "other_incarnation"),
     ],
 )
-def test_what_is_said_to_another_life_is_answered_by_a_bare_header(said_to: dict[str, int], counter: str) -> None:
+def test_what_another_incarnation_is_told_is_answered_by_a_bare_header(said_to: dict[str, int], counter: str) -> None:
     world, transport = listening()
     sent: list[bytes] = []
     world.network.filter = lambda from_, to, what: bool(sent.append(what))
@@ -103,7 +103,7 @@ def test_what_is_said_to_another_life_is_answered_by_a_bare_header(said_to: dict
     assert changed(before, peer_counts(transport, 1)) == {counter: 1, "answers": 1, "sent": 1, "sent_bytes": 64}
 
 
-def test_a_flood_to_an_earlier_life_is_answered_once_a_pass() -> None:
+def test_a_flood_to_an_earlier_incarnation_is_answered_once_a_pass() -> None:
     world = World()
     transport = MemoryTransport(world.network)
     transport.start(TWO, lambda: None)
@@ -111,19 +111,19 @@ def test_a_flood_to_an_earlier_life_is_answered_once_a_pass() -> None:
         transport.arrive(datagram(header(SPEAKER, identity(2, counter=0)), heartbeat(2)))
     assert transport.receive() == []
     counts = peer_counts(transport, 1)
-    assert (counts["other_life"], counts["answers"]) == (50, 1)
+    assert (counts["other_incarnation"], counts["answers"]) == (50, 1)
 
 
-def test_newer_life_replaces_the_older_and_stays() -> None:
+def test_newer_incarnation_replaces_the_older_and_stays() -> None:
     world, transport = listening()
     newer = identity(1, counter=4)
     transport.arrive(datagram(header(newer, TWO), heartbeat(2, commit=7)))
-    assert commits(world.take(2)) == [7], "it knows this life of ours: given on at once"
+    assert commits(world.take(2)) == [7], "it knows this incarnation of ours: given on at once"
     for said in (bare(header(SPEAKER, 2)), bare(header(SPEAKER, TWO)), datagram(header(SPEAKER, TWO))):
         transport.arrive(said)
     assert world.take(2) == []
     counts = peer_counts(transport, 1)
-    assert (counts["boot"], counts["stale_boot"], counts["lives"]) == (newer.boot, 3, 2)
+    assert (counts["boot"], counts["stale_boot"], counts["incarnations"]) == (newer.boot, 3, 2)
 
 
 def test_delayed_over_a_restart_of_the_receiver() -> None:
@@ -132,7 +132,7 @@ def test_delayed_over_a_restart_of_the_receiver() -> None:
     transport = world.start(identity(2, counter=2))
     transport.arrive(late)
     assert world.take(2) == []
-    assert peer_counts(transport, 1)["other_life"] == 1
+    assert peer_counts(transport, 1)["other_incarnation"] == 1
 
 
 def test_delayed_over_a_restart_of_both() -> None:
@@ -154,7 +154,7 @@ def test_delayed_over_a_restart_of_both() -> None:
     assert peer_counts(two, 1)["stale_boot"] == peer_counts(one, 2)["stale_boot"] == 1
 
 
-def test_delayed_bare_header_of_an_earlier_life_teaches_nothing() -> None:
+def test_delayed_bare_header_of_an_earlier_incarnation_teaches_nothing() -> None:
     world = World()
     world.start(ONE)
     world.start(TWO)
@@ -170,8 +170,8 @@ def test_delayed_bare_header_of_an_earlier_life_teaches_nothing() -> None:
     assert commits(world.take(2)) == [4]
 
 
-def test_a_late_word_from_an_earlier_life_to_a_newborn_does_no_harm() -> None:
-    """Before node 1's present life is heard an earlier one is believed; the present one corrects it by answering."""
+def test_a_late_word_from_an_earlier_incarnation_to_a_newborn_does_no_harm() -> None:
+    """Before node 1's present incarnation is heard an earlier one is believed; the present one corrects it."""
     world = World()
     world.network.disconnect(1)
     world.start(identity(1, counter=2))
@@ -381,21 +381,21 @@ def test_restarts_in_every_order_end_in_talking(seed: int) -> None:
     for _ in range(20):
         bad = Unreliable(delay_ms=(0, 30), drop_rate=0.2, long_delay_rate=0.1, duplicate_rate=0.3)
         world = World(source.randrange(2**32), bad)
-        lives: dict[int, LocalIdentity] = {1: ONE, 2: TWO}
-        for own in lives.values():
+        incarnations: dict[int, LocalIdentity] = {1: ONE, 2: TWO}
+        for own in incarnations.values():
             world.start(own)
         for step in range(60):
             who = source.choice((1, 2))
             if source.random() < 0.15:
-                counter = (lives[who].boot >> 32) + 1
-                lives[who] = identity(who, counter=counter, boot=boot(counter, source.randrange(2**32)))
-                world.start(lives[who])
+                counter = (incarnations[who].boot >> 32) + 1
+                incarnations[who] = identity(who, counter=counter, boot=boot(counter, source.randrange(2**32)))
+                world.start(incarnations[who])
             else:
                 world.transports[who].send(append(3 - who, 10, who, index=step))
                 world.transports[who].flush()
             world.settle(source.random() * 0.02)
         world.network.unreliable = Unreliable((0, 0), long_delay_rate=0, drop_rate=0)
-        for own in lives.values():
+        for own in incarnations.values():
             world.transports[own.node_id].send(heartbeat(3 - own.node_id, own.node_id))
             world.transports[own.node_id].flush()
         world.settle(2.5)
@@ -406,7 +406,7 @@ def test_restarts_in_every_order_end_in_talking(seed: int) -> None:
         world.settle()
         for who in (1, 2):
             assert commits(world.take(who)) == [99]
-            assert peer_counts(world.transports[who], 3 - who)["boot"] == lives[3 - who].boot
+            assert peer_counts(world.transports[who], 3 - who)["boot"] == incarnations[3 - who].boot
             assert peer_counts(world.transports[who], 3 - who)["wrong_store"] == 0
 
 
