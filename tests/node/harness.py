@@ -62,7 +62,7 @@ class CuttableIO:
 
     def read(self, limit: int) -> list[bytes]:
         datagrams = self.io.read(limit)
-        if self.io.ailing:
+        if self.io.may_have_error:
             self.transport._read_errors()
         return [] if self.transport.off else datagrams
 

@@ -412,11 +412,11 @@ def test_datagram_io_says_when_something_else_than_a_datagram_may_wait() -> None
         io = DatagramIO(udp.fileno())
         address = pack_address(udp.getsockname())
         for _ in range(3):  # a datagram starts the count anew
-            assert [(io.read(1), io.ailing) for _ in range(3)] == [([], False)] * 3
+            assert [(io.read(1), io.may_have_error) for _ in range(3)] == [([], False)] * 3
             assert io.write(b"x", address) == 0
-            assert (io.read(1), io.ailing) == ([b"x"], False)
-        assert [(io.read(1), io.ailing) for _ in range(8)] == ([([], False)] * 3 + [([], True)]) * 2
-    assert (io.read(1), io.ailing) == ([], True)  # the descriptor is closed
+            assert (io.read(1), io.may_have_error) == ([b"x"], False)
+        assert [(io.read(1), io.may_have_error) for _ in range(8)] == ([([], False)] * 3 + [([], True)]) * 2
+    assert (io.read(1), io.may_have_error) == ([], True)  # the descriptor is closed
 
 
 def test_datagram_io_gives_the_errors_number() -> None:

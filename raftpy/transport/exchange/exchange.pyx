@@ -65,7 +65,7 @@ cdef class Exchange:
             return []
         if type(self._io) is DatagramIO:
             datagrams = (<DatagramIO> self._io).read(limit)
-            if (<DatagramIO> self._io).ailing:
+            if (<DatagramIO> self._io).may_have_error:
                 self._read_errors()
         elif self._io is not None:
             datagrams = self._io.read(limit)

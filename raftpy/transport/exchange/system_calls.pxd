@@ -5,7 +5,9 @@ cimport cython
 cdef class DatagramIO:
     cdef int fd
     cdef char* buffer           # READ_SIZE bytes
-    cdef readonly bint ailing   # the last read met an error, or it and the SUSPICIOUS - 1 before it met nothing at all
+    # The last read met an error; or SUSPICIOUS reads in a row met nothing, although something woke the reader: then an
+    # error may be waiting in the socket's error queue.
+    cdef readonly bint may_have_error
     cdef int fruitless          # reads in a row that met nothing
 
     cpdef list read(self, Py_ssize_t limit)

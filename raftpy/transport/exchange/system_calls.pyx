@@ -48,7 +48,7 @@ cdef extern from "<arpa/inet.h>" nogil:
 cdef enum:
     # Above what any datagram can be (65,507 bytes on IPv4, 65,527 on IPv6), whatever a peer's max_datagram is.
     READ_SIZE = 65536
-    # So many reads in a row that meet nothing: what keeps waking the reader may be no datagram.
+    # After so many reads in a row that met nothing, what keeps waking the reader may be an error and no datagram.
     SUSPICIOUS = 4
 
 
@@ -91,17 +91,17 @@ cdef class DatagramIO:
         free(self.buffer)
 
     cpdef list read(self, Py_ssize_t limit):
-        """At most limit datagrams. Fewer: nothing more waits, or the system reported an error (``ailing``)."""
+        """At most limit datagrams; fewer when nothing more waits, or when there is an error: see ``may_have_error``."""
         cdef list datagrams = []
         cdef ssize_t size
-        self.ailing = False
+        self.may_have_error = False
         while limit > 0:
             size = recv(self.fd, self.buffer, READ_SIZE, MSG_DONTWAIT)
             if size >= 0:
                 datagrams.append(PyBytes_FromStringAndSize(self.buffer, size))
                 limit -= 1
             elif errno != EINTR:
-                self.ailing = errno != EAGAIN
+                self.may_have_error = errno != EAGAIN
                 break
         if datagrams:
             self.fruitless = 0
@@ -109,7 +109,7 @@ cdef class DatagramIO:
             self.fruitless += 1
             if self.fruitless >= SUSPICIOUS:
                 self.fruitless = 0
-                self.ailing = True
+                self.may_have_error = True
         return datagrams
 
     def write(self, bytes datagram not None, bytes address not None):
