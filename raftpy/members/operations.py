@@ -78,7 +78,7 @@ class Membership:
         self._term = 0  # in which the requests were taken
         self._http: dict[int, str] = {}  # the last word on each peer, its own or the table's; empty: it serves none
         self._requests: list[PriorityRequest] = []
-        self._told: set[object] = set()
+        self._warned: set[object] = set()
 
     # --- What is known ------------------------------------------------------------------------------------------
 
@@ -147,10 +147,10 @@ class Membership:
         try:
             refused = self.table.apply(context)
         except DecodeError as error:
-            self._tell_once("context", f"the context of the configuration change at {index} does nothing: {error}")
+            self._warn_once("context", f"the context of the configuration change at {index} does nothing: {error}")
             return
         for node_id in refused:
-            self._tell_once(
+            self._warn_once(
                 ("store", node_id),
                 f"the change at {index} names another store for node {node_id}, or another kind of member: "
                 "it does nothing",
@@ -215,7 +215,7 @@ class Membership:
             self._retry = True  # leadership is being handed over, or too much is uncommitted
             return False
         if proposed.refused is not None:  # in spite of _may_propose: not again before something new happens
-            self._tell_once(proposed.refused, f"a change of the member table was refused: {proposed.refused}")
+            self._warn_once(proposed.refused, f"a change of the member table was refused: {proposed.refused}")
             return True
         for request in self._requests:
             if request.node_id in records and not request.index:
@@ -288,15 +288,15 @@ class Membership:
 
     def _give_up(self, node_id: int, text: str) -> None:
         """No record can be made of this member: whoever asked for one hears why."""
-        self._tell_once(("record", node_id), text)
+        self._warn_once(("record", node_id), text)
         for request in self._requests:
             if request.node_id == node_id and not request.index:
                 _fail(request, ConfigError(text))
         self._requests = [request for request in self._requests if not request.done.done()]
 
-    def _tell_once(self, key: object, text: str) -> None:
-        if key not in self._told:
-            self._told.add(key)
+    def _warn_once(self, key: object, text: str) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
             log.warning("node %d: %s", self._config.id, text)
 
 

@@ -27,7 +27,7 @@ class Quarantine:
         self._raw = raw
         self._storage = storage
         self._transport = transport
-        self._told: set[tuple[int, Conflict]] = set()
+        self._reported: set[tuple[int, Conflict]] = set()
 
     @property
     def conflict(self) -> Conflict | None:
@@ -40,7 +40,7 @@ class Quarantine:
 
     def of_peers(self) -> str | None:
         """Which peers count as down for it, in words; None when there are none."""
-        nodes = sorted({node_id for node_id, _ in self._told if self.of(node_id) is not None})
+        nodes = sorted({node_id for node_id, _ in self._reported if self.of(node_id) is not None})
         return ", ".join(f"node {node_id} is quarantined" for node_id in nodes) or None
 
     def refusal(self) -> Quarantined:
@@ -62,8 +62,8 @@ class Quarantine:
     def heard(self, node_id: int) -> None:
         """A peer has told something of itself (``Transport.on_heard``)."""
         conflict = self._transport.heard(node_id).conflict
-        if conflict is not None and (node_id, conflict) not in self._told:
-            self._told.add((node_id, conflict))
+        if conflict is not None and (node_id, conflict) not in self._reported:
+            self._reported.add((node_id, conflict))
             log.error(
                 "node %d: node %d is quarantined and counts as down; it says: %s",
                 self._id,

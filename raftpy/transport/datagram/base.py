@@ -63,8 +63,8 @@ class DatagramTransport(Exchange):
         self._unreliable = unreliable
         self._source = random.Random(unreliable.seed if unreliable else None)
         self._wake: Callable[[], None] = _nothing
-        self._refused: Callable[[int], None] | None = None
-        self._told: Callable[[int], None] | None = None
+        self._unreachable_callback: Callable[[int], None] | None = None
+        self._heard_callback: Callable[[int], None] | None = None
         self._timer: TimerHandle | None = None
         self._enter(LocalIdentity(0, 0, 0, 0, {}), None)
 
@@ -141,7 +141,7 @@ class DatagramTransport(Exchange):
         except BaseException:
             self.close()
             raise
-        self._timer = self.clock.call_later(HELLO_PERIOD_S, self._greet_all)
+        self._timer = self.clock.call_later(HELLO_PERIOD_S, self._hello_or_probe_all)
 
     def close(self) -> None:
         """See ``Transport.close``."""
@@ -194,20 +194,20 @@ class DatagramTransport(Exchange):
         return self._gate.admit(header)
 
     def _after_receive(self) -> None:
-        if self._gate.answer or self._gate.greet or self._gate.refuse:
+        if self._gate.answer or self._gate.hello or self._gate.refuse:
             self._reply()
 
     def _reply(self) -> None:
-        """Answers once for each peer and pass; greets new incarnations, and sends what was held for them."""
+        """Answers once for each peer and pass; sends a hello to new incarnations, and sends what was held for them."""
         for peer in self._gate.answer.values():
             peer.counters.answers += 1
             self._transmit(peer, peer.bare)
         self._gate.answer.clear()
-        for peer in self._gate.greet.values():
-            self._greet(peer)
+        for peer in self._gate.hello.values():
+            self._send_hello(peer)
             if peer.builder.frames:
                 self._transmit(peer, peer.builder.finish())
-        self._gate.greet.clear()
+        self._gate.hello.clear()
         for peer, refusal in self._gate.refuse:
             peer.counters.refusals += 1
             self._transmit(peer, refusal)
@@ -227,15 +227,15 @@ class DatagramTransport(Exchange):
         except DecodeError:
             peer.counters.malformed_hello += 1
             return True
-        if news and self._told is not None:
-            self._told(peer.id)
+        if news and self._heard_callback is not None:
+            self._heard_callback(peer.id)
         return more
 
     def _take_hello(self, peer: Peer, hello: Hello) -> bool:
         """True when it says something new; one that asks is answered at once."""
-        news = peer.told(hello)
+        news = peer.take_hello(hello)
         if hello.asks:
-            self._greet(peer)
+            self._send_hello(peer)
         return news
 
     def _take_refusal(self, peer: Peer, reason: Refusal) -> bool:
@@ -274,12 +274,12 @@ class DatagramTransport(Exchange):
         try:
             datagram = oversized_datagram(peer, message, group, self.clock.monotonic())
         except ValueError as error:
-            self._gate.tell_once(("too large", peer.id), f"a message for node {peer.id} is dropped: {error}")
+            self._gate.warn_once(("too large", peer.id), f"a message for node {peer.id} is dropped: {error}")
             return
         if peer.builder.frames:
             peer.ready.append(peer.builder.finish())
         peer.ready.append(datagram)
-        self._gate.tell_once(
+        self._gate.warn_once(
             ("oversized", peer.id),
             f"node {peer.id} needs a datagram of {len(datagram)} bytes, above max_datagram, {self._max_datagram}: the "
             "log holds what was taken under a higher limit; it is sent all the same, in fragments where the path takes "
@@ -332,12 +332,12 @@ class DatagramTransport(Exchange):
         peer.counters.probes_sent += 1
         self._transmit(peer, peer.bare)
 
-    def _greet(self, peer: Peer, asks: int = 0) -> None:
+    def _send_hello(self, peer: Peer, asks: int = 0) -> None:
         """Tells the peer who we are; with ``asks``, the number of a question, it is to tell the same."""
         hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflict)
-        self._transmit(peer, peer.greeting(self._own, encode_hello(hello)))
+        self._transmit(peer, peer.hello_datagram(self._own, encode_hello(hello)))
 
-    def _greet_all(self) -> None:
+    def _hello_or_probe_all(self) -> None:
         """Once in HELLO_PERIOD_S: makes up for probes and hellos that were lost, and for a peer that came up since."""
         if not self._running:
             return
@@ -346,8 +346,8 @@ class DatagramTransport(Exchange):
             if peer.expected is None:
                 self._probe(peer, self.clock.monotonic())
             else:
-                self._greet(peer)
-        self._timer = self.clock.call_later(HELLO_PERIOD_S, self._greet_all)
+                self._send_hello(peer)
+        self._timer = self.clock.call_later(HELLO_PERIOD_S, self._hello_or_probe_all)
 
     def _look_at(self, peer: Peer) -> None:
         change = peer.presence.look()
@@ -374,13 +374,13 @@ class DatagramTransport(Exchange):
             if peer.expected is None:
                 self._probe(peer, self.clock.monotonic())
             else:
-                self._greet(peer, number)
+                self._send_hello(peer, number)
 
     # --- What is known ------------------------------------------------------------------------------------------
 
     def on_unreachable(self, callback: Callable[[int], None]) -> None:
         """See ``Transport.on_unreachable``."""
-        self._refused = callback
+        self._unreachable_callback = callback
 
     def _report_refused(self, peer: Peer) -> None:
         peer.counters.send_refused += 1
@@ -389,8 +389,8 @@ class DatagramTransport(Exchange):
         self._tell_unreachable(peer)
 
     def _tell_unreachable(self, peer: Peer) -> None:
-        if self._refused is not None:
-            self._refused(peer.id)
+        if self._unreachable_callback is not None:
+            self._unreachable_callback(peer.id)
 
     def reachable(self, node_id: int) -> bool:
         """See ``Transport.reachable``."""
@@ -416,7 +416,7 @@ class DatagramTransport(Exchange):
 
     def on_heard(self, callback: Callable[[int], None]) -> None:
         """See ``Transport.on_heard``."""
-        self._told = callback
+        self._heard_callback = callback
 
     def heard(self, node_id: int) -> Heard:
         """See ``Transport.heard``."""
@@ -428,7 +428,7 @@ class DatagramTransport(Exchange):
         self._conflict = conflict
         for peer in self._peers.values():
             if peer.expected is not None:
-                self._greet(peer)
+                self._send_hello(peer)
 
     def pin(self, node_id: int, store_id: int) -> None:
         """See ``Transport.pin``."""

@@ -39,7 +39,7 @@ class Search:
     pause_s: float = PAUSE_S
     next_s: float = 0.0
     """When it may be looked up again."""
-    told: bool = False
+    warned: bool = False
     """That it does not resolve."""
 
 
@@ -122,11 +122,11 @@ class Names:
         peer = self._peers[peer_id]
         if isinstance(result, TransportFailed):
             # A peer that was found before keeps the address that it had.
-            if peer.target is None and not search.told:
-                search.told = True
+            if peer.target is None and not search.warned:
+                search.warned = True
                 log.warning("node %d: %s; it counts as unreachable until it does", self._node_id, result)
         elif result != peer.target:
-            if search.told or peer.target is not None:
+            if search.warned or peer.target is not None:
                 log.info("node %d: node %d's address %s resolves to %s", self._node_id, peer_id, search.name, result[0])
-            search.told = False
+            search.warned = False
             self._found(peer, result)

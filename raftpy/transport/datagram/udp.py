@@ -221,7 +221,7 @@ class UdpTransport(DatagramTransport):
         else:
             peer.counters.send_failed += 1
             reason = note_refused(peer, number) or _reason(number)
-            self._gate.tell_once(
+            self._gate.warn_once(
                 ("send", peer.id, number), f"cannot send to node {peer.id} at {peer.address}: {reason}"
             )
 

@@ -28,7 +28,7 @@ log = logging.getLogger("raftpy.transport")
 class Gate:
     """The peers of one incarnation of this node, and the one place where a peer's incarnation is learned.
 
-    ``answer``, ``greet`` and ``refuse`` are emptied by the transport at the end of each pass. ``changed(peer)`` is
+    ``answer``, ``hello`` and ``refuse`` are emptied by the transport at the end of each pass. ``changed(peer)`` is
     called when another incarnation of a peer is heard than before, or none any more.
     """
 
@@ -49,9 +49,9 @@ class Gate:
         self.pins = dict(own.pins)
         self.peers: dict[int, Peer] = {}
         self.answer: dict[int, Peer] = {}  # to be sent a bare header
-        self.greet: dict[int, Peer] = {}  # newly learned incarnations, to be told who we are
+        self.hello: dict[int, Peer] = {}  # newly learned incarnations, to be told who we are
         self.refuse: list[tuple[Peer, bytes]] = []  # datagrams for incarnations that are not the peer's
-        self._told: dict[object, set[tuple[object, ...]]] = {}
+        self._warned: dict[object, set[tuple[object, ...]]] = {}
 
     def new_peer(self, peer_id: int, address: str) -> Peer:
         """A peer not heard yet; it counts once it is in ``peers``."""
@@ -67,7 +67,7 @@ class Gate:
             peer.incarnation.pinned = store_id
             return
         self.answer.pop(peer_id, None)
-        self.greet.pop(peer_id, None)
+        self.hello.pop(peer_id, None)
         peer.rebind(store_id, self.own)
         self.changed(peer)
 
@@ -84,7 +84,7 @@ class Gate:
             self.counters.wrong_cluster += 1
             if header.to == own.node_id and (foreign := self.peers.get(header.from_)) is not None:
                 foreign.foreign_at_s, foreign.foreign_cluster = self.clock.monotonic(), header.cluster_id
-            self.tell_once(
+            self.warn_once(
                 ("cluster", header.cluster_id),
                 f"datagrams of another cluster arrive here (cluster id {header.cluster_id:#x}, ours is "
                 f"{own.cluster_id:#x}; they say they are from node {header.from_}): dropped",
@@ -92,7 +92,7 @@ class Gate:
             return None
         if header.to != own.node_id:
             self.counters.misdirected += 1
-            self.tell_once(
+            self.warn_once(
                 ("misdirected", header.from_, header.to),
                 f"datagrams for node {header.to} arrive here, at node {own.node_id}: dropped; "
                 f"node {header.from_} has a wrong address for one of them",
@@ -120,14 +120,14 @@ class Gate:
         if verdict.refusal is not None:
             self._refuse(peer, header, verdict.refusal)
         if verdict is Verdict.WRONG_STORE:
-            self.tell_once(
+            self.warn_once(
                 (verdict, peer.id, header.from_store),
                 f"node {peer.id} speaks from data directory {header.from_store:#x}, but "
                 f"{peer.incarnation.pinned:#x} is its own: dropped; an emptied or replaced data directory comes "
                 "back only under a new node id",
             )
         elif verdict is Verdict.FORKED_BOOT:
-            self.tell_once(
+            self.warn_once(
                 (verdict, peer.id, header.from_boot),
                 f"node {peer.id} has started twice from the same state of its data directory (boots "
                 f"{peer.incarnation.boot:#x} and {header.from_boot:#x}): the second is dropped; is one a copy?",
@@ -155,12 +155,12 @@ class Gate:
         peer.refusal, peer.refusal_when = reason, peer.counters.received
         if quiet:
             return
-        self.tell_once(("refused", reason), reason.told_by(peer.id))
+        self.warn_once(("refused", reason), reason.describe(peer.id))
 
     def refused_by(self, peer: Peer, reachable: bool) -> str | None:
         """Why the peer does not take this incarnation for this node; None: it took something since, or says nothing."""
         if reachable and peer.refusal is not None and peer.refusal_when == peer.counters.received:
-            return peer.refusal.told_by(peer.id)
+            return peer.refusal.describe(peer.id)
         if not reachable and self.clock.monotonic() < peer.foreign_at_s + FOREIGN_FOR_S:
             return (
                 f"node {peer.id}, at {peer.address}, belongs to another cluster (cluster id {peer.foreign_cluster:#x}, "
@@ -181,18 +181,18 @@ class Gate:
         peer.dress(self.own, self.max_datagram)
         self.changed(peer)
         peer.counters.incarnations += 1
-        self.greet[peer.id] = peer
+        self.hello[peer.id] = peer
         if peer.presence.begun():
             log.info("node %d: node %d is up, at %s", self.own.node_id, peer.id, peer.address)
         else:
             log.info("node %d: node %d has started again, at %s", self.own.node_id, peer.id, peer.address)
 
-    def tell_once(self, key: tuple[object, ...], text: str) -> None:
+    def warn_once(self, key: tuple[object, ...], text: str) -> None:
         """Warns, once for each key, and at most ``MOST_WARNINGS`` times for those that begin alike, which are one kind.
 
         A flood of strange datagrams must not become a flood of lines, nor keep the lines of another kind away.
         """
-        told = self._told.setdefault(key[0], set())
-        if key not in told and len(told) < MOST_WARNINGS:
-            told.add(key)
+        warned = self._warned.setdefault(key[0], set())
+        if key not in warned and len(warned) < MOST_WARNINGS:
+            warned.add(key)
             log.warning("node %d: %s", self.own.node_id, text)

@@ -63,7 +63,7 @@ class Peer(Link):
         self.target: SocketAddress | None = None  # the address looked up, where there is one
         self.incarnation = PeerIncarnation(pinned)
         self.counters = PeerCounters()
-        self._forget_what_was_told()
+        self._forget_hello()
         self.builder = DatagramBuilder(self.header_to(own), max_datagram)
         self.queued = False  # True: in the transport's list of peers not heard for whom something waits
         self.probed_at_s = NEVER
@@ -77,7 +77,7 @@ class Peer(Link):
         self.foreign_cluster = 0  # and in which
         self.bare: bytes = self.builder.bare()
 
-    def _forget_what_was_told(self) -> None:
+    def _forget_hello(self) -> None:
         self.http_address: str | None = None  # empty: it serves none; None: its present incarnation has not told
         self.conflict: Conflict | None = None  # why it is quarantined
         self.standing: Standing | None = None  # None: not told
@@ -91,7 +91,7 @@ class Peer(Link):
 
     def dress(self, own: LocalIdentity, max_datagram: int) -> None:
         """Renews all that depends on the peer's incarnation, after each change of it; forgets what the last told."""
-        self._forget_what_was_told()
+        self._forget_hello()
         header = self.header_to(own)
         self.builder.set_header(header)
         self.bare = self.builder.bare()
@@ -103,18 +103,18 @@ class Peer(Link):
         """Belongs to this store from now on, of which nothing has been heard."""
         self.give_up_queued()
         self.incarnation = PeerIncarnation(store_id)
-        self._forget_what_was_told()
+        self._forget_hello()
         self.expected = None
         self.builder.set_header(self.header_to(own))
         self.bare = self.builder.bare()
 
-    def greeting(self, own: LocalIdentity, hello_body: bytes) -> bytes:
+    def hello_datagram(self, own: LocalIdentity, hello_body: bytes) -> bytes:
         """The datagram that tells its present incarnation who we are."""
         builder = DatagramBuilder(self.header_to(own), self.builder.max_datagram)
         builder.add_frame(FRAME_HELLO, hello_body)
         return builder.finish()
 
-    def told(self, hello: Hello) -> bool:
+    def take_hello(self, hello: Hello) -> bool:
         """Takes in what its hello says; True when something of it is new."""
         before = self.heard()
         self.http_address = hello.http_address

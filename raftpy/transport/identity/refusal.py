@@ -36,7 +36,7 @@ class Refusal(enum.IntEnum):
     SECOND_START = 2
     OTHER_STORE = 3
 
-    def told_by(self, peer_id: int) -> str:
+    def describe(self, peer_id: int) -> str:
         """For people, from the side of the node that is refused."""
         if self is Refusal.OLDER_START:
             what = "it has heard a later start of this data directory: an old copy was put back, or two of them run"
