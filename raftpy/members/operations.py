@@ -233,7 +233,7 @@ class Membership:
         )
 
     def _differing(self) -> dict[int, MemberRecord]:
-        """What this leader knows better than the table, as much as one entry carries; requests are settled or first."""
+        """What this leader knows better than the table, as much as one entry carries; requests come first."""
         room = self._transport.max_command - CHANGE_OVERHEAD
         first = {request.node_id: None for request in self._requests}
         records: dict[int, MemberRecord] = {}
@@ -244,7 +244,7 @@ class Membership:
                 self._give_up(node_id, f"node {node_id} gets no place in the member table: {error}")
                 continue
             if record == self.table.get(node_id):
-                self._settle(node_id)
+                self._fulfil(node_id)
                 continue
             if len(encode_records({**records, node_id: record})) <= room:
                 records[node_id] = record
@@ -279,7 +279,7 @@ class Membership:
         self._requests.append(PriorityRequest(node_id, priority, done))
         self.due = True
 
-    def _settle(self, node_id: int) -> None:
+    def _fulfil(self, node_id: int) -> None:
         """The table says of this member what was asked for."""
         for request in self._requests:
             if request.node_id == node_id and not request.index and not request.done.done():

@@ -1,4 +1,4 @@
-# What a task waits on until a pass of the driver has settled it, and what the lists of such objects have in common.
+# What a task waits on until a pass of the driver has finished it, and what the lists of such objects have in common.
 from libc.stdint cimport uint64_t
 
 from raftcore.base.types cimport index_t, term_t
@@ -27,7 +27,7 @@ cdef class Awaited:
     cdef bint many                 # a propose_many: the result is a list
     cdef public bint _asyncio_future_blocking
 
-    cdef void settle(self, AwaitedState state, object value) noexcept
+    cdef void finish(self, AwaitedState state, object value) noexcept
     cdef int wake(self, object done) except -1
     cdef int call(self, object callback, object context, object done) except -1
     cdef int wake_soon(self) except -1
@@ -39,10 +39,10 @@ cdef class Waits:
     cdef object stopped            # None, or a function that makes the exception for whoever comes now
     cdef readonly double next_deadline  # nobody who was taken up is late before
     cdef uint64_t cancellations    # the module's count at the last sweep
-    cdef list settled              # Awaited whose callbacks are still to be called
+    cdef list finished              # Awaited whose callbacks are still to be called
     cdef object done               # a Future of the loop with a result; see is_wakeup
 
-    cdef void take_up(self, Awaited awaited, double now) noexcept
+    cdef void mark_taken(self, Awaited awaited, double now) noexcept
     cdef bint sweep_is_due(self, double now) noexcept
     cdef list swept(self, list waiting, double now)
     cdef str late(self, Awaited awaited)

@@ -1,4 +1,4 @@
-"""What a task waits on until a pass of the driver has settled it.
+"""What a task waits on until a pass of the driver has finished it.
 
 An asyncio.Future and a Handle for each call would cost more than everything else the leader does for it. An
 :class:`Awaited` is neither: it comes from a free list, takes part in asyncio's own protocol for things that can be
@@ -8,7 +8,7 @@ straight from the pass that learned the result, without another turn of the loop
 Two rules keep that sound:
 
 1. Callbacks are called only from :meth:`Waits.resume`, by a pass of the driver at a moment when the core's state
-   is consistent and no task is running; whoever settles one elsewhere (a cancellation, ``stop``) uses ``call_soon``.
+   is consistent and no task is running; whoever finishes one elsewhere (a cancellation, ``stop``) uses ``call_soon``.
 2. Memory is used again only once nothing refers to the object: a handle that somebody holds never becomes another.
 """
 from asyncio import CancelledError, InvalidStateError, Task
@@ -91,7 +91,7 @@ cdef class Awaited:
         if self.state >= RETURNED:
             return False
         cancellations += 1
-        self.settle(CANCELLED, msg)
+        self.finish(CANCELLED, msg)
         self.wake_soon()
         return True
 
@@ -159,7 +159,7 @@ cdef class Awaited:
 
     # --- for the driver -----------------------------------------------------------------------------------------
 
-    cdef void settle(self, AwaitedState state, object value) noexcept:
+    cdef void finish(self, AwaitedState state, object value) noexcept:
         self.state = state
         self.value = value
 
@@ -236,7 +236,7 @@ cdef double checked_timeout(object timeout) except? -1.0:
 
 
 cdef class Waits:
-    """All calls of one kind that are not settled, and those that are while their tasks have not been resumed.
+    """All calls of one kind that have no outcome yet, and those that have one while their tasks have not been resumed.
 
     ``schedule()`` asks for a pass.
     """
@@ -244,45 +244,45 @@ cdef class Waits:
     def __init__(self, loop, schedule):
         self.loop = loop
         self.schedule = schedule
-        self.settled = []
+        self.finished = []
         self.next_deadline = INFINITY
         self.done = loop.create_future()
         self.done.set_result(None)
 
     @property
-    def has_settled(self):
+    def has_finished(self):
         """Whether :meth:`resume` has anything to do."""
-        return len(self.settled) > 0
+        return len(self.finished) > 0
 
     def resume(self):
-        """Calls the callbacks of everything settled since, here and now; see rule 1 above. Gives their number."""
-        cdef list settled
+        """Calls the callbacks of all that has finished since, here and now; see rule 1 above. Gives their number."""
+        cdef list finished
         cdef Py_ssize_t at = 0
         cdef Py_ssize_t count = 0
-        while self.settled:
-            settled = self.settled
-            self.settled = []
+        while self.finished:
+            finished = self.finished
+            self.finished = []
             try:
-                for at in range(len(settled)):
-                    (<Awaited> settled[at]).wake(self.done)
+                for at in range(len(finished)):
+                    (<Awaited> finished[at]).wake(self.done)
             except BaseException:  # KeyboardInterrupt and SystemExit come through: nobody else may lose a wake-up
-                for awaited in settled[at + 1:]:
+                for awaited in finished[at + 1:]:
                     (<Awaited> awaited).wake_soon()
                 raise
-            count += len(settled)
+            count += len(finished)
         return count
 
     def resume_soon(self):
         """The same by way of the loop, for callers that are tasks themselves."""
         cdef Awaited awaited
-        cdef list settled = self.settled
-        self.settled = []
-        for awaited in settled:
+        cdef list finished = self.finished
+        self.finished = []
+        for awaited in finished:
             awaited.wake_soon()
 
     # --- for subclasses -----------------------------------------------------------------------------------------
 
-    cdef void take_up(self, Awaited awaited, double now) noexcept:
+    cdef void mark_taken(self, Awaited awaited, double now) noexcept:
         # Its timeout begins.
         awaited.state = TAKEN
         awaited.deadline = now + awaited.timeout
@@ -318,8 +318,8 @@ cdef class Waits:
         raise NotImplementedError
 
     cdef int give_up(self, Awaited awaited, str text) except -1:
-        awaited.settle(FAILED, Timeout(text))
-        self.settled.append(awaited)
+        awaited.finish(FAILED, Timeout(text))
+        self.finished.append(awaited)
         return 0
 
     cdef int fail(self, list waiting, object error) except -1:
@@ -327,6 +327,6 @@ cdef class Waits:
         cdef Awaited awaited
         for awaited in waiting:
             if awaited.state < RETURNED:
-                awaited.settle(FAILED, error())
-                self.settled.append(awaited)
+                awaited.finish(FAILED, error())
+                self.finished.append(awaited)
         return 0

@@ -10,13 +10,13 @@ cdef class Proposal(Awaited):
     pass
 
 cdef class Proposals(Waits):
-    # Every proposal that is not settled: those queued, those just taken, those in the log, in this order from the back.
+    # Every proposal without an outcome: those queued, those just taken, those in the log, in this order from the back.
     cdef readonly Py_ssize_t max_command  # bytes
     cdef public bint scheduled     # a pass is running or on its way
     cdef list queued               # Proposal, QUEUED or CANCELLED
     cdef list commands             # the commands of queued, flat and in order
     cdef list taken                # Proposal, between take and appended or refused
-    cdef list waiting              # Proposal, by index; settled ones stay until they are passed or swept
+    cdef list waiting              # Proposal, by index; finished ones stay until they are passed or swept
     cdef Py_ssize_t head           # the first of waiting that is not passed
 
     cpdef Proposal propose(self, object command, object timeout=*)

@@ -1,4 +1,4 @@
-"""What a caller of ``propose`` or ``propose_many`` waits on, and the node's list of all that are not settled.
+"""What a caller of ``propose`` or ``propose_many`` waits on, and the node's list of all that have no outcome yet.
 
 Waiting, being resumed and the timeouts are in awaited.pyx.
 """
@@ -11,7 +11,7 @@ from raftpy.contracts.errors import TooLarge
 
 from raftpy.runtime.awaited cimport FAILED, QUEUED, RETURNED, TAKEN, Awaited, Waits, checked_timeout
 
-# Settled proposals at the front of the waiting list before it is cut: cutting each time would move all the rest.
+# Finished proposals at the front of the waiting list before it is cut: cutting each time would move all the rest.
 cdef Py_ssize_t PASSED = 4096
 
 cdef str LATE = "no answer in time: the command may or may not be committed"
@@ -61,8 +61,11 @@ cdef bytes checked_command(object command):
 
 @cython.final
 cdef class Proposals(Waits):
-    """All proposals of one node that are not settled. ``propose`` and ``propose_many`` are for callers, the rest for
-    the driver, which asks in this order on each pass: :meth:`take`, then :meth:`appended` or :meth:`refused`."""
+    """All proposals of one node that have no outcome yet.
+
+    ``propose`` and ``propose_many`` are for callers, the rest for the driver, which asks in this order on each pass:
+    :meth:`take`, then :meth:`appended` or :meth:`refused`.
+    """
 
     def __init__(self, loop, schedule, Py_ssize_t max_command):
         Waits.__init__(self, loop, schedule)
@@ -77,9 +80,9 @@ cdef class Proposals(Waits):
         cdef Proposal proposal = new_proposal(self.loop, checked_timeout(timeout))
         cdef bytes checked = checked_command(command)
         if len(checked) > self.max_command:
-            proposal.settle(FAILED, TooLarge(len(checked), self.max_command))
+            proposal.finish(FAILED, TooLarge(len(checked), self.max_command))
         elif self.stopped is not None:
-            proposal.settle(FAILED, self.stopped())
+            proposal.finish(FAILED, self.stopped())
         else:
             self.commands.append(checked)
             self.queue(proposal)
@@ -93,12 +96,12 @@ cdef class Proposals(Waits):
         proposal.count = len(checked)
         for command in checked:
             if len(<bytes> command) > self.max_command:
-                proposal.settle(FAILED, TooLarge(len(command), self.max_command))
+                proposal.finish(FAILED, TooLarge(len(command), self.max_command))
                 return proposal
         if self.stopped is not None:
-            proposal.settle(FAILED, self.stopped())
+            proposal.finish(FAILED, self.stopped())
         elif not checked:
-            proposal.settle(RETURNED, [])
+            proposal.finish(RETURNED, [])
         else:
             self.commands.extend(checked)
             self.queue(proposal)
@@ -113,7 +116,7 @@ cdef class Proposals(Waits):
 
     @property
     def has_waiting(self):
-        """Whether a proposal that is in the log is not settled."""
+        """Whether a proposal that is in the log has no outcome yet."""
         return self.head < len(self.waiting)
 
     def __len__(self):
@@ -157,7 +160,7 @@ cdef class Proposals(Waits):
                 continue  # cancelled since it was taken, by a signal
             if proposal.many:
                 proposal.value = []
-            self.take_up(proposal, now)
+            self.mark_taken(proposal, now)
         self.drop_passed()
         if self.waiting:
             self.waiting += self.taken
@@ -170,8 +173,8 @@ cdef class Proposals(Waits):
         cdef Proposal proposal
         for proposal in self.taken:
             if proposal.state == QUEUED:
-                proposal.settle(FAILED, error())
-                self.settled.append(proposal)
+                proposal.finish(FAILED, error())
+                self.finished.append(proposal)
         self.taken = []
 
     def lose(self, index_t commit_index):
@@ -230,14 +233,14 @@ cdef class Proposals(Waits):
     cdef int deliver(self, Proposal proposal, object value, bint failed) except -1:
         # What apply made of the next entry of this proposal, the one that expect gave.
         if not proposal.many:
-            proposal.settle(FAILED if failed else RETURNED, value)
-            self.settled.append(proposal)
+            proposal.finish(FAILED if failed else RETURNED, value)
+            self.finished.append(proposal)
             self.head += 1
             return 0
         (<list> proposal.value).append(value)
         if <uint64_t> len(<list> proposal.value) == proposal.count:
             proposal.state = RETURNED
-            self.settled.append(proposal)
+            self.finished.append(proposal)
             self.head += 1
         return 0
 
@@ -247,12 +250,12 @@ cdef class Proposals(Waits):
         values += results if lo == 0 and hi == len(results) else results[lo:hi]
         if <uint64_t> len(values) == proposal.count:
             proposal.state = RETURNED
-            self.settled.append(proposal)
+            self.finished.append(proposal)
             self.head += 1
         return 0
 
     cdef int drop_passed(self) except -1:
-        # Lets go of the settled ones at the front.
+        # Lets go of the finished ones at the front.
         if self.head == len(self.waiting):
             self.waiting = []
         elif self.head >= PASSED:

@@ -13,10 +13,10 @@ cdef class Question:
     # One question to the core, for all reads that were queued when it was put.
     cdef double asked_at           # reading of the clock
     cdef index_t index             # the answer; 0 until it is there
-    cdef list reads                # Read; settled ones stay until they are swept
+    cdef list reads                # Read; finished ones stay until they are swept
 
 cdef class Reads(Waits):
-    # Every read that is not settled: those queued, those asked for, those that are confirmed.
+    # Every read without an outcome: those queued, those asked for, those that are confirmed.
     cdef object ask                # puts a question to the core, by its context; False when there is nobody to ask
     cdef double retry_s            # seconds after which a question is put again
     cdef bytes boot                # of this start, 8 bytes; it begins every context

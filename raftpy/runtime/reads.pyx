@@ -4,7 +4,7 @@ A read is in one of three places: queued until a pass puts it to the core, asked
 for it, confirmed until that index is applied. All that are queued when a pass asks share one question. A question may
 be lost on its way to the leader, or with it; one without an answer after a while is put again.
 
-    request -> queued -- begin --> asked -- answered --> confirmed -- release --> settled -- resume --> the task
+    request -> queued -- begin --> asked -- answered --> confirmed -- release --> finished -- resume --> the task
                  ^                   |
                  +- tick, ask_again -+
 
@@ -43,7 +43,7 @@ cdef class Question:
 
 @cython.final
 cdef class Reads(Waits):
-    """All reads of one node that are not settled. ``request`` is for callers, the rest for the driver.
+    """All reads of one node that have no outcome yet. ``request`` is for callers, the rest for the driver.
 
     ``ask(context)`` puts a question to the core, False when there is nobody to ask; one without an answer is put again
     after ``retry_s`` seconds. ``boot`` tells this start of the node from the others: the answer to a question of an
@@ -66,7 +66,7 @@ cdef class Reads(Waits):
         read.loop = self.loop
         read.timeout = seconds
         if self.stopped is not None:
-            read.settle(FAILED, self.stopped())
+            read.finish(FAILED, self.stopped())
             return read
         self.queued.append(read)
         if not self.wanted:
@@ -94,7 +94,7 @@ cdef class Reads(Waits):
         self.wanted = False
         for read in reads:
             if read.state == QUEUED:
-                self.take_up(read, now)
+                self.mark_taken(read, now)
             elif read.state != TAKEN:
                 withdrawn = True
         if withdrawn:
@@ -128,7 +128,7 @@ cdef class Reads(Waits):
         return 0
 
     cpdef int release(self, index_t applied) except -1:
-        """Settles those whose index is applied."""
+        """Finishes those whose index is applied."""
         cdef Question question
         cdef Read read
         cdef Py_ssize_t count = 0
@@ -140,8 +140,8 @@ cdef class Reads(Waits):
             for read in question.reads:
                 if read.state < RETURNED:
                     read.index = question.index
-                    read.settle(RETURNED, index)
-                    self.settled.append(read)
+                    read.finish(RETURNED, index)
+                    self.finished.append(read)
         if count:
             del self.confirmed[:count]
         return 0

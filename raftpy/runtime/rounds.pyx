@@ -262,7 +262,7 @@ cdef class Rounds:
     cdef int resume(self) except -1:
         if self.reads.confirmed:
             self.reads.release(self.applying.applied)
-        if self.proposals.settled or self.reads.settled:
+        if self.proposals.finished or self.reads.finished:
             self.resuming = True
             self.proposals.resume()
             self.reads.resume()

@@ -79,7 +79,7 @@ class NodeStatus:
     waits_for: tuple[int, ...] = ()
     """Members whose word a new node waits for before it takes part; see ``Config.bootstrap``."""
     proposals: int = 0
-    """Proposals handed in here that are not settled."""
+    """Proposals handed in here that have no outcome yet."""
     transport: dict[str, Any] = field(default_factory=dict)
     """Counters of the transport."""
     failure: str | None = None

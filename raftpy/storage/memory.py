@@ -86,7 +86,7 @@ class MemoryDisk:
             index.firsts.append(entries.first)
             index.last = entries.last
 
-    def _settle(self) -> None:
+    def _write_held_commit(self) -> None:
         """A clean close writes the commit index that was held back."""
         if self.fault is None and self._held is not None:
             self.hard_state = self._held
@@ -201,7 +201,7 @@ class MemoryStore:
             self._writing, self._waiting = [], []
             try:
                 self._write(under_way)
-                self._disk._settle()
+                self._disk._write_held_commit()
             except StorageFailed:
                 pass  # close has nobody to tell; nothing of it was reported durable
         self._state = "closed"

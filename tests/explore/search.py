@@ -18,8 +18,8 @@ from tests.explore.naming import Numbers
 from tests.explore.network import Network
 from tests.explore.past import Past, Pasts
 from tests.explore.path import complete_path
+from tests.explore.redundant import Redundant
 from tests.explore.scope import Scope
-from tests.explore.settled import Settled
 from tests.explore.table import Event, Local, Step, Table
 
 State = tuple[tuple[Local, ...], int, Past, int]  # node states, messages, past, number
@@ -73,7 +73,7 @@ class Search:
         self.numbers = Numbers(scope)
         self.network = Network(scope, self.numbers)
         self.table = Table(scope, self.numbers, self.network, storage)
-        self.settled = Settled(self.table)
+        self.redundant = Redundant(self.table)
         self.pasts = Pasts(len(self.numbers.renamings))
         self.visited: set[bytes] = set()
         self.parents = array("Q")
@@ -215,7 +215,7 @@ class Search:
         if self.drop and past.spent[0] == self.scope.crashes:
             gone = 0
             for receiver in locals_:
-                gone |= self.settled.by(receiver, locals_, messages)
+                gone |= self.redundant.by(receiver, locals_, messages)
             if gone:
                 joined ^= self.network.number(gone)
                 messages ^= gone

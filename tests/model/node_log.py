@@ -69,17 +69,17 @@ class NodeLog(ModelLog):
         super().put(first, raised)
         self.memory_from = min(self.memory_from, first)
         self.last_time = newest
-        self.settle()
+        self.evict()
 
     def stable_to(self, index: int, term: int) -> None:
         super().stable_to(index, term)
-        self.settle()
+        self.evict()
 
     def applied_to(self, index: int, size: int) -> None:
         super().applied_to(index, size)
-        self.settle()
+        self.evict()
 
-    def settle(self) -> None:
+    def evict(self) -> None:
         """What is durable and applied may leave the memory, from the oldest on, when there is too much of it."""
         kept = self.at(self.memory_from, self.last + 1)
         while self.memory_from <= min(self.applied, self.offset - 1) and (

@@ -126,15 +126,15 @@ def test_no_task_goes_on_before_the_pass_says_so(kind: Kind) -> None:
             await bench.call()
             order.append("caller")
 
-        def settle() -> None:
-            bench.settle()
-            order.append("settled")
+        def give_results() -> None:
+            bench.give_results()
+            order.append("finished")
             bench.waits.resume()
 
         task = asyncio.create_task(caller())
-        asyncio.get_running_loop().call_later(0.001, settle)
+        asyncio.get_running_loop().call_later(0.001, give_results)
         await task
-        assert order == ["settled", "caller"]
+        assert order == ["finished", "caller"]
 
     asyncio.run(main())
 
@@ -216,8 +216,8 @@ def test_schedules_one_pass_for_all_that_comes_before_it(kind: Kind) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("taken_up", [False, True])
-def test_cancelling_leaves_nothing_behind(kind: Kind, taken_up: bool) -> None:
+@pytest.mark.parametrize("taken", [False, True])
+def test_cancelling_leaves_nothing_behind(kind: Kind, taken: bool) -> None:
     async def main() -> None:
         bench = kind()
 
@@ -226,13 +226,13 @@ def test_cancelling_leaves_nothing_behind(kind: Kind, taken_up: bool) -> None:
 
         task = asyncio.create_task(caller())
         await asyncio.sleep(0)
-        if taken_up:
-            bench.take_up()
+        if taken:
+            bench.take()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        if not taken_up:
-            bench.take_up()
+        if not taken:
+            bench.take()
         bench.look_at_the_clock()
         assert bench.waiting() == 0
 
@@ -407,7 +407,7 @@ def test_timeouts_begin_when_the_driver_takes_it_up(kind: Kind) -> None:
         short, long, never = bench.call(1.0), bench.call(2.0), bench.call(None)
         bench.now = 10.0
         assert bench.waits.next_deadline == float("inf")
-        bench.take_up()
+        bench.take()
         assert bench.waits.next_deadline == 11.0
         bench.now = 10.99
         bench.look_at_the_clock()
@@ -445,13 +445,13 @@ def test_a_wrong_timeout_is_an_error_of_the_call_itself(kind: Kind, timeout: flo
 def test_stop_ends_all_and_later_ones_too(kind: Kind) -> None:
     async def main() -> None:
         bench = kind()
-        taken_up = bench.call()
-        bench.take_up()
+        taken = bench.call()
+        bench.take()
         queued = bench.call()
         bench.stop(Stopped)
         assert bench.waiting() == 0
         bench.waits.resume_soon()
-        for awaited in (taken_up, queued, bench.call()):
+        for awaited in (taken, queued, bench.call()):
             with pytest.raises(Stopped):
                 await awaited
 
@@ -485,7 +485,7 @@ def test_nothing_is_held_once_it_is_over(kind: Kind) -> None:
         await asyncio.sleep(0)
         bench.soon()
         await asyncio.gather(*tasks)
-        bench.take_up()
+        bench.take()
         bench.look_at_the_clock()
         del tasks
         await asyncio.sleep(0)  # the loop's own handle, which has the gathering, ends

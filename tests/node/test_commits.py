@@ -45,7 +45,7 @@ def test_after_calls_have_been_dropped(kind: str, seed: int) -> None:
         proposal = cluster.propose(leader, b"99")
         await cluster.sleep_ms(30)
         cluster.reconnect(leader)
-        await settle(cluster, proposal)
+        await until_done(cluster, proposal)
         if not cluster.unreliable:
             assert proposal.exception() is None
             await cluster.committed(b"99", 3)
@@ -53,8 +53,8 @@ def test_after_calls_have_been_dropped(kind: str, seed: int) -> None:
     play(kind, 3, seed, scenario)
 
 
-async def settle(cluster: Cluster, proposal: Proposal) -> None:
-    await cluster.until(proposal.done, "the proposal to be settled")
+async def until_done(cluster: Cluster, proposal: Proposal) -> None:
+    await cluster.until(proposal.done, "the proposal to be done")
 
 
 def test_a_follower_refuses_and_names_the_leader(kind: str, seed: int) -> None:

@@ -150,7 +150,7 @@ def test_the_leader_disconnects_after_submit(kind: str, seed: int) -> None:
         places = cluster.holders(b"5")
         assert len(places) in (0, 3)
         # Whoever waited on it was not told more than is known: committed for certain, or not known.
-        await cluster.until(proposal.done, "the proposal to be settled")
+        await cluster.until(proposal.done, "the proposal to be done")
         assert isinstance(proposal.exception(), Timeout) or places
 
     play(kind, 3, seed, scenario)

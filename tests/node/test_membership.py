@@ -131,7 +131,7 @@ def test_what_one_entry_does_not_carry_goes_into_the_next(seed: int) -> None:
 # --- Disagreement ---------------------------------------------------------------------------------------------------
 
 
-def test_leaders_who_hear_different_addresses_settle(seed: int) -> None:
+def test_leaders_who_hear_different_addresses_fall_silent(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         await cluster.single_leader()
         await cluster.nodes[1].transfer_leadership(1)

@@ -18,9 +18,9 @@ def test_all_that_are_queued_share_one_question() -> None:
     async def main() -> None:
         bench = Bench()
         reads = [bench.reads.request() for _ in range(5)]
-        bench.take_up()
+        bench.take()
         assert len(bench.asked) == 1
-        bench.take_up()
+        bench.take()
         assert len(bench.asked) == 1  # nobody new
         bench.finish()
         assert [await read for read in reads] == [7] * 5
@@ -33,7 +33,7 @@ def test_a_read_that_comes_after_the_question_gets_one_of_its_own() -> None:
     async def main() -> None:
         bench = Bench()
         early = bench.reads.request()
-        bench.take_up()
+        bench.take()
         late = bench.reads.request()
         bench.answer()
         bench.reads.release(7)
@@ -49,10 +49,10 @@ def test_a_read_waits_until_its_index_is_applied() -> None:
     async def main() -> None:
         bench = Bench()
         read = bench.reads.request()
-        bench.take_up()
+        bench.take()
         bench.answer(9)
         bench.reads.release(8)
-        assert not bench.reads.has_settled
+        assert not bench.reads.has_finished
         bench.reads.release(10)
         assert bench.reads.resume() == 1
         assert await read == 9
@@ -67,12 +67,12 @@ def test_answers_in_another_order_release_no_read_too_early() -> None:
         reads = []
         for _ in range(2):
             reads.append(bench.reads.request())
-            bench.take_up()
+            bench.take()
         first, second = bench.asked
         bench.reads.answered(9, second)
         bench.reads.answered(5, first)
         bench.reads.release(8)
-        assert not bench.reads.has_settled  # the one with 5 waits for 9 as well, which is as good
+        assert not bench.reads.has_finished  # the one with 5 waits for 9 as well, which is as good
         bench.reads.release(9)
         assert [read.result() for read in reads] == [9, 9]
 
@@ -85,13 +85,13 @@ def test_they_stay_queued_while_there_is_nobody_to_ask() -> None:
         bench.leader = False
         read = bench.reads.request(1.0)
         bench.now = 5.0
-        bench.take_up()
+        bench.take()
         assert not bench.reads.wanted
         bench.leader = True
         bench.now = 5.01
         bench.look_at_the_clock()
         assert bench.reads.wanted
-        bench.take_up()
+        bench.take()
         assert bench.reads.next_deadline == 6.0, "its timeout began when it was taken up first"
         bench.finish()
         assert await read == 7
@@ -104,7 +104,7 @@ def test_the_timeout_runs_while_there_is_nobody_to_ask() -> None:
         bench = Bench()
         bench.leader = False
         read = bench.reads.request(1.5)
-        bench.take_up()
+        bench.take()
         bench.now = 1.5
         bench.look_at_the_clock()
         bench.reads.resume()
@@ -119,7 +119,7 @@ def test_a_question_without_an_answer_is_put_again_under_another_name() -> None:
     async def main() -> None:
         bench = Bench()
         read = bench.reads.request()
-        bench.take_up()
+        bench.take()
         (lost,) = bench.asked
         bench.now = RETRY_S - 0.001
         bench.look_at_the_clock()
@@ -127,7 +127,7 @@ def test_a_question_without_an_answer_is_put_again_under_another_name() -> None:
         bench.now = RETRY_S
         bench.look_at_the_clock()
         assert bench.reads.wanted
-        bench.take_up()
+        bench.take()
         bench.reads.answered(3, lost)  # late: the read it was for has been asked for again
         bench.reads.release(3)
         assert not read.done()
@@ -142,10 +142,10 @@ def test_a_new_leader_is_asked_at_once() -> None:
     async def main() -> None:
         bench = Bench()
         asked = bench.reads.request()
-        bench.take_up()
+        bench.take()
         bench.leader = False
         queued = bench.reads.request()
-        bench.take_up()
+        bench.take()
         bench.leader = True
         bench.asked.clear()
         bench.reads.ask_again()
@@ -171,7 +171,7 @@ def test_the_cancelled_and_the_late_are_forgotten_wherever_they_are(place: str) 
         bench = Bench()
         bench.leader = place != "queued"
         cancelled, late = bench.reads.request(), bench.reads.request(1.0)
-        bench.take_up()
+        bench.take()
         if place == "confirmed":
             bench.answer()
         cancelled.cancel()
@@ -191,7 +191,7 @@ def test_nothing_is_asked_for_those_who_were_cancelled_before() -> None:
     async def main() -> None:
         bench = Bench()
         bench.reads.request().cancel()
-        bench.take_up()
+        bench.take()
         assert bench.asked == []
         assert not bench.reads.waiting
 
@@ -202,7 +202,7 @@ def test_a_cancelled_one_gets_no_result() -> None:
     async def main() -> None:
         bench = Bench()
         cancelled, other = bench.reads.request(), bench.reads.request()
-        bench.take_up()
+        bench.take()
         cancelled.cancel()
         bench.finish()
         assert cancelled.cancelled()
@@ -216,7 +216,7 @@ def test_what_it_shows() -> None:
         bench = Bench()
         read = bench.reads.request()
         assert repr(read) == "<Read queued>"
-        bench.take_up()
+        bench.take()
         assert repr(read) == "<Read waiting>"
         bench.finish()
         assert repr(read) == "<Read returned at 7>"

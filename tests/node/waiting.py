@@ -43,11 +43,11 @@ class Bench(ABC):
         """One that waits."""
 
     @abstractmethod
-    def take_up(self) -> None:
-        """The driver takes up whatever is queued, at ``now``."""
+    def take(self) -> None:
+        """The driver takes whatever is queued, at ``now``."""
 
     @abstractmethod
-    def settle(self) -> None:
+    def give_results(self) -> None:
         """All there is gets its result, and waits for ``resume``."""
 
     @abstractmethod
@@ -63,7 +63,7 @@ class Bench(ABC):
         """How many wait, as far as anybody remembers them."""
 
     def finish(self) -> None:
-        self.settle()
+        self.give_results()
         self.waits.resume()
 
     def soon(self) -> None:
@@ -100,11 +100,11 @@ class ProposalBench(Bench):
         self.applying.begin()
         assert self.applying.run() is not None
 
-    def take_up(self) -> None:
+    def take(self) -> None:
         self.appended += self.append()
 
-    def settle(self) -> None:
-        self.take_up()
+    def give_results(self) -> None:
+        self.take()
         if self.appended:
             self.apply(self.appended)
             self.appended = []
@@ -141,7 +141,7 @@ class ReadBench(Bench):
     def call(self, timeout: float | None = 5.0) -> Awaited[Any]:
         return self.reads.request(timeout)
 
-    def take_up(self) -> None:
+    def take(self) -> None:
         self.reads.begin(self.now)
 
     def answer(self, index: int = 7) -> None:
@@ -149,8 +149,8 @@ class ReadBench(Bench):
             self.reads.answered(index, context)
         self.asked = []
 
-    def settle(self) -> None:
-        self.take_up()
+    def give_results(self) -> None:
+        self.take()
         self.answer()
         self.reads.release(7)
 

@@ -19,13 +19,13 @@ from tests.unit.logs import CONF_CHANGE, NORMAL, ents, item, log_of
 # ---- memory
 
 
-def settled_chunks() -> tuple[int, int]:
+def chunks_of_this_test() -> tuple[int, int]:
     """The chunks alive once the logs of earlier tests, which may hang in cycles, are gone."""
     gc.collect()
     return live_chunks()
 
 
-def settle(log: RaftLog, index: int) -> None:
+def commit_and_apply(log: RaftLog, index: int) -> None:
     """Entries up to `index` are committed, durable (on the log's disk, too) and applied."""
     disk = log.storage
     if index > disk.last:
@@ -60,22 +60,22 @@ def test_what_is_durable_and_applied_leaves_the_window() -> None:
 def test_the_window_is_bounded_in_bytes() -> None:
     log = RaftLog(Disk(), window_max_bytes=100)
     log.append_commands([bytes(60), bytes(60), bytes(40)], 1, NORMAL, 0)
-    settle(log, 3)
+    commit_and_apply(log, 3)
     assert log.window_first == 2  # exactly 100
     log.append_commands([bytes(101)], 1, NORMAL, 0)
     assert log.window_first == 4
-    settle(log, 4)
+    commit_and_apply(log, 4)
     assert log.window_first == 5
     assert log.last_time() == 0
 
 
 def test_memory_is_given_back() -> None:
-    before = settled_chunks()
+    before = chunks_of_this_test()
     log = RaftLog(Disk())
     log.append_commands([bytes(100)] * 2000, 1, NORMAL, 0)
     full = log.memory_bytes()
     assert full > 200_000 + 2000 * 16
-    settle(log, 2000)
+    commit_and_apply(log, 2000)
     log.compact(1999)
     log.check()
     assert log.memory_bytes() < 100_000
@@ -91,7 +91,7 @@ def test_what_stays_of_a_large_window_takes_twice_its_size_at_most() -> None:
     for kept in (900, 100):
         log = RaftLog(Disk())
         log.append_commands([b""] * 8000, 1, NORMAL, 0)
-        settle(log, 8000)
+        commit_and_apply(log, 8000)
         full = log.memory_bytes()
         assert full >= 8000 * 16
         log.compact(8000 - kept)
@@ -105,7 +105,7 @@ def test_the_open_chunk_is_used_again() -> None:
     log = RaftLog(Disk(), window_max_entries=0)
     for index in range(1, 300):
         log.append_commands([bytes(100)], 1, NORMAL, 0)
-        settle(log, index)
+        commit_and_apply(log, index)
         assert log.window_first == index + 1
     assert log.memory_bytes() < 2000
 
@@ -199,7 +199,7 @@ def test_sixteen_bytes_an_entry() -> None:
 
 
 def test_a_clone_goes_its_own_way() -> None:
-    before = settled_chunks()
+    before = chunks_of_this_test()
     log = log_of(1, 1, 2, committed=1)
     other_disk = Disk()
     copy = log.clone(other_disk)

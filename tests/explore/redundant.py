@@ -32,7 +32,7 @@ def order(message: Message) -> tuple[int, int, int, int, int]:
     return message.term, message.type, message.index, size, message.commit
 
 
-class Settled:
+class Redundant:
     """Says which requests to leave out."""
 
     def __init__(self, table: Table) -> None:
@@ -54,28 +54,28 @@ class Settled:
 
     def _by(self, local: Local, standings: dict[int, Standing], near: int) -> int:
         groups: dict[object, list[tuple[object, int]]] = {}
-        settled = 0
+        redundant = 0
         for index in each(near & self.network.to[local.state.id]):
             message = self.network.messages[index]
             assert message is not None
             asker = standings.get(message.from_)
             if message.type == MessageType.MsgPreVote:
                 assert asker is not None
-                settled |= (asker.term >= max(message.term, self.scope.terms)) << index
+                redundant |= (asker.term >= max(message.term, self.scope.terms)) << index
             elif message.type == MessageType.MsgVote and message.term == local.state.term:
                 assert asker is not None
-                settled |= self.vote_is_given(local, message, asker) << index
+                redundant |= self.vote_is_given(local, message, asker) << index
             elif message.type in (MessageType.MsgHeartbeat, MessageType.MsgApp) and message.term <= local.state.term:
                 assert asker is not None
                 group = self.group(local, index, message, asker, near)
                 if group is DONE:
-                    settled |= 1 << index
+                    redundant |= 1 << index
                 elif group is not None:
                     groups.setdefault(group, []).append((order(message), index))
         for members in groups.values():
             for _, index in sorted(members)[1:]:
-                settled |= 1 << index
-        return settled
+                redundant |= 1 << index
+        return redundant
 
     def group(self, local: Local, index: int, message: Message, leader: Standing, near: int) -> object:
         """DONE for what can do nothing any more; None for what can; else what all that can do the same share."""
