@@ -1,4 +1,4 @@
-"""Membership: how the member table comes about on a node, and what the table means to it.
+"""Operations on the member table: how it comes about on a node, and what it means to it.
 
     hellos, pins, own addresses --(the leader, when they differ from the table)--> a change that updates a member
     the change, applied         --> table --> pins (store and transport), HTTP addresses, priorities and witnesses
@@ -47,7 +47,7 @@ class PriorityRequest:
     index: int = 0
 
 
-class Membership:
+class MemberOperations:
     """What one node knows of the members. All calls are made in the event loop's thread.
 
     ``due``: this node leads, and ``propose`` should be called once nothing else is under way. ``stepped_down``: since

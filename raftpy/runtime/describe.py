@@ -50,10 +50,10 @@ def _members(driver: Driver) -> tuple[MemberStatus, ...]:
         MemberStatus(
             id=node_id,
             udp=udp,
-            http=driver.membership.http(node_id),
+            http=driver.member_operations.http(node_id),
             reachable=node_id == driver.config.id or (not driver.closed and transport.reachable(node_id)),
             progress=progress.get(node_id),
-            priority=driver.membership.priority(node_id),
+            priority=driver.member_operations.priority(node_id),
             refuses=None if driver.closed else transport.refused_by(node_id),
             quarantine=driver.quarantine.of(node_id),
             unserved=_unserved(driver, node_id, progress[node_id].match) if node_id in progress else None,

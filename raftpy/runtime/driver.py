@@ -27,7 +27,7 @@ from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import Standing
-from raftpy.members.operations import Membership
+from raftpy.members.operations import MemberOperations
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.commits import CommitFeed
 from raftpy.runtime.founding import Founding, asking
@@ -63,7 +63,7 @@ class Driver:
         self.transport: Transport = opened.transport
         self.members = opened.members
         self.clock = clock
-        self.membership = Membership(
+        self.member_operations = MemberOperations(
             config, opened.raw, opened.storage, opened.transport, clock, opened.members, opened.store_id
         )
         self.quarantine = Quarantine(config.id, opened.raw, opened.storage, opened.transport)
@@ -94,7 +94,7 @@ class Driver:
             self.applying,
             self.reads,
             self.ticks,
-            self.membership,
+            self.member_operations,
             lingering(clock, loop),
             self.feed.publish,
             self.not_leader,
@@ -197,7 +197,7 @@ class Driver:
         if self.founding is not None:
             self.founding.stop()
         self._refuse(self._stopped_error)
-        self.membership.stop(self._stopped_error)
+        self.member_operations.stop(self._stopped_error)
 
     def _refuse(self, why: Callable[[], RaftError]) -> None:
         """Whoever has proposed, reads or waits for a leader, now or later, is told why not."""
@@ -256,7 +256,7 @@ class Driver:
         leader = self.raw.leader
         if not leader or leader == self._id:
             return NotLeader(because=self._founding_because() or self.quarantine.of_peers())
-        return NotLeader(leader, self.members.get(leader), self.membership.http(leader))
+        return NotLeader(leader, self.members.get(leader), self.member_operations.http(leader))
 
     def _founding_because(self) -> str | None:
         return None if self.founding is None else self.founding.because()
@@ -270,14 +270,14 @@ class Driver:
             context = change.context
         except (ConfChangeError, DecodeError) as error:
             log.warning("node %d: the configuration change at %d does nothing: %s", self._id, index, error)
-        self.membership.configured(index, context)
+        self.member_operations.configured(index, context)
 
     def _on_written(self, appends: Sequence[Message]) -> None:
         self.rounds.written.append(appends)
         self.passes.wake()
 
     def _on_heard(self, node_id: int) -> None:
-        self.membership.heard(node_id)
+        self.member_operations.heard(node_id)
         self.quarantine.heard(node_id)
         if self.founding is not None:
             self.founding.heard(node_id)
@@ -324,7 +324,7 @@ class Driver:
         """On the leader: puts the member's priority into the table and waits until that is applied here."""
         self.require_leader()
         done: asyncio.Future[None] = self._loop.create_future()
-        self.membership.request_priority(node_id, priority, done)
+        self.member_operations.request_priority(node_id, priority, done)
         self.passes.schedule()
         await done
 
@@ -352,8 +352,8 @@ class Driver:
             self._loop.call_soon(self._refuse_all)  # not inside a pass, which has some of them in hand
         raw = self.raw
         self._led = self._led or raw.state == LEADER
-        self._role_log.changed(raw.state, raw.leader, raw.term, stepped_down=self.membership.stepped_down)
-        self.membership.role_changed(self.not_leader)
+        self._role_log.changed(raw.state, raw.leader, raw.term, stepped_down=self.member_operations.stepped_down)
+        self.member_operations.role_changed(self.not_leader)
         if self.raw.leader:
             if self._standing < Standing.ESTABLISHED:
                 self._stand(Standing.ESTABLISHED)

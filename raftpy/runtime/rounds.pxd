@@ -25,7 +25,7 @@ cdef class Rounds:
     cdef Ticks ticks
     cdef object linger                 # what the clock waits for answers with, or a Linger
     cdef Reads reads
-    cdef object membership
+    cdef object member_operations
     cdef Outbox outbox                 # what the core has decided and nobody has taken yet
     cdef term_t term                   # the one in which this node appended last
     cdef node_id_t leader              # as role_changed was last told

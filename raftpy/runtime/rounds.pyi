@@ -10,7 +10,7 @@ from raftpy.config import Config
 from raftpy.contracts.clock import Clock, Lingering
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
-from raftpy.members.operations import Membership
+from raftpy.members.operations import MemberOperations
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere, Owner
@@ -32,7 +32,7 @@ class Rounds:
         applying: Applying,
         reads: Reads,
         ticks: Ticks,
-        membership: Membership,
+        member_operations: MemberOperations,
         linger: Lingering,
         publish: Callable[[Entries], object],
         refusal: Callable[[], RaftError],

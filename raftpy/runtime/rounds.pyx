@@ -59,7 +59,7 @@ cdef class Rounds:
     """
 
     def __init__(self, config, opened, clock, Proposals proposals, Applying applying, Reads reads, Ticks ticks,
-                 membership, linger, publish, refusal, role_changed, slow_writes, owner):
+                 member_operations, linger, publish, refusal, role_changed, slow_writes, owner):
         self.raw = opened.raw
         self.owner = owner
         self.storage = opened.storage
@@ -70,7 +70,7 @@ cdef class Rounds:
         self.applying = applying
         self.reads = reads
         self.ticks = ticks
-        self.membership = membership
+        self.member_operations = member_operations
         self.linger = linger
         self.publish = publish
         self.refusal = refusal
@@ -123,7 +123,7 @@ cdef class Rounds:
         if count:
             self.begin_ticks(count)
             self.proposals.expire(now)
-            self.membership.tick()
+            self.member_operations.tick()
             if PyList_GET_SIZE(self.begun):
                 self.slow_writes.waiting(now - self.begun[0])
             if self.reads.any_waiting():
@@ -135,7 +135,7 @@ cdef class Rounds:
             self.take(look)
             if lingered:
                 self.linger.found(self.heard)
-                if not self.heard and not self.membership.due:
+                if not self.heard and not self.member_operations.due:
                     break  # what came is for somebody else
             self.settle()
             look = self.write()
@@ -143,7 +143,7 @@ cdef class Rounds:
             if self.applying.has_pending():
                 self.apply()
                 self.collect()
-            if self.membership.due and self.membership.propose():
+            if self.member_operations.due and self.member_operations.propose():
                 self.collect()
             self.resume()
             if self.closed:

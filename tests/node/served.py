@@ -39,7 +39,7 @@ def driver(node: Node) -> Driver:
 
 
 def table(node: Node) -> MemberTable:
-    return driver(node).membership.table
+    return driver(node).member_operations.table
 
 
 def expected(cluster: Cluster) -> MemberTable:

@@ -244,7 +244,7 @@ def test_a_leader_keeps_the_store_in_the_table_and_does_not_repeat_itself(seed: 
             return Heard(0, "10.0.0.9:80") if node_id == other else whole(node_id)
 
         running.transport.heard = partly  # type: ignore[method-assign]
-        running.membership.heard(other)
+        running.member_operations.heard(other)
         await cluster.sleep_ms(5_000)
         record = table(cluster.nodes[leader]).get(other)
         assert record == MemberRecord(cluster.addresses[other], "10.0.0.9:80", cluster.disks[other].store_id)
@@ -406,13 +406,13 @@ def test_a_refused_change_is_tried_again_within_a_heartbeat_interval(
                     refused.append(clock.monotonic())
                     raise ProposalDropped("uncommitted_limit")
 
-            membership, raw = driver(node).membership, driver(node).raw
-            monkeypatch.setattr(membership, "_raw", Full())
+            operations, raw = driver(node).member_operations, driver(node).raw
+            monkeypatch.setattr(operations, "_raw", Full())
             waiting = asyncio.ensure_future(node.set_priority(1, 7))
             await asyncio.sleep(0.5)
             assert all(b - a <= config.heartbeat_ms / 1000 + 0.001 for a, b in itertools.pairwise(refused))
             assert len(refused) >= 10
-            monkeypatch.setattr(membership, "_raw", raw)
+            monkeypatch.setattr(operations, "_raw", raw)
             await asyncio.wait_for(waiting, config.heartbeat_ms / 1000 + 0.001)
 
     run(main())
