@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import os
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
@@ -13,7 +11,9 @@ from typing import Any, TypeVar
 from raftcore.base.conflict import Conflict
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
+from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import Stopped
+from raftpy.contracts.executor import Executor, Thread
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
@@ -23,6 +23,8 @@ from raftpy.runtime.owner import not_of_this_process
 from raftpy.runtime.pending_proposals import Proposal
 from raftpy.runtime.reads import Read
 from raftpy.runtime.status import NodeStatus
+from raftpy.system.forking import process_id, thread_id
+from raftpy.system.threads import Threads
 
 _T = TypeVar("_T")
 
@@ -41,16 +43,28 @@ class BlockingNode:
         storage: Storage | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
+        executor: Executor | None = None,
+        entropy: Entropy | None = None,
     ) -> None:
         self.config = config
+        self._executor: Executor = executor or Threads()
 
         def make() -> Node:
-            return Node(config, state_machine, storage=storage, transport=transport, clock=clock)
+            return Node(
+                config,
+                state_machine,
+                storage=storage,
+                transport=transport,
+                clock=clock,
+                executor=self._executor,
+                entropy=entropy,
+            )
 
         self._make = make
         self._node: Node | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
+        self._thread_id = 0  # of that thread, known as soon as it runs
         self._pid = 0  # of the process that started it
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
@@ -60,20 +74,17 @@ class BlockingNode:
         self._check_process()
         if self._thread is not None:
             raise RuntimeError("this node was started before: make a new one to start it again")
-        self._pid = os.getpid()
+        self._pid = process_id()
         started: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._thread = threading.Thread(target=self._run, args=(started,), name=f"raftpy-{self.config.id}", daemon=True)
-        self._thread.start()
+        self._thread = self._executor.start(f"raftpy-{self.config.id}", lambda: asyncio.run(self._main(started)))
         try:
             started.result()
         except BaseException:
             self._thread.join()
             raise
 
-    def _run(self, started: concurrent.futures.Future[None]) -> None:
-        asyncio.run(self._main(started))
-
     async def _main(self, started: concurrent.futures.Future[None]) -> None:
+        self._thread_id = thread_id()
         self._finished = asyncio.Event()
         try:
             node = self._make()
@@ -93,15 +104,12 @@ class BlockingNode:
         """As ``Node.stop``; returns when the node's thread has ended. May be called again."""
         self._check_process()
         loop, thread = self._loop, self._thread
+        if thread_id() == self._thread_id:
+            raise RuntimeError("stop was called in the node's own thread, which it would wait for")
         if thread is None:
             return
-        if thread is threading.current_thread():
-            raise RuntimeError("stop was called in the node's own thread, which it would wait for")
         if loop is not None:
-            try:
-                loop.call_soon_threadsafe(self._finished.set)
-            except RuntimeError:  # another thread was first
-                pass
+            self._executor.post(loop, self._finished.set)  # or another thread was first
         thread.join()
 
     def __enter__(self) -> BlockingNode:
@@ -111,11 +119,11 @@ class BlockingNode:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._thread is None or os.getpid() == self._pid:  # else it is not this process's to stop
+        if self._thread is None or process_id() == self._pid:  # else it is not this process's to stop
             self.stop()
 
     def _check_process(self) -> None:
-        if self._thread is not None and os.getpid() != self._pid:
+        if self._thread is not None and process_id() != self._pid:
             raise not_of_this_process(self.config.id, self._pid)
 
     @property
@@ -170,12 +178,10 @@ class BlockingNode:
             raise Stopped("the node has not been started")
         if loop is None:
             raise Stopped()
-        if self._thread is threading.current_thread():
+        if thread_id() == self._thread_id:
             raise RuntimeError("called in the node's own thread, which it would wait for")
-        try:
-            loop.call_soon_threadsafe(function, node)
-        except RuntimeError:
-            raise Stopped from None
+        if not self._executor.post(loop, function, node):
+            raise Stopped
 
     def _await(self, start: Callable[[Node], Coroutine[Any, Any, _T]]) -> _T:
         waited: concurrent.futures.Future[_T] = concurrent.futures.Future()

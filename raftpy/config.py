@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from types import MappingProxyType
 
 from raftcore.base.errors import ConfigError
@@ -41,7 +41,7 @@ class Config:
     """UDP address, ``host:port``, to listen at in place of the node's own in ``cluster``: a wildcard, or the address
     behind a translation. Messages of the peers must arrive there. None: the node's own."""
 
-    data_dir: str | os.PathLike[str] | None = None
+    data_dir: str | PathLike[str] | None = None
     """Where term, vote and log are kept: made when missing, refused when other files are in it.
 
     None: in memory, which forgets them when the node stops.

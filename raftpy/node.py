@@ -10,7 +10,9 @@ from raftcore.base.conflict import Conflict
 from raftcore.base.errors import Unavailable
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock, SystemClock
+from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import Stopped, StorageFailed, Timeout
+from raftpy.contracts.executor import Executor
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
@@ -23,7 +25,9 @@ from raftpy.runtime.driver import Driver
 from raftpy.runtime.opening import open_node
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.status import NodeStatus
+from raftpy.system.entropy import SystemEntropy
 from raftpy.system.forking import call_in_child
+from raftpy.system.threads import Threads
 
 GIVEN_UP = "the node was stopped while it was being started"
 
@@ -36,7 +40,9 @@ class Node(Calls):
 
     ``async with Node(config, state_machine) as node:`` starts it in the running event loop and stops it at the end.
     ``storage``, ``transport`` and ``clock`` default to LevelDB under ``config.data_dir`` (memory without one), UDP at
-    the node's own address, and the system's clock. A node is started once; a new one is made for the next time.
+    the node's own address, and the system's clock; ``executor``, what runs beside the event loop, and ``entropy``, what
+    is drawn at random, to the process's threads and the system's random source, also for the default of the store and
+    the transport. A node is started once; a new one is made for the next time.
     """
 
     def __init__(
@@ -47,12 +53,16 @@ class Node(Calls):
         storage: Storage | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
+        executor: Executor | None = None,
+        entropy: Entropy | None = None,
     ) -> None:
         self.config = config
         self._state_machine = state_machine
         self._clock: Clock = clock or SystemClock()
+        self._executor: Executor = executor or Threads()
+        self._entropy: Entropy = entropy or SystemEntropy()
         self._storage = storage or default_storage(config)
-        self._transport = transport or default_transport(config, self._clock)
+        self._transport = transport or default_transport(config, self._clock, self._executor, self._entropy)
         self._driver: Driver | None = None
         self._starting: asyncio.Future[None] | None = None  # done when the start that is under way has ended
         self._given_up = False  # stopped before the start had ended
@@ -90,7 +100,9 @@ class Node(Calls):
 
     async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         passes = Passes(loop)
-        opened = await open_node(self.config, self._storage, self._transport, passes.wake)
+        opened = await open_node(
+            self.config, self._storage, self._transport, self._executor, self._entropy, passes.wake
+        )
         try:
             if self._given_up:
                 raise Stopped(GIVEN_UP)

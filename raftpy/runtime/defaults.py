@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
+from raftpy.contracts.entropy import Entropy
+from raftpy.contracts.executor import Executor
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.storage import MemoryDisk, MemoryStore
@@ -20,10 +22,17 @@ def default_storage(config: Config) -> Storage:
     return LevelDBStorage(config.data_dir)
 
 
-def default_transport(config: Config, clock: Clock) -> Transport:
+def default_transport(config: Config, clock: Clock, executor: Executor, entropy: Entropy) -> Transport:
     """UDP at ``config.listen``, else at the node's own address.
 
     As bad as ``config.unreliable`` says, or else RAFTPY_UNRELIABLE.
     """
     unreliable = config.unreliable or Unreliable.from_environment()
-    return UdpTransport(clock=clock, max_datagram=config.max_datagram, unreliable=unreliable, listen=config.listen)
+    return UdpTransport(
+        clock=clock,
+        max_datagram=config.max_datagram,
+        unreliable=unreliable,
+        listen=config.listen,
+        executor=executor,
+        entropy=entropy,
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from threading import get_ident
 
 from raftcore.api.raw_node import RawNode
 from raftcore.base.errors import (
@@ -44,6 +43,7 @@ from raftpy.runtime.rounds import Rounds
 from raftpy.runtime.slow_writes import SlowWrites
 from raftpy.runtime.stalls import Stalls
 from raftpy.runtime.ticks import Ticks
+from raftpy.system.forking import thread_id
 
 LEADER = StateType.StateLeader
 
@@ -188,7 +188,7 @@ class Driver:
         self.closed = self.passes.closed = True
         self.storage = self.transport = Elsewhere(owner)
         self._asking = None
-        if owner.thread == get_ident():  # the loop's thread has come along; of others the child has no copy
+        if owner.thread == thread_id():  # the loop's thread has come along; of others the child has no copy
             self._end_waits()
             self.feed.close(self._stopped_error())
 

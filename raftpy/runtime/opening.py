@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,8 @@ from raftcore.base.config import Config as CoreConfig
 from raftcore.values.storage_view import InitialState
 from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
 from raftpy.config import Config, format_cluster
+from raftpy.contracts.entropy import Entropy
+from raftpy.contracts.executor import Executor
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import LocalIdentity, Recovered, Standing, StoreOwner
@@ -48,14 +49,22 @@ class Opened:
     standing: Standing
 
 
-async def open_node(config: Config, storage: Storage, transport: Transport, wake: Callable[[], None]) -> Opened:
+async def open_node(
+    config: Config,
+    storage: Storage,
+    transport: Transport,
+    executor: Executor,
+    entropy: Entropy,
+    wake: Callable[[], None],
+) -> Opened:
     """Opens store and transport and makes the core from what the store remembers.
 
-    ``wake`` is called in the event loop when the transport has something to read, perhaps at once. Raises what
+    ``executor`` runs the opening of a store that takes long, ``entropy`` gives the core its seed where ``config`` has
+    none. ``wake`` is called in the event loop when the transport has something to read, perhaps at once. Raises what
     ``Storage.open`` and ``Transport.start`` raise; nothing is left open then.
     """
     try:
-        recovered = await open_store(storage, StoreOwner(config.id, config.addresses, config.cluster_id))
+        recovered = await open_store(storage, StoreOwner(config.id, config.addresses, config.cluster_id), executor)
         _check_own_pin(config, recovered)
         _compare_members(config, recovered)
         identity = LocalIdentity(
@@ -70,7 +79,8 @@ async def open_node(config: Config, storage: Storage, transport: Transport, wake
             standing=first_standing(recovered),
         )
         transport.start(identity, wake, storage.pin)
-        raw = RawNode(core_config(config, transport.max_command, recovered.boot), recovered.initial_state, storage)
+        core = core_config(config, transport.max_command, recovered.boot, entropy)
+        raw = RawNode(core, recovered.initial_state, storage)
     except BaseException:
         transport.close()
         storage.close()
@@ -99,7 +109,7 @@ def first_standing(recovered: Recovered) -> Standing:
     return Standing.NEW
 
 
-def core_config(config: Config, max_command: int, boot: int) -> CoreConfig:
+def core_config(config: Config, max_command: int, boot: int, entropy: Entropy) -> CoreConfig:
     """The core's settings. ``max_command`` is what one datagram carries; ``boot`` makes each start draw anew."""
     return CoreConfig(
         id=config.id,
@@ -115,14 +125,14 @@ def core_config(config: Config, max_command: int, boot: int) -> CoreConfig:
         check_quorum=config.check_quorum,
         max_reject_runs=max(1, max_command // RUN_SIZE - 1),
         disable_proposal_forwarding=True,
-        seed=_seed(config, boot),
+        seed=_seed(config, boot, entropy),
         trace=_trace if core_log.isEnabledFor(logging.DEBUG) else None,
     )
 
 
-def _seed(config: Config, boot: int) -> int:
+def _seed(config: Config, boot: int, entropy: Entropy) -> int:
     if config.seed is None:
-        return int.from_bytes(os.urandom(8), "little")
+        return entropy.u64()
     # Not the same on every node, nor at every start: nodes that draw alike split their votes for ever.
     text = f"{config.seed}/{config.id}/{boot >> 32}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

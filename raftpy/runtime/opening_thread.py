@@ -7,15 +7,15 @@ and other nodes of the same loop would lose their leadership.
 from __future__ import annotations
 
 import asyncio
-import threading
 from functools import partial
 
+from raftpy.contracts.executor import Executor
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered, StoreOwner
 
 
-async def open_store(storage: Storage, bootstrap: StoreOwner) -> Recovered:
-    """What ``storage.open`` returns and raises; in a thread where the store says ``opens_in_thread``.
+async def open_store(storage: Storage, bootstrap: StoreOwner, executor: Executor) -> Recovered:
+    """What ``storage.open`` returns and raises; in a thread of ``executor`` where the store says ``opens_in_thread``.
 
     A caller that is cancelled meanwhile waits until the opening has ended, which ``storage.close`` is asked to bring
     about, and closes what may have been opened all the same.
@@ -32,13 +32,10 @@ async def open_store(storage: Storage, bootstrap: StoreOwner) -> Recovered:
             report = partial(opened.set_exception, error)
         else:
             report = partial(opened.set_result, recovered)
-        try:
-            loop.call_soon_threadsafe(report)
-        except RuntimeError:
+        if not executor.post(loop, report):
             storage.close()  # the loop is closed: nobody is left to take it
 
-    thread = threading.Thread(target=run, name=f"raftpy opening {bootstrap.node_id}", daemon=True)
-    thread.start()
+    thread = executor.start(f"raftpy opening {bootstrap.node_id}", run)
     cancelled: asyncio.CancelledError | None = None
     while not opened.done():
         try:

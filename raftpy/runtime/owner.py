@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from threading import get_ident
 from typing import NoReturn
 
 from raftpy.contracts.errors import NotOwner
+from raftpy.system.forking import process_id, thread_id
 
 
 class Owner:
@@ -15,8 +14,8 @@ class Owner:
 
     def __init__(self, node_id: int) -> None:
         self.node_id = node_id
-        self.pid = os.getpid()
-        self.thread = get_ident()
+        self.pid = process_id()
+        self.thread = thread_id()
         self.loop = asyncio.get_running_loop()
         self.released = False
         """The node has stopped: there is nothing left that a call could disturb."""
@@ -29,7 +28,7 @@ class Owner:
         if self.released:
             return
         loop = self.loop
-        if get_ident() != self.thread:
+        if thread_id() != self.thread:
             self._refuse("in another thread")
         if loop.is_running():
             return
@@ -63,6 +62,6 @@ class Elsewhere:
 def not_of_this_process(node_id: int, pid: int) -> NotOwner:
     """Node ``node_id`` was started by the process ``pid``, and is called in another."""
     return NotOwner(
-        f"node {node_id} was started by process {pid}, and this is process {os.getpid()}: a fork does not take a node "
+        f"node {node_id} was started by process {pid}, and this is process {process_id()}: a fork does not take a node "
         "along; make the call in the process that started it"
     )

@@ -12,6 +12,11 @@ import threading
 import weakref
 from collections.abc import Callable
 
+process_id = os.getpid
+"""() -> the number of this process; a child has another than its parent."""
+thread_id = threading.get_ident
+"""() -> the number of the thread that asks."""
+
 _watching: list[weakref.WeakMethod[Callable[[], object]]] = []
 _changing = threading.Lock()
 """Nodes may be started in several threads at once, and none of them must be missed in a child."""

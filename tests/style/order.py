@@ -25,8 +25,8 @@ CORE = """
 # raftpy: storage and transport know the contracts and the system alone, only the runtime sees both, applications see
 # only the node.
 RAFTPY = """
-    contracts: errors files clock state_machine types storage transport
-    system: forking leveldb space files
+    contracts: errors files entropy executor clock state_machine types storage transport
+    system: forking leveldb space files entropy threads
     storage: identity leveldb records memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal
         leveldb.writer leveldb.store
@@ -44,7 +44,7 @@ RAFTPY = """
     cli: addresses demo_http demo_writer errors demo_check demo_cluster http_client kv run settings signals serving
         serve status demo_view demo_run demo
     .: __main__
-    sim: loop
+    sim: loop entropy
 """
 
 

@@ -13,8 +13,8 @@ each peer that has been heard is sent a hello, and each other peer a probe.
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Collection, Iterable, Mapping
+from random import Random
 from typing import Any
 
 from raftcore.base.conflict import Conflict
@@ -22,7 +22,9 @@ from raftcore.base.errors import ConfigError, DecodeError
 from raftcore.values.message import Message
 from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_command, parse_header
 from raftpy.contracts.clock import Clock, SystemClock, TimerHandle
+from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
+from raftpy.system.entropy import SystemEntropy
 from raftpy.transport.datagram.oversized import LARGEST_DATAGRAM, oversized_datagram
 from raftpy.transport.exchange.exchange import Exchange
 from raftpy.transport.exchange.unreliable import Unreliable, carry
@@ -48,11 +50,17 @@ class DatagramTransport(Exchange):
     """See the ``Transport`` protocol for what the public methods promise.
 
     ``clock`` gives the time and calls back (None: the system's); ``max_datagram`` is in bytes, 512 to 65,507 (None:
-    see LOOPBACK_DATAGRAM and NETWORK_DATAGRAM); ``unreliable`` makes the wire bad on purpose. Raises ``ConfigError``.
+    see LOOPBACK_DATAGRAM and NETWORK_DATAGRAM); ``unreliable`` makes the wire bad on purpose, by draws from its own
+    seed or, where it has none, from one that ``entropy`` gives (None: the system's). Raises ``ConfigError``.
     """
 
     def __init__(
-        self, *, clock: Clock | None = None, max_datagram: int | None = None, unreliable: Unreliable | None = None
+        self,
+        *,
+        clock: Clock | None = None,
+        max_datagram: int | None = None,
+        unreliable: Unreliable | None = None,
+        entropy: Entropy | None = None,
     ) -> None:
         if max_datagram is not None and not SMALLEST_DATAGRAM <= max_datagram <= LARGEST_DATAGRAM:
             raise ConfigError(
@@ -61,7 +69,7 @@ class DatagramTransport(Exchange):
         self.clock: Clock = clock or SystemClock()
         self._max_datagram = max_datagram or 0
         self._unreliable = unreliable
-        self._source = random.Random(unreliable.seed if unreliable else None)
+        self._source = Random(_seed(unreliable, entropy or SystemEntropy()))
         self._wake: Callable[[], None] = _nothing
         self._unreachable_callback: Callable[[int], None] | None = None
         self._heard_callback: Callable[[int], None] | None = None
@@ -461,6 +469,13 @@ class DatagramTransport(Exchange):
             },
             "wire": {"max_datagram": self._max_datagram, **self._wire_stats()},
         }
+
+
+def _seed(unreliable: Unreliable | None, entropy: Entropy) -> int:
+    """Of the draws that make the wire bad; one that is good draws nothing."""
+    if unreliable is None:
+        return 0
+    return entropy.u64() if unreliable.seed is None else unreliable.seed
 
 
 def _nothing() -> None:

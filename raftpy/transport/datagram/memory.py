@@ -8,9 +8,9 @@ on a real network; its transport must tell the two incarnations apart.
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Callable, Iterable
+from random import Random
 
 from raftcore.base.errors import ConfigError
 from raftpy.contracts.clock import Clock
@@ -34,7 +34,7 @@ class MemoryNetwork:
         self.unreliable = unreliable or RELIABLE
         self.filter: Callable[[int, int, bytes], bool] | None = None
         self.sent = self.delivered = self.lost = 0
-        self._source = random.Random(seed)
+        self._source = Random(seed)
         self._transports: dict[int, MemoryTransport] = {}
         self._off: set[int] = set()
         self._cuts: set[tuple[int, int]] = set()

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from raftpy.contracts.errors import TransportFailed
+from raftpy.contracts.executor import Executor
 from raftpy.transport.exchange.address import SocketAddress, is_number, parse_address, resolve
 from raftpy.transport.identity.peer import Peer
 
@@ -46,7 +46,7 @@ class Search:
 class Names:
     """The names of one node's peers. Called in the loop's thread; ``found(peer)`` too, after ``peer.target`` is set.
 
-    ``family`` is that of the node's socket, ``now`` gives the time in seconds.
+    ``family`` is that of the node's socket, ``now`` gives the time in seconds, ``executor`` runs the lookups.
     """
 
     def __init__(
@@ -55,12 +55,14 @@ class Names:
         family: int,
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
+        executor: Executor,
         found: Callable[[Peer, SocketAddress], None],
     ) -> None:
         self._node_id = node_id
         self._family = family
         self._loop = loop
         self._now = now
+        self._executor = executor
         self._found = found
         self._peers: Mapping[int, Peer] = {}
         self._searches: dict[int, Search] = {}
@@ -93,10 +95,8 @@ class Names:
 
     def _begin(self, peer_id: int, search: Search) -> None:
         search.busy = True
-        arguments = (peer_id, search)
-        thread = threading.Thread(target=self._resolve, args=arguments, name=f"raftpy-name-{peer_id}", daemon=True)
         try:
-            thread.start()
+            self._executor.start(f"raftpy-name-{peer_id}", lambda: self._resolve(peer_id, search))
         except RuntimeError as error:  # the system has no room for another thread
             failed = TransportFailed(f"node {peer_id}'s address {search.name} is not looked up: {error}")
             self._end(peer_id, search, failed)
@@ -108,10 +108,8 @@ class Names:
             _, result = resolve(search.name, self._family, whose=f"node {peer_id}'s address")
         except TransportFailed as error:
             result = error
-        try:
-            self._loop.call_soon_threadsafe(self._end, peer_id, search, result)
-        except RuntimeError:
-            pass  # the loop is closed, and the node with it
+        # Where that does nothing, the loop is closed, and the node with it.
+        self._executor.post(self._loop, self._end, peer_id, search, result)
 
     def _end(self, peer_id: int, search: Search, result: SocketAddress | TransportFailed) -> None:
         if self._searches.get(peer_id) is not search:

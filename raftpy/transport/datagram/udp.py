@@ -23,8 +23,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from raftpy.contracts.clock import Clock
+from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import TransportFailed
+from raftpy.contracts.executor import Executor
 from raftpy.system.forking import call_in_child
+from raftpy.system.threads import Threads
 from raftpy.transport.datagram.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
 from raftpy.transport.datagram.names import Names
 from raftpy.transport.datagram.oversized import note_refused
@@ -60,7 +63,8 @@ class UdpTransport(DatagramTransport):
     """A ``Transport`` over UDP, IPv4 or IPv6; start it on a running asyncio loop.
 
     ``listen`` is the ``host:port`` to bind in place of the node's own address among the members (``0.0.0.0:7101``);
-    ``receive_buffer`` and ``send_buffer`` are asked for in bytes. The rest as in ``DatagramTransport``.
+    ``receive_buffer`` and ``send_buffer`` are asked for in bytes; names are looked up in threads of ``executor`` (None:
+    the process's). The rest as in ``DatagramTransport``.
     """
 
     def __init__(
@@ -72,8 +76,11 @@ class UdpTransport(DatagramTransport):
         listen: str | None = None,
         receive_buffer: int = ASKED_BUFFER,
         send_buffer: int = ASKED_BUFFER,
+        executor: Executor | None = None,
+        entropy: Entropy | None = None,
     ) -> None:
-        super().__init__(clock=clock, max_datagram=max_datagram, unreliable=unreliable)
+        super().__init__(clock=clock, max_datagram=max_datagram, unreliable=unreliable, entropy=entropy)
+        self._executor = executor or Threads()
         self._listen = listen
         self._asked = (receive_buffer, send_buffer)
         self._granted = (0, 0)
@@ -112,7 +119,7 @@ class UdpTransport(DatagramTransport):
         self._io = DatagramIO(udp.fileno())
         self._check_buffers()
         self._loop = loop
-        self._names = Names(own.node_id, self._family, loop, self.clock.monotonic, self._locate)
+        self._names = Names(own.node_id, self._family, loop, self.clock.monotonic, self._executor, self._locate)
         call_in_child(self._in_child)
         loop.add_reader(udp, self._wake)
 

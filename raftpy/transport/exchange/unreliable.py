@@ -6,10 +6,10 @@ starting text: every datagram takes 1 to 5 ms, one in ten 75 ms instead, one in 
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from os import environ
+from random import Random
 
 from raftcore.base.errors import ConfigError
 
@@ -99,9 +99,9 @@ class Unreliable:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Unreliable | None:
         """What ``RAFTPY_UNRELIABLE`` says; None when it is not set or off. Raises ``ConfigError``."""
-        return cls.parse((os.environ if environment is None else environment).get(VARIABLE, ""))
+        return cls.parse((environ if environment is None else environment).get(VARIABLE, ""))
 
-    def draw(self, source: random.Random) -> list[float]:
+    def draw(self, source: Random) -> list[float]:
         """One datagram's fate: a delay in seconds for each copy that arrives; empty when it is lost."""
         dice = source.random()
         if dice < self.drop_rate:

@@ -1,0 +1,63 @@
+"""What runs beside the event loop: threads, and in a simulator what stands for them.
+
+Everything is handed over in one of three ways, none of which lets what runs beside the loop wait for the loop: a call
+that runs once (``Executor.start``), items that are worked off in order (``Executor.worker``), and a call that goes back
+into the loop (``Executor.post``). So a simulator may run each call, and each round of a worker, in one step, whenever
+its seed says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+_Item = TypeVar("_Item")
+_Item_contra = TypeVar("_Item_contra", contravariant=True)
+
+
+class Thread(Protocol):
+    """A call that runs beside its caller."""
+
+    def join(self) -> None:
+        """Returns when the call has ended; never called by the call itself."""
+        ...
+
+
+class Worker(Protocol[_Item_contra]):
+    """Works off what it is given, in order, beside its callers. To be closed."""
+
+    def put(self, item: _Item_contra) -> None:
+        """Hands an item over and returns at once. Raises ``RuntimeError`` as ``Executor.start`` does."""
+        ...
+
+    def close(self) -> None:
+        """Returns when everything that was put has been worked off, or the work was given up. Nothing is put after."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs calls beside the event loop. The interpreter does not wait at its end for those that still run."""
+
+    def start(self, name: str, run: Callable[[], object]) -> Thread:
+        """Calls ``run()`` once. Raises ``RuntimeError`` where the system has no room for another thread."""
+        ...
+
+    def worker(self, name: str, work: Callable[[list[_Item]], bool]) -> Worker[_Item]:
+        """Calls ``work(items)``, one call at a time, with all that was put since the last one; there is always some.
+
+        When it returns False, or raises, the work is given up: there is no further call.
+        """
+        ...
+
+    def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
+        """From anywhere: has the loop call ``call(*arguments)`` soon, in the order of posting.
+
+        False where the loop is closed and nothing will be called.
+        """
+        ...
+
+    def lock(self) -> AbstractContextManager[object]:
+        """A lock that is free, for ``with``: between what is started here and its callers, and never held for long."""
+        ...
