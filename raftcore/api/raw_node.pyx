@@ -14,14 +14,14 @@ from raftcore.algorithm.options.priority cimport successors
 from raftcore.algorithm.roles cimport become_follower, start
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport forward_payloads, nobody_can_lead, propose_payloads, step, tick, ticks_until_due
+from raftcore.api cimport take_ready
 from raftcore.api.outbox cimport Outbox
 from raftcore.api.ready cimport (
     Ready, accept_ready, append_message, append_response, append_response_needed, apply_message, apply_response,
     has_ready, mark_reported, new_ready, quarantined_ready,
 )
-from raftcore.api.receive cimport take_datagram, take_frame, take_message
+from raftcore.api.receive cimport receive_datagram, receive_frame, receive_message
 from raftcore.api.status_snapshot cimport status_of
-from raftcore.api.take_ready cimport collect_into, take_all_written, take_applied
 from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.base.types cimport (
     EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal,
@@ -145,7 +145,7 @@ cdef class RawNode:
             PeerFault: no correct peer sends this; nothing has changed.
             ProposalDropped: a forwarded proposal could not be appended; nothing has changed.
         """
-        take_message(self.raft, message)
+        receive_message(self.raft, message)
 
     @cython.binding(False)
     def step_frames(self, buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
@@ -160,7 +160,7 @@ cdef class RawNode:
         return self._step_frames(buffer, offset, group)
 
     cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1:
-        return take_datagram(self.raft, buffer, offset, group, &self.refused)
+        return receive_datagram(self.raft, buffer, offset, group, &self.refused)
 
     def step_frame(self, buffer, Py_ssize_t offset):
         """Steps the message in one frame of a datagram, whatever its group; False when there is none, or it is refused.
@@ -182,7 +182,7 @@ cdef class RawNode:
         return self._step_frame(view.at, view.size, &offset) != 0
 
     cdef int _step_frame(self, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at) except -1:
-        return take_frame(self.raft, data, size, at, &self.refused)
+        return receive_frame(self.raft, data, size, at, &self.refused)
 
     @cython.binding(False)
     def propose(self, commands, uint64_t now_ms=0):
@@ -427,7 +427,7 @@ cdef class RawNode:
     cdef bint _collect(self, Outbox outbox) except -1:
         if self.form != IN_OUTBOX:
             self._use(IN_OUTBOX)
-        return collect_into(self.raft, &self.reported, &self.writes, outbox)
+        return take_ready.collect(self.raft, &self.reported, &self.writes, outbox)
 
     @cython.binding(False)
     def written(self, appends, Outbox outbox not None):
@@ -435,20 +435,20 @@ cdef class RawNode:
 
         They are reported in the order in which they came, each once (ConfigError). True: something is to be collected.
         """
-        take_all_written(self.raft, &self.writes, appends, outbox)
+        take_ready.written(self.raft, &self.writes, appends, outbox)
         return has_ready(self.raft, &self.reported, False)
 
     cdef int _written(self, object appends, Outbox outbox) except -1:
-        return take_all_written(self.raft, &self.writes, appends, outbox)
+        return take_ready.written(self.raft, &self.writes, appends, outbox)
 
     @cython.binding(False)
     def applied(self, Entries entries not None):
         """Entries from :meth:`collect` are applied. True: something is to be collected."""
-        take_applied(self.raft, entries)
+        take_ready.applied(self.raft, entries)
         return has_ready(self.raft, &self.reported, False)
 
     cdef int _applied(self, Entries entries) except -1:
-        return take_applied(self.raft, entries)
+        return take_ready.applied(self.raft, entries)
 
     def status(self):
         """A :class:`raftcore.Status`: a picture of this node and, on a leader, of every member."""

@@ -10,13 +10,13 @@ cdef struct Refused:
     uint64_t ignored   # did not concern this node: unknown senders, dropped proposals
 
 # One message, from another node or from local storage work, through the gates and into the state machine.
-cdef int take_message(Raft r, Message m) except -1
+cdef int receive_message(Raft r, Message m) except -1
 # The frames for `group` in a datagram (bytes-like) whose header has been checked, from `offset` on; how many were
 # stepped. ValueError when it is shorter than that.
-cdef Py_ssize_t take_datagram(Raft r, object buffer, Py_ssize_t offset, uint64_t group, Refused* refused) except -1
+cdef Py_ssize_t receive_datagram(Raft r, object buffer, Py_ssize_t offset, uint64_t group, Refused* refused) except -1
 # The same for C: the frames in data[offset:size].
-cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t offset, uint64_t group,
-                            Refused* refused) except -1
+cdef Py_ssize_t receive_frames(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t offset, uint64_t group,
+                               Refused* refused) except -1
 # The frame at data + at[0], whatever its group; at[0] moves behind it. 1 when it was a message and stepped; one that is
-# refused is counted, like those of take_datagram, and raises nothing.
-cdef int take_frame(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at, Refused* refused) except -1
+# refused is counted, like those of receive_datagram, and raises nothing.
+cdef int receive_frame(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at, Refused* refused) except -1

@@ -17,24 +17,24 @@ from raftcore.algorithm.step cimport step, step_from
 from raftcore.base.types cimport APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, MsgApp, is_one_of
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.membership.tracker cimport borrowed_progress
-from raftcore.values.message cimport Message, done_with, entries_follow_index
+from raftcore.values.message cimport Message, entries_follow_index, recycle
 from raftcore.wire.codec cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame, end_of_frame
 
 
-cdef int take_message(Raft r, Message m) except -1:
+cdef int receive_message(Raft r, Message m) except -1:
     if m.type == MsgApp and not entries_follow_index(m):
         raise PeerFault(f"append from {m.from_} after index {m.index} begins with index {m.entries.first}")
     if m.from_ != APPEND_THREAD and m.from_ != APPLY_THREAD:
         if is_one_of(m.type, LOCAL_TYPES):
             raise StepLocalMessage()
-        return take_remote(r, m)
+        return receive_remote(r, m)
     step(r, m)
     if CHECK_EACH_STEP:
         check_raft(r)
     return 0
 
 
-cdef inline int take_remote(Raft r, Message m) except -1:
+cdef inline int receive_remote(Raft r, Message m) except -1:
     """What may come from other nodes, and it is no storage thread that it comes from."""
     cdef PyObject* sender = NULL
     if m.from_ != r.id:
@@ -49,22 +49,22 @@ cdef inline int take_remote(Raft r, Message m) except -1:
     return 0
 
 
-cdef Py_ssize_t take_datagram(Raft r, object buffer, Py_ssize_t offset, uint64_t group, Refused* refused) except -1:
+cdef Py_ssize_t receive_datagram(Raft r, object buffer, Py_ssize_t offset, uint64_t group, Refused* refused) except -1:
     cdef Py_buffer view
     if type(buffer) is bytes and DATAGRAM_HEADER_SIZE <= offset <= PyBytes_GET_SIZE(buffer):
-        return take_frames(r, <const unsigned char*> PyBytes_AS_STRING(buffer), PyBytes_GET_SIZE(buffer), offset,
-                           group, refused)
+        return receive_frames(r, <const unsigned char*> PyBytes_AS_STRING(buffer), PyBytes_GET_SIZE(buffer), offset,
+                              group, refused)
     PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
     try:
         if offset < DATAGRAM_HEADER_SIZE or view.len < offset:
             raise ValueError(f"a datagram has at least {<int> DATAGRAM_HEADER_SIZE} bytes, not {view.len}")
-        return take_frames(r, <const unsigned char*> view.buf, view.len, offset, group, refused)
+        return receive_frames(r, <const unsigned char*> view.buf, view.len, offset, group, refused)
     finally:
         PyBuffer_Release(&view)
 
 
-cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t offset, uint64_t group,
-                            Refused* refused) except -1:
+cdef Py_ssize_t receive_frames(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t offset, uint64_t group,
+                               Refused* refused) except -1:
     cdef Py_ssize_t at = offset
     cdef Py_ssize_t stepped = 0
     cdef int taken
@@ -81,7 +81,7 @@ cdef Py_ssize_t take_frames(Raft r, const unsigned char* data, Py_ssize_t size, 
 ctypedef int (*Stepping)(Raft, const unsigned char*, Py_ssize_t, Py_ssize_t*, uint64_t) noexcept
 
 
-cdef int take_frame(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at, Refused* refused) except -1:
+cdef int receive_frame(Raft r, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at, Refused* refused) except -1:
     cdef uint64_t group = 0
     cdef int taken
     end_of_frame(data, size, at[0], &group)
@@ -101,8 +101,8 @@ cdef int step_frame_of(Raft r, const unsigned char* data, Py_ssize_t size, Py_ss
         return 0
     check_origin(m, datagram_from(data), r.id)
     m.to = r.id
-    take_remote(r, m)
-    done_with(m)
+    receive_remote(r, m)
+    recycle(m)
     return 1
 
 

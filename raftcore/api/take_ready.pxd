@@ -14,7 +14,7 @@ cdef struct Writes:
     index_t commit     # the commit index in the last of them
 
 # Everything outstanding goes into `out`; was there anything?
-cdef bint collect_into(Raft r, Reported* reported, Writes* writes, Outbox out) except -1
+cdef bint collect(Raft r, Reported* reported, Writes* writes, Outbox out) except -1
 # Appends (any iterable of them) are written; Entries are applied.
-cdef int take_all_written(Raft r, Writes* writes, object appends, Outbox out) except -1
-cdef int take_applied(Raft r, Entries entries) except -1
+cdef int written(Raft r, Writes* writes, object appends, Outbox out) except -1
+cdef int applied(Raft r, Entries entries) except -1

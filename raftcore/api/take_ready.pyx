@@ -17,22 +17,22 @@ from raftcore.base.lists cimport put_into, size_of
 from raftcore.base.types cimport APPEND_THREAD, MsgStorageAppend, StateQuarantined
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.log.log cimport RaftLog, has_next_committed, has_next_unstable, has_next_or_in_progress_unstable
-from raftcore.values.message cimport Entries, Message, Snapshot, done_with, new_message
+from raftcore.values.message cimport Entries, Message, Snapshot, new_message, recycle
 from raftcore.values.queue cimport Queue, front, pop, push
 
 
-cdef bint collect_into(Raft r, Reported* reported, Writes* writes, Outbox out) except -1:
+cdef bint collect(Raft r, Reported* reported, Writes* writes, Outbox out) except -1:
     """Puts everything outstanding into `out`; was there anything?
 
     What can fail comes first. Should it, messages may be sent again, which is harmless; entries are not lost.
     """
     if not has_ready(r, reported, False):
         return False
-    collect_new(r, reported, writes, out)
+    collect_all(r, reported, writes, out)
     return True
 
 
-cdef int collect_new(Raft r, Reported* reported, Writes* writes, Outbox out) except -1:
+cdef int collect_all(Raft r, Reported* reported, Writes* writes, Outbox out) except -1:
     cdef RaftLog log = r.log
     cdef Entries entries = None
     cdef Entries committed = None
@@ -75,7 +75,7 @@ cdef int put_all(Queue* messages, Outbox out) except -1:
         m = front(messages)
         out.put(m)
         pop(messages)
-        done_with(m)
+        recycle(m)
     return 0
 
 
@@ -112,19 +112,19 @@ cdef inline int respond(Raft r, Message m, Outbox out) except -1:
         out.put(m)
     else:
         step(r, m)
-    return done_with(m)
+    return recycle(m)
 
 
-cdef int take_all_written(Raft r, Writes* writes, object appends, Outbox out) except -1:
+cdef int written(Raft r, Writes* writes, object appends, Outbox out) except -1:
     cdef Message append
     for append in appends:
         if append is None:
             raise TypeError("a Message expected, got None")
-        take_written(r, writes, append, out)
+        write_done(r, writes, append, out)
     return 0
 
 
-cdef int take_written(Raft r, Writes* writes, Message m, Outbox out) except -1:
+cdef int write_done(Raft r, Writes* writes, Message m, Outbox out) except -1:
     if m.type != MsgStorageAppend or m.index != writes.done + 1 or m.index > writes.begun:
         raise ConfigError(f"write {m.index} reported as done, but {writes.done + 1} of {writes.begun} is next: appends "
                           f"are written in order, each reported once")
@@ -136,7 +136,7 @@ cdef int take_written(Raft r, Writes* writes, Message m, Outbox out) except -1:
     return 0
 
 
-cdef int take_applied(Raft r, Entries entries) except -1:
+cdef int applied(Raft r, Entries entries) except -1:
     applied_to(r, entries.first + entries.count - 1, entries)
     if CHECK_EACH_STEP:
         check_raft(r)

@@ -17,7 +17,7 @@ from cpython.object cimport PyObject
 
 from raftcore.api.outbox cimport Outbox
 from raftcore.api.raw_node cimport RawNode
-from raftcore.api.receive cimport take_frames
+from raftcore.api.receive cimport receive_frames
 from raftcore.base.lists cimport empty, item_of, put_into, size_of
 from raftcore.base.types cimport NO_LIMIT
 from raftcore.values.message cimport Entries, Message
@@ -173,8 +173,8 @@ cdef class Loopback:
                 continue  # nobody there
             to = <Seat> item_of(<PyObject*> self.ordered, <Py_ssize_t> (<DatagramBuilder> builder).header.to - 1)
             to.due = True
-            take_frames(to.node.raft, (<DatagramBuilder> builder).buffer, size, DATAGRAM_HEADER_SIZE, 0,
-                        &to.node.refused)
+            receive_frames(to.node.raft, (<DatagramBuilder> builder).buffer, size, DATAGRAM_HEADER_SIZE, 0,
+                           &to.node.refused)
             self.datagrams += 1
             some = True
         return some

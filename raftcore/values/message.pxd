@@ -78,14 +78,14 @@ cdef struct Idle:
 
 cdef Idle idle
 
-cdef Message made_message()
+cdef Message allocate_message()
 
 
 # A message whose objects are None and whose numbers are anything.
-cdef inline Message any_message():
+cdef inline Message uninitialised_message():
     cdef Message out
     if idle.count == 0:
-        return made_message()
+        return allocate_message()
     idle.count -= 1
     out = <Message> idle.messages[idle.count]
     Py_DECREF(out)  # the array's reference
@@ -93,7 +93,7 @@ cdef inline Message any_message():
 
 
 cdef inline Message new_message(int type, node_id_t to):
-    cdef Message out = any_message()
+    cdef Message out = uninitialised_message()
     # One by one: a memset of so few bytes becomes a string instruction, which takes longer to begin than this to end.
     out.type = type
     out.to = to
@@ -112,7 +112,7 @@ cdef inline Message new_message(int type, node_id_t to):
 
 
 # The caller is done with m, which may be filled anew if nobody else has it.
-cdef inline int done_with(Message m) except -1:
+cdef inline int recycle(Message m) except -1:
     if Py_REFCNT(m) != 1 or idle.count == IDLE_MESSAGES:
         return 0
     if m.entries is not None:

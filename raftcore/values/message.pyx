@@ -184,5 +184,5 @@ cdef tuple FIELD_NAMES = (
 )
 
 
-cdef Message made_message():
+cdef Message allocate_message():
     return Message.__new__(Message)

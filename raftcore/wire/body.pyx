@@ -18,7 +18,8 @@ from raftcore.base.types cimport (
     is_one_of, node_id_t,
 )
 from raftcore.values.message cimport (
-    ConfState, Entries, Message, Snapshot, any_message, done_with, entries_follow_index, new_message, parse_entries,
+    ConfState, Entries, Message, Snapshot, entries_follow_index, new_message, parse_entries, recycle,
+    uninitialised_message,
 )
 
 from raftcore.base.errors import DecodeError
@@ -236,11 +237,11 @@ cdef bint decode_body_fast(Message out, int message_type, const uint8_t* body, P
 cdef Message decode_body(int message_type, const uint8_t* body, Py_ssize_t size):
     cdef Message out
     if is_remote(message_type):
-        out = any_message()
+        out = uninitialised_message()
         out.must_sync = False
         if decode_body_fast(out, message_type, body, size):
             return out
-        done_with(out)
+        recycle(out)
     return decode_body_general(message_type, body, size)
 
 
