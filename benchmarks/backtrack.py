@@ -21,7 +21,7 @@ from raftcore.base.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, Message
 from raftcore.testing.memory_storage import MemoryStorage
 from raftcore.values.message import ConfState, Message
 from raftcore.values.storage_view import InitialState
-from raftcore.wire.codec import max_command
+from raftcore.wire.codec import RUN_SIZE, max_command
 
 ENTRIES = 1_000_000
 DIFFERING = 20_000
@@ -29,7 +29,6 @@ CHUNK = 10_000
 SIZE = 16
 VOTERS = (1, 2, 3)
 DATAGRAM = 1200
-RUN_SIZE = 16
 PAYLOAD = bytes(SIZE)
 
 

@@ -8,14 +8,12 @@ from os import PathLike
 from types import MappingProxyType
 
 from raftcore.base.errors import ConfigError
-from raftcore.base.types import LOCAL_APPLY_THREAD
+from raftcore.base.types import LARGEST_ID
 from raftpy.transport.exchange.address import is_wildcard as is_wildcard  # noqa: PLC0414 (for applications, too)
 from raftpy.transport.exchange.address import parse_address
 from raftpy.transport.exchange.http_address import HttpAddress, split_scheme
 from raftpy.transport.exchange.unreliable import Unreliable
 
-LARGEST_ID = LOCAL_APPLY_THREAD - 1
-"""The two ids above it name the core's storage targets."""
 SMALLEST_DATAGRAM = 512
 LARGEST_DATAGRAM = 65_507
 USUAL_DATAGRAM = 60_000

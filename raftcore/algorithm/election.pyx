@@ -1,6 +1,6 @@
 """Elections: standing, voting, counting (paper 5.2, 5.4.1; thesis 9.6)."""
 
-from libc.stdint cimport UINT64_MAX, int64_t
+from libc.stdint cimport int64_t
 
 from raftcore.algorithm.roles cimport (
     become_candidate,
@@ -13,6 +13,7 @@ from raftcore.algorithm.roles cimport (
 from raftcore.algorithm.sending cimport broadcast_append
 from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.base.types cimport (
+    LARGEST_NUMBER,
     MsgPreVote,
     MsgPreVoteResp,
     MsgVote,
@@ -33,15 +34,12 @@ cdef bytes TRANSFER_CONTEXT = b"CampaignTransfer"
 cdef enum:
     LONGEST_VOTE = 4  # election timeouts: no late vote, whoever sends it, makes this node wait longer
 
-# The last term that a message can carry (docs/wire-format.md).
-cdef term_t LAST_TERM = UINT64_MAX >> 1
-
 
 cdef int hup(Raft r, bint transfer) except -1:
     """Stand for election, if this node may."""
     if r.state == StateLeader or not promotable(r) or (promised(r) and not transfer):
         return 0
-    if r.term >= LAST_TERM:
+    if r.term >= LARGEST_NUMBER:
         return 0  # a peer that named it is to blame; there is no later term to stand in
     # A committed configuration change that is not applied yet may have taken this node's vote away.
     if r.log.applied < r.log.committed and r.log.has_pending_conf_change(r.log.applied + 1, r.log.committed + 1):

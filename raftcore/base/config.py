@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftcore.base.errors import ConfigError
-from raftcore.base.types import LOCAL_APPLY_THREAD, UNLIMITED
+from raftcore.base.types import LARGEST_ID, UNLIMITED
 
 READ_ONLY_MODES = ("safe", "lease")
 
@@ -80,8 +80,8 @@ class Config:
     """Called with (event, fields) at every decision; ``None`` costs one comparison."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.id < LOCAL_APPLY_THREAD:
-            raise ConfigError(f"id must be 1 to {LOCAL_APPLY_THREAD - 1}, not {self.id}")
+        if not 1 <= self.id <= LARGEST_ID:
+            raise ConfigError(f"id must be 1 to {LARGEST_ID}, not {self.id}")
         if self.heartbeat_tick < 1:
             raise ConfigError(f"heartbeat_tick must be at least 1, not {self.heartbeat_tick}")
         if not self.heartbeat_tick < self.election_tick < 1 << 30:

@@ -14,6 +14,13 @@ cdef node_id_t APPLY_THREAD
 # "No limit" for every size and count.
 cdef uint64_t NO_LIMIT
 
+# No term and no index is larger: messages carry none (docs/wire-format.md), and adding to one cannot overflow.
+cdef extern from *:
+    """
+    #define RAFT_LARGEST_NUMBER (UINT64_MAX >> 1)
+    """
+    const uint64_t LARGEST_NUMBER "RAFT_LARGEST_NUMBER"
+
 cpdef enum StateType:
     StateFollower = 0
     StateCandidate = 1

@@ -6,6 +6,7 @@ NO_LIMIT = 0xFFFFFFFFFFFFFFFF
 
 LOCAL_APPEND_THREAD = <object> APPEND_THREAD
 LOCAL_APPLY_THREAD = <object> APPLY_THREAD
+LARGEST_ID = LOCAL_APPLY_THREAD - 1  # of a node: the two above it name a node's own storage threads
 UNLIMITED = <object> NO_LIMIT
 
 # What the table of message types says of them, for those who read it from Python.

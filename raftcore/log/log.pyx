@@ -19,7 +19,7 @@ from libc.stdint cimport UINT64_MAX, uint64_t
 
 cimport cython
 
-from raftcore.base.types cimport EntryNoop, NO_LIMIT, index_t, term_t
+from raftcore.base.types cimport EntryNoop, LARGEST_NUMBER, NO_LIMIT, index_t, term_t
 from raftcore.log cimport unstable
 from raftcore.log.log_entries cimport LogEntries, match_term
 from raftcore.log.slices cimport APPLYING, ENCODED
@@ -34,9 +34,6 @@ from raftcore.base.errors import ConfigError, Compacted, InvariantViolation, Pee
 cdef enum:
     WINDOW_BYTES = 64 << 20
     WINDOW_ENTRIES = 1000000
-
-# No log gets that long; what claims to would make the next indexes overflow.
-cdef index_t MAX_INDEX = UINT64_MAX >> 1
 
 
 @cython.final
@@ -63,8 +60,8 @@ cdef class RaftLog(LogEntries):
         if not snapshot_index <= applied <= committed <= last_index:
             raise ConfigError(f"a log needs snapshot_index <= applied <= committed <= last_index, "
                               f"got {snapshot_index}, {applied}, {committed}, {last_index}")
-        if last_index > MAX_INDEX:
-            raise ConfigError(f"last_index must be at most {MAX_INDEX}, got {last_index}")
+        if last_index > LARGEST_NUMBER:
+            raise ConfigError(f"last_index must be at most {LARGEST_NUMBER}, got {last_index}")
         if max_applying_bytes == 0:
             raise ConfigError("max_applying_bytes must be at least 1, got 0")
         self._load(storage, snapshot_index, snapshot_term, last_index, tuple(term_runs), last_time_ms)
@@ -261,8 +258,8 @@ cdef class RaftLog(LogEntries):
         """The log becomes `snapshot` and nothing else (paper 7). It is unstable; applied does not move yet."""
         if snapshot is None:
             raise TypeError("snapshot must be a Snapshot, got None")
-        if snapshot.index > MAX_INDEX:
-            raise PeerFault(f"a snapshot at {snapshot.index}, at most {MAX_INDEX} is possible")
+        if snapshot.index > LARGEST_NUMBER:
+            raise PeerFault(f"a snapshot at {snapshot.index}, at most {LARGEST_NUMBER} is possible")
         if snapshot.index < self.committed:
             raise InvariantViolation(f"restore of a snapshot at {snapshot.index}: {self.committed} is committed")
         self._begin_at(snapshot.index, snapshot.term, snapshot.time_ms)

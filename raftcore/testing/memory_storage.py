@@ -16,8 +16,8 @@ from raftcore.base.errors import Compacted, SnapshotOutOfDate, Unavailable
 from raftcore.base.types import UNLIMITED
 from raftcore.values.message import ConfState, Entries, HardState, Snapshot
 from raftcore.values.storage_view import InitialState
+from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE
 
-_BLOCK_HEADER = 40
 _LENGTH = struct.Struct("<I")
 
 
@@ -203,9 +203,9 @@ def _fitting(entries: Entries, max_bytes: int) -> int:
             size += len(block)
             count += in_block
             continue
-        size += _BLOCK_HEADER
-        for (length,) in _LENGTH.iter_unpack(block[_BLOCK_HEADER : _BLOCK_HEADER + _LENGTH.size * in_block]):
-            size += _LENGTH.size + length
+        size += BLOCK_HEADER_SIZE
+        for (length,) in _LENGTH.iter_unpack(block[BLOCK_HEADER_SIZE : BLOCK_HEADER_SIZE + LENGTH_SIZE * in_block]):
+            size += LENGTH_SIZE + length
             if size > max_bytes:
                 break
             count += 1

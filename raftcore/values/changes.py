@@ -22,12 +22,11 @@ from enum import IntEnum
 from typing import TypeVar
 
 from raftcore.base.errors import ConfChangeError, DecodeError
+from raftcore.base.types import LARGEST_ID
 
 _Enum = TypeVar("_Enum", bound=IntEnum)
 _ONE = struct.Struct("<BQ")
 _HEAD = struct.Struct("<BI")
-_MAX_ID = 2**64 - 3
-"""The two above it name the storage threads of a node."""
 
 
 class ConfChangeType(IntEnum):
@@ -78,8 +77,8 @@ class ConfChange:
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", _checked(ConfChangeType, self.type, "configuration change type"))
         object.__setattr__(self, "context", bytes(self.context))
-        if not 0 <= self.node_id <= _MAX_ID:
-            raise ConfChangeError(f"node id {self.node_id}: it must be between 0 and {_MAX_ID}")
+        if not 0 <= self.node_id <= LARGEST_ID:
+            raise ConfChangeError(f"node id {self.node_id}: it must be between 0 and {LARGEST_ID}")
 
     def as_v2(self) -> ConfChangeV2:
         """The same change as a ConfChangeV2."""
@@ -185,8 +184,8 @@ def _decode_one(view: memoryview, at: int) -> tuple[ConfChangeType, int]:
     type_, node_id = _ONE.unpack_from(view, at)
     if type_ > ConfChangeType.AddLearner:
         raise DecodeError(f"configuration change type {type_}: it must be one of 0 to 3")
-    if node_id > _MAX_ID:
-        raise DecodeError(f"node id {node_id}: at most {_MAX_ID} is allowed")
+    if node_id > LARGEST_ID:
+        raise DecodeError(f"node id {node_id}: at most {LARGEST_ID} is allowed")
     return ConfChangeType(type_), node_id
 
 

@@ -14,8 +14,8 @@ from libc.string cimport memcpy, memset
 
 from raftcore.base.bytes cimport load16, load32, load64, store16, store32, store64
 from raftcore.base.types cimport (
-    APPLY_THREAD, MESSAGE_TYPES, NETWORK_TYPES, TERM_OPTIONAL_TYPES, TERMLESS_TYPES, MsgApp, MsgProp, MsgSnap,
-    is_one_of, node_id_t,
+    APPLY_THREAD, LARGEST_NUMBER, MESSAGE_TYPES, NETWORK_TYPES, TERM_OPTIONAL_TYPES, TERMLESS_TYPES, MsgApp, MsgProp,
+    MsgSnap, is_one_of, node_id_t,
 )
 from raftcore.values.message cimport (
     ConfState, Entries, Message, Snapshot, entries_follow_index, new_message, parse_entries, recycle,
@@ -25,7 +25,6 @@ from raftcore.values.message cimport (
 from raftcore.base.errors import DecodeError
 from raftcore.base.types import MessageType
 
-cdef uint64_t NUMBER_LIMIT = 0x8000000000000000
 cdef tuple FIELD_NAMES = ("term", "log_term", "index", "commit", "vote", "reject_hint", "conf_index", "from_", "to")
 
 
@@ -71,8 +70,8 @@ cdef str snapshot_fault(Snapshot snapshot, Entries entries):
     if entries is not None:
         return "only MsgApp and MsgProp carry entries"
     for name, number in (("index", snapshot.index), ("term", snapshot.term)):
-        if not 1 <= number < NUMBER_LIMIT:
-            return f"the snapshot's {name} is {number}, 1 to {NUMBER_LIMIT - 1} allowed"
+        if not 1 <= number <= LARGEST_NUMBER:
+            return f"the snapshot's {name} is {number}, 1 to {LARGEST_NUMBER} allowed"
     if snapshot.conf_index > snapshot.index:
         return f"the snapshot's conf_index {snapshot.conf_index} is above its index {snapshot.index}"
     if not snapshot.conf_state.voters:
@@ -85,13 +84,13 @@ cdef str value_fault(int field, uint64_t value):
     if ID_FIELDS >> field & 1:
         if value >= APPLY_THREAD:
             return f"{FIELD_NAMES[field]} is {value}, an id of the node's own storage threads"
-    elif value >= NUMBER_LIMIT:
-        return f"{FIELD_NAMES[field]} is {value}, at most {NUMBER_LIMIT - 1} allowed"
+    elif value > LARGEST_NUMBER:
+        return f"{FIELD_NAMES[field]} is {value}, at most {LARGEST_NUMBER} allowed"
     return None
 
 
 cdef inline bint value_allowed(int field, uint64_t value) noexcept nogil:
-    return value < NUMBER_LIMIT or (ID_FIELDS >> field & 1 and value < APPLY_THREAD)
+    return value <= LARGEST_NUMBER or (ID_FIELDS >> field & 1 and value < APPLY_THREAD)
 
 
 cdef inline Py_ssize_t ids_in(ConfState state) except -1:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from struct import Struct
 
 from raftcore.base.errors import DecodeError
+from raftcore.base.types import LARGEST_ID
 
 VERSION = 1
 MAX_PRIORITY = 65_535
 MAX_ADDRESS = 255
-LARGEST_ID = 2**64 - 3
 
 _HEAD = Struct("<BBH")  # version, 0, number of records
 _RECORD = Struct("<QQHBBB")  # node id, store id, priority, flags, lengths of both addresses

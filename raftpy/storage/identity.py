@@ -12,7 +12,6 @@ from raftpy.contracts.types import StoreOwner
 
 BOOT_SHIFT = 32
 MAX_BOOTS = 2**32 - 1
-MAX_NODE_ID = 2**64 - 3  # the two above are the core's local targets
 
 
 def new_store_id(random: Callable[[int], bytes]) -> int:

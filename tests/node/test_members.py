@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftcore.base.errors import DecodeError
+from raftcore.base.types import LARGEST_ID
 from raftpy.members.table import (
-    LARGEST_ID,
     MAX_ADDRESS,
     MAX_PRIORITY,
     MemberRecord,
