@@ -14,6 +14,7 @@ import pytest
 from benchmarks.micro import MICRO, Micro, entries
 from raftcore.base.types import LOCAL_APPEND_THREAD, MessageType
 from raftcore.values.message import Message
+from raftpy.contracts.storage import AppendBatch
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
 
@@ -41,11 +42,11 @@ def test_store_write(benchmark: Any, store: LevelDBStorage, count: int) -> None:
     benchmark.group = "store write, synced"
     first = 1
 
-    def submitted() -> tuple[tuple[list[Message]], dict[str, Any]]:
+    def submitted() -> tuple[tuple[AppendBatch], dict[str, Any]]:
         nonlocal first
         run = entries(first, [1] * count)
         first += count
         message = Message(MessageType.MsgStorageAppend, to=LOCAL_APPEND_THREAD, must_sync=True, entries=run, term=1)
-        return ([message],), {}
+        return ([(0, [message])],), {}
 
     benchmark.pedantic(store.submit, setup=submitted, rounds=150, warmup_rounds=10)

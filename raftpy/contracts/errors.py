@@ -72,6 +72,14 @@ class TooLarge(RaftError, ValueError):
         self.limit = limit
 
 
+class UnknownGroup(RaftError, LookupError):
+    """A store, or a host, was asked for a group that it does not hold; nothing has happened."""
+
+    def __init__(self, group_id: int) -> None:
+        super().__init__(f"group {group_id} is not known here: it was never founded, or lives on other nodes")
+        self.group_id = group_id
+
+
 class StorageFailed(RaftError):
     """A write, a sync or a read of the store failed. The handle is dead: every later call raises this again.
 

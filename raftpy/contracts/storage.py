@@ -1,4 +1,4 @@
-"""What the runtime asks of a store: term, vote and log, and the identity of the node, durable."""
+"""What the runtime asks of a store: term, vote and log of each group, and the identity of the node, durable."""
 
 from __future__ import annotations
 
@@ -10,55 +10,12 @@ from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.types import Recovered, StoreOwner
 
+AppendBatch = Sequence[tuple[int, Sequence[Message]]]
+"""What is written together: a group's id and MsgStorageAppend messages of its core, for each group that has any."""
 
-class Storage(Protocol):
-    """Keeps term, vote and log (Figure 2, persistent state) and the identity of one node.
 
-    The same contract for every implementation, checked by tests/storage/test_contract.py:
-
-    1. What ``submit`` has reported complete is there after a crash at any later moment; what it has not may or may
-       not be, but always as a prefix of the submitted order, each ``submit`` wholly or not at all.
-    2. ``open`` restores exactly what was complete, or raises; it never restores something else.
-    3. After any failed write the handle is dead: that call and all later ones raise ``StorageFailed``.
-
-    All calls come from one thread, the loop's. Whatever threads an implementation has are its own affair. One
-    exception, for a store that says so with an attribute ``opens_in_thread = True``: its ``open`` is called in another
-    thread, while the loop goes on. Of the other methods only ``close`` is called meanwhile, in the loop's thread: the
-    opening is wanted no more, and may end by raising ``StorageFailed``; where it succeeds, ``close`` is called again.
-    """
-
-    def open(self, identity: StoreOwner) -> Recovered:
-        """Opens the store, making it at the first start, and syncs a new boot before it returns.
-
-        Raises ``StorageLocked`` (in use), ``StorageDamaged``, ``WrongIdentity`` (another node's),
-        ``ForeignDirectory`` (no node's), ``StorageFailed``.
-        """
-        ...
-
-    def set_completion(
-        self,
-        callback: Callable[[Sequence[Message]], None],
-        on_failure: Callable[[StorageFailed], None] | None = None,
-    ) -> None:
-        """Sets whom to tell about appends that complete later, and about a write that failed later.
-
-        Called in the loop's thread, which is where both are called back: ``callback`` once for each ``submit`` that
-        returned False, with its sequence, in order, when it is durable; ``on_failure`` at most once, and then nothing
-        that was still under way is ever reported durable. After ``close`` nothing is called any more. Without a
-        running loop every ``submit`` completes before it returns.
-        """
-        ...
-
-    def submit(self, appends: Sequence[Message]) -> bool:
-        """Writes the term, vote, commit index and entries of MsgStorageAppend messages, in order, as one synced batch.
-
-        True: all of them are durable now, and the caller delivers their responses. False: they complete later, when
-        the completion callback is called with the same sequence. Entries that begin at or below the last index
-        replace what was there from their first index on. An append with ``must_sync`` False (a commit index alone)
-        is not written by itself: it rides in a later batch, and completes when everything before it has.
-        Raises ``StorageFailed``.
-        """
-        ...
+class GroupLog(Protocol):
+    """The part of a store that is one group's: what :class:`raftcore.StorageView` asks for, and its quarantine."""
 
     def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
         """The durable entries with indexes in [lo, hi), at least one; stops before ``data`` exceeds ``max_bytes``.
@@ -76,18 +33,82 @@ class Storage(Protocol):
         """
         ...
 
+    def quarantine(self, conflict: Conflict) -> None:
+        """Keeps why this node is quarantined in the group, durable on return.
+
+        Each later ``open`` says so: ``Recovered.groups[group].conflict``. Nothing is submitted for the group after it;
+        what its log holds stays as it is, and so do the other groups. Raises ``StorageFailed``.
+        """
+        ...
+
+
+class Storage(Protocol):
+    """Keeps the identity of one node, and term, vote and log (Figure 2, persistent state) of each of its groups.
+
+    The same contract for every implementation, checked by tests/storage/test_contract.py:
+
+    1. What ``submit`` has reported complete is there after a crash at any later moment; what it has not may or may
+       not be, but always as a prefix of the submitted order, each ``submit`` wholly or not at all, over all its groups.
+    2. ``open`` restores exactly what was complete, or raises; it never restores something else.
+    3. After any failed write the handle is dead: that call and all later ones raise ``StorageFailed``, in all groups.
+       What is damaged in one group makes the store a damaged one.
+
+    All calls come from one thread, the loop's. Whatever threads an implementation has are its own affair. One
+    exception, for a store that says so with an attribute ``opens_in_thread = True``: its ``open`` is called in another
+    thread, while the loop goes on. Of the other methods only ``close`` is called meanwhile, in the loop's thread: the
+    opening is wanted no more, and may end by raising ``StorageFailed``; where it succeeds, ``close`` is called again.
+    """
+
+    def open(self, identity: StoreOwner) -> Recovered:
+        """Opens the store, making it at the first start, and syncs a new boot before it returns.
+
+        Groups that are named for the first time are founded with the same sync: all of them or none.
+        Raises ``ValueError`` (groups or nodes that cannot be), ``StorageLocked`` (in use), ``StorageDamaged``,
+        ``WrongIdentity`` (another node's), ``ForeignDirectory`` (no node's), ``StorageFailed``.
+        """
+        ...
+
+    def set_completion(
+        self,
+        callback: Callable[[AppendBatch], None],
+        on_failure: Callable[[StorageFailed], None] | None = None,
+    ) -> None:
+        """Sets whom to tell about appends that complete later, and about a write that failed later.
+
+        Called in the loop's thread, which is where both are called back: ``callback`` once for each ``submit`` that
+        returned False, with its batch, in order, when it is durable; ``on_failure`` at most once, and then nothing
+        that was still under way is ever reported durable. After ``close`` nothing is called any more. Without a
+        running loop every ``submit`` completes before it returns.
+        """
+        ...
+
+    def submit(self, batch: AppendBatch) -> bool:
+        """Writes the term, vote, commit index and entries of MsgStorageAppend messages, as one synced batch.
+
+        ``batch`` has ``(group id, appends)`` for each group that has something to write; a group's appends hold in
+        their order, and of a group that comes twice the later ones after the earlier. An unknown group is a failed
+        write.
+
+        True: all of them are durable now, and the caller delivers their responses. False: they complete later, when
+        the completion callback is called with the same object. Entries that begin at or below the last index
+        replace what was there from their first index on. An append with ``must_sync`` False (a commit index alone)
+        is not written by itself: it rides in a later batch of its group, and completes when everything before it has.
+        Raises ``StorageFailed``.
+        """
+        ...
+
+    def group(self, group_id: int) -> GroupLog:
+        """The part of the group, which may be kept as long as the store is open.
+
+        Raises ``UnknownGroup`` for one that the store does not know, ``StorageFailed``.
+        """
+        ...
+
     def pin(self, node_id: int, store_id: int, *, replace: bool = False) -> None:
         """Binds a node id to the store id first heard under it, durable on return.
 
         Pinning the same again does nothing; another store id raises ``WrongIdentity``, or takes the place of the one
         known when ``replace`` says so (the member table, which the cluster has agreed on).
-        """
-        ...
-
-    def quarantine(self, conflict: Conflict) -> None:
-        """Keeps why this node is quarantined, durable on return: ``initial_state.conflict`` of each later ``open``.
-
-        Nothing is submitted after it; what the log holds stays as it is. Raises ``StorageFailed``.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from raftcore.base.conflict import Conflict
@@ -12,7 +12,11 @@ from raftcore.values.storage_view import InitialState
 
 @dataclass(frozen=True, slots=True)
 class StoreOwner:
-    """Who opens a store. ``cluster`` and ``cluster_id`` count at a data directory's first start only."""
+    """Who opens a store. ``cluster`` and ``cluster_id`` count at a data directory's first start only.
+
+    A store is of one node, and keeps a log for each of its groups. Store id, boot, cluster id, members and pins are the
+    node's, so the same in all of its groups.
+    """
 
     node_id: int
     """This node's id, 1 to 2**64 - 3; a directory of another node id is refused."""
@@ -20,6 +24,13 @@ class StoreOwner:
     """The first members: node id to UDP address as ``host:port``."""
     cluster_id: int | None = None
     """None: a hash of ``cluster``, the same on every node that was given the same members."""
+    groups: Mapping[int, Collection[int]] = field(default_factory=dict)
+    """Group id (u64) to the node ids of the group's first voters.
+
+    A group that the store has not known yet is founded in it at this opening; of one that it knows, what was given at
+    its founding counts. Group 0, which holds the table of the members, is there always, and its first voters are the
+    ids in ``cluster``: whoever names it names those.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +43,13 @@ class Recovered:
     """u64: how often the directory has been opened in the high 32 bits, random low 32; never 0."""
     cluster_id: int
     """As decided at the first start, whatever ``StoreOwner`` says now."""
-    initial_state: InitialState
-    """Where the core starts from: hard state, configuration, and the shape of the log."""
+    groups: dict[int, InitialState]
+    """Where each group's core starts from: hard state, configuration, and the shape of the log.
+
+    Ascending by group id: group 0, every group that ``StoreOwner.groups`` names, and every other one that the store
+    holds anything of, be it a term. One that was founded, is not named any more and never came to hold anything has
+    promised nothing to anybody, and is left out.
+    """
     members: dict[int, str]
     """The members as first given; ``StoreOwner.cluster`` may differ by now, which is for the caller to point out."""
     pins: dict[int, int]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from raftcore.api.raw_node import RawNode
 from raftcore.base.errors import (
@@ -18,12 +18,11 @@ from raftcore.base.errors import (
 )
 from raftcore.base.types import EntryKind, StateType
 from raftcore.values.changes import ConfChange, ConfChangeV2
-from raftcore.values.message import Message
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFailed, same_error
 from raftpy.contracts.state_machine import StateMachine
-from raftpy.contracts.storage import Storage
+from raftpy.contracts.storage import AppendBatch, Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import Standing
 from raftpy.members.operations import MemberOperations
@@ -66,7 +65,7 @@ class Driver:
         self.member_operations = MemberOperations(
             config, opened.raw, opened.storage, opened.transport, clock, opened.members, opened.store_id
         )
-        self.quarantine = Quarantine(config.id, opened.raw, opened.storage, opened.transport)
+        self.quarantine = Quarantine(config.id, opened.raw, opened.group, opened.transport)
         self.failure: BaseException | None = None
         """Why the node stopped by itself; None while it runs and after ``stop``."""
         self.closed = False
@@ -75,7 +74,7 @@ class Driver:
         applied = opened.initial_state.snapshot_index
         self.applying = Applying(state_machine, self.proposals, self._configure, clock.monotonic, applied)
         self.owner = Owner(config.id)
-        self.feed = CommitFeed(opened.storage.entries, applied, self.owner.check)
+        self.feed = CommitFeed(opened.group.entries, applied, self.owner.check)
         self.reads = Reads(loop, self._schedule_reads, self._ask_for_read, 2 * config.heartbeat_ms / 1000, opened.boot)
         self._loop, self._id = loop, config.id
         self._role_log = RoleLog(config.id)
@@ -272,8 +271,8 @@ class Driver:
             log.warning("node %d: the configuration change at %d does nothing: %s", self._id, index, error)
         self.member_operations.configured(index, context)
 
-    def _on_written(self, appends: Sequence[Message]) -> None:
-        self.rounds.written.append(appends)
+    def _on_written(self, batch: AppendBatch) -> None:
+        self.rounds.written.extend(appends for _, appends in batch)
         self.passes.wake()
 
     def _on_heard(self, node_id: int) -> None:

@@ -15,7 +15,7 @@ from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
 from raftpy.config import Config, format_cluster
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.executor import Executor
-from raftpy.contracts.storage import Storage
+from raftpy.contracts.storage import GroupLog, Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import LocalIdentity, Recovered, Standing, StoreOwner
 from raftpy.members.operations import contradicted
@@ -23,6 +23,8 @@ from raftpy.runtime.opening_thread import open_store
 
 BLOCK_OVERHEAD = BLOCK_HEADER_SIZE + LENGTH_SIZE
 """Bytes that a block of one entry needs beside its payload: header and length (docs/wire-format.md)."""
+GROUP = 0
+"""The one group of a node."""
 MAX_APPLY_BYTES = 1 << 20
 """Committed entries the core hands out at a time."""
 
@@ -40,6 +42,7 @@ class Opened:
     """The parts of a node, open and with one another's acquaintance."""
 
     storage: Storage
+    group: GroupLog
     transport: Transport
     raw: RawNode
     initial_state: InitialState
@@ -65,6 +68,8 @@ async def open_node(
     """
     try:
         recovered = await open_store(storage, StoreOwner(config.id, config.addresses, config.cluster_id), executor)
+        initial = recovered.groups[GROUP]
+        group = storage.group(GROUP)
         _check_own_pin(config, recovered)
         _compare_members(config, recovered)
         identity = LocalIdentity(
@@ -75,21 +80,22 @@ async def open_node(
             members=recovered.members,
             pins=recovered.pins,
             http_address=config.http or "",
-            conflict=recovered.initial_state.conflict,
+            conflict=initial.conflict,
             standing=first_standing(recovered),
         )
         transport.start(identity, wake, storage.pin)
         core = core_config(config, transport.max_command, recovered.boot, entropy)
-        raw = RawNode(core, recovered.initial_state, storage)
+        raw = RawNode(core, initial, group)
     except BaseException:
         transport.close()
         storage.close()
         raise
     return Opened(
         storage,
+        group,
         transport,
         raw,
-        recovered.initial_state,
+        initial,
         recovered.members,
         recovered.store_id,
         recovered.boot,
@@ -100,7 +106,7 @@ async def open_node(
 def first_standing(recovered: Recovered) -> Standing:
     """What the node is when it starts. New is who has promised nothing: every promise of Raft, an acknowledgement or a
     vote, follows the write of a term above 0 (Figure 2). A cluster of one has nobody to ask."""
-    initial = recovered.initial_state
+    initial = recovered.groups[GROUP]
     if initial.last_index or initial.snapshot_index:
         return Standing.ESTABLISHED
     hard_state = initial.hard_state

@@ -13,7 +13,7 @@ import logging
 from raftcore.api.raw_node import RawNode
 from raftcore.base.conflict import Conflict
 from raftpy.contracts.errors import Quarantined
-from raftpy.contracts.storage import Storage
+from raftpy.contracts.storage import GroupLog
 from raftpy.contracts.transport import Transport
 
 log = logging.getLogger("raftpy")
@@ -22,10 +22,10 @@ log = logging.getLogger("raftpy")
 class Quarantine:
     """A node's own quarantine, and what it has heard of those of its peers."""
 
-    def __init__(self, node_id: int, raw: RawNode, storage: Storage, transport: Transport) -> None:
+    def __init__(self, node_id: int, raw: RawNode, group: GroupLog, transport: Transport) -> None:
         self._id = node_id
         self._raw = raw
-        self._storage = storage
+        self._group = group
         self._transport = transport
         self._reported: set[tuple[int, Conflict]] = set()
 
@@ -51,7 +51,7 @@ class Quarantine:
     def begin(self) -> None:
         """The core has just found the conflict. Raises ``StorageFailed``."""
         assert self._raw.conflict is not None
-        self._storage.quarantine(self._raw.conflict)
+        self._group.quarantine(self._raw.conflict)
         self._transport.quarantine(self._raw.conflict)
         self.say()
 

@@ -204,7 +204,7 @@ cdef class Rounds:
             return False
         cdef double begun = self.monotonic()
         self.appends = []
-        if not self.storage.submit(appends):
+        if not self.storage.submit([(0, appends)]):
             self.under_way.append(None)
             self.begun.append(begun)
             return False

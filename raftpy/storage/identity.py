@@ -1,8 +1,9 @@
-"""What a disk says of whose it is (decision 5): store id, boot, cluster id, first members."""
+"""What a disk says of whose it is (decision 5): store id, boot, cluster id, first members; and what its groups begin
+with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from raftcore.base.conflict import Conflict
@@ -12,6 +13,8 @@ from raftpy.contracts.types import StoreOwner
 
 BOOT_SHIFT = 32
 MAX_BOOTS = 2**32 - 1
+MAX_NODE_ID = 2**64 - 3  # the two above are the core's local targets
+MAX_GROUP = 2**64 - 1
 
 
 def new_store_id(random: Callable[[int], bytes]) -> int:
@@ -48,20 +51,44 @@ def resolve_cluster_id(identity: StoreOwner) -> int:
     return cluster_hash(identity.cluster) if identity.cluster_id is None else identity.cluster_id
 
 
+def named_groups(identity: StoreOwner) -> dict[int, tuple[int, ...]]:
+    """The groups that an opening names, each with its first voters, ascending. ValueError for ids that are none.
+
+    Group 0 is not among them: it is there always, and begins with the members of the cluster.
+    """
+    groups: dict[int, tuple[int, ...]] = {}
+    for group, nodes in identity.groups.items():
+        voters = tuple(sorted(set(nodes)))
+        if not 0 <= group <= MAX_GROUP:
+            raise ValueError(f"a group's id is 0 to {MAX_GROUP}, got {group}")
+        if voters and not 1 <= voters[0] <= voters[-1] <= MAX_NODE_ID:
+            raise ValueError(f"a node's id is 1 to {MAX_NODE_ID}, got {voters} for group {group}")
+        if group:
+            groups[group] = voters
+        elif voters != tuple(sorted(identity.cluster)):
+            raise ValueError(f"group 0 begins with the members, {tuple(sorted(identity.cluster))}, got {voters}")
+    return groups
+
+
 def initial_state(
     hard_state: HardState,
-    members: Mapping[int, str],
+    voters: Iterable[int],
     last: int,
     term_runs: Sequence[tuple[int, int]],
     time_ms: int,
     conflict: Conflict | None = None,
 ) -> InitialState:
-    """What the core starts from: every first member a voter, nothing applied, the whole log ahead of it."""
+    """What a group's core starts from: its first voters, nothing applied, the whole log ahead of it."""
     return InitialState(
         hard_state=hard_state,
-        conf_state=ConfState(voters=tuple(members)),
+        conf_state=ConfState(voters=voters),
         last_index=last,
         term_runs=tuple(term_runs),
         last_time_ms=time_ms,
         conflict=conflict,
     )
+
+
+def holds_anything(state: InitialState) -> bool:
+    """Whether a group has ever come to hold anything that it may have told somebody of: a term is the least."""
+    return state.hard_state != HardState() or state.last_index > 0 or state.conflict is not None

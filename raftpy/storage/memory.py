@@ -13,14 +13,78 @@ from raftcore.base.conflict import Conflict
 from raftcore.values.message import Entries, HardState, Message, Snapshot
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.clock import Clock
-from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
+from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, UnknownGroup, WrongIdentity
+from raftpy.contracts.storage import AppendBatch
 from raftpy.contracts.types import Recovered, StoreOwner
-from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
-from raftpy.storage.records import Index, Plan, gather
+from raftpy.storage.identity import (
+    boot_after,
+    holds_anything,
+    initial_state,
+    named_groups,
+    new_store_id,
+    resolve_cluster_id,
+)
+from raftpy.storage.records import Index, Plan, by_group, gather
+
+
+class MemoryGroup:
+    """One group's part of a :class:`MemoryDisk`: what is durable of it. Tests may read it, and change the first two."""
+
+    def __init__(self, voters: tuple[int, ...] = ()) -> None:
+        self.hard_state = HardState()
+        self.conflict: Conflict | None = None
+        self.voters = voters
+        self.index = Index()
+        self.held: HardState | None = None  # a commit index that waits, not durable, to ride in the next batch
+        self._records: dict[int, Entries] = {}
+
+    def plan(self, appends: Sequence[Message]) -> Plan:
+        return Plan(appends, self.index.prev, self.index.last)
+
+    def hold(self, plan: Plan) -> None:
+        """Keeps the plan's hard state in mind until something is written."""
+        newest = plan.newest
+        if newest is not None:
+            self.held = HardState(newest.term, newest.vote, newest.commit)
+
+    def carry_out(self, plan: Plan) -> None:
+        """Writes what is held, and the plan's entries."""
+        index = self.index
+        self.hard_state = self.held or self.hard_state
+        if plan.cut:
+            doomed, through = index.cut(plan.cut)
+            for first in doomed:
+                del self._records[first]
+            if through is not None:
+                self._records[through] = self._records[through].slice(through, plan.cut)
+            index.truncate(plan.cut)
+        for entries in plan.staged:
+            self._records[entries.first] = entries
+            index.firsts.append(entries.first)
+            index.last = entries.last
+
+    def write_held_commit(self) -> None:
+        """Writes what is held, at a clean close."""
+        if self.held is not None:
+            self.hard_state = self.held
+            self.held = None
+
+    def read(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        records = self._records
+        return gather(self.index, lo, hi, max_bytes, lambda first, _last: records[first])
+
+    def initial_state(self) -> InitialState:
+        runs: list[tuple[int, int]] = []
+        time_ms = 0
+        for first in self.index.firsts:
+            for run_first, _, term, _, time_ms in self._records[first].runs():  # noqa: B007 - the last one counts
+                if not runs or runs[-1][1] != term:
+                    runs.append((run_first, term))
+        return initial_state(self.hard_state, self.voters, self.index.last, runs, time_ms, self.conflict)
 
 
 class MemoryDisk:
-    """What is durable, plus the faults a test can put in.
+    """What is durable, in ``groups`` by group id, plus the faults a test can put in.
 
     ``fault``: when set, the next write of any store on this disk fails with this text and its handle is dead.
     ``damaged``: when set, opening raises ``StorageDamaged`` with this text.
@@ -41,11 +105,7 @@ class MemoryDisk:
         self.cluster_id = 0
         self.members: dict[int, str] = {}
         self.pins: dict[int, int] = {}
-        self.conflict: Conflict | None = None
-        self.hard_state = HardState()
-        self._held: HardState | None = None  # a commit index that waits, not durable, to ride in the next batch
-        self._index = Index()
-        self._records: dict[int, Entries] = {}
+        self.groups = {0: MemoryGroup()}
 
     def crash(self, surviving: int = 0) -> None:
         """The machine loses power: the store on this disk is gone, and with it what was not durable yet.
@@ -55,7 +115,8 @@ class MemoryDisk:
         if self._holder is not None:
             self._holder._die(surviving)
             self._holder = None
-        self._held = None
+        for group in self.groups.values():
+            group.held = None
 
     def erase(self) -> None:
         """The disk is replaced by an empty one. No store may be open on it."""
@@ -63,43 +124,46 @@ class MemoryDisk:
             raise StorageLocked(self.name, os.getpid(), "this process", self.node_id)
         self._erase()
 
-    def _write(self, appends: Sequence[Message]) -> None:
-        index = self._index
-        plan = Plan(appends, index.prev, index.last)
-        newest = plan.newest
-        if newest is not None:
-            self._held = HardState(newest.term, newest.vote, newest.commit)
-        if not plan.must_write:
-            return
-        if self.fault is not None:
+    def _write(self, batch: AppendBatch) -> None:
+        planned: list[tuple[MemoryGroup, Plan]] = []
+        for group_id, appends in by_group(batch):
+            group = self.groups.get(group_id)
+            if group is None:
+                raise StorageFailed(f"appends for group {group_id}, which the store {self.name} does not know")
+            planned.append((group, group.plan(appends)))
+        due = [(group, plan) for group, plan in planned if plan.must_write]
+        if due and self.fault is not None:
             raise StorageFailed(f"writing to {self.name} failed: {self.fault}")
-        self.hard_state = self._held or self.hard_state
-        if plan.cut:
-            doomed, through = index.cut(plan.cut)
-            for first in doomed:
-                del self._records[first]
-            if through is not None:
-                self._records[through] = self._records[through].slice(through, plan.cut)
-            index.truncate(plan.cut)
-        for entries in plan.staged:
-            self._records[entries.first] = entries
-            index.firsts.append(entries.first)
-            index.last = entries.last
+        for group, plan in planned:
+            group.hold(plan)
+        for group, plan in due:
+            group.carry_out(plan)
 
-    def _write_held_commit(self) -> None:
-        """A clean close writes the commit index that was held back."""
-        if self.fault is None and self._held is not None:
-            self.hard_state = self._held
-            self._held = None
+    def _write_held_commits(self) -> None:
+        """A clean close writes the commit indexes that were held back."""
+        if self.fault is None:
+            for group in self.groups.values():
+                group.write_held_commit()
 
-    def _initial_state(self) -> InitialState:
-        runs: list[tuple[int, int]] = []
-        time_ms = 0
-        for first in self._index.firsts:
-            for run_first, _, term, _, time_ms in self._records[first].runs():  # noqa: B007 - the last one counts
-                if not runs or runs[-1][1] != term:
-                    runs.append((run_first, term))
-        return initial_state(self.hard_state, self.members, self._index.last, runs, time_ms, self.conflict)
+
+class MemoryGroupLog:
+    """A ``GroupLog`` of an open :class:`MemoryStore`; ``check`` raises once that is not open, or has failed."""
+
+    def __init__(self, group: MemoryGroup, check: Callable[[], None]) -> None:
+        self._group = group
+        self._check = check
+
+    def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        self._check()
+        return self._group.read(lo, hi, max_bytes)
+
+    def snapshot(self) -> Snapshot:
+        self._check()
+        return Snapshot()
+
+    def quarantine(self, conflict: Conflict) -> None:
+        self._check()
+        self._group.conflict = conflict
 
 
 class MemoryStore:
@@ -115,13 +179,14 @@ class MemoryStore:
         self._delay_s = delay_s
         self._state = "new"
         self._failure: StorageFailed | None = None
-        self._callback: Callable[[Sequence[Message]], None] | None = None
+        self._callback: Callable[[AppendBatch], None] | None = None
         self._on_failure: Callable[[StorageFailed], None] | None = None
-        self._waiting: list[Sequence[Message]] = []
-        self._writing: list[Sequence[Message]] = []
+        self._waiting: list[AppendBatch] = []
+        self._writing: list[AppendBatch] = []
 
     def open(self, identity: StoreOwner) -> Recovered:
         disk = self._disk
+        named = named_groups(identity)
         if self._state != "new":
             raise StorageFailed(f"the store {disk.name} was opened before: make a new one to open it again")
         if disk._holder is not None:
@@ -135,6 +200,10 @@ class MemoryStore:
             disk.store_id = new_store_id(disk._random)
             disk.cluster_id = resolve_cluster_id(identity)
             disk.members = dict(identity.cluster)
+            disk.groups[0].voters = tuple(sorted(disk.members))
+        for group, voters in named.items():
+            disk.groups.setdefault(group, MemoryGroup(voters))
+        states = {group: disk.groups[group].initial_state() for group in sorted(disk.groups)}
         disk.boot = boot_after(disk.boot, disk._random)
         disk._holder = self
         self._state = "open"
@@ -142,41 +211,39 @@ class MemoryStore:
             store_id=disk.store_id,
             boot=disk.boot,
             cluster_id=disk.cluster_id,
-            initial_state=disk._initial_state(),
+            groups={group: state for group, state in states.items() if group in (0, *named) or holds_anything(state)},
             members=dict(disk.members),
             pins=dict(disk.pins),
         )
 
     def set_completion(
         self,
-        callback: Callable[[Sequence[Message]], None],
+        callback: Callable[[AppendBatch], None],
         on_failure: Callable[[StorageFailed], None] | None = None,
     ) -> None:
         self._callback = callback
         self._on_failure = on_failure
 
-    def submit(self, appends: Sequence[Message]) -> bool:
+    def submit(self, batch: AppendBatch) -> bool:
         self._check()
         if self._clock is None or self._callback is None:
-            self._write([appends])
+            self._write([batch])
             return True
         if not self._writing:
-            if not any(append.must_sync or append.entries is not None for append in appends):
-                self._write([appends])
+            if not any(append.must_sync or append.entries is not None for _, appends in batch for append in appends):
+                self._write([batch])
                 return True
-            self._begin([appends])
+            self._begin([batch])
         else:
-            self._waiting.append(appends)
+            self._waiting.append(batch)
         return False
 
-    def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
+    def group(self, group_id: int) -> MemoryGroupLog:
         self._check()
-        records = self._disk._records
-        return gather(self._disk._index, lo, hi, max_bytes, lambda first, _last: records[first])
-
-    def snapshot(self) -> Snapshot:
-        self._check()
-        return Snapshot()
+        group = self._disk.groups.get(group_id)
+        if group is None:
+            raise UnknownGroup(group_id)
+        return MemoryGroupLog(group, self._check)
 
     def pin(self, node_id: int, store_id: int, *, replace: bool = False) -> None:
         self._check()
@@ -188,10 +255,6 @@ class MemoryStore:
                 f"node {node_id} has been known with store {known:016x}, and now comes with store {store_id:016x}"
             )
 
-    def quarantine(self, conflict: Conflict) -> None:
-        self._check()
-        self._disk.conflict = conflict
-
     def close(self) -> None:
         if self._state != "open":
             self._state = "closed"
@@ -201,7 +264,7 @@ class MemoryStore:
             self._writing, self._waiting = [], []
             try:
                 self._write(under_way)
-                self._disk._write_held_commit()
+                self._disk._write_held_commits()
             except StorageFailed:
                 pass  # close has nobody to tell; nothing of it was reported durable
         self._state = "closed"
@@ -214,14 +277,14 @@ class MemoryStore:
         if self._state != "open":
             raise StorageFailed(f"the store {self._disk.name} is not open")
 
-    def _write(self, submits: list[Sequence[Message]]) -> None:
+    def _write(self, submits: list[AppendBatch]) -> None:
         try:
-            self._disk._write([append for appends in submits for append in appends])
+            self._disk._write([part for batch in submits for part in batch])
         except StorageFailed as error:
             self._failure = error
             raise
 
-    def _begin(self, submits: list[Sequence[Message]]) -> None:
+    def _begin(self, submits: list[AppendBatch]) -> None:
         assert self._clock is not None
         self._writing = submits
         self._clock.call_later(self._delay_s, self._finish)
@@ -242,15 +305,15 @@ class MemoryStore:
             waiting, self._waiting = self._waiting, []
             self._begin(waiting)
         assert self._callback is not None
-        for appends in done:
+        for batch in done:
             if self._state != "open":
                 return
-            self._callback(appends)
+            self._callback(batch)
 
     def _die(self, surviving: int) -> None:
         under_way = self._writing + self._waiting
         self._writing, self._waiting = [], []
         if self._failure is None:
-            for appends in under_way[:surviving]:
-                self._disk._write(appends)
+            for batch in under_way[:surviving]:
+                self._disk._write(batch)
         self._failure = StorageFailed(f"the store {self._disk.name} has crashed")

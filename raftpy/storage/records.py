@@ -17,13 +17,15 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from raftcore.base.errors import Compacted, Unavailable
 from raftcore.values.message import Entries, Message
 from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.storage import AppendBatch
 
 
 class Index:
@@ -70,8 +72,18 @@ class Index:
             raise Unavailable
 
 
+def by_group(batch: AppendBatch) -> Iterable[tuple[int, Sequence[Message]]]:
+    """Each group once, with all its appends in order: a batch of several submits may have a group several times."""
+    if len(batch) == 1:
+        return batch
+    appends_of: defaultdict[int, list[Message]] = defaultdict(list)
+    for group, appends in batch:
+        appends_of[group] += appends
+    return appends_of.items()
+
+
 class Plan:
-    """What one batch has to do for a sequence of MsgStorageAppend messages, in order.
+    """What one batch has to do in one group for a sequence of MsgStorageAppend messages, in order.
 
     ``staged``: the entries to write, consecutive. ``cut``: the log ends before this index first; 0 when nothing
     written before is replaced. ``newest``: the append whose term, vote and commit hold in the end, None when none says.

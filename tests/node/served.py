@@ -52,14 +52,14 @@ def expected(cluster: Cluster) -> MemberTable:
 def changes(node: Node) -> list[int]:
     """Indexes of the configuration entries in the node's log, and nothing beside them but commands and no-ops."""
     status = node.status()
-    entries = driver(node).storage.entries(1, status.last_index + 1, 1 << 30)
+    entries = driver(node).storage.group(0).entries(1, status.last_index + 1, 1 << 30)
     return [e.index for e in entries if e.kind in (EntryKind.EntryConfChange, EntryKind.EntryConfChangeV2)]
 
 
 def noops(node: Node) -> int:
     """A refused change would leave one that no leader's beginning accounts for."""
     status = node.status()
-    entries = driver(node).storage.entries(1, status.last_index + 1, 1 << 30)
+    entries = driver(node).storage.group(0).entries(1, status.last_index + 1, 1 << 30)
     return sum(entry.kind == EntryKind.EntryNoop for entry in entries)
 
 

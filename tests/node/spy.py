@@ -37,8 +37,8 @@ class Spy:
         type_ = MessageType(message.type)
         self.seen[type_] = self.seen.get(type_, 0) + 1
         disk = self.disks[from_id]
-        durable = disk.hard_state
-        last = disk._index.last
+        durable = disk.groups[0].hard_state
+        last = disk.groups[0].index.last
         if type_ == MessageType.MsgVoteResp and not message.reject:
             self.told.append((from_id, to_id, message))
             # Two requests of one candidate may come in one datagram, and both votes reach the disk in one write: a

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from raftcore import Message, MessageType
+from raftcore import MessageType
 from raftcore.values.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2
 from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, decode_message, frames
 from raftpy import Config, Node, Timeout
-from raftpy.contracts.storage import Storage
+from raftpy.contracts.storage import AppendBatch, Storage
 from raftpy.runtime.ticks import Ticks
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
@@ -76,10 +76,10 @@ def test_followers_have_the_entries_before_the_leader_writes_them(seed: int) -> 
     class Watching(MemoryStore):
         submits: list[tuple[str, int]] = []
 
-        def submit(self, appends: Sequence[Message]) -> bool:
-            if any(append.entries is not None for append in appends):
+        def submit(self, batch: AppendBatch) -> bool:
+            if any(append.entries is not None for _, appends in batch for append in appends):
                 events.append("write")
-            return super().submit(appends)
+            return super().submit(batch)
 
     events: list[str] = []
 
@@ -112,9 +112,9 @@ def test_all_that_is_proposed_in_one_turn_is_one_append_and_one_write(seed: int)
         store = cluster.nodes[leader]._storage
         submit = store.submit
 
-        def count(appends: Sequence[Message]) -> bool:
-            submits.extend(len(a.entries) for a in appends if a.entries is not None)
-            return submit(appends)
+        def count(batch: AppendBatch) -> bool:
+            submits.extend(len(a.entries) for _, appends in batch for a in appends if a.entries is not None)
+            return submit(batch)
 
         cluster.nodes[leader]._running.storage.submit = count  # type: ignore[method-assign]
         results = await asyncio.gather(*[cluster.propose(leader, b"%d" % i) for i in range(1000)])

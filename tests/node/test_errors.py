@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from raftcore.base.errors import InvariantViolation, Unavailable
-from raftcore.values.message import Message
 from raftpy import (
     ApplyError,
     ApplyFailed,
@@ -24,6 +22,7 @@ from raftpy import (
     Timeout,
     TooLarge,
 )
+from raftpy.contracts.storage import AppendBatch
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
@@ -351,10 +350,10 @@ def test_an_invariant_violation_stops_the_node_and_is_not_swallowed() -> None:
     class Breaking(MemoryStore):
         broken = False
 
-        def submit(self, appends: Sequence[Message]) -> bool:
+        def submit(self, batch: AppendBatch) -> bool:
             if self.broken:
                 raise InvariantViolation("committed went back")
-            return super().submit(appends)
+            return super().submit(batch)
 
     async def main() -> None:
         store = Breaking(MemoryDisk())

@@ -339,7 +339,7 @@ def test_the_copy_of_leveldb_is_never_finalized(tmp_path: Path, monkeypatch: pyt
 
     def drop() -> str:
         with pytest.raises(StorageFailed, match="the process that forked"):
-            store[0].entries(1, 2, 100)
+            store[0].group(0).entries(1, 2, 100)
         with pytest.raises(StorageFailed, match="the process that forked"):
             store[0].pin(2, 7)
         store[0].close()

@@ -105,7 +105,9 @@ def test_a_wiped_majority_does_not_found_an_empty_cluster(
             assert "\n" not in text
         assert cluster.machines[1].commands == [b"%d" % number for number in range(10)]
         assert cluster.machines[2].commands == cluster.machines[3].commands == []
-        assert [cluster.disks[i].hard_state for i in (2, 3)] == [HardState()] * 2, "they have promised nothing"
+        assert [cluster.disks[i].groups[0].hard_state for i in (2, 3)] == [HardState()] * 2, (
+            "they have promised nothing"
+        )
 
     found(kind, 3, seed, scenario)
     assert [len(lines(caplog, node_id, "has stopped")) for node_id in (1, 2, 3)] == [0, 1, 1]
@@ -210,7 +212,7 @@ def test_what_was_said_to_an_earlier_store_counts_for_nothing(seed: int) -> None
             if to_id in cluster.nodes:
                 cluster.nodes[to_id]._transport.arrive(datagram)  # type: ignore[attr-defined]
         await cluster.stays_quiet()
-        assert [cluster.disks[i].hard_state for i in (2, 3)] == [HardState()] * 2
+        assert [cluster.disks[i].groups[0].hard_state for i in (2, 3)] == [HardState()] * 2
         for node_id in (2, 3):  # one that has heard the other's lost store again may have said so, and rightly
             assert cluster.nodes[node_id].failed is not None or 1 in cluster.waits_for(node_id)
         await cluster.start(1)
@@ -231,7 +233,9 @@ def test_a_survivor_that_never_heard_of_the_lost_stores_stops_them_all_the_same(
         await cluster.crash(1)
         disk = cluster.disks[1]
         disk.pins.clear()
-        disk.hard_state = HardState(term, disk.hard_state.vote, 0)  # so that the member table sets no pins either
+        disk.groups[0].hard_state = HardState(
+            term, disk.groups[0].hard_state.vote, 0
+        )  # so that the member table sets no pins either
         cluster.network.cut(1, 3)
         for node_id in cluster.ids:
             await cluster.start(node_id)
@@ -267,7 +271,7 @@ def test_random_losses_of_a_majority_lose_nothing(seed: int) -> None:
             (cluster.disconnect if cluster.random.random() < 0.8 else cluster.reconnect)(survivor)
             await cluster.sleep_ms(cluster.random.choice((1, 30, 500)))
             assert all(cluster.nodes[i].status().role != "leader" for i in lost if i in cluster.nodes)
-        assert [cluster.disks[i].hard_state.term for i in lost] == [0] * len(lost)
+        assert [cluster.disks[i].groups[0].hard_state.term for i in lost] == [0] * len(lost)
         cluster.reconnect(survivor)
         for node_id in lost:
             if node_id not in cluster.nodes:
@@ -434,7 +438,7 @@ def test_a_late_member_waits_for_one_that_is_down(seed: int) -> None:
         await cluster.start(3)
         await cluster.sleep_ms(LONG_MS)
         assert cluster.waits_for(3) == (down,)
-        assert (cluster.disks[3].hard_state, cluster.machines[3].commands) == (HardState(), [])
+        assert (cluster.disks[3].groups[0].hard_state, cluster.machines[3].commands) == (HardState(), [])
         await cluster.start(down)
         await cluster.single_leader()
         await cluster.committed(b"early", 3)

@@ -245,5 +245,5 @@ def test_a_store_closed_while_it_is_opened_refuses_what_comes(tmp_path: Path) ->
     thread.join(20)
     store.close()
     with pytest.raises(StorageFailed):
-        store.entries(1, 2, 100)
+        store.group(0).entries(1, 2, 100)
     opens_again(tmp_path)

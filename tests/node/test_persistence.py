@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
 import pytest
 
 from raftcore import HardState, Message, MessageType
 from raftcore.wire.codec import decode_message, frames
+from raftpy.storage.memory import MemoryGroup
 from tests.node.harness import Cluster, play
 from tests.node.spy import Spy
 from tests.node.test_commits import commit
@@ -37,7 +39,7 @@ def test_a_vote_that_was_granted_survives_the_crash_right_after(seed: int) -> No
         granted = await cluster.until(lambda: cluster.spy.told, "a vote")
         voter, candidate, answer = granted[0]
         await cluster.crash(voter)
-        assert cluster.disks[voter].hard_state.term >= answer.term
+        assert cluster.disks[voter].groups[0].hard_state.term >= answer.term
         node = await cluster.start(voter)
         raw = node._running.raw
         if raw.term == answer.term:
@@ -83,7 +85,7 @@ def test_term_and_vote_are_those_of_the_disk_after_a_restart(seed: int) -> None:
         for node_id in cluster.ids:
             before = cluster.nodes[node_id].status()
             await cluster.crash(node_id)
-            assert cluster.disks[node_id].hard_state.term == before.term
+            assert cluster.disks[node_id].groups[0].hard_state.term == before.term
             node = await cluster.start(node_id)
             status = node.status()
             assert status.term == before.term
@@ -109,7 +111,7 @@ def test_what_was_not_durable_was_not_acknowledged(seed: int) -> None:
         await cluster.crash(follower)
         await cluster.sleep_ms(50)
         assert not proposal.done()
-        assert cluster.disks[follower]._index.last < cluster.nodes[leader].status().last_index
+        assert cluster.disks[follower].groups[0].index.last < cluster.nodes[leader].status().last_index
         await cluster.restart(follower)
         await proposal
         await cluster.committed(b"x", 2)
@@ -119,11 +121,10 @@ def test_what_was_not_durable_was_not_acknowledged(seed: int) -> None:
 
 def test_the_spy_sees_what_should_not_be() -> None:
     class Disk:
-        hard_state = HardState(3, 1, 0)
+        groups: ClassVar = {0: MemoryGroup()}
 
-        class _index:  # noqa: N801
-            last = 7
-
+    Disk.groups[0].hard_state = HardState(3, 1, 0)
+    Disk.groups[0].index.last = 7
     spy = Spy({2: Disk()})  # type: ignore[dict-item]
     spy.check(2, 1, Message(MessageType.MsgVoteResp, term=3))
     spy.check(2, 1, Message(MessageType.MsgAppResp, term=3, index=7))

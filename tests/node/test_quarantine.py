@@ -126,8 +126,8 @@ def log_of(directories: Directories, node_id: int) -> list[tuple[int, int, bytes
     shutil.copytree(directories.directory(node_id), copy)
     storage = LevelDBStorage(copy)
     try:
-        state = storage.open(StoreOwner(node_id)).initial_state
-        return [(e.index, e.term, e.data) for e in storage.entries(1, state.last_index + 1, 1 << 30)]
+        state = storage.open(StoreOwner(node_id)).groups[0]
+        return [(e.index, e.term, e.data) for e in storage.group(0).entries(1, state.last_index + 1, 1 << 30)]
     finally:
         storage.close()
         shutil.rmtree(copy)
@@ -230,11 +230,11 @@ def test_a_term_that_was_forgotten_and_used_again(tmp_path: Path, caplog: pytest
         await directories.write(b"a", b"b", b"c")
         driver = directories.nodes[directories.leader()]._driver
         assert driver is not None
-        theirs = driver.storage.entries(1, driver.raw.last_index + 1, 1 << 20)
+        theirs = driver.storage.group(0).entries(1, driver.raw.last_index + 1, 1 << 20)
         ours = Entries.build([Entry(e.term, e.index, e.kind, b"lost" if e.data == b"b" else e.data) for e in theirs])
         storage = LevelDBStorage(directories.directory(1))
         storage.open(StoreOwner(1, directories.cluster))
-        storage.submit([append(ours, ours.last_term, 0, ours.last)])
+        storage.submit([(0, [append(ours, ours.last_term, 0, ours.last)])])
         storage.close()
         await directories.start(1)
         node = directories.nodes[1]
@@ -333,15 +333,15 @@ def test_the_record_outlives_every_end(tmp_path: Path) -> None:
     conflict = Conflict(3, 1, 2, 4, 5)
     directory, killed = tmp_path / "n1", tmp_path / "killed"
     storage = LevelDBStorage(directory)
-    assert storage.open(StoreOwner(1, {1: "127.0.0.1:7101"})).initial_state.conflict is None
+    assert storage.open(StoreOwner(1, {1: "127.0.0.1:7101"})).groups[0].conflict is None
     assert b"conflict" not in (directory / "floor").read_bytes()
-    storage.quarantine(conflict)
+    storage.group(0).quarantine(conflict)
     shutil.copytree(directory, killed)
     storage.close()
     for path in (directory, killed):
         for _ in range(2):
             storage = LevelDBStorage(path)
-            assert storage.open(StoreOwner(1)).initial_state.conflict == conflict
+            assert storage.open(StoreOwner(1)).groups[0].conflict == conflict
             storage.close()
     floor = (directory / "floor").read_bytes()
     (directory / "floor").write_bytes(floor.replace(b'"leader": 2', b'"leader": 3'))
@@ -355,5 +355,5 @@ def test_a_quarantine_that_cannot_be_written_ends_the_handle(tmp_path: Path) -> 
     (tmp_path / "n1" / "floor.new").mkdir()
     for _ in range(2):
         with pytest.raises(StorageFailed):
-            storage.quarantine(Conflict(3, 1, 2, 4, 5))
+            storage.group(0).quarantine(Conflict(3, 1, 2, 4, 5))
     storage.close()

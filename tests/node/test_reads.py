@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from raftcore import Message, MessageType
 from raftcore.wire.codec import decode_message, frames
 from raftcore.wire.codec import messages as decoded
 from raftpy import Node, NotLeader, Stopped, Timeout
+from raftpy.contracts.storage import AppendBatch
 from raftpy.sim.loop import run
 from tests.node.harness import Cluster, Recorder, play
 
@@ -303,9 +304,9 @@ def test_an_answer_does_not_wait_for_the_write_of_the_same_pass(seed: int) -> No
                 node.propose(b"y")
             return datagrams
 
-        def write(appends: Sequence[Message]) -> bool:
+        def write(batch: AppendBatch) -> bool:
             order.append("write")
-            return submit(appends)
+            return submit(batch)
 
         transport.receive = hear  # type: ignore[method-assign]
         storage.submit = write  # type: ignore[method-assign]

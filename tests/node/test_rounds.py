@@ -8,6 +8,7 @@ from typing import Any
 
 from raftcore import Message
 from raftpy import Config, Node
+from raftpy.contracts.storage import AppendBatch
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
@@ -51,13 +52,13 @@ class LateStore(MemoryStore):
         self.overtook = 0
         """Writes reported at once while an earlier one was not reported yet."""
 
-    def submit(self, appends: Sequence[Message]) -> bool:
-        assert super().submit(appends)
+    def submit(self, batch: AppendBatch) -> bool:
+        assert super().submit(batch)
         self.number += 1
         if self.number % 2:
             number = self.number
             self.reports.append(number)
-            self.later(self.LATE_S, lambda: self.report(number, appends))
+            self.later(self.LATE_S, lambda: self.report(number, batch))
             return False
         self.overtook += bool(self.reports)
         return True

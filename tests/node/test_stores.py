@@ -55,8 +55,8 @@ def test_a_store_that_took_an_id_in_the_eyes_of_some_loses_it_and_its_votes(seed
         cluster.disks[3] = MemoryDisk("another", random=cluster.random.randbytes)
         cluster.spy.disks = cluster.disks
         for node_id in (1, 2):
-            hard = cluster.disks[node_id].hard_state
-            cluster.disks[node_id].hard_state = type(hard)(hard.term, hard.vote, 0)
+            hard = cluster.disks[node_id].groups[0].hard_state
+            cluster.disks[node_id].groups[0].hard_state = type(hard)(hard.term, hard.vote, 0)
             del cluster.disks[node_id].pins[3]
         for node_id in cluster.ids:
             await cluster.restart(node_id)

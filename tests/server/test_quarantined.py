@@ -23,7 +23,7 @@ def with_quarantined_node(questions: Callable[[int], None]) -> None:
 
     async def main() -> None:
         disk = MemoryDisk()
-        disk.conflict = CONFLICT
+        disk.groups[0].conflict = CONFLICT
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind(("127.0.0.1", 0))
         own = f"127.0.0.1:{udp.getsockname()[1]}"

@@ -36,7 +36,7 @@ class Sample:
         model = Model()
 
         def submit(*appends: Message) -> None:
-            assert store.submit(appends)
+            assert store.submit([(0, appends)])
             model.submit(appends)
 
         store, recovered = disk.open()
@@ -92,7 +92,7 @@ class Sample:
         try:
             assert (recovered.store_id, recovered.boot >> 32) == (self.store_id, 4)
             assert (recovered.members, recovered.pins) == (MEMBERS, PINS)
-            lost = self.states[-1].log[recovered.initial_state.last_index :]
+            lost = self.states[-1].log[recovered.groups[0].last_index :]
             self.states[len(self.states) - 1 - len(lost)].check(store, recovered)
         finally:
             store.close()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
-from tests.storage.support import OWNER, Model, append, entries, joined
+from tests.storage.support import OWNER, Model, append, entries, joined, submit
 
 
 def script(seed: int) -> Iterator[list[Message]]:
@@ -62,7 +62,7 @@ def main(directory: str, seed: int, done: int) -> None:
             continue
         os.write(1, f"try {number}\n".encode())
         try:
-            store.submit(appends)
+            submit(store, appends)
         except StorageFailed as error:
             os.write(1, f"failed {error}\n".encode())
             os.write(1, f"again {again(store, appends)}\n".encode())
@@ -73,7 +73,7 @@ def main(directory: str, seed: int, done: int) -> None:
 def again(store: LevelDBStorage, appends: list[Message]) -> str:
     """What a second attempt says: the handle must be dead."""
     try:
-        store.submit(appends)
+        submit(store, appends)
     except StorageFailed as error:
         return str(error)
     return "it was written"

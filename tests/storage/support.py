@@ -58,6 +58,11 @@ def commit_only(term: int, vote: int, commit: int) -> Message:
     return append(None, term, vote, commit, must_sync=False)
 
 
+def submit(store: Storage, appends: Sequence[Message], group: int = 0) -> bool:
+    """One submit of one group."""
+    return store.submit([(group, appends)])
+
+
 def abandon(store: Storage) -> None:
     """Leaves a LevelDB store's files as kill -9 would: LevelDB itself writes nothing when it is closed."""
     assert isinstance(store, LevelDBStorage)
@@ -107,15 +112,15 @@ class Model:
                 del self.log[message.entries.first - 1 :]
                 self.log += [(entry.term, entry.data) for entry in message.entries]
 
-    def check(self, store: Storage, recovered: Recovered | None = None) -> None:
+    def check(self, store: Storage, recovered: Recovered | None = None, group: int = 0) -> None:
         """The store gives back exactly this log; a newly opened one also the hard state and the log's shape."""
         if self.log:
-            read = store.entries(1, len(self.log) + 1, EVERYTHING)
+            read = store.group(group).entries(1, len(self.log) + 1, EVERYTHING)
             assert [(entry.term, entry.data) for entry in read] == self.log
             assert [entry.index for entry in read] == list(range(1, len(self.log) + 1))
         if recovered is None:
             return
-        state = recovered.initial_state
+        state = recovered.groups[group]
         assert (state.hard_state.term, state.hard_state.vote, state.hard_state.commit) == self.hard_state
         assert state.last_index == len(self.log)
         assert (state.snapshot_index, state.snapshot_term) == (0, 0)

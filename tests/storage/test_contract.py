@@ -12,7 +12,7 @@ from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageFailed, StorageLocked, WrongIdentity
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage.identity import cluster_hash
-from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, append, commit_only, entries, joined
+from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, append, commit_only, entries, joined, submit
 
 
 @pytest.fixture(params=["memory", "leveldb"])
@@ -27,7 +27,7 @@ class TestIdentity:
         assert recovered.boot >> 32 == 1
         assert recovered.members == MEMBERS
         assert recovered.pins == {}
-        assert recovered.initial_state.conf_state.voters == (1, 2, 3)
+        assert recovered.groups[0].conf_state.voters == (1, 2, 3)
         Model().check(store, recovered)
 
     def test_store_id_stays_and_every_boot_is_new(self, disk: Disk) -> None:
@@ -63,24 +63,24 @@ class TestIdentity:
         _, again = disk.reopen(store, StoreOwner(1, {1: "10.0.0.1:1", 9: "10.0.0.9:1"}, cluster_id=7))
         assert again.members == MEMBERS
         assert again.cluster_id == first.cluster_id
-        assert again.initial_state.conf_state.voters == (1, 2, 3)
+        assert again.groups[0].conf_state.voters == (1, 2, 3)
 
     def test_another_nodes_store_is_refused_and_unharmed(self, disk: Disk) -> None:
         store, first = disk.open()
-        store.submit([append(entries(1, 3, 1), term=1)])
+        submit(store, [append(entries(1, 3, 1), term=1)])
         store.close()
         with pytest.raises(WrongIdentity, match=r"belongs to node 1, not to node 2"):
             disk.open(StoreOwner(2, MEMBERS))
         _, again = disk.open()
-        assert (again.boot >> 32, again.initial_state.last_index) == (2, 3)
+        assert (again.boot >> 32, again.groups[0].last_index) == (2, 3)
 
     def test_a_store_in_use_is_locked(self, disk: Disk) -> None:
         store, _ = disk.open()
         with pytest.raises(StorageLocked, match=r"is in use by process \d+ on host .+ as node 1") as caught:
             disk.open()
         assert caught.value.node_id == 1
-        store.submit([append(entries(1, 1, 1))])  # and the holder is not disturbed
-        assert disk.reopen(store)[1].initial_state.last_index == 1
+        submit(store, [append(entries(1, 1, 1))])  # and the holder is not disturbed
+        assert disk.reopen(store)[1].groups[0].last_index == 1
 
     def test_a_handle_is_opened_once(self, disk: Disk) -> None:
         store, _ = disk.open()
@@ -104,7 +104,7 @@ class TestPins:
         store.pin(2, 22)
         with pytest.raises(WrongIdentity, match=r"node 2 .*0000000000000016.*0000000000000017"):
             store.pin(2, 23)
-        store.submit([append(entries(1, 1, 1))])  # refusing a pin is no failure of the store
+        submit(store, [append(entries(1, 1, 1))])  # refusing a pin is no failure of the store
         assert disk.reopen(store)[1].pins == {2: 22}
 
     def test_a_pin_is_replaced_only_when_that_is_said(self, disk: Disk) -> None:
@@ -127,7 +127,7 @@ class TestWriting:
             [append(entries(4, 1, 1)), append(entries(5, 2, 1)), append(term=2, vote=1, commit=4)],
             [append(joined(entries(7, 2, 2), entries(9, 1, 2), entries(10, 3, 4)), term=4, vote=0, commit=5)],
         ):
-            assert store.submit(appends)
+            assert submit(store, appends)
             model.submit(appends)
             model.check(store)
         model.check(*disk.reopen(store))
@@ -141,81 +141,81 @@ class TestWriting:
         appends = [append(entries(1, 3, 1)), append(entries(4, 1, 1))]
         appends += [append(joined(entries(5, 4, 1), entries(9, 1, 2))), append(entries(first, 2, 3), term=3)]
         for batch in [appends] if one_batch else [[message] for message in appends]:
-            store.submit(batch)
+            submit(store, batch)
             model.submit(batch)
             model.check(store)
         store, recovered = disk.reopen(store)
         model.check(store, recovered)
         more = [append(entries(first + 2, 3, 3))]
-        store.submit(more)
+        submit(store, more)
         model.submit(more)
         model.check(*disk.reopen(store))
 
     def test_entries_replaced_twice_in_one_batch(self, disk: Disk) -> None:
         store, _ = disk.open()
         model = Model()
-        store.submit(base := [append(entries(1, 8, 1))])
+        submit(store, base := [append(entries(1, 8, 1))])
         model.submit(base)
         batch = [append(entries(6, 4, 2)), append(entries(8, 1, 3)), append(entries(3, 2, 4)), append(entries(5, 1, 4))]
-        store.submit(batch)
+        submit(store, batch)
         model.submit(batch)
         model.check(store)
         model.check(*disk.reopen(store))
 
     def test_commit_only_is_complete_at_once_and_rides_in_the_next_batch(self, disk: Disk) -> None:
         store, _ = disk.open()
-        store.submit([append(entries(1, 5, 2), term=2, vote=3)])
-        assert store.submit([commit_only(2, 3, 4)])
-        store.submit([append(entries(6, 1, 2))])
+        submit(store, [append(entries(1, 5, 2), term=2, vote=3)])
+        assert submit(store, [commit_only(2, 3, 4)])
+        submit(store, [append(entries(6, 1, 2))])
         _, recovered = disk.reopen(store)
-        assert recovered.initial_state.hard_state.commit == 4
+        assert recovered.groups[0].hard_state.commit == 4
 
     def test_a_clean_close_keeps_the_commit_index(self, disk: Disk) -> None:
         store, _ = disk.open()
-        store.submit([append(entries(1, 5, 2), term=2, vote=3)])
-        store.submit([commit_only(2, 3, 5)])
-        assert disk.reopen(store)[1].initial_state.hard_state.commit == 5
+        submit(store, [append(entries(1, 5, 2), term=2, vote=3)])
+        submit(store, [commit_only(2, 3, 5)])
+        assert disk.reopen(store)[1].groups[0].hard_state.commit == 5
 
     def test_last_log_time_comes_back(self, disk: Disk) -> None:
         store, _ = disk.open()
-        store.submit([append(joined(entries(1, 2, 1, time_ms=17), entries(3, 1, 1, time_ms=1234)))])
-        assert disk.reopen(store)[1].initial_state.last_time_ms == 1234
+        submit(store, [append(joined(entries(1, 2, 1, time_ms=17), entries(3, 1, 1, time_ms=1234)))])
+        assert disk.reopen(store)[1].groups[0].last_time_ms == 1234
 
     def test_ids_and_terms_use_all_64_bits(self, disk: Disk) -> None:
         big = 2**64 - 1
         identity = StoreOwner(2**64 - 3, {2**64 - 3: "[::1]:1"})
         store, _ = disk.open(identity)
-        store.submit([append(entries(1, 1, big), term=big, vote=big - 2, commit=1)])
+        submit(store, [append(entries(1, 1, big), term=big, vote=big - 2, commit=1)])
         _, recovered = disk.reopen(store, identity)
-        state = recovered.initial_state
+        state = recovered.groups[0]
         assert (state.hard_state.term, state.hard_state.vote, state.term_runs) == (big, big - 2, ((1, big),))
 
     @pytest.mark.parametrize("first", [5, 7])
     def test_a_gap_is_refused_and_the_handle_is_dead(self, disk: Disk, first: int) -> None:
         store, _ = disk.open()
-        store.submit([append(entries(1, 3, 1))])
+        submit(store, [append(entries(1, 3, 1))])
         with pytest.raises(StorageFailed, match=rf"entries from {first} on, but the log ends at 3"):
-            store.submit([append(entries(first, 1, 1))])
+            submit(store, [append(entries(first, 1, 1))])
         with pytest.raises(StorageFailed, match=rf"entries from {first} on"):
-            store.submit([append(entries(4, 1, 1))])
-        assert disk.reopen(store)[1].initial_state.last_index == 3
+            submit(store, [append(entries(4, 1, 1))])
+        assert disk.reopen(store)[1].groups[0].last_index == 3
 
     def test_a_snapshot_is_refused_by_name(self, disk: Disk) -> None:
         store, _ = disk.open()
         message = append(term=1)
         message.snapshot = Snapshot(5, 1)
         with pytest.raises(StorageFailed, match="snapshot"):
-            store.submit([message])
+            submit(store, [message])
 
     def test_closed(self, disk: Disk) -> None:
         store, _ = disk.open()
         store.close()
         store.close()
         for call in (
-            lambda: store.submit([append(entries(1, 1, 1))]),
-            lambda: store.entries(1, 2, EVERYTHING),
+            lambda: submit(store, [append(entries(1, 1, 1))]),
+            lambda: store.group(0).entries(1, 2, EVERYTHING),
             lambda: store.pin(2, 2),
-            store.snapshot,
+            lambda: store.group(0).snapshot(),
         ):
             with pytest.raises(StorageFailed, match="is not open"):
                 call()
@@ -232,39 +232,39 @@ class TestReading:
 
     def test_every_range(self, disk: Disk, log: Entries) -> None:
         store, _ = disk.open()
-        store.submit([append(log)])
+        submit(store, [append(log)])
         for lo in range(1, 12):
             for hi in range(lo + 1, 13):
-                assert store.entries(lo, hi, EVERYTHING) == log.slice(lo, hi)
+                assert store.group(0).entries(lo, hi, EVERYTHING) == log.slice(lo, hi)
 
     def test_max_bytes_is_exact(self, disk: Disk, log: Entries) -> None:
         """As many entries as fit, and one when none does."""
         store, _ = disk.open()
-        store.submit([append(log)])
+        submit(store, [append(log)])
         for lo in range(1, 12):
             sizes = {hi: len(log.slice(lo, hi).data) for hi in range(lo + 1, 13)}
             for limit in range(sizes[12] + 2):
                 hi = max((hi for hi, size in sizes.items() if size <= limit), default=lo + 1)
-                assert store.entries(lo, 12, limit) == log.slice(lo, hi), (lo, limit)
+                assert store.group(0).entries(lo, 12, limit) == log.slice(lo, hi), (lo, limit)
 
     def test_outside_the_log(self, disk: Disk, log: Entries) -> None:
         store, _ = disk.open()
-        store.submit([append(log)])
+        submit(store, [append(log)])
         with pytest.raises(Compacted):
-            store.entries(0, 3, EVERYTHING)
+            store.group(0).entries(0, 3, EVERYTHING)
         for lo, hi in ((12, 13), (11, 13), (5, 5), (6, 5)):
             with pytest.raises(Unavailable):
-                store.entries(lo, hi, EVERYTHING)
-        assert store.entries(1, 2, EVERYTHING).count == 1  # and it goes on
+                store.group(0).entries(lo, hi, EVERYTHING)
+        assert store.group(0).entries(1, 2, EVERYTHING).count == 1  # and it goes on
 
     def test_empty_log(self, disk: Disk) -> None:
         store, _ = disk.open()
         with pytest.raises(Unavailable):
-            store.entries(1, 2, EVERYTHING)
+            store.group(0).entries(1, 2, EVERYTHING)
 
     def test_no_snapshot_yet(self, disk: Disk) -> None:
         store, _ = disk.open()
-        assert store.snapshot() == Snapshot()
+        assert store.group(0).snapshot() == Snapshot()
 
 
 def test_random_appends_and_restarts(disk: Disk, seed: int) -> None:
@@ -288,7 +288,7 @@ def test_random_appends_and_restarts(disk: Disk, seed: int) -> None:
                 run = joined(run, entries(run.last + 1, rng.randint(1, 3), term))
             end = run.last
             appends.append(append(run))
-        store.submit(appends)
+        submit(store, appends)
         model.submit(appends)
         if rng.random() < 0.2:
             store, recovered = disk.reopen(store)

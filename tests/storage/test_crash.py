@@ -17,7 +17,7 @@ import pytest
 from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
 from tests.storage.script import script
-from tests.storage.support import OWNER, Disk, Model, append, entries
+from tests.storage.support import OWNER, Disk, Model, append, entries, submit
 
 
 def run(
@@ -71,7 +71,7 @@ def check_and_count(path: Path, seed: int, acknowledged: int, tried: int, boots:
     store, recovered = disk.open()
     assert all(recovered.boot >> 32 > boot >> 32 for boot in boots)
     boots.append(recovered.boot)
-    state = recovered.initial_state
+    state = recovered.groups[0]
     found = []
     for count in range(acknowledged, tried + 1):
         model = model_after(seed, count)
@@ -146,18 +146,18 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match=r"writing to the store .* failed: IO error: .*No space left on device"):
         while True:
             appends = [append(entries(len(model.log) + 1, 50, 1), term=1)]
-            store.submit(appends)
+            submit(store, appends)
             model.submit(appends)
     assert len(model.log) > 1000
     for _ in range(2):
         with pytest.raises(StorageFailed, match="No space left"):
-            store.submit([append(entries(len(model.log) + 1, 1, 1))])
+            submit(store, [append(entries(len(model.log) + 1, 1, 1))])
     store.close()
     with pytest.raises(StorageFailed, match="opening the store .* failed: .*No space left"):  # not damaged
         LevelDBStorage(small_disk / "node1").open(OWNER)
     roomy = tmp_path / "roomy"
     shutil.copytree(small_disk / "node1", roomy)
     store, recovered = Disk("leveldb", roomy).open()
-    if recovered.initial_state.last_index > len(model.log):
+    if recovered.groups[0].last_index > len(model.log):
         model.submit(appends)  # the write that failed may surface
     model.check(store, recovered)

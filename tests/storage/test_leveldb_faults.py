@@ -13,7 +13,7 @@ import pytest
 
 from raftcore.values.message import Entries, Entry
 from raftcore.wire.codec import crc32c
-from raftpy.contracts.errors import StorageDamaged, StorageFailed, WrongIdentity
+from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb import keys
@@ -22,7 +22,7 @@ from raftpy.storage.leveldb.head import HEAD, Head
 from raftpy.storage.leveldb.sealing import seal, unseal
 from raftpy.system import leveldb as compat
 from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip
-from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, abandon, append, entries, joined
+from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, abandon, append, entries, joined, submit
 
 
 @pytest.fixture(scope="module")
@@ -172,11 +172,11 @@ class TestFiles:
 
         newest = files()
         while files() == newest:
-            store.submit([append(entries(last + 1, 100, 1), term=1)])
+            submit(store, [append(entries(last + 1, 100, 1), term=1)])
             last += 100
         while newest & files():  # until the table is there
             time.sleep(0.001)
-        store.submit([append(entries(last + 1, 1, 1))])
+        submit(store, [append(entries(last + 1, 1, 1))])
         abandon(store)
         (log,) = (disk.path / "leveldb").glob("*.log")
         log.unlink()
@@ -186,11 +186,11 @@ class TestFiles:
     def test_an_older_copy_of_the_database_put_back(self, tmp_path: Path) -> None:
         disk = Disk("leveldb", tmp_path / "node1")
         store, _ = disk.open()
-        store.submit([append(entries(1, 3, 1), term=1)])
+        submit(store, [append(entries(1, 3, 1), term=1)])
         store.close()
         shutil.copytree(disk.path / "leveldb", tmp_path / "older")
         store, _ = disk.open()
-        store.submit([append(entries(4, 3, 1), term=2, vote=2)])
+        submit(store, [append(entries(4, 3, 1), term=2, vote=2)])
         store.close()
         shutil.rmtree(disk.path / "leveldb")
         shutil.copytree(tmp_path / "older", disk.path / "leveldb")
@@ -235,7 +235,7 @@ class TestRecords:
         """Records of [1 2 3] term 1, [4] term 1, [5 6] term 2 with log time 9."""
         disk = Disk("leveldb", tmp_path / "node1")
         store, _ = disk.open()
-        store.submit([append(joined(entries(1, 3, 1), entries(4, 1, 1), entries(5, 2, 2, 9)), term=2, commit=5)])
+        submit(store, [append(joined(entries(1, 3, 1), entries(4, 1, 1), entries(5, 2, 2, 9)), term=2, commit=5)])
         store.close()
         return disk
 
@@ -330,32 +330,13 @@ class TestRecords:
     def test_a_head_behind_the_last_record_that_is_none(self, tmp_path: Path) -> None:
         disk = Disk("leveldb", tmp_path / "node1")
         store, _ = disk.open()
-        store.submit([append(entries(1, 3, 1), term=2, commit=2)])
+        submit(store, [append(entries(1, 3, 1), term=2, commit=2)])
         abandon(store)
         head = Head.unpack(read(disk.path, keys.entry_key(0, 1))[-HEAD.size :])
         head.commit = 4
         rewrite(disk.path, (keys.entry_key(0, 1), entries(1, 3, 1).data + head.pack()))
         with pytest.raises(StorageDamaged, match=r"record of entry 1 .*contradict each other"):
             disk.open()
-
-    def test_another_group(self, disk: Disk) -> None:
-        with pytest.raises(WrongIdentity, match="belongs to group 0, not to group 7"):
-            LevelDBStorage(disk.path, group=7).open(OWNER)
-        assert disk.open()[1].initial_state.last_index == 6
-
-    @pytest.mark.parametrize("group", [-1, 2**64])
-    def test_impossible_groups(self, tmp_path: Path, group: int) -> None:
-        with pytest.raises(ValueError, match=f"got {group}"):
-            LevelDBStorage(tmp_path, group=group)
-
-    def test_the_largest_group(self, tmp_path: Path) -> None:
-        for _ in range(2):
-            store = LevelDBStorage(tmp_path / "x", group=2**64 - 1)
-            recovered = store.open(OWNER)
-            last = recovered.initial_state.last_index
-            store.submit([append(entries(last + 1, 2, 1))])
-            assert store.entries(1, last + 3, EVERYTHING).count == last + 2
-            store.close()
 
     def test_another_format_of_the_store(self, disk: Disk) -> None:
         identity = read(disk.path, keys.IDENTITY)
@@ -393,12 +374,12 @@ class TestRecords:
         else:
             batch.put(key, value if isinstance(value, bytes) else seal(key, value.data))
         batch.write()
-        assert store.entries(1, 4, EVERYTHING).count == 3
+        assert store.group(0).entries(1, 4, EVERYTHING).count == 3
         for _ in range(2):  # and the handle is dead
             with pytest.raises(StorageDamaged, match=f"record of entry 4 .*{what}"):
-                store.entries(1, 5, EVERYTHING)
+                store.group(0).entries(1, 5, EVERYTHING)
         with pytest.raises(StorageDamaged):
-            store.submit([append(entries(7, 1, 2))])
+            submit(store, [append(entries(7, 1, 2))])
         store.close()
 
 
@@ -441,8 +422,8 @@ class TestInterruptedStart:
         disk = Disk("leveldb", path)
         store, first = disk.open()
         assert first.boot >> 32 >= 1
-        assert (first.members, first.initial_state.last_index) == (MEMBERS, 0)
-        store.submit([append(entries(1, 1, 1))])
+        assert (first.members, first.groups[0].last_index) == (MEMBERS, 0)
+        submit(store, [append(entries(1, 1, 1))])
         assert disk.reopen(store)[1].store_id == first.store_id
 
     @pytest.mark.parametrize("clean", [True, False], ids=["closed", "killed"])
@@ -452,10 +433,10 @@ class TestInterruptedStart:
         disk = Disk("leveldb", tmp_path / "node1")
         model = Model()
         store, _ = disk.open()
-        store.submit(batch := [append(entries(1, 9, 1), term=1, vote=1)])
+        submit(store, batch := [append(entries(1, 9, 1), term=1, vote=1)])
         model.submit(batch)
         store, _ = disk.reopen(store)
-        store.submit(batch := [append(entries(4, 2, 2), term=2, vote=3, commit=1)])
+        submit(store, batch := [append(entries(4, 2, 2), term=2, vote=3, commit=1)])
         model.submit(batch)
         if clean:
             store.close()
@@ -479,23 +460,23 @@ class TestCutBelowTheFloor:
         """A new leader replaces what the floor had seen: term 2's shorter log is right (paper 5.3)."""
         disk = Disk("leveldb", tmp_path / "node1")
         store, _ = disk.open()
-        store.submit([append(entries(1, 9, 1), term=3)])
+        submit(store, [append(entries(1, 9, 1), term=3)])
         store, _ = disk.reopen(store)
-        store.submit([append(entries(5, 1, 2))])  # in pieces, and in the same term
+        submit(store, [append(entries(5, 1, 2))])  # in pieces, and in the same term
         if clean:
             store.close()
         else:
             abandon(store)
         _, recovered = disk.open()
-        assert (recovered.initial_state.last_index, recovered.initial_state.term_runs) == (5, ((1, 1), (5, 2)))
+        assert (recovered.groups[0].last_index, recovered.groups[0].term_runs) == (5, ((1, 1), (5, 2)))
 
     def test_a_new_boot_starts_without_marks(self, tmp_path: Path) -> None:
         """``cut`` and ``closed`` speak of one boot: carried into the next they would excuse a loss there."""
         disk = Disk("leveldb", tmp_path / "node1")
         store, _ = disk.open()
-        store.submit([append(entries(1, 9, 1), term=3)])
-        store.submit([append(entries(5, 1, 2))])
-        store.submit([append(entries(6, 1, 2)), append(entries(6, 2, 3))])
+        submit(store, [append(entries(1, 9, 1), term=3)])
+        submit(store, [append(entries(5, 1, 2))])
+        submit(store, [append(entries(6, 1, 2)), append(entries(6, 2, 3))])
         abandon(store)
         head = Head.unpack(read(disk.path, keys.entry_key(0, 6))[-HEAD.size :])
         assert (head.cut, head.closed) == (5, 0)
@@ -529,22 +510,22 @@ class TestFailedWrites:
         disk = Disk("leveldb", tmp_path / "node1")
         store, _ = disk.open()
         assert isinstance(store, LevelDBStorage)
-        store.submit([append(entries(1, 2, 1), term=1)])
+        submit(store, [append(entries(1, 2, 1), term=1)])
         store._batch = FailingBatch(store._batch, error, reached)
         said = "IO error: .*No space left" if kind is compat.Error else "MemoryError"
         for call in (
-            lambda: store.submit([append(entries(3, 1, 1))]),
-            lambda: store.submit([append(entries(3, 1, 1))]),
-            lambda: store.submit([append(term=2, must_sync=False)]),
-            lambda: store.entries(1, 2, EVERYTHING),
+            lambda: submit(store, [append(entries(3, 1, 1))]),
+            lambda: submit(store, [append(entries(3, 1, 1))]),
+            lambda: submit(store, [append(term=2, must_sync=False)]),
+            lambda: store.group(0).entries(1, 2, EVERYTHING),
             lambda: store.pin(2, 2),
-            store.snapshot,
+            lambda: store.group(0).snapshot(),
         ):
             with pytest.raises(StorageFailed, match=rf"writing to the store .*node1 failed: .*{said}"):
                 call()
         store.close()
         _, recovered = disk.open()
-        assert recovered.initial_state.last_index == (3 if reached else 2)
+        assert recovered.groups[0].last_index == (3 if reached else 2)
 
     def test_a_failed_pin(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         class FailingDatabase:
@@ -564,16 +545,16 @@ class TestFailedWrites:
             with pytest.raises(StorageFailed, match="IO error: full"):
                 store.pin(2, 22)
         with pytest.raises(StorageFailed, match="IO error: full"):
-            store.submit([append(entries(1, 1, 1))])
+            submit(store, [append(entries(1, 1, 1))])
 
     def test_an_error_in_the_middle_of_building_writes_nothing(self, tmp_path: Path) -> None:
         disk = Disk("leveldb", tmp_path / "node1")
         store, _ = disk.open()
-        store.submit([append(entries(1, 2, 1), term=1)])
+        submit(store, [append(entries(1, 2, 1), term=1)])
         with pytest.raises(StorageFailed, match="begins|ends"):
-            store.submit([append(entries(3, 1, 1), term=5, vote=5), append(entries(9, 1, 5))])
+            submit(store, [append(entries(3, 1, 1), term=5, vote=5), append(entries(9, 1, 5))])
         _, recovered = disk.reopen(store)
-        assert (recovered.initial_state.last_index, recovered.initial_state.hard_state.term) == (2, 1)
+        assert (recovered.groups[0].last_index, recovered.groups[0].hard_state.term) == (2, 1)
 
 
 def test_a_directory_that_is_a_file(tmp_path: Path) -> None:
@@ -592,9 +573,9 @@ def test_large_payloads(tmp_path: Path) -> None:
     disk = Disk("leveldb", tmp_path / "node1")
     store, _ = disk.open()
     big = Entries.build([Entry(1, index, 0, bytes([index]) * (3 << 20)) for index in range(1, 4)])
-    store.submit([append(big)])
-    assert store.entries(1, 4, EVERYTHING) == big
-    assert store.entries(2, 4, 4 << 20) == big.slice(2, 3)
+    submit(store, [append(big)])
+    assert store.group(0).entries(1, 4, EVERYTHING) == big
+    assert store.group(0).entries(2, 4, 4 << 20) == big.slice(2, 3)
     store, _ = disk.reopen(store)
-    assert store.entries(1, 4, EVERYTHING) == big
+    assert store.group(0).entries(1, 4, EVERYTHING) == big
     store.close()

@@ -17,7 +17,7 @@ from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.wal import write_ahead_files
 from raftpy.system import leveldb as compat
-from tests.storage.support import FILES, MEMBERS, OWNER, Disk, append, entries
+from tests.storage.support import FILES, MEMBERS, OWNER, Disk, append, entries, submit
 
 HOLDER = """
 import sys
@@ -111,9 +111,9 @@ def test_a_removed_lock_file_in_the_same_process(tmp_path: Path) -> None:
     with pytest.raises(StorageLocked, match=f"by process {os.getpid()} .* as node 1"):
         disk.open()
     assert log.read_bytes() == before
-    store.submit([append(entries(1, 1, 1), term=1)])
+    submit(store, [append(entries(1, 1, 1), term=1)])
     store.close()
-    assert disk.open()[1].initial_state.last_index == 1
+    assert disk.open()[1].groups[0].last_index == 1
 
 
 def test_a_refused_start_lets_go(tmp_path: Path) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked
+from raftpy.contracts.storage import AppendBatch
 from raftpy.storage import MemoryDisk, MemoryStore
-from tests.storage.support import OWNER, Model, append, commit_only, entries
+from tests.storage.support import OWNER, Model, append, commit_only, entries, submit
 
 
 class Timer:
@@ -51,12 +52,12 @@ class Fixture:
         self.clock = ManualClock()
         self.store = MemoryStore(disk, self.clock, delay_s=1.0)
         self.recovered = self.store.open(OWNER)
-        self.done: list[Sequence[Message]] = []
+        self.done: list[AppendBatch] = []
         self.failures: list[StorageFailed] = []
         self.store.set_completion(self.done.append, self.failures.append)
 
-    def submit(self, *appends: Message) -> list[Message]:
-        batch = list(appends)
+    def submit(self, *appends: Message) -> AppendBatch:
+        batch = [(0, list(appends))]
         assert self.store.submit(batch) is False
         return batch
 
@@ -84,7 +85,7 @@ def test_delayed_writes_are_grouped_and_complete_in_order(disk: MemoryDisk) -> N
 def test_a_crash_keeps_what_was_durable_and_a_prefix_of_the_rest(disk: MemoryDisk, surviving: int) -> None:
     model = Model()
     it = Fixture(disk)
-    model.submit(it.submit(append(entries(1, 5, 1), term=1, vote=2)))
+    model.submit(it.submit(append(entries(1, 5, 1), term=1, vote=2))[0][1])
     it.clock.advance(1)
     pending = [
         it.submit(append(entries(6, 2, 1))),
@@ -95,10 +96,10 @@ def test_a_crash_keeps_what_was_durable_and_a_prefix_of_the_rest(disk: MemoryDis
     disk.crash(surviving)
     it.clock.advance(5)
     assert len(it.done) == 1
-    for appends in pending[:surviving]:
+    for ((_, appends),) in pending[:surviving]:
         model.submit(appends)
     with pytest.raises(StorageFailed, match="has crashed"):
-        it.store.submit([append(term=9)])
+        submit(it.store, [append(term=9)])
     it.store.close()
     again = Fixture(disk)
     model.check(again.store, again.recovered)
@@ -108,10 +109,10 @@ def test_a_crash_keeps_what_was_durable_and_a_prefix_of_the_rest(disk: MemoryDis
 def test_a_commit_alone_does_not_survive_a_crash(disk: MemoryDisk) -> None:
     store = MemoryStore(disk)
     store.open(OWNER)
-    store.submit([append(entries(1, 5, 1), term=1, vote=2)])
-    store.submit([commit_only(1, 2, 5)])
+    submit(store, [append(entries(1, 5, 1), term=1, vote=2)])
+    submit(store, [commit_only(1, 2, 5)])
     disk.crash()
-    assert MemoryStore(disk).open(OWNER).initial_state.hard_state.commit == 0
+    assert MemoryStore(disk).open(OWNER).groups[0].hard_state.commit == 0
 
 
 def test_a_closed_store_has_written_everything_and_says_nothing(disk: MemoryDisk) -> None:
@@ -121,17 +122,17 @@ def test_a_closed_store_has_written_everything_and_says_nothing(disk: MemoryDisk
     it.store.close()
     it.clock.advance(10)
     assert it.done == []
-    assert MemoryStore(disk).open(OWNER).initial_state.last_index == 4
+    assert MemoryStore(disk).open(OWNER).groups[0].last_index == 4
 
 
 def test_what_a_callback_submits_is_part_of_a_later_batch(disk: MemoryDisk) -> None:
     it = Fixture(disk)
     answers: list[bool] = []
 
-    def callback(appends: Sequence[Message]) -> None:
-        it.done.append(appends)
+    def callback(batch: AppendBatch) -> None:
+        it.done.append(batch)
         if len(it.done) < 3:
-            answers.append(it.store.submit([append(entries(len(it.done) + 1, 1, 1))]))
+            answers.append(submit(it.store, [append(entries(len(it.done) + 1, 1, 1))]))
 
     it.store.set_completion(callback)
     it.submit(append(entries(1, 1, 1)))
@@ -148,9 +149,9 @@ def test_a_fault_in_a_delayed_write_is_reported(disk: MemoryDisk) -> None:
     assert [str(error) for error in it.failures] == ["writing to memory failed: No space left on device"]
     disk.fault = None
     with pytest.raises(StorageFailed, match="No space left"):
-        it.store.submit([append(entries(1, 1, 1))])
+        submit(it.store, [append(entries(1, 1, 1))])
     it.store.close()
-    assert MemoryStore(disk).open(OWNER).initial_state.last_index == 0
+    assert MemoryStore(disk).open(OWNER).groups[0].last_index == 0
 
 
 def test_damage(disk: MemoryDisk) -> None:
@@ -162,14 +163,14 @@ def test_damage(disk: MemoryDisk) -> None:
 def test_erasing(disk: MemoryDisk) -> None:
     store = MemoryStore(disk)
     first = store.open(OWNER)
-    store.submit([append(entries(1, 2, 1), term=1)])
+    submit(store, [append(entries(1, 2, 1), term=1)])
     with pytest.raises(StorageLocked):
         disk.erase()
     store.close()
     disk.erase()
     again = MemoryStore(disk).open(OWNER)
     assert again.store_id != first.store_id
-    assert (again.boot >> 32, again.initial_state.last_index) == (1, 0)
+    assert (again.boot >> 32, again.groups[0].last_index) == (1, 0)
 
 
 def test_ids_come_from_the_given_random_source() -> None:

@@ -46,7 +46,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.check(self.store, recovered)
 
     def submit(self, *appends: Message) -> None:
-        assert self.store.submit(appends)
+        assert self.store.submit([(0, appends)])
         self.model.submit(appends)
         if any(message.must_sync for message in appends):
             self.durable_commit = self.model.hard_state[2]
@@ -96,11 +96,11 @@ class StoreMachine(RuleBasedStateMachine):
     def read(self, data: st.DataObject, max_bytes: int) -> None:
         lo = data.draw(st.integers(1, len(self.model.log)), "lo")
         hi = data.draw(st.integers(lo + 1, len(self.model.log) + 1), "hi")
-        read = self.store.entries(lo, hi, max_bytes)
+        read = self.store.group(0).entries(lo, hi, max_bytes)
         assert [(entry.term, entry.data) for entry in read] == self.model.log[lo - 1 : lo - 1 + read.count]
         assert len(read.data) <= max_bytes or read.count == 1
         if lo + read.count < hi:
-            assert len(self.store.entries(lo, lo + read.count + 1, EVERYTHING).data) > max_bytes
+            assert len(self.store.group(0).entries(lo, lo + read.count + 1, EVERYTHING).data) > max_bytes
 
     @rule()
     def restart(self) -> None:

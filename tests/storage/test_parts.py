@@ -10,7 +10,7 @@ import pytest
 from raftcore.values.message import Entries, Entry
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.types import StoreOwner
-from raftpy.storage.identity import boot_after, new_store_id, resolve_cluster_id
+from raftpy.storage.identity import MAX_GROUP, boot_after, new_store_id, resolve_cluster_id
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import Floor, GroupFloor
 from raftpy.storage.leveldb.head import Head
@@ -108,7 +108,7 @@ class TestKeys:
         assert sorted(made) == made
         start, stop = keys.entry_range(7)
         assert all(start <= key < stop for key in made)
-        assert not any(start <= keys.entry_key(group, 1) < stop for group in (0, 6, 8, keys.MAX_GROUP))
+        assert not any(start <= keys.entry_key(group, 1) < stop for group in (0, 6, 8, MAX_GROUP))
         assert [keys.entry_first(key) for key in made] == firsts
 
     def test_every_record_of_a_group_is_named_with_it(self) -> None:
@@ -116,10 +116,10 @@ class TestKeys:
             assert key[1:9] == (5).to_bytes(8, "big")
 
     def test_everything_small_sorts_before_the_logs(self) -> None:
-        small = [keys.IDENTITY, keys.PINS, keys.bootstrap_key(keys.MAX_GROUP), keys.head_key(keys.MAX_GROUP)]
+        small = [keys.IDENTITY, keys.PINS, keys.bootstrap_key(MAX_GROUP), keys.head_key(MAX_GROUP)]
         assert max(small) < keys.entry_key(0, 1)
         assert len(set(small)) == len(small)
-        assert keys.entry_key(keys.MAX_GROUP, 2**64 - 1) < keys.entry_range(keys.MAX_GROUP)[1]
+        assert keys.entry_key(MAX_GROUP, 2**64 - 1) < keys.entry_range(MAX_GROUP)[1]
 
     def test_a_seal_holds_for_its_key_and_body_only(self) -> None:
         value = seal(b"key", b"body")
@@ -131,7 +131,7 @@ class TestKeys:
 
     def test_keys_in_errors(self) -> None:
         assert keys.describe(keys.entry_key(3, 77)).startswith("record of entry 77 (group 3, key ")
-        assert keys.describe(keys.head_key(3)).startswith("record 'head' (key ")
+        assert keys.describe(keys.head_key(3)).startswith("record 'head' (group 3, key ")
         assert keys.describe(b"z" + bytes(8)).startswith("record 'unknown'")
 
 
@@ -192,7 +192,7 @@ class TestFloor:
         ],
     )
     def test_below(self, changes: dict[str, int], what: str) -> None:
-        with pytest.raises(StorageDamaged, match=f"here is damaged: it is below its floor: {what}"):
+        with pytest.raises(StorageDamaged, match=rf"here \(group 0\) is damaged: it is below its floor: {what}"):
             self.check(**changes)
 
     def test_a_vote_not_yet_cast_may_be_cast_in_its_term(self) -> None:
@@ -205,7 +205,7 @@ class TestFloor:
         floor.check(5, 0, head, "here")
         for name, value in change.items():
             setattr(head, name, value)
-        with pytest.raises(StorageDamaged, match="here is damaged: it is not as it was closed"):
+        with pytest.raises(StorageDamaged, match=r"here \(group 0\) is damaged: it is not as it was closed"):
             floor.check(5, 0, head, "here")
 
 

@@ -13,7 +13,7 @@ from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.store import make_directory
 from raftpy.system import files
 from raftpy.system import leveldb as compat
-from tests.storage.support import FILES, OWNER, append, commit_only, entries
+from tests.storage.support import FILES, OWNER, append, commit_only, entries, submit
 
 
 class Recorder:
@@ -83,9 +83,9 @@ def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert recorder.take() == [*made, *write_floor, "batch, synced", "batch, synced", *write_floor]
     assert recorder.options["paranoid_checks"] is True
     assert recorder.options["compression"] is None
-    store.submit([append(entries(1, 3, 1), term=1), append(entries(2, 1, 2)), append(term=2, vote=1)])
+    submit(store, [append(entries(1, 3, 1), term=1), append(entries(2, 1, 2)), append(term=2, vote=1)])
     assert recorder.take() == ["batch, synced"]
-    store.submit([commit_only(2, 1, 2)])
+    submit(store, [commit_only(2, 1, 2)])
     assert recorder.take() == []
     store.pin(2, 22)
     store.pin(2, 22)

@@ -17,7 +17,7 @@ from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Reader
 from raftpy.system import leveldb as compat
 from raftpy.system.leveldb import Database
-from tests.storage.support import OWNER, SMALLEST_BUFFER, Disk, abandon, append, commit_only, entries, joined
+from tests.storage.support import OWNER, SMALLEST_BUFFER, Disk, abandon, append, commit_only, entries, joined, submit
 
 
 def test_tables_are_written_once(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_tables_are_written_once(tmp_path: Path) -> None:
         store = LevelDBStorage(tmp_path / "node1", write_buffer_size=SMALLEST_BUFFER)
         store.open(OWNER)
         for _ in range(40):
-            store.submit([append(entries(last + 1, 1000, term), term=term, vote=1, commit=last)])
+            submit(store, [append(entries(last + 1, 1000, term), term=term, vote=1, commit=last)])
             last += 1000
         store.close()
         events = (tmp_path / "node1" / "leveldb" / "LOG").read_text()
@@ -52,14 +52,14 @@ def test_the_newest_of_two_heads_counts(tmp_path: Path, clean: bool) -> None:
         ]
     ):
         store, recovered = disk.open()
-        store.submit([hard_state])
+        submit(store, [hard_state])
         if clean:
-            store.submit([commit_only(*newest)])
+            submit(store, [commit_only(*newest)])
             store.close()
         else:
             abandon(store)
         store, recovered = disk.open()
-        found = recovered.initial_state
+        found = recovered.groups[0]
         assert (found.hard_state.term, found.hard_state.vote, found.hard_state.commit) == newest
         assert found.last_index == (3, 3, 5, 5, 5)[turn]
         abandon(store)
@@ -69,16 +69,16 @@ def test_heads_written_one_after_the_other(tmp_path: Path) -> None:
     """In one life of the store, each in a batch of its own, in both orders."""
     disk = Disk("leveldb", tmp_path / "node1")
     store, _ = disk.open()
-    store.submit([append(term=2, vote=3)])
-    store.submit([append(entries(1, 1, 3), term=3, vote=1)])
+    submit(store, [append(term=2, vote=3)])
+    submit(store, [append(entries(1, 1, 3), term=3, vote=1)])
     abandon(store)
     store, recovered = disk.open()
-    assert (recovered.initial_state.hard_state.term, recovered.initial_state.hard_state.vote) == (3, 1)
-    store.submit([append(entries(2, 1, 3), term=3, vote=1)])
-    store.submit([append(term=4, vote=2)])
+    assert (recovered.groups[0].hard_state.term, recovered.groups[0].hard_state.vote) == (3, 1)
+    submit(store, [append(entries(2, 1, 3), term=3, vote=1)])
+    submit(store, [append(term=4, vote=2)])
     abandon(store)
     _, recovered = disk.open()
-    assert (recovered.initial_state.hard_state.term, recovered.initial_state.hard_state.vote) == (4, 2)
+    assert (recovered.groups[0].hard_state.term, recovered.groups[0].hard_state.vote) == (4, 2)
 
 
 END_3 = Head(boot=1, term=2, commit=3, last_index=3, last_term=1, number=1).pack()
@@ -100,7 +100,7 @@ def test_an_iterator_that_ends_early(tmp_path: Path) -> None:
     records looks like the end of a batch."""
     disk = Disk("leveldb", tmp_path / "node1")
     store, _ = disk.open()
-    store.submit([append(joined(entries(1, 3, 1), entries(4, 1, 1), entries(5, 2, 2, 9)), term=2, commit=5)])
+    submit(store, [append(joined(entries(1, 3, 1), entries(4, 1, 1), entries(5, 2, 2, 9)), term=2, commit=5)])
     store.close()
     database = compat.open_database(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
     database.put(keys.entry_key(0, 1), seal(keys.entry_key(0, 1), entries(1, 3, 1).data, END_3), sync=True)

@@ -16,7 +16,7 @@ from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead, write_ahead_files
 from raftpy.storage.leveldb.wal_records import BLOCK, BROKEN, LENGTH, TORN, WHOLE, survey
 from raftpy.system.space import set_aside
-from tests.storage.support import FILES, OWNER, SMALLEST_BUFFER, Disk, abandon, append, entries, joined
+from tests.storage.support import FILES, OWNER, SMALLEST_BUFFER, Disk, abandon, append, entries, joined, submit
 
 SPACE = bytes(2 * BLOCK)
 
@@ -38,11 +38,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """What a store has written since its start: small batches, one of many records, and one over three blocks."""
     disk = Disk("leveldb", tmp_path_factory.mktemp("wal") / "node1")
     store, _ = disk.open()
-    store.submit([append(entries(1, 1, 1), term=1, vote=1)])
-    store.submit([append(joined(*(entries(index, 1, 1) for index in range(2, 40))))])
-    store.submit([append(term=2, vote=3)])
-    store.submit([append(entries(40, 8000, 2))])
-    store.submit([append(entries(8040, 2, 2), term=2, vote=3, commit=8039)])
+    submit(store, [append(entries(1, 1, 1), term=1, vote=1)])
+    submit(store, [append(joined(*(entries(index, 1, 1) for index in range(2, 40))))])
+    submit(store, [append(term=2, vote=3)])
+    submit(store, [append(entries(40, 8000, 2))])
+    submit(store, [append(entries(8040, 2, 2), term=2, vote=3, commit=8039)])
     abandon(store)
     (path,) = write_ahead_files(FILES, disk.path / "leveldb")
     data = path.read_bytes().rstrip(b"\0")
@@ -174,8 +174,8 @@ class TestManifest:
         disk = Disk("leveldb", tmp_path / "node1", write_buffer_size=SMALLEST_BUFFER)
         store, _ = disk.open()
         for first in range(1, 20_000, 1000):
-            store.submit([append(entries(first, 1000, 1), term=1)])
-        store.submit([append(entries(9_001, 11_000, 2), term=2)])
+            submit(store, [append(entries(first, 1000, 1), term=1)])
+        submit(store, [append(entries(9_001, 11_000, 2), term=2)])
         abandon(store)
         abandon(disk.open()[0])
         return disk, disk.path / "leveldb" / (disk.path / "leveldb" / "CURRENT").read_text().strip()
@@ -193,7 +193,7 @@ class TestManifest:
                     with pytest.raises(StorageDamaged, match="MANIFEST-"):
                         disk.open()
         manifest.write_bytes(data)
-        assert disk.open()[1].initial_state.last_index == 20_000
+        assert disk.open()[1].groups[0].last_index == 20_000
 
     def test_a_torn_record_is_leveldbs_to_leave_out(self, damaged: tuple[Disk, Path]) -> None:
         _, manifest = damaged
@@ -228,7 +228,7 @@ class TestAhead:
         assert first.stat().st_size > SMALLEST_BUFFER
         last, seen = 0, set()
         while len(seen) < 4:
-            store.submit([append(entries(last + 1, 1000, 1))])
+            submit(store, [append(entries(last + 1, 1000, 1))])
             last += 1000
             newest = write_ahead_files(FILES, database)[-1]
             if newest.stat().st_size % BLOCK == 0:  # a whole number of blocks: set aside, not written

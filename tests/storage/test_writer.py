@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.storage import AppendBatch
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.writer import Pace, Writer
-from tests.storage.support import EVERYTHING, OWNER, Disk, Model, append, commit_only, entries
+from tests.storage.support import EVERYTHING, OWNER, Disk, Model, append, commit_only, entries, submit
 
 
 class TestPace:
@@ -71,26 +72,26 @@ class Gate:
         self.entered = threading.Semaphore(0)
         self.error: StorageFailed | None = None
 
-    def write(self, appends: Sequence[Message]) -> bool:
+    def write(self, batch: AppendBatch) -> bool:
         self.entered.release()
         self.open.wait(10)
         self.threads.add(threading.current_thread())
         if self.error is not None:
             raise self.error
-        self.batches.append([message.index for message in appends])
+        self.batches.append([message.index for _, appends in batch for message in appends])
         return True
 
     async def until_entered(self) -> None:
         await asyncio.to_thread(self.entered.acquire, timeout=10)
 
 
-def numbered(*numbers: int) -> list[Message]:
+def numbered(*numbers: int, group: int = 0) -> AppendBatch:
     messages = []
     for number in numbers:
         message = append(term=1)
         message.index = number
         messages.append(message)
-    return messages
+    return [(group, messages)]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -109,19 +110,19 @@ def gate() -> Gate:
 class TestThread:
     async def test_what_waits_is_written_together(self, gate: Gate) -> None:
         writer = Writer(gate.write, "thread")
-        done: list[Sequence[Message]] = []
+        done: list[AppendBatch] = []
         threads: set[threading.Thread] = set()
 
-        def complete(appends: Sequence[Message]) -> None:
-            done.append(appends)
+        def complete(batch: AppendBatch) -> None:
+            done.append(batch)
             threads.add(threading.current_thread())
 
         writer.bind(complete, None)
         submits = [numbered(1), numbered(2, 3), numbered(4), numbered(5)]
         assert not writer.submit(submits[0])
         await gate.until_entered()
-        for appends in submits[1:]:
-            assert not writer.submit(appends)
+        for batch in submits[1:]:
+            assert not writer.submit(batch)
         assert done == []
         gate.open.set()
         await until(lambda: len(done) == 4)
@@ -133,13 +134,13 @@ class TestThread:
 
     async def test_a_commit_alone_waits_for_what_is_under_way(self, gate: Gate) -> None:
         writer = Writer(gate.write, "thread")
-        done: list[Sequence[Message]] = []
+        done: list[AppendBatch] = []
         writer.bind(done.append, None)
         gate.open.set()
-        assert writer.submit([commit_only(1, 1, 1)])  # nothing under way: complete at once, inline
+        assert writer.submit([(0, [commit_only(1, 1, 1)])])  # nothing under way: complete at once, inline
         assert gate.threads == {threading.current_thread()}
         gate.open.clear()
-        first, alone = numbered(1), [commit_only(1, 1, 1)]
+        first, alone = numbered(1), [(0, [commit_only(1, 1, 1)])]
         assert not writer.submit(first)
         assert not writer.submit(alone)
         await asyncio.sleep(0.02)
@@ -152,7 +153,7 @@ class TestThread:
 
     async def test_close_waits_and_silences(self, gate: Gate) -> None:
         writer = Writer(gate.write, "thread")
-        done: list[Sequence[Message]] = []
+        done: list[AppendBatch] = []
         writer.bind(done.append, None)
         writer.submit(numbered(1))
         await gate.until_entered()
@@ -165,7 +166,7 @@ class TestThread:
 
     async def test_a_failure_is_reported_once_and_nothing_after_it_is_durable(self, gate: Gate) -> None:
         writer = Writer(gate.write, "thread")
-        done: list[Sequence[Message]] = []
+        done: list[AppendBatch] = []
         failures: list[StorageFailed] = []
         writer.bind(done.append, failures.append)
         gate.error = StorageFailed("full")
@@ -200,14 +201,14 @@ class TestAuto:
         took = 0.0
         now = 0.0
 
-        def write(appends: Sequence[Message]) -> bool:
+        def write(batch: AppendBatch) -> bool:
             nonlocal now
             threads.append(threading.current_thread() is not threading.main_thread())
             now += took
             return True
 
         writer = Writer(write, "auto", timer=lambda: now)
-        done: list[Sequence[Message]] = []
+        done: list[AppendBatch] = []
         writer.bind(done.append, None)
 
         async def submit() -> None:
@@ -242,7 +243,7 @@ class TestLevelDB:
         store = LevelDBStorage(tmp_path / "node1", mode="thread")
         store.open(OWNER)
         model = Model()
-        done: list[Sequence[Message]] = []
+        done: list[AppendBatch] = []
         failures: list[StorageFailed] = []
         store.set_completion(done.append, failures.append)
         submitted: list[list[Message]] = []
@@ -253,13 +254,13 @@ class TestLevelDB:
             first = last + 1 if round_number % 3 else max(1, last - 2)
             for appends in ([append(entries(first, 4, term), term=term)], [append(entries(first + 4, 1, term))]):
                 model.submit(appends)
-                assert not store.submit(appends)
+                assert not submit(store, appends)
                 submitted.append(appends)
             pending = [appends[0].entries for appends in submitted[len(done) :]]
             durable = min(run.first for run in pending if run is not None) - 1
             if durable:
                 reads += 1
-                read = store.entries(1, durable + 1, EVERYTHING)
+                read = store.group(0).entries(1, durable + 1, EVERYTHING)
                 assert [(entry.term, entry.data) for entry in read] == model.log[:durable]
             await asyncio.sleep(0.002 * (round_number % 4))
         await until(lambda: len(done) == len(submitted))
@@ -275,24 +276,24 @@ class TestLevelDB:
         store.open(OWNER)
         store.set_completion(lambda appends: None)
         for index in range(1, 20):
-            store.submit([append(entries(index, 1, 1))])
-        store.submit([commit_only(1, 1, 19)])
+            submit(store, [append(entries(index, 1, 1))])
+        submit(store, [commit_only(1, 1, 19)])
         store.close()
         _, recovered = Disk("leveldb", tmp_path / "node1").open()
-        assert (recovered.initial_state.last_index, recovered.initial_state.hard_state.commit) == (19, 19)
+        assert (recovered.groups[0].last_index, recovered.groups[0].hard_state.commit) == (19, 19)
 
     async def test_a_write_that_fails_later(self, tmp_path: Path) -> None:
         store = LevelDBStorage(tmp_path / "node1", mode="thread")
         store.open(OWNER)
-        done: list[Sequence[Message]] = []
+        done: list[AppendBatch] = []
         failures: list[StorageFailed] = []
         store.set_completion(done.append, failures.append)
-        assert not store.submit([append(entries(1, 1, 1))])
-        assert not store.submit([append(entries(5, 1, 1))])  # a gap
+        assert not submit(store, [append(entries(1, 1, 1))])
+        assert not submit(store, [append(entries(5, 1, 1))])  # a gap
         await until(lambda: bool(failures))
         assert len(done) <= 1  # the first may have been in the same batch
         with pytest.raises(StorageFailed, match="entries from 5 on"):
-            store.submit([append(entries(2, 1, 1))])
+            submit(store, [append(entries(2, 1, 1))])
         start = time.monotonic()
         store.close()
         assert time.monotonic() - start < 5

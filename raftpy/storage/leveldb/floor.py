@@ -17,6 +17,9 @@ What is compared, and why it never accuses an honest store:
 5. last index: goes back only when a leader replaces entries, which the head of that boot remembers (``cut``).
 6. after a clean close nothing was written, so all of these, the last term and the head's closing mark are exact.
 
+3 to 6 are compared for each group, and each group that the floor names must be there: one that is damaged makes the
+store a damaged one.
+
 Not noticed: the loss of what was written to LevelDB's newest write-ahead file since the start, when that file's end
 reads as the end of a shorter one (cut off, or a damaged length field near its end) and the node was not closed. Any
 one write-ahead log has this limit: only a second synced write for each commit could lift it.
@@ -130,7 +133,9 @@ class Floor:
         return cls(record["store_id"], record["boot"], record["closed"], groups)
 
     def check(self, store_id: int, group: int, head: Head, where: str) -> None:
-        """Raises ``StorageDamaged`` when the store with this identity and head is below this floor."""
+        """Raises ``StorageDamaged`` when the store with this identity, and the group with this head, is below this
+        floor."""
+        where = f"{where} (group {group})"
         part = self.groups.get(group, GroupFloor())
         for what, found, at_least, is_below in (
             ("store id", store_id, self.store_id, store_id != self.store_id),

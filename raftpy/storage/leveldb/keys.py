@@ -9,23 +9,25 @@ tag of             value (little endian, between seal and end: raftpy/storage/le
 === ============== ====================================================================================
 I   the database   u32 format version, u64 node id, u64 store id
 P   the database   pins: u64 node id and u64 store id for each peer, ascending
-B   a group        bootstrap: u64 cluster id, then the members first given as JSON, {"id": "address"}
+B   a group        bootstrap: u64 cluster id, then as JSON, of group 0 the members first given, {"id": "address"}, of
+                   any other its first voters, [id, ...] ascending
 H   a group        head: eleven u64, see ``raftpy.storage.leveldb.head``
 e   a group's log  one block of entries, exactly as it was sent (docs/wire-format.md); behind the last block
                    of a batch the head
 === ============== ====================================================================================
 
-Every group's records are named apart, for the day one database serves thousands of groups.
+Every group's records are named apart: one database serves all groups of a node. A group is known by its bootstrap
+record, and group 0 is always there.
 """
 
 from __future__ import annotations
 
 from struct import Struct
 
+from raftpy.storage.identity import MAX_GROUP
+
 FORMAT = 2
 """Version of everything on this page; a store of another version is refused."""
-
-MAX_GROUP = 2**64 - 1
 
 _GROUP = Struct(">cQ")
 _ENTRY = Struct(">cQQ")
@@ -38,6 +40,16 @@ _NAMES = {b"I": "identity", b"P": "pins", b"B": "bootstrap", b"H": "head"}
 
 def bootstrap_key(group: int) -> bytes:
     return _GROUP.pack(b"B", group)
+
+
+def bootstrap_range() -> tuple[bytes, bytes]:
+    """[start, stop) of the keys of all groups' bootstrap records."""
+    return _GROUP.pack(b"B", 0), b"C"
+
+
+def bootstrap_group(key: bytes) -> int | None:
+    """The group that a bootstrap key names; None when it is none."""
+    return int.from_bytes(key[1:], "big") if len(key) == _GROUP.size else None
 
 
 def head_key(group: int) -> bytes:
@@ -64,4 +76,7 @@ def describe(key: bytes) -> str:
     if key[:1] == b"e" and len(key) == ENTRY_KEY_SIZE:
         _, group, first = _ENTRY.unpack(key)
         return f"record of entry {first} (group {group}, key {key.hex()})"
+    if len(key) == _GROUP.size and key[:1] in _NAMES:
+        tag, group = _GROUP.unpack(key)
+        return f"record {_NAMES[tag]!r} (group {group}, key {key.hex()})"
     return f"record {_NAMES.get(key[:1], 'unknown')!r} (key {key.hex()})"

@@ -111,9 +111,21 @@ class Reader:
         _, node_id, store_id = _IDENTITY.unpack(body)
         return Identity(node_id, store_id)
 
-    def bootstrap(self, group: int) -> tuple[int, dict[int, str]]:
-        """(cluster id, members first given) of the group."""
-        key = keys.bootstrap_key(group)
+    def groups(self) -> list[int]:
+        """The groups that have a bootstrap record, as far as an iterator tells; what must be there is asked for."""
+        start, stop = keys.bootstrap_range()
+        groups: list[int] = []
+        with self.translated(start):
+            for key, _ in self._database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False):
+                group = keys.bootstrap_group(key)
+                if group is None:
+                    raise self.damaged(key, "it names no group")
+                groups.append(group)
+        return groups
+
+    def members(self) -> tuple[int, dict[int, str]]:
+        """(cluster id, members first given), which group 0's bootstrap record has; it must be there."""
+        key = keys.bootstrap_key(0)
         body = self.require(key)
         try:
             (cluster_id,) = _CLUSTER.unpack_from(body)
@@ -121,6 +133,19 @@ class Reader:
         except (ValueError, AttributeError, StructError) as error:
             raise self.damaged(key, f"it cannot be read: {error}") from error
         return cluster_id, members
+
+    def voters(self, group: int, cluster_id: int) -> tuple[int, ...] | None:
+        """The first voters of a group other than 0; None when it has no bootstrap record."""
+        key = keys.bootstrap_key(group)
+        body = self.get(key)
+        if body is None:
+            return None
+        try:
+            if _CLUSTER.unpack_from(body) != (cluster_id,):
+                raise ValueError(f"it is of another cluster than {cluster_id:016x}")
+            return tuple(int(node_id) for node_id in json.loads(body[_CLUSTER.size :]))
+        except (ValueError, TypeError, StructError) as error:
+            raise self.damaged(key, f"it cannot be read: {error}") from error
 
     def pins(self) -> dict[int, int]:
         body = self.require(keys.PINS)
@@ -155,10 +180,11 @@ class Reader:
         start, stop = keys.entry_range(group)
         append = index.firsts.append
         given_up = self._given_up
+        self._check_wanted()
         with self.translated(start):
             for key, value in self._database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False):
                 if given_up:
-                    raise StorageFailed(f"the opening of {self._directory} was given up")
+                    self._check_wanted()
                 entries, behind = self._open(key, value)
                 first = entries.first
                 if first != expected or key != start + first.to_bytes(8, "big"):
@@ -194,6 +220,10 @@ class Reader:
         if self._value(following) is not None:
             raise self.damaged(following, f"LevelDB's iterator ended before it, at {last}")
 
+    def _check_wanted(self) -> None:
+        if self._given_up:
+            raise StorageFailed(f"the opening of {self._directory} was given up")
+
     def _newer(self, head: Head, key: bytes, behind: bytes) -> Head:
         """``head``, or the one behind the record at ``key`` when that was written later."""
         try:
@@ -220,18 +250,22 @@ class Reader:
         return opened
 
 
-def found(
-    batch: Batch, node_id: int, store_id: int, group: int, cluster_id: int, members: dict[int, str], head: Head
-) -> None:
-    """Puts the records of a new store into ``batch``."""
+def found(batch: Batch, node_id: int, store_id: int, cluster_id: int, members: dict[int, str]) -> None:
+    """Puts the records of a new store, which has group 0 alone, into ``batch``."""
     bootstrap = _CLUSTER.pack(cluster_id) + json.dumps({str(key): members[key] for key in sorted(members)}).encode()
     for key, body in (
         (keys.IDENTITY, _IDENTITY.pack(keys.FORMAT, node_id, store_id)),
         (keys.PINS, b""),
-        (keys.bootstrap_key(group), bootstrap),
-        (keys.head_key(group), head.pack()),
+        (keys.bootstrap_key(0), bootstrap),
+        (keys.head_key(0), Head().pack()),
     ):
         batch.put(key, seal(key, body))
+
+
+def found_group(batch: Batch, group: int, cluster_id: int, voters: tuple[int, ...]) -> None:
+    """Puts the bootstrap record of a new group into ``batch``; its head must come in the same one."""
+    key = keys.bootstrap_key(group)
+    batch.put(key, seal(key, _CLUSTER.pack(cluster_id) + json.dumps(voters).encode()))
 
 
 def pack_pins(pins: dict[int, int]) -> bytes:

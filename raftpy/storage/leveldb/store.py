@@ -6,34 +6,44 @@ A data directory holds::
     floor     what the store held at its start (floor.py)
     leveldb/  the records                      (keys.py)
 
-One ``submit`` is one synced batch: the entries as block records, the deletion of what they replace, and the head with
-term, vote, commit and the log's ends, behind the last record.
+One ``submit`` is one synced batch, whatever the number of its groups. Of each group it has the entries as block
+records, the deletion of what they replace, and the head with term, vote, commit and the log's ends, behind the last
+record (group_log.py).
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike, urandom
 from pathlib import PurePath
 
 from raftcore.base.conflict import Conflict
-from raftcore.values.message import Entries, Message, Snapshot
-from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, WrongIdentity
+from raftcore.values.message import Message
+from raftcore.values.storage_view import InitialState
+from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, UnknownGroup, WrongIdentity
 from raftpy.contracts.files import Files
+from raftpy.contracts.storage import AppendBatch
 from raftpy.contracts.types import Recovered, StoreOwner
-from raftpy.storage.identity import boot_after, initial_state, new_store_id, resolve_cluster_id
+from raftpy.storage.identity import (
+    boot_after,
+    holds_anything,
+    initial_state,
+    named_groups,
+    new_store_id,
+    resolve_cluster_id,
+)
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import Floor, GroupFloor
+from raftpy.storage.leveldb.group_log import LevelDBGroupLog
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.keeping import keep_for_ever
 from raftpy.storage.leveldb.lock import DirectoryLock, leveldb_unused
 from raftpy.storage.leveldb.ownership import DATABASE, UNWRITTEN, check_ours
 from raftpy.storage.leveldb.sealing import seal
-from raftpy.storage.leveldb.startup import Identity, Log, Reader, found, pack_pins
+from raftpy.storage.leveldb.startup import Identity, Reader, found, found_group, pack_pins
 from raftpy.storage.leveldb.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead
 from raftpy.storage.leveldb.writer import Mode, Writer
-from raftpy.storage.records import Index, Plan, gather
+from raftpy.storage.records import by_group
 from raftpy.system import leveldb as compat
 from raftpy.system.files import SystemFiles
 from raftpy.system.forking import call_in_child
@@ -46,8 +56,6 @@ More means fewer stalls under load (longest 1% of syncs a third shorter with 16 
 longer replay after kill -9 (a tenth of a second at most).
 """
 
-RECORD_OVERHEAD = 160
-"""About how many bytes a record takes in the write-ahead file beside its block."""
 SPACE_BEYOND = 64 << 10
 """What a write-ahead file may get longer than the write buffer: the last batch, and what stands around the records."""
 
@@ -55,9 +63,8 @@ SPACE_BEYOND = 64 << 10
 class LevelDBStorage:
     """A ``Storage`` in the directory ``path``, which is made when missing; one with other files in it is refused.
 
-    ``group``: whose log; a directory belongs to the group it was made for. ``mode``: "inline", "thread", or "auto" to
-    go by how long recent syncs took. ``random(n)`` gives n random bytes for ids, ``files`` is the file system
-    (None: the operating system's). A handle is opened once.
+    ``mode``: "inline", "thread", or "auto" to go by how long recent syncs took. ``random(n)`` gives n random bytes for
+    ids, ``files`` is the file system (None: the operating system's). A handle is opened once.
     """
 
     opens_in_thread = True
@@ -66,17 +73,13 @@ class LevelDBStorage:
     def __init__(
         self,
         path: str | PathLike[str],
-        group: int = 0,
         *,
         mode: Mode = "auto",
         write_buffer_size: int = WRITE_BUFFER_SIZE,
         random: Callable[[int], bytes] = urandom,
         files: Files | None = None,
     ) -> None:
-        if not 0 <= group <= keys.MAX_GROUP:
-            raise ValueError(f"group must be 0 to {keys.MAX_GROUP}, got {group}")
         self.path = PurePath(path)
-        self.group = group
         self._database_path = self.path / DATABASE
         self._write_buffer_size = write_buffer_size
         self._random = random
@@ -90,21 +93,17 @@ class LevelDBStorage:
         self._ahead: Ahead
         self._reader: Reader
         self._identity: Identity
-        self._head = Head()
-        self._head_key = keys.head_key(group)
+        self._boot = 0
+        self._groups: dict[int, LevelDBGroupLog] = {}  # all that the store knows
         self._pins: dict[int, int] = {}
         self._floor: Floor  # as it was last written
-        self._conflict: Conflict | None = None
-        # Guards the index and the two below against the writer's thread; never held during a write.
-        self._mutex = threading.Lock()
-        self._index = Index()
-        self._cut_through: int | None = None  # record that the batch under way makes shorter
         self._writer = Writer(self._write, mode)
 
     # --- opening and closing
 
     def open(self, identity: StoreOwner) -> Recovered:
         """See ``Storage.open``. Nothing is written before the directory is known to be this node's."""
+        named = named_groups(identity)
         if self._state != "new":
             raise StorageFailed(f"the store {self.path} was opened before: make a new LevelDBStorage to open it again")
         self._state = "opening"
@@ -113,7 +112,7 @@ class LevelDBStorage:
             check_ours(self._files, self.path)
             make_directory(self._files, self.path)
             self._lock = DirectoryLock(self._files, self.path, identity.node_id)
-            recovered = self._open(identity)
+            recovered = self._open(identity, named)
         except BaseException as error:
             self._state = "closed"
             self._release()
@@ -123,7 +122,7 @@ class LevelDBStorage:
         self._state = "open"
         return recovered
 
-    def _open(self, identity: StoreOwner) -> Recovered:
+    def _open(self, identity: StoreOwner, named: dict[int, tuple[int, ...]]) -> Recovered:
         floor = self._find_floor()
         self._database = self._open_database(first=floor.boot == 0)
         self._batch = self._database.write_batch(sync=True)
@@ -131,24 +130,53 @@ class LevelDBStorage:
         known = reader.identity()
         if known is None and floor.boot == 0:
             known = Identity(identity.node_id, floor.store_id)
-            cluster_id = resolve_cluster_id(identity)
-            found(self._batch, known.node_id, known.store_id, self.group, cluster_id, dict(identity.cluster), Head())
+            found(self._batch, known.node_id, known.store_id, resolve_cluster_id(identity), dict(identity.cluster))
             self._commit_batch()
         elif known is None:
             raise reader.damaged(keys.IDENTITY, "it is missing")
-        self._check_owner(known, identity, floor)
+        self._check_owner(known, identity)
         self._identity = known
-        cluster_id, members = reader.bootstrap(self.group)
+        cluster_id, members = reader.members()
         self._pins = reader.pins()
-        log = reader.log(self.group, reader.head(self.group))
-        head = log.head
-        floor.check(known.store_id, self.group, head, str(self._database_path))
-        reader.check_end(self.group, log)
-        self._index = log.index
-        self._conflict = floor.groups.get(self.group, GroupFloor()).conflict
-        self._begin_boot(head)
+        states = {0: self._open_group(0, members, reader.head(0), floor)}
+        for group in sorted({*floor.groups, *reader.groups(), *named} - {0}):
+            voters = reader.voters(group, cluster_id)
+            if voters is not None:
+                states[group] = self._open_group(group, voters, reader.head(group), floor)
+            elif group in floor.groups or group not in named:
+                raise reader.damaged(keys.bootstrap_key(group), "it is missing")
+            else:
+                found_group(self._batch, group, cluster_id, named[group])
+                states[group] = self._open_group(group, named[group], Head(), None)
+        self._begin_boot()
         self._ahead = Ahead(self._files, self._database_path, self._write_buffer_size + SPACE_BEYOND)
-        return self._recovered(cluster_id, members, log)
+        return Recovered(
+            store_id=known.store_id,
+            boot=self._boot,
+            cluster_id=cluster_id,
+            groups={group: state for group, state in states.items() if group in (0, *named) or holds_anything(state)},
+            members=members,
+            pins=dict(self._pins),
+        )
+
+    def _open_group(self, group: int, voters: Iterable[int], head: Head, floor: Floor | None) -> InitialState:
+        """Checks a group's records, and the newest head of it against the floor; None for one founded just now.
+
+        ``head`` is the one under its own key.
+        """
+        log = self._reader.log(group, head)
+        head = log.head
+        if floor is not None:
+            floor.check(self._identity.store_id, group, head, str(self._database_path))
+            if group and head.boot != self._groups[0].head.boot:
+                boots = f"boot {head.boot}, and group 0 has {self._groups[0].head.boot}"
+                raise self._reader.damaged(keys.head_key(group), f"it has {boots}: each start writes all of them")
+        self._reader.check_end(group, log)
+        conflict = floor.groups.get(group, GroupFloor()).conflict if floor is not None else None
+        self._groups[group] = LevelDBGroupLog(
+            group, log, conflict, self._reader, self._check, self._fail, self._keep_conflict
+        )
+        return initial_state(head.hard_state, voters, head.last_index, log.term_runs, log.last_time_ms, conflict)
 
     def _find_floor(self) -> Floor:
         """The floor, a new one at a first start; ``StorageDamaged`` when floor and database do not go together."""
@@ -190,42 +218,24 @@ class LevelDBStorage:
         self._files.remove_tree(self._database_path)
         return compat.open_database(self._database_path, create=True, write_buffer_size=self._write_buffer_size)
 
-    def _check_owner(self, known: Identity, identity: StoreOwner, floor: Floor) -> None:
+    def _check_owner(self, known: Identity, identity: StoreOwner) -> None:
         if known.node_id != identity.node_id:
             owner = known.node_id
             raise WrongIdentity(f"the store {self.path} belongs to node {owner}, not to node {identity.node_id}")
-        if floor.boot and self.group not in floor.groups:
-            groups = ", ".join(str(group) for group in floor.groups)
-            raise WrongIdentity(f"the store {self.path} belongs to group {groups}, not to group {self.group}")
 
-    def _begin_boot(self, head: Head) -> None:
-        """Makes the new boot durable, first here and then in the floor: see floor.py for why in this order."""
-        head.boot = boot_after(head.boot, self._random)
-        head.cut = 0
-        head.closed = 0
-        self._head = head
-        self._put_head()
+    def _begin_boot(self) -> None:
+        """Makes the new boot durable, with what was founded, first here and then in the floor: see floor.py for why in
+        this order."""
+        self._boot = boot_after(self._groups[0].head.boot, self._random)
+        for log in self._groups.values():
+            log.begin_boot(self._boot, self._batch)
         self._commit_batch()
         self._write_floor(closed=False)
 
     def _write_floor(self, closed: bool) -> None:
-        head = self._head
-        groups = {self.group: GroupFloor.of(head, self._conflict)}
-        self._floor = Floor(self._identity.store_id, head.boot, closed, groups)
+        groups = {group: log.floor() for group, log in self._groups.items()}
+        self._floor = Floor(self._identity.store_id, self._boot, closed, groups)
         self._floor.write(self._files, self.path)
-
-    def _recovered(self, cluster_id: int, members: dict[int, str], log: Log) -> Recovered:
-        head = self._head
-        return Recovered(
-            store_id=self._identity.store_id,
-            boot=head.boot,
-            cluster_id=cluster_id,
-            initial_state=initial_state(
-                head.hard_state, members, head.last_index, log.term_runs, log.last_time_ms, self._conflict
-            ),
-            members=members,
-            pins=dict(self._pins),
-        )
 
     def close(self) -> None:
         """See ``Storage.close``. A clean close leaves an exact floor, so that any later loss is noticed."""
@@ -237,8 +247,9 @@ class LevelDBStorage:
         self._writer.close()
         try:
             if self._failure is None:
-                self._head.closed = 1
-                self._put_head()
+                for log in self._groups.values():
+                    log.head.closed = 1
+                    log.put_head(self._batch)
                 self._commit_batch()
             self._close_database()
             cut_off_ahead(self._files, self._database_path)  # before the floor, which may need the room
@@ -274,86 +285,42 @@ class LevelDBStorage:
 
     def set_completion(
         self,
-        callback: Callable[[Sequence[Message]], None],
+        callback: Callable[[AppendBatch], None],
         on_failure: Callable[[StorageFailed], None] | None = None,
     ) -> None:
         self._writer.bind(callback, on_failure)
 
-    def submit(self, appends: Sequence[Message]) -> bool:
+    def submit(self, batch: AppendBatch) -> bool:
         if self._failure is not None or self._state != "open":
             raise self._refusal()
-        return self._writer.submit(appends)
+        return self._writer.submit(batch)
 
-    def _write(self, appends: Sequence[Message]) -> bool:
-        """One synced batch for all of them; False when there was nothing to write. In the writer's thread."""
+    def _write(self, batch: AppendBatch) -> bool:
+        """One synced batch for all of it; False when there was nothing to write. In the writer's thread."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         try:
-            return self._write_plan(Plan(appends, self._index.prev, self._index.last))
+            staged = [log for log in map(self._stage, by_group(batch)) if log is not None]
+            if not staged:
+                return False
+            self._commit_batch()
+            size = 0
+            for log in staged:
+                size += log.written()
+            if size:
+                self._ahead.wrote(size)
+            return True
         except BaseException as error:
             # Also for what is no storage error: the batch may be half built, and must never be written.
             raise self._fail(error) from error
 
-    def _write_plan(self, plan: Plan) -> bool:
-        head = self._head
-        newest = plan.newest
-        if newest is not None:
-            head.term, head.vote, head.commit = newest.term, newest.vote, newest.commit
-        if not plan.must_write:
-            return False
-        if plan.cut:
-            self._put_cut(plan.cut)
-        if plan.staged:
-            records = self._put_entries(plan.staged)
-            self._commit_batch()
-            self._ahead.wrote(sum(len(entries.data) for entries in plan.staged) + RECORD_OVERHEAD * len(records))
-            with self._mutex:
-                self._index.firsts.extend(records)
-                self._index.last = head.last_index
-                self._cut_through = None
-        else:
-            self._put_head()
-            self._commit_batch()
-        return True
-
-    def _put_entries(self, staged: list[Entries]) -> list[int]:
-        """Puts consecutive entries into the batch, a record for each block, with the head behind the last one."""
-        batch, group, head = self._batch, self.group, self._head
-        head.number += 1
-        head.last_index, head.last_term = staged[-1].last, staged[-1].last_term
-        blocks: list[tuple[int, bytes | memoryview]] = []
-        for entries in staged:
-            if entries.blocks == 1:
-                blocks.append((entries.first, entries.data))
-            else:
-                blocks += [(first, block) for first, _, _, _, _, block in entries.iter_blocks()]
-        last = blocks.pop()
-        for first, block in blocks:
-            key = keys.entry_key(group, first)
-            batch.put(key, seal(key, block))
-        key = keys.entry_key(group, last[0])
-        batch.put(key, seal(key, last[1], head.pack()))
-        return [first for first, _ in blocks] + [last[0]]
-
-    def _put_head(self) -> None:
-        """Puts the head under its own key into the batch."""
-        self._head.number += 1
-        self._batch.put(self._head_key, seal(self._head_key, self._head.pack()))
-
-    def _put_cut(self, index: int) -> None:
-        """Deletes what the log holds from ``index`` on, in the batch and, for readers, at once."""
-        doomed, through = self._index.cut(index)
-        for first in doomed:
-            self._batch.delete(keys.entry_key(self.group, first))
-        if through is not None:
-            shorter = self._reader.record(self.group, through).slice(through, index)
-            key = keys.entry_key(self.group, through)
-            self._batch.put(key, seal(key, shorter.data))
-        with self._mutex:
-            self._cut_through = through
-            self._index.truncate(index)
-        head = self._head
-        head.cut = min(head.cut or index, index)
+    def _stage(self, part: tuple[int, Sequence[Message]]) -> LevelDBGroupLog | None:
+        """Puts a group's part of a submit into the batch; the group's log when there was something to write."""
+        group, appends = part
+        log = self._groups.get(group)
+        if log is None:
+            raise StorageFailed(f"appends for group {group}, which the store {self.path} does not know")
+        return log if log.stage(appends, self._batch) else None
 
     def _commit_batch(self) -> None:
         """Writes the batch, synced, and empties it."""
@@ -380,10 +347,8 @@ class LevelDBStorage:
             raise self._fail(error) from error
         self._pins = pins
 
-    def quarantine(self, conflict: Conflict) -> None:
-        if self._failure is not None or self._state != "open":
-            raise self._refusal()
-        self._conflict = self._floor.groups[self.group].conflict = conflict
+    def _keep_conflict(self, group: int, conflict: Conflict) -> None:
+        self._floor.groups[group].conflict = conflict
         try:
             # Of this start: what has been written since may not be durable yet.
             self._floor.write(self._files, self.path)
@@ -404,29 +369,16 @@ class LevelDBStorage:
             return self._failure.with_traceback(None)
         return StorageFailed(f"the store {self.path} is not open")
 
-    # --- reading
-
-    def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
+    def _check(self) -> None:
         if self._failure is not None or self._state != "open":
             raise self._refusal()
-        try:
-            with self._mutex:
-                return gather(self._index, lo, hi, max_bytes, self._read)
-        except StorageFailed as error:
-            raise self._fail(error) from error
 
-    def _read(self, first: int, last: int) -> Entries:
-        entries = self._reader.record(self.group, first)
-        if entries.last == last:
-            return entries
-        if entries.last > last and first == self._cut_through:
-            return entries.slice(first, last + 1)
-        raise self._reader.damaged(keys.entry_key(self.group, first), f"it ends at {entries.last} instead of {last}")
-
-    def snapshot(self) -> Snapshot:
-        if self._failure is not None or self._state != "open":
-            raise self._refusal()
-        return Snapshot()
+    def group(self, group_id: int) -> LevelDBGroupLog:
+        self._check()
+        log = self._groups.get(group_id)
+        if log is None:
+            raise UnknownGroup(group_id)
+        return log
 
 
 def make_directory(files: Files, path: PurePath) -> None:

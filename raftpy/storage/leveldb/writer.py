@@ -2,7 +2,7 @@
 
 A short sync is cheaper waited for than handed over and back (two wake-ups and the interpreter's lock); a long one
 would keep heartbeats waiting. So the writer goes by what recent syncs took, and either way what is submitted while a
-write is under way is written together in the next one: group commit.
+write is under way is written together in the next one (what databases call group commit), whatever the groups.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
-from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.storage import AppendBatch
 
-Appends = Sequence[Message]
 Mode = Literal["auto", "inline", "thread"]
 
 
@@ -54,26 +53,26 @@ class Pace:
 class Writer:
     """Hands submits, in order, to ``write``, inline or on a thread of its own.
 
-    ``write(appends)`` makes them durable and returns whether the disk had to be touched for it; it raises
+    ``write(batch)`` makes it durable and returns whether the disk had to be touched for it; it raises
     ``StorageFailed``, after which it is not called again. All methods are for the loop's thread.
     """
 
     def __init__(
-        self, write: Callable[[Appends], bool], mode: Mode = "auto", timer: Callable[[], float] = time.perf_counter
+        self, write: Callable[[AppendBatch], bool], mode: Mode = "auto", timer: Callable[[], float] = time.perf_counter
     ) -> None:
         self.pace = Pace()
         self._write = write
         self._mode = mode
         self._timer = timer
         self._under_way = 0  # submits that have returned False and were not called back yet
-        self._queue: SimpleQueue[Appends | None] = SimpleQueue()
+        self._queue: SimpleQueue[AppendBatch | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._callback: Callable[[Appends], None] | None = None
+        self._callback: Callable[[AppendBatch], None] | None = None
         self._on_failure: Callable[[StorageFailed], None] | None = None
 
-    def bind(self, callback: Callable[[Appends], None], on_failure: Callable[[StorageFailed], None] | None) -> None:
+    def bind(self, callback: Callable[[AppendBatch], None], on_failure: Callable[[StorageFailed], None] | None) -> None:
         """Whom to call, and in which loop: the running one. Without one everything is written inline."""
         self._callback = callback
         self._on_failure = on_failure
@@ -82,18 +81,18 @@ class Writer:
         except RuntimeError:
             self._loop = None
 
-    def submit(self, appends: Appends) -> bool:
+    def submit(self, batch: AppendBatch) -> bool:
         """True: durable. False: ``callback`` will say so."""
         if not self._under_way and (
             self._loop is None
             or self._mode == "inline"
             or (self._mode == "auto" and not self.pace.slow)
-            or not any(append.must_sync or append.entries is not None for append in appends)
+            or not any(append.must_sync or append.entries is not None for _, appends in batch for append in appends)
         ):
-            self._timed_write(appends)
+            self._timed_write(batch)
             return True
         self._under_way += 1
-        self._queue.put(appends)
+        self._queue.put(batch)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="raftpy storage", daemon=True)
             self._thread.start()
@@ -107,9 +106,9 @@ class Writer:
             self._thread.join()
             self._thread = None
 
-    def _timed_write(self, appends: Appends) -> None:
+    def _timed_write(self, batch: AppendBatch) -> None:
         start = self._timer()
-        if self._write(appends):
+        if self._write(batch):
             self.pace.note(self._timer() - start)
 
     def _run(self) -> None:
@@ -121,10 +120,10 @@ class Writer:
                     taken.append(self._queue.get_nowait())
             except Empty:
                 pass
-            submits = [appends for appends in taken if appends is not None]
+            submits = [batch for batch in taken if batch is not None]
             try:
                 if submits:
-                    self._timed_write([append for appends in submits for append in appends])
+                    self._timed_write([part for batch in submits for part in batch])
             except StorageFailed as error:
                 self._post(self._failed, error)
                 return
@@ -139,16 +138,16 @@ class Writer:
         except RuntimeError:
             pass  # the loop is closed: nobody is left to tell
 
-    def _done(self, submits: list[Appends]) -> None:
+    def _done(self, submits: list[AppendBatch]) -> None:
         self._under_way -= len(submits)
         self._report(submits)
 
-    def _report(self, submits: list[Appends]) -> None:
-        for position, appends in enumerate(submits):
+    def _report(self, submits: list[AppendBatch]) -> None:
+        for position, batch in enumerate(submits):
             if self._closed or self._callback is None:
                 return
             try:
-                self._callback(appends)
+                self._callback(batch)
             except BaseException:  # KeyboardInterrupt, of a task that was resumed: the rest is durable all the same
                 self._post(self._report, submits[position + 1 :])
                 raise

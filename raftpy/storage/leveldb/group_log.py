@@ -1,0 +1,171 @@
+"""One group's part of the store: what a batch writes of it, and what is read back of its log.
+
+A batch is built and written in the writer's thread, while the loop reads::
+
+    stage    the group's appends -> records in the batch, and its head
+    (the store writes the batch of all groups, synced)
+    written  the index knows the new records from now on
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from raftcore.base.conflict import Conflict
+from raftcore.values.message import Entries, Message, Snapshot
+from raftpy.contracts.errors import StorageFailed
+from raftpy.storage.leveldb import keys
+from raftpy.storage.leveldb.floor import GroupFloor
+from raftpy.storage.leveldb.sealing import seal
+from raftpy.storage.leveldb.startup import Log, Reader
+from raftpy.storage.records import Plan, gather
+from raftpy.system.leveldb import Batch
+
+RECORD_OVERHEAD = 160
+"""About how many bytes a record takes in the write-ahead file beside its block."""
+
+
+class LevelDBGroupLog:
+    """A ``GroupLog`` of an open store.
+
+    group: its id.
+    log: what opening has found of it.
+    conflict: why the node is quarantined in it, or None.
+    check: raises when the store is not open, or has failed.
+    fail: kills the store's handle, and gives what is to be raised.
+    keep: makes a group's conflict durable.
+    """
+
+    def __init__(
+        self,
+        group: int,
+        log: Log,
+        conflict: Conflict | None,
+        reader: Reader,
+        check: Callable[[], None],
+        fail: Callable[[BaseException], StorageFailed],
+        keep: Callable[[int, Conflict], None],
+    ) -> None:
+        self.group = group
+        self.head = log.head
+        self.conflict = conflict
+        self._head_key = keys.head_key(group)
+        self._reader = reader
+        self._check = check
+        self._fail = fail
+        self._keep = keep
+        self._records: list[int] = []  # first indexes of those in the batch under way
+        self._size = 0  # of their blocks
+        # Guards the two below against the writer's thread; never held during a write.
+        self._mutex = threading.Lock()
+        self._index = log.index
+        self._cut_through: int | None = None  # record that the batch under way makes shorter
+
+    # --- writing: all of it is for one thread at a time
+
+    def begin_boot(self, boot: int, batch: Batch) -> None:
+        """The marks of the boot before do not hold for this one: they would excuse a loss in it."""
+        head = self.head
+        head.boot, head.cut, head.closed = boot, 0, 0
+        self.put_head(batch)
+
+    def stage(self, appends: Sequence[Message], batch: Batch) -> bool:
+        """Puts them into the batch; False when there is nothing that must be written now."""
+        plan = Plan(appends, self._index.prev, self._index.last)
+        head = self.head
+        newest = plan.newest
+        if newest is not None:
+            head.term, head.vote, head.commit = newest.term, newest.vote, newest.commit
+        if not plan.must_write:
+            return False
+        if plan.cut:
+            self._put_cut(plan.cut, batch)
+        if plan.staged:
+            self._put_entries(plan.staged, batch)
+        else:
+            self.put_head(batch)
+        return True
+
+    def written(self) -> int:
+        """The batch is durable. About how many bytes of the log it had, with what stands around them."""
+        records = self._records
+        if not records:
+            return 0
+        with self._mutex:
+            self._index.firsts.extend(records)
+            self._index.last = self.head.last_index
+            self._cut_through = None
+        self._records = []
+        return self._size + RECORD_OVERHEAD * len(records)
+
+    def put_head(self, batch: Batch) -> None:
+        """Puts the head under its own key into the batch."""
+        self.head.number += 1
+        batch.put(self._head_key, seal(self._head_key, self.head.pack()))
+
+    def _put_entries(self, staged: list[Entries], batch: Batch) -> None:
+        """Puts consecutive entries into the batch, a record for each block, with the head behind the last one."""
+        group, head = self.group, self.head
+        head.number += 1
+        head.last_index, head.last_term = staged[-1].last, staged[-1].last_term
+        blocks: list[tuple[int, bytes | memoryview]] = []
+        for entries in staged:
+            if entries.blocks == 1:
+                blocks.append((entries.first, entries.data))
+            else:
+                blocks += [(first, block) for first, _, _, _, _, block in entries.iter_blocks()]
+        last = blocks.pop()
+        for first, block in blocks:
+            key = keys.entry_key(group, first)
+            batch.put(key, seal(key, block))
+        key = keys.entry_key(group, last[0])
+        batch.put(key, seal(key, last[1], head.pack()))
+        self._records = [first for first, _ in blocks] + [last[0]]
+        self._size = sum(len(entries.data) for entries in staged)
+
+    def _put_cut(self, index: int, batch: Batch) -> None:
+        """Deletes what the log holds from ``index`` on, in the batch and, for readers, at once."""
+        doomed, through = self._index.cut(index)
+        for first in doomed:
+            batch.delete(keys.entry_key(self.group, first))
+        if through is not None:
+            shorter = self._reader.record(self.group, through).slice(through, index)
+            key = keys.entry_key(self.group, through)
+            batch.put(key, seal(key, shorter.data))
+        with self._mutex:
+            self._cut_through = through
+            self._index.truncate(index)
+        head = self.head
+        head.cut = min(head.cut or index, index)
+
+    def floor(self) -> GroupFloor:
+        """The group's part of the floor, as of now."""
+        return GroupFloor.of(self.head, self.conflict)
+
+    def quarantine(self, conflict: Conflict) -> None:
+        self._check()
+        self.conflict = conflict
+        self._keep(self.group, conflict)
+
+    # --- reading
+
+    def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        self._check()
+        try:
+            with self._mutex:
+                return gather(self._index, lo, hi, max_bytes, self._read)
+        except StorageFailed as error:
+            raise self._fail(error) from error
+
+    def _read(self, first: int, last: int) -> Entries:
+        entries = self._reader.record(self.group, first)
+        if entries.last == last:
+            return entries
+        if entries.last > last and first == self._cut_through:
+            return entries.slice(first, last + 1)
+        raise self._reader.damaged(keys.entry_key(self.group, first), f"it ends at {entries.last} instead of {last}")
+
+    def snapshot(self) -> Snapshot:
+        self._check()
+        return Snapshot()
