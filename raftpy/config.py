@@ -12,12 +12,9 @@ from raftcore.base.types import LARGEST_ID
 from raftpy.transport.exchange.address import is_wildcard as is_wildcard  # noqa: PLC0414 (for applications, too)
 from raftpy.transport.exchange.address import parse_address
 from raftpy.transport.exchange.http_address import HttpAddress, split_scheme
+from raftpy.transport.exchange.sizes import LARGEST_DATAGRAM, LOOPBACK_DATAGRAM, SMALLEST_DATAGRAM
 from raftpy.transport.exchange.unreliable import Unreliable
 
-SMALLEST_DATAGRAM = 512
-LARGEST_DATAGRAM = 65_507
-USUAL_DATAGRAM = 60_000
-"""Where every member is on loopback; elsewhere less."""
 LISTEN_HINT = "to listen at the wildcard, give --listen {} (Config.listen) beside it"
 
 
@@ -121,7 +118,7 @@ class Config:
             _within("max_datagram", self.max_datagram, SMALLEST_DATAGRAM, LARGEST_DATAGRAM, " bytes")
         _within("max_inflight_messages", self.max_inflight_messages, 1, 1 << 20)
         _within("max_inflight_bytes", self.max_inflight_bytes, 1, 1 << 40, " bytes")
-        if self.max_inflight_bytes < (datagram := self.max_datagram or USUAL_DATAGRAM):
+        if self.max_inflight_bytes < (datagram := self.max_datagram or LOOPBACK_DATAGRAM):
             raise ConfigError(
                 f"max_inflight_bytes is {self.max_inflight_bytes}: it must hold at least one datagram, "
                 f"{datagram:,} bytes"

@@ -17,6 +17,7 @@ from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.members.table import MAX_PRIORITY
+from raftpy.runtime.awaited import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT  # noqa: PLC0414 (for what is built on a node, too)
 from raftpy.runtime.calls import NOT_STARTED, Calls
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.defaults import default_storage, default_transport
@@ -30,9 +31,6 @@ from raftpy.system.forking import call_in_child
 from raftpy.system.threads import Threads
 
 GIVEN_UP = "the node was stopped while it was being started"
-
-DEFAULT_TIMEOUT = 5.0
-"""Seconds a proposal waits unless told otherwise."""
 
 
 class Node(Calls):

@@ -17,8 +17,8 @@ from urllib.parse import quote, urlencode
 from raftpy.cli.addresses import Address
 from raftpy.cli.demo_http import Connection
 from raftpy.cli.errors import CommandFailed
+from raftpy.cli.http_client import PAGE
 
-PAGE = 1000
 BATCH = 100
 """Values asked for at once."""
 

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 from raftpy.cli.addresses import Address, parse_http
 from raftpy.cli.errors import CommandFailed, reason
 
+PAGE = 1000
+"""Keys that one request for a listing asks for."""
 PAUSE = 0.05
 """Seconds before asking again; an election takes 150 to 300 ms by default, so Retry-After's second would be long."""
 

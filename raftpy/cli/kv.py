@@ -14,9 +14,7 @@ import click
 
 from raftpy.cli.addresses import Address, chosen, http_option, some_addresses
 from raftpy.cli.errors import CommandFailed, help_without_command
-from raftpy.cli.http_client import Answer, ClusterClient
-
-PAGE = 1000
+from raftpy.cli.http_client import PAGE, Answer, ClusterClient
 
 EPILOG = """\b
 Examples:

@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from raftcore.base.conflict import Conflict
 from raftcore.values.storage_view import InitialState
 
+MAX_ADDRESS = 255
+"""Bytes in an address, UDP or HTTP: as many as one byte of length can count."""
+BOOT_SHIFT = 32
+"""The high half of a boot counts a data directory's starts, its low half is random."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoreOwner:

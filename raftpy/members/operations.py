@@ -30,7 +30,6 @@ from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.members.table import MemberRecord, MemberTable, encode_records
 
-LEADER = StateType.StateLeader
 CHANGE_OVERHEAD = 32
 """More than a configuration change of one node takes beside its context."""
 
@@ -103,11 +102,11 @@ class MemberOperations:
         told = self._transport.heard(node_id).http_address
         if told is not None:
             self._http[node_id] = told
-        self.due = self._raw.state == LEADER
+        self.due = self._raw.state == StateType.StateLeader
 
     def role_changed(self, not_leader: Callable[[], RaftError]) -> None:
         """This node's role, or the leader it knows, has changed; ``not_leader`` makes what a request is told."""
-        leads = self._raw.state == LEADER
+        leads = self._raw.state == StateType.StateLeader
         self.stepped_down = False
         if self._requests and not (leads and self._raw.term == self._term):
             requests, self._requests = self._requests, []
@@ -119,7 +118,7 @@ class MemberOperations:
         """Time has passed: what was refused for a while may be tried again."""
         if self._retry:
             self._retry = False
-            self.due = self._raw.state == LEADER
+            self.due = self._raw.state == StateType.StateLeader
 
     def stop(self, error: Callable[[], RaftError]) -> None:
         """Whoever waits hears ``error()``."""
@@ -138,7 +137,7 @@ class MemberOperations:
             if 0 < request.index <= index and not request.done.done():
                 request.done.set_result(None)
         self._requests = [request for request in self._requests if not request.done.done()]
-        self.due = self._raw.state == LEADER
+        self.due = self._raw.state == StateType.StateLeader
 
     # --- The table, applied -------------------------------------------------------------------------------------
 
@@ -197,7 +196,7 @@ class MemberOperations:
     def propose(self) -> bool:
         """Puts what the table does not say yet into the log, if this node leads and may now. Has something gone in?"""
         raw = self._raw
-        if raw.state != LEADER:
+        if raw.state != StateType.StateLeader:
             self.due = False
             return False
         if not self._may_propose():

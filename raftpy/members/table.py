@@ -18,10 +18,10 @@ from struct import Struct
 
 from raftcore.base.errors import DecodeError
 from raftcore.base.types import LARGEST_ID
+from raftpy.contracts.types import MAX_ADDRESS
 
-VERSION = 1
+TABLE_VERSION = 1
 MAX_PRIORITY = 65_535
-MAX_ADDRESS = 255
 
 _HEAD = Struct("<BBH")  # version, 0, number of records
 _RECORD = Struct("<QQHBBB")  # node id, store id, priority, flags, lengths of both addresses
@@ -61,7 +61,7 @@ class MemberRecord:
 
 def encode_records(records: Mapping[int, MemberRecord]) -> bytes:
     """Records as bytes, by ascending node id."""
-    parts = [_HEAD.pack(VERSION, 0, len(records))]
+    parts = [_HEAD.pack(TABLE_VERSION, 0, len(records))]
     for node_id, record in sorted(records.items()):
         udp, http = record.udp.encode("ascii"), record.http.encode("ascii")
         flags = _WITNESS if record.witness else 0
@@ -76,8 +76,8 @@ def decode_records(data: bytes | bytearray | memoryview) -> dict[int, MemberReco
     if len(view) < _HEAD.size:
         raise DecodeError(f"member records of {len(view)} bytes: they have at least {_HEAD.size}")
     version, reserved, count = _HEAD.unpack_from(view)
-    if version != VERSION:
-        raise DecodeError(f"member records of version {version}: this release reads version {VERSION}")
+    if version != TABLE_VERSION:
+        raise DecodeError(f"member records of version {version}: this release reads version {TABLE_VERSION}")
     if reserved:
         raise DecodeError(f"member records with {reserved} where 0 is expected")
     if count * _RECORD.size > len(view) - _HEAD.size:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Container
 
-_FEW = 16
+_FEW_KEYS = 16
 """Up to this many changed keys are put in place one by one."""
 
 
@@ -51,7 +51,7 @@ class SortedKeys:
         changed, present, order = self._changed, self._present, self._order
         if not changed:
             return
-        if len(changed) <= _FEW:
+        if len(changed) <= _FEW_KEYS:
             for key in changed:  # in any order: the result does not depend on it
                 place = bisect_left(order, key)
                 if key in present:

@@ -4,11 +4,13 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from typing_extensions import disjoint_base
 
 _T_co = TypeVar("_T_co", covariant=True)
+
+DEFAULT_TIMEOUT: Final = 5.0
 
 @disjoint_base
 class Awaited(Coroutine[Any, Any, _T_co]):

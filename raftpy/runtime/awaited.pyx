@@ -26,6 +26,9 @@ cdef extern from "Python.h":
     bint PyCFunction_CheckExact(object callback)
     void* PyCFunction_GetFunction(object callback) except NULL
 
+# Seconds that a call of a node waits for its result unless it says otherwise; a request of the HTTP server as well.
+DEFAULT_TIMEOUT = 5.0
+
 # asyncio's function that lets a task go on, NULL until it was seen.
 cdef void* task_wakeup = NULL
 # Cancelled so far, in all lists: a list that sees it grow throws its cancelled ones out at the next tick.

@@ -8,6 +8,8 @@ from cpython.pystate cimport PyThreadState_Get
 
 from raftpy.contracts.errors import Stopped
 
+from raftpy.runtime.awaited import DEFAULT_TIMEOUT
+
 from raftpy.runtime.passes cimport Passes
 from raftpy.runtime.pending_proposals cimport Proposals
 from raftpy.runtime.reads cimport Reads
@@ -40,7 +42,7 @@ cdef class Calls:
             self.owner.check()
         return 0
 
-    def propose(self, command, *, timeout=5.0):
+    def propose(self, command, *, timeout=DEFAULT_TIMEOUT):
         """Hands a command in, at once, and returns what to await for the result: what ``apply`` returned.
 
         The awaitable raises ``ApplyError`` (the state machine's own), ``NotLeader`` and ``Overloaded`` (never
@@ -52,7 +54,7 @@ cdef class Calls:
         self.check()
         return self.proposals.propose(command, timeout)
 
-    def propose_many(self, commands, *, timeout=5.0):
+    def propose_many(self, commands, *, timeout=DEFAULT_TIMEOUT):
         """Hands in commands that follow one another in the log; the result is the list of their results.
 
         As ``propose``; but an ``ApplyError`` stands in its command's place in the list, and is not raised.
@@ -60,7 +62,7 @@ cdef class Calls:
         self.check()
         return self.proposals.propose_many(commands, timeout)
 
-    def read_index(self, *, timeout=5.0):
+    def read_index(self, *, timeout=DEFAULT_TIMEOUT):
         """Asks for a read index, at once, and returns what to await for it, without touching the log.
 
         The awaitable waits until this node has applied everything that was committed when this was called. Whatever is

@@ -26,8 +26,6 @@ from raftpy.runtime.passes import Passes
 from raftpy.runtime.pending_proposals import Proposals
 from raftpy.runtime.quarantine import Quarantine
 
-LEADER = StateType.StateLeader
-
 GLANCE_S = 0.001
 """Between two looks at what nobody reports: what is appended has been committed, whoever waited has its result."""
 
@@ -73,7 +71,7 @@ class HandOver:
         return driver.raw.leader not in (0, driver.config.id)
 
     def _leads(self) -> bool:
-        return not self._driver.closed and self._driver.raw.state == LEADER
+        return not self._driver.closed and self._driver.raw.state == StateType.StateLeader
 
     def _left_s(self) -> float:
         return self._until - self._driver.clock.monotonic()
@@ -101,7 +99,7 @@ class HandOver:
         """Until another node leads, or nobody is left who could. A candidate is voted for meanwhile."""
         driver = self._driver
         while self._going_on() and driver.raw.leader in (0, driver.config.id):
-            if driver.raw.state == LEADER:
+            if driver.raw.state == StateType.StateLeader:
                 target = self._successor()
                 if not target:
                     return

@@ -9,6 +9,8 @@ from raftcore.base.types cimport index_t, term_t
 
 from raftpy.contracts.errors import TooLarge
 
+from raftpy.runtime.awaited import DEFAULT_TIMEOUT
+
 from raftpy.runtime.awaited cimport FAILED, QUEUED, RETURNED, TAKEN, Awaited, Waits, checked_timeout
 
 # Finished proposals at the front of the waiting list before it is cut: cutting each time would move all the rest.
@@ -75,7 +77,7 @@ cdef class Proposals(Waits):
         self.taken = []
         self.waiting = []
 
-    cpdef Proposal propose(self, object command, object timeout=5.0):
+    cpdef Proposal propose(self, object command, object timeout=DEFAULT_TIMEOUT):
         """Queues one command; the Proposal to wait on. ``timeout`` in seconds, None for ever."""
         cdef Proposal proposal = new_proposal(self.loop, checked_timeout(timeout))
         cdef bytes checked = checked_command(command)
@@ -88,7 +90,7 @@ cdef class Proposals(Waits):
             self.queue(proposal)
         return proposal
 
-    cpdef Proposal propose_many(self, object commands, object timeout=5.0):
+    cpdef Proposal propose_many(self, object commands, object timeout=DEFAULT_TIMEOUT):
         """Queues commands that follow one another in the log; one Proposal for all, its result a list."""
         cdef Proposal proposal = new_proposal(self.loop, checked_timeout(timeout))
         cdef list checked = [checked_command(command) for command in commands]

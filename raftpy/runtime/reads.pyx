@@ -15,6 +15,8 @@ from libc.math cimport INFINITY
 
 from raftcore.base.types cimport index_t
 
+from raftpy.runtime.awaited import DEFAULT_TIMEOUT
+
 from raftpy.runtime.awaited cimport FAILED, QUEUED, RETURNED, TAKEN, Awaited, Waits, checked_timeout
 
 
@@ -59,7 +61,7 @@ cdef class Reads(Waits):
         self.asked = {}
         self.confirmed = []
 
-    cpdef Read request(self, object timeout=5.0):
+    cpdef Read request(self, object timeout=DEFAULT_TIMEOUT):
         """Queues a read; the Read to wait on. ``timeout`` in seconds, None for ever."""
         cdef double seconds = checked_timeout(timeout)
         cdef Read read = Read.__new__(Read)

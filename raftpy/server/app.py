@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from raftpy.node import DEFAULT_TIMEOUT
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.server.accepting import ApiRunner
 from raftpy.server.connections import Connections, most_connections
 from raftpy.server.dispatch import ApiServer, Dispatcher
 from raftpy.server.kv import KeyValueHandlers
-from raftpy.server.proposer import DEFAULT_TIMEOUT, MOST_WAITING, Proposer
+from raftpy.server.proposer import MOST_WAITING, Proposer
 from raftpy.server.request import KV_PREFIX
 from raftpy.server.status import StatusHandlers
 

@@ -7,14 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from raftpy import Quarantined
+from raftpy.node import DEFAULT_TIMEOUT
 from raftpy.replicated.kv import Outcome
 from raftpy.server.errors import overloaded
 
 if TYPE_CHECKING:
     from raftpy.node import Node
-
-DEFAULT_TIMEOUT = 5.0
-"""Seconds until a request is answered 504."""
 
 MOST_WAITING = 4096
 """Commands that may wait at once for their commit; each holds a request with up to a datagram of body."""

@@ -9,9 +9,8 @@ from hashlib import blake2b
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import ConfState, HardState
 from raftcore.values.storage_view import InitialState
-from raftpy.contracts.types import StoreOwner
+from raftpy.contracts.types import BOOT_SHIFT, StoreOwner
 
-BOOT_SHIFT = 32
 MAX_BOOTS = 2**32 - 1
 MAX_NODE_ID = 2**64 - 3  # the two above are the core's local targets
 MAX_GROUP = 2**64 - 1

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from raftcore.base.errors import DecodeError
 from raftcore.base.types import LARGEST_ID
+from raftpy.contracts.types import MAX_ADDRESS
 from raftpy.members.table import (
-    MAX_ADDRESS,
     MAX_PRIORITY,
     MemberRecord,
     MemberTable,

@@ -30,7 +30,7 @@ RAFTPY = """
     storage: identity leveldb records memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal
         leveldb.group_log leveldb.writer leveldb.store
-    transport: datagram exchange identity exchange.address exchange.http_address exchange.system_calls
+    transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes exchange.system_calls
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
         identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.base datagram.memory
         datagram.udp
@@ -41,7 +41,7 @@ RAFTPY = """
     .: node blocking
     replicated: kv_commands sorted_keys kv
     server: connections errors proposer redirect dispatch accepting request kv status app
-    cli: addresses demo_http demo_writer errors demo_check demo_cluster http_client kv run settings signals serving
+    cli: addresses demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
         serve status demo_view demo_run demo
     .: __main__
     sim: loop entropy

@@ -36,7 +36,7 @@ from raftcore.base.conflict import Conflict
 from raftcore.wire.codec import crc32c
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.files import Files
-from raftpy.storage.identity import BOOT_SHIFT
+from raftpy.contracts.types import BOOT_SHIFT
 from raftpy.storage.leveldb.head import Head
 
 FLOOR_FORMAT = 2

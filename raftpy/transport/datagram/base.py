@@ -25,8 +25,9 @@ from raftpy.contracts.clock import Clock, SystemClock, TimerHandle
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
 from raftpy.system.entropy import SystemEntropy
-from raftpy.transport.datagram.oversized import LARGEST_DATAGRAM, oversized_datagram
+from raftpy.transport.datagram.oversized import oversized_datagram
 from raftpy.transport.exchange.exchange import Exchange
+from raftpy.transport.exchange.sizes import LARGEST_DATAGRAM, LOOPBACK_DATAGRAM, SMALLEST_DATAGRAM
 from raftpy.transport.exchange.unreliable import Unreliable, carry
 from raftpy.transport.identity.gate import Gate
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
@@ -35,11 +36,6 @@ from raftpy.transport.identity.presence import SILENT_LOOKS
 from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, decode_refusal
 
 HELLO_PERIOD_S = 1.0
-LOOPBACK_DATAGRAM = 60_000
-"""``max_datagram`` where every member is on this machine: loopback takes 64 KiB in one piece."""
-NETWORK_DATAGRAM = 1_200
-"""``max_datagram`` elsewhere: passes every path that IPv6 allows without being cut into fragments."""
-SMALLEST_DATAGRAM = 512
 
 HEADER_SIZE: int = DATAGRAM_HEADER_SIZE
 

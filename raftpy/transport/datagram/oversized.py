@@ -14,10 +14,8 @@ from dataclasses import replace
 from raftcore.values.message import Message
 from raftcore.wire.codec import DatagramBuilder
 from raftpy.contracts.types import Oversized
+from raftpy.transport.exchange.sizes import LARGEST_DATAGRAM
 from raftpy.transport.identity.peer import Peer
-
-LARGEST_DATAGRAM = 65_507
-"""Bytes that a UDP datagram carries on IPv4."""
 
 
 def oversized_datagram(peer: Peer, message: Message, group: int, now_s: float) -> bytes:

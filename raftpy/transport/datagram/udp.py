@@ -28,7 +28,7 @@ from raftpy.contracts.errors import TransportFailed
 from raftpy.contracts.executor import Executor
 from raftpy.system.forking import call_in_child
 from raftpy.system.threads import Threads
-from raftpy.transport.datagram.base import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM, DatagramTransport
+from raftpy.transport.datagram.base import DatagramTransport
 from raftpy.transport.datagram.names import Names
 from raftpy.transport.datagram.oversized import note_refused
 from raftpy.transport.exchange.address import (
@@ -39,6 +39,7 @@ from raftpy.transport.exchange.address import (
     parse_address,
     resolve,
 )
+from raftpy.transport.exchange.sizes import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM
 from raftpy.transport.exchange.system_calls import DatagramIO, pack_address
 from raftpy.transport.exchange.unreliable import Unreliable
 from raftpy.transport.identity.peer import Peer

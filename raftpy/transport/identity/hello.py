@@ -24,13 +24,12 @@ from struct import Struct
 from raftcore.base.conflict import Conflict
 from raftcore.base.errors import ConfigError, DecodeError
 from raftcore.wire.codec import FRAME_TRANSPORT
-from raftpy.contracts.types import Standing
+from raftpy.contracts.types import MAX_ADDRESS, Standing
 from raftpy.transport.exchange.http_address import parse_http_address
 
 FRAME_HELLO: int = FRAME_TRANSPORT
 """Kind of the frame, the first of the transport's; the core passes over those."""
-VERSION = 1
-MAX_ADDRESS = 255
+HELLO_VERSION = 1
 
 QUARANTINED = 1
 STANDING = 2
@@ -59,7 +58,7 @@ def encode_hello(hello: Hello, group: int = 0) -> bytes:
     body = (str(parse_http_address(hello.http_address)) if hello.http_address else "").encode("ascii")
     if len(body) > MAX_ADDRESS:
         raise ConfigError(f"HTTP address of {len(body)} bytes is too long: at most {MAX_ADDRESS} are allowed")
-    told = bytes((VERSION, len(body))) + body
+    told = bytes((HELLO_VERSION, len(body))) + body
     if hello.standing is not None:
         told += bytes((STANDING, _STANDING.size)) + _STANDING.pack(hello.standing, hello.asks, hello.answers)
     if hello.conflict is not None:
@@ -75,8 +74,8 @@ def decode_hello(body: bytes | memoryview, group: int = 0) -> Hello:
     Raises ``DecodeError``. The address is checked as strictly as one of our own: it ends up in HTTP headers.
     """
     raw = bytes(body)
-    if len(raw) < 2 or raw[0] != VERSION:
-        raise DecodeError(f"hello frame of {len(raw)} bytes is not of version {VERSION}")
+    if len(raw) < 2 or raw[0] != HELLO_VERSION:
+        raise DecodeError(f"hello frame of {len(raw)} bytes is not of version {HELLO_VERSION}")
     if len(raw) < 2 + raw[1]:
         raise DecodeError(f"hello frame announces {raw[1]} bytes of address and holds {len(raw) - 2}")
     try:

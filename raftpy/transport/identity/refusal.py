@@ -19,7 +19,7 @@ from raftcore.wire.codec import FRAME_TRANSPORT
 
 FRAME_REFUSAL: int = FRAME_TRANSPORT + 1
 """Kind of the frame; see hello.py."""
-VERSION = 1
+REFUSAL_VERSION = 1
 REFUSED_AGAIN_S = 1.0
 """The least time between two refusals to the same peer, whatever it says."""
 
@@ -53,14 +53,14 @@ class Refusal(enum.IntEnum):
 
 def encode_refusal(reason: Refusal) -> bytes:
     """The frame's body."""
-    return bytes((VERSION, reason))
+    return bytes((REFUSAL_VERSION, reason))
 
 
 def decode_refusal(body: bytes | memoryview) -> Refusal:
     """Why. Raises ``DecodeError`` for another version or a reason that is not known."""
     raw = bytes(body[:2])
-    if len(raw) < 2 or raw[0] != VERSION:
-        raise DecodeError(f"refusal frame of {len(body)} bytes is not of version {VERSION}")
+    if len(raw) < 2 or raw[0] != REFUSAL_VERSION:
+        raise DecodeError(f"refusal frame of {len(body)} bytes is not of version {REFUSAL_VERSION}")
     try:
         return Refusal(raw[1])
     except ValueError:

@@ -45,9 +45,8 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
+from raftpy.contracts.types import BOOT_SHIFT
 from raftpy.transport.identity.refusal import Refusal
-
-COUNTER_SHIFT = 32  # a boot's high half counts the starts; its low half is random
 
 
 class HeaderLike(Protocol):
@@ -105,7 +104,7 @@ class PeerIncarnation:
 
     1. boot == 0 exactly when store == 0: not heard in this incarnation of ours.
     2. store != 0 implies store == pinned.
-    3. boot >> COUNTER_SHIFT never decreases.
+    3. boot >> BOOT_SHIFT never decreases.
     """
 
     pinned: int = 0
@@ -131,8 +130,8 @@ def judge(own_store: int, own_boot: int, peer: PeerIncarnation, header: HeaderLi
     if peer.pinned not in (0, header.from_store):
         return Verdict.WRONG_STORE
     if header.from_boot != peer.boot and peer.boot:
-        known_counter = peer.boot >> COUNTER_SHIFT
-        counter = header.from_boot >> COUNTER_SHIFT
+        known_counter = peer.boot >> BOOT_SHIFT
+        counter = header.from_boot >> BOOT_SHIFT
         if counter < known_counter:
             return Verdict.STALE_BOOT
         if counter == known_counter:

@@ -1,0 +1,11 @@
+"""How large a datagram may be, in bytes: what ``max_datagram`` can be set to, and what it is when nobody sets it."""
+
+from __future__ import annotations
+
+SMALLEST_DATAGRAM = 512
+LARGEST_DATAGRAM = 65_507
+"""What UDP carries on IPv4."""
+LOOPBACK_DATAGRAM = 60_000
+"""``max_datagram`` where every member is on this machine: loopback takes 64 KiB in one piece."""
+NETWORK_DATAGRAM = 1_200
+"""``max_datagram`` elsewhere: passes every path that IPv6 allows without being cut into fragments."""
