@@ -24,7 +24,7 @@ cdef enum:
 cdef class Outbox:
     """Filled by :meth:`raftcore.RawNode.collect` and :meth:`raftcore.RawNode.written`, emptied by the driver.
 
-    ``builders`` are the datagrams under way, one for each node that can be sent to now; a node is known by its
+    ``builders`` are DatagramBuilders, one for each node that can be sent to now; a node is known by its
     builder's header. The lists are the driver's to clear once it has taken what is in them::
 
         node.step_frames(datagram) for each that was received
@@ -57,7 +57,8 @@ cdef class Outbox:
         self.set_builders(builders)
 
     def set_builders(self, builders):
-        """Other builders from now on. What waits in the former ones is the caller's to finish."""
+        """Other builders from now on. What waits in the former ones is the caller's to finish. TypeError for any but
+        builders, nothing has changed then."""
         cdef list taken = []
         cdef DatagramBuilder builder
         for builder in builders:

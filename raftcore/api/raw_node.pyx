@@ -42,7 +42,7 @@ cdef enum:
 
 
 cdef class RawNode:
-    """One node of one Raft group, as a state machine: messages, ticks and proposals in, a Ready out.
+    """One node of one Raft group as a state machine (etcd/raft's RawNode): messages, ticks, proposals in, a Ready out.
 
     It has no clock, no socket, no file and no random source of its own: the same calls give the same results. Not
     thread-safe. The driver's loop, in the driver's form (``async_storage_writes=True``)::
@@ -54,15 +54,13 @@ cdef class RawNode:
                 LOCAL_APPLY_THREAD:  apply its entries, AFTER that deliver its responses
                 anyone else:         send it, at once
 
-    Responses addressed to this node are given to :meth:`step`, the others are sent.
+    Responses addressed to this node are given to :meth:`step`, the others are sent. Made from ``config``, what the
+    storage holds (``initial``), and the ``storage`` view that reads back entries which are not in memory. Raises
+    ConfigError when ``initial`` contradicts itself or the settings, ConfChangeError when its configuration is none.
 
-    Args:
-        config: settings; checked when they were made.
-        initial: what the storage holds: term, vote, commit, configuration, and the terms of the whole log.
-        storage: reads back entries that are not in memory, and the newest snapshot.
-
-    Raises:
-        ConfigError: ``initial`` contradicts itself or the settings.
+    ``now_ms`` is always the caller's clock in milliseconds; what lies before the newest one given is ignored. Node ids,
+    indexes and terms are 0 to 2**64 - 1: OverflowError for others. A quarantined node takes part in nothing: it ignores
+    messages and requests, drops proposals, and hears of its own storage work only.
     """
 
     def __init__(self, config, initial, storage):
@@ -105,14 +103,12 @@ cdef class RawNode:
     # -- inputs ---------------------------------------------------------------------------------------------------
 
     def tick(self, uint64_t now_ms=0, uint32_t count=1):
-        """Ticks of the logical clock: the same as ``count`` calls with one tick each, at no more cost than one.
+        """``count`` ticks of the logical clock (below 2**32; 0 only tells the time ``now_ms``, which becomes log time):
+        the same as so many calls with one tick each, at no more cost than one.
 
         What several ticks make due is done that often: a caller that was held up for long, and wants fewer heartbeats
-        than that, gives fewer ticks.
-
-        Args:
-            now_ms: the caller's clock in milliseconds, which becomes log time.
-            count: how many, below 2**32; 0 only tells the time.
+        than that, gives fewer ticks. They lead to elections (paper 5.2), on a leader to heartbeats and the quorum check
+        (thesis 6.2); a learner, a witness, a node that is no member or is quarantined only counts them.
         """
         self._tick(now_ms, count)
 
@@ -137,25 +133,23 @@ cdef class RawNode:
         return ticks_until_due(self.raft)
 
     def step(self, Message message not None):
-        """Takes one message, from another node or from local storage work.
+        """Takes one message, from another node or from local storage work; what this role has no use for is ignored.
 
         Raises:
             StepLocalMessage: a message that only this node sends itself came from outside.
             StepPeerNotFound: an answer from a node that is not a member.
             PeerFault: no correct peer sends this; nothing has changed.
-            ProposalDropped: a forwarded proposal could not be appended; nothing has changed.
+            ProposalDropped: a forwarded proposal could not be appended; nothing has changed, its sender is not told.
         """
         receive_message(self.raft, message)
 
     @cython.binding(False)
     def step_frames(self, buffer, Py_ssize_t offset=DATAGRAM_HEADER_SIZE, uint64_t group=0):
-        """Steps the messages for ``group`` in a datagram's frames, from ``offset`` on; the number stepped.
+        """Steps the messages for ``group`` in a datagram's frames, from byte ``offset`` on; the number stepped.
 
         The datagram's header must have been checked. A frame that cannot be decoded, or that no correct peer sends, is
-        counted in ``faults``; one that does not concern this node in ``ignored``. Either way the rest goes on.
-
-        Raises:
-            ValueError: ``buffer`` is shorter than ``offset``.
+        counted in ``faults``; one that does not concern this node in ``ignored``. Either way the rest goes on. Raises
+        ValueError when ``buffer`` is shorter than ``offset``, or ``offset`` lies within the header.
         """
         return self._step_frames(buffer, offset, group)
 
@@ -163,18 +157,12 @@ cdef class RawNode:
         return receive_datagram(self.raft, buffer, offset, group, &self.refused)
 
     def step_frame(self, buffer, Py_ssize_t offset):
-        """Steps the message in one frame of a datagram, whatever its group; False when there is none, or it is refused.
+        """Steps the message in the frame at byte ``offset`` of a datagram (all of it: ``buffer``), whatever its group;
+        False when there is none, or it is refused.
 
         For processes with several groups, which look at each frame of a datagram once and hand it to its group's core
         (:func:`raftcore.wire.codec.frame_at`). Checked before, and counted in ``faults`` and ``ignored``, as in
-        :meth:`step_frames`; a frame that is cut short is one fault.
-
-        Args:
-            buffer: the whole datagram, bytes-like.
-            offset: where the frame begins.
-
-        Raises:
-            ValueError: there is no frame at ``offset``.
+        :meth:`step_frames`; a frame that is cut short is one fault. ValueError when none can begin at ``offset``.
         """
         cdef Buffer view = buffer_of(buffer)
         if not DATAGRAM_HEADER_SIZE <= offset < view.size:
@@ -186,18 +174,16 @@ cdef class RawNode:
 
     @cython.binding(False)
     def propose(self, commands, uint64_t now_ms=0):
-        """Appends all commands, in order, and sends them at once: one call, many commands.
+        """Appends all commands, in order, and sends them at once (paper 5.3): one call, many commands. Returns the
+        index of the first; the others follow, all in ``term``.
 
-        Args:
-            commands: a list or tuple of bytes, not empty.
-            now_ms: the caller's clock in milliseconds; the entries' log time, which never decreases.
-
-        Returns:
-            The index of the first; the others follow. Their term is ``term``. 0 when a follower passed them on.
+        A follower passes them on to its leader (paper 8) and returns 0: whether they arrived, it does not hear.
+        ``commands`` are bytes, at least one, each of at most 2**30 - 1 bytes; ``now_ms`` becomes their log time, which
+        never decreases.
 
         Raises:
             ProposalDropped: nothing was appended; its ``reason`` says why.
-            TypeError, ValueError: a command is not bytes, is too large, or there is none.
+            TypeError, ValueError: a command is not bytes, is too large, or there is none; nothing was appended.
         """
         return self._propose(commands, now_ms)
 
@@ -214,18 +200,17 @@ cdef class RawNode:
         return 0
 
     def propose_conf_change(self, change, uint64_t now_ms=0, expected_conf_index=None):
-        """Appends a configuration change (thesis 4), or what takes its place when it is refused.
+        """Appends a configuration change (thesis 4), or, as etcd/raft does, an empty entry in place of one that is
+        refused.
 
-        Args:
-            change: :class:`raftcore.ConfChange` (one change) or :class:`raftcore.ConfChangeV2`; an empty v2 leaves a
-                joint configuration.
-            expected_conf_index: refuse unless the applied configuration came from this index (compare-and-swap).
-
-        Returns:
-            ProposedChange: where it was appended, and why it was refused, if it was. Index 0: passed on to the leader.
+        ``change`` is a ConfChange (one change) or a ConfChangeV2; an empty v2 leaves a joint configuration. With
+        ``expected_conf_index`` it is refused unless that index gave the applied configuration (compare-and-swap).
+        Returns a ProposedChange: the index, and why it was refused, if it was. A follower passes the change on to its
+        leader, without ``expected_conf_index``, and returns index 0.
 
         Raises:
-            ProposalDropped: nothing was appended.
+            ProposalDropped: nothing was appended; its ``reason`` says why.
+            TypeError: ``change`` is neither a ConfChange nor a ConfChangeV2.
         """
         cdef Raft r = self.raft
         cdef int kind = EntryConfChange if isinstance(change, ConfChange) else EntryConfChangeV2
@@ -244,7 +229,8 @@ cdef class RawNode:
         return ProposedChange(propose_payloads(r, (payload,), kind))
 
     def apply_conf_change(self, change, index_t index):
-        """Installs the committed change of the entry at ``index``; call it when that is applied, on every node.
+        """Installs the committed change of the entry at ``index`` (thesis 4.1); call it when that is applied, on every
+        node.
 
         ``index`` becomes ``conf_index``, which snapshots carry and followers echo. Returns the new ConfState, to be
         stored with the applied state. Raises ConfChangeError when the change does not fit the configuration, and
@@ -255,11 +241,17 @@ cdef class RawNode:
         return apply_change(self.raft, change, index)
 
     def campaign(self):
-        """Stand for election now, if this node may."""
+        """Stand for election now (paper 5.2), with ``pre_vote`` after asking whether it can be won (thesis 9.6); a
+        candidate stands again, in the next term. Ignored on a leader, a learner, a witness, a node that is no member;
+        while a snapshot is not durable, or a committed change of the configuration not applied; and with a lease
+        (thesis 6.4.1), for ``election_tick`` ticks after a leader's last word or the start."""
         step(self.raft, new_message(MsgHup, self.raft.id))
 
     def forget_leader(self):
-        """Forget who leads, so that another may be voted for at once; the leader's next message undoes it."""
+        """Forget who leads, so that another may be voted for at once; the leader's next message undoes it (etcd/raft).
+
+        Ignored by all but followers, and with ``ignore_forget_leader``. What was promised to a lease stays promised.
+        """
         step(self.raft, new_message(MsgForgetLeader, self.raft.id))
 
     def step_down(self):
@@ -268,21 +260,30 @@ cdef class RawNode:
             become_follower(self.raft, self.raft.term, 0)
 
     def transfer_leader(self, node_id_t to):
-        """Hand leadership over to ``to`` (thesis 3.10); on a follower, ask the leader to."""
+        """Hand leadership over to ``to``, a voter's id (thesis 3.10), and drop proposals meanwhile, for
+        ``election_tick`` ticks at most; a follower asks its leader to. What becomes of it, ``Ready.soft_state`` tells.
+
+        A leader ignores a target that is no voter, or a witness; any other than the present one, its own id too, ends
+        the running transfer. Candidates ignore the call, and so do followers that know no leader.
+        """
         m = new_message(MsgTransferLeader, self.raft.id)
         m.from_ = to
         step(self.raft, m)
 
     def successors(self):
-        """Ids of the voters to hand over to (thesis 3.10), best first: by priority, length of the log, id."""
+        """Ids of the voters that a leader may hand over to (thesis 3.10), none of them a witness or short of what is
+        committed, best first: by priority, length of the log, id. Empty on others than a leader."""
         return successors(self.raft)
 
     def read_index(self, bytes context not None, uint64_t now_ms=0):
-        """Ask for a read index (thesis 6.4); the answer appears in ``Ready.read_states`` under ``context``.
+        """Ask for a read index (thesis 6.4); the answer appears in ``Ready.read_states`` under ``context``. False when
+        there is no leader to ask: no request was made. Requests may also be lost on their way or when the leader
+        changes: ask again after a while. A leader answers only once it has committed an entry of its own term.
 
-        Returns:
-            False when there is no leader to ask. Requests may also be lost on their way or when the leader changes:
-            ask again after a while.
+        ``context`` must not be empty, and be used once. Nothing compares it with others: requests under one context are
+        all answered, each with its own index, and the older index taken for the newer read misses writes. An answer may
+        come late, after a restart of this node too; so it is made of, say, this start's number and a counter. Other
+        nodes' do not matter.
         """
         cdef Raft r = self.raft
         self._set_now(now_ms)
@@ -300,9 +301,6 @@ cdef class RawNode:
         A follower waits at least the shortest election timeout for a leader's word (paper 5.2). That much counts as
         over, and only what this node has drawn beyond it is waited for. Without effect on a node that has a term: then
         there may be a leader, and others may rely on that timeout (thesis 4.2.3, 6.4.1).
-
-        Args:
-            now_ms: the caller's clock in milliseconds, as in :meth:`tick`.
         """
         self._set_now(now_ms)
         nobody_can_lead(self.raft)
@@ -310,13 +308,16 @@ cdef class RawNode:
             check_raft(self.raft)
 
     def report_unreachable(self, node_id_t id):
-        """The transport could not deliver to ``id``: its leader stops sending optimistically."""
+        """The transport could not deliver to ``id``: a leader that sends to it optimistically (``StateReplicate``) goes
+        back to probing (etcd/raft). Ignored in any other state, about who is no member, and by all but leaders."""
         m = new_message(MsgUnreachable, self.raft.id)
         m.from_ = id
         step(self.raft, m)
 
     def report_snapshot(self, node_id_t id, bint ok):
-        """Whether the snapshot sent to ``id`` arrived."""
+        """Whether the snapshot sent to ``id`` arrived (etcd/raft): if so, the log goes on behind it at the member's
+        next answer; if not, it is sent again then. Until it is reported, or the member acknowledges it, nothing more is
+        sent to ``id``. Ignored unless a snapshot is on its way to ``id``, and by all but leaders."""
         m = new_message(MsgSnapStatus, self.raft.id)
         m.from_ = id
         m.reject = not ok
@@ -333,32 +334,31 @@ cdef class RawNode:
 
     def set_members(self, witnesses=(), priorities=None):
         """What the replicated member table says of the members, beyond the configuration: call it when that changes.
-
-        Args:
-            witnesses: ids of the voters without payloads. A member stays what it was added as.
-            priorities: node id -> election priority, 0 for those not named.
-        """
+        Replaces what was said before, by ``Config`` too: ``witnesses``, the ids of the voters without payloads (a
+        member stays what it was added as), and ``priorities``, node id -> election priority, 0 for those not named."""
         self.raft.witnesses = frozenset(witnesses) if witnesses else None
         self.raft.priorities = dict(priorities) if priorities else None
 
     def compact(self, index_t index):
-        """Forget the log up to and including ``index``, applied and covered by a snapshot; the storage follows.
+        """Forget the log up to and including ``index``, in any role (paper 7); the storage follows AFTER that.
 
-        Raises:
-            Compacted: that is done already.  Unavailable: ``index`` is not applied yet.
+        The entry must be applied, and durable: its write, or that of a snapshot in its place, was reported to this core
+        as done. That the storage's snapshot covers it is the caller's to see to: a leader that must send one which does
+        not raises InvariantViolation. Raises Compacted when that is done already, Unavailable while ``index`` is not
+        applied or durable.
         """
         self.raft.log.compact(index)
 
     # -- outputs --------------------------------------------------------------------------------------------------
 
     def has_ready(self):
-        """Is there anything in the next Ready?"""
+        """Is there anything in the next Ready, or for the next :meth:`collect`?"""
         return has_ready(self.raft, &self.reported, not self.raft.options.async_storage_writes)
 
     def ready(self):
         """Takes the outstanding work; see :class:`raftcore.Ready` for what comes BEFORE and AFTER what.
 
-        In the plain form each Ready must be followed by :meth:`advance` before the next is taken.
+        In the plain form each Ready must be followed by :meth:`advance` before the next is taken (ConfigError).
         """
         cdef Raft r = self.raft
         cdef Ready rd
@@ -419,8 +419,8 @@ cdef class RawNode:
     def collect(self, Outbox outbox not None):
         """Takes the outstanding work into an outbox, messages as datagrams; True when there was any.
 
-        The driver's form, without Python objects for messages. A node whose work is taken this way gives no Ready; it
-        owes the outbox's appends to :meth:`written` and its applies to :meth:`applied`.
+        The driver's form (else ConfigError), without Python objects for messages. A node whose work is taken this way
+        gives no Ready; it owes the outbox's appends to :meth:`written` and its applies to :meth:`applied`.
         """
         return self._collect(outbox)
 
@@ -443,7 +443,8 @@ cdef class RawNode:
 
     @cython.binding(False)
     def applied(self, Entries entries not None):
-        """Entries from :meth:`collect` are applied. True: something is to be collected."""
+        """Entries from :meth:`collect` are applied, in order (InvariantViolation). True: something is to be
+        collected."""
         take_ready.applied(self.raft, entries)
         return has_ready(self.raft, &self.reported, False)
 
@@ -455,11 +456,8 @@ cdef class RawNode:
         return status_of(self.raft)
 
     def clone(self, storage=None):
-        """A copy of the whole state that goes its own way from here on; payloads are shared, nothing that changes.
-
-        Args:
-            storage: the copy's storage view; None: the same one.
-        """
+        """A copy of the whole state that goes its own way from here on, over ``storage`` (None: the same view);
+        payloads are shared, nothing that changes."""
         cdef RawNode copy = RawNode.__new__(RawNode)
         copy.raft = clone_raft(self.raft, storage)
         copy.reported = self.reported
@@ -481,7 +479,8 @@ cdef class RawNode:
         return blake2b(inner + repr(rest).encode(), digest_size=16).digest()
 
     def progress(self):
-        """(id, printed form) of every known member's progress, by id, whatever this node's role; for transcripts."""
+        """(id, printed form) of every known member's progress, by id, for transcripts; on others than a leader it is no
+        news."""
         return [(pr.id, pr.describe()) for pr in self.raft.tracker.ordered]
 
     def term_at(self, index_t index):
@@ -490,7 +489,7 @@ cdef class RawNode:
         return term if term_at(self.raft.log, index, &term) else None
 
     def set_randomized_election_timeout(self, int ticks):
-        """Pins the election timeout until the next change of role; for tests and transcripts."""
+        """Pins the election timeout, in ticks, until the next change of role; for tests and transcripts."""
         self.raft.randomized_timeout = ticks
         self.raft.election_wait = 0
 
@@ -498,12 +497,13 @@ cdef class RawNode:
 
     @property
     def faults(self):
-        """Frames refused: undecodable, or what no correct peer sends."""
+        """Frames refused since the start: undecodable, or what no correct peer sends. What :meth:`step` refuses it
+        raises."""
         return self.refused.faults
 
     @property
     def ignored(self):
-        """Messages that did not concern this node: unknown senders, dropped proposals."""
+        """Messages in frames that did not concern this node, since the start: unknown senders, dropped proposals."""
         return self.refused.ignored
 
     @property
@@ -513,7 +513,7 @@ cdef class RawNode:
 
     @property
     def term(self):
-        """The latest term this node has seen."""
+        """The latest term this node has seen, 0 before the first; Status says more of this and what follows."""
         return self.raft.term
 
     @property
@@ -554,7 +554,7 @@ cdef class RawNode:
 
     @property
     def last_index(self):
-        """Index of the log's last entry."""
+        """Index of the log's last entry, durable or not."""
         return self.raft.log.last_index()
 
     @property
@@ -569,7 +569,7 @@ cdef class RawNode:
 
     @property
     def conf_index(self):
-        """Index of the entry that the applied configuration comes from."""
+        """Index of the entry that the applied configuration comes from; 0 for the one given at the start."""
         return self.raft.conf_index
 
     @property

@@ -28,11 +28,11 @@ from raftcore.values.queue cimport queue_taken
 
 
 cdef class SoftState:
-    """Leader and role: for information, never stored.
+    """Leader and role: for information, never stored (etcd/raft's SoftState).
 
     Attributes:
         lead: id of the leader of the current term as far as known, 0 for none.
-        state: this node's role (:class:`raftcore.base.types.StateType`).
+        state: this node's role (:class:`raftcore.StateType`).
     """
 
     def __repr__(self):
@@ -48,20 +48,22 @@ cdef class SoftState:
 
 
 cdef class Ready:
-    """One batch of work. Immutable; valid until the next call of ``RawNode.ready()``.
+    """One batch of work (etcd/raft's Ready). Immutable; valid until the next call of ``RawNode.ready()``.
 
     Attributes:
         soft_state: leader and role, when either changed since the last Ready; else None. No storing needed.
         hard_state: term, vote and commit index, when any changed; else None. To be durable BEFORE ``messages`` are sent
             if ``must_sync``; a change of the commit index alone need not be.
-        read_states: (index, context) of confirmed reads: serve each AFTER ``index`` is applied (thesis 6.4).
+        read_states: (index, context) of confirmed reads, the contexts as :meth:`raftcore.RawNode.read_index` was given
+            them: serve each AFTER ``index`` is applied (thesis 6.4).
         entries: to be durable BEFORE ``messages`` are sent. They replace whatever the storage holds from their first
             index on. None when there are none.
         snapshot: to replace the storage's log, and with its bytes, which the driver has received, the state machine's
             state, BEFORE ``entries`` are written; None when there is none.
-        committed_entries: to be applied in order, AFTER they are durable here (in the driver's form the core hands
-            them out only then). None when there are none.
-        messages: to be sent, in order for each receiver, AFTER the writes above; in the driver's form at once.
+        committed_entries: to be applied in order, AFTER they are durable here (in the driver's form the core hands them
+            out only then). None when there are none.
+        messages: to be sent, in order for each receiver, AFTER the writes above; in the driver's form at once. They may
+            be lost: the core repeats what has to arrive.
         must_sync: whether the writes must be durable, or may wait for the next that must.
     """
 

@@ -16,46 +16,57 @@ Trace = Callable[[str, Mapping[str, Any]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Settings of a :class:`raftcore.RawNode`; checked on construction (:class:`ConfigError`)."""
+    """Settings of a :class:`raftcore.RawNode`; checked on construction (:class:`ConfigError`).
+
+    Times are in ticks of the caller (``RawNode.tick``) unless a name ends in ``_ms``; sizes are in bytes, up to 2**64 -
+    1 (``UNLIMITED``, no limit). The names are those of etcd/raft's Config where it has the setting.
+    """
 
     id: int
     """This node's id, 1 to 2**64 - 3, for all time."""
     election_tick: int = 10
-    """Ticks without a leader before an election; each wait is drawn from [election_tick, 2 * election_tick)."""
+    """Ticks without a leader before an election; each wait is drawn from [election_tick, 2 * election_tick) (paper
+    5.2). Above ``heartbeat_tick``, below 2**30."""
     heartbeat_tick: int = 1
-    """Ticks between a leader's heartbeats."""
+    """Ticks between a leader's heartbeats (paper 5.2), at least 1."""
     max_size_per_msg: int = UNLIMITED
     """Bytes of blocks (headers included) in one append; one entry always goes. 0: one entry a message."""
     max_committed_size_per_ready: int = UNLIMITED
-    """Bytes of committed entries handed out and not yet reported as applied; one entry always goes."""
+    """Bytes of committed entries handed out and not yet reported as applied (payload, and 16 for each entry); one entry
+    always goes."""
     max_uncommitted_size: int = UNLIMITED
-    """Bytes of payload a leader holds uncommitted before it drops proposals; the first is always taken."""
+    """Bytes of payload a leader holds that are not applied before it drops proposals; the first is always taken."""
     max_inflight_msgs: int = 256
-    """Appends on their way to one follower."""
+    """Appends on their way to one follower, 1 to 2**31 - 1."""
     max_inflight_bytes: int = UNLIMITED
-    """Payload bytes on their way to one follower; not below max_size_per_msg."""
+    """Payload bytes on their way to one follower, at least 1; not below max_size_per_msg, unless that is UNLIMITED."""
     async_storage_writes: bool = False
     """The driver's form: storage work as messages with responses, instead of ``ready()`` / ``advance()``."""
     pre_vote: bool = False
     """Ask whether an election could be won before starting one (thesis 9.6)."""
     check_quorum: bool = False
-    """A leader that hears no quorum for an election timeout steps down; voters with a live leader refuse (6.2)."""
+    """A leader that hears no quorum for an election timeout steps down (thesis 6.2); voters that know of a live leader
+    ignore requests for votes (paper 6, thesis 4.2.3)."""
     read_only: str = "safe"
     """``safe`` confirms each read with a quorum (thesis 6.4); ``lease`` answers at once while a lease dated from a
-    confirmed heartbeat's sending holds (6.4.1, beyond etcd/raft). etcd/raft's lease-based reads are not offered: they
-    answer with old data as long as a leader that was cut off, or that handed over, has not noticed it."""
+    confirmed heartbeat's sending holds (thesis 6.4.1, beyond etcd/raft), which needs ``check_quorum``. etcd/raft's
+    lease-based reads are not offered: they answer with old data as long as a leader that was cut off, or that handed
+    over, has not noticed it."""
     lease_ms: int = 0
-    """With ``read_only="lease"``: the lease's length in milliseconds of ``now_ms``. It must end before any voter's
-    minimum election timeout can, however far their clocks drift: below election_tick ticks, less the drift, less one
-    tick."""
+    """With ``read_only="lease"``, and only then above 0: the lease's length in milliseconds of ``now_ms``. It must end
+    before any voter's minimum election timeout can, however far their clocks drift: below election_tick ticks, less the
+    drift, less one tick. That is not checked here: a core does not know how long a tick is."""
     priorities: Mapping[int, int] | None = None
-    """Node id -> election priority, 0 for those not named; the highest leads when it can (beyond etcd/raft)."""
+    """Node id -> election priority, 0 to 2**31 - 1, 0 for those not named; the highest leads when it can (beyond
+    etcd/raft). The state at the start: ``RawNode.set_members`` changes it."""
     disable_proposal_forwarding: bool = False
-    """Followers drop proposals instead of sending them to the leader."""
+    """Followers drop proposals (``not_leader``) instead of sending them to the leader."""
     disable_conf_change_validation: bool = False
-    """Append configuration changes unchecked; as in etcd/raft, for those who check them elsewhere."""
+    """Append configuration changes unchecked, several at a time too; as in etcd/raft, for those who check them
+    elsewhere."""
     step_down_on_removal: bool = False
-    """A leader that is removed or demoted becomes a follower when it applies that."""
+    """A leader that is removed or demoted becomes a follower when it applies that (thesis 4.2.2). Otherwise it leads
+    on, and drops proposals when it is no member any more."""
     conf_change_after_own_commit: bool = False
     """Refuse configuration changes until this leader has committed an entry of its own term (beyond etcd/raft)."""
     votes_before_write: bool = False
@@ -64,20 +75,24 @@ class Config:
     ignore_forget_leader: bool = False
     """``forget_leader()`` does nothing, as in etcd/raft where reads are lease-based. Only to reproduce that."""
     applied: int = 0
-    """Highest index that the state machine has applied already, on restart."""
+    """Highest index that the state machine has applied already, on restart; at most the storage's last index. The
+    configuration in ``InitialState`` must be the one after it."""
     max_window_bytes: int = 64 << 20
     """Payload bytes of stable, applied entries kept in memory."""
     max_window_entries: int = 1_000_000
-    """Stable, applied entries kept in memory."""
+    """Number of stable, applied entries kept in memory."""
     seed: int = 0
-    """Seed of the election timeouts. Together with the inputs it determines every output."""
+    """Seed of the election timeouts, 0 to 2**64 - 1. Together with the inputs it determines every output; nodes with
+    the same seed and other ids draw other timeouts."""
     witnesses: Collection[int] = ()
-    """Ids of the voters that hold terms but no payloads; the same on every member (beyond etcd/raft)."""
+    """Ids of the voters that hold terms but no payloads; the same on every member (beyond etcd/raft; docs/design.md).
+    The state at the start: ``RawNode.set_members`` changes it."""
     max_reject_runs: int = 0
-    """Runs of terms that a rejection lists, 16 bytes each, so that the leader finds the last agreement in few round
-    trips; probes then carry no payload. 0: the plain hint of etcd/raft (beyond etcd/raft)."""
+    """Runs of terms that a rejection lists, below 2**20, 16 bytes each, so that the leader finds the last agreement in
+    few round trips; probes then carry no payload. 0: the plain hint of etcd/raft (beyond etcd/raft)."""
     trace: Trace | None = None
-    """Called with (event, fields) at every decision; ``None`` costs one comparison."""
+    """Called with (event: str, fields: dict) at every decision, from within the call that makes it; ``fields["id"]`` is
+    this node's. What it raises comes out of that call. ``None`` costs one comparison."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.id <= LARGEST_ID:

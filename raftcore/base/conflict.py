@@ -23,7 +23,7 @@ class Conflict:
     """The entry's term there. Where the leader named only an earlier or a later one: that, which rules ``term`` out.
     The same as ``term``: the contents differ, because two leaders were elected for that term."""
     current_term: int
-    """The term that it leads in."""
+    """The term that the leader leads in, and this node is in."""
 
     def describe(self) -> str:
         """One line: the index, both terms or that only the contents differ, and what must not be done about it."""

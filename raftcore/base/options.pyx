@@ -7,7 +7,16 @@ from raftcore.base.types cimport PROMISES, MsgVote
 
 @cython.final
 cdef class Options:
-    """Made once from a :class:`raftcore.Config`, which has checked everything and says what each of them means."""
+    """Made once from a :class:`raftcore.Config`, which has checked everything and says what each of them means.
+
+    Attributes:
+        election_timeout, heartbeat_timeout: ``election_tick`` and ``heartbeat_tick``, in ticks.
+        promises: bit t is set when messages of type t wait until all that is unstable is durable (thesis 3.8); without
+            MsgVote's for ``votes_before_write``.
+        max_size_per_msg, max_uncommitted_size, async_storage_writes, check_quorum, pre_vote, ignore_forget_leader,
+            disable_proposal_forwarding, disable_conf_change_validation, step_down_on_removal,
+            conf_change_after_own_commit, lease_ms, max_reject_runs, trace: as in the Config.
+    """
 
     def __cinit__(self, config):
         self.election_timeout = config.election_tick

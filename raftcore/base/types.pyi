@@ -4,11 +4,18 @@ from enum import IntEnum
 from typing import Final
 
 LOCAL_APPEND_THREAD: Final = 18446744073709551615
+"""Where MsgStorageAppend goes: no node has this id."""
 LOCAL_APPLY_THREAD: Final = 18446744073709551614
+"""Where MsgStorageApply goes: no node has this id."""
 LARGEST_ID: Final = 18446744073709551613
+"""The largest id that a node can have."""
 UNLIMITED: Final = 18446744073709551615
+"""No limit, for settings that are counts of bytes."""
 
 class StateType(IntEnum):
+    """The roles of a node (paper 5.1); a pre-candidate asks whether it could win an election (thesis 9.6), a
+    quarantined node takes part in nothing any more (docs/design.md, decision 1)."""
+
     StateFollower = 0
     StateCandidate = 1
     StateLeader = 2
@@ -16,12 +23,17 @@ class StateType(IntEnum):
     StateQuarantined = 4
 
 class EntryKind(IntEnum):
+    """What an entry's payload is: a command, a ConfChange, a ConfChangeV2, or nothing (a new leader's first, paper
+    8)."""
+
     EntryNormal = 0
     EntryConfChange = 1
     EntryConfChangeV2 = 2
     EntryNoop = 3
 
 class MessageType(IntEnum):
+    """What a message says; docs/messages.md has a line for each. A frame's kind is the type's number, plus 1."""
+
     MsgHup = 0
     MsgBeat = 1
     MsgProp = 2

@@ -27,7 +27,7 @@ cdef tuple SETS = (
 
 
 def message_words(int message_type):
-    """What the table of message types says of one, in the words of docs/messages.md.
+    """What the table of message types says of one, as a frozenset of the words of docs/messages.md.
 
     Args:
         message_type: a :class:`MessageType`, or its number.

@@ -30,11 +30,12 @@ _HEAD = struct.Struct("<BI")
 
 
 class ConfChangeType(IntEnum):
-    """What is done to a node."""
+    """What is done to a node (thesis 4; etcd/raft's numbers, under names of our own)."""
 
     AddNode = 0
     """Make it a voter."""
     RemoveNode = 1
+    """Take it out, voter or learner. A node that is no member: nothing."""
     UpdateNode = 2
     """Nothing: it carries a context through the log."""
     AddLearner = 3
@@ -67,10 +68,15 @@ _TYPES = {letter: type_ for type_, letter in _LETTERS.items()}
 
 @dataclass(frozen=True, slots=True)
 class ConfChange:
-    """One change. Node id 0 stands for nobody: such a change is carried through and does nothing."""
+    """One change (thesis 4.1). Node id 0 stands for nobody: such a change is carried through and does nothing.
+
+    Raises ConfChangeError when it is made with a type that does not exist, or a node id that is not 0 to 2**64 - 3.
+    """
 
     type: ConfChangeType = ConfChangeType.AddNode
+    """What is done."""
     node_id: int = 0
+    """To whom."""
     context: bytes = b""
     """Whatever the proposer wants to tell those who apply it. In a ConfChangeV2 only the whole has one."""
 
@@ -90,7 +96,7 @@ class ConfChange:
 
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview) -> ConfChange:
-        """The change in ``data``; DecodeError when these bytes are none."""
+        """The change in ``data``, all of it; DecodeError when these bytes are none."""
         view = memoryview(data)
         if len(view) < _ONE.size:
             raise DecodeError(f"configuration change of {len(view)} bytes: it has at least {_ONE.size}")
@@ -99,11 +105,17 @@ class ConfChange:
 
 @dataclass(frozen=True, slots=True)
 class ConfChangeV2:
-    """Any number of changes that take effect together."""
+    """Any number of changes that take effect together (thesis 4.3). Without any, it leaves a joint configuration.
+
+    Raises ConfChangeError when it is made with a transition that does not exist, or a change with a context of its own.
+    """
 
     changes: tuple[ConfChange, ...] = ()
+    """In the order in which they are carried out."""
     transition: ConfChangeTransition = TransitionAuto
+    """Through a joint configuration or not; see there."""
     context: bytes = b""
+    """Whatever the proposer wants to tell those who apply it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", tuple(self.changes))
@@ -139,7 +151,7 @@ class ConfChangeV2:
 
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview) -> ConfChangeV2:
-        """The changes in ``data``; DecodeError when these bytes are none."""
+        """The changes in ``data``, all of it; DecodeError when these bytes are none."""
         view = memoryview(data)
         if not view:
             return cls()
@@ -204,4 +216,7 @@ class ProposedChange:
     """
 
     index: int
+    """Of the entry in this leader's log; 0 when a follower has passed the change on to its leader, and knows no more of
+    it."""
     refused: str | None = None
+    """Why, as one sentence for people; None when the change itself was appended, or passed on."""

@@ -19,7 +19,17 @@ from raftcore.values.block cimport BlockFault, block_size, check_blocks, cut_blo
 
 @cython.final
 cdef class Entry:
-    """One entry: its term, index, kind (an EntryKind) and payload."""
+    """One entry of the log (paper 5.3). Immutable.
+
+    Raises ValueError for a kind that does not exist, TypeError for data that is not bytes; OverflowError for a number
+    that is not 0 to 2**64 - 1.
+
+    Attributes:
+        term: of the leader that appended it, at least 1 in a log.
+        index: its place in the log, at least 1 in a log.
+        kind: an EntryKind's number.
+        data: the payload: a command, an encoded configuration change, or nothing.
+    """
 
     def __cinit__(self, term_t term, index_t index, int kind=0, bytes data not None=b""):
         if not 0 <= kind <= EntryNoop:
@@ -51,9 +61,18 @@ cdef class Entry:
 cdef class Entries:
     """An immutable run of consecutive entries, at least one, in byte form.
 
-    Made by :meth:`decode` (from bytes) or :meth:`build` (from :class:`Entry` objects). ``len``, ``[i]`` by position and
-    iteration give :class:`Entry` objects made on the spot; :meth:`commands`, :meth:`payload` and :meth:`runs` avoid
-    them. ``==`` and ``hash`` go by the bytes.
+    Made by :meth:`decode` (from bytes) or :meth:`build` (from :class:`Entry` objects); the class itself raises
+    TypeError when it is called. ``len``, ``[i]`` by position and iteration give :class:`Entry` objects made on the
+    spot; :meth:`commands`, :meth:`payload` and :meth:`runs` avoid them. ``==`` and ``hash`` go by the bytes.
+
+    Attributes:
+        data: the blocks, back to back, as docs/wire-format.md has them.
+        first: index of the first entry.
+        count: how many entries.
+        first_term: term of the first entry; terms never decrease.
+        last_term: term of the last entry.
+        payload_size: bytes of all payloads, without headers and lengths.
+        blocks: how many blocks ``data`` consists of.
     """
 
     def __cinit__(self):
@@ -64,7 +83,8 @@ cdef class Entries:
 
     @staticmethod
     def decode(buffer):
-        """Entries over the blocks in buffer, every byte checked. DecodeError says what is wrong and where."""
+        """Entries over the blocks in buffer (bytes-like; bytes are shared, anything else is copied), every byte
+        checked. DecodeError says what is wrong and where; TypeError for what is not bytes-like."""
         cdef Buffer view
         cdef BlockSummary summary
         cdef BlockFault fault
@@ -86,7 +106,8 @@ cdef class Entries:
     def build(entries, uint64_t time_ms=0):
         """Entries from Entry objects with consecutive indexes and terms that never decrease (each at least 1).
 
-        One block for each run of equal term and kind, all with log time time_ms. ValueError (DecodeError) otherwise.
+        One block for each run of equal term and kind, all with log time ``time_ms``, in milliseconds. ValueError
+        (DecodeError) otherwise, or without any entry; TypeError for what is no Entry.
         """
         cdef list blocks = []
         cdef list payloads = []
@@ -150,7 +171,8 @@ cdef class Entries:
         return Entries.decode, (self.data,)
 
     def payload(self, Py_ssize_t position):
-        """The payload of the entry at position (0 is the first; negative counts from the end)."""
+        """The payload of the entry at position (0 is the first; negative counts from the end); IndexError beyond
+        that."""
         cdef const uint8_t* at
         cdef uint32_t length
         if position < 0:
@@ -185,7 +207,7 @@ cdef class Entries:
         return out
 
     def runs(self):
-        """A list of (first, count, term, kind, time_ms), one for each block."""
+        """A list of (first, count, term, kind, time_ms), one for each block; log times are in milliseconds."""
         cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(self.data)
         cdef BlockHeader header
         cdef list out = []
@@ -196,7 +218,8 @@ cdef class Entries:
         return out
 
     def iter_blocks(self):
-        """Yields (first, term, time_ms, kind, count, memoryview of the whole block) for each block."""
+        """Yields (first, term, time_ms, kind, count, memoryview of the whole block) for each block; nothing is
+        copied."""
         cdef Py_ssize_t offset = 0
         cdef Py_ssize_t size
         cdef BlockHeader header

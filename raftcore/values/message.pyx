@@ -13,7 +13,14 @@ globals().update(Entries=raftcore.values.entries.Entries, Entry=raftcore.values.
 
 @cython.final
 cdef class HardState:
-    """What must survive a crash besides the log (Figure 2): current term, vote in it, commit index."""
+    """What must survive a crash besides the log (Figure 2; etcd/raft's HardState). Immutable; OverflowError for numbers
+    that are not 0 to 2**64 - 1.
+
+    Attributes:
+        term: the latest term that the node has seen, 0 before the first.
+        vote: id of the candidate it voted for in that term, 0 for nobody.
+        commit: its commit index; an older one is as good, since the leader tells it again.
+    """
 
     def __cinit__(self, term_t term=0, node_id_t vote=0, index_t commit=0):
         self.term = term
@@ -49,10 +56,11 @@ cdef tuple sorted_ids(object ids, str name):
 
 @cython.final
 cdef class ConfState:
-    """A configuration (thesis 4.1 to 4.3). Each field is a tuple of node ids, sorted ascending.
+    """A configuration (thesis 4.1 to 4.3; etcd/raft's ConfState). Each field is a tuple of node ids, sorted ascending.
 
     ``voters_outgoing`` is empty unless the configuration is joint; ``learners_next`` are outgoing voters that become
-    learners when it is left; ``auto_leave``: the leader leaves it without being told.
+    learners when it is left; ``auto_leave``: the leader leaves it without being told. Any iterables of ids will do;
+    ValueError for an id that is 0 or named twice in one of them. Whether they fit together is not looked at here.
     """
 
     def __cinit__(self, voters=(), voters_outgoing=(), learners=(), learners_next=(), bint auto_leave=False):
@@ -127,8 +135,26 @@ cdef class Snapshot:
 cdef class Message:
     """One message between nodes, or between a node and its own storage; fields that do not apply are 0 or None.
 
-    ``type`` is a MessageType; ``from_``/``to`` are node ids (or LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD); ``term`` is
-    the sender's term, 0 for a local message. What each field means by type is in docs/wire-format.md.
+    What each field means by type is in docs/wire-format.md, what each type says in docs/messages.md. Mutable, therefore
+    not hashable. Raises ValueError for a type that does not exist, TypeError or OverflowError for a field of another
+    kind.
+
+    Attributes:
+        type: a MessageType's number.
+        to, from_: node ids, or LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD.
+        term: the sender's term, 0 for a local message or a request; in an election the term that is stood for.
+        log_term, index: (term, index) of the entry that the message is about: the one before the entries, the last of a
+            candidate's log, the one acknowledged or refused.
+        commit: the sender's commit index, as far as it concerns the receiver.
+        vote: with a MsgStorageAppend, the vote to be stored.
+        reject: the answer is no.
+        reject_hint: where the follower's log may still agree with the leader's (paper 5.3).
+        conf_index: of the leader's progress for the receiver; answers carry it back.
+        must_sync: with a MsgStorageAppend, whether the write must be durable before its responses are delivered.
+        entries: Entries to be appended, proposed or applied; None for none.
+        snapshot: a Snapshot to be sent or stored; None for none.
+        context: bytes that the answer carries back, or that say more of a request; None for none.
+        responses: list of Messages to be delivered AFTER this one's work is done; None for none.
     """
 
     def __init__(self, int type, node_id_t to=0, node_id_t from_=0, term_t term=0, term_t log_term=0,

@@ -18,10 +18,12 @@ class InitialState:
     """What a node finds in its storage when it starts; all defaults together are a node's very first start.
 
     The log it describes reaches from ``snapshot_index + 1`` to ``last_index``; it is empty when the two are equal.
+    Nothing is checked here: RawNode raises ConfigError, or ConfChangeError, when the fields do not fit together.
     """
 
     hard_state: HardState = field(default_factory=HardState)
-    """Term, vote and commit index as last written."""
+    """Term, vote and commit index as last written (Figure 2). The commit index may be an old one; it lies at or below
+    ``last_index``."""
 
     conf_state: ConfState = field(default_factory=ConfState)
     """The configuration of the applied state (of the snapshot, and of the changes applied since, if any are kept)."""
@@ -39,23 +41,26 @@ class InitialState:
     """Index of the last entry of the log."""
 
     term_runs: tuple[tuple[int, int], ...] = ()
-    """(first index, term) of each run of entries of one term, ascending, covering the whole log."""
+    """(first index, term) of each run of entries of one term, ascending, covering the whole log; none for an empty
+    one."""
 
     last_time_ms: int = 0
-    """Log time, in milliseconds, of the last entry."""
+    """Log time, in milliseconds, of the last entry; 0 when it is not known. What this node appends later has no earlier
+    one."""
 
     conflict: Conflict | None = None
-    """Why this node was quarantined, once it was: it stays that."""
+    """Why this node was quarantined, once it was (docs/design.md, decision 1): it stays that. None when it was not."""
 
 
 @runtime_checkable
 class StorageView(Protocol):
-    """The read side of a storage. Both calls are plain and must not block for long: they run inside the core."""
+    """The read side of a storage (etcd/raft's Storage). Both calls are plain and must not block for long: they run
+    inside the core, in the call that needs them. Any exception but those named below comes out of that call."""
 
     def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
-        """The entries from ``lo`` up to, not including, ``hi``.
+        """The entries from ``lo`` up to, not including, ``hi``; 1 <= ``lo`` < ``hi``, all of them reported as durable.
 
-        At least one entry is given; the rest stops before ``len(entries.data)`` would exceed ``max_bytes``.
+        At least one entry is given; the rest stops before ``len(entries.data)``, in bytes, would exceed ``max_bytes``.
         Raises :class:`raftcore.base.errors.Compacted` when ``lo`` is covered by the snapshot, and
         :class:`raftcore.base.errors.Unavailable` when the log ends before ``hi``.
         """
