@@ -11,7 +11,7 @@ from pathlib import Path
 
 import raftcore
 import raftpy
-from raftpy.system import leveldb as compat
+from raftpy.system.leveldb import BINDING
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,7 +21,7 @@ def main() -> None:
         place = Path(str(package.__file__)).resolve()
         if place.is_relative_to(ROOT):
             raise SystemExit(f"{package.__name__} comes from the source tree: {place}")
-    print(f"raftpy {raftpy.__version__} on Python {sys.version.split()[0]} and {compat.BINDING}", flush=True)
+    print(f"raftpy {raftpy.__version__} on Python {sys.version.split()[0]} and {BINDING}", flush=True)
     subprocess.run([sys.executable, ROOT / "examples" / "tally.py"], check=True, timeout=60)
     raftpy_command = Path(sys.executable).with_name("raftpy")
     subprocess.run([raftpy_command, "demo", "--seconds", "5"], check=True, timeout=90)

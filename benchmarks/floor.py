@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.rows import percentiles
-from raftpy.system.leveldb import open_database
+from raftpy.system.leveldb import LevelDB
 
 STOP = b"stop"
 ANSWER = b"cpu seconds: "
@@ -65,7 +65,7 @@ def round_trips(count: int) -> dict[str, float]:
 
 def _write(own: socket.socket, folder: Path) -> None:
     """A follower: writes what comes and answers, until told to stop; its last answer is the CPU time it used."""
-    database = open_database(folder, create=True, write_buffer_size=WRITE_BUFFER)
+    database = LevelDB().open(folder, create=True, write_buffer_size=WRITE_BUFFER)
     began = _cpu()
     number = 0
     while True:
@@ -135,7 +135,7 @@ def _stop(own: socket.socket, other: Address) -> float:
 
 
 def _commands(own: socket.socket, others: list[Address], folder: Path, size: int, count: int) -> list[float]:
-    database = open_database(folder, create=True, write_buffer_size=WRITE_BUFFER)
+    database = LevelDB().open(folder, create=True, write_buffer_size=WRITE_BUFFER)
     payload = b"x" * size
     taken = []
     for number in range(count):

@@ -17,7 +17,7 @@ from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.members.table import MAX_PRIORITY
-from raftpy.runtime.awaited import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT  # noqa: PLC0414 (for what is built on a node, too)
+from raftpy.runtime.awaited import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT  # noqa: PLC0414 (for what builds on it, too)
 from raftpy.runtime.calls import NOT_STARTED, Calls
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.defaults import default_storage, default_transport
@@ -59,7 +59,7 @@ class Node(Calls):
         self._clock: Clock = clock or SystemClock()
         self._executor: Executor = executor or Threads()
         self._entropy: Entropy = entropy or SystemEntropy()
-        self._storage = storage or default_storage(config)
+        self._storage = storage or default_storage(config, self._executor, self._entropy)
         self._transport = transport or default_transport(config, self._clock, self._executor, self._entropy)
         self._driver: Driver | None = None
         self._starting: asyncio.Future[None] | None = None  # done when the start that is under way has ended

@@ -110,7 +110,10 @@ class Files(Protocol):
         ...
 
     def identity(self, directory: PurePath) -> Hashable:
-        """Equal for two paths just when they lead to one directory, among all the ``Files`` of this process."""
+        """Equal for two paths just when they lead to one directory, among all the ``Files`` of this process.
+
+        A simulated crash changes it, as a real one ends the process: what holds a directory is known by it.
+        """
         ...
 
     def real_path(self, path: PurePath) -> PurePath:

@@ -13,13 +13,13 @@ from raftpy.transport.datagram.udp import UdpTransport
 from raftpy.transport.exchange.unreliable import Unreliable
 
 
-def default_storage(config: Config) -> Storage:
+def default_storage(config: Config, executor: Executor, entropy: Entropy) -> Storage:
     """LevelDB under ``config.data_dir``; without one, memory, which is gone with the node."""
     if config.data_dir is None:
-        return MemoryStore(MemoryDisk())
+        return MemoryStore(MemoryDisk(entropy=entropy))
     from raftpy.storage.leveldb.store import LevelDBStorage  # only here: it loads the LevelDB library
 
-    return LevelDBStorage(config.data_dir)
+    return LevelDBStorage(config.data_dir, executor=executor, entropy=entropy)
 
 
 def default_transport(config: Config, clock: Clock, executor: Executor, entropy: Entropy) -> Transport:

@@ -3,12 +3,13 @@ with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import ConfState, HardState
 from raftcore.values.storage_view import InitialState
+from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.types import BOOT_SHIFT, StoreOwner
 
 MAX_BOOTS = 2**32 - 1
@@ -16,22 +17,22 @@ MAX_NODE_ID = 2**64 - 3  # the two above are the core's local targets
 MAX_GROUP = 2**64 - 1
 
 
-def new_store_id(random: Callable[[int], bytes]) -> int:
+def new_store_id(entropy: Entropy) -> int:
     """A random u64 that is not 0, which in a datagram means "not heard yet"."""
     while True:
-        store_id = int.from_bytes(random(8), "little")
+        store_id = entropy.u64()
         if store_id:
             return store_id
 
 
-def boot_after(boot: int, random: Callable[[int], bytes]) -> int:
+def boot_after(boot: int, entropy: Entropy) -> int:
     """The boot that follows ``boot`` (0: the first): counter in the high half, random low half.
 
     The counter orders the incarnations of one disk; the random half tells apart two that a copied disk would give the
     same counter.
     """
     counter = (boot >> BOOT_SHIFT) + 1
-    return min(counter, MAX_BOOTS) << BOOT_SHIFT | int.from_bytes(random(4), "little")
+    return min(counter, MAX_BOOTS) << BOOT_SHIFT | int.from_bytes(entropy.bytes(4), "little")
 
 
 def cluster_hash(members: Mapping[int, str]) -> int:

@@ -6,13 +6,13 @@ still under way is not, unless the test says so. With a clock, writes complete a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Entries, HardState, Message, Snapshot
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.clock import Clock
+from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, UnknownGroup, WrongIdentity
 from raftpy.contracts.storage import AppendBatch
 from raftpy.contracts.types import Recovered, StoreOwner
@@ -25,6 +25,8 @@ from raftpy.storage.identity import (
     resolve_cluster_id,
 )
 from raftpy.storage.records import Index, Plan, by_group, gather
+from raftpy.system.entropy import SystemEntropy
+from raftpy.system.forking import process_id
 
 
 class MemoryGroup:
@@ -90,11 +92,11 @@ class MemoryDisk:
     ``damaged``: when set, opening raises ``StorageDamaged`` with this text.
     """
 
-    def __init__(self, name: str = "memory", random: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, name: str = "memory", entropy: Entropy | None = None) -> None:
         self.name = name
         self.fault: str | None = None
         self.damaged: str | None = None
-        self._random = random
+        self._entropy: Entropy = entropy or SystemEntropy()
         self._holder: MemoryStore | None = None
         self._erase()
 
@@ -121,7 +123,7 @@ class MemoryDisk:
     def erase(self) -> None:
         """The disk is replaced by an empty one. No store may be open on it."""
         if self._holder is not None:
-            raise StorageLocked(self.name, os.getpid(), "this process", self.node_id)
+            raise StorageLocked(self.name, process_id(), "this process", self.node_id)
         self._erase()
 
     def _write(self, batch: AppendBatch) -> None:
@@ -190,21 +192,21 @@ class MemoryStore:
         if self._state != "new":
             raise StorageFailed(f"the store {disk.name} was opened before: make a new one to open it again")
         if disk._holder is not None:
-            raise StorageLocked(disk.name, os.getpid(), "this process", disk.node_id)
+            raise StorageLocked(disk.name, process_id(), "this process", disk.node_id)
         if disk.damaged is not None:
             raise StorageDamaged(disk.damaged, disk.name)
         if disk.store_id and disk.node_id != identity.node_id:
             raise WrongIdentity(f"the store {disk.name} belongs to node {disk.node_id}, not to node {identity.node_id}")
         if not disk.store_id:
             disk.node_id = identity.node_id
-            disk.store_id = new_store_id(disk._random)
+            disk.store_id = new_store_id(disk._entropy)
             disk.cluster_id = resolve_cluster_id(identity)
             disk.members = dict(identity.cluster)
             disk.groups[0].voters = tuple(sorted(disk.members))
         for group, voters in named.items():
             disk.groups.setdefault(group, MemoryGroup(voters))
         states = {group: disk.groups[group].initial_state() for group in sorted(disk.groups)}
-        disk.boot = boot_after(disk.boot, disk._random)
+        disk.boot = boot_after(disk.boot, disk._entropy)
         disk._holder = self
         self._state = "open"
         return Recovered(

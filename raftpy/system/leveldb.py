@@ -1,4 +1,5 @@
-"""The one module that knows which LevelDB binding is installed: plyvel, or plyvel-next with the same interface.
+"""LevelDB, ``raftpy.contracts.database`` for real: the one module that knows which binding is installed, plyvel, or
+plyvel-next with the same interface.
 
 What this project relies on, and what was found out about it (plyvel 1.5.1 and plyvel-next 2.1.2, LevelDB 1.22/1.23):
 
@@ -15,73 +16,47 @@ What this project relies on, and what was found out about it (plyvel 1.5.1 and p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import PurePath
-from typing import Any, Protocol
+from typing import Any
+
+from raftpy.contracts.database import Database
 
 try:
     import plyvel as binding
 except ImportError:  # CPython 3.12 and later: see the dependencies in pyproject.toml
     import plyvel_next as binding
 
-Error: type[Exception] = binding.Error
-"""Any failure that LevelDB reports."""
-
 BINDING = f"{binding.__name__} {binding.__version__} (LevelDB {binding.__leveldb_version__})"
 
 
-class Batch(Protocol):
-    """Writes that reach the disk together; ``write`` leaves them in the batch until ``clear``."""
+class LevelDB:
+    """The ``DatabaseEngine`` LevelDB. What it opens is the binding's own object, with nothing round it."""
 
-    def put(self, key: bytes, value: bytes) -> None: ...
-    def delete(self, key: bytes) -> None: ...
-    def write(self) -> None: ...
-    def clear(self) -> None: ...
+    Error: type[Exception] = binding.Error
 
+    def open(self, path: PurePath, *, create: bool, write_buffer_size: int) -> Database:
+        database: Any = binding.DB(
+            str(path),
+            create_if_missing=create,
+            paranoid_checks=True,
+            compression=None,
+            write_buffer_size=write_buffer_size,
+        )
+        result: Database = database
+        return result
 
-class Database(Protocol):
-    """What is used of a plyvel DB."""
+    def text(self, error: BaseException) -> str:
+        """The binding hands over bytes."""
+        if isinstance(error, binding.Error):
+            said = error.args[0] if error.args else ""
+            return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        return f"{type(error).__name__}: {error}"
 
-    def get(self, key: bytes, *, verify_checksums: bool) -> bytes | None: ...
-    def put(self, key: bytes, value: bytes, *, sync: bool) -> None: ...
-    def write_batch(self, *, sync: bool) -> Batch: ...
-    def iterator(
-        self, *, start: bytes, stop: bytes, verify_checksums: bool, fill_cache: bool
-    ) -> Iterator[tuple[bytes, bytes]]: ...
-    def close(self) -> None: ...
+    def is_locked(self, error: Exception) -> bool:
+        said = self.text(error)
+        return "lock " in said and ("temporarily unavailable" in said or "already held" in said)
 
-
-def open_database(path: PurePath, *, create: bool, write_buffer_size: int) -> Database:
-    """Opens LevelDB at ``path``, making it only when ``create`` is set. Raises ``Error``."""
-    database: Any = binding.DB(
-        str(path),
-        create_if_missing=create,
-        paranoid_checks=True,
-        compression=None,
-        write_buffer_size=write_buffer_size,
-    )
-    result: Database = database
-    return result
-
-
-def text(error: BaseException) -> str:
-    """What LevelDB said, as text (the binding hands over bytes); other errors by their class as well."""
-    if isinstance(error, Error):
-        said = error.args[0] if error.args else ""
-        return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-    return f"{type(error).__name__}: {error}"
-
-
-def is_locked(error: Exception) -> bool:
-    """Whether opening failed because somebody has the database open."""
-    said = text(error)
-    return "lock " in said and ("temporarily unavailable" in said or "already held" in said)
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether the failure means that what was on disk is not there any more; a full disk, say, does not.
-
-    "Invalid argument" is what a read beyond the end of a table gives, and opening a database that is none.
-    """
-    said = text(error)
-    return isinstance(error, binding.CorruptionError) or said.startswith("NotFound") or "nvalid argument" in said
+    def is_damage(self, error: Exception) -> bool:
+        """Among them is "Invalid argument": what a read beyond the end of a table gives, and opening what is none."""
+        said = self.text(error)
+        return isinstance(error, binding.CorruptionError) or said.startswith("NotFound") or "nvalid argument" in said

@@ -22,6 +22,7 @@ from raftpy import Config, Node, Unreliable
 from raftpy.contracts.clock import Clock, SystemClock
 from raftpy.contracts.transport import Transport
 from raftpy.runtime.pending_proposals import Proposal
+from raftpy.sim.entropy import SeededEntropy
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
@@ -107,7 +108,7 @@ class Cluster:
         self.network = MemoryNetwork(self.clock, seed, UNRELIABLE if self.unreliable else RELIABLE)
         on_udp = kind.startswith("udp")
         self.addresses = _free_addresses(size) if on_udp else {i: f"127.0.0.1:{7100 + i}" for i in self.ids}
-        self.disks = {i: MemoryDisk(f"disk {i}", random=self.random.randbytes) for i in self.ids}
+        self.disks = {i: MemoryDisk(f"disk {i}", entropy=SeededEntropy(self.random)) for i in self.ids}
         self.spy = Spy(self.disks)
         self.network.filter = self.spy.watch
         self.nodes: dict[int, Node] = {}

@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ import pytest
 from raftpy import BlockingNode, Config, Node, NotOwner, StorageFailed
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage.leveldb.store import LevelDBStorage
-from raftpy.system import leveldb as compat
+from raftpy.system.leveldb import LevelDB
 from raftpy.transport.datagram.udp import UdpTransport
 from tests.node.every_call import calls
 from tests.node.harness import Recorder, _free_addresses
@@ -328,13 +328,16 @@ class Handle:
         os.write(self._pipe, b"gone ")
 
 
-def test_the_copy_of_leveldb_is_never_finalized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_copy_of_leveldb_is_never_finalized(tmp_path: Path) -> None:
     """Its destructor would wait for a thread that is not there, and write what it holds into the file of the parent."""
     gone, pipe = os.pipe()
     os.set_blocking(gone, False)
-    opened = compat.open_database
-    monkeypatch.setattr(compat, "open_database", lambda *given, **more: Handle(opened(*given, **more), pipe))
-    store = [LevelDBStorage(tmp_path)]
+
+    class Watched(LevelDB):
+        def open(self, path: PurePath, *, create: bool, write_buffer_size: int) -> Any:
+            return Handle(super().open(path, create=create, write_buffer_size=write_buffer_size), pipe)
+
+    store = [LevelDBStorage(tmp_path, database=Watched())]
     store[0].open(StoreOwner(1, {1: "127.0.0.1:7101"}))
 
     def drop() -> str:

@@ -12,6 +12,7 @@ from raftpy import Config, Node, Timeout
 from raftpy.contracts.clock import SystemClock
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.writer import Writer
+from raftpy.system.threads import Threads
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
 from tests.node.waiting import ProposalBench
@@ -164,7 +165,7 @@ def test_submits_reported_together_are_all_reported(loop: asyncio.AbstractEventL
             raise KeyboardInterrupt
 
     async def main() -> None:
-        writer = Writer(lambda appends: True)
+        writer = Writer(lambda appends: True, "auto", Threads())
         writer.bind(report, None)
         writer._under_way = 3
         with pytest.raises(KeyboardInterrupt):

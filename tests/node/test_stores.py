@@ -11,6 +11,7 @@ from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftpy import Config, Node
 from raftpy.contracts.errors import StorageFailed, WrongIdentity
 from raftpy.members.table import MemberRecord, encode_records
+from raftpy.sim.entropy import SeededEntropy
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
@@ -52,7 +53,7 @@ def test_a_store_that_took_an_id_in_the_eyes_of_some_loses_it_and_its_votes(seed
         true_store = cluster.disks[3].store_id
         for node_id in cluster.ids:
             await cluster.crash(node_id)
-        cluster.disks[3] = MemoryDisk("another", random=cluster.random.randbytes)
+        cluster.disks[3] = MemoryDisk("another", entropy=SeededEntropy(cluster.random))
         cluster.spy.disks = cluster.disks
         for node_id in (1, 2):
             hard = cluster.disks[node_id].groups[0].hard_state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 
 from raftcore.base.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
@@ -68,6 +69,19 @@ def abandon(store: Storage) -> None:
     assert isinstance(store, LevelDBStorage)
     store._state = "closed"
     store._release()
+
+
+class Drawn:
+    """An ``Entropy`` that draws what it was given, byte for byte, over and over."""
+
+    def __init__(self, drawn: bytes) -> None:
+        self._drawn = cycle(drawn)
+
+    def bytes(self, count: int) -> bytes:
+        return bytes(islice(self._drawn, count))
+
+    def u64(self) -> int:
+        return int.from_bytes(self.bytes(8), "little")
 
 
 @dataclass

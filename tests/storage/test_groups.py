@@ -22,7 +22,7 @@ from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.sealing import seal, unseal
 from raftpy.storage.leveldb.wal import write_ahead_files
-from raftpy.system.leveldb import open_database
+from raftpy.system.leveldb import LevelDB
 from tests.storage.script import script
 from tests.storage.support import (
     EVERYTHING,
@@ -30,6 +30,7 @@ from tests.storage.support import (
     MEMBERS,
     OWNER,
     Disk,
+    Drawn,
     Model,
     abandon,
     append,
@@ -251,7 +252,7 @@ def test_random_batches_of_several_groups(disk: Disk, seed: int) -> None:
 
 def everything(path: Path) -> list[tuple[bytes, bytes]]:
     """All records of a store that nobody has open."""
-    database = open_database(path / "leveldb", create=False, write_buffer_size=1 << 20)
+    database = LevelDB().open(path / "leveldb", create=False, write_buffer_size=1 << 20)
     try:
         return list(database.iterator(start=b"", stop=b"\xff", verify_checksums=True, fill_cache=False))
     finally:
@@ -267,7 +268,7 @@ def test_a_store_of_group_0_alone_is_on_disk_what_it_always_was(tmp_path: Path) 
     path = tmp_path / "node1"
 
     def opened() -> LevelDBStorage:
-        store = LevelDBStorage(path, mode="inline", random=lambda count: b"\7" * count)
+        store = LevelDBStorage(path, mode="inline", entropy=Drawn(b"\7"))
         store.open(OWNER)
         return store
 
@@ -297,7 +298,7 @@ RECORDS_DIGEST = "891d2c541d8a2315"
 def test_other_groups_add_records_of_their_own_and_change_none_of_group_0(tmp_path: Path) -> None:
     found: list[dict[bytes, bytes]] = []
     for name, owner in (("alone", OWNER), ("together", OWNER_OF_GROUPS)):
-        store = LevelDBStorage(tmp_path / name, mode="inline", random=lambda count: b"\7" * count)
+        store = LevelDBStorage(tmp_path / name, mode="inline", entropy=Drawn(b"\7"))
         store.open(owner)
         for appends in islice(script(7), 20):
             submit(store, appends)
@@ -311,7 +312,7 @@ def test_other_groups_add_records_of_their_own_and_change_none_of_group_0(tmp_pa
 
 def rewrite(path: Path, key: bytes, body: bytes | None) -> None:
     """Puts a record with a good seal in the place of another, or takes it away."""
-    database = open_database(path / "leveldb", create=False, write_buffer_size=1 << 20)
+    database = LevelDB().open(path / "leveldb", create=False, write_buffer_size=1 << 20)
     batch = database.write_batch(sync=True)
     if body is None:
         batch.delete(key)

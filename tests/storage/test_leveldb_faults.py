@@ -13,6 +13,7 @@ import pytest
 
 from raftcore.values.message import Entries, Entry
 from raftcore.wire.codec import crc32c
+from raftpy.contracts.database import Batch, Database
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
@@ -20,7 +21,7 @@ from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.head import HEAD, Head
 from raftpy.storage.leveldb.sealing import seal, unseal
-from raftpy.system import leveldb as compat
+from raftpy.system.leveldb import LevelDB
 from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip
 from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, abandon, append, entries, joined, submit
 
@@ -208,7 +209,7 @@ class TestFiles:
 
 def rewrite(path: Path, *changes: tuple[bytes, bytes | None]) -> None:
     """Changes records behind the store's back: (key, body sealed anew, or None to delete)."""
-    database = compat.open_database(path / "leveldb", create=False, write_buffer_size=1 << 20)
+    database = LevelDB().open(path / "leveldb", create=False, write_buffer_size=1 << 20)
     batch = database.write_batch(sync=True)
     for key, body in changes:
         if body is None:
@@ -220,7 +221,7 @@ def rewrite(path: Path, *changes: tuple[bytes, bytes | None]) -> None:
 
 
 def read(path: Path, key: bytes) -> bytes:
-    database = compat.open_database(path / "leveldb", create=False, write_buffer_size=1 << 20)
+    database = LevelDB().open(path / "leveldb", create=False, write_buffer_size=1 << 20)
     body = unseal(key, database.get(key, verify_checksums=True) or b"")
     database.close()
     assert body is not None
@@ -268,7 +269,7 @@ class TestRecords:
 
     def test_a_record_under_anothers_key(self, disk: Disk) -> None:
         """The seal covers the key: the right bytes in the wrong place are noticed."""
-        database = compat.open_database(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
+        database = LevelDB().open(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
         value = database.get(keys.entry_key(0, 4), verify_checksums=True)
         assert value is not None
         database.put(keys.entry_key(0, 5), value, sync=True)
@@ -285,7 +286,7 @@ class TestRecords:
     def test_a_record_of_another_group(self, disk: Disk) -> None:
         block = entries(4, 1, 1).data
         key = keys.entry_key(0, 4)
-        database = compat.open_database(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
+        database = LevelDB().open(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
         database.put(key, seal(keys.entry_key(1, 4), block), sync=True)
         database.close()
         with pytest.raises(StorageDamaged, match=r"record of entry 4 .*checksum"):
@@ -492,7 +493,7 @@ class TestCutBelowTheFloor:
 class FailingBatch:
     """A batch whose write fails, before or after it has reached the disk."""
 
-    def __init__(self, batch: compat.Batch, error: Exception, reached: bool) -> None:
+    def __init__(self, batch: Batch, error: Exception, reached: bool) -> None:
         self._batch, self._error, self._reached = batch, error, reached
         self.put, self.delete, self.clear = batch.put, batch.delete, batch.clear
 
@@ -504,7 +505,7 @@ class FailingBatch:
 
 class TestFailedWrites:
     @pytest.mark.parametrize("reached", [False, True], ids=["nothing written", "written all the same"])
-    @pytest.mark.parametrize("kind", [compat.Error, MemoryError])
+    @pytest.mark.parametrize("kind", [LevelDB.Error, MemoryError])
     def test_a_failed_batch_kills_the_handle(self, tmp_path: Path, kind: type[Exception], reached: bool) -> None:
         error = kind(b"IO error: 000005.log: No space left on device")
         disk = Disk("leveldb", tmp_path / "node1")
@@ -512,7 +513,7 @@ class TestFailedWrites:
         assert isinstance(store, LevelDBStorage)
         submit(store, [append(entries(1, 2, 1), term=1)])
         store._batch = FailingBatch(store._batch, error, reached)
-        said = "IO error: .*No space left" if kind is compat.Error else "MemoryError"
+        said = "IO error: .*No space left" if kind is LevelDB.Error else "MemoryError"
         for call in (
             lambda: submit(store, [append(entries(3, 1, 1))]),
             lambda: submit(store, [append(entries(3, 1, 1))]),
@@ -529,12 +530,12 @@ class TestFailedWrites:
 
     def test_a_failed_pin(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         class FailingDatabase:
-            def __init__(self, database: compat.Database) -> None:
+            def __init__(self, database: Database) -> None:
                 self.close = database.close
 
             def put(self, key: bytes, value: bytes, *, sync: bool) -> None:
                 assert sync
-                raise compat.Error(b"IO error: full")
+                raise LevelDB.Error(b"IO error: full")
 
         disk = Disk("leveldb", tmp_path / "node1")
         store, _ = disk.open()

@@ -16,7 +16,7 @@ from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.wal import write_ahead_files
-from raftpy.system import leveldb as compat
+from raftpy.system.leveldb import LevelDB
 from tests.storage.support import FILES, MEMBERS, OWNER, Disk, append, entries, submit
 
 HOLDER = """
@@ -83,7 +83,7 @@ def test_a_name_left_behind_is_overwritten(tmp_path: Path) -> None:
 def test_leveldb_held_by_something_else(tmp_path: Path) -> None:
     disk = Disk("leveldb", tmp_path)
     disk.open()[0].close()
-    other = compat.open_database(tmp_path / "leveldb", create=False, write_buffer_size=1 << 20)
+    other = LevelDB().open(tmp_path / "leveldb", create=False, write_buffer_size=1 << 20)
     with pytest.raises(StorageLocked, match="by a process that left no name"):
         disk.open()
     other.close()

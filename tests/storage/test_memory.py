@@ -10,7 +10,7 @@ from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked
 from raftpy.contracts.storage import AppendBatch
 from raftpy.storage import MemoryDisk, MemoryStore
-from tests.storage.support import OWNER, Model, append, commit_only, entries, submit
+from tests.storage.support import OWNER, Drawn, Model, append, commit_only, entries, submit
 
 
 class Timer:
@@ -174,6 +174,6 @@ def test_erasing(disk: MemoryDisk) -> None:
 
 
 def test_ids_come_from_the_given_random_source() -> None:
-    made = [MemoryStore(MemoryDisk(random=lambda count: b"\x07" * count)).open(OWNER) for _ in range(2)]
+    made = [MemoryStore(MemoryDisk(entropy=Drawn(b"\7"))).open(OWNER) for _ in range(2)]
     assert made[0] == made[1]
     assert made[0].store_id == 0x0707070707070707

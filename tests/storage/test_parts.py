@@ -16,7 +16,7 @@ from raftpy.storage.leveldb.floor import Floor, GroupFloor
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.sealing import seal, unseal
 from raftpy.storage.records import Index, Plan, fit
-from tests.storage.support import FILES, append, commit_only, entries, joined
+from tests.storage.support import FILES, Drawn, append, commit_only, entries, joined
 
 
 def index_of(*firsts: int, last: int, prev: int = 0) -> Index:
@@ -211,19 +211,18 @@ class TestFloor:
 
 class TestIdentity:
     def test_ids_are_never_zero(self) -> None:
-        answers = iter([bytes(8), bytes(8), b"\1" + bytes(7)])
-        assert new_store_id(lambda count: next(answers)) == 1
-        assert boot_after(0, lambda count: bytes(count)) == 1 << 32
+        assert new_store_id(Drawn(bytes(16) + b"\1" + bytes(7))) == 1
+        assert boot_after(0, Drawn(bytes(1))) == 1 << 32
         assert resolve_cluster_id(StoreOwner(1, {})) != 0
 
     def test_boots_only_grow(self) -> None:
         boot = 0
         for low in (b"\xff" * 4, bytes(4), b"\x80" * 4):
-            following = boot_after(boot, lambda count, low=low: low)  # type: ignore[misc]
+            following = boot_after(boot, Drawn(low))
             assert following >> 32 == (boot >> 32) + 1
             boot = following
 
     def test_the_last_boot_of_all(self) -> None:
         """4 billion starts on, the counter stays within the u64; the random half still tells the boots apart."""
-        boot = boot_after(0xFFFFFFFF << 32, lambda count: b"\7" * count)
+        boot = boot_after(0xFFFFFFFF << 32, Drawn(b"\7"))
         assert boot == 0xFFFFFFFF_07070707

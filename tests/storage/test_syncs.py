@@ -11,8 +11,7 @@ import pytest
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.store import make_directory
-from raftpy.system import files
-from raftpy.system import leveldb as compat
+from raftpy.system import files, leveldb
 from tests.storage.support import FILES, OWNER, append, commit_only, entries, submit
 
 
@@ -22,7 +21,7 @@ class Recorder:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.events: list[str] = []
         self.options: dict[str, object] = {}
-        fsync, replace, binding = os.fsync, os.replace, compat.binding.DB
+        fsync, replace, binding = os.fsync, os.replace, leveldb.binding.DB
 
         def noting_fsync(fd: int) -> None:
             fsync(fd)
@@ -38,7 +37,7 @@ class Recorder:
 
         patch.setattr(files.os, "fsync", noting_fsync)
         patch.setattr(files.os, "replace", noting_replace)
-        patch.setattr(compat.binding, "DB", noting_database)
+        patch.setattr(leveldb.binding, "DB", noting_database)
 
     def take(self) -> list[str]:
         taken, self.events[:] = self.events[:], []

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from raftpy.contracts.database import Database
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Reader
-from raftpy.system import leveldb as compat
-from raftpy.system.leveldb import Database
+from raftpy.system.leveldb import LevelDB
 from tests.storage.support import OWNER, SMALLEST_BUFFER, Disk, abandon, append, commit_only, entries, joined, submit
 
 
@@ -102,9 +102,9 @@ def test_an_iterator_that_ends_early(tmp_path: Path) -> None:
     store, _ = disk.open()
     submit(store, [append(joined(entries(1, 3, 1), entries(4, 1, 1), entries(5, 2, 2, 9)), term=2, commit=5)])
     store.close()
-    database = compat.open_database(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
+    database = LevelDB().open(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
     database.put(keys.entry_key(0, 1), seal(keys.entry_key(0, 1), entries(1, 3, 1).data, END_3), sync=True)
-    reader = Reader(EndsEarly(database, 1), disk.path)
+    reader = Reader(LevelDB(), EndsEarly(database, 1), disk.path)
     head = reader.head(0)
     head.number = 0
     log = reader.log(0, head)

@@ -15,6 +15,7 @@ from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.storage import AppendBatch
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.writer import Pace, Writer
+from raftpy.system.threads import Threads
 from tests.storage.support import EVERYTHING, OWNER, Disk, Model, append, commit_only, entries, submit
 
 
@@ -109,7 +110,7 @@ def gate() -> Gate:
 
 class TestThread:
     async def test_what_waits_is_written_together(self, gate: Gate) -> None:
-        writer = Writer(gate.write, "thread")
+        writer = Writer(gate.write, "thread", Threads())
         done: list[AppendBatch] = []
         threads: set[threading.Thread] = set()
 
@@ -133,7 +134,7 @@ class TestThread:
         writer.close()
 
     async def test_a_commit_alone_waits_for_what_is_under_way(self, gate: Gate) -> None:
-        writer = Writer(gate.write, "thread")
+        writer = Writer(gate.write, "thread", Threads())
         done: list[AppendBatch] = []
         writer.bind(done.append, None)
         gate.open.set()
@@ -152,7 +153,7 @@ class TestThread:
         writer.close()
 
     async def test_close_waits_and_silences(self, gate: Gate) -> None:
-        writer = Writer(gate.write, "thread")
+        writer = Writer(gate.write, "thread", Threads())
         done: list[AppendBatch] = []
         writer.bind(done.append, None)
         writer.submit(numbered(1))
@@ -165,7 +166,7 @@ class TestThread:
         assert done == []
 
     async def test_a_failure_is_reported_once_and_nothing_after_it_is_durable(self, gate: Gate) -> None:
-        writer = Writer(gate.write, "thread")
+        writer = Writer(gate.write, "thread", Threads())
         done: list[AppendBatch] = []
         failures: list[StorageFailed] = []
         writer.bind(done.append, failures.append)
@@ -182,7 +183,7 @@ class TestThread:
     async def test_the_loop_goes_away(self, gate: Gate) -> None:
         def other() -> Writer:
             async def main() -> Writer:
-                writer = Writer(gate.write, "thread")
+                writer = Writer(gate.write, "thread", Threads())
                 writer.bind(lambda appends: None, None)
                 writer.submit(numbered(1))
                 return writer
@@ -207,7 +208,7 @@ class TestAuto:
             now += took
             return True
 
-        writer = Writer(write, "auto", timer=lambda: now)
+        writer = Writer(write, "auto", Threads(), timer=lambda: now)
         done: list[AppendBatch] = []
         writer.bind(done.append, None)
 
@@ -230,7 +231,7 @@ class TestAuto:
         writer.close()
 
     def test_without_a_loop_everything_is_inline(self, gate: Gate) -> None:
-        writer = Writer(gate.write, "thread")
+        writer = Writer(gate.write, "thread", Threads())
         writer.bind(lambda appends: None, None)
         gate.open.set()
         assert writer.submit(numbered(1))

@@ -25,7 +25,7 @@ CORE = """
 # raftpy: storage and transport know the contracts and the system alone, only the runtime sees both, applications see
 # only the node.
 RAFTPY = """
-    contracts: errors files entropy executor clock state_machine types storage transport
+    contracts: errors files database entropy executor clock state_machine types storage transport
     system: forking leveldb space files entropy threads
     storage: identity leveldb records memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal

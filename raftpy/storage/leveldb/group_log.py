@@ -9,18 +9,18 @@ A batch is built and written in the writer's thread, while the loop reads::
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Entries, Message, Snapshot
+from raftpy.contracts.database import Batch
 from raftpy.contracts.errors import StorageFailed
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import GroupFloor
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Log, Reader
 from raftpy.storage.records import Plan, gather
-from raftpy.system.leveldb import Batch
 
 RECORD_OVERHEAD = 160
 """About how many bytes a record takes in the write-ahead file beside its block."""
@@ -32,6 +32,7 @@ class LevelDBGroupLog:
     group: its id.
     log: what opening has found of it.
     conflict: why the node is quarantined in it, or None.
+    mutex: a free lock, which guards the index against the writer's thread and is never held during a write.
     check: raises when the store is not open, or has failed.
     fail: kills the store's handle, and gives what is to be raised.
     keep: makes a group's conflict durable.
@@ -43,6 +44,7 @@ class LevelDBGroupLog:
         log: Log,
         conflict: Conflict | None,
         reader: Reader,
+        mutex: AbstractContextManager[object],
         check: Callable[[], None],
         fail: Callable[[BaseException], StorageFailed],
         keep: Callable[[int, Conflict], None],
@@ -57,8 +59,7 @@ class LevelDBGroupLog:
         self._keep = keep
         self._records: list[int] = []  # first indexes of those in the batch under way
         self._size = 0  # of their blocks
-        # Guards the two below against the writer's thread; never held during a write.
-        self._mutex = threading.Lock()
+        self._mutex = mutex
         self._index = log.index
         self._cut_through: int | None = None  # record that the batch under way makes shorter
 

@@ -18,13 +18,12 @@ from struct import error as StructError  # noqa: N812
 
 from raftcore.base.errors import DecodeError
 from raftcore.values.message import Entries
+from raftpy.contracts.database import Batch, Database, DatabaseEngine
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.head import HEAD, Head
 from raftpy.storage.leveldb.sealing import seal, unseal, unseal_record
 from raftpy.storage.records import Index
-from raftpy.system import leveldb as compat
-from raftpy.system.leveldb import Batch, Database
 
 _IDENTITY = Struct("<IQQ")
 _PIN = Struct("<QQ")
@@ -59,7 +58,10 @@ class Reader:
     ``given_up`` is not empty any more once reading the log is to end, with ``StorageFailed``.
     """
 
-    def __init__(self, database: Database, directory: PurePath, given_up: Sequence[object] = ()) -> None:
+    def __init__(
+        self, engine: DatabaseEngine, database: Database, directory: PurePath, given_up: Sequence[object] = ()
+    ) -> None:
+        self._engine = engine
         self._database = database
         self._given_up = given_up
         self._directory = directory
@@ -86,14 +88,14 @@ class Reader:
 
     @contextmanager
     def translated(self, key: bytes) -> Iterator[None]:
-        """LevelDB's errors about the record at ``key`` as ours."""
+        """The database's errors about the record at ``key`` as ours."""
         try:
             yield
-        except compat.Error as error:
-            if compat.is_damage(error):
-                raise self.damaged(key, compat.text(error)) from error
+        except self._engine.Error as error:
+            if self._engine.is_damage(error):
+                raise self.damaged(key, self._engine.text(error)) from error
             what = f"reading {keys.describe(key)} of {self._directory}"
-            raise StorageFailed(f"{what} failed: {compat.text(error)}") from error
+            raise StorageFailed(f"{what} failed: {self._engine.text(error)}") from error
 
     def identity(self) -> Identity | None:
         """None in a database that never was a store; a store of another format is refused."""

@@ -13,14 +13,18 @@ record (group_log.py).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
-from os import PathLike, urandom
+from os import PathLike
 from pathlib import PurePath
 
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Message
 from raftcore.values.storage_view import InitialState
+from raftpy.contracts.database import Batch, Database, DatabaseEngine
+from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, UnknownGroup, WrongIdentity
+from raftpy.contracts.executor import Executor
 from raftpy.contracts.files import Files
 from raftpy.contracts.storage import AppendBatch
 from raftpy.contracts.types import Recovered, StoreOwner
@@ -44,10 +48,11 @@ from raftpy.storage.leveldb.startup import Identity, Reader, found, found_group,
 from raftpy.storage.leveldb.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead
 from raftpy.storage.leveldb.writer import Mode, Writer
 from raftpy.storage.records import by_group
-from raftpy.system import leveldb as compat
+from raftpy.system.entropy import SystemEntropy
 from raftpy.system.files import SystemFiles
 from raftpy.system.forking import call_in_child
-from raftpy.system.leveldb import Batch, Database
+from raftpy.system.leveldb import LevelDB
+from raftpy.system.threads import Threads
 
 WRITE_BUFFER_SIZE = 16 << 20
 """Bytes of writes that LevelDB keeps in memory and in one write-ahead file before it makes a table of them.
@@ -63,8 +68,10 @@ SPACE_BEYOND = 64 << 10
 class LevelDBStorage:
     """A ``Storage`` in the directory ``path``, which is made when missing; one with other files in it is refused.
 
-    ``mode``: "inline", "thread", or "auto" to go by how long recent syncs took. ``random(n)`` gives n random bytes for
-    ids, ``files`` is the file system (None: the operating system's). A handle is opened once.
+    ``mode``: "inline", "thread", or "auto" to go by how long recent syncs took, which ``timer`` tells in seconds.
+    ``files``, ``database``, ``executor`` and ``entropy`` are the file system, the engine of the database, what writes
+    beside the loop, and the source of ids; None: the operating system's, LevelDB, the process's threads, the system's.
+    A handle is opened once.
     """
 
     opens_in_thread = True
@@ -76,14 +83,19 @@ class LevelDBStorage:
         *,
         mode: Mode = "auto",
         write_buffer_size: int = WRITE_BUFFER_SIZE,
-        random: Callable[[int], bytes] = urandom,
         files: Files | None = None,
+        database: DatabaseEngine | None = None,
+        executor: Executor | None = None,
+        entropy: Entropy | None = None,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.path = PurePath(path)
         self._database_path = self.path / DATABASE
         self._write_buffer_size = write_buffer_size
-        self._random = random
-        self._files = files or SystemFiles()
+        self._files: Files = files or SystemFiles()
+        self._engine: DatabaseEngine = database or LevelDB()
+        self._executor: Executor = executor or Threads()
+        self._entropy: Entropy = entropy or SystemEntropy()
         self._state = "new"
         self._given_up: list[bool] = []  # not empty: closed in the loop's thread while another opens
         self._failure: StorageFailed | None = None
@@ -97,7 +109,7 @@ class LevelDBStorage:
         self._groups: dict[int, LevelDBGroupLog] = {}  # all that the store knows
         self._pins: dict[int, int] = {}
         self._floor: Floor  # as it was last written
-        self._writer = Writer(self._write, mode)
+        self._writer = Writer(self._write, mode, self._executor, timer)
 
     # --- opening and closing
 
@@ -126,7 +138,7 @@ class LevelDBStorage:
         floor = self._find_floor()
         self._database = self._open_database(first=floor.boot == 0)
         self._batch = self._database.write_batch(sync=True)
-        self._reader = reader = Reader(self._database, self._database_path, self._given_up)
+        self._reader = reader = Reader(self._engine, self._database, self._database_path, self._given_up)
         known = reader.identity()
         if known is None and floor.boot == 0:
             known = Identity(identity.node_id, floor.store_id)
@@ -174,7 +186,7 @@ class LevelDBStorage:
         self._reader.check_end(group, log)
         conflict = floor.groups.get(group, GroupFloor()).conflict if floor is not None else None
         self._groups[group] = LevelDBGroupLog(
-            group, log, conflict, self._reader, self._check, self._fail, self._keep_conflict
+            group, log, conflict, self._reader, self._executor.lock(), self._check, self._fail, self._keep_conflict
         )
         return initial_state(head.hard_state, voters, head.last_index, log.term_runs, log.last_time_ms, conflict)
 
@@ -187,7 +199,7 @@ class LevelDBStorage:
             if names - UNWRITTEN:
                 where = str(self.path / Floor.FILE)
                 raise StorageDamaged("it is missing, and the database beside it is not empty", where)
-            floor = Floor(new_store_id(self._random))
+            floor = Floor(new_store_id(self._entropy))
             floor.write(files, self.path)
         elif floor.boot and "CURRENT" not in names:
             raise StorageDamaged("its file CURRENT is missing", str(self._database_path))
@@ -200,23 +212,23 @@ class LevelDBStorage:
     def _open_database(self, first: bool) -> Database:
         try:
             return self._try_to_open(first)
-        except compat.Error as error:
-            if compat.is_locked(error):
+        except self._engine.Error as error:
+            if self._engine.is_locked(error):
                 raise StorageLocked(self.path) from error
-            if compat.is_damage(error):
-                raise StorageDamaged(compat.text(error), str(self._database_path)) from error
-            raise StorageFailed(f"opening the store {self.path} failed: {compat.text(error)}") from error
+            if self._engine.is_damage(error):
+                raise StorageDamaged(self._engine.text(error), str(self._database_path)) from error
+            raise StorageFailed(f"opening the store {self.path} failed: {self._engine.text(error)}") from error
 
     def _try_to_open(self, first: bool) -> Database:
         """``first``: no start has got as far as sending anything, so what is there was promised to nobody."""
         try:
-            return compat.open_database(self._database_path, create=first, write_buffer_size=self._write_buffer_size)
-        except compat.Error as error:
-            if not first or compat.is_locked(error) or not compat.is_damage(error):
+            return self._engine.open(self._database_path, create=first, write_buffer_size=self._write_buffer_size)
+        except self._engine.Error as error:
+            if not first or self._engine.is_locked(error) or not self._engine.is_damage(error):
                 raise
         # A power failure in the middle of the very first start.
         self._files.remove_tree(self._database_path)
-        return compat.open_database(self._database_path, create=True, write_buffer_size=self._write_buffer_size)
+        return self._engine.open(self._database_path, create=True, write_buffer_size=self._write_buffer_size)
 
     def _check_owner(self, known: Identity, identity: StoreOwner) -> None:
         if known.node_id != identity.node_id:
@@ -226,7 +238,7 @@ class LevelDBStorage:
     def _begin_boot(self) -> None:
         """Makes the new boot durable, with what was founded, first here and then in the floor: see floor.py for why in
         this order."""
-        self._boot = boot_after(self._groups[0].head.boot, self._random)
+        self._boot = boot_after(self._groups[0].head.boot, self._entropy)
         for log in self._groups.values():
             log.begin_boot(self._boot, self._batch)
         self._commit_batch()
@@ -326,8 +338,8 @@ class LevelDBStorage:
         """Writes the batch, synced, and empties it."""
         try:
             self._batch.write()
-        except compat.Error as error:
-            raise StorageFailed(f"writing to the store {self.path} failed: {compat.text(error)}") from error
+        except self._engine.Error as error:
+            raise StorageFailed(f"writing to the store {self.path} failed: {self._engine.text(error)}") from error
         self._batch.clear()
 
     def pin(self, node_id: int, store_id: int, *, replace: bool = False) -> None:
@@ -343,7 +355,7 @@ class LevelDBStorage:
         pins = {**self._pins, node_id: store_id}
         try:
             self._database.put(keys.PINS, seal(keys.PINS, pack_pins(pins)), sync=True)
-        except compat.Error as error:
+        except self._engine.Error as error:
             raise self._fail(error) from error
         self._pins = pins
 
@@ -361,7 +373,7 @@ class LevelDBStorage:
             if isinstance(error, StorageFailed):
                 self._failure = error
             else:
-                self._failure = StorageFailed(f"writing to the store {self.path} failed: {compat.text(error)}")
+                self._failure = StorageFailed(f"writing to the store {self.path} failed: {self._engine.text(error)}")
         return self._failure
 
     def _refusal(self) -> StorageFailed:

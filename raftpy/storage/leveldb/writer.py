@@ -8,13 +8,12 @@ write is under way is written together in the next one (what databases call grou
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.executor import Executor
 from raftpy.contracts.storage import AppendBatch
 
 Mode = Literal["auto", "inline", "thread"]
@@ -51,22 +50,26 @@ class Pace:
 
 
 class Writer:
-    """Hands submits, in order, to ``write``, inline or on a thread of its own.
+    """Hands submits, in order, to ``write``, inline or on a worker of ``executor``.
 
     ``write(batch)`` makes it durable and returns whether the disk had to be touched for it; it raises
     ``StorageFailed``, after which it is not called again. All methods are for the loop's thread.
     """
 
     def __init__(
-        self, write: Callable[[AppendBatch], bool], mode: Mode = "auto", timer: Callable[[], float] = time.perf_counter
+        self,
+        write: Callable[[AppendBatch], bool],
+        mode: Mode,
+        executor: Executor,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.pace = Pace()
         self._write = write
         self._mode = mode
         self._timer = timer
         self._under_way = 0  # submits that have returned False and were not called back yet
-        self._queue: SimpleQueue[AppendBatch | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._executor = executor
+        self._worker = executor.worker("raftpy storage", self._work)
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._callback: Callable[[AppendBatch], None] | None = None
@@ -92,51 +95,32 @@ class Writer:
             self._timed_write(batch)
             return True
         self._under_way += 1
-        self._queue.put(batch)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="raftpy storage", daemon=True)
-            self._thread.start()
+        self._worker.put(batch)
         return False
 
     def close(self) -> None:
         """Waits until everything submitted has been written, or writing has failed; nothing is called back after."""
         self._closed = True
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+        self._worker.close()
 
     def _timed_write(self, batch: AppendBatch) -> None:
         start = self._timer()
         if self._write(batch):
             self.pace.note(self._timer() - start)
 
-    def _run(self) -> None:
-        """The thread: takes everything that waits, writes it as one batch, reports it, and again."""
-        while True:
-            taken = [self._queue.get()]
-            try:
-                while True:
-                    taken.append(self._queue.get_nowait())
-            except Empty:
-                pass
-            submits = [batch for batch in taken if batch is not None]
-            try:
-                if submits:
-                    self._timed_write([part for batch in submits for part in batch])
-            except StorageFailed as error:
-                self._post(self._failed, error)
-                return
-            self._post(self._done, submits)
-            if len(submits) < len(taken):
-                return
+    def _work(self, submits: list[AppendBatch]) -> bool:
+        """Beside the loop: writes everything that waits as one batch, and reports it."""
+        try:
+            self._timed_write([part for batch in submits for part in batch])
+        except StorageFailed as error:
+            self._post(self._failed, error)
+            return False
+        self._post(self._done, submits)
+        return True
 
     def _post(self, method: Callable[[Any], None], argument: Any) -> None:
         assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(method, argument)
-        except RuntimeError:
-            pass  # the loop is closed: nobody is left to tell
+        self._executor.post(self._loop, method, argument)  # where the loop is closed, nobody is left to tell
 
     def _done(self, submits: list[AppendBatch]) -> None:
         self._under_way -= len(submits)
