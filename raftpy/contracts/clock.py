@@ -52,8 +52,8 @@ class Lingering(Protocol):
 class LingeringClock(Clock, Protocol):
     """A ``Clock`` that knows better than the runtime how to wait inside a pass.
 
-    Optional, and told by ``lingering`` being there. With any other clock a node waits on the selector of its event
-    loop, for a millisecond of real time at most, where the loop is one of asyncio's own.
+    Optional: a clock is one of these when it has the method. With any other clock a node waits on the selector of its
+    event loop, for a millisecond of real time at most, where the loop is one of asyncio's own.
     """
 
     def lingering(self) -> Lingering:

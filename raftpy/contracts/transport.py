@@ -136,8 +136,9 @@ class LendingTransport(Transport, Protocol):
 class AskingTransport(Transport, Protocol):
     """A ``Transport`` over which a new node can ask its peers whether they know its id by another store.
 
-    Optional, and told by ``ask`` being there. A new node on a transport without it takes part at once, as nobody can be
-    asked. What a peer says (``Heard``) counts only for the two incarnations that spoke with each other.
+    Optional: a transport is one of these when it has the method ``ask``. A new node on a transport without it takes
+    part at once, as nobody can be asked. What a peer says (``Heard``) counts only for the two incarnations that spoke
+    with each other.
     """
 
     def stand(self, standing: Standing) -> None:

@@ -1,13 +1,13 @@
 """Founding: when a node whose store holds nothing may take part (docs/design.md, decision 5).
 
 A store that holds nothing is one that has promised nothing, or one that has lost what it had promised: an emptied disk
-looks like a new one. Only the other members can tell. So a new node asks each of them, and until it knows, it is not
-there for Raft: the core hears nothing and its clock stands, so the node neither stands for election nor votes nor
+looks like a new one. Only the other members can tell. So a new node asks each of them, and until it knows, it takes no
+part in Raft: its core is given no messages and no ticks, so the node neither stands for election nor votes nor
 acknowledges. `judge` decides, in this order:
 
     what the other members say                                                          outcome
     ----------------------------------------------------------------------------------  ---------------------------
-    one refuses this incarnation: it knows the id by another store, or a later start of this   stop
+    one refuses this incarnation: it knows another store of this id, or a later start   stop
     one holds entries or has known a leader, and those that are not new, silent ones
     included, are too few to have elected one:
         the new ones have said again, after that was heard, that they are new           stop, a second later
@@ -19,8 +19,8 @@ acknowledges. `judge` decides, in this order:
         not yet                                                                         say so oneself, wait for them
     all take part                                                                       begin
 
-Whoever answers has pinned this store before, durably, so that no other store of this id will ever count for it: a node
-that begins has either promised nothing, or nobody who remembers has heard what it promised.
+A member pins this store, durably, before it answers, so it will never listen to another store of this id. When a node
+begins, therefore, either it has promised nothing, or no member that still remembers has heard what it promised.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Leaving in good order: a leader that stops hands leadership over first (thesis 3.10).
 
-Whoever is left would otherwise notice by an election timeout, in which nothing is committed:
+Without that the others would notice only after an election timeout, during which nothing is committed. The order is:
 
     new proposals are refused -> all that was appended is committed -> the transfer is ordered
     (NotLeader: never appended   (whoever waits gets the result)         |
     here)                                                                v
     the end      <-      whoever still waits gets the result      <-     another leads, as far as is known here
 
-It takes some milliseconds, and may take one election timeout, the shortest: after that the others would help
-themselves. To whom, the core says (``RawNode.successors``); who can be reached, the transport. A peer in quarantine can
-be, and takes nothing over: it is passed by as soon as it has told so.
+This takes some milliseconds. It is given up after the shortest election timeout, because then the others elect a leader
+by themselves. The core says who may take over (``RawNode.successors``), and the transport who can be reached. A peer in
+quarantine can be reached but takes nothing over, so it is left out as soon as its hello has said so.
 """
 
 from __future__ import annotations

@@ -1,14 +1,17 @@
-"""Lingering: a pass that expects an answer any moment waits for it where it stands.
+"""Lingering: a pass that expects an answer very soon waits for it, instead of returning to the event loop.
 
-Going back to the event loop for it, and through the loop into the next pass, costs more than everything the pass does
-with the answer. So the pass waits itself, on the loop's own selector: whatever the loop waits for ends it, and what is
-not for this node the loop gets at once. It does not wait while the loop has callbacks to run. What falls due meanwhile
-is late by little: one wait takes a millisecond at most, and a pass begins none when it is two milliseconds old.
+To return to the event loop, which then starts the next pass, costs more than everything the pass does with the answer.
+So the pass waits by itself on the selector of the loop, which becomes readable for everything that the loop waits for.
+If what came is for somebody else (another socket of the program, say), the pass ends and the loop runs it without
+further delay. A pass does not wait while the loop has callbacks to run. Timers of the loop that fall due during a wait
+are called late, but only a little: one wait takes a millisecond at most, and a pass that is two milliseconds old begins
+no other.
 
-When nothing came, the next few times are passed over: 1, 3, 7 up to 63.
+After waits in which nothing came, the next chances to wait are skipped: one after the first such wait, then three, then
+seven, up to 63.
 
-What is asked of the loop, its ``_ready`` and its ``_selector``, is asyncio's own business. A loop that has not both, as
-uvloop or a simulator's, is never waited for.
+The attributes ``_ready`` and ``_selector`` of the loop are private to asyncio. A pass on a loop that lacks one of them,
+such as uvloop's or a simulator's, never waits.
 """
 from collections import deque
 

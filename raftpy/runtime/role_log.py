@@ -10,9 +10,9 @@ log = logging.getLogger("raftpy")
 
 
 class RoleLog:
-    """Compares the role, and the leader known, with what they were: ``changed`` is called when one of them is another.
+    """Logs changes of this node's role and of the leader it knows: ``changed`` is called after each.
 
-    What a node tried in between, as a candidate or pre-candidate, is the core's to tell (logger ``raftpy.core``).
+    What a node tries in between, as a candidate or pre-candidate, the core logs itself (logger ``raftpy.core``).
     """
 
     def __init__(self, node_id: int) -> None:

@@ -1,6 +1,6 @@
-"""Writes that take long: the core hears how long, so that elections wait for them, and the log says it.
+"""Writes that take long: the core is told how long, so that elections allow for it, and the log warns of them.
 
-A write counts from when it is handed to the store until it is reported durable, what it waits for others included.
+A write takes from when it is handed to the store until it is reported durable, the wait for earlier writes included.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Stalls: the event loop did not get round to the node's timer for so long that a leader's heartbeats were late.
 
 The usual reasons are code of the program itself that runs in the loop (``time.sleep``, a long computation, a state
-machine whose ``apply`` takes long) and a machine with too little processor time. Nothing else says so: the leadership
-just goes. A follower says so as well, without the heartbeat: it owes none, but may take its leader for silent. Told by
-how late the node's own timer came (ticks.pyx), so a stall costs nothing until there is one.
+machine whose ``apply`` takes long) and a machine with too little processor time. Without the
+warning a leader just loses its leadership, and nothing says why. A follower warns as well: it owes no heartbeat, but it
+may wrongly take its leader for silent. A stall shows by how late the node's own timer is called (ticks.pyx), so looking
+for one costs nothing.
 """
 
 from __future__ import annotations

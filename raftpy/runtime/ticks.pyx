@@ -1,7 +1,8 @@
 """Ticks: the clock's time as the core counts it, and the one timer that a node at rest keeps.
 
-A tick in which nothing is due needs nobody awake. So ticks are made up for whenever something else wakes the node, and
-the timer is set for the tick at which something may be due, a heartbeat interval ahead at most.
+A node need not wake up for a tick in which nothing is due. So the timer is set for the tick at which something may be
+due, a heartbeat interval ahead at most. Whenever something else wakes the node, the ticks that have passed since are
+counted all at once.
 
         counted            now       planned
     ------|----|----|----|--x-|--------|-----------> ticks

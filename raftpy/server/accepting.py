@@ -1,8 +1,8 @@
 """Accepts connections, as many as there is room for.
 
-asyncio's own server accepts whatever comes, and at the limit of open files it logs each attempt, a hundred for each
-time it looks; the clients beyond wait for an answer that nobody gives, and the process has no file left for anything
-else.
+asyncio's own server accepts every connection. At the limit of open files it then logs each attempt that fails, a
+hundred at a time; the clients that were not accepted wait for an answer that never comes, and the process can open no
+file for anything else.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from raftcore.base.conflict import Conflict
+from raftcore.base.types import LARGEST_ID
 from raftcore.values.message import ConfState, HardState
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.types import BOOT_SHIFT, StoreOwner
 
 MAX_BOOTS = 2**32 - 1
-MAX_NODE_ID = 2**64 - 3  # the two above are the core's local targets
 MAX_GROUP = 2**64 - 1
 
 
@@ -61,8 +61,8 @@ def named_groups(identity: StoreOwner) -> dict[int, tuple[int, ...]]:
         voters = tuple(sorted(set(nodes)))
         if not 0 <= group <= MAX_GROUP:
             raise ValueError(f"a group's id is 0 to {MAX_GROUP}, got {group}")
-        if voters and not 1 <= voters[0] <= voters[-1] <= MAX_NODE_ID:
-            raise ValueError(f"a node's id is 1 to {MAX_NODE_ID}, got {voters} for group {group}")
+        if voters and not 1 <= voters[0] <= voters[-1] <= LARGEST_ID:
+            raise ValueError(f"a node's id is 1 to {LARGEST_ID}, got {voters} for group {group}")
         if group:
             groups[group] = voters
         elif voters != tuple(sorted(identity.cluster)):

@@ -178,7 +178,7 @@ class Gate:
         if peer.expected is not None or peer.held_since_s < self.clock.monotonic() - HELD_FOR_S:
             peer.give_up_queued()
         peer.incarnation.learn(header)
-        peer.dress(self.own, self.max_datagram)
+        peer.renew(self.own, self.max_datagram)
         self.changed(peer)
         peer.counters.incarnations += 1
         self.hello[peer.id] = peer

@@ -89,7 +89,7 @@ class Peer(Link):
         theirs = self.incarnation
         return Header(own.cluster_id, own.node_id, self.id, own.store_id, own.boot, theirs.store, theirs.boot)
 
-    def dress(self, own: LocalIdentity, max_datagram: int) -> None:
+    def renew(self, own: LocalIdentity, max_datagram: int) -> None:
         """Renews all that depends on the peer's incarnation, after each change of it; forgets what the last told."""
         self._forget_hello()
         header = self.header_to(own)

@@ -1,10 +1,10 @@
-"""Whether a peer is there: told by what is heard of it, by its address that refuses, and by its silence.
+"""Whether a peer is up or down, by what is heard of it, by its address refusing datagrams, and by its silence.
 
     down --(an incarnation of it is heard, or it is heard again and has refused nothing for a look)--> up
     up   --(its address refuses a datagram, or it has been silent for SILENT_LOOKS looks)--> down
 
-A look is taken once a second, as often as a living peer says hello. So nothing is to be done for each datagram, and
-what is told of changes (at level INFO) is at most one line a look.
+A *look* at the counters is taken once a second, as often as a running peer sends a hello. So nothing has to be done for
+each datagram, and the log has at most one line (at level INFO) for each look.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SILENT_LOOKS = 5
 
 
 class Presence:
-    """Of one peer, over its counters. ``up`` is as last told; ``reachable`` also knows what came in since."""
+    """Of one peer, by its counters. ``up`` is what the log said last; ``reachable`` also knows what came in since."""
 
     def __init__(self, counters: PeerCounters) -> None:
         self._counters = counters
