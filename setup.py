@@ -76,7 +76,7 @@ COLD = {
     "raftcore.testing.cluster_invariants",
     "raftcore.check.invariants",
     "raftcore.base.options",
-    "raftcore.api.status_snapshot",
+    "raftcore.api.status",
     "raftcore.testing.exploration",
     "raftpy.system.space",
     "raftpy.storage.leveldb.wal_records",

@@ -21,7 +21,7 @@ from raftcore.api.ready cimport (
     has_ready, mark_reported, new_ready, quarantined_ready,
 )
 from raftcore.api.receive cimport receive_datagram, receive_frame, receive_message
-from raftcore.api.status_snapshot cimport status_of
+from raftcore.api.status cimport status_of
 from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.base.types cimport (
     EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal,

@@ -18,7 +18,7 @@ CORE = """
     algorithm: options read_only state proposals options.backtrack options.lease options.witness sending read_index
         transfer options.priority roles election quarantine peer_checks replication membership_changes snapshots step
     check: clone invariants protocol_state
-    api: outbox ready receive status status_snapshot take_ready raw_node
+    api: outbox ready receive status take_ready raw_node
     testing: cluster_invariants exploration loopback memory_storage
 """
 

@@ -5,14 +5,11 @@ anybody for them. Times are ``now_ms``, the caller's clock in milliseconds as th
 no time has 0 everywhere.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import ConfState
-
 
 @dataclass(frozen=True, slots=True)
 class ProgressStatus:
@@ -59,19 +56,6 @@ class ProgressStatus:
 
     def describe(self) -> str:
         """The member's state as it is printed in transcripts."""
-        text = f"{self.state} match={self.match} next={self.next}"
-        if self.is_learner:
-            text += " learner"
-        if self.paused:
-            text += " paused"
-        if self.pending_snapshot:
-            text += f" pendingSnap={self.pending_snapshot}"
-        if not self.recent_active:
-            text += " inactive"
-        if self.inflight:
-            text += f" inflight={self.inflight}" + ("[full]" if self.inflight_full else "")
-        return text
-
 
 @dataclass(frozen=True, slots=True)
 class Status:

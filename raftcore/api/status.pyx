@@ -1,6 +1,9 @@
-"""A picture of a node at one moment, as Python objects: what raftcore.Status says."""
+"""What a node knows of itself and, as leader, of the others: a picture taken at one moment, as Python objects."""
 
-from raftcore.api.status import ProgressStatus, Status
+from dataclasses import dataclass, field
+from typing import Any
+
+from raftcore.base.conflict import Conflict
 from raftcore.base.types import StateType
 
 from libc.stdint cimport uint64_t
@@ -8,6 +11,68 @@ from libc.stdint cimport uint64_t
 from raftcore.algorithm.state cimport Raft
 from raftcore.base.types cimport NO_LIMIT, StateLeader, index_t
 from raftcore.membership.progress cimport Progress, StateReplicate, StateSnapshot
+from raftcore.values.message cimport ConfState
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressStatus:
+    """What the leader knows of one member (Figure 2, volatile state on leaders); status.pyi says what each field is."""
+
+    id: int
+    match: int
+    next: int
+    state: str
+    paused: bool
+    recent_active: bool
+    is_learner: bool
+    pending_snapshot: int
+    inflight: int
+    inflight_full: bool
+    behind: int
+    heard_ms: int
+    paused_because: str | None
+    conf_index: int = 0
+
+    def describe(self) -> str:
+        """The member's state as it is printed in transcripts."""
+        text = f"{self.state} match={self.match} next={self.next}"
+        if self.is_learner:
+            text += " learner"
+        if self.paused:
+            text += " paused"
+        if self.pending_snapshot:
+            text += f" pendingSnap={self.pending_snapshot}"
+        if not self.recent_active:
+            text += " inactive"
+        if self.inflight:
+            text += f" inflight={self.inflight}" + ("[full]" if self.inflight_full else "")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A node's state at one moment; ``progress`` is filled on a leader only. status.pyi says what each field is."""
+
+    id: int
+    term: int
+    vote: int
+    state: Any
+    leader: int
+    commit_index: int
+    applied_index: int
+    first_index: int
+    last_index: int
+    last_term: int
+    conf_state: ConfState
+    conf_index: int
+    transferee: int
+    in_sync: bool
+    has_quorum: bool
+    heard_quorum_ms: int
+    now_ms: int
+    progress: dict[int, ProgressStatus] = field(default_factory=dict)
+    conflict: Conflict | None = None
+
 
 cdef tuple PROGRESS_STATES = ("StateProbe", "StateReplicate", "StateSnapshot")
 
