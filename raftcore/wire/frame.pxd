@@ -1,8 +1,11 @@
-# Where things are in a datagram: header, then frames of (group, kind, body). docs/wire-format.md has every byte.
+# Where things are in a datagram: header, then frames of (group, kind, body); and how a frame is read. Every byte is in
+# docs/wire-format.md. Foreign bytes enter here: a bounds check opens every read.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from raftcore.base.bytes cimport load32, load64, store16, store32, store64
-from raftcore.base.types cimport node_id_t
+from raftcore.base.types cimport MESSAGE_TYPES, node_id_t
+from raftcore.values.message cimport Message
+from raftcore.wire.body cimport decode_body
 
 cdef enum:
     DATAGRAM_HEADER_SIZE = 64
@@ -41,3 +44,27 @@ cdef inline Py_ssize_t end_of_frame(const uint8_t* data, Py_ssize_t size, Py_ssi
     group[0] = load64(data + offset)
     body_length = load32(data + offset + 12)
     return size if body_length > left else offset + FRAME_HEADER_SIZE + body_length
+
+# Reads the frame header at offset and checks that its body is there. Returns the length of the body.
+cdef Py_ssize_t open_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t offset, uint64_t* group,
+                           int* kind) except -1
+# DecodeError for flags, reserved bytes or a kind that no frame of this version has.
+cdef int check_frame_header(const uint8_t* at) except -1
+
+# The frame at data + offset[0] (offset[0] < size), and offset[0] moved past it. group and kind are set as soon as they
+# are known. None for a frame of the transport (kind[0] >= FRAME_TRANSPORT). DecodeError when the frame's header is
+# broken (offset[0] is then size: nothing after it can be found) or its contents are (offset[0] is past the frame: the
+# caller may go on). from_ and to of the message are 0 unless it carries them: they are datagram_from and datagram_to.
+cdef inline Message decode_frame(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind):
+    cdef const uint8_t* at = data + offset[0]
+    cdef Py_ssize_t left = size - offset[0] - FRAME_HEADER_SIZE
+    # A message of the core with nothing wrong about its header: flags and reserved 0, and its body is there.
+    if left < 0 or load32(at + 12) > left or not FRAME_MESSAGE <= load32(at + 8) < FRAME_MESSAGE + MESSAGE_TYPES:
+        return decode_frame_general(data, size, offset, group, kind)
+    group[0] = load64(at)
+    kind[0] = at[8]
+    offset[0] += FRAME_HEADER_SIZE + load32(at + 12)
+    return decode_body(kind[0] - FRAME_MESSAGE, at + FRAME_HEADER_SIZE, load32(at + 12))
+
+
+cdef Message decode_frame_general(const uint8_t* data, Py_ssize_t size, Py_ssize_t* offset, uint64_t* group, int* kind)

@@ -78,7 +78,7 @@ BUGS = (
     Bug(
         name="frame-body-read-past-the-end",
         breaks="a bounds check opens every read of foreign bytes (docs/wire-format.md)",
-        file="raftcore/wire/codec.pyx",
+        file="raftcore/wire/frame.pyx",
         old="    if length > size - offset - FRAME_HEADER_SIZE:\n",
         new="    if length > size - offset:\n",
         near="tests/unit/test_datagram.py",
@@ -86,7 +86,7 @@ BUGS = (
     Bug(
         name="broken-frame-ends-the-datagram",
         breaks="a frame that cannot be decoded does not take the rest with it (docs/wire-format.md)",
-        file="raftcore/wire/codec.pyx",
+        file="raftcore/wire/frame.pyx",
         old="    offset[0] = start + FRAME_HEADER_SIZE + length\n    if not FRAME_MESSAGE",
         new="    check_frame_header(data + start)\n    offset[0] = start + FRAME_HEADER_SIZE + length\n"
         "    if not FRAME_MESSAGE",
@@ -95,7 +95,7 @@ BUGS = (
     Bug(
         name="unknown-frame-kind-decoded",
         breaks="a frame of an unknown kind is refused (docs/wire-format.md)",
-        file="raftcore/wire/codec.pyx",
+        file="raftcore/wire/frame.pyx",
         old="    if at[8] < FRAME_TRANSPORT and not FRAME_MESSAGE <= at[8] < FRAME_MESSAGE + MESSAGE_TYPES:\n",
         new="    if at[8] < FRAME_MESSAGE:\n",
         near="tests/unit/test_datagram.py",
