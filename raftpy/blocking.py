@@ -30,9 +30,12 @@ _T = TypeVar("_T")
 
 
 class BlockingNode:
-    """A :class:`raftpy.node.Node` with plain calls, which may come from any thread but the node's own.
+    """A :class:`raftpy.node.Node` with plain calls, which may come from any thread but the node's own (RuntimeError
+    there).
 
-    ``apply`` is called in the node's thread. What ``Node``'s methods return, raise and mean, these do too.
+    ``apply`` is called in the node's thread. What ``Node``'s methods return, raise and mean, these do too; but after
+    ``stop`` there is no thread left to ask, so all but ``failed``, ``quarantine``, ``max_command`` and ``stop`` raise
+    ``Stopped`` then, ``status`` and ``term_at`` too.
     """
 
     def __init__(
@@ -70,7 +73,8 @@ class BlockingNode:
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """As ``Node.start``. From here on the node is for this process: calls in a forked child raise ``NotOwner``."""
+        """As ``Node.start``; returns when the node runs, in a thread named ``raftpy-<id>``. From here on the node is
+        for this process: calls in a forked child raise ``NotOwner``."""
         self._check_process()
         if self._thread is not None:
             raise RuntimeError("this node was started before: make a new one to start it again")
@@ -101,7 +105,8 @@ class BlockingNode:
             await node.stop()
 
     def stop(self) -> None:
-        """As ``Node.stop``; returns when the node's thread has ended. May be called again."""
+        """As ``Node.stop``; returns when the node's thread has ended. May be called again, and before ``start``. Raises
+        ``RuntimeError`` in the node's own thread, ``NotOwner`` in a forked child."""
         self._check_process()
         loop, thread = self._loop, self._thread
         if thread_id() == self._thread_id:
@@ -145,7 +150,7 @@ class BlockingNode:
         return self._wait(lambda node: node.propose(command, timeout=timeout))
 
     def propose_many(self, commands: Iterable[bytes], *, timeout: float | None = DEFAULT_TIMEOUT) -> list[Any]:
-        """Waits for the results of all commands."""
+        """Waits for the results of all commands: a list, as ``Node.propose_many``'s awaitable gives it, and raises."""
         given = list(commands)
         result: list[Any] = self._wait(lambda node: node.propose_many(given, timeout=timeout))
         return result
@@ -236,11 +241,11 @@ class BlockingNode:
         return self._node.max_command
 
     def status(self) -> NodeStatus:
-        """As ``Node.status``."""
+        """As ``Node.status``; after ``stop`` it raises ``Stopped``."""
         return self._ask(Node.status)
 
     def term_at(self, index: int) -> int:
-        """As ``Node.term_at``."""
+        """As ``Node.term_at``; after ``stop`` it raises ``Stopped``."""
         return self._ask(lambda node: node.term_at(index))
 
     def wait_for_leader(self, timeout: float | None = None) -> int:
@@ -248,7 +253,7 @@ class BlockingNode:
         return self._await(lambda node: node.wait_for_leader(timeout))
 
     def commits(self, start_index: int | None = None) -> Iterator[Commit]:
-        """As ``Node.commits``: subscribed at once, read by one thread."""
+        """As ``Node.commits``: subscribed at once, read by one thread. Taking the next one waits for it."""
         return self._read(self._ask(lambda node: node.commits(start_index)))
 
     def _read(self, reader: Any) -> Iterator[Commit]:

@@ -41,6 +41,10 @@ class Node(Calls):
     the node's own address, and the system's clock; ``executor``, what runs beside the event loop, and ``entropy``, what
     is drawn at random, to the process's threads and the system's random source, also for the default of the store and
     the transport. A node is started once; a new one is made for the next time.
+
+    Calls before ``start`` raise ``Stopped``, those in a forked child, another thread or on another event loop
+    ``NotOwner``; after the node has stopped by itself they raise why (``StorageFailed``, ``ApplyFailed``, ``Stopped``),
+    in quarantine ``Quarantined``. What else they raise stands at each of them.
     """
 
     def __init__(
@@ -68,7 +72,8 @@ class Node(Calls):
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Opens store and transport and begins to take part.
+        """Opens store and transport and begins to take part; returns then, before there is a leader
+        (``wait_for_leader``).
 
         LevelDB is opened in a thread, since reading a long log takes seconds: the event loop goes on meanwhile. Where
         the call is cancelled then, or ``stop`` is called (it raises ``Stopped``), the opening is given up first.
@@ -76,8 +81,8 @@ class Node(Calls):
         From here on the node is for this process and the running event loop: calls in a forked child, in another thread
         or on another loop raise ``NotOwner``.
 
-        Raises ``StorageLocked``, ``StorageDamaged``, ``WrongIdentity``, ``ForeignDirectory``, ``TransportFailed``,
-        ``ConfigError``; nothing is left open then.
+        Raises ``StorageLocked``, ``StorageDamaged``, ``WrongIdentity``, ``ForeignDirectory``, ``StorageFailed``,
+        ``TransportFailed``, ``ConfigError``; nothing is left open then. ``RuntimeError`` when it was started before.
         """
         if self._driver is not None:
             self._driver.owner.check_process()
@@ -155,7 +160,8 @@ class Node(Calls):
 
     @property
     def failed(self) -> BaseException | None:
-        """Why the node has stopped by itself (``StorageFailed``, ``ApplyFailed`` or a bug), or None."""
+        """Why the node has stopped by itself (``StorageFailed``, ``ApplyFailed`` or a bug), or None: before ``start``,
+        while it runs, and after ``stop``."""
         if self._driver is None:
             return None
         self._driver.owner.check_process()
@@ -178,21 +184,28 @@ class Node(Calls):
 
     @property
     def max_command(self) -> int:
-        """Bytes in the largest command; what is larger is refused with ``TooLarge``."""
+        """Bytes in the largest command; what is larger is refused with ``TooLarge``. It follows from the largest
+        datagram. Raises ``Stopped`` before ``start``."""
         if self._driver is None:
             raise Stopped(NOT_STARTED)
         self._driver.owner.check_process()
         return self._driver.proposals.max_command
 
     def require_leader(self) -> None:
-        """Raises ``NotLeader``, with the leader's id and addresses as far as known, unless this node leads."""
+        """Raises ``NotLeader``, with the leader's id and addresses as far as known, unless this node leads;
+        ``Stopped``.
+
+        It tells what this node knows now: another may lead already (``read_index`` is sure).
+        """
         self._running.require_leader()
 
     async def transfer_leadership(self, to: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
-        """Hands leadership over to the voter ``to`` (thesis 3.10); from any node. Returns when ``to`` leads.
+        """Hands leadership over to the voter ``to`` (thesis 3.10); from any node. Returns when ``to`` leads, as far as
+        is known here: at once when it does already. The leader refuses proposals meanwhile (``NotLeader``).
 
-        Raises ``ValueError`` when ``to`` is no voter, ``Timeout`` when it has not taken over after ``timeout`` seconds
-        (who leads then is for ``status`` to say), ``Stopped``.
+        Raises ``ValueError`` when ``to`` is no voter of the configuration applied here, ``Timeout`` when it has not
+        taken over after ``timeout`` seconds, None for never (who leads then is for ``status`` to say), ``Stopped``,
+        ``Quarantined``.
         """
         driver = self._running
         voters = driver.raw.conf_state.voters
@@ -205,26 +218,28 @@ class Node(Calls):
             raise Timeout(f"node {to} has not become leader within {timeout} s") from None
 
     async def hand_over(self) -> bool:
-        """Gives leadership to the voter best placed, if this node leads; whether another node leads afterwards.
+        """Gives leadership to the voter best placed, if this node leads; whether another node leads afterwards, as far
+        as is known here. On a node that does not lead that is the answer at once.
 
         Of the voters that are reachable and have everything that is committed, the one with the highest priority, then
         the one with the longest log. What was proposed here before gets its result first; what is proposed meanwhile
         raises ``NotLeader``, never appended. Returns after a few milliseconds, at once where there is nobody to hand
         over to, and after the shortest election timeout at the latest: False then, and this node goes on as leader.
+        Calls at the same time share one attempt.
         """
         return await self._running.hand_over()
 
     async def set_priority(self, member: int, priority: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
         """Sets which member is preferred as leader; on the leader. Returns when it is replicated and applied here.
 
-        Of the voters that are up and caught up, the one with the highest ``priority`` (0, as at first, to 65,535)
-        takes over, within about two election timeouts; nothing is forced, and a cluster without it elects another.
-        The priority is remembered by the cluster, also across restarts.
+        Of the voters that are up and caught up, the one with the highest ``priority`` (0, as at first, to 65,535) takes
+        over, within about two election timeouts; nothing is forced, and a cluster without it elects another. The
+        priority is remembered by the cluster, also across restarts.
 
-        Raises ``ValueError`` (no such member, a priority that is not allowed, or addresses of the member that the
-        table cannot hold), ``NotLeader`` (nothing has happened; its fields name the leader), ``Timeout`` (it may or may
-        not be set: after ``timeout`` seconds, None for never, or when leadership is lost; it can be set again),
-        ``Stopped``, ``StorageFailed``.
+        Raises ``ValueError`` (no such member, a priority that is not allowed, or addresses of the member that the table
+        cannot hold), ``NotLeader`` (nothing has happened; its fields name the leader), ``Timeout`` (it may or may not
+        be set: after ``timeout`` seconds, None for never, or when leadership is lost; it can be set again),
+        ``Stopped``, ``StorageFailed``, ``Quarantined``.
         """
         driver = self._running
         _check_member(member, driver.members)
@@ -240,28 +255,33 @@ class Node(Calls):
     # --- Looking on ---------------------------------------------------------------------------------------------
 
     def commits(self, start_index: int | None = None) -> AsyncIterator[Commit]:
-        """Committed commands as (index, term, command), in order: from now on, or from ``start_index``.
+        """Committed commands as (index, term, command), in order: from now on, or from ``start_index``, at least 1
+        (ValueError).
 
-        A reader that falls behind reads older entries from the store; it never holds the node up. Ends when the node
-        stops, and raises why when it failed.
+        Commands only: indexes of other entries are left out. A reader that falls behind reads older entries from the
+        store; it never holds the node up. Ends when the node stops, and raises why when it failed; ``Stopped`` when it
+        has stopped with entries that were not read here, ``Quarantined`` in quarantine.
         """
         return self._running.feed.subscribe(start_index)
 
     async def wait_for_leader(self, timeout: float | None = None) -> int:
-        """The id of the leader, as soon as this node knows one. ``timeout`` in seconds: TimeoutError after that."""
+        """The id of the leader, as soon as this node knows one. ``timeout`` in seconds, None for never: TimeoutError
+        after that, the builtin one. Raises ``Stopped``, ``StorageFailed``, ``ApplyFailed``, ``Quarantined``."""
         driver = self._running
         async with asyncio.timeout(timeout):
             return await driver.wait_for_leader()
 
     def term_at(self, index: int) -> int:
-        """The term of the entry at index. Raises ``Unavailable`` where there is none."""
+        """The term of the entry at index, committed or not. Raises ``Unavailable`` where it is not known: beyond the
+        log, or compacted. Of index 0, before the first entry, it is 0."""
         term = self._running.raw.term_at(index)
         if term is None:
             raise Unavailable
         return term
 
     def status(self) -> NodeStatus:
-        """This node now; after it has stopped, by itself or not, its role says so, and the rest is as it was then."""
+        """This node now; after it has stopped, by itself or not, its role says so, and the rest is as it was then.
+        Nobody else is asked for it. Raises ``Stopped`` before ``start``."""
         return describe(self._running)
 
 

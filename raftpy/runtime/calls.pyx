@@ -43,21 +43,28 @@ cdef class Calls:
         return 0
 
     def propose(self, command, *, timeout=DEFAULT_TIMEOUT):
-        """Hands a command in, at once, and returns what to await for the result: what ``apply`` returned.
+        """Hands a command in (bytes, bytearray or memoryview, of at most ``max_command`` bytes), at once, and returns
+        what to await for the result: what ``apply`` returned here.
 
-        The awaitable raises ``ApplyError`` (the state machine's own), ``NotLeader`` and ``Overloaded`` (never
-        appended here), ``TooLarge`` (nothing happened), ``Timeout`` (may or may not be committed; after ``timeout``
-        seconds, None for never, or when leadership is lost), ``Stopped``, ``StorageFailed``. Its ``index`` and
-        ``term`` are the command's place in the log. Cancelling the wait does not take the command back. The call itself
-        raises ``NotOwner`` in another process, thread or event loop than the node's.
+        The awaitable raises ``ApplyError`` (the state machine's own), ``NotLeader`` and ``Overloaded`` (never appended
+        here), ``TooLarge`` (nothing happened), ``Timeout`` (may or may not be committed; after ``timeout`` seconds from
+        its being appended, to the tick, None for never, or when leadership is lost), ``Stopped``, ``StorageFailed``,
+        ``ApplyFailed``, ``Quarantined``. Its ``index`` and ``term`` are the command's place in the log. Cancelling the
+        wait does not take the command back. Only a leader takes commands: nothing is passed on for the caller, and
+        without a leader ``NotLeader`` comes at once.
+
+        The call itself raises ``NotOwner`` in another process, thread or event loop than the node's, ``Stopped`` before
+        ``start``, and ``TypeError`` or ``ValueError`` for what is no command, or no timeout.
         """
         self.check()
         return self.proposals.propose(command, timeout)
 
     def propose_many(self, commands, *, timeout=DEFAULT_TIMEOUT):
-        """Hands in commands that follow one another in the log; the result is the list of their results.
+        """Hands in commands that follow one another in the log; the result is the list of their results, empty for
+        none.
 
-        As ``propose``; but an ``ApplyError`` stands in its command's place in the list, and is not raised.
+        As ``propose``; but an ``ApplyError`` stands in its command's place in the list, and is not raised. With
+        ``TooLarge``, ``NotLeader`` or ``Overloaded`` none of them was appended. ``index`` is the first one's.
         """
         self.check()
         return self.proposals.propose_many(commands, timeout)
@@ -68,8 +75,9 @@ cdef class Calls:
         The awaitable waits until this node has applied everything that was committed when this was called. Whatever is
         read from the state machine right afterwards, before the next ``await``, is linearizable (thesis 6.4), on the
         leader and, by way of it, on every other member. It gives the index, and raises ``Timeout`` (the read can be
-        asked for again; after ``timeout`` seconds, None for never), ``Stopped``, ``StorageFailed``. While no leader is
-        known it waits; a question that is lost is put again.
+        asked for again; after ``timeout`` seconds, to the tick, None for never), ``Stopped``, ``StorageFailed``,
+        ``ApplyFailed``, ``Quarantined``. While no leader is known it waits; a question that is lost is put again. The
+        call itself raises what ``propose`` does.
         """
         self.check()
         return self.reads.request(timeout)
