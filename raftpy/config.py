@@ -20,7 +20,11 @@ LISTEN_HINT = "to listen at the wildcard, give --listen {} (Config.listen) besid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """How one node of a cluster runs. Raises ``ConfigError`` for a value that is not allowed."""
+    """How one node of a cluster runs. Raises ``ConfigError`` for a value that is not allowed.
+
+    Immutable. Times are in milliseconds, sizes in bytes; the core's names for the same settings (etcd/raft's) count in
+    ticks of ``tick_ms``.
+    """
 
     id: int
     """This node's id for all time, 1 to 2**64 - 3; one of ``cluster``."""
@@ -50,18 +54,22 @@ class Config:
     """
 
     cluster_id: int | None = None
-    """What tells this cluster's datagrams from others', 1 to 2**64 - 1. None: a hash of ``cluster``."""
+    """What tells this cluster's datagrams from others', 1 to 2**64 - 1. None: a hash of ``cluster``. Counts at the
+    first start."""
 
     tick_ms: int = 10
-    """Length of a tick, 1 to 1,000: all other times are counted in ticks."""
+    """Length of a tick, 1 to 1,000 milliseconds: all other times are counted in ticks."""
 
     heartbeat_ms: int = 50
-    """How often a leader says that it is there; a multiple of ``tick_ms``, below the election timeout."""
+    """How often a leader says that it is there (paper 5.2), in milliseconds; a multiple of ``tick_ms``, below the
+    election timeout."""
 
     election_ms: tuple[int, int] = (150, 300)
-    """A follower that hears from no leader for a time drawn from the first up to the second starts an election.
+    """A follower that hears from no leader for a time drawn from the first up to the second starts an election (paper
+    5.2).
 
-    The first is a multiple of ``tick_ms``; the second is twice the first: the core draws from [n, 2n) ticks.
+    In milliseconds. The first is a multiple of ``tick_ms``, 3,600,000 at most; the second is twice the first: the core
+    draws from [n, 2n) ticks.
     """
 
     max_datagram: int | None = None
@@ -71,13 +79,15 @@ class Config:
     """
 
     max_inflight_messages: int = 256
-    """Append messages that may be on their way to one follower, at least 1."""
+    """Append messages that may be on their way to one follower, 1 to 2**20."""
 
     max_inflight_bytes: int = 1 << 20
-    """Their bytes together, at least one datagram's; about what a follower's socket buffer should hold."""
+    """Their bytes together, at least one datagram's, 2**40 at most; about what a follower's socket buffer should
+    hold."""
 
     max_uncommitted_bytes: int = 64 << 20
-    """Commands a leader takes while they are not committed, in bytes; more is refused as ``Overloaded``."""
+    """Commands a leader takes while they are not applied, in bytes, 1 to 2**40; more is refused as ``Overloaded``. The
+    first is always taken."""
 
     bootstrap: bool = False
     """Lets a new node take part without the members that do not answer within three seconds.
@@ -88,19 +98,21 @@ class Config:
     """
 
     pre_vote: bool = True
-    """Ask before standing for election, so that a node that was cut off disturbs nobody when it returns."""
+    """Ask before standing for election, so that a node that was cut off disturbs nobody when it returns (thesis
+    9.6)."""
 
     check_quorum: bool = True
-    """A leader that hears no quorum for an election timeout steps down; while a leader is heard, votes are refused."""
+    """A leader that hears no quorum for an election timeout steps down (thesis 6.2); while a leader is heard, votes are
+    refused (thesis 4.2.3)."""
 
     unreliable: Unreliable | None = None
-    """Makes this node's network bad on purpose. None: what the variable RAFTPY_UNRELIABLE says."""
+    """Makes this node's network bad on purpose, on the sending side. None: what the variable RAFTPY_UNRELIABLE says."""
 
     seed: int | None = None
-    """Of the election timeouts and all else that is random here. None: another one each time."""
+    """Of the election timeouts and all else that is random here, 0 to 2**64 - 1. None: another one each time."""
 
     addresses: Mapping[int, str] = field(init=False, repr=False, compare=False)
-    """``cluster``, checked and read-only."""
+    """``cluster``, checked and read-only, by ascending node id."""
 
     def __post_init__(self) -> None:
         _within("id", self.id, 1, LARGEST_ID)
@@ -171,7 +183,7 @@ def parse_cluster(text: str) -> dict[int, str]:
 
 
 def format_cluster(cluster: Mapping[int, str]) -> str:
-    """What ``parse_cluster`` reads, by ascending id."""
+    """What ``parse_cluster`` reads, by ascending id; nothing is checked."""
     return ",".join(f"{node_id}={address}" for node_id, address in sorted(cluster.items()))
 
 

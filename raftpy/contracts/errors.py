@@ -17,9 +17,10 @@ from raftcore.base.errors import RaftError
 class NotLeader(RaftError):
     """The command was never appended here: this node does not lead. It may be proposed again, to the leader.
 
-    ``leader_id`` is the leader as far as this node knows, or None; ``leader_udp`` and ``leader_http`` are its
-    addresses as ``host:port`` (HTTP perhaps ``https://host:port``), None when they are not known. ``because``: what
-    this node knows of why there is no leader, in words, or None.
+    Raised by ``propose``'s awaitable, ``set_priority`` and ``require_leader``, also while leadership is handed over.
+    ``leader_id`` is the leader as far as this node knows, or None; ``leader_udp`` and ``leader_http`` are its addresses
+    as ``host:port`` (HTTP perhaps ``https://host:port``), None when they are not known. ``because``: what this node
+    knows of why there is no leader, in words, or None.
     """
 
     def __init__(
@@ -43,14 +44,22 @@ class NotLeader(RaftError):
 
 
 class Timeout(RaftError, TimeoutError):
-    """No answer in time, or leadership was lost after appending: the command may or may not be committed."""
+    """No answer in time, or leadership was lost after appending: the command may or may not be committed.
+
+    Raised by the awaitables of ``propose``, ``propose_many`` and ``read_index`` (a read changes nothing and can be
+    asked for again), and by ``transfer_leadership`` and ``set_priority``.
+    """
 
     def __init__(self, text: str = "no answer in time: the command may or may not be committed") -> None:
         super().__init__(text)
 
 
 class Stopped(RaftError):
-    """The node has stopped, or stopped while the call waited; a command handed in may or may not be committed."""
+    """The node has stopped, or stopped while the call waited; a command handed in may or may not be committed.
+
+    Raised by every call of a node that was not started or has stopped, but ``status`` and what only says how it
+    stopped.
+    """
 
     def __init__(self, text: str = "the node has stopped") -> None:
         super().__init__(text)
@@ -59,12 +68,17 @@ class Stopped(RaftError):
 class NotOwner(RaftError, RuntimeError):
     """A node was called in another process, thread or event loop than the one that started it; nothing has happened.
 
-    A fork does not take a node along: in the child every call raises this, and neither socket nor store is touched.
+    Raised by every public call of ``Node``, and of ``BlockingNode`` in another process. A fork does not take a node
+    along: in the child neither socket nor store is touched.
     """
 
 
 class TooLarge(RaftError, ValueError):
-    """A command of ``size`` bytes cannot travel: one datagram carries at most ``limit`` bytes of it."""
+    """A command of ``size`` bytes cannot travel: one datagram carries at most ``limit`` bytes of it. Nothing has
+    happened.
+
+    Raised by ``propose``'s awaitable; the limit is ``Node.max_command``.
+    """
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(f"a command of {size} bytes is too large: at most {limit} bytes fit one datagram")
@@ -73,7 +87,10 @@ class TooLarge(RaftError, ValueError):
 
 
 class UnknownGroup(RaftError, LookupError):
-    """A store, or a host, was asked for a group that it does not hold; nothing has happened."""
+    """A store, or a host, was asked for a group that it does not hold; nothing has happened.
+
+    Raised by ``Storage.group``. ``group_id`` is the one asked for.
+    """
 
     def __init__(self, group_id: int) -> None:
         super().__init__(f"group {group_id} is not known here: it was never founded, or lives on other nodes")
@@ -83,14 +100,17 @@ class UnknownGroup(RaftError, LookupError):
 class StorageFailed(RaftError):
     """A write, a sync or a read of the store failed. The handle is dead: every later call raises this again.
 
-    What the failed write held may or may not be found at the next start; nothing of it was acknowledged.
+    Raised by every call of a ``Storage``, and by those of a node whose store has failed. What the failed write held may
+    or may not be found at the next start; nothing of it was acknowledged.
     """
 
 
 class StorageLocked(StorageFailed):
-    """Another process, or another handle in this one, has the store open.
+    """Another process, or another handle in this one, has the store open. Raised when it is opened, so by
+    ``Node.start``.
 
     ``pid``, ``host`` and ``node_id`` name the holder as it wrote them down; None when it left nothing readable.
+    ``path`` is the directory.
     """
 
     def __init__(
@@ -114,8 +134,9 @@ class StorageLocked(StorageFailed):
 class StorageDamaged(StorageFailed):
     """What the store holds is not what was acknowledged, so this node may not take part with it.
 
-    ``what`` says what is wrong, ``where`` names the file or key. A damaged node comes back only under a new node id:
-    with its old one it could vote twice in a term, or deny entries that it has acknowledged.
+    Raised when it is opened, so by ``Node.start``, and when a record is read back. ``what`` says what is wrong,
+    ``where`` names the file or key. A damaged node comes back only under a new node id: with its old one it could vote
+    twice in a term, or deny entries that it has acknowledged.
     """
 
     ADVICE = "this data directory cannot be used again: bring the node back under a new node id with an empty directory"
@@ -127,11 +148,15 @@ class StorageDamaged(StorageFailed):
 
 
 class WrongIdentity(StorageFailed):
-    """A data directory was opened for a node or a cluster that it does not belong to, or a pinned peer has changed."""
+    """A data directory was opened for a node or a cluster that it does not belong to, or a pinned peer has changed.
+
+    Raised when it is opened, so by ``Node.start``, and by ``Storage.pin``; a node that meets it while it runs stops.
+    """
 
 
 class ForeignDirectory(StorageFailed):
-    """A data directory holds what no node has made. Nothing was written there.
+    """A data directory holds what no node has made. Nothing was written there. Raised when it is opened, so by
+    ``Node.start``.
 
     ``path`` is the directory, ``entries`` are the names that are not a node's.
     """
@@ -151,18 +176,24 @@ class ForeignDirectory(StorageFailed):
 
 
 class TransportFailed(RaftError):
-    """The node's address cannot be used: taken, not of this machine, or a name that does not resolve."""
+    """The node's address cannot be used: taken, not of this machine, or a name that does not resolve. Raised by
+    ``Transport.start``, so by ``Node.start``; nothing is left open."""
 
 
 class ApplyError(RaftError):
-    """Raised by a state machine's ``apply``: it becomes the command's result, the same on every replica."""
+    """Raised by a state machine's ``apply``: it becomes the command's result, the same on every replica.
+
+    ``propose``'s awaitable raises it, ``propose_many``'s gives it in the command's place. The command is committed, and
+    counts as applied.
+    """
 
 
 class ApplyFailed(Stopped):
     """The state machine raised something other than ``ApplyError``, and the node has stopped before it acknowledged.
 
-    ``index`` is the entry (of a batch the first) it happened at; the exception itself is the ``__cause__``. The other
-    replicas will meet the same entry: a bug has to be mended, a lack of memory to be cured, before the restart.
+    Raised by all that waits then, and by later calls. ``index`` is the entry (of a batch the first) it happened at; the
+    exception itself is the ``__cause__``. The other replicas will meet the same entry: a bug has to be mended, a lack
+    of memory to be cured, before the restart.
     """
 
     def __init__(self, index: int, last: int | None = None) -> None:
@@ -172,7 +203,11 @@ class ApplyFailed(Stopped):
 
 
 class Overloaded(RaftError):
-    """Nothing was appended: too much that this leader has appended is not committed yet. Try again later."""
+    """Nothing was appended: too much that this leader has appended is not committed, or not applied, yet. Try again
+    later.
+
+    Raised by ``propose``'s awaitable; the limit is ``Config.max_uncommitted_bytes``.
+    """
 
     def __init__(
         self, text: str = "too much is waiting to be committed: nothing was appended, try again later"
@@ -195,7 +230,8 @@ def same_error(error: _Error) -> _Error:
 class Quarantined(RaftError):
     """Nothing happened, and nothing will: this node is quarantined. What it holds as committed, its cluster denies.
 
-    ``conflict`` says where. Ask another node; how the cluster gets this one back is in the README.
+    Raised by every call that proposes, reads or waits, also after a restart (docs/design.md, decision 1). ``conflict``
+    says where. Ask another node; how the cluster gets this one back is in the README.
     """
 
     def __init__(self, node_id: int, conflict: Conflict) -> None:

@@ -25,11 +25,14 @@ PAGE_BYTES = 1 << 18
 
 
 class Commit(NamedTuple):
-    """One committed command."""
+    """One committed command, as it stands in the log."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a record
+    """Its place in the log, the same on every node."""
     term: int
+    """The term of the leader that appended it."""
     command: bytes
+    """As it was proposed."""
 
 
 class CommitFeed:
@@ -60,7 +63,7 @@ class CommitFeed:
                 reader.offer(entries)
 
     def subscribe(self, start_index: int | None) -> CommitReader:
-        """A reader of what is applied from now on, or from ``start_index`` on."""
+        """A reader of what is applied from now on, or from ``start_index`` on, at least 1 (ValueError)."""
         if start_index is not None and start_index < 1:
             raise ValueError(f"start_index must be at least 1, got {start_index}")
         reader = CommitReader(self, self.applied + 1 if start_index is None else start_index)

@@ -26,14 +26,16 @@ UNANSWERED_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class PeerProgress:
-    """How far the leader knows a member's log to reach (Figure 2, volatile state on leaders)."""
+    """How far the leader knows a member's log to reach (Figure 2, volatile state on leaders); from
+    ``raftcore.ProgressStatus``."""
 
     match: int
-    """Index up to which the member's log is known to equal the leader's."""
+    """Index up to which the member's log is known to equal the leader's, durably; 0 when the member has not answered
+    yet."""
     next: int
     """Index of the next entry to send to it."""
     state: str
-    """``probe``, ``replicate`` or ``snapshot``."""
+    """``probe`` (one append at a time), ``replicate`` (appends without waiting) or ``snapshot`` (one is on its way)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +43,20 @@ class MemberStatus:
     """One member of the cluster as this node sees it."""
 
     id: int
+    """The member's node id."""
     udp: str
-    """``host:port``."""
+    """``host:port`` at which the others reach it, from ``Config.cluster`` as it was at the first start."""
     http: str | None
-    """``host:port`` or ``https://host:port``, also of a member that is down; None: it serves none, or none is known."""
+    """``host:port`` or ``https://host:port``, as the member told this node or the member table has it, the newer of the
+    two; also of a member that is down. None: it serves none, or none is known."""
     reachable: bool
     """It has been heard in this incarnation of this node, has not been silent for five seconds, and its address has
     refused nothing since; True for the node itself."""
     progress: PeerProgress | None = None
-    """Known to the leader only."""
+    """From this node's core while it leads; None on every other node."""
     priority: int = 0
-    """The member with the highest leads if it can; see ``Node.set_priority``."""
+    """From the member table, 0 unless it was set: the member with the highest leads if it can; see
+    ``Node.set_priority``."""
     refuses: str | None = None
     """Why the member does not take this node for what it says it is, for people to read; None: it does, or is down."""
     unserved: str | None = None
@@ -62,26 +67,35 @@ class MemberStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """One node at one moment."""
+    """One node at one moment, from what it knows itself: nobody else is asked."""
 
     id: int
+    """This node's id."""
     role: str
-    """``leader``, ``follower``, ``candidate`` or ``quarantined``; ``stopped``, or ``failed`` when it has stopped by
-    itself."""
+    """``leader``, ``follower``, ``candidate`` (asking for pre-votes too) or ``quarantined``; ``stopped``, or ``failed``
+    when it has stopped by itself."""
     term: int
+    """The latest term this node has seen (Figure 2), 0 before the first."""
     leader: int | None
-    """The leader of this term as far as this node knows; None when it has stopped."""
+    """Node id of the leader of ``term`` as far as this node knows, its own when it leads; None when it knows of none or
+    has stopped."""
     first_index: int
+    """Index of the first entry of its log; what lies before is compacted."""
     last_index: int
+    """Index of the last entry of its log, be it durable yet or not."""
     commit_index: int
+    """Highest index known to be committed (Figure 2): on the leader what a majority holds, elsewhere what the leader
+    has told."""
     applied_index: int
+    """Highest index that the state machine has applied here."""
     members: tuple[MemberStatus, ...] = ()
+    """All members, this node too, by ascending id."""
     waits_for: tuple[int, ...] = ()
-    """Members whose word a new node waits for before it takes part; see ``Config.bootstrap``."""
+    """Ids of the members whose word a new node waits for before it takes part; see ``Config.bootstrap``."""
     proposals: int = 0
     """Proposals handed in here that have no outcome yet."""
     transport: dict[str, Any] = field(default_factory=dict)
-    """Counters of the transport."""
+    """Counters since the start, as ``Transport.stats`` gives them: ``node``, ``peers`` and ``wire``."""
     failure: str | None = None
     """Why the node has stopped by itself, for people to read; ``Node.failed`` is the exception."""
     refused: str | None = None

@@ -24,7 +24,10 @@ MAX_DELAY_MS = 60_000.0
 
 @dataclass(frozen=True, slots=True)
 class Unreliable:
-    """How bad the network is. Rates are probabilities for each datagram, delays are milliseconds."""
+    """How bad the network is. Rates are probabilities for each datagram, 0 to 1, delays are milliseconds, 0 to 60,000.
+
+    Raises ``ConfigError`` for a value outside that, or when ``drop_rate`` and ``long_delay_rate`` are above 1 together.
+    """
 
     delay_ms: tuple[float, float] = (1.0, 5.0)
     """Every datagram's delay, evenly distributed from the first to the second; drawn for each by itself, so a later
@@ -32,14 +35,16 @@ class Unreliable:
     long_delay_ms: float = 75.0
     """Delay of one in 1/``long_delay_rate`` datagrams, in place of the above."""
     long_delay_rate: float = 0.1
+    """How often it takes that long."""
     drop_rate: float = 0.1
+    """How often a datagram is lost."""
     duplicate_rate: float = 0.0
     """How often a datagram is sent twice, each copy with a delay of its own."""
     reorder_rate: float = 0.0
     """How often a datagram waits for twice the longest usual delay more, and at least 1 ms, so that those sent after
     it overtake it for certain when ``delay_ms`` alone would keep their order."""
     seed: int | None = None
-    """None: another run, other draws."""
+    """Of all draws, a whole number. None: another run, other draws."""
 
     def __post_init__(self) -> None:
         for name in ("long_delay_rate", "drop_rate", "duplicate_rate", "reorder_rate"):
