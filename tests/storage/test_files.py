@@ -1,0 +1,128 @@
+"""Both file systems, the real one and the one in memory, say and do the same: so what runs on one runs on the other."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+import pytest
+
+from raftpy.contracts.files import Files
+from raftpy.system.files import SystemFiles
+from tests.storage.memory_files import MemoryFiles
+
+
+@pytest.fixture(params=["system", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Files, PurePath]:
+    """A file system, and an empty directory in it."""
+    if request.param == "system":
+        return SystemFiles(), tmp_path
+    files = MemoryFiles()
+    files.make_directory(PurePath("/place"))
+    return files, PurePath("/place")
+
+
+def put(files: Files, path: PurePath, data: bytes) -> None:
+    file = files.open(path, "rewrite")
+    file.write(data)
+    file.close()
+
+
+def test_what_is_written_is_read(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    path = directory / "a"
+    file = files.open(path, "rewrite")
+    file.write(b"one ")
+    file.write(b"two")
+    file.sync()
+    file.close()
+    assert files.read(path) == b"one two"
+    assert files.read_beginning(path, 3) == b"one"
+    assert files.read_beginning(path, 30) == b"one two"
+    file = files.open(path, "share")
+    file.write_at(b"X", 4)
+    assert (file.read_at(3, 4), file.read_at(30, 5), file.read_at(3, 30), file.size()) == (b"Xwo", b"wo", b"", 7)
+    file.truncate(2)
+    file.write_at(b"!", 4)
+    file.close()
+    assert files.read(path) == b"on\0\0!"
+    file = files.open(path, "change")
+    file.write(b"ON")
+    file.close()
+    assert files.read(path) == b"ON\0\0!"
+    put(files, path, b"new")
+    assert files.read(path) == b"new"
+
+
+def test_space_that_is_set_aside_reads_as_zeros(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    put(files, directory / "a", b"one")
+    file = files.open(directory / "a", "change")
+    assert file.free_space() > 0
+    if file.set_aside(10):  # not every file system can
+        assert files.read(directory / "a") == b"one" + bytes(7)
+        assert file.set_aside(5)
+        assert file.size() == 10
+    file.close()
+
+
+def test_names(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    inner = directory / "inner"
+    files.make_directory(inner)
+    files.make_directory(inner)
+    put(files, inner / "a", b"a")
+    put(files, inner / "b", b"b")
+    files.replace(inner / "a", inner / "b")
+    files.sync_directory(inner)
+    assert (files.names(directory), files.names(inner), files.read(inner / "b")) == (["inner"], ["b"], b"a")
+    asked = [(files.exists(path), files.is_file(path), files.is_directory(path)) for path in (inner, inner / "b")]
+    assert asked == [(True, False, True), (True, True, False)]
+    for path in (inner / "a", inner / "b" / "c", directory / "x" / "y"):
+        assert not files.exists(path)
+        assert not files.is_file(path)
+        assert not files.is_directory(path)
+    assert files.identity(inner) == files.identity(directory / "inner") != files.identity(directory)
+    assert files.real_path(inner).name == "inner"
+    files.remove_tree(inner)
+    assert files.names(directory) == []
+
+
+def test_what_is_not_there(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    path = directory / "a"
+    put(files, directory / "file", b"")
+    for call in (
+        lambda: files.open(path, "change"),
+        lambda: files.open(path / "b", "rewrite"),
+        lambda: files.read(path),
+        lambda: files.read_beginning(path, 3),
+        lambda: files.names(path),
+        lambda: files.identity(path),
+        lambda: files.make_directory(path / "b"),
+        lambda: files.replace(path, directory / "b"),
+        lambda: files.remove_tree(path),
+        lambda: files.sync_directory(path),
+    ):
+        with pytest.raises(FileNotFoundError):
+            call()
+    with pytest.raises(FileExistsError):
+        files.make_directory(directory / "file")
+    with pytest.raises(NotADirectoryError):
+        files.names(directory / "file")
+    with pytest.raises(IsADirectoryError):
+        files.read(directory)
+
+
+def test_one_open_file_has_the_lock(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    one, other = files.open(directory / "lock", "share"), files.open(directory / "lock", "share")
+    assert one.lock()
+    assert one.lock()
+    assert not other.lock()
+    one.close()
+    assert other.lock()
+    assert other.lock_for_process()
+    assert other.lock_for_process()
+    other.close()
+    pid, host = files.holder()
+    assert (pid > 0, host != "") == (True, True)
