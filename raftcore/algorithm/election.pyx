@@ -40,7 +40,7 @@ cdef int hup(Raft r, bint transfer) except -1:
     if r.state == StateLeader or not promotable(r) or (promised(r) and not transfer):
         return 0
     if r.term >= LARGEST_NUMBER:
-        return 0  # a peer that named it is to blame; there is no later term to stand in
+        return 0  # there is no later term to stand in; only a faulty peer can have raised the term so far
     # A committed configuration change that is not applied yet may have taken this node's vote away.
     if r.log.applied < r.log.committed and r.log.has_pending_conf_change(r.log.applied + 1, r.log.committed + 1):
         return 0
@@ -81,7 +81,7 @@ cdef bint in_lease(Raft r, Message m) except -1:
 
 
 cdef bint promised(Raft r) noexcept:
-    """May a leader be reading under a lease that this node has confirmed? Also just after a start: nobody remembers."""
+    """May a leader hold a lease that this node has confirmed? Just after a start it may: the node does not remember."""
     return r.options.lease_ms != 0 and r.contact_elapsed < r.options.election_timeout
 
 
@@ -89,7 +89,7 @@ cdef int handle_vote_request(Raft r, Message m) except -1:
     """RequestVote, receiver (Figure 2); the term check is done, m.term >= this node's, or m is a pre-vote."""
     cdef bint pre = m.type == MsgPreVote
     if promised(r) and in_lease(r, m):
-        return 0  # also in this node's own term, which may have risen without an election
+        return 0  # also a request of this node's own term, which may have risen without an election
     cdef bint granted = (
         # a repetition of a vote already given,
         r.vote == m.from_

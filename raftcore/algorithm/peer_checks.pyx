@@ -1,8 +1,8 @@
 """What no correct peer sends: refused with PeerFault before anything changes.
 
 etcd/raft panics in most of these places. A damaged or hostile peer must not be able to stop this node, so here the
-message is refused as a whole, and counted by whoever stepped it. One of them is more when it is repeated: that a leader
-contradicts what is committed here (:mod:`raftcore.algorithm.quarantine`).
+message is refused as a whole, and counted by whoever stepped it. One kind has a consequence when it is repeated: a
+leader's contradiction of what is committed here (:mod:`raftcore.algorithm.quarantine`).
 """
 
 from raftcore.base.errors import ConfChangeError, PeerFault
@@ -55,7 +55,7 @@ cdef int check_peer(Raft r, Message m) except -1:
     if type == MsgHeartbeat:
         check_leader(r, m)
         if m.commit > r.log._last:
-            # The leader takes it for known that we hold what we do not: one of us has lost data.
+            # The leader believes that this node holds entries that it does not have: one of the two has lost data.
             raise PeerFault(
                 f"heartbeat from {m.from_} commits index {m.commit} beyond the last index {r.log._last}"
             )
@@ -120,7 +120,7 @@ cdef int check_covered(Raft r, Message m) except -1:
     elif not match_term(r.log, s.index, s.term):
         return contradicted_at(r, m, s.index, s.term)
     if r.suspicion.rounds and m.term == r.term and s.index >= r.suspicion.index:
-        # It covers the entry that its leader has told otherwise: acknowledged, or taken, it would be that entry's word.
+        # It covers the suspected entry: to acknowledge or to restore it would be to acknowledge the leader's version.
         raise PeerFault(
             f"snapshot from {m.from_} at index {s.index} covers committed index {r.suspicion.index}, which its leader "
             f"has told otherwise"
@@ -145,8 +145,8 @@ cdef int check_history(Raft r, Message m) except -1:
 
     The terms of a log never decrease. So the entry before m's, and m's last entry, also say what the leader cannot have
     at the two ends of what this node knows of its committed entries: just before its log begins, and at its commit
-    index. So an append of a leader whose log leaves ours below it shows so, by its own first entry of the term if by
-    nothing else.
+    index. So a leader whose log differs from ours below the commit index shows it in its appends: at the latest in the
+    one with the first entry of its own term.
 
       index      1 2 3 4 5 6 7 8
       we         . . . 2 2 2 4 4        compacted up to 4, committed up to 8
@@ -184,9 +184,9 @@ cdef int check_committed(Raft r, Message m, Entries entries) except -1:
 cdef index_t first_other_contents(Raft r, Entries entries) except? 0:
     """Index of the first committed entry that has the same term in `entries` and other contents; 0 for none.
 
-    An entry's index and term name its contents (log matching, Figure 3), as long as a term has one leader. Disks that
-    have forgotten a term elect another one for it. Only repeated appends come here: what is new follows the commit
-    index. So the log is read back where it has left the memory; never much more of it than was sent.
+    An entry's index and term name its contents (log matching, Figure 3), as long as a term has one leader. Voters
+    whose disks have forgotten a term may elect a second leader for it. Only appends that repeat committed entries are
+    compared here; entries that are no longer in memory are read back, never many more than were sent.
     """
     cdef index_t lo = entries.first
     cdef index_t hi = min(entries.first + entries.count - 1, r.log.committed) + 1
@@ -210,7 +210,7 @@ cdef bint contents_differ(Entry one, Entry other) noexcept:
     if one.kind != other.kind:
         return True
     if one.kind == EntryNormal and not (one.data and other.data):
-        return False  # witnesses are sent empty commands in place of all: these say nothing of the contents
+        return False  # a witness is sent every command as an empty one, which says nothing about the contents
     return one.data != other.data
 
 

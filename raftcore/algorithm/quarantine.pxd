@@ -8,6 +8,7 @@ from raftcore.values.message cimport Message
 cdef int contradicted(Raft r, Message m, index_t index, term_t leader_term, str text) except -1
 # While a conflict is suspected: a heartbeat of this term's leader, which commits that far, was taken.
 cdef int suspected_leader_lives(Raft r, Message m) except -1
-# While a conflict is suspected: does this append follow the entry that the leader has told otherwise? Where a term was
-# used twice its place may agree all the same, and its acknowledgement would be one of that entry.
+# While a conflict is suspected: does this append follow the suspected entry? Where two leaders had one term, index and
+# term there may agree although the entries differ. To acknowledge the append would be to acknowledge the leader's
+# entry.
 cdef bint rests_on_suspected(Raft r, Message m) except -1

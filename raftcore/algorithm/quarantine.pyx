@@ -34,7 +34,7 @@ cdef enum:
 
 cdef int contradicted(Raft r, Message m, index_t index, term_t leader_term, str text) except -1:
     if r.state == StateQuarantined:
-        return 0  # known, and said
+        return 0  # it is quarantined already
     if not speaks_for_the_term(r, m):
         raise PeerFault(text)
     count_round(r, m, index, leader_term)
@@ -68,7 +68,7 @@ cdef int count_round(Raft r, Message m, index_t index, term_t leader_term) excep
 
 cdef int suspected_leader_lives(Raft r, Message m) except -1:
     if m.commit >= r.suspicion.index:
-        # A leader tells a follower to commit only what it knows the follower to hold as it does.
+        # A leader lets a follower commit only entries of which it knows that both have the same.
         r.suspicion.rounds = 0
     else:
         r.suspicion.heartbeat = True
@@ -80,5 +80,5 @@ cdef bint rests_on_suspected(Raft r, Message m) except -1:
     if m.index >= s.index:
         return True
     if m.entries is not None and s.index <= m.index + m.entries.count:
-        s.rounds = 0  # told as this node has it, which faults has compared: somebody else has spoken in its name
+        s.rounds = 0  # the leader has the entry as this node has it (peer_checks): the conflict was forged
     return False

@@ -62,9 +62,9 @@ cdef int leader_read(Raft r, Message m) except -1:
 
 cdef int begin(Raft r, Message m) except -1:
     if r.tracker.is_singleton() and r.tracker.voter_ids()[0] == r.id:
-        # This voter is its own quorum; a leader that was removed is nobody's, whoever is left.
+        # The only voter is a quorum by itself; a leader that was removed is not, even if one voter is left.
         return answer(r, m, r.log.committed)
-    # A read from elsewhere may come in before the clock does: only a local one brings the time along.
+    # Only a local request brings the time along: when one from another node is stepped, now_ms may be out of date.
     if m.from_ == r.id and lease.holds(r):
         return answer(r, m, r.log.committed)
     if r.reads.add(r.log.committed, m):

@@ -31,7 +31,7 @@ cdef class ReadOnly:
         return True
 
     cdef void acknowledge(self, node_id_t node, uint64_t round):
-        # A round this leadership has not begun is no answer to it: an earlier incarnation, or a forged number.
+        # A round that this leadership has not begun: its number is from an earlier incarnation, or forged.
         if round <= self.round and self.acknowledged.get(node, 0) < round:
             self.acknowledged[node] = round
 

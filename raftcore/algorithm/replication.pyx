@@ -22,21 +22,21 @@ from raftcore.values.message cimport Message, new_message
 
 
 cdef int handle_append(Raft r, Message m) except -1:
-    """AppendEntries, receiver (Figure 2). faults.check_append has already refused what no correct leader sends."""
+    """AppendEntries, receiver (Figure 2). peer_checks has already refused what no correct leader sends."""
     cdef index_t last_new = 0
     cdef index_t hint
     cdef term_t hint_term = 0
     answer = new_message(MsgAppResp, m.from_)
     answer.conf_index = m.conf_index
     if r.suspicion.rounds and rests_on_suspected(r, m):
-        # The leader goes back to the entry that it has told otherwise, and says again what it has there.
+        # Upon this rejection the leader goes back to the suspected entry, and sends again what it has there.
         answer.index = m.index
         answer.reject = True
         answer.reject_hint = r.suspicion.index - 1
         answer.log_term = r.log.term_or_zero(r.suspicion.index - 1)
         return r.send(answer)
     if m.index < r.log.committed:
-        # No further than the message goes: only so far the leader's log has been compared (faults.check_history).
+        # No further than the message goes: only so far the leader's log has been compared (peer_checks.check_history).
         answer.index = min(r.log.committed, m.index if m.entries is None else m.index + m.entries.count)
         return r.send(answer)
     if maybe_append(r.log, m.index, m.log_term, m.commit, m.entries, &last_new):
@@ -86,19 +86,20 @@ cdef int handle_append_response(Raft r, Progress pr, Message m) except -1:
     pr.heard_ms = r.now_ms
     if m.reject:
         return append_rejected(r, pr, m)
-    # Old news changes nothing, unless it shows that a probed follower holds all we know it holds: then it is back.
+    # An answer that does not raise match is ignored, unless the follower is being probed and confirms its match:
+    # then it is known where the logs agree.
     if not (maybe_update(pr, m.index) or (pr.match == m.index and pr.state == StateProbe)):
         return 0
     if pr.state == StateProbe:
         pr.become_replicate()
     elif pr.state == StateSnapshot:
-        # Whatever brought it there, from here on the log can take over.
+        # Once its log reaches ours, by the snapshot or otherwise, entries can be sent again.
         if pr.match + 1 >= r.log.first_index():
             pr.become_probe()
             pr.become_replicate()
     else:
         pr.inflights.free_le(m.index)
-    # Without a match beyond the commit index this answer moves nothing.
+    # Only a match beyond the commit index can move it.
     if pr.match > r.log.committed and advance_commit(r):
         broadcast_append(r)
     elif pr.id != r.id and can_bump_commit(pr, r.log.committed):
@@ -130,7 +131,7 @@ cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
     if pr.maybe_decr_to(m.index, probe):
         if pr.state == StateReplicate:
             pr.become_probe()
-        # What is not known to agree is looked for without payload.
+        # While the place where the logs agree is searched for, appends carry no entries.
         pr.bare_probe = r.options.max_reject_runs > 0 and pr.next > pr.match + 1
         if tracing(r):
             r.emit("progress", {"of": pr.id, "match": pr.match, "next": pr.next})

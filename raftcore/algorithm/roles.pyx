@@ -38,7 +38,7 @@ cdef tuple ROLE_NAMES = ("follower", "candidate", "leader", "pre-candidate", "qu
 
 cdef enum:
     WRITES = 2  # of an election, one after the other: the candidate's and a voter's
-    APART = 6   # writes from which the waits of candidates are drawn: fewer collide more often, more wait longer
+    APART = 6   # a candidate's wait is drawn from so many writes: with fewer, candidates collide more often
 
 
 cdef int reset(Raft r, term_t term) except -1:
@@ -77,14 +77,15 @@ cdef int restart_election_timer(Raft r) except -1:
 
 
 cdef void wait_for_writes(Raft r) noexcept:
-    """Who knows no leader gives an election the time of the writes in it, on top of the timeout.
+    """A node that knows no leader adds to its election timeout what the writes of an election take.
 
     The candidate's request leaves after its own write, the votes after the voters': an election takes two writes more
-    than with disks that take no time. And who stands is not heard of before its write is done: candidates of the same
-    moment are told apart only by timeouts that lie a write apart, so the wait is drawn from several writes.
+    than with disks that take no time. And a candidate is not heard of before its own write is done: two of them collide
+    unless their timeouts lie at least one write apart. So part of the wait is drawn at random, from several writes.
 
-    Who follows a leader does not wait like this: when it misses the leader, and how long it refuses votes meanwhile
-    (paper 6), does not hang on any disk. Where it is only the voters that are slow, their late votes say so.
+    A node that follows a leader does not wait like this: when it starts an election, and how long it refuses votes
+    before that (paper 6), depends on no disk. Where only the voters' disks are slow, their late votes show it
+    (election.vote_came_late).
     """
     cdef int64_t writes = r.write_ticks
     if r.lead != 0:
@@ -106,8 +107,8 @@ cdef int start(Raft r, term_t term, node_id_t vote, object conflict) except -1:
 
 
 cdef int become_follower(Raft r, term_t term, node_id_t lead) except -1:
-    # A follower that only learns of a later term goes on waiting: a candidate may have named it whose vote is refused
-    # next, and who asks again and again would keep everybody from standing (Figure 2, followers).
+    # A follower that only learns of a later term lets its timer run on (Figure 2, followers). The term may be that of a
+    # candidate whose request is refused next; asking again and again, it would keep everybody else from standing.
     cdef bint waits_on = r.state == StateFollower and lead == 0
     reset(r, term)
     r.lead = lead
@@ -162,7 +163,7 @@ cdef int become_quarantined(Raft r, object conflict) except -1:
     reset(r, r.term)
     r.state = StateQuarantined
     r.conflict = conflict
-    # What waits to be sent, now or after a write, would be relied on.
+    # What waits to be sent, now or after a write, is dropped: its receivers would rely on it.
     queue_free(&r.messages)
     queue_free(&r.after_append)
     queue_free(&r.waiting)

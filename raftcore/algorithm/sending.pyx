@@ -28,7 +28,7 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     # A full window in replicate state still lets empty appends through: if every message of the window was lost, the
     # answer to an empty one is what empties it.
     if pr.bare_probe:
-        pass  # where the logs agree is being looked for: no payload until that is known
+        pass  # no entries until it is known where the logs agree
     elif pr.state != StateReplicate or not is_full(pr.inflights):
         if pr.next <= r.log._last:
             entries = r.log._slice(pr.next, r.log._last + 1, r.options.max_size_per_msg, ENCODED)
@@ -57,7 +57,7 @@ cdef bint send_snapshot(Raft r, Progress pr) except -1:
     """Sends the newest snapshot to a follower that the log cannot reach any more (paper 7)."""
     cdef Snapshot snapshot
     if not pr.recent_active:
-        return False  # nobody there to receive it; its next answer starts this again
+        return False  # nobody is there to receive it; the follower's next answer leads here again
     try:
         snapshot = r.log.snapshot()
     except SnapshotTemporarilyUnavailable:
@@ -65,7 +65,7 @@ cdef bint send_snapshot(Raft r, Progress pr) except -1:
     if snapshot is None or snapshot.index == 0:
         raise InvariantViolation("the log is compacted, but there is no snapshot to send")
     if snapshot.index < r.log.snapshot_index:
-        # Behind it the follower would need what is compacted, and get the same snapshot again, for ever.
+        # After it the follower would need entries that are compacted, and be sent the same snapshot for ever.
         raise InvariantViolation(
             f"the log is compacted up to {r.log.snapshot_index}, but the newest snapshot ends at {snapshot.index}"
         )

@@ -24,7 +24,7 @@ cdef bint restore(Raft r, Snapshot s) except -1:
 
     Also one whose configuration lacks this node, because it was taken before the node was added: it has the latest
     configuration that it knows of, serves a leader that is no part of it, and stands for no election (thesis 4.1,
-    4.2.2). The entry that adds it follows. Refused, the same snapshot would come again and again.
+    4.2.2). The entry that adds it follows. If it were refused, the same snapshot would be sent again and again.
     """
     if s.index <= r.log.committed or r.state != StateFollower:
         return False

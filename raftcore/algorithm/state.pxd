@@ -10,14 +10,14 @@ from raftcore.membership.tracker cimport Tracker
 from raftcore.values.message cimport Message
 from raftcore.values.queue cimport Queue
 
-# What this node holds against the leader of its term, as long as it is not sure (quarantine.pyx). All of it counts only
-# while rounds is above 0; a change of role or term ends it.
+# A conflict with the leader of this term that is not certain yet (quarantine.pyx). The other fields count only while
+# rounds is above 0; a change of role or term resets it.
 cdef struct Suspicion:
     index_t index                        # of the committed entry that has another term there
     term_t leader_term                   # that term
     node_id_t leader                     # who said so
-    int rounds                           # in which it was said
-    bint heartbeat                       # since the last of them the same leader was heard with a heartbeat
+    int rounds                           # in which that leader has said so; 0: nothing is suspected
+    bint heartbeat                       # a heartbeat of that leader has come since the last of these rounds
     int elapsed                          # ticks since then, up to the heartbeat timeout
 
 cdef class Raft:
@@ -49,10 +49,10 @@ cdef class Raft:
     cdef node_id_t preferred             # member to hand over to, if it is still ready at the next look
 
     # Time, in ticks, and the caller's clock in milliseconds
-    cdef int election_elapsed            # since a word of the leader, a vote given, the last timeout
+    cdef int election_elapsed            # since the leader was heard, a vote was given, or the last timeout
     cdef int heartbeat_elapsed
-    cdef uint64_t heard_leader_ms        # now_ms at the last word of a leader, 0 before the first
-    cdef int contact_elapsed             # since the last word of a leader, or the start; whoever leads now
+    cdef uint64_t heard_leader_ms        # now_ms when a leader was last heard, 0 before the first time
+    cdef int contact_elapsed             # since any leader was last heard, or since the start
     cdef int randomized_timeout          # in [election_timeout, 2 * election_timeout)
     cdef int64_t election_wait           # on top of it while no leader is known, for the writes of an election
     cdef int64_t vote_ticks              # how long votes are known to take, from those that came too late
@@ -60,7 +60,7 @@ cdef class Raft:
     cdef uint64_t now_ms                 # newest time given by the caller; never decreases
     cdef uint64_t random_state
 
-    # What this node was told of itself, and of the members beyond the configuration
+    # Settings, and what the replicated member table says of the members
     cdef Options options                 # for all its life
     cdef object witnesses                # None, or the ids of the members without payloads
     cdef object priorities               # None, or node id -> priority (default 0)
@@ -68,7 +68,7 @@ cdef class Raft:
     # Outbox
     cdef Queue messages           # may leave at once
     cdef Queue after_append       # may leave once everything unstable so far is durable
-    cdef Queue waiting            # with an outbox only: what hangs on the writes under way, in their order
+    cdef Queue waiting            # with an outbox only: may leave once a write under way is done, in their order
     cdef list read_states                # (index, context) of confirmed reads
 
     cdef int send(self, Message m) except -1

@@ -1,7 +1,7 @@
 """The state machine itself: the term check that comes first, the table of handlers, the clock.
 
-A message passes three gates: is it one that a correct peer sends (faults)? does its term concern us (below)? and what
-does a node in this role do with it (TABLE)? A message with no entry in the table is ignored in that role.
+A message passes three gates: is it one that a correct peer sends (peer_checks)? does its term concern us (below)? and
+what does a node in this role do with it (TABLE)? A message with no entry in the table is ignored in that role.
 """
 
 from cpython.object cimport PyObject
@@ -109,7 +109,7 @@ cdef int step_from(Raft r, Message m, PyObject* sender) except -1:
     if r.state == StateLeader and is_one_of(type, MEMBER_TYPES):
         if sender == NULL:
             sender = borrowed_progress(r.tracker, m.from_)
-        if sender == NULL or not from_this_life(r, m, <Progress> sender):
+        if sender == NULL or not from_this_incarnation(r, m, <Progress> sender):
             return 0
         of_member = OF_MEMBER[type]
         return 0 if of_member == NULL else of_member(r, <Progress> sender, m)
@@ -152,8 +152,8 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
     return False
 
 
-cdef bint from_this_life(Raft r, Message m, Progress pr) noexcept:
-    """Does m come from the life of the member that this leader's progress is about (docs/messages.md, echo)?"""
+cdef bint from_this_incarnation(Raft r, Message m, Progress pr) noexcept:
+    """Does m come from the incarnation of the member that this leader's progress is about (docs/messages.md, echo)?"""
     return not is_one_of(m.type, ECHOES) or m.from_ == r.id or m.conf_index == pr.conf_index
 
 
@@ -217,7 +217,7 @@ cdef uint64_t ticks_until_due(Raft r) except 0:
     elif promotable(r):
         left = timeout(r) - r.election_elapsed
     else:
-        return LONGEST_WAIT  # who may not stand has nothing to do at any time
+        return LONGEST_WAIT  # a node that may not stand never has anything to do
     return left if left > 1 else 1
 
 
@@ -226,7 +226,7 @@ cdef inline int64_t timeout(Raft r) noexcept:
 
 
 cdef void pass_time(Raft r, int ticks) noexcept:
-    # Who may not stand, or has led for months, must not count to the end.
+    # Bounded, so that no counter overflows on a node that may not stand, or has led for months.
     r.election_elapsed = min(r.election_elapsed + ticks, <int> LONGEST_WAIT)
     r.contact_elapsed = min(r.contact_elapsed + ticks, <int> LONGEST_WAIT)
     if r.state == StateLeader:
@@ -360,7 +360,7 @@ cdef int check_change(Message m, int kind, bytes payload) except -1:
 cdef int heard_leader(Raft r, Message m) except -1:
     if r.lead != m.from_:
         r.lead = m.from_
-        restart_election_timer(r)  # its first word since this node has voted in, or only heard of, the term
+        restart_election_timer(r)  # its first message in this term: the node had only voted in it, or heard of it
     r.election_elapsed = 0
     r.contact_elapsed = 0
     r.heard_leader_ms = r.now_ms
@@ -406,7 +406,7 @@ cdef void fill_table() noexcept:
         on(state, MsgPreVote, handle_vote_request)
         on(state, MsgHup, handle_hup)
     for state in (StateFollower, StateCandidate, StateLeader, StatePreCandidate, StateQuarantined):
-        # What a node's own storage has done, it has done; a quarantined node hears nothing else.
+        # The storage's reports count in every role; a quarantined node takes no other message.
         on(state, MsgStorageAppendResp, storage_appended)
         on(state, MsgStorageApplyResp, storage_applied)
     OF_LEADER[<int> MsgApp] = handle_append

@@ -326,9 +326,10 @@ cdef class RawNode:
     def report_write(self, uint64_t ticks):
         """A write took so many ticks, from being handed out until it was durable; 0: less than one.
 
-        Only a node that knows no leader goes by it, and then by the longest of late: what is counted halves with each
-        write that is shorter. It waits so much longer for the outcome of an election (the writes in it come one after
-        the other) that one is won on slow disks too. No leader is missed later for it, and no vote given sooner.
+        Only a node that knows no leader uses it, and of the writes so far it uses the longest: the stored figure halves
+        with each write that is shorter. From it follows how much longer the node waits for the outcome of an election,
+        whose writes come one after the other, so that one is won on slow disks too. It changes neither when a leader
+        is missed nor how long votes are refused.
         """
         self.raft.write_ticks = max(<int64_t> min(ticks, LONGEST_WRITE), self.raft.write_ticks // 2)
 
@@ -452,7 +453,7 @@ cdef class RawNode:
         return take_ready.applied(self.raft, entries)
 
     def status(self):
-        """A :class:`raftcore.Status`: a picture of this node and, on a leader, of every member."""
+        """A :class:`raftcore.Status`: the state of this node and, on a leader, of every member's progress."""
         return status_of(self.raft)
 
     def clone(self, storage=None):

@@ -35,7 +35,7 @@ cdef int receive_message(Raft r, Message m) except -1:
 
 
 cdef inline int receive_remote(Raft r, Message m) except -1:
-    """What may come from other nodes, and it is no storage thread that it comes from."""
+    """A message of a type that other nodes may send, and that is not from a storage thread."""
     cdef PyObject* sender = NULL
     if m.from_ != r.id:
         if is_one_of(m.type, RESPONSES):
@@ -69,7 +69,8 @@ cdef Py_ssize_t receive_frames(Raft r, const unsigned char* data, Py_ssize_t siz
     cdef Py_ssize_t stepped = 0
     cdef int taken
     while at < size:
-        # To get ready for an exception takes as long as half a frame: here nothing is got ready, only looked for.
+        # A try block takes as long as half a frame. So the call is declared noexcept, its result shows an exception,
+        # and refuse() handles it.
         taken = (<Stepping> step_frame_of)(r, data, size, &at, group)
         if taken < 0:
             refuse(refused)
@@ -107,11 +108,11 @@ cdef int step_frame_of(Raft r, const unsigned char* data, Py_ssize_t size, Py_ss
 
 
 cdef int raised() except -1:
-    return -1  # what has been raised already
+    return -1  # the exception is set already: this makes it one that a try block sees
 
 
 cdef int refuse(Refused* refused) except -1:
-    """The exception that step_frame_of has raised is counted, or goes on."""
+    """Counts the exception that step_frame_of has raised; raises any other than those of a frame."""
     try:
         raised()
     except (DecodeError, PeerFault, StepLocalMessage):

@@ -1,4 +1,4 @@
-# A picture of a node at one moment, as Python objects.
+# The status of a node at one moment, as Python objects.
 from raftcore.algorithm.state cimport Raft
 
 cdef object status_of(Raft r)

@@ -1,8 +1,8 @@
-"""What a node knows of itself and, as leader, of the others: a picture taken at one moment.
+"""What a node knows of itself and, as leader, of the others, at one moment.
 
 The numbers are the core's own fields at the moment of the call (etcd/raft's Status and Progress); nothing is asked of
-anybody for them. Times are ``now_ms``, the caller's clock in milliseconds as the core was given it; a core that is told
-no time has 0 everywhere.
+anybody for them. Times are ``now_ms``, the caller's clock in milliseconds as the core was given it; a core that is
+given no time has 0 everywhere.
 """
 
 from dataclasses import dataclass, field

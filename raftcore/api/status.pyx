@@ -1,4 +1,4 @@
-"""What a node knows of itself and, as leader, of the others: a picture taken at one moment, as Python objects."""
+"""What a node knows of itself and, as leader, of the others, at one moment, as Python objects."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -13,8 +13,8 @@ cdef struct Writes:
     uint64_t done      # of these: reported as written
     index_t commit     # the commit index in the last of them
 
-# Everything outstanding goes into `out`; was there anything?
+# Puts all outstanding work into `out`. Was there any?
 cdef bint collect(Raft r, Reported* reported, Writes* writes, Outbox out) except -1
-# Appends (any iterable of them) are written; Entries are applied.
+# The answers: these appends (any iterable of them) are written; these entries are applied.
 cdef int written(Raft r, Writes* writes, object appends, Outbox out) except -1
 cdef int applied(Raft r, Entries entries) except -1

@@ -1,8 +1,8 @@
 """What a core wants done, put into an outbox; and the answers to it: the driver's form of Ready, without the records.
 
-One thing differs from the Ready form, and only in how it is said: a change of the commit index alone, while no write is
-under way, becomes no MsgStorageAppend of its own. Nothing has to be written for it, nothing earlier has to be waited
-for, so what hung on it is done at once; the next append carries the commit index.
+One thing differs from the Ready form: a change of the commit index alone, while no write is under way, makes no
+MsgStorageAppend of its own. Nothing has to be written for it, and nothing earlier has to be waited for, so the messages
+that would wait for that write leave at once; the next append carries the commit index.
 """
 
 from raftcore.base.errors import ConfigError
@@ -22,9 +22,9 @@ from raftcore.values.queue cimport Queue, front, pop, push
 
 
 cdef bint collect(Raft r, Reported* reported, Writes* writes, Outbox out) except -1:
-    """Puts everything outstanding into `out`; was there anything?
+    """Puts all outstanding work into `out`. Was there any?
 
-    What can fail comes first. Should it, messages may be sent again, which is harmless; entries are not lost.
+    What can fail comes first: after a failure messages may be sent again, which is harmless, but no entry is lost.
     """
     if not has_ready(r, reported, False):
         return False
@@ -61,7 +61,7 @@ cdef int collect_all(Raft r, Reported* reported, Writes* writes, Outbox out) exc
     if committed is not None:
         put_into(out.applies, committed)
     accept_ready(r, reported, committed, False)
-    while at_once:  # last of all: what a step changes is for the next time to tell
+    while at_once:  # last of all: what these steps change is collected the next time
         at_once -= 1
         respond(r, pop(&r.after_append), out)
     if CHECK_EACH_STEP:

@@ -118,8 +118,8 @@ class PeerFault(RaftError):
     """A well-formed message that no correct peer sends. It is counted and changes nothing.
 
     Raised by ``RawNode.step``; ``step_frames`` counts it in ``faults``. It does change one thing: that a leader
-    contradicts what is committed here is noted. Told in three rounds by the leader that this node follows, it
-    quarantines the node, which is no fault any more (``RawNode.conflict``; docs/design.md, decision 1).
+    contradicts what is committed here is noted. When the leader that this node follows has done so in three
+    rounds, the node is quarantined and this is not raised (``RawNode.conflict``; docs/design.md, decision 1).
     """
 
 

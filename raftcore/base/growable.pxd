@@ -5,9 +5,9 @@ from libc.string cimport memmove
 cdef enum:
     FIRST_CAPACITY = 4
 
-# Room for `extra` more elements of `size` bytes behind the `used` ones that begin at element `head[0]`. They may move,
-# and with them head[0]; False: out of memory, and every element is still there. Sliding down comes before growing:
-# otherwise a new array that ends before where the last element lies now would cut it off.
+# Makes room for `extra` more elements of `size` bytes after the `used` ones that begin at element `head[0]`. They may
+# move, which changes head[0]. False: out of memory, no element is lost. The elements are moved to the array's start
+# before realloc is called: the new size is counted from there, and might otherwise cut off the last of them.
 cdef inline bint make_room(void** items, size_t* head, size_t* capacity, size_t used, size_t extra,
                            size_t size) noexcept nogil:
     cdef size_t needed = used + extra

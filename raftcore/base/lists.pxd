@@ -1,4 +1,4 @@
-# Lists that are filled and emptied over and over: they keep their room, and no function of Python's is called.
+# Lists that are filled and emptied over and over: an emptied list keeps its memory, and no call goes through Python.
 from cpython.object cimport PyObject
 
 cdef extern from *:
@@ -14,14 +14,14 @@ cdef extern from *:
         return 0;
     }
 
-    /* The last item of a list that has one, out of it. */
+    /* Takes the last item out of a list that has one; the list's reference becomes the caller's. */
     static CYTHON_INLINE PyObject *raft_list_take(PyObject *list) {
         Py_ssize_t size = Py_SIZE(list) - 1;
         Py_SET_SIZE((PyListObject *)list, size);
         return ((PyListObject *)list)->ob_item[size];
     }
 
-    /* From the end, so that the list is whole whenever an item's destructor runs. */
+    /* From the end, so that the list is consistent whenever an item's destructor runs. */
     static CYTHON_INLINE void raft_list_empty(PyObject *list) {
         while (Py_SIZE(list) > 0) {
             PyObject *item = raft_list_take(list);

@@ -1,5 +1,5 @@
-# What a core was told to do when it was made, for all its life: shared by the core, its clones and all its parts.
-# What the settings say and may change while the core runs (witnesses, priorities) is state: raftcore.algorithm.state.
+# The settings that a core was made with, for all its life: shared by the core, its clones and all its parts.
+# What can change while the core runs (witnesses, priorities) is state: raftcore.algorithm.state.
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 

@@ -1,4 +1,4 @@
-"""What a core was told to do when it was made, as the core reads it."""
+"""The settings that a core was made with, as the core reads them."""
 
 from typing import Self, final
 

@@ -1,4 +1,4 @@
-"""What a core was told to do when it was made, as the core reads it: numbers of C in one object that never changes."""
+"""The settings that a core was made with, as the core reads them: numbers of C in one object that never changes."""
 
 cimport cython
 

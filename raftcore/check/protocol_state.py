@@ -98,9 +98,9 @@ class ProtocolState(NamedTuple):
     timeout_passed: bool
     """An election timeout has passed since the last word of a leader: with check-quorum, this node may vote again."""
     witnesses: tuple[int, ...]
-    """The members without payloads, as this node was told last."""
+    """The members without payloads, as last given to ``RawNode.set_members``."""
     priorities: tuple[tuple[int, int], ...] | None
-    """(member, election priority), as this node was told last; None: nobody has one."""
+    """(member, election priority), as last given to ``RawNode.set_members``; None: nobody has one."""
     suspicion: tuple[int, int, int, int, bool, bool] | tuple[()] = ()
     """Of a leader that has contradicted what is committed here: the entry's index, its term there, the leader, the
     rounds in which it was said, whether a heartbeat was heard since, whether a heartbeat timeout has passed since. Else

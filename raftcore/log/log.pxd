@@ -84,7 +84,7 @@ cdef inline index_t max_appliable(RaftLog log, bint allow_unstable) noexcept:
 
 # Would next_committed give anything?
 cdef inline bint has_next_committed(RaftLog log, bint allow_unstable) noexcept:
-    # Nothing while a snapshot waits to be applied: which of the two came first would be a question.
+    # Nothing while a restored snapshot waits to be applied: the snapshot has to be applied before any entry.
     if log.applying_paused or log.unstable.snapshot is not None:
         return False
     return log.applying < max_appliable(log, allow_unstable)

@@ -278,7 +278,8 @@ cdef class RaftLog(LogEntries):
         self._forget_through(index)
         return 0
 
-    # Something became durable or applied, or the window grew: what is over its bounds may go now.
+    # Called when something became durable or applied, or the window grew: forgets slices that nobody is likely to ask
+    # for again, and the oldest entries in memory as far as the window is above its bounds.
     cdef inline void _trim(self) noexcept:
         cdef index_t through = min(self.applied, self.unstable.offset - 1)
         if through >= self._cache.first_last:

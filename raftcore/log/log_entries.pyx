@@ -204,7 +204,7 @@ cdef class LogEntries:
         cdef uint32_t skip
         cdef size_t count = <size_t> (entries.first + entries.count - begin)
         cdef bint staged = True
-        cdef bint as_given  # does the log now hold just what `entries` says, in the blocks that it would cut itself?
+        cdef bint as_given  # would the log cut exactly these blocks out of what it holds now?
         if begin == self._last + 1:
             last_time = self._last_time
         elif self.snapshot_index < begin - 1 < self._window.first:
@@ -308,7 +308,7 @@ cdef class LogEntries:
         self._evict_through(index)
         runs_drop_before(&self._terms, index)
 
-    # The log is empty behind (index, term), an entry of log time time_ms. 0, unknown, leaves the newest time seen.
+    # The log becomes empty, after (index, term). `time_ms` is that entry's log time; 0 (not known) keeps the newest.
     cdef void _begin_at(self, index_t index, term_t term, uint64_t time_ms) noexcept:
         self._cache.forget_from(0)
         runs_clear(&self._terms)
@@ -317,7 +317,7 @@ cdef class LogEntries:
         window_reset(&self._window, index + 1)
         self._last = index
         if time_ms:
-            # Also when it is less: times of entries that were never committed must not live on here alone.
+            # Also when it is less: the newest time may be of an entry that was never committed, and is gone everywhere.
             self._last_time = time_ms
 
     # Takes over what `source` holds, sharing payloads; self is new.

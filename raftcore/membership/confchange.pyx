@@ -97,7 +97,7 @@ cdef class _Draft:
             self.learners.add(id)
             return 0
         self.remove(id)
-        self.progress[id] = member  # it changes its part, what is known of its log stays true
+        self.progress[id] = member  # only its role changes: what is known of its log stays true
         if id in self.voters_outgoing:
             self.learners_next.add(id)
         else:

@@ -67,8 +67,8 @@ cdef inline bint entries_follow_index(Message m) noexcept:
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object o)
 
-# Messages that nobody has any more, to be filled anew: a message has a short life, and there are many. Their objects
-# (entries, ...) are None, their numbers are anything.
+# Recycled messages: a message has a short life and there are many, so those that nobody refers to are used again. Their
+# objects (entries, ...) are None, their numbers are anything.
 cdef enum:
     IDLE_MESSAGES = 64
 
@@ -111,7 +111,7 @@ cdef inline Message new_message(int type, node_id_t to):
     return out
 
 
-# The caller is done with m, which may be filled anew if nobody else has it.
+# The caller needs m no more: it is kept to be used again, if nobody else refers to it.
 cdef inline int recycle(Message m) except -1:
     if Py_REFCNT(m) != 1 or idle.count == IDLE_MESSAGES:
         return 0
@@ -124,7 +124,7 @@ cdef inline int recycle(Message m) except -1:
     if m.responses is not None:
         m.responses = None
         if idle.count == IDLE_MESSAGES:
-            return 0  # the destructor of one has come here, too
+            return 0  # a destructor that ran just now has recycled messages, too
     Py_INCREF(m)
     idle.messages[idle.count] = <PyObject*> m
     idle.count += 1

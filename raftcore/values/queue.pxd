@@ -4,7 +4,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from raftcore.values.message cimport Message
 
-# A list's room goes when the list is emptied, and has to be asked for again; that of a queue stays.
+# A list that is emptied frees its memory, and has to allocate it again; a queue keeps it.
 cdef struct Queue:
     PyObject** items     # the allocation; Messages head to head + count - 1, a reference of the queue's own to each
     size_t head
@@ -17,7 +17,7 @@ cdef int queue_grow(Queue* queue) except -1
 cdef list queue_listed(const Queue* queue)
 # The same, and the queue is empty then.
 cdef list queue_taken(Queue* queue)
-# Behind what `copy` holds, the same messages.
+# Appends the messages of `source` to `copy`.
 cdef int queue_copy(Queue* copy, const Queue* source) except -1
 cdef int queue_free(Queue* queue) except -1
 

@@ -51,9 +51,9 @@ cdef int prefer(Raft r) except -1:
         m.from_ = candidate
         leader_transfer(r, m)
         r.preferred = 0
-        r.takeover_pause = PAUSE  # should it fail, proposals must not be refused every other moment
+        r.takeover_pause = PAUSE  # a transfer refuses proposals while it runs: one that fails is not repeated at once
     else:
-        r.preferred = candidate  # ready now; still ready an election timeout from now?
+        r.preferred = candidate  # ready now: handed over to if it still is an election timeout from now
     return 0
 
 
