@@ -1,4 +1,4 @@
-"""An endless, repeatable stream of writes, and a process that makes them until it is killed.
+"""An endless, repeatable stream of writes to several groups, and a process that makes them until it is killed.
 
 Run as ``python -m tests.storage.script DIR SEED DONE``: opens the store, prints ``boot B``, and then, for each write
 after the first DONE of the stream, its number before it is submitted and again when it is durable.
@@ -13,8 +13,13 @@ from collections.abc import Iterator
 
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.storage import AppendBatch
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
-from tests.storage.support import OWNER, Model, append, entries, joined, submit
+from tests.storage.support import MEMBERS, Model, append, entries, joined
+
+GROUPS = {0: tuple(MEMBERS), 1: (1, 2), 2**64 - 1: (1, 3)}
+OWNER_OF_GROUPS = StoreOwner(1, MEMBERS, groups=GROUPS)
 
 
 def script(seed: int) -> Iterator[list[Message]]:
@@ -44,6 +49,15 @@ def script(seed: int) -> Iterator[list[Message]]:
         yield appends
 
 
+def batches(seed: int) -> Iterator[AppendBatch]:
+    """Submits of one group or several together, of each group as its own script has them."""
+    rng = random.Random(seed)
+    scripts = {group: script(seed + place) for place, group in enumerate(GROUPS)}
+    while True:
+        chosen = rng.sample(list(GROUPS), rng.randint(1, len(GROUPS)))
+        yield [(group, next(scripts[group])) for group in chosen]
+
+
 def vote_in(term: int) -> int:
     """One vote in each term, as Raft has it (Figure 2)."""
     return term % 3 + 1
@@ -52,28 +66,28 @@ def vote_in(term: int) -> int:
 def main(directory: str, seed: int, done: int) -> None:
     store = LevelDBStorage(directory)
     try:
-        boot = store.open(OWNER).boot
+        boot = store.open(OWNER_OF_GROUPS).boot
     except StorageFailed as error:
         os.write(1, f"refused {type(error).__name__} {error}\n".encode())
         return
     os.write(1, f"boot {boot}\n".encode())
-    for number, appends in enumerate(script(seed)):
+    for number, batch in enumerate(batches(seed)):
         if number < done:
             continue
         os.write(1, f"try {number}\n".encode())
         try:
-            submit(store, appends)
+            store.submit(batch)
         except StorageFailed as error:
             os.write(1, f"failed {error}\n".encode())
-            os.write(1, f"again {again(store, appends)}\n".encode())
+            os.write(1, f"again {again(store, batch)}\n".encode())
             return
         os.write(1, f"done {number}\n".encode())
 
 
-def again(store: LevelDBStorage, appends: list[Message]) -> str:
+def again(store: LevelDBStorage, batch: AppendBatch) -> str:
     """What a second attempt says: the handle must be dead."""
     try:
-        submit(store, appends)
+        store.submit(batch)
     except StorageFailed as error:
         return str(error)
     return "it was written"

@@ -15,8 +15,9 @@ from random import Random
 import pytest
 
 from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.types import Recovered
 from raftpy.storage import LevelDBStorage
-from tests.storage.script import script
+from tests.storage.script import GROUPS, OWNER_OF_GROUPS, batches
 from tests.storage.support import OWNER, Disk, Model, append, entries, submit
 
 
@@ -58,32 +59,44 @@ def numbers(lines: list[str], word: str) -> list[int]:
     return [int(line.split()[1]) for line in lines if line.startswith(word + " ")]
 
 
-def model_after(seed: int, writes: int) -> Model:
-    model = Model()
-    for appends in islice(script(seed), writes):
-        model.submit(appends)
-    return model
+def models_after(seed: int, writes: int) -> dict[int, Model]:
+    models = {group: Model() for group in GROUPS}
+    for batch in islice(batches(seed), writes):
+        for group, appends in batch:
+            models[group].submit(appends)
+    return models
+
+
+def matches(models: dict[int, Model], recovered: Recovered) -> bool:
+    """Whether each group's log is as long as its model's, with the same hard state."""
+    for group, model in models.items():
+        state = recovered.groups[group]
+        hard_state = (state.hard_state.term, state.hard_state.vote, state.hard_state.commit)
+        if len(model.log) != state.last_index or model.hard_state != hard_state:
+            return False
+    return True
 
 
 def check_and_count(path: Path, seed: int, acknowledged: int, tried: int, boots: list[int]) -> int:
-    """Opens the store; it must hold the first N writes exactly, acknowledged <= N <= tried. Returns N."""
+    """Opens the store; it must hold the first N writes exactly, each in all its groups or in none,
+    acknowledged <= N <= tried. Returns N."""
     disk = Disk("leveldb", path)
-    store, recovered = disk.open()
+    store, recovered = disk.open(OWNER_OF_GROUPS)
     assert all(recovered.boot >> 32 > boot >> 32 for boot in boots)
     boots.append(recovered.boot)
-    state = recovered.groups[0]
     found = []
     for count in range(acknowledged, tried + 1):
-        model = model_after(seed, count)
-        hard_state = (state.hard_state.term, state.hard_state.vote, state.hard_state.commit)
-        if len(model.log) == state.last_index and model.hard_state == hard_state:
+        models = models_after(seed, count)
+        if matches(models, recovered):
             try:
-                model.check(store, recovered)
+                for group, model in models.items():
+                    model.check(store, recovered, group)
             except AssertionError:
                 continue
             found.append(count)
     store.close()
-    assert found, f"none of the first {acknowledged} to {tried} writes gives what the store holds: {state}"
+    tried_all = f"none of the first {acknowledged} to {tried} writes (seed {seed})"
+    assert found, f"{tried_all} gives what the store holds: {recovered.groups}"
     return found[-1]
 
 
@@ -108,7 +121,7 @@ def test_kill_9_twenty_times(tmp_path: Path, seed: int) -> None:
 def test_files_that_may_not_grow(tmp_path: Path, seed: int, limit: int) -> None:
     """RLIMIT_FSIZE: the write that crosses it is cut short, as on a full disk (Python ignores SIGXFSZ)."""
     path = tmp_path / "node1"
-    Disk("leveldb", path).open()[0].close()
+    Disk("leveldb", path).open(OWNER_OF_GROUPS)[0].close()
     boots: list[int] = []
     lines = run(path, seed, 0, file_limit=limit)
     acknowledged = max(numbers(lines, "done"), default=-1) + 1

@@ -1,4 +1,4 @@
-"""Any mixture of writes, restarts and crashes leaves both stores with what the plain model says."""
+"""Any mixture of writes, restarts and crashes leaves both stores with what the plain model says, group by group."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from raftcore.values.message import Message
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
-from tests.storage.support import EVERYTHING, OWNER, Model, abandon, append, commit_only, entries, joined
+from tests.storage.script import GROUPS, OWNER_OF_GROUPS
+from tests.storage.support import EVERYTHING, Model, abandon, append, commit_only, entries, joined
+
+GROUP = st.sampled_from(list(GROUPS))
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -28,8 +31,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.model = Model()
-        self.durable_commit = 0
+        self.models = {group: Model() for group in GROUPS}
+        self.durable_commits = dict.fromkeys(GROUPS, 0)
         self.pins: dict[int, int] = {}
         self.boots = 0
         self.term = 1
@@ -37,22 +40,28 @@ class StoreMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.store = self.new()
-        self.check_open(self.store.open(OWNER))
+        self.check_open(self.store.open(OWNER_OF_GROUPS))
 
     def check_open(self, recovered: Recovered) -> None:
         self.boots += 1
         assert recovered.boot >> 32 == self.boots
         assert recovered.pins == self.pins
-        self.model.check(self.store, recovered)
+        for group, model in self.models.items():
+            model.check(self.store, recovered, group)
 
-    def submit(self, *appends: Message) -> None:
-        assert self.store.submit([(0, appends)])
-        self.model.submit(appends)
-        if any(message.must_sync for message in appends):
-            self.durable_commit = self.model.hard_state[2]
-        self.model.check(self.store)
+    def submit(self, *batch: tuple[int, list[Message]]) -> None:
+        assert self.store.submit(batch)
+        written: set[int] = set()
+        for group, appends in batch:
+            self.models[group].submit(appends)
+            if any(message.must_sync for message in appends):
+                written.add(group)
+        for group, model in self.models.items():
+            if group in written:
+                self.durable_commits[group] = model.hard_state[2]
+            model.check(self.store, None, group)
 
-    def run_from(self, data: st.DataObject, last: int) -> Message:
+    def run_from(self, data: st.DataObject, group: int, last: int) -> Message:
         """Entries that follow or replace, in one block or two, with or without a hard state."""
         first = data.draw(st.integers(max(1, last - 7), last + 1), "first")
         if first <= last:
@@ -61,58 +70,72 @@ class StoreMachine(RuleBasedStateMachine):
         if data.draw(st.booleans(), "two blocks"):
             self.term += 1
             made = joined(made, entries(made.last + 1, 2, self.term))
-        term, vote, _ = self.model.hard_state
+        term, vote, _ = self.models[group].hard_state
         return append(made, term=self.term, vote=vote) if data.draw(st.booleans(), "hard state") else append(made)
 
-    @rule(data=st.data(), count=st.integers(1, 4))
-    def append(self, data: st.DataObject, count: int) -> None:
-        appends: list[Message] = []
-        last = len(self.model.log)
-        for _ in range(count):
-            appends.append(self.run_from(data, last))
-            made = appends[-1].entries
-            assert made is not None
-            last = made.last
-        self.submit(*appends)
+    @rule(data=st.data(), groups=st.lists(GROUP, min_size=1, max_size=4), count=st.integers(1, 3))
+    def append(self, data: st.DataObject, groups: list[int], count: int) -> None:
+        """To several groups at once, and now and then to one of them twice in the same batch."""
+        batch: list[tuple[int, list[Message]]] = []
+        last = {group: len(model.log) for group, model in self.models.items()}
+        for group in groups:
+            appends: list[Message] = []
+            for _ in range(count):
+                appends.append(self.run_from(data, group, last[group]))
+                made = appends[-1].entries
+                assert made is not None
+                last[group] = made.last
+            batch.append((group, appends))
+        self.submit(*batch)
 
-    @rule(vote=st.integers(0, 3))
-    def vote(self, vote: int) -> None:
+    @rule(group=GROUP, vote=st.integers(0, 3))
+    def vote(self, group: int, vote: int) -> None:
         self.term += 1
-        self.submit(append(term=self.term, vote=vote))
+        self.submit((group, [append(term=self.term, vote=vote)]))
 
-    @precondition(lambda self: self.model.log and self.model.hard_state[0])
+    @precondition(lambda self: self.committing())
     @rule(data=st.data())
     def commit(self, data: st.DataObject) -> None:
-        term, vote, _ = self.model.hard_state
-        self.submit(commit_only(term, vote, data.draw(st.integers(0, len(self.model.log)), "commit")))
+        group = data.draw(st.sampled_from(self.committing()), "group")
+        model = self.models[group]
+        term, vote, _ = model.hard_state
+        self.submit((group, [commit_only(term, vote, data.draw(st.integers(0, len(model.log)), "commit"))]))
+
+    def committing(self) -> list[int]:
+        """The groups that have something to commit."""
+        return [group for group, model in self.models.items() if model.log and model.hard_state[0]]
 
     @rule(node_id=st.integers(2, 4))
     def pin(self, node_id: int) -> None:
         self.store.pin(node_id, node_id * 11)
         self.pins[node_id] = node_id * 11
 
-    @precondition(lambda self: self.model.log)
+    @precondition(lambda self: any(model.log for model in self.models.values()))
     @rule(data=st.data(), max_bytes=st.integers(0, 400))
     def read(self, data: st.DataObject, max_bytes: int) -> None:
-        lo = data.draw(st.integers(1, len(self.model.log)), "lo")
-        hi = data.draw(st.integers(lo + 1, len(self.model.log) + 1), "hi")
-        read = self.store.group(0).entries(lo, hi, max_bytes)
-        assert [(entry.term, entry.data) for entry in read] == self.model.log[lo - 1 : lo - 1 + read.count]
+        group = data.draw(st.sampled_from([group for group, model in self.models.items() if model.log]), "group")
+        model = self.models[group]
+        lo = data.draw(st.integers(1, len(model.log)), "lo")
+        hi = data.draw(st.integers(lo + 1, len(model.log) + 1), "hi")
+        log = self.store.group(group)
+        read = log.entries(lo, hi, max_bytes)
+        assert [(entry.term, entry.data) for entry in read] == model.log[lo - 1 : lo - 1 + read.count]
         assert len(read.data) <= max_bytes or read.count == 1
         if lo + read.count < hi:
-            assert len(self.store.group(0).entries(lo, lo + read.count + 1, EVERYTHING).data) > max_bytes
+            assert len(log.entries(lo, lo + read.count + 1, EVERYTHING).data) > max_bytes
 
     @rule()
     def restart(self) -> None:
         self.store.close()
-        self.durable_commit = self.model.hard_state[2]  # a clean close writes it
+        self.durable_commits = {group: model.hard_state[2] for group, model in self.models.items()}  # written by it
         self.open()
 
     @rule()
     def crash_and_restart(self) -> None:
         self.crash()
-        term, vote, _ = self.model.hard_state
-        self.model.hard_state = (term, vote, self.durable_commit)
+        for group, model in self.models.items():
+            term, vote, _ = model.hard_state
+            model.hard_state = (term, vote, self.durable_commits[group])
         self.open()
 
     def teardown(self) -> None:

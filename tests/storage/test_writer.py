@@ -119,7 +119,7 @@ class TestThread:
             threads.add(threading.current_thread())
 
         writer.bind(complete, None)
-        submits = [numbered(1), numbered(2, 3), numbered(4), numbered(5)]
+        submits = [numbered(1), numbered(2, 3), numbered(4, group=7), numbered(5)]
         assert not writer.submit(submits[0])
         await gate.until_entered()
         for batch in submits[1:]:

@@ -14,12 +14,11 @@ record (group_log.py).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import PurePath
 
 from raftcore.base.conflict import Conflict
-from raftcore.values.message import Message
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.database import Batch, Database, DatabaseEngine
 from raftpy.contracts.entropy import Entropy
@@ -312,27 +311,22 @@ class LevelDBStorage:
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         try:
-            staged = [log for log in map(self._stage, by_group(batch)) if log is not None]
+            staged: list[LevelDBGroupLog] = []
+            for group, appends in by_group(batch):
+                log = self._groups.get(group)
+                if log is None:
+                    raise StorageFailed(f"appends for group {group}, which the store {self.path} does not know")
+                if log.stage(appends, self._batch):
+                    staged.append(log)
             if not staged:
                 return False
             self._commit_batch()
-            size = 0
             for log in staged:
-                size += log.written()
-            if size:
-                self._ahead.wrote(size)
+                self._ahead.wrote(log.written())
             return True
         except BaseException as error:
             # Also for what is no storage error: the batch may be half built, and must never be written.
             raise self._fail(error) from error
-
-    def _stage(self, part: tuple[int, Sequence[Message]]) -> LevelDBGroupLog | None:
-        """Puts a group's part of a submit into the batch; the group's log when there was something to write."""
-        group, appends = part
-        log = self._groups.get(group)
-        if log is None:
-            raise StorageFailed(f"appends for group {group}, which the store {self.path} does not know")
-        return log if log.stage(appends, self._batch) else None
 
     def _commit_batch(self) -> None:
         """Writes the batch, synced, and empties it."""
