@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from typing_extensions import disjoint_base
 
+from raftpy.runtime.awaited import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
 from raftpy.runtime.owner import Owner
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.pending_proposals import Proposal, Proposals

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, final
 
 from raftcore.base.errors import RaftError
+from raftpy.runtime.awaited import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
 from raftpy.runtime.awaited import Awaited, Waits
 
 @final

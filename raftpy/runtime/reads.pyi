@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import final
 
 from raftcore.base.errors import RaftError
+from raftpy.runtime.awaited import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
 from raftpy.runtime.awaited import Awaited, Waits
 
 @final
