@@ -109,7 +109,7 @@ cdef int step_from(Raft r, Message m, PyObject* sender) except -1:
     if r.state == StateLeader and is_one_of(type, MEMBER_TYPES):
         if sender == NULL:
             sender = borrowed_progress(r.tracker, m.from_)
-        if sender == NULL or not from_this_incarnation(r, m, <Progress> sender):
+        if sender == NULL or not echoes_progress(r, m, <Progress> sender):
             return 0
         of_member = OF_MEMBER[type]
         return 0 if of_member == NULL else of_member(r, <Progress> sender, m)
@@ -152,8 +152,8 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
     return False
 
 
-cdef bint from_this_incarnation(Raft r, Message m, Progress pr) noexcept:
-    """Does m come from the incarnation of the member that this leader's progress is about (docs/messages.md, echo)?"""
+cdef bint echoes_progress(Raft r, Message m, Progress pr) noexcept:
+    """False: m answers what was sent to the member before it was removed and added again (docs/messages.md, echo)."""
     return not is_one_of(m.type, ECHOES) or m.from_ == r.id or m.conf_index == pr.conf_index
 
 

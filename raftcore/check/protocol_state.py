@@ -83,7 +83,7 @@ class ProtocolState(NamedTuple):
     learners_next: tuple[int, ...]
     auto_leave: bool
     conf_index: int
-    lives: tuple[tuple[int, int], ...]
+    conf_indexes: tuple[tuple[int, int], ...]
     """(member, index of the configuration entry that made its progress)."""
     votes: tuple[tuple[int, bool], ...]
     """Answers counted in the running election."""

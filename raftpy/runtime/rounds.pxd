@@ -51,7 +51,7 @@ cdef class Rounds:
     cdef int check_owner(self) except -1
     cdef bint has_left(self) except -1
     cdef int take(self, bint look) except -1
-    cdef int settle(self) except -1
+    cdef int serve_callers(self) except -1
     cdef bint write(self) except -1
     cdef int measure(self, object appends, double begun) except -1
     cdef int begin_ticks(self, uint32_t count) except -1

@@ -137,7 +137,7 @@ cdef class Rounds:
                 self.linger.found(self.heard)
                 if not self.heard and not self.member_operations.due:
                     break  # what came is for somebody else
-            self.settle()
+            self.serve_callers()
             look = self.write()
             # What only the state machine waits for.
             if self.applying.has_pending():
@@ -174,7 +174,7 @@ cdef class Rounds:
             self.raw.report_unreachable(self.unreachable.pop())
         return self.collect()
 
-    cdef int settle(self) except -1:
+    cdef int serve_callers(self) except -1:
         # Those who wait for a result make the next proposals and reads; then everything queued leaves.
         cdef Proposals proposals = self.proposals
         cdef bint moved = False  # the core may have decided something

@@ -59,10 +59,10 @@ BUGS = (
         name="acknowledgement-of-a-former-term-trusted",
         breaks="a response with an old term is ignored (paper 5.1): that log may have been replaced since",
         file="raftcore/algorithm/step.pyx",
-        old="        snapshot_applied(r, m)\n    return False\n\n\ncdef bint from_this_incarnation",
+        old="        snapshot_applied(r, m)\n    return False\n\n\ncdef bint echoes_progress",
         new="        snapshot_applied(r, m)\n"
         "    return type == MsgAppResp and m.index <= r.log.last_index()\n\n\n"
-        "cdef bint from_this_incarnation",
+        "cdef bint echoes_progress",
         found_by=("tables", "model"),
         near="tests/paper/test_section_5_1.py",
     ),
@@ -70,10 +70,10 @@ BUGS = (
         name="append-of-a-former-term-accepted",
         breaks="reply false if term < currentTerm (Figure 2, AppendEntries 1)",
         file="raftcore/algorithm/step.pyx",
-        old="        snapshot_applied(r, m)\n    return False\n\n\ncdef bint from_this_incarnation",
+        old="        snapshot_applied(r, m)\n    return False\n\n\ncdef bint echoes_progress",
         new="        snapshot_applied(r, m)\n"
         "    return type == MsgApp and m.commit <= r.log.last_index()\n\n\n"
-        "cdef bint from_this_incarnation",
+        "cdef bint echoes_progress",
         found_by=("tables", "model", "explorer"),
         near="tests/paper/test_section_5_1.py",
     ),
