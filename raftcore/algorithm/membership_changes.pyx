@@ -1,49 +1,23 @@
-"""Configuration changes in the log: proposing, applying, restoring (thesis 4).
+"""Configuration changes in the log: applying, restoring, leaving a joint one (thesis 4).
 
 A configuration takes effect when its entry is applied, on each node by itself. That is safe because a leader lets in
-one change at a time: the next is refused until the last is applied here.
+one change at a time: the next is refused until the last is applied here (proposals.pyx).
 """
 
 from raftcore.base.errors import InvariantViolation
-from raftcore.membership.confchange import ConfChange, ConfChangeV2
+from raftcore.membership.confchange import ConfChange
 
 from raftcore.algorithm.options cimport lease
-from raftcore.algorithm.proposals cimport append_payloads
-from raftcore.algorithm.read_index cimport committed_in_term
+from raftcore.algorithm.proposals cimport append_payloads, refusal
 from raftcore.algorithm.replication cimport advance_commit
 from raftcore.algorithm.roles cimport become_follower
 from raftcore.algorithm.sending cimport broadcast_append, send_append
 from raftcore.algorithm.state cimport Raft, tracing
-from raftcore.base.types cimport NO_LIMIT, EntryConfChange, EntryConfChangeV2, StateLeader, index_t
+from raftcore.base.types cimport NO_LIMIT, EntryConfChangeV2, StateLeader, index_t
 from raftcore.membership cimport confchange
 from raftcore.membership.progress cimport Progress
 from raftcore.membership.tracker cimport Tracker
 from raftcore.values.message cimport ConfState
-
-
-cdef object decode_change(int kind, bytes payload):
-    """The change as v2, whichever kind of entry carries it."""
-    if kind == EntryConfChange:
-        return ConfChange.decode(payload).as_v2()
-    return ConfChangeV2.decode(payload)
-
-
-cdef object refusal(Raft r, int kind, bytes payload):
-    """Why this leader does not let the change into its log now, or None."""
-    change = decode_change(kind, payload)
-    cdef bint joint = r.tracker.is_joint()
-    cdef bint leave = change.leave_joint()
-    if r.options.disable_conf_change_validation:
-        return None
-    if r.pending_conf_index > r.log.applied:
-        return f"possible unapplied conf change at index {r.pending_conf_index} (applied to {r.log.applied})"
-    if joint and not leave:
-        return "must transition out of joint config first"
-    if not joint and leave:
-        return "not in joint state; refusing empty conf change"
-    if r.options.conf_change_after_own_commit and not committed_in_term(r):
-        return f"no entry of term {r.term} is committed yet"
-    return None
 
 
 cdef ConfState apply_change(Raft r, object change, index_t index):

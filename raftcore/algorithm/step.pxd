@@ -14,6 +14,4 @@ cdef int tick(Raft r, uint32_t count) except -1
 cdef uint64_t ticks_until_due(Raft r) except 0
 # As RawNode.report_no_leader: the shortest election timeout has passed, but for the tick an election may come with.
 cdef int nobody_can_lead(Raft r) except -1
-cdef int forward_payloads(Raft r, object payloads, int kind) except -1
-cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0
 cdef int applied_to(Raft r, index_t index, Entries entries) except -1

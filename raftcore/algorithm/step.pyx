@@ -7,9 +7,6 @@ what does a node in this role do with it (TABLE)? A message with no entry in the
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from raftcore.base.errors import ConfChangeError, DecodeError, PeerFault, ProposalDropped
-from raftcore.values.message import Entry as PyEntry
-
 from raftcore.algorithm.election cimport (
     handle_timeout_now,
     handle_vote_request,
@@ -18,9 +15,9 @@ from raftcore.algorithm.election cimport (
     in_lease,
     vote_came_late,
 )
-from raftcore.algorithm.membership_changes cimport decode_change, leave_joint_when_due, refusal
+from raftcore.algorithm.membership_changes cimport leave_joint_when_due
 from raftcore.algorithm.options.priority cimport prefer
-from raftcore.algorithm.proposals cimport append_payloads, append_runs, reduce_uncommitted
+from raftcore.algorithm.proposals cimport forward_proposal, leader_proposal, reduce_uncommitted
 from raftcore.algorithm.read_index cimport follower_read, follower_read_response, leader_read, newest_round
 from raftcore.algorithm.replication cimport (
     handle_append,
@@ -31,7 +28,7 @@ from raftcore.algorithm.replication cimport (
     handle_unreachable,
 )
 from raftcore.algorithm.roles cimport become_follower, promotable, restart_election_timer
-from raftcore.algorithm.sending cimport broadcast_append, broadcast_heartbeat
+from raftcore.algorithm.sending cimport broadcast_heartbeat
 from raftcore.algorithm.snapshots cimport handle_snapshot, handle_snapshot_status
 from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.algorithm.transfer cimport forward_transfer, leader_transfer
@@ -40,10 +37,6 @@ from raftcore.base.types cimport (
     LEADER_TYPES,
     MEMBER_TYPES,
     MESSAGE_TYPES,
-    EntryConfChange,
-    EntryConfChangeV2,
-    EntryNoop,
-    EntryNormal,
     MsgApp,
     MsgAppResp,
     MsgBeat,
@@ -73,7 +66,6 @@ from raftcore.base.types cimport (
     StateQuarantined,
     index_t,
     is_one_of,
-    node_id_t,
 )
 from raftcore.log.slices cimport applying_size
 from raftcore.membership.progress cimport Progress
@@ -256,105 +248,6 @@ cdef int tick_once(Raft r) except -1:
 
 cdef int handle_beat(Raft r, Message m) except -1:
     return broadcast_heartbeat(r, newest_round(r))
-
-
-cdef int check_may_propose(Raft r) except -1:
-    if borrowed_progress(r.tracker, r.id) == NULL:
-        raise ProposalDropped("removed")
-    if r.transferee != 0:
-        raise ProposalDropped("transferring")
-    return 0
-
-
-cdef index_t propose_payloads(Raft r, object payloads, int kind) except? 0:
-    """Leader: appends and sends them; the index of the first. ProposalDropped when it may not."""
-    cdef index_t first
-    check_may_propose(r)
-    first = append_payloads(r, payloads, kind)
-    if first == 0:
-        raise ProposalDropped("uncommitted_limit")
-    if kind == EntryConfChange or kind == EntryConfChangeV2:
-        r.pending_conf_index = first
-    broadcast_append(r)
-    return first
-
-
-cdef int check_may_forward(Raft r) except -1:
-    if r.state == StateQuarantined:
-        raise ProposalDropped("quarantined")
-    if r.lead == 0 or r.state != StateFollower:
-        raise ProposalDropped("no_leader")
-    if r.options.disable_proposal_forwarding:
-        raise ProposalDropped("not_leader")
-    return 0
-
-
-cdef int forward_payloads(Raft r, object payloads, int kind) except -1:
-    """Passes this node's own proposal on, or ProposalDropped. Indexes and terms are the leader's to give: here 1, as
-    the byte form allows."""
-    check_may_forward(r)
-    return forward(r, r.id, Entries.build([PyEntry(1, i + 1, kind, payload) for i, payload in enumerate(payloads)]))
-
-
-cdef int forward_proposal(Raft r, Message m) except -1:
-    """Passes another node's proposal on, or ProposalDropped."""
-    check_may_forward(r)
-    return forward(r, m.from_, m.entries)
-
-
-cdef int forward(Raft r, node_id_t origin, Entries entries) except -1:
-    m = new_message(MsgProp, r.lead)
-    m.from_ = origin
-    m.entries = entries
-    return r.send(m)
-
-
-cdef int leader_proposal(Raft r, Message m) except -1:
-    """A forwarded proposal: all its entries, or none, in one append and one broadcast (as etcd/raft).
-
-    They carry payloads and kinds; indexes and terms are this leader's to give.
-    """
-    cdef list runs
-    if m.entries is None:
-        raise ProposalDropped("empty")
-    check_may_propose(r)
-    runs = admitted(r, m)
-    if append_runs(r, runs) == 0:
-        raise ProposalDropped("uncommitted_limit")
-    return broadcast_append(r)
-
-
-cdef list admitted(Raft r, Message m):
-    """(kind, payloads) of each run of normal entries and each configuration change; a no-op for a refused change."""
-    cdef list runs = []
-    cdef list payloads = m.entries.commands()
-    cdef Py_ssize_t at = 0
-    cdef Py_ssize_t count
-    cdef int kind
-    cdef bint taken = False  # a change before it in this message is as pending as one in the log
-    for _, count, _, kind, _ in m.entries.runs():
-        if kind == EntryNoop:
-            raise ProposalDropped("empty")
-        if kind == EntryNormal:
-            runs.append((kind, payloads[at:at + count]))
-        else:
-            for payload in payloads[at:at + count]:
-                check_change(m, kind, payload)
-                if refusal(r, kind, payload) is None and (not taken or r.options.disable_conf_change_validation):
-                    runs.append((kind, (payload,)))
-                    taken = True
-                else:
-                    runs.append((EntryNoop, (b"",)))
-        at += count
-    return runs
-
-
-cdef int check_change(Message m, int kind, bytes payload) except -1:
-    try:
-        decode_change(kind, payload)
-    except (DecodeError, ConfChangeError) as error:
-        raise PeerFault(f"node {m.from_} proposes a configuration change that is none: {error}") from error
-    return 0
 
 
 cdef int heard_leader(Raft r, Message m) except -1:

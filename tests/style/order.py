@@ -15,8 +15,9 @@ CORE = """
     wire: body frame datagram codec
     log: term_runs unstable window slices log_entries log
     membership: inflights progress quorum tracker confchange
-    algorithm: options read_only state proposals options.backtrack options.lease options.witness sending read_index
-        transfer options.priority roles election quarantine peer_checks replication membership_changes snapshots step
+    algorithm: options read_only state options.backtrack options.lease options.witness sending read_index
+        proposals transfer options.priority roles election quarantine peer_checks replication membership_changes
+        snapshots step
     check: clone invariants protocol_state
     api: outbox ready receive status take_ready raw_node
     testing: cluster_invariants exploration loopback memory_storage

@@ -245,7 +245,7 @@ BUGS = (
     Bug(
         name="proposals-while-handing-over",
         breaks="a leader that hands over takes no new requests (thesis 3.10)",
-        file="raftcore/algorithm/step.pyx",
+        file="raftcore/algorithm/proposals.pyx",
         old='    if r.transferee != 0:\n        raise ProposalDropped("transferring")\n',
         new="",
         found_by=("tables", "model", "explorer"),

@@ -6,7 +6,7 @@ BUGS = (
     Bug(
         name="two-changes-in-flight",
         breaks="the next configuration change waits until the last is applied (thesis 4.1)",
-        file="raftcore/algorithm/membership_changes.pyx",
+        file="raftcore/algorithm/proposals.pyx",
         old="    if r.pending_conf_index > r.log.applied:\n",
         new="    if r.pending_conf_index > r.log.last_index():\n",
         found_by=("tables", "model"),
@@ -14,7 +14,7 @@ BUGS = (
     Bug(
         name="two-changes-in-one-message",
         breaks="the next configuration change waits until the last is applied (thesis 4.1), also within one proposal",
-        file="raftcore/algorithm/step.pyx",
+        file="raftcore/algorithm/proposals.pyx",
         old="                    taken = True\n",
         new="                    taken = False\n",
         near="tests/core/test_forwarded.py",
@@ -31,7 +31,7 @@ BUGS = (
     Bug(
         name="change-before-an-own-commit",
         breaks="a leader changes the configuration only after it has committed an entry of its term (raft-dev, 2015)",
-        file="raftcore/algorithm/membership_changes.pyx",
+        file="raftcore/algorithm/proposals.pyx",
         old="    if r.options.conf_change_after_own_commit and not committed_in_term(r):\n",
         new="    if r.options.conf_change_after_own_commit and r.log.committed == 0:\n",
         found_by=("tables", "model"),
@@ -98,7 +98,7 @@ BUGS = (
     Bug(
         name="removed-leader-proposes",
         breaks="a leader that is not in the configuration any more steps down (paper 6)",
-        file="raftcore/algorithm/step.pyx",
+        file="raftcore/algorithm/proposals.pyx",
         old='    if borrowed_progress(r.tracker, r.id) == NULL:\n        raise ProposalDropped("removed")\n',
         new="",
         found_by=("tables", "model"),
