@@ -1,0 +1,31 @@
+"""What the count of the files on a way makes of the calls that it has seen."""
+
+from __future__ import annotations
+
+import asyncio
+
+from benchmarks.ways import HANDLER, ROOT, TURN, common, modules, named, to_handlers
+
+
+def test_our_files_are_named_from_the_root_and_no_others() -> None:
+    assert named("raftcore/log/log.pxd") == "raftcore/log/log.pxd"  # as C says it
+    assert named(str(ROOT / "raftpy" / "node.py")) == "raftpy/node.py"
+    assert named(str(ROOT / "benchmarks" / "ways.py")) is None
+    assert named("<frozen importlib._bootstrap>") is None
+    assert named(asyncio.events.__file__) == TURN
+
+
+def test_a_module_counts_once_where_it_was_entered_first() -> None:
+    calls = [(TURN, "_run"), ("raftcore/log/log.pxd", "a"), ("raftpy/node.py", "b"), ("raftcore/log/log.pyx", "c")]
+    assert modules(calls) == ["raftcore/log/log", "raftpy/node"]
+
+
+def test_what_only_some_rounds_went_through_does_not_count() -> None:
+    assert common([["a", "b", "c"], ["c", "a"], ["a", "c", "d"]]) == ["a", "c"]
+
+
+def test_a_datagrams_way_ends_at_the_first_handler_of_its_turn() -> None:
+    early, late = ("raftpy/early.py", "a"), ("raftpy/late.py", "b")
+    turn = (TURN, "_run")
+    calls = [early, HANDLER, turn, early, HANDLER, late, HANDLER, turn, late, turn, late, HANDLER]
+    assert to_handlers(calls) == [[early, HANDLER], [late, HANDLER]]
