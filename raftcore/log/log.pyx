@@ -48,6 +48,14 @@ cdef class RaftLog(LogEntries):
     ``window_max_entries`` bound the entries that stay in memory after they are durable and applied.
 
     Raises :class:`ConfigError` when these do not fit together.
+
+    Attributes:
+        committed: the commit index (Figure 2).
+        applying: highest index handed out to be applied.
+        applied: highest index reported as applied (Figure 2).
+        unstable: the borders of what is not durable yet.
+        applying_bytes: :func:`applying_size` of what is handed out and not applied.
+        applying_paused: nothing is handed out until something is applied.
     """
 
     def __cinit__(self, object storage, index_t snapshot_index=0, term_t snapshot_term=0, index_t last_index=0,
@@ -94,7 +102,7 @@ cdef class RaftLog(LogEntries):
         """Puts entries into the log, replacing everything from their first index on; returns the new last index.
 
         Raises PeerFault when they would replace a committed entry, InvariantViolation when they leave a gap or go
-        back in term; the log is unchanged then, as it is on MemoryError.
+        back in term; the log is unchanged then, as it is on MemoryError. TypeError for None.
         """
         if entries is None:
             raise TypeError("entries must be Entries, got None")
@@ -120,7 +128,7 @@ cdef class RaftLog(LogEntries):
 
         `time_ms` is the leader's clock; the log time is at least that of the entry before. Raises TypeError for
         anything but bytes and ValueError for a payload above MAX_PAYLOAD (or any, in a no-op), before anything
-        changes.
+        changes; InvariantViolation for a term below the last entry's.
         """
         cdef index_t first = self._last + 1
         if not 0 <= kind <= EntryNoop:
@@ -135,7 +143,7 @@ cdef class RaftLog(LogEntries):
     # ---- committing and applying
 
     cpdef int commit_to(self, index_t index) except -1:
-        """The commit index moves up to `index`; never back."""
+        """The commit index moves up to `index`; never back. Raises InvariantViolation beyond the last index."""
         if self.committed < index:
             if self._last < index:
                 raise InvariantViolation(f"commit of {index} behind last index {self._last}: was the log truncated "
@@ -158,7 +166,7 @@ cdef class RaftLog(LogEntries):
         """Committed entries that were not handed out yet, or None. Only durable ones unless `allow_unstable`.
 
         At least one, then as many as max_applying_bytes leaves room for (applying_size; entries that are not in
-        memory are cut by their encoded size, if that is reached first).
+        memory are cut by their encoded size, if that is reached first). InvariantViolation when there is no room.
         """
         if not has_next_committed(self, allow_unstable):
             return None
@@ -172,7 +180,7 @@ cdef class RaftLog(LogEntries):
         """Entries up to `index`, of applying_size `size`, have been handed out to be applied.
 
         Pauses until some are applied when the bound is reached, or when there are more than were handed out: then
-        the next one did not fit.
+        the next one did not fit. Raises InvariantViolation for an index that was not next, or is not committed.
         """
         if self.committed < index or index < self.applying:
             raise InvariantViolation(f"applying of {index}: must be from {self.applying} to the commit index "
@@ -184,7 +192,10 @@ cdef class RaftLog(LogEntries):
         return 0
 
     cpdef int applied_to(self, index_t index, uint64_t size) except -1:
-        """Entries up to `index` are applied; `size` is what they counted for in accept_applying, 0 if they did not."""
+        """Entries up to `index` are applied; `size` is what they counted for in accept_applying, 0 if they did not.
+
+        Raises InvariantViolation for an index below the applied one or beyond the commit index.
+        """
         if self.committed < index or index < self.applied:
             raise InvariantViolation(f"applied of {index}: must be from {self.applied} to the commit index "
                                      f"{self.committed}")
@@ -245,7 +256,8 @@ cdef class RaftLog(LogEntries):
     # ---- snapshots and compaction
 
     cpdef Snapshot snapshot(self):
-        """The newest snapshot: the restored one if it is not durable yet, else the storage's (which may raise)."""
+        """The newest snapshot: the restored one if it is not durable yet, else the storage's. Raises what the storage
+        does (SnapshotTemporarilyUnavailable), and InvariantViolation when it gives no Snapshot."""
         cdef object answer
         if self.unstable.snapshot is not None:
             return self.unstable.snapshot
@@ -255,7 +267,11 @@ cdef class RaftLog(LogEntries):
         return <Snapshot> answer
 
     cpdef int restore(self, Snapshot snapshot) except -1:
-        """The log becomes `snapshot` and nothing else (paper 7). It is unstable; applied does not move yet."""
+        """The log becomes `snapshot` and nothing else (paper 7). It is unstable; applied does not move yet.
+
+        Raises PeerFault for an index that leaves no room for a log, InvariantViolation below the commit index,
+        TypeError for None.
+        """
         if snapshot is None:
             raise TypeError("snapshot must be a Snapshot, got None")
         if snapshot.index > LARGEST_NUMBER:

@@ -54,7 +54,11 @@ cdef inline bint one_block(const BlockHeader* first, const BlockHeader* second) 
 
 
 cdef class LogEntries:
-    """The entries of a log, after the snapshot at snapshot_index; the base of :class:`raftcore.log.log.RaftLog`."""
+    """The entries of a log, after the snapshot at snapshot_index; the base of :class:`raftcore.log.log.RaftLog`.
+
+    Attributes:
+        storage: the StorageView that entries which have left the memory are read back from.
+    """
 
     def __cinit__(self):
         runs_init(&self._terms)
@@ -160,7 +164,7 @@ cdef class LogEntries:
         """Index of the first of `entries` that this log does not have with the same term; 0 when it has them all.
 
         That is the first conflict (paper 5.3), or the first new entry. Runs are compared with blocks: within one
-        run the log has one term, and behind it another.
+        run the log has one term, and behind it another. TypeError for None.
         """
         cdef const uint8_t* at
         cdef const uint8_t* end
@@ -424,7 +428,8 @@ cdef class LogEntries:
         return entries
 
     cpdef bint has_pending_conf_change(self, index_t lo, index_t hi) except -1:
-        """Is any of the entries lo to hi - 1 a configuration change?"""
+        """Is any of the entries lo to hi - 1 a configuration change? Raises Compacted for entries before the log, and
+        InvariantViolation for entries beyond it."""
         cdef Entries entries
         cdef index_t index = lo
         cdef uint32_t kind

@@ -20,7 +20,14 @@ from raftcore.values.message cimport Snapshot
 
 @cython.final
 cdef class Unstable:
-    """Borders of the unstable part of one log; made with the first index that is not durable."""
+    """Borders of the unstable part of one log; made with the first index that is not durable.
+
+    Attributes:
+        offset: first index that is not durable.
+        offset_in_progress: first index that is not handed out to be written yet.
+        snapshot: the restored Snapshot, until it is durable; else None.
+        snapshot_in_progress: it has been handed out to be written.
+    """
 
     def __cinit__(self, index_t offset):
         self.offset = offset
@@ -43,7 +50,7 @@ cdef class Unstable:
             self.snapshot_in_progress = False
 
     cpdef void restore(self, Snapshot snapshot):
-        """The log has become ``snapshot``: no entry is unstable, the snapshot is."""
+        """The log has become ``snapshot``: no entry is unstable, the snapshot is. TypeError for None."""
         if snapshot is None:
             raise TypeError("snapshot must be a Snapshot, got None")
         self.offset = snapshot.index + 1

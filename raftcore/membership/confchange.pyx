@@ -184,7 +184,8 @@ cdef _Draft draft_of(Tracker tracker, index_t last_index):
 
 
 cpdef tuple simple(Tracker tracker, index_t last_index, object changes):
-    """Change at most one voter, and learners, at once. A new member's `next` is last_index (at least 1)."""
+    """Change at most one voter, and learners, at once (thesis 4.1). A new member's `next` is last_index (at least 1).
+    Raises ConfChangeError in a joint configuration, for more than one voter, and when no voter would be left."""
     cdef _Draft draft = draft_of(tracker, last_index)
     if draft.voters_outgoing:
         raise ConfChangeError("can't apply simple config change in joint config")

@@ -15,7 +15,10 @@ from raftcore.base.errors import InvariantViolation
 
 
 cdef class Inflights:
-    """Inflights(size, max_bytes=0): at most ``size`` messages; paused from ``max_bytes`` bytes on, 0 for no limit."""
+    """Inflights(size, max_bytes=0): at most ``size`` messages; paused from ``max_bytes`` bytes on, 0 for no limit.
+
+    Raises ValueError for a size below 1. ``count`` and ``bytes`` are those of the messages on their way.
+    """
 
     def __cinit__(self, int size, uint64_t max_bytes=0):
         if size < 1:
@@ -45,7 +48,7 @@ cdef class Inflights:
         return 0
 
     cpdef int add(self, index_t index, uint64_t bytes) except -1:
-        """Note a message whose last entry is ``index``. Adding to a full window is a bug of the caller."""
+        """Note a message whose last entry is ``index``. InvariantViolation when the window is full."""
         if self.is_full():
             raise InvariantViolation(f"message up to {index} added to a full window of {self.count}")
         if self.count == self.capacity:

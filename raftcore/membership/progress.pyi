@@ -4,6 +4,8 @@ from typing import Self, final
 from raftcore.membership.inflights import Inflights
 
 class ProgressState(IntEnum):
+    """How a leader sends to a member; the states and what moves between them are drawn in progress.pyx."""
+
     StateProbe = 0
     StateReplicate = 1
     StateSnapshot = 2

@@ -32,7 +32,23 @@ cdef tuple STATE_NAMES = ("StateProbe", "StateReplicate", "StateSnapshot")
 
 
 cdef class Progress:
-    """Progress(id, match=0, next=1, *, max_inflight=256, max_inflight_bytes=0, is_learner=False), in StateProbe."""
+    """Progress(id, match=0, next=1, *, max_inflight=256, max_inflight_bytes=0, is_learner=False), in StateProbe.
+
+    Raises ValueError unless ``next`` is above ``match``, and for a window of no messages.
+
+    Attributes:
+        id, match, next: the member; matchIndex and nextIndex of Figure 2.
+        sent_commit: highest commit index that it was sent in this state.
+        state: a ProgressState's number.
+        pending_snapshot: index of the snapshot on its way, 0 for none.
+        recent_active: heard from since the last check of the quorum (thesis 6.2).
+        msg_app_flow_paused: a probe, or a full window, is waiting for an answer.
+        heard_ms: the core's ``now_ms`` at its last answer, 0 before the first.
+        bare_probe: probes go without payload, since it is not known where the logs agree.
+        is_learner: by the applied configuration.
+        conf_index: index of the configuration entry that made this progress.
+        inflights: the window of appends on their way.
+    """
 
     def __cinit__(self, node_id_t id, index_t match=0, index_t next=1, *, int max_inflight=256,
                   uint64_t max_inflight_bytes=0, bint is_learner=False):
@@ -55,6 +71,7 @@ cdef class Progress:
         self.heard_ms = 0
 
     cpdef void reset_state(self, int state) noexcept:
+        """Another state, and nothing on its way; ``match`` and ``next`` stay."""
         self.msg_app_flow_paused = False
         self.pending_snapshot = 0
         self.bare_probe = False
@@ -70,6 +87,7 @@ cdef class Progress:
         self.sent_commit = min(self.sent_commit, self.next - 1)
 
     cpdef void become_replicate(self) noexcept:
+        """The logs fit up to ``match``: appends go on from there without waiting."""
         self.reset_state(StateReplicate)
         self.next = self.match + 1
 
@@ -81,7 +99,8 @@ cdef class Progress:
         self.sent_commit = snapshot_index
 
     cpdef int sent_entries(self, uint64_t entries, uint64_t bytes) except -1:
-        """An append with this many entries, from next on, and this many bytes has been sent. Not in StateSnapshot."""
+        """An append with this many entries, from next on, and this many bytes has been sent. In StateSnapshot none may
+        be: InvariantViolation."""
         if self.state == StateReplicate:
             if entries > 0:
                 self.next += entries
@@ -104,6 +123,7 @@ cdef class Progress:
         return can_bump_commit(self, index)
 
     cpdef void sent_commit_to(self, index_t commit) noexcept:
+        """It was told that the log is committed up to ``commit``."""
         self.sent_commit = commit
 
     cpdef bint maybe_update(self, index_t n) noexcept:

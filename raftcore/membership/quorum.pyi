@@ -2,6 +2,8 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 class VoteResult(IntEnum):
+    """How an election stands: a quorum may still come about, cannot any more, or has."""
+
     VotePending = 1
     VoteLost = 2
     VoteWon = 3

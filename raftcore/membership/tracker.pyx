@@ -26,7 +26,8 @@ cdef str id_set(tuple ids):
 
 
 cdef class TrackerConfig:
-    """TrackerConfig(voters=(), voters_outgoing=(), learners=(), learners_next=(), auto_leave=False)."""
+    """TrackerConfig(voters=(), voters_outgoing=(), learners=(), learners_next=(), auto_leave=False): as in ConfState,
+    each a sorted tuple of node ids."""
 
     def __cinit__(self, voters=(), voters_outgoing=(), learners=(), learners_next=(), bint auto_leave=False):
         self.voters = tuple(sorted(voters))
@@ -134,7 +135,13 @@ cdef VoteResult tally_votes(Tracker tracker, int* granted, int* rejected) except
 
 
 cdef class Tracker:
-    """Tracker(max_inflight=256, max_inflight_bytes=0): nobody in it yet; the limits are those of new followers."""
+    """Tracker(max_inflight=256, max_inflight_bytes=0): nobody in it yet; the limits are those of new followers.
+
+    Attributes:
+        config: the TrackerConfig in force.
+        progress: node id -> Progress, of every member.
+        votes: node id -> whether it granted its vote, in the running election.
+    """
 
     def __cinit__(self, int max_inflight=256, max_inflight_bytes=0):
         self.max_inflight = max_inflight
@@ -174,6 +181,7 @@ cdef class Tracker:
         return len(self.incoming) == 1 and len(self.outgoing) == 0
 
     cpdef bint is_joint(self) noexcept:
+        """Whether the configuration is joint: two majorities decide (thesis 4.3)."""
         return len(self.outgoing) > 0
 
     cpdef index_t committed(self) except? 0:

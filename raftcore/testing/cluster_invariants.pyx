@@ -24,7 +24,15 @@ def check(node):
 
 
 class History:
-    """What earlier states of a cluster have shown, for the rules that span time. Give the same one to every call."""
+    """What earlier states of a cluster have shown, for the rules that span time. Give the same one to every call.
+
+    Attributes:
+        leaders: term -> node id.
+        votes: (node id, term) -> candidate.
+        committed: index -> term.
+        committed_in: index -> lowest term of a node that held it as committed.
+        logs: (leader, term) -> index -> term, of its log when it was last seen as leader.
+    """
 
     def __init__(self):
         self.leaders = {}    # term -> node id

@@ -40,7 +40,14 @@ class _Memory:
 
 
 cdef class Seat:
-    """One member of a :class:`Loopback`, with what a driver would hold for it."""
+    """One member of a :class:`Loopback`, with what a driver would hold for it.
+
+    Attributes:
+        node: its RawNode.
+        outbox: its Outbox.
+        stored: the Entries that it was given to write, in order.
+        applied: the Entries that it was given to apply, in order.
+    """
 
     cdef int work(self) except -1:
         """All that the core wants done for the store and the state machine, done; what is to be sent is encoded."""
@@ -69,10 +76,12 @@ cdef class Seat:
 
 
 cdef class Loopback:
-    """Loopback(voters=3, **options): members 1 to ``voters``, and the settings of all of them (raftcore.Config).
+    """Loopback(voters=3, **options): members 1 to ``voters``, and the settings of all of them (raftcore.Config;
+    ConfigError).
 
     Nobody leads at first: ``campaign(1)`` makes member 1 leader. Each member is a ``Seat``: ``seats[1].node`` is its
     RawNode, ``stored`` and ``applied`` are the Entries it was given to write and to apply (clear them as you like).
+    ``datagrams`` is the number delivered so far.
     """
 
     def __init__(self, int voters=3, **options):

@@ -84,7 +84,7 @@ class MemoryStorage:
         return next(time_ms for first, count, _, _, time_ms in piece.runs() if index < first + count)
 
     def entries(self, lo: int, hi: int, max_bytes: int = UNLIMITED) -> Entries:
-        """See :meth:`raftcore.values.storage_view.StorageView.entries`."""
+        """See :meth:`raftcore.values.storage_view.StorageView.entries`; ValueError unless ``lo`` is below ``hi``."""
         if lo >= hi:
             raise ValueError(f"entries from {lo} to {hi}: the end must be above the start")
         self._check(lo, hi)
@@ -140,7 +140,8 @@ class MemoryStorage:
         """Note that there is a snapshot of the state applied up to ``index``; the log stays until :meth:`compact`.
 
         What the state machine keeps of it stays with the one who drives the storage.
-        Configuration and its index are those of the snapshot before unless given.
+        Configuration and its index are those of the snapshot before unless given. Raises SnapshotOutOfDate unless
+        ``index`` is above that of the snapshot before, Compacted or Unavailable for one that is not in the log.
         """
         if index <= self._snapshot.index:
             raise SnapshotOutOfDate

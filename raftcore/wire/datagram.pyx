@@ -132,6 +132,12 @@ cdef class DatagramBuilder:
 
     ``add`` and ``add_frame`` return False, having changed nothing, when the frame does not fit what is left: then
     ``finish``, send, and add again. A frame that would not fit an empty datagram raises ValueError.
+
+    Attributes:
+        header: of the datagrams to come.
+        max_datagram: bytes in a datagram, header included; ValueError when it is made with what is not allowed.
+        size: bytes of the datagram under way, header included.
+        frames: how many are in it.
     """
 
     def __cinit__(self, Header header not None, Py_ssize_t max_datagram):
@@ -164,7 +170,8 @@ cdef class DatagramBuilder:
         return 0
 
     cpdef bint add(self, Message message, uint64_t group=0) except -1:
-        """Encodes message into the datagram. ValueError when it can never be sent: too large, or of a local kind."""
+        """Encodes message into the datagram. ValueError when it can never be sent: too large, or of a local kind;
+        TypeError for None."""
         cdef BodyPlan plan
         if message is None:
             raise TypeError("a Message expected, got None")
@@ -199,7 +206,8 @@ cdef class DatagramBuilder:
         return True
 
     cpdef bint add_frame(self, int kind, bytes body, uint64_t group=0) except -1:
-        """Adds a frame of the transport's own: kind from FRAME_TRANSPORT (128) to 255."""
+        """Adds a frame of the transport's own: kind from FRAME_TRANSPORT (128) to 255. ValueError for another kind, and
+        for a body that no datagram of this size holds; TypeError for None."""
         cdef uint8_t* at
         cdef Py_ssize_t size
         if not FRAME_TRANSPORT <= kind <= LARGEST_KIND:
