@@ -73,8 +73,8 @@ class BlockingNode:
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """As ``Node.start``; returns when the node runs, in a thread named ``raftpy-<id>``. From here on the node is
-        for this process: calls in a forked child raise ``NotOwner``."""
+        """As ``Node.start``, ``RuntimeError`` included; returns when the node runs, in a thread named ``raftpy-<id>``.
+        From here on the node is for this process: calls in a forked child raise ``NotOwner``."""
         self._check_process()
         if self._thread is not None:
             raise RuntimeError("this node was started before: make a new one to start it again")

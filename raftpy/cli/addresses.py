@@ -21,8 +21,11 @@ class Address(NamedTuple):
     """A host without brackets, a port, and ``http`` or ``https``."""
 
     host: str
+    """A name or a number, IPv6 without brackets."""
     port: int
+    """1 to 65535."""
     scheme: str = "http"
+    """``http`` or ``https``."""
 
     def __str__(self) -> str:
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -28,6 +28,7 @@ class Replica:
     """What one replica holds of the acknowledged writes."""
 
     found: int
+    """How many of them are there, as they were acknowledged."""
     missing: list[str]
     """Keys that are not there, or not with the version and the value that were acknowledged."""
 

@@ -16,19 +16,21 @@ from raftpy.cli.addresses import Address
 
 
 class Reply(NamedTuple):
-    """One answer; ``headers`` have lower-case names."""
+    """One answer. ``status`` is the HTTP status, ``headers`` have lower-case names, ``body`` is whole."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
     def json(self) -> Any:
+        """The body as what its JSON says; ValueError when it is none."""
         return json.loads(self.body)
 
 
 @dataclass(slots=True)
 class Connection:
-    """One connection to one node. After any exception (``OSError``, ``EOFError``, ``TimeoutError``) it is closed."""
+    """One connection to the node at ``address``. After any exception (``OSError``, ``EOFError``, ``TimeoutError``) it
+    is closed; ``reader`` and ``writer`` are None then."""
 
     address: Address
     reader: asyncio.StreamReader | None = None

@@ -33,7 +33,7 @@ CONNECT_TIMEOUT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer; ``headers`` have lower-case names."""
+    """One HTTP answer. ``status`` is the HTTP status, ``headers`` have lower-case names, ``body`` is whole."""
 
     status: int
     headers: Mapping[str, str]

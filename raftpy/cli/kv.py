@@ -29,12 +29,13 @@ Examples:
 
 @dataclass
 class Target:
-    """Whom to ask, and for how long; the context object of the group."""
+    """Whom to ask (``http``), and for how long (``timeout``, in seconds); the context object of the group."""
 
     http: tuple[Address, ...]
     timeout: float
 
     def client(self) -> ClusterClient:
+        """A client for these addresses; without any, for the environment's, else the default."""
         return ClusterClient(chosen(self.http), self.timeout)
 
 

@@ -20,24 +20,35 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one node needs to run. None: the default of the node."""
+    """What one node needs to run. None: the default of the node. Times are in milliseconds, sizes in bytes; what a name
+    says here is what ``raftpy.config.Config`` says of it."""
 
     id: int
+    """This node's id."""
     cluster: str
     """As given: ``ID=HOST:PORT,..``."""
     data: Path
+    """The data directory."""
     http: Address
+    """Where clients are served."""
     listen: str | None = None
     """Where to listen for the peers' datagrams; None: at the address that they are given."""
     advertise_http: Address | None = None
+    """The address that clients are told in place of ``http``; None: that one."""
     tick_ms: int | None = None
+    """Length of a tick."""
     heartbeat_ms: int | None = None
+    """How often a leader says that it is there."""
     election_ms: tuple[int, int] | None = None
+    """The shortest and the longest election timeout."""
     max_datagram: int | None = None
+    """Bytes in a datagram."""
     log_level: str = "info"
     """One of ``LOG_LEVELS``: what is below it is not printed."""
     bootstrap: bool = False
+    """Take part without the members that do not answer."""
     unreliable: bool = False
+    """Make the network bad on purpose."""
 
 
 def _number(value: object) -> int:

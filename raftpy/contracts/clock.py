@@ -138,7 +138,8 @@ class ManualClock:
         return calls
 
     def advance(self, seconds: float) -> int:
-        """Moves on by ``seconds``, stopping at each timer on the way; returns the number of calls made."""
+        """Moves on by ``seconds``, stopping at each timer on the way; returns the number of calls made. ValueError for
+        less than 0."""
         if seconds < 0:
             raise ValueError(f"time cannot be moved by {seconds} s: allowed is 0 or more")
         end = self._now_s + seconds

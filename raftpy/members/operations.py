@@ -38,7 +38,8 @@ log = logging.getLogger("raftpy")
 
 @dataclass(slots=True)
 class PriorityRequest:
-    """A priority somebody waits to be set. ``index``: of the entry it went into, 0 while it is in none."""
+    """A ``priority`` that somebody waits to be set for the member ``node_id``: until ``done`` has an outcome.
+    ``index``: of the entry it went into, 0 while it is in none."""
 
     node_id: int
     priority: int

@@ -118,6 +118,7 @@ class MemberTable:
         self._records = dict(records or {})
 
     def get(self, node_id: int) -> MemberRecord | None:
+        """The member's record, None when it has none."""
         return self._records.get(node_id)
 
     def __iter__(self) -> Iterator[int]:

@@ -30,7 +30,9 @@ class Kind(Enum):
     READ = "read"
     """A read's point in the log has been reached."""
     WRITTEN = "written"
+    """A put was carried out."""
     DELETED = "deleted"
+    """A delete was carried out."""
     MISSING = "missing"
     """A delete found no such key."""
     MISMATCH = "mismatch"
@@ -42,14 +44,15 @@ class Outcome:
     """The result of one command, the same on every replica. One is made for every entry: freezing would triple that."""
 
     kind: Kind
+    """What the command came to."""
     index: int
     """The command's own log index; for WRITTEN it is the key's new version."""
     version: int
-    """The key's version after the command; 0 when the key is not there."""
+    """The key's version after the command; 0 when the key is not there, and for a read's point in the log."""
 
 
 class Stored(NamedTuple):
-    """A value with its version."""
+    """A value with its version, the log index of the key's last write."""
 
     version: int
     value: bytes
@@ -59,13 +62,18 @@ class Item(NamedTuple):
     """One line of a listing."""
 
     key: bytes
+    """The key, as it was put."""
     version: int
+    """Log index of its last write."""
     size: int
     """Bytes of the value."""
 
 
 class KeyValueStore:
-    """Keys and values are bytes; keys are listed in byte order, which for UTF-8 is the order of code points."""
+    """Keys and values are bytes; keys are listed in byte order, which for UTF-8 is the order of code points.
+
+    A ``BatchStateMachine``. It is not thread-safe: whoever reads it beside the node's thread locks it himself.
+    """
 
     def __init__(self) -> None:
         self._data: dict[bytes, Stored] = {}
@@ -113,11 +121,13 @@ class KeyValueStore:
         return Outcome(Kind.WRITTEN, index, index)
 
     def get(self, key: bytes) -> Stored | None:
-        """The value of ``key`` as applied here, or None."""
+        """The value of ``key`` as applied here, or None. It may be old: ``Node.read_index`` first makes it
+        linearizable."""
         return self._data.get(key)
 
     def scan(self, prefix: bytes = b"", limit: int = 1000, after: bytes = b"") -> tuple[list[Item], bool]:
-        """The first ``limit`` keys that begin with ``prefix`` and come after ``after``, in byte order.
+        """The first ``limit`` keys, at least 0, that begin with ``prefix`` and come after ``after`` (b"": from the
+        first), in byte order, as applied here.
 
         Also says whether there are more of them; to go on, pass the last key as ``after``.
         """

@@ -37,10 +37,12 @@ cdef uint64_t cancellations = 0
 
 @cython.freelist(4096)
 cdef class Awaited:
-    """The result of one call, to come. Subclasses add no fields: they share the free list.
+    """The result of one call, to come. Subclasses add no fields: they share the free list. Only the node makes one: the
+    class raises TypeError when it is called.
 
     Works under ``await``, ``asyncio.create_task``, ``gather``, ``shield``, ``wait_for`` and ``timeout``, from tasks of
-    the node's own event loop. A result that nobody asks for is dropped without a word.
+    the node's own event loop. A result that nobody asks for is dropped without a word. ``index``: of the first command,
+    or the read index; 0 until it is known.
     """
 
     def __init__(self):
@@ -241,7 +243,7 @@ cdef double checked_timeout(object timeout) except? -1.0:
 cdef class Waits:
     """All calls of one kind that have no outcome yet, and those that have one while their tasks have not been resumed.
 
-    ``schedule()`` asks for a pass.
+    ``schedule()`` asks for a pass. ``next_deadline``: nobody who was taken up is late before that reading of the clock.
     """
 
     def __init__(self, loop, schedule):

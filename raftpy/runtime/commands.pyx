@@ -25,7 +25,8 @@ cdef inline bytes command_at(Commands commands, Py_ssize_t position):
 
 @cython.final
 cdef class Commands:
-    """An immutable sequence of commands (bytes) that follow one another in the log. It may be kept."""
+    """An immutable sequence of commands (bytes) that follow one another in the log. It may be kept. Only the node makes
+    one: the class raises TypeError when it is called."""
 
     def __init__(self):
         raise TypeError("Commands are made by the node for apply_batch")
@@ -66,6 +67,8 @@ cdef class Commands:
 
 @cython.final
 cdef class CommandsIterator:
+    """Goes once through Commands, and makes each command's bytes when it gets there."""
+
     cdef Commands commands
     cdef Py_ssize_t position
 

@@ -31,7 +31,8 @@ GLANCE_S = 0.001
 
 
 class Leading(Protocol):
-    """The driver, as far as a hand-over needs it."""
+    """The driver, as far as a hand-over needs it: its parts under the driver's names (``config``, ``raw``,
+    ``transport``, ``clock``, ``proposals``, ``passes``, ``quarantine``), and whether it is ``closed``."""
 
     config: Config
     raw: RawNode
@@ -42,9 +43,13 @@ class Leading(Protocol):
     quarantine: Quarantine
     closed: bool
 
-    def not_leader(self) -> RaftError: ...
+    def not_leader(self) -> RaftError:
+        """What to tell whoever proposes now."""
+        ...
 
-    async def leader_changed(self, within_s: float) -> None: ...
+    async def leader_changed(self, within_s: float) -> None:
+        """Returns when this node learns who leads, after ``within_s`` seconds at most."""
+        ...
 
 
 class HandOver:

@@ -37,7 +37,7 @@ def lingering(clock, loop):
 
 @cython.final
 cdef class Linger:
-    """Waits for one node on the event loop ``loop``."""
+    """Waits for one node on the event loop ``loop``. ``passing``: how many times it passes by before it waits again."""
 
     def __init__(self, loop):
         selector = getattr(loop, "_selector", None)

@@ -42,14 +42,23 @@ class Opened:
     """The parts of a node, open and with one another's acquaintance."""
 
     storage: Storage
+    """Open, with this start's boot."""
     group: GroupLog
+    """The store's part of the node's one group."""
     transport: Transport
+    """Started."""
     raw: RawNode
+    """The core, made from ``initial_state``."""
     initial_state: InitialState
+    """What the store knew of the group."""
     members: dict[int, str]
+    """Node id to UDP address, as first given."""
     store_id: int
+    """This node's, u64."""
     boot: int
+    """Of this start, u64."""
     standing: Standing
+    """How far this node has come, by what its store holds."""
 
 
 async def open_node(

@@ -16,7 +16,11 @@ from raftcore.base.errors import InvariantViolation
 @cython.final
 cdef class Passes:
     """The passes of one node. Made before its parts are, for the transport may call ``wake`` as soon as it has started;
-    until ``bind``, nothing happens."""
+    until ``bind``, nothing happens.
+
+    ``rounds`` is what a pass runs, None until ``bind``; ``running``: a pass is under way; ``wanted``: another was asked
+    for meanwhile; ``closed``: none begins any more.
+    """
 
     def __init__(self, loop):
         self.loop = loop

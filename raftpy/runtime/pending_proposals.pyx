@@ -28,7 +28,7 @@ cdef class Proposal(Awaited):
     Works under ``await``, ``asyncio.create_task``, ``gather``, ``shield``, ``wait_for`` and ``timeout``, from tasks of
     the node's own event loop. ``index`` and ``term`` say where in the log the (first) command stands once it has been
     appended. A result that nobody asks for is dropped without a word. Cancelling it ends the wait only: a command that
-    has been appended may still be committed.
+    has been appended may still be committed. Only the node makes one: the class raises TypeError when it is called.
     """
 
     def __init__(self):
@@ -66,7 +66,8 @@ cdef class Proposals(Waits):
     """All proposals of one node that have no outcome yet.
 
     ``propose`` and ``propose_many`` are for callers, the rest for the driver, which asks in this order on each pass:
-    :meth:`take`, then :meth:`appended` or :meth:`refused`.
+    :meth:`take`, then :meth:`appended` or :meth:`refused`. ``max_command``: bytes in the largest command.
+    ``scheduled``: a pass is running, or on its way.
     """
 
     def __init__(self, loop, schedule, Py_ssize_t max_command):

@@ -25,7 +25,8 @@ cdef class Read(Awaited):
     """Awaitable result of one ``read_index``: the read index, once everything up to it is applied here.
 
     Works under ``await``, ``asyncio.create_task``, ``gather``, ``shield``, ``wait_for`` and ``timeout``, from tasks of
-    the node's own event loop. A result that nobody asks for is dropped without a word.
+    the node's own event loop. A result that nobody asks for is dropped without a word. Only the node makes one: the
+    class raises TypeError when it is called.
     """
 
     def __init__(self):
@@ -49,7 +50,8 @@ cdef class Reads(Waits):
 
     ``ask(context)`` puts a question to the core, False when there is nobody to ask; one without an answer is put again
     after ``retry_s`` seconds. ``boot`` tells this start of the node from the others: the answer to a question of an
-    earlier one must not be taken for the answer to a later one's.
+    earlier one must not be taken for the answer to a later one's. ``wanted``: queued reads are to be asked for in the
+    running pass, or in one on its way.
     """
 
     def __init__(self, loop, schedule, ask, double retry_s, uint64_t boot=0):

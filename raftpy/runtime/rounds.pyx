@@ -56,6 +56,15 @@ cdef class Rounds:
 
     ``refusal()`` makes the exception for whoever proposes to a node that does not lead; ``role_changed()`` is called
     when this node's role has changed, or the leader that the core names.
+
+    Attributes:
+        raw, storage, transport: the core and the parts that do for it what it cannot.
+        takes_part: until then the core hears nothing, and no time passes for it.
+        closed: set by whoever ends the node; the pass ends at the next opportunity.
+        resuming: tasks that wait for results run now.
+        appends: MsgStorageAppend messages that are not submitted yet.
+        written: submits that have completed since the last round, each a sequence of MsgStorageAppend messages.
+        unreachable: node ids whose address has refused a datagram.
     """
 
     def __init__(self, config, opened, clock, Proposals proposals, Applying applying, Reads reads, Ticks ticks,

@@ -22,8 +22,9 @@ cdef double EARLY = 1e-3
 
 @cython.final
 cdef class Ticks:
-    """The ticks of one node. ``clock`` as in raftpy.contracts.clock; ``length_s`` of one tick; ``heartbeat``
-    interval in ticks; ``wake()`` is called when the time planned has come."""
+    """The ticks of one node. ``clock`` as in raftpy.contracts.clock; ``length_s`` of one tick; ``heartbeat`` interval
+    in ticks; ``wake()`` is called when the time planned has come. ``origin``: the reading of the clock, in seconds,
+    from which they are counted."""
 
     def __init__(self, clock, double length_s, uint32_t heartbeat, wake):
         self.call_later = clock.call_later

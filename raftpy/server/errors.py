@@ -47,10 +47,12 @@ class ApiError(Exception):
 
 
 def bad_request(message: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> ApiError:
+    """The request is not one that this server understands; ``status`` 400, or 405."""
     return ApiError(status, "bad_request", message, headers=headers)
 
 
 def not_found(message: str, *, headers: Mapping[str, str] | None = None) -> ApiError:
+    """There is no such key, or no such path."""
     return ApiError(404, "not_found", message, headers=headers)
 
 
@@ -60,6 +62,7 @@ def version_mismatch(message: str, version: int, *, headers: Mapping[str, str] |
 
 
 def too_large(message: str) -> ApiError:
+    """The command does not fit a datagram, or the body is longer than any that does."""
     return ApiError(413, "too_large", message)
 
 
@@ -98,6 +101,7 @@ PIECE = 256 * 1024
 
 
 def json_body(value: object) -> bytes:
+    """The value as one line of JSON in UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
@@ -112,6 +116,7 @@ def json_response(value: object, *, status: int = 200, headers: Mapping[str, str
 
 
 def error_response(error: ApiError) -> web.Response:
+    """The answer that an error stands for."""
     body = {"error": error.code, "message": error.message, **error.details}
     response = json_response(body, status=error.status, headers=error.headers)
     if error.close:

@@ -41,6 +41,7 @@ class MemoryGroup:
         self._records: dict[int, Entries] = {}
 
     def plan(self, appends: Sequence[Message]) -> Plan:
+        """What these appends have to do here."""
         return Plan(appends, self.index.prev, self.index.last)
 
     def hold(self, plan: Plan) -> None:
@@ -72,10 +73,12 @@ class MemoryGroup:
             self.held = None
 
     def read(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        """See ``GroupLog.entries``."""
         records = self._records
         return gather(self.index, lo, hi, max_bytes, lambda first, _last: records[first])
 
     def initial_state(self) -> InitialState:
+        """Where the group's core starts from."""
         runs: list[tuple[int, int]] = []
         time_ms = 0
         for first in self.index.firsts:
@@ -121,7 +124,7 @@ class MemoryDisk:
             group.held = None
 
     def erase(self) -> None:
-        """The disk is replaced by an empty one. No store may be open on it."""
+        """The disk is replaced by an empty one. Raises ``StorageLocked`` while a store is open on it."""
         if self._holder is not None:
             raise StorageLocked(self.name, process_id(), "this process", self.node_id)
         self._erase()

@@ -65,7 +65,7 @@ class Index:
         self.last = index - 1
 
     def check_range(self, lo: int, hi: int) -> None:
-        """Raises unless [lo, hi) is a part of the log with at least one entry."""
+        """Raises ``Compacted`` or ``Unavailable`` unless [lo, hi) is a part of the log with at least one entry."""
         if lo <= self.prev:
             raise Compacted
         if hi - 1 > self.last or hi <= lo:
@@ -88,7 +88,7 @@ class Plan:
     ``staged``: the entries to write, consecutive. ``cut``: the log ends before this index first; 0 when nothing
     written before is replaced. ``newest``: the append whose term, vote and commit hold in the end, None when none says.
     ``must_write``: False when only the commit index changed. Entries staged by one append and replaced by a later one
-    of the same batch are never written.
+    of the same batch are never written. Raises ``StorageFailed`` for a snapshot, and for entries that leave a gap.
     """
 
     __slots__ = ("cut", "must_write", "newest", "staged")

@@ -46,7 +46,8 @@ MAGIC = "raftpy floor"
 
 @dataclass(slots=True)
 class GroupFloor:
-    """The part of one group; the first entry's index is ``prev_index`` + 1."""
+    """The part of one group: ``term`` and ``vote`` (Figure 2), ``last_index`` and ``last_term`` of its last entry; the
+    first entry's index is ``prev_index`` + 1."""
 
     term: int = 0
     vote: int = 0
@@ -58,6 +59,7 @@ class GroupFloor:
 
     @classmethod
     def of(cls, head: Head, conflict: Conflict | None = None) -> GroupFloor:
+        """What a head says."""
         return cls(head.term, head.vote, head.prev_index, head.last_index, head.last_term, conflict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -69,13 +71,15 @@ class GroupFloor:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> GroupFloor:
+        """The inverse of ``as_dict``. Whatever it meets in a damaged file it raises (``KeyError``, ``TypeError``)."""
         conflict = record.get("conflict")
         return cls(**record | {"conflict": None if conflict is None else Conflict(**conflict)})
 
 
 @dataclass(slots=True)
 class Floor:
-    """The contents of the file. ``boot`` 0: a first start that has not got as far as sending anything."""
+    """The contents of the file: the store's ``store_id`` and ``boot`` (0: a first start that has not got as far as
+    sending anything), whether it was ``closed`` cleanly, and a part for each of its ``groups``, by group id."""
 
     store_id: int
     boot: int = 0
@@ -99,7 +103,8 @@ class Floor:
 
     @classmethod
     def read(cls, files: Files, directory: PurePath) -> Floor | None:
-        """The floor of the data directory, None when there is no file; ``StorageDamaged`` when it is not intact."""
+        """The floor of the data directory, None when there is no file. ``StorageDamaged`` when it is not intact,
+        ``StorageFailed`` when another release wrote it."""
         path = directory / cls.FILE
         try:
             data = files.read(path)

@@ -16,7 +16,7 @@ HEAD = Struct("<11Q")
 
 @dataclass(slots=True)
 class Head:
-    """Hard state and bounds of one group's log, as of the last batch.
+    """Hard state (``term``, ``vote``, ``commit``; Figure 2) and bounds of one group's log, as of the last batch.
 
     Invariants: prev_index <= last_index; commit <= last_index.
     """
@@ -29,9 +29,11 @@ class Head:
     prev_index: int = 0
     """Index just before the first entry; 0 until the log is compacted."""
     prev_term: int = 0
+    """Its term."""
     last_index: int = 0
     """Entries are there up to here, without a gap, whatever an iterator says."""
     last_term: int = 0
+    """The term of the entry at ``last_index``."""
     cut: int = 0
     """Lowest index from which this boot has replaced entries; 0: none. Only then may the log end below its floor."""
     closed: int = 0
@@ -40,6 +42,7 @@ class Head:
     """Of the batch it was written with, counted over the life of the store."""
 
     def pack(self) -> bytes:
+        """The record's body: eleven u64, little endian."""
         return HEAD.pack(
             self.boot,
             self.term,
@@ -66,4 +69,5 @@ class Head:
 
     @property
     def hard_state(self) -> HardState:
+        """Term, vote and commit index."""
         return HardState(self.term, self.vote, self.commit)

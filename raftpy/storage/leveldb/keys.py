@@ -39,6 +39,7 @@ _NAMES = {b"I": "identity", b"P": "pins", b"B": "bootstrap", b"H": "head"}
 
 
 def bootstrap_key(group: int) -> bytes:
+    """The key of the group's bootstrap record."""
     return _GROUP.pack(b"B", group)
 
 
@@ -53,6 +54,7 @@ def bootstrap_group(key: bytes) -> int | None:
 
 
 def head_key(group: int) -> bytes:
+    """The key of the group's head."""
     return _GROUP.pack(b"H", group)
 
 

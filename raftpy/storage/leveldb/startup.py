@@ -32,7 +32,7 @@ _CLUSTER = Struct("<Q")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose database it is."""
+    """Whose database it is: the node's id, and the id of the store. ``node_id`` and ``store_id`` are u64."""
 
     node_id: int
     store_id: int
@@ -40,7 +40,8 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What the scan of a group's log has found."""
+    """What the scan of a group's log has found: where its records are (``index``), (first index, term) of each run of
+    terms (``term_runs``), ``last_term`` and ``last_time_ms`` of its last entry, in milliseconds."""
 
     index: Index
     term_runs: list[tuple[int, int]]
@@ -67,6 +68,7 @@ class Reader:
         self._directory = directory
 
     def damaged(self, key: bytes, what: str) -> StorageDamaged:
+        """What to raise about the record at ``key``: ``what`` is wrong with it."""
         return StorageDamaged(what, f"{self._directory}: {keys.describe(key)}")
 
     def get(self, key: bytes) -> bytes | None:
@@ -88,7 +90,8 @@ class Reader:
 
     @contextmanager
     def translated(self, key: bytes) -> Iterator[None]:
-        """The database's errors about the record at ``key`` as ours."""
+        """The database's errors about the record at ``key`` as ours: ``StorageDamaged`` when it means damage, else
+        ``StorageFailed``."""
         try:
             yield
         except self._engine.Error as error:
@@ -98,7 +101,7 @@ class Reader:
             raise StorageFailed(f"{what} failed: {self._engine.text(error)}") from error
 
     def identity(self) -> Identity | None:
-        """None in a database that never was a store; a store of another format is refused."""
+        """None in a database that never was a store; a store of another format is refused with ``StorageFailed``."""
         body = self.get(keys.IDENTITY)
         if body is None:
             return None
@@ -150,12 +153,14 @@ class Reader:
             raise self.damaged(key, f"it cannot be read: {error}") from error
 
     def pins(self) -> dict[int, int]:
+        """Peers' store ids as pinned: node id to store id. ``StorageDamaged`` when the record is missing or is none."""
         body = self.require(keys.PINS)
         if len(body) % _PIN.size:
             raise self.damaged(keys.PINS, f"{len(body)} bytes, a multiple of {_PIN.size} expected")
         return dict(_PIN.iter_unpack(body))
 
     def head(self, group: int) -> Head:
+        """The head under the group's own key. ``StorageDamaged`` when the record is missing or is none."""
         key = keys.head_key(group)
         try:
             return Head.unpack(self.require(key))

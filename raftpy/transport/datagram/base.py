@@ -127,7 +127,7 @@ class DatagramTransport(Exchange):
     def start(
         self, identity: LocalIdentity, wake: Callable[[], None], pin: Callable[[int, int], None] | None = None
     ) -> None:
-        """See ``Transport.start``."""
+        """See ``Transport.start``; RuntimeError when it runs already."""
         if self._running:
             raise RuntimeError("the transport has been started already")
         for name in ("node_id", "store_id", "boot"):

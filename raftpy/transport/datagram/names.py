@@ -32,7 +32,8 @@ log = logging.getLogger("raftpy.transport")
 
 @dataclass(slots=True)
 class Search:
-    """How it stands with one peer's name."""
+    """How it stands with one peer's ``name``; ``busy`` while it is looked up, ``pause_s`` seconds until the next
+    time."""
 
     name: str
     busy: bool = False

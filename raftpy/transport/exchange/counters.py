@@ -69,6 +69,7 @@ class NodeCounters:
     malformed: int = 0
     """Too short, another version, a wrong checksum, or an incarnation of 0."""
     wrong_cluster: int = 0
+    """Of another cluster id than this node's."""
     misdirected: int = 0
     """For another node id than this node's: an address in somebody's list is wrong."""
     unknown_peer: int = 0

@@ -27,11 +27,25 @@ cdef inline bint whole(bytes datagram) noexcept:
 
 
 cdef class Traffic:
-    """Datagrams to and from one peer, and their bytes."""
+    """Datagrams to and from one peer, and their bytes; they only grow.
+
+    Attributes:
+        received, received_bytes: those given on, and bare headers and hellos that were meant for this incarnation.
+        sent, sent_bytes: those handed to the wire, bare headers and hellos included.
+    """
 
 
 cdef class Link:
-    """What of a peer is looked at for every datagram; the rest of it is in peer.py."""
+    """What of a peer is looked at for every datagram; the rest of it is in peer.py.
+
+    Attributes:
+        id: the peer's node id.
+        expected: a header of its incarnation to ours, behind the checksum; None while it has not been heard.
+        packed: its address as the system wants it.
+        builder: the open datagram.
+        ready: the full ones since the last flush, that :meth:`Transport.send` has closed.
+        counters: its Traffic.
+    """
 
     def __cinit__(self, *arguments):
         self.packed = b""

@@ -79,7 +79,10 @@ def pack_address(address not None):
 
 @cython.final
 cdef class DatagramIO:
-    """Reads and writes on a socket's descriptor, which the caller keeps open as long as this is used. Never waits."""
+    """Reads and writes on a socket's descriptor, which the caller keeps open as long as this is used. Never waits.
+
+    ``may_have_error``: the last read has met an error, or so many in a row have met nothing that one may be waiting.
+    """
 
     def __cinit__(self, int fd):
         self.fd = fd

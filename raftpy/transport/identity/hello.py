@@ -43,9 +43,13 @@ class Hello:
     """What a hello frame says; None where the sender does not say it."""
 
     http_address: str = ""
+    """``host:port`` or ``https://host:port``; empty: it serves none."""
     standing: Standing | None = None
+    """How far the sender has come."""
     asks: int = 0
+    """Number of its question for the receiver's standing, 0 for none."""
     answers: int = 0
+    """The newest number that the receiver has asked, 0 for none."""
     conflict: Conflict | None = None
     """Why the sender is quarantined."""
 

@@ -56,6 +56,7 @@ class Peer(Link):
     )
 
     counters: PeerCounters
+    """What has been sent to and read from the peer."""
 
     def __init__(self, peer_id: int, address: str, pinned: int, own: LocalIdentity, max_datagram: int) -> None:
         super().__init__(peer_id)

@@ -50,7 +50,8 @@ from raftpy.transport.identity.refusal import Refusal
 
 
 class HeaderLike(Protocol):
-    """The part of a datagram's header that says whose incarnations it is from and to."""
+    """The part of a datagram's header that says whose incarnations it is from (``from_store``, ``from_boot``) and to
+    (``to_store``, ``to_boot``); the latter are 0 when the sender has not heard the receiver. Each is a u64."""
 
     @property
     def from_store(self) -> int: ...
