@@ -43,8 +43,9 @@ class Node(Calls):
     the transport. A node is started once; a new one is made for the next time.
 
     Calls before ``start`` raise ``Stopped``, those in a forked child, another thread or on another event loop
-    ``NotOwner``; after the node has stopped by itself they raise why (``StorageFailed``, ``ApplyFailed``, ``Stopped``),
-    in quarantine ``Quarantined``. What else they raise stands at each of them.
+    ``NotOwner``. Those that propose, read or wait raise ``Stopped`` after ``stop``, why the node has stopped where it
+    did so by itself (``StorageFailed``, ``ApplyFailed``, ``Stopped``), and ``Quarantined`` in quarantine. What else
+    they raise stands at each of them.
     """
 
     def __init__(

@@ -112,12 +112,14 @@ cdef class Loopback:
         return dict(self.by_id)
 
     def campaign(self, int node_id):
-        """One member stands for election, and everything that follows from it."""
+        """One member stands for election, and everything that follows from it. KeyError when there is no such
+        member."""
         self.by_id[node_id].node.campaign()
         self.run_until_idle()
 
     def propose(self, int node_id, commands, int times=1):
-        """Proposes ``commands`` at a member, lets everything follow from it, and so on, ``times`` times."""
+        """Proposes ``commands`` at a member, lets everything follow from it, and so on, ``times`` times. Raises what
+        :meth:`raftcore.RawNode.propose` does."""
         cdef RawNode node = (<Seat> self.by_id[node_id]).node
         for _ in range(times):
             node.propose(commands)

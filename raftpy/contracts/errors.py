@@ -57,8 +57,8 @@ class Timeout(RaftError, TimeoutError):
 class Stopped(RaftError):
     """The node has stopped, or stopped while the call waited; a command handed in may or may not be committed.
 
-    Raised by every call of a node that was not started or has stopped, but ``status`` and what only says how it
-    stopped.
+    Raised by every call of a node that was not started, and, once it has stopped, by each that proposes, reads or
+    waits. ``status`` goes on to answer.
     """
 
     def __init__(self, text: str = "the node has stopped") -> None:

@@ -71,7 +71,8 @@ def read() -> bytes:
 
 
 def put(key: bytes, value: bytes) -> bytes:
-    """Sets ``key`` to ``value`` whatever was there."""
+    """Sets ``key`` to ``value`` whatever was there. This and the other functions take the key as UTF-8, 1 to
+    ``MAX_KEY`` bytes, and do not check it."""
     return _PLAIN.pack(PUT, len(key)) + key + value
 
 

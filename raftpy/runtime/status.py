@@ -89,7 +89,7 @@ class NodeStatus:
     applied_index: int
     """Highest index that the state machine has applied here."""
     members: tuple[MemberStatus, ...] = ()
-    """All members, this node too, by ascending id."""
+    """All members, this node too."""
     waits_for: tuple[int, ...] = ()
     """Ids of the members whose word a new node waits for before it takes part; see ``Config.bootstrap``."""
     proposals: int = 0

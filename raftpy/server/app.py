@@ -52,7 +52,8 @@ def create_server(
 
 
 async def start_server(server: ApiServer, listener: socket.socket) -> web.ServerRunner:
-    """Answers requests on a listening socket until the runner's ``cleanup()`` is awaited."""
+    """Answers requests on a listening socket until the runner's ``cleanup()`` is awaited, which gives those under way
+    ``SHUTDOWN_TIMEOUT`` seconds."""
     runner = ApiRunner(server, listener, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
     return runner

@@ -16,7 +16,11 @@ MOST_ITEMS = 10_000
 
 
 class KeyValueHandlers:
-    """One method a route. Writes go through the log; reads wait for a read index, unless ``?consistency=stale``."""
+    """One method a route. Writes go through the log; reads wait for a read index, unless ``?consistency=stale``.
+
+    What is wrong with a request is raised as ``ApiError``, what the node raises goes through; dispatch.py makes answers
+    of both. The statuses, headers and bodies are those of docs/http-api.md.
+    """
 
     def __init__(self, proposer: Proposer, store: KeyValueStore) -> None:
         self._proposer = proposer

@@ -19,7 +19,8 @@ MOST_WAITING = 4096
 
 
 class Proposer:
-    """Proposes commands of the key-value store to the node."""
+    """Proposes commands of the key-value store to the node. ``timeout`` in seconds; ``most_waiting`` calls may wait at
+    a time."""
 
     def __init__(self, node: Node, *, timeout: float = DEFAULT_TIMEOUT, most_waiting: int = MOST_WAITING) -> None:
         self._node = node

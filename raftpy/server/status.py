@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StatusHandlers:
-    """Both answer at once, from what this node knows."""
+    """Both answer at once, from what this node knows; nobody else is asked."""
 
     def __init__(self, node: Node) -> None:
         self._node = node

@@ -67,10 +67,11 @@ SPACE_BEYOND = 64 << 10
 class LevelDBStorage:
     """A ``Storage`` in the directory ``path``, which is made when missing; one with other files in it is refused.
 
-    ``mode``: "inline", "thread", or "auto" to go by how long recent syncs took, which ``timer`` tells in seconds.
-    ``files``, ``database``, ``executor`` and ``entropy`` are the file system, the engine of the database, what writes
-    beside the loop, and the source of ids; None: the operating system's, LevelDB, the process's threads, the system's.
-    A handle is opened once.
+    ``mode``: where a batch is synced: "inline", in the call of ``submit``; "thread", beside the loop; or "auto", in the
+    call as long as recent syncs were short, which ``timer`` tells in seconds. ``write_buffer_size``: bytes that LevelDB
+    keeps in memory, and in one write-ahead file. ``files``, ``database``, ``executor`` and ``entropy`` are the file
+    system, the engine of the database, what writes beside the loop, and the source of ids; None: the operating
+    system's, LevelDB, the process's threads, the system's. A handle is opened once.
     """
 
     opens_in_thread = True
