@@ -13,9 +13,9 @@ from raftcore.algorithm.quarantine cimport contradicted
 from raftcore.algorithm.state cimport Raft
 from raftcore.base.types cimport (
     FORWARDABLE_TYPES,
+    NO_LIMIT,
     TERM_OPTIONAL_TYPES,
     TERMLESS_TYPES,
-    EntryNormal,
     MsgApp,
     MsgAppResp,
     MsgHeartbeat,
@@ -31,7 +31,6 @@ from raftcore.base.types cimport (
 from raftcore.log.log_entries cimport match_term
 from raftcore.log.term_runs cimport runs_at, runs_last
 from raftcore.membership cimport confchange
-from raftcore.values.entries cimport Entry
 from raftcore.values.message cimport Entries, Message, Snapshot
 
 # A log that begins behind this would soon reach indexes that no message can carry.
@@ -137,7 +136,32 @@ cdef int check_append(Raft r, Message m) except -1:
             f"append from {m.from_} in term {m.term} after term {m.log_term} holds terms "
             f"{m.entries.first_term} to {m.entries.last_term}"
         )
-    return check_history(r, m)
+    check_history(r, m)
+    return check_acknowledged(r, m)
+
+
+cdef int check_acknowledged(Raft r, Message m) except -1:
+    """What this node has acknowledged to the leader of its term that leader does not tell otherwise.
+
+    It can where the term was used twice: a majority of disks has forgotten it. An entry that was acknowledged may have
+    been committed by that, so it is not replaced (nor are those behind it, which may be right and would not be sent
+    again); and the other one is not acknowledged, because this node does not hold it.
+    """
+    cdef index_t hi, conflict
+    if m.index >= r.acknowledged or m.term != r.term or m.entries is None or m.index < r.log.committed:
+        return 0
+    if r.state == StateQuarantined or not match_term(r.log, m.index, m.log_term):
+        return 0
+    hi = min(m.index + m.entries.count, r.acknowledged) + 1
+    conflict = r.log.find_conflict(m.entries)
+    if conflict != 0:
+        hi = min(hi, conflict)
+    if m.entries.first < hi:
+        conflict = r.log.first_other_contents(m.entries, m.entries.first, hi, NO_LIMIT)
+        if conflict != 0:
+            raise PeerFault(f"append from {m.from_} gives index {conflict} other contents in the same term than those "
+                            f"acknowledged to it")
+    return 0
 
 
 cdef int check_history(Raft r, Message m) except -1:
@@ -174,44 +198,15 @@ cdef int check_committed(Raft r, Message m, Entries entries) except -1:
     if conflict != 0 and conflict <= r.log.committed:
         return contradicted(r, m, conflict, term_in(entries, conflict),
                             f"append from {m.from_} replaces committed index {conflict}")
-    conflict = first_other_contents(r, entries)
+    if r.state == StateQuarantined:
+        return 0
+    # The log is read back where it has left the memory; never much more of it than was sent.
+    conflict = r.log.first_other_contents(
+        entries, entries.first, min(entries.first + entries.count - 1, r.log.committed) + 1, 2 * len(entries.data))
     if conflict != 0:
         return contradicted(r, m, conflict, term_in(entries, conflict),
                             f"append from {m.from_} gives committed index {conflict} other contents in the same term")
     return 0
-
-
-cdef index_t first_other_contents(Raft r, Entries entries) except? 0:
-    """Index of the first committed entry that has the same term in `entries` and other contents; 0 for none.
-
-    An entry's index and term name its contents (log matching, Figure 3), as long as a term has one leader. Voters
-    whose disks have forgotten a term may elect a second leader for it. Only appends that repeat committed entries are
-    compared here; entries that are no longer in memory are read back, never many more than were sent.
-    """
-    cdef index_t lo = entries.first
-    cdef index_t hi = min(entries.first + entries.count - 1, r.log.committed) + 1
-    cdef Py_ssize_t left = 2 * len(entries.data)
-    cdef Entries ours, theirs
-    if r.state == StateQuarantined:
-        return 0
-    while lo < hi and left > 0:
-        ours = r.log.slice(lo, hi, left)
-        theirs = entries.slice(lo, lo + ours.count)
-        if ours.data != theirs.data:  # also where only their cut into blocks or a raised log time differs
-            for one, other in zip(ours, theirs):
-                if contents_differ(one, other):
-                    return one.index
-        lo += ours.count
-        left -= len(ours.data)
-    return 0
-
-
-cdef bint contents_differ(Entry one, Entry other) noexcept:
-    if one.kind != other.kind:
-        return True
-    if one.kind == EntryNormal and not (one.data and other.data):
-        return False  # a witness is sent every command as an empty one, which says nothing about the contents
-    return one.data != other.data
 
 
 cdef int check_compacted(Raft r, Message m, index_t before) except -1:

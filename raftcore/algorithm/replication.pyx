@@ -39,7 +39,8 @@ cdef int handle_append(Raft r, Message m) except -1:
         # No further than the message goes: only so far the leader's log has been compared (peer_checks.check_history).
         answer.index = min(r.log.committed, m.index if m.entries is None else m.index + m.entries.count)
         return r.send(answer)
-    if maybe_append(r.log, m.index, m.log_term, m.commit, m.entries, &last_new):
+    if maybe_append(r.log, m.index, m.log_term, m.commit, m.entries, r.acknowledged, &last_new):
+        r.acknowledged = max(r.acknowledged, last_new)
         answer.index = last_new
         return r.send(answer)
     # No match at m.index. The best guess at where the logs still agree: the last of our entries at or below m.index

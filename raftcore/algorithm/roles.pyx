@@ -49,6 +49,9 @@ cdef int reset(Raft r, term_t term) except -1:
         r.term = term
         r.vote = 0
         r.lease_given_up = False
+        r.acknowledged = 0
+    elif r.state == StateLeader:
+        r.acknowledged = last  # as the leader of this term it has told others that this is the log
     r.lead = 0
     r.heartbeat_elapsed = 0
     r.transferee = 0

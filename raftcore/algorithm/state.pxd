@@ -33,6 +33,7 @@ cdef class Raft:
     cdef bint is_learner                 # by this node's own applied configuration
     cdef Tracker tracker                 # configuration, votes; on a leader every member's progress
     cdef index_t conf_index              # index of the applied configuration's entry
+    cdef index_t acknowledged            # up to here this term's leader has this node's word; since the start
     cdef Suspicion suspicion
     cdef object conflict                 # why this node is quarantined (a Conflict); None when it is not
 

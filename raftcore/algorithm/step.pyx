@@ -150,7 +150,8 @@ cdef bint echoes_progress(Raft r, Message m, Progress pr) noexcept:
 
 
 cdef int storage_appended(Raft r, Message m) except -1:
-    if m.index != 0:
+    # Not when others of the same index and term may have taken the place of what was written.
+    if m.index != 0 and m.conf_index == r.log.unstable.rewrites:
         r.log.stable_to(m.index, m.log_term)
     if m.snapshot is not None:
         snapshot_applied(r, m)

@@ -128,9 +128,10 @@ cdef bint append_response_needed(Raft r, Ready rd) except -1:
 cdef Message append_response(Raft r, Snapshot snapshot):
     """Tells the core that everything up to here is durable.
 
-    It carries this term, and (index, term) of the log's end. Entries that a later term replaced while they were being
-    written are thereby not mistaken for the ones that replaced them: in another term the confirmation is ignored, and
-    within a term a log only grows.
+    It carries this term, and (index, term) of the log's end. Entries that others replaced while they were being written
+    are thereby not mistaken for these: in another term the confirmation is ignored, and within a term a log only grows,
+    as long as it has one leader. Where it had two, conf_index tells: it is echoed, as in a follower's answers, and is
+    Unstable.rewrites.
     """
     m = new_message(MsgStorageAppendResp, r.id)
     m.from_ = APPEND_THREAD
@@ -138,6 +139,7 @@ cdef Message append_response(Raft r, Snapshot snapshot):
     if has_next_or_in_progress_unstable(r.log):
         m.index = r.log._last
         m.log_term = runs_last(&r.log._terms).value
+        m.conf_index = r.log.unstable.rewrites
     m.snapshot = snapshot
     return m
 

@@ -25,6 +25,7 @@ cdef Raft clone_raft(Raft r, object storage):
     copy.is_learner = r.is_learner
     copy.tracker = r.tracker.clone()
     copy.conf_index = r.conf_index
+    copy.acknowledged = r.acknowledged
     copy.suspicion = r.suspicion
     copy.conflict = r.conflict
     copy.transferee = r.transferee
@@ -77,7 +78,8 @@ cdef bytes fingerprint_raft(Raft r, bint suspicion):
     cdef Progress pr
     cdef Message m
     cdef list parts = [
-        r.id, r.term, r.vote, r.state, r.lead, r.is_learner, r.conf_index, r.transferee, r.pending_conf_index,
+        r.id, r.term, r.vote, r.state, r.lead, r.is_learner, r.conf_index, r.acknowledged, r.transferee,
+        r.pending_conf_index,
         r.uncommitted_size, r.lease_given_up, r.takeover_pause, r.preferred, r.election_elapsed, r.heartbeat_elapsed,
         r.contact_elapsed if r.options.lease_ms else 0, r.randomized_timeout, r.election_wait, r.vote_ticks,
         r.write_ticks, r.random_state,

@@ -32,6 +32,8 @@ class LogState(NamedTuple):
     """Highest index handed out to be written."""
     restoring: tuple[int, int] | None
     """(index, term) of a snapshot that is not durable yet."""
+    rewrites: int
+    """What a write's confirmation has to carry (its ``conf_index``), so that it counts."""
 
     @property
     def last(self) -> int:

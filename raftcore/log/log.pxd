@@ -61,7 +61,10 @@ cdef class RaftLog(LogEntries):
 # from the first conflict on (what is there already is not touched: the message may be an old one), the commit index
 # moves up to min(commit, last new entry), and `last_new` is the index of that last entry. Raises PeerFault before
 # anything changes when the message contradicts what is committed here.
-cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t commit, Entries entries,
+#
+# An entry of the same term and with other contents is a conflict too, behind the index `kept`. It can only come about
+# where a term had two leaders.
+cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t commit, Entries entries, index_t kept,
                        index_t* last_new) except -1
 
 

@@ -93,10 +93,10 @@ cdef class RaftLog(LogEntries):
         cdef term_t ours = self.last_term()
         return term > ours or (term == ours and index >= self._last)
 
-    def maybe_append(self, index_t prev, term_t prev_term, index_t commit, Entries entries) -> int | None:
+    def maybe_append(self, index_t prev, term_t prev_term, index_t commit, Entries entries, index_t kept=0):
         """Index of the last new entry, or None when this log has no entry (prev, prev_term); see log.pxd."""
         cdef index_t last_new = 0
-        return last_new if maybe_append(self, prev, prev_term, commit, entries, &last_new) else None
+        return last_new if maybe_append(self, prev, prev_term, commit, entries, kept, &last_new) else None
 
     cpdef index_t append(self, Entries entries) except? 0:
         """Puts entries into the log, replacing everything from their first index on; returns the new last index.
@@ -118,7 +118,11 @@ cdef class RaftLog(LogEntries):
         return self._last
 
     cdef int _replace(self, Entries entries, index_t begin) except -1:
+        # Terms never decrease: entries of terms above all of what they replace cannot have its names.
+        cdef term_t replaced = runs_last(&self._terms).value if begin <= self._last else 0
         self._put_entries(entries, begin)
+        if replaced and self.term_or_zero(begin) <= replaced:
+            self.unstable.rewrites += 1
         unstable.truncate_and_append(self.unstable, begin)
         self._trim()
         return 0
@@ -239,9 +243,9 @@ cdef class RaftLog(LogEntries):
     cpdef int stable_to(self, index_t index, term_t term) except -1:
         """Entries up to the one at (index, term) are durable.
 
-        Ignored unless that very entry is there and unstable: it may have been replaced while it was being written,
-        even by one that was replaced in turn (the ABA problem that the caller has to exclude by the term it writes
-        under).
+        Ignored unless an entry of that index and term is there and unstable: it may have been replaced while it was
+        being written. That it is the very one is for the caller to see: Unstable.rewrites is what it was when the entry
+        was handed out to be written.
         """
         if self.unstable.offset <= index and match_term(self, index, term):
             unstable.stable_to(self.unstable, index)
@@ -278,6 +282,8 @@ cdef class RaftLog(LogEntries):
             raise PeerFault(f"a snapshot at {snapshot.index}, at most {LARGEST_NUMBER} is possible")
         if snapshot.index < self.committed:
             raise InvariantViolation(f"restore of a snapshot at {snapshot.index}: {self.committed} is committed")
+        if snapshot.index < self._last and snapshot.term <= runs_last(&self._terms).value:
+            self.unstable.rewrites += 1
         self._begin_at(snapshot.index, snapshot.term, snapshot.time_ms)
         self.committed = snapshot.index
         self.unstable.restore(snapshot)
@@ -339,9 +345,10 @@ cdef class RaftLog(LogEntries):
         cdef Entries entries
         digest = hashlib.blake2b(digest_size=16)
         digest.update(struct.pack(
-            "<14Q", self.snapshot_index, self._last, self._last_time, self.committed, self.applying, self.applied,
+            "<15Q", self.snapshot_index, self._last, self._last_time, self.committed, self.applying, self.applied,
             self.applying_bytes, self.applying_paused, self.unstable.offset, self.unstable.offset_in_progress,
-            self._window.first, self.unstable.snapshot_in_progress, snapshot is not None, len(runs)))
+            self._window.first, self.unstable.snapshot_in_progress, self.unstable.rewrites, snapshot is not None,
+            len(runs)))
         for run in runs:
             digest.update(struct.pack("<2Q", *run))
         if snapshot is not None:
@@ -373,9 +380,16 @@ cdef class RaftLog(LogEntries):
         return 0
 
 
-cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t commit, Entries entries,
+# The first of `entries` behind `kept`, and before `conflict` (0: no conflict), that has other contents here; or 0.
+cdef inline index_t other_contents(RaftLog log, Entries entries, index_t kept, index_t conflict) except? 0:
+    cdef index_t lo = max(entries.first, kept + 1)
+    cdef index_t hi = conflict if conflict else entries.first + entries.count
+    return log.first_other_contents(entries, lo, hi, NO_LIMIT) if lo < hi else 0
+
+
+cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t commit, Entries entries, index_t kept,
                        index_t* last_new) except -1:
-    cdef index_t conflict
+    cdef index_t conflict, other
     if not match_term(log, prev, prev_term):
         return False
     last_new[0] = prev
@@ -383,6 +397,9 @@ cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t comm
         if entries.first_term < prev_term:
             raise PeerFault(f"entry {entries.first} has term {entries.first_term}, the one before it {prev_term}")
         conflict = log.find_conflict(entries)
+        other = other_contents(log, entries, kept, conflict)
+        if other:
+            conflict = other
         if conflict:
             if conflict <= log.committed:
                 raise PeerFault(f"entry {conflict} conflicts with a committed entry (committed is {log.committed})")

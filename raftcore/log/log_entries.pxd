@@ -30,6 +30,7 @@ cdef class LogEntries:
     cpdef uint64_t memory_bytes(self)
     cpdef list term_runs(self)
 
+    cdef index_t first_other_contents(self, Entries entries, index_t lo, index_t hi, uint64_t most) except? 0
     cdef int _load(self, object storage, index_t snapshot_index, term_t snapshot_term, index_t last_index,
                    tuple term_runs, uint64_t last_time_ms) except -1
     cdef int _put_entries(self, Entries entries, index_t begin) except -1

@@ -19,7 +19,9 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from raftcore.base.lists cimport item_of
-from raftcore.base.types cimport NO_LIMIT, EntryConfChange, EntryConfChangeV2, EntryNoop, index_t, term_t
+from raftcore.base.types cimport (
+    NO_LIMIT, EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal, index_t, term_t,
+)
 from raftcore.log.slices cimport (
     APPLYING, ENCODED, LogView, Measure, SliceCache, SliceSize, applying_prefix, applying_size, last_time_of,
     fits, is_newest, newest, slice_measure, slice_write,
@@ -35,7 +37,7 @@ from raftcore.log.window cimport (
 from raftcore.values.block cimport (
     BLOCK_HEADER_SIZE, LENGTH_SIZE, MAX_PAYLOAD, BlockHeader, block_size, payload_span, read_block_header,
 )
-from raftcore.values.entries cimport Entries, make_entries
+from raftcore.values.entries cimport Entries, Entry, make_entries
 
 from raftcore.base.errors import Compacted, ConfigError, InvariantViolation
 
@@ -51,6 +53,14 @@ cdef enum:
 # Would the second block have been written into the first?
 cdef inline bint one_block(const BlockHeader* first, const BlockHeader* second) noexcept nogil:
     return first.term == second.term and first.time_ms == second.time_ms and first.kind == second.kind
+
+
+cdef bint contents_differ(Entry one, Entry other) noexcept:
+    if one.kind != other.kind:
+        return True
+    if one.kind == EntryNormal and not (one.data and other.data):
+        return False  # a witness is sent every command as an empty one, which says nothing about the contents
+    return one.data != other.data
 
 
 cdef class LogEntries:
@@ -193,6 +203,29 @@ cdef class LogEntries:
         cdef term_t found = 0
         index = find_conflict_by_term(self, index, term, &found)
         return index, found
+
+    cdef index_t first_other_contents(self, Entries entries, index_t lo, index_t hi, uint64_t most) except? 0:
+        """Index of the first of `entries` from lo to hi - 1 that has other contents in this log; 0 for none.
+
+        The log has all of these with the same terms. An entry's index and term name its contents (log matching, Figure
+        3), as long as a term has one leader. Voters whose disks have forgotten a term may elect a second leader for it.
+        Only repeated appends are compared. What has left the memory is read back, in pieces of about the size of
+        `entries`, until `most` bytes of this log have been compared.
+        """
+        cdef uint64_t piece = 2 * <uint64_t> PyBytes_GET_SIZE(entries.data)
+        cdef uint64_t size
+        cdef Entries ours, theirs
+        while lo < hi and most > 0:
+            ours = self.slice(lo, hi, min(piece, most))
+            theirs = entries.slice(lo, lo + ours.count)
+            if ours.data != theirs.data:  # also where only their cut into blocks or a raised log time differs
+                for one, other in zip(ours, theirs):
+                    if contents_differ(one, other):
+                        return one.index
+            lo += ours.count
+            size = <uint64_t> PyBytes_GET_SIZE(ours.data)
+            most = most - size if most > size else 0
+        return 0
 
     # ---- changing
 

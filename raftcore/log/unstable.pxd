@@ -1,4 +1,6 @@
 # Which entries are not durable yet, and which of those are being written; acknowledged by (term, index).
+from libc.stdint cimport uint64_t
+
 from raftcore.base.types cimport index_t
 from raftcore.values.message cimport Snapshot
 
@@ -10,6 +12,9 @@ cdef class Unstable:
     cdef readonly index_t offset_in_progress    # first index that is not handed to storage yet
     cdef readonly Snapshot snapshot             # restored but not durable; None when there is none
     cdef readonly bint snapshot_in_progress     # it has been handed to storage
+    # How often entries were replaced in a way that lets one of the same index and term come after it. Storage may have
+    # been given the former one, so a confirmation counts only while this is what it was when the write was handed out.
+    cdef readonly uint64_t rewrites
 
     # Everything handed out up to `last` (and the snapshot) is being written from now on.
     cpdef void accept_in_progress(self, index_t last) noexcept

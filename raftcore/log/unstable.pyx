@@ -27,6 +27,7 @@ cdef class Unstable:
         offset_in_progress: first index that is not handed out to be written yet.
         snapshot: the restored Snapshot, until it is durable; else None.
         snapshot_in_progress: it has been handed out to be written.
+        rewrites: how often entries were replaced in a way that lets one of the same index and term come after it.
     """
 
     def __cinit__(self, index_t offset):
@@ -34,6 +35,7 @@ cdef class Unstable:
         self.offset_in_progress = offset
         self.snapshot = None
         self.snapshot_in_progress = False
+        self.rewrites = 0
 
     cpdef void accept_in_progress(self, index_t last) noexcept:
         """Entries up to ``last``, the log's last index, and the snapshot, if any, are being written from now on."""
@@ -71,4 +73,5 @@ cdef class Unstable:
         copy.offset_in_progress = self.offset_in_progress
         copy.snapshot = self.snapshot
         copy.snapshot_in_progress = self.snapshot_in_progress
+        copy.rewrites = self.rewrites
         return copy

@@ -28,7 +28,7 @@ cdef object log_state(RaftLog log):
     return LogState(
         log.snapshot_index, log.snapshot_term, tuple(found), log.committed, log.applying, log.applied,
         log.unstable.offset - 1, log.unstable.offset_in_progress - 1,
-        None if snapshot is None else (snapshot.index, snapshot.term),
+        None if snapshot is None else (snapshot.index, snapshot.term), log.unstable.rewrites,
     )
 
 

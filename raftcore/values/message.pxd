@@ -45,7 +45,9 @@ cdef class Message:
     cdef public node_id_t vote         # MsgStorageAppend only
     cdef public bint reject
     cdef public index_t reject_hint
-    cdef public index_t conf_index     # configuration entry that made the follower's progress; echoed in replies
+    # Echoed in replies: the configuration entry that made the follower's progress. In a MsgStorageAppendResp:
+    # Unstable.rewrites when the write was handed out.
+    cdef public index_t conf_index
     cdef uint64_t write                # in Raft.waiting only: number of the write that it waits for
     cdef public bint must_sync         # MsgStorageAppend only: set by the core
     cdef public Entries entries        # None when there are none

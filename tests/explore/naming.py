@@ -68,6 +68,8 @@ def what_matters(state: ProtocolState, scope: Scope) -> ProtocolState:
 def member_key(member: Member, scope: Scope, renaming: Renaming) -> tuple[Any, ...]:
     """Everything that decides what a member does next."""
     state = what_matters(protocol_state(member.raw, renaming), scope)
+    if not member.writes:  # no confirmation is to come
+        state = state._replace(log=state.log._replace(rewrites=0))
     if not scope.durable_matters:
         return (state,)
     hard, riding = member.storage.hard_state, member.committed_only

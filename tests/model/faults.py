@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftcore import Conflict, EntryKind, MessageType
+from raftcore import Conflict, MessageType
 from tests.model.replication import Replication
 from tests.model.values import Message, Placed, Rejected, Suspicion
 
@@ -34,6 +34,15 @@ class Faults(Replication):
             raise Rejected("PeerFault")
         if 0 < message.term >= self.term:
             self.compare_histories(message)
+            if message.type == MessageType.MsgApp and self.tells_acknowledged_otherwise(message):
+                raise Rejected("PeerFault")
+
+    def tells_acknowledged_otherwise(self, message: Message) -> bool:
+        """The leader of this term gives what it has this node's word for other contents in the same term."""
+        if message.term != self.term or message.index < self.log.committed or self.conflict is not None:
+            return False
+        items = [entry.item for entry in message.entries if entry.index <= self.acknowledged]
+        return self.log.matches(message.index, message.log_term) and self.log.rewritten(message.index + 1, items) > 0
 
     def is_second_leader(self, message: Message) -> bool:
         """A term has one leader (Figure 3, election safety)."""
@@ -103,13 +112,11 @@ class Faults(Replication):
 
     def first_other_contents(self, entries: tuple[Placed, ...]) -> tuple[int, int] | None:
         """Terms agree as far as is committed: so do the contents (Figure 3, log matching), unless a term had two
-        leaders. A witness is sent empty commands in place of all."""
+        leaders."""
         for entry in entries:
-            if self.log.snapshot_index < entry.index <= self.log.committed:
-                own = self.log.at(entry.index, entry.index + 1)[0]
-                comparable = own.kind != EntryKind.EntryNormal or (own.data and entry.data)
-                if own.kind != entry.kind or (comparable and own.data != entry.data):
-                    return entry.index, entry.term
+            committed = self.log.snapshot_index < entry.index <= self.log.committed
+            if committed and self.log.at(entry.index, entry.index + 1)[0].differs(entry.item):
+                return entry.index, entry.term
         return None
 
     def covers_suspected(self, message: Message) -> bool:

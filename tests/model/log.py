@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
+from raftcore.base.types import EntryKind
 from raftcore.values.message import Entries, Entry, Snapshot
 
 UNLIMITED = 2**64 - 1
@@ -26,6 +27,11 @@ class Item(NamedTuple):
     kind: int
     data: bytes
     time: int
+
+    def differs(self, other: Item) -> bool:
+        """In contents. A witness is sent empty commands in place of all."""
+        comparable = self.kind != EntryKind.EntryNormal or (self.data and other.data)
+        return self.kind != other.kind or bool(comparable and self.data != other.data)
 
 
 def blocks(items: Sequence[Item]) -> Iterable[list[Item]]:
@@ -130,6 +136,8 @@ class ModelLog:
     max_applying: int = UNLIMITED
     applying_bytes: int = 0
     paused: bool = False
+    rewrites: int = 0
+    """How often entries were replaced by some whose terms are not above all of theirs: names may come again."""
 
     @property
     def last(self) -> int:
@@ -169,16 +177,28 @@ class ModelLog:
         if first <= self.committed or first > self.last + 1:
             raise Broken
         replaced = first <= self.last
+        self.rewrites += replaced and items[0].term <= self.last_term()
         del self.items[first - self.snapshot_index - 1 :]
         self.items += items
         if replaced:
             self.offset = min(self.offset, first)
             self.in_progress = min(self.in_progress, first)
 
-    def maybe_append(self, prev: int, prev_term: int, commit: int, items: Sequence[Item]) -> int | None:
+    def rewritten(self, first: int, items: Sequence[Item], kept: int = 0) -> int:
+        """The first item behind `kept`, and before a conflict of terms, whose contents are not those of this log."""
+        for index, item in enumerate(items, first):
+            if self.term(index) != item.term:
+                return 0
+            if index > kept and self.at(index, index + 1)[0].differs(item):
+                return index
+        return 0
+
+    def maybe_append(self, prev: int, prev_term: int, commit: int, items: Sequence[Item], kept: int = 0) -> int | None:
+        """`kept`: up to there no contents are replaced in the same term."""
         if self.term(prev) != prev_term:
             return None
-        conflict = self.find_conflict(prev + 1, items)
+        rewritten = self.rewritten(prev + 1, items, kept)
+        conflict = rewritten or self.find_conflict(prev + 1, items)
         if conflict:
             self.put(conflict, items[conflict - prev - 1 :])
         self.committed = max(self.committed, min(commit, prev + len(items)))
@@ -234,6 +254,7 @@ class ModelLog:
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.index < self.committed:
             raise Broken
+        self.rewrites += snapshot.index < self.last and snapshot.term <= self.last_term()
         self.snapshot_index, self.snapshot_term, self.items = snapshot.index, snapshot.term, []
         self.committed = snapshot.index
         self.offset = self.in_progress = snapshot.index + 1

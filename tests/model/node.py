@@ -303,7 +303,7 @@ class ModelNode(Faults):
     # Storage
 
     def was_written(self, message: Message) -> None:
-        if message.index:
+        if message.index and message.conf_index == self.log.rewrites:
             self.log.stable_to(message.index, message.log_term)
         if message.snapshot is not None:
             self.snapshot_written(message)
@@ -401,6 +401,7 @@ class ModelNode(Faults):
         )
         if unstable:
             message.index, message.log_term = self.log.last, self.log.last_term()
+            message.conf_index = self.log.rewrites
         return [message]
 
     def apply_confirmation(self, ready: Ready) -> list[Message]:

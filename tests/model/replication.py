@@ -24,9 +24,10 @@ class Replication(Elections):
             answer.index = min(log.committed, message.index + len(message.entries))  # compared so far (faults)
         else:
             items = [entry.item for entry in message.entries]
-            last = log.maybe_append(message.index, message.log_term, message.commit, items)
+            last = log.maybe_append(message.index, message.log_term, message.commit, items, self.acknowledged)
             if last is not None:
                 answer.index = last
+                self.acknowledged = max(self.acknowledged, last)
             else:
                 answer.index, answer.reject = message.index, True
                 # The newest place where an entry of ours can be the leader's: its term is not above the leader's there.

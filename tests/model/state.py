@@ -62,6 +62,7 @@ class State:
         self.conf_index = 0
         self.progress: dict[int, Progress] = {}
         self.votes: dict[int, bool] = {}
+        self.acknowledged = 0  # to the leader of this term, since the start
         self.suspicion: Suspicion | None = None
         self.conflict: Conflict | None = None
         # Clocks
@@ -124,6 +125,9 @@ class State:
         if term != self.term:
             self.term, self.vote = term, 0
             self.lease_given_up = False
+            self.acknowledged = 0
+        elif self.role == LEADER:
+            self.acknowledged = self.log.last
         self.leader = self.heartbeat_elapsed = 0
         self.transferee = self.preferred = self.takeover_pause = 0
         self.votes = {}

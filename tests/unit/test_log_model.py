@@ -29,11 +29,11 @@ LIMITS = st.one_of(st.just(UNLIMITED), st.integers(0, 400))
 class Write:
     """Entries from `first` on, or a snapshot, on the way to the disk."""
 
-    def __init__(self, first: int, items: list[Item], snapshot: Snapshot | None, era: int) -> None:
+    def __init__(self, first: int, items: list[Item], snapshot: Snapshot | None, rewrites: int) -> None:
         self.first = first
         self.items = items
         self.snapshot = snapshot
-        self.era = era  # how often the log had been cut when it was handed out
+        self.rewrites = rewrites  # of the log when it was handed out
         self.done = False
 
 
@@ -43,7 +43,6 @@ class LogMachine(RuleBasedStateMachine):
         self.before = live_chunks()
         self.log: RaftLog | None = None
         self.writes: list[Write] = []
-        self.era = 0
         self.handed: list[tuple[int, int]] = []  # (last index, size) handed out to be applied, not applied yet
 
     @initialize(
@@ -92,7 +91,6 @@ class LogMachine(RuleBasedStateMachine):
         )  # fmt: skip
         self.writes.clear()
         self.handed.clear()
-        self.era += 1
 
     # ---- growing
 
@@ -132,19 +130,19 @@ class LogMachine(RuleBasedStateMachine):
         commit += model.committed - 3 if model.committed > 3 else 0
         if entries is not None:
             assert log.find_conflict(entries) == model.find_conflict(prev + 1, items)
-        conflict = model.find_conflict(prev + 1, items)
-        last = model.last
+        kept = data.draw(st.sampled_from([0, 0, model.committed, same]), label="kept")
+        rewritten = model.rewritten(prev + 1, items, kept)
+        conflict = rewritten or model.find_conflict(prev + 1, items)
         before = log.fingerprint()
         try:
-            expected = model.maybe_append(prev, prev_term, commit, items)
+            expected = model.maybe_append(prev, prev_term, commit, items, kept)
         except Broken:
             with pytest.raises(PeerFault, match=f"entry {conflict} conflicts with a committed entry"):
-                log.maybe_append(prev, prev_term, commit, entries)
+                log.maybe_append(prev, prev_term, commit, entries, kept)
             assert log.fingerprint() == before
             return
-        if expected is not None and 0 < conflict <= last:
-            self.era += 1
-        assert log.maybe_append(prev, prev_term, commit, entries) == expected
+        assert log.maybe_append(prev, prev_term, commit, entries, kept) == expected
+        assert log.unstable.rewrites == model.rewrites
 
     @rule(data=st.data(), items=st.lists(st.tuples(st.integers(0, 1), PAYLOADS), min_size=1, max_size=4))
     def overwrite(self, data: st.DataObject, items: list[tuple[int, bytes]]) -> None:
@@ -157,7 +155,6 @@ class LogMachine(RuleBasedStateMachine):
         for step, payload in items:
             term += step
             fresh.append(Item(term, 0, payload, 10 * term + 9))
-        replaced = first <= model.last
         try:
             model.put(first, fresh)
         except Broken:
@@ -165,7 +162,6 @@ class LogMachine(RuleBasedStateMachine):
                 log.append(encode(first, fresh))
             assert log.fingerprint() == before
             return
-        self.era += replaced
         assert log.append(encode(first, fresh)) == model.last
 
     # ---- durability
@@ -180,7 +176,7 @@ class LogMachine(RuleBasedStateMachine):
         assert snapshot == (None if model.pending_in_progress else model.pending)
         if entries is None and snapshot is None:
             return
-        self.writes.append(Write(model.in_progress, decode(entries), snapshot, self.era))
+        self.writes.append(Write(model.in_progress, decode(entries), snapshot, log.unstable.rewrites))
         log.accept_unstable()
         model.accept_unstable()
         assert log.next_unstable() is None
@@ -208,7 +204,7 @@ class LogMachine(RuleBasedStateMachine):
                 self.handed.clear()
                 log.applied_to(write.snapshot.index, 0)
                 model.applied_to(write.snapshot.index, 0)
-        if write.items and write.era == self.era:  # the caller's part against ABA
+        if write.items and write.rewrites == log.unstable.rewrites:  # the caller's part
             index, term = write.first + len(write.items) - 1, write.items[-1].term
             log.stable_to(index, term)
             model.stable_to(index, term)
@@ -305,7 +301,6 @@ class LogMachine(RuleBasedStateMachine):
             return
         model.restore(snapshot)
         log.restore(snapshot)
-        self.era += 1
         if snapshot.index > 1:
             with pytest.raises(InvariantViolation, match="restore of a snapshot"):
                 log.restore(Snapshot(snapshot.index - 1, term))

@@ -101,7 +101,7 @@ def test_entries_that_the_log_would_write_otherwise_are_not_given_back_as_they_c
     assert in_two.blocks == 2
     assert log.slice(3, 5, UNLIMITED).blocks == 1
     known = encode(4, [Item(1, 0, b"B", 9), Item(1, 0, b"c", 9)])  # no correct leader says so: 4 is b"b"
-    assert log.maybe_append(3, 1, 0, known) == 5
+    assert log.maybe_append(3, 1, 0, known, kept=4) == 5
     assert [e.data for e in log.slice(4, 6, UNLIMITED)] == [b"b", b"c"]
 
 

@@ -111,6 +111,7 @@ CLOCK = "a clock or a timer: time is an event of its own there"
 LEASE = "with a lease there is no protocol state (ConfigError)"
 SHOWN = "only shown in the status; decides nothing"
 MADE = "made from the configuration and the progress by install"
+ONE_LEADER = "only asked where one term has had two leaders, and no disk forgets in what is explored"
 IN_ENTRIES = "what it holds is read entry by entry"
 
 LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
@@ -146,6 +147,7 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
             **dict.fromkeys(("now_ms", "heard_leader_ms"), CLOCK),
             **dict.fromkeys(("round_times", "lease_until", "lease_given_up"), LEASE),
             "is_learner": "follows from the configuration",
+            "acknowledged": ONE_LEADER,
         },
         "Tracker": {
             **dict.fromkeys(("few", "ids", "progress", "incoming", "outgoing"), MADE),

@@ -30,8 +30,8 @@ BUGS = (
         name="vote-forgotten-in-its-term",
         breaks="votedFor is that of currentTerm (Figure 2): a candidate that steps down keeps it",
         file="raftcore/algorithm/roles.pyx",
-        old="        r.term = term\n        r.vote = 0\n        r.lease_given_up = False\n    r.lead = 0\n",
-        new="        r.term = term\n        r.lease_given_up = False\n    r.vote = 0\n    r.lead = 0\n",
+        old="    if r.term != term:\n        r.term = term\n        r.vote = 0\n",
+        new="    r.vote = 0\n    if r.term != term:\n        r.term = term\n",
         found_by=("tables", "model", "explorer"),
     ),
     Bug(

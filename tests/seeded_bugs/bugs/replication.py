@@ -22,17 +22,38 @@ BUGS = (
         near="tests/paper/test_figure_2_receivers.py",
     ),
     Bug(
+        name="other-contents-kept",
+        breaks="an entry that conflicts with the leader's is deleted (Figure 2, AppendEntries 3), in its own term too",
+        file="raftcore/log/log.pyx",
+        old="        other = other_contents(log, entries, kept, conflict)\n",
+        new="        other = 0\n",
+        near="tests/core/test_term_used_twice.py",
+    ),
+    Bug(
+        name="replaced-while-written-counts-as-durable",
+        breaks="an acknowledgement waits for the write of what it names (thesis 10.2.1), not for one of its name",
+        file="raftcore/algorithm/step.pyx",
+        old="    if m.index != 0 and m.conf_index == r.log.unstable.rewrites:\n",
+        new="    if m.index != 0:\n",
+        near="tests/core/test_term_used_twice.py",
+    ),
+    Bug(
+        name="acknowledged-contents-replaced",
+        breaks="what a node has acknowledged in a term it holds for that term's leader (paper 5.3)",
+        file="raftcore/algorithm/replication.pyx",
+        old="        r.acknowledged = max(r.acknowledged, last_new)\n",
+        new="",
+        near="tests/core/test_term_used_twice.py",
+    ),
+    Bug(
         name="truncate-on-a-shorter-append",
         breaks="only a conflict deletes entries (Figure 2, AppendEntries 3): the message may be an old one",
         file="raftcore/log/log.pyx",
-        old="        conflict = log.find_conflict(entries)\n"
-        "        if conflict:\n"
-        "            if conflict <= log.committed:\n",
-        new="        conflict = log.find_conflict(entries)\n"
+        old="        if other:\n            conflict = other\n",
+        new="        if other:\n"
+        "            conflict = other\n"
         "        if conflict == 0 and entries.first > log.committed:\n"
-        "            conflict = entries.first\n"
-        "        if conflict:\n"
-        "            if conflict <= log.committed:\n",
+        "            conflict = entries.first\n",
         found_by=("tables", "model"),
         near="tests/paper/test_figure_2_receivers.py",
         seen="many: the classic",
