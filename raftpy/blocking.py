@@ -33,9 +33,9 @@ class BlockingNode:
     """A :class:`raftpy.node.Node` with plain calls, which may come from any thread but the node's own (RuntimeError
     there).
 
-    ``apply`` is called in the node's thread. What ``Node``'s methods return, raise and mean, these do too; but after
-    ``stop`` there is no thread left to ask, so all but ``failed``, ``quarantine``, ``max_command`` and ``stop`` raise
-    ``Stopped`` then, ``status`` and ``term_at`` too.
+    ``apply`` is called in the node's thread. What ``Node``'s methods return, raise and mean, these do too (``timeout``
+    in seconds, None for never); but after ``stop`` there is no thread left to ask, so all but ``failed``,
+    ``quarantine``, ``max_command`` and ``stop`` raise ``Stopped`` then, ``status`` and ``term_at`` too.
     """
 
     def __init__(

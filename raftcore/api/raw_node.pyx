@@ -242,10 +242,13 @@ cdef class RawNode:
         return apply_change(self.raft, change, index)
 
     def campaign(self):
-        """Stand for election now (paper 5.2), with ``pre_vote`` after asking whether it can be won (thesis 9.6); a
-        candidate stands again, in the next term. Ignored on a leader, a learner, a witness, a node that is no member;
-        while a snapshot is not durable, or a committed change of the configuration not applied; and with a lease
-        (thesis 6.4.1), for ``election_tick`` ticks after a leader's last word or the start."""
+        """Stand for election now (paper 5.2); with ``pre_vote``, ask first whether it could be won (thesis 9.6). A
+        candidate stands again, in the next term.
+
+        Ignored on a leader, a learner, a witness and a node that is no member; while a restored snapshot is not
+        durable, or a committed change of the configuration not applied; and with a lease (thesis 6.4.1) for
+        ``election_tick`` ticks after a leader's last word, or the start.
+        """
         step(self.raft, new_message(MsgHup, self.raft.id))
 
     def forget_leader(self):
@@ -262,10 +265,10 @@ cdef class RawNode:
 
     def transfer_leader(self, node_id_t to):
         """Hand leadership over to ``to``, a voter's id (thesis 3.10), and drop proposals meanwhile, for
-        ``election_tick`` ticks at most; a follower asks its leader to. What becomes of it, ``Ready.soft_state`` tells.
+        ``election_tick`` ticks at most; a follower asks its leader to. What becomes of it, ``leader`` tells.
 
-        A leader ignores a target that is no voter, or a witness; any other than the present one, its own id too, ends
-        the running transfer. Candidates ignore the call, and so do followers that know no leader.
+        A leader ignores a target that is no voter, or a witness; another voter takes the place of the running
+        transfer's target, its own id only ends it. Candidates ignore the call, and so do followers that know no leader.
         """
         m = new_message(MsgTransferLeader, self.raft.id)
         m.from_ = to

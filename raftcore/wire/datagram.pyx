@@ -170,8 +170,8 @@ cdef class DatagramBuilder:
         return 0
 
     cpdef bint add(self, Message message, uint64_t group=0) except -1:
-        """Encodes message into the datagram. ValueError when it can never be sent: too large, or of a local kind;
-        TypeError for None."""
+        """Encodes message, of this group, into the datagram. ValueError when it can never be sent: too large, or of a
+        local kind; TypeError for None."""
         cdef BodyPlan plan
         if message is None:
             raise TypeError("a Message expected, got None")

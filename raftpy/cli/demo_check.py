@@ -34,7 +34,7 @@ class Replica:
 
 
 async def status_of(connection: Connection, timeout: float = 1.0) -> dict[str, Any] | None:
-    """What a node says about itself; None when it does not answer."""
+    """What a node says about itself; None when it does not answer within ``timeout`` seconds."""
     try:
         reply = await connection.request("GET", "/v1/status", timeout=timeout)
         status: dict[str, Any] = reply.json()
@@ -44,7 +44,8 @@ async def status_of(connection: Connection, timeout: float = 1.0) -> dict[str, A
 
 
 async def wait_until_level(addresses: Iterable[Address], at_least: int, timeout: float = 15.0) -> int:
-    """Waits until all replicas have applied the same index, ``at_least`` or later, and returns it."""
+    """Waits until all replicas have applied the same index, ``at_least`` or later, and returns it; ``timeout`` in
+    seconds."""
     connections = [Connection(address) for address in addresses]
     deadline = time.monotonic() + timeout
     applied: list[int | None] = []

@@ -55,7 +55,7 @@ class Connection:
         return (await self._exchange([self._encode(method, path, body, headers or {})], timeout))[0]
 
     async def pipeline(self, paths: Sequence[str], timeout: float = 10.0) -> list[Reply]:
-        """Sends a GET for each path at once and reads their answers in order."""
+        """Sends a GET for each path at once and reads their answers in order, in ``timeout`` seconds."""
         return await self._exchange([self._encode("GET", path, b"", {}) for path in paths], timeout)
 
     async def _exchange(self, requests: Sequence[bytes], timeout: float) -> list[Reply]:

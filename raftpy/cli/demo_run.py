@@ -28,7 +28,8 @@ ELECTION_TIMEOUT = 20.0
 
 
 def run_demo(seconds: float, keep: bool) -> int:
-    """The exit status: 0 when every acknowledged write was found on every replica."""
+    """Writes for so many ``seconds``; ``keep``: leaves the cluster running at the end. The exit status: 0 when every
+    acknowledged write was found on every replica."""
     cluster = DemoCluster()
     kept = False
     try:

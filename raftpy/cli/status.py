@@ -61,7 +61,7 @@ def status(http: tuple[Address, ...], as_json: bool) -> None:
 
 
 def read_status(address: Address, timeout: float = TIMEOUT) -> dict[str, Any]:
-    """What one node says about itself. Raises ``NotSent`` or ``Broken``."""
+    """What one node says about itself, in ``timeout`` seconds. Raises ``NotSent`` or ``Broken``."""
     answer = ask(address, "GET", "/v1/status", timeout=timeout)
     status = answer.json()
     if answer.status != 200 or not isinstance(status.get("members"), list):

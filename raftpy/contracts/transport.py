@@ -42,7 +42,7 @@ class Transport(Protocol):
         ...
 
     def send(self, message: Message, group: int = 0) -> None:
-        """Queues the message in the open datagram of ``message.to``; nothing leaves before ``flush``.
+        """Queues a message of ``group`` (u64) in the open datagram of ``message.to``; nothing leaves before ``flush``.
 
         One that no datagram of ``max_datagram`` bytes holds goes in a larger one of its own, as far as the wire can
         carry it: what is in the log already must reach the peers, whatever the limit is now.

@@ -60,7 +60,7 @@ class MemberRecord:
 
 
 def encode_records(records: Mapping[int, MemberRecord]) -> bytes:
-    """Records as bytes, by ascending node id."""
+    """Records, by node id, as bytes, in ascending order (docs/wire-format.md, "Member table")."""
     parts = [_HEAD.pack(TABLE_VERSION, 0, len(records))]
     for node_id, record in sorted(records.items()):
         udp, http = record.udp.encode("ascii"), record.http.encode("ascii")

@@ -38,7 +38,7 @@ class Pace:
         self.slow = False
 
     def note(self, seconds: float) -> None:
-        """Takes one write's duration into account."""
+        """Takes one write's duration, in seconds, into account."""
         if seconds <= self.LONG_S and not self._long:
             if not self._stalled:
                 return  # as ever, and not slow

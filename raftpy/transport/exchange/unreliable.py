@@ -128,7 +128,7 @@ class Unreliable:
 def carry(
     delays: list[float], call_later: Callable[[float, Callable[[], object]], object], deliver: Callable[[], object]
 ) -> None:
-    """Delivers once for each delay: at once where it is 0, else through ``call_later``."""
+    """Delivers once for each delay, in seconds: at once where it is 0, else through ``call_later``."""
     for delay_s in delays:
         if delay_s > 0:
             call_later(delay_s, deliver)
