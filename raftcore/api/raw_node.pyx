@@ -180,11 +180,8 @@ cdef class RawNode:
 
         A follower passes them on to its leader (paper 8) and returns 0: whether they arrived, it does not hear.
         ``commands`` are bytes, at least one, each of at most 2**30 - 1 bytes; ``now_ms`` becomes their log time, which
-        never decreases.
-
-        Raises:
-            ProposalDropped: nothing was appended; its ``reason`` says why.
-            TypeError, ValueError: a command is not bytes, is too large, or there is none; nothing was appended.
+        never decreases. Raises ProposalDropped, whose ``reason`` says why, and TypeError or ValueError for commands
+        that are not bytes, too large or none; nothing was appended then.
         """
         return self._propose(commands, now_ms)
 
@@ -207,11 +204,8 @@ cdef class RawNode:
         ``change`` is a ConfChange (one change) or a ConfChangeV2; an empty v2 leaves a joint configuration. With
         ``expected_conf_index`` it is refused unless that index gave the applied configuration (compare-and-swap).
         Returns a ProposedChange: the index, and why it was refused, if it was. A follower passes the change on to its
-        leader, without ``expected_conf_index``, and returns index 0.
-
-        Raises:
-            ProposalDropped: nothing was appended; its ``reason`` says why.
-            TypeError: ``change`` is neither a ConfChange nor a ConfChangeV2.
+        leader, without ``expected_conf_index``, and returns index 0. Raises ProposalDropped, whose ``reason`` says why,
+        and TypeError for a ``change`` of another class; nothing was appended then.
         """
         cdef Raft r = self.raft
         cdef int kind = EntryConfChange if isinstance(change, ConfChange) else EntryConfChangeV2
