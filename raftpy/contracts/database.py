@@ -76,6 +76,7 @@ class DatabaseEngine(Protocol):
     def open(self, path: PurePath, *, create: bool, write_buffer_size: int) -> Database:
         """Opens the database in the directory ``path``, whose parent is there; makes it only when ``create`` is set.
 
+        The name of a directory that it makes is the caller's to sync (``Files.sync_directory`` of the parent).
         ``write_buffer_size``: bytes kept in memory, and in one write-ahead file, before a table is made of them.
         What is damaged is refused rather than left out.
         """

@@ -79,7 +79,8 @@ def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     store = LevelDBStorage(path)
     store.open(OWNER)
     made = [f"fsync {tmp_path.name}"]
-    assert recorder.take() == [*made, *write_floor, "batch, synced", "batch, synced", *write_floor]
+    database = ["fsync node1", "batch, synced", "batch, synced"]
+    assert recorder.take() == [*made, *write_floor, *database, *write_floor]
     assert recorder.options["paranoid_checks"] is True
     assert recorder.options["compression"] is None
     submit(store, [append(entries(1, 3, 1), term=1), append(entries(2, 1, 2)), append(term=2, vote=1)])

@@ -137,6 +137,9 @@ class LevelDBStorage:
     def _open(self, identity: StoreOwner, named: dict[int, tuple[int, ...]]) -> Recovered:
         floor = self._find_floor()
         self._database = self._open_database(first=floor.boot == 0)
+        if floor.boot == 0:
+            # Its name, which LevelDB leaves to its caller, before a floor that tells of a boot asks for it.
+            self._files.sync_directory(self.path)
         self._batch = self._database.write_batch(sync=True)
         self._reader = reader = Reader(self._engine, self._database, self._database_path, self._given_up)
         known = reader.identity()
