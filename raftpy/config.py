@@ -86,8 +86,11 @@ class Config:
     hold."""
 
     max_uncommitted_bytes: int = 64 << 20
-    """Commands a leader takes while they are not applied, in bytes, 1 to 2**40; more is refused as ``Overloaded``. The
-    first is always taken."""
+    """Commands a leader takes while they are not applied, in bytes, 1 to 2**40; more is refused as ``Overloaded``.
+
+    What is proposed before the next pass of the event loop is taken or refused together, and always taken where nothing
+    is uncommitted: so much more there may be.
+    """
 
     bootstrap: bool = False
     """Lets a new node take part without the members that do not answer within three seconds.

@@ -35,7 +35,8 @@ class Config:
     """Bytes of committed entries handed out and not yet reported as applied (payload, and 16 for each entry); one entry
     always goes."""
     max_uncommitted_size: int = UNLIMITED
-    """Bytes of payload a leader holds that are not applied before it drops proposals; the first is always taken."""
+    """Bytes of payload a leader holds that are not applied before it drops proposals. The commands of one call are
+    taken or dropped together, and always taken when nothing is held."""
     max_inflight_msgs: int = 256
     """Appends on their way to one follower, 1 to 2**31 - 1."""
     max_inflight_bytes: int = UNLIMITED
