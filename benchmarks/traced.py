@@ -217,8 +217,8 @@ class Wrapped:
         loop: Any = asyncio.get_running_loop()
         self._trace = trace
         self._methods: list[tuple[Any, str, str]] = [
-            *((node._transport, name, f"transport.{name}") for name in ("receive", "send", "flush")),
-            (node._storage, "submit", "storage.submit"),
+            *((node._host.transport, name, f"transport.{name}") for name in ("receive", "send", "flush")),
+            (node._host.storage, "submit", "storage.submit"),
             (node, "propose", "propose"),
             (loop._selector, "select", "select"),
         ]

@@ -63,7 +63,9 @@ class MemberOperations:
         clock: Clock,
         members: Mapping[int, str],
         store_id: int,
+        prefer: Callable[[Mapping[int, int]], object] = lambda _: None,
     ) -> None:
+        """``prefer``: told the priorities, by node id, whenever they change, for the host's other groups."""
         self.table = MemberTable()
         self.due = False
         self.stepped_down = False
@@ -74,6 +76,7 @@ class MemberOperations:
         self._clock = clock
         self._members = members
         self._store_id = store_id
+        self._prefer = prefer
         self._retry = False  # a change was refused for a while
         self._term = 0  # in which the requests were taken
         self._http: dict[int, str] = {}  # the last word on each peer, its own or the table's; empty: it serves none
@@ -161,6 +164,7 @@ class MemberOperations:
                 self._adopt(node_id, record, known or MemberRecord())
         if self.table.witnesses() != before.witnesses() or self.table.priorities() != before.priorities():
             self._raw.set_members(self.table.witnesses(), self.table.priorities())
+            self._prefer(self.table.priorities())
 
     def _adopt(self, node_id: int, record: MemberRecord, known: MemberRecord) -> None:
         if node_id == self._config.id:

@@ -28,11 +28,13 @@ cdef class Applying:
     cdef double slice_seconds       # how long it may go on before it gives the loop a turn
     cdef double until               # when this slice ends
     cdef double looked              # reading of the clock at the last look
+    cdef Py_ssize_t longest_stride  # what that may be at most
     cdef Py_ssize_t stride          # adapts to how long an apply takes; at least 1
     cdef Py_ssize_t unlooked        # entries since the last look, below stride between calls
     cdef bint over                  # this slice has ended
 
     cdef bint has_pending(self) except -1
+    cpdef int begin(self, double share=*) except -1
     cdef bint next_entries(self) except -1
     cdef int look(self) except -1
     cdef void next_block(self) noexcept

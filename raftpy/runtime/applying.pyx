@@ -24,21 +24,24 @@ from raftpy.contracts.errors import ApplyError, ApplyFailed
 from raftpy.runtime.commands cimport make_commands
 from raftpy.runtime.pending_proposals cimport Proposal, Proposals
 
-# Entries between two looks at the clock, at most: reading it costs about as much as a small apply.
-cdef Py_ssize_t LONGEST_STRIDE = 256  # cheap entries are no promise for the next: what may pass before a look
+# Entries between two looks at the clock, at most: reading it costs about as much as a small apply. Cheap entries are no
+# promise for the next: so many may pass before a look, and fewer where other groups wait for their turn.
+cdef Py_ssize_t LONGEST_STRIDE = 256
 cdef Py_ssize_t FIRST_STRIDE = 64
+cdef Py_ssize_t LONGEST_SHARED_STRIDE = 8
+cdef Py_ssize_t LONGEST_SHARED_BATCH = 64
 
 
 @cython.final
 cdef class Applying:
-    """The queue of committed entries of one node in front of its state machine.
+    """The queue of committed entries of one group in front of its state machine.
 
     ``configure(index, kind, data)`` is called for configuration entries. ``applied`` is the index the state machine
-    already has. ``slice_seconds`` is how long :meth:`run` may keep the loop.
+    already has. ``slice_seconds`` is how long :meth:`run` may keep the loop. ``shared``: other groups wait meanwhile.
     """
 
     def __init__(self, state_machine, Proposals proposals, configure, monotonic, index_t applied=0,
-                 double slice_seconds=0.004):
+                 double slice_seconds=0.004, bint shared=False):
         self.apply_one = state_machine.apply
         self.apply_batch = getattr(state_machine, "apply_batch", None)
         self.proposals = proposals
@@ -46,7 +49,10 @@ cdef class Applying:
         self.monotonic = monotonic
         self.applied = applied
         self.slice_seconds = slice_seconds
-        self.stride = FIRST_STRIDE
+        self.longest_stride = LONGEST_STRIDE
+        if shared:
+            self.longest_stride = LONGEST_SHARED_STRIDE if self.apply_batch is None else LONGEST_SHARED_BATCH
+        self.stride = min(FIRST_STRIDE, self.longest_stride)
         self.over = True
         self.queue = deque()
 
@@ -62,12 +68,13 @@ cdef class Applying:
         """Queues committed entries, which follow those pushed before."""
         self.queue.append(entries)
 
-    def begin(self):
-        """Starts a slice of time."""
+    cpdef int begin(self, double share=1.0) except -1:
+        """Starts a slice of time, or so much of one."""
         self.looked = self.monotonic()
-        self.until = self.looked + self.slice_seconds
+        self.until = self.looked + share * self.slice_seconds
         self.unlooked = 0
         self.over = False
+        return 0
 
     def run(self):
         """Applies until Entries are done, and returns them; None when nothing is left or the slice is over.
@@ -116,7 +123,7 @@ cdef class Applying:
             # As far back as the slice was overrun, at least by half.
             self.stride = max(1, min(self.stride // 2, <Py_ssize_t> (self.stride * self.slice_seconds / (8 * took))))
         elif took < self.slice_seconds / 32:
-            self.stride = min(LONGEST_STRIDE, self.stride * 2)
+            self.stride = min(self.longest_stride, self.stride * 2)
         self.looked = now
         self.unlooked = 0
         self.over = now >= self.until

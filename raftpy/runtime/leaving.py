@@ -22,7 +22,6 @@ from raftcore.base.types import StateType
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.transport import Transport
-from raftpy.runtime.passes import Passes
 from raftpy.runtime.pending_proposals import Proposals
 from raftpy.runtime.quarantine import Quarantine
 
@@ -31,17 +30,20 @@ GLANCE_S = 0.001
 
 
 class Leading(Protocol):
-    """The driver, as far as a hand-over needs it: its parts under the driver's names (``config``, ``raw``,
-    ``transport``, ``clock``, ``proposals``, ``passes``, ``quarantine``), and whether it is ``closed``."""
+    """A group, as far as a hand-over needs it: its parts under the group's names (``config``, ``raw``, ``transport``,
+    ``clock``, ``proposals``, ``quarantine``), and whether it is ``closed``."""
 
     config: Config
     raw: RawNode
     transport: Transport
     clock: Clock
     proposals: Proposals
-    passes: Passes
     quarantine: Quarantine
     closed: bool
+
+    def schedule(self) -> None:
+        """Something was ordered of the core: a pass has to look at the group."""
+        ...
 
     def not_leader(self) -> RaftError:
         """What to tell whoever proposes now."""
@@ -55,59 +57,59 @@ class Leading(Protocol):
 class HandOver:
     """One attempt of one node; it ends at the latest ``config.election_ms[0]`` after it was made."""
 
-    def __init__(self, driver: Leading) -> None:
-        self._driver = driver
-        self._until = driver.clock.monotonic() + driver.config.election_ms[0] / 1000
-        self._tick_s = driver.config.tick_ms / 1000
+    def __init__(self, group: Leading) -> None:
+        self._group = group
+        self._until = group.clock.monotonic() + group.config.election_ms[0] / 1000
+        self._tick_s = group.config.tick_ms / 1000
 
     async def run(self) -> bool:
         """Whether another node leads now, as far as this one knows. New proposals are refused meanwhile."""
-        driver = self._driver
+        group = self._group
         if self._leads() and self._successor():
-            driver.proposals.refuse(driver.not_leader)
+            group.proposals.refuse(group.not_leader)
             try:
                 await self._commit()
                 await self._transfer()
-                while self._going_on() and len(driver.proposals):
-                    await driver.leader_changed(GLANCE_S)
+                while self._going_on() and len(group.proposals):
+                    await group.leader_changed(GLANCE_S)
             finally:
-                if not driver.closed and driver.quarantine.conflict is None:
-                    driver.proposals.refuse(None)
-        return driver.raw.leader not in (0, driver.config.id)
+                if not group.closed and group.quarantine.conflict is None:
+                    group.proposals.refuse(None)
+        return group.raw.leader not in (0, group.config.id)
 
     def _leads(self) -> bool:
-        return not self._driver.closed and self._driver.raw.state == StateType.StateLeader
+        return not self._group.closed and self._group.raw.state == StateType.StateLeader
 
     def _left_s(self) -> float:
-        return self._until - self._driver.clock.monotonic()
+        return self._until - self._group.clock.monotonic()
 
     def _going_on(self) -> bool:
-        return not self._driver.closed and self._left_s() > GLANCE_S  # less, and a clock might not move at all
+        return not self._group.closed and self._left_s() > GLANCE_S  # less, and a clock might not move at all
 
     def _successor(self) -> int:
         """The best voter that can be reached and has not told that it is quarantined; 0 for none."""
-        driver = self._driver
-        reachable, conflict_of = driver.transport.reachable, driver.quarantine.of
-        able = (node_id for node_id in driver.raw.successors() if reachable(node_id) and conflict_of(node_id) is None)
+        group = self._group
+        reachable, conflict_of = group.transport.reachable, group.quarantine.of
+        able = (node_id for node_id in group.raw.successors() if reachable(node_id) and conflict_of(node_id) is None)
         return next(able, 0)
 
     async def _commit(self) -> None:
         """Until all that was handed in is committed; for half of the time, the other half is the transfer's."""
-        raw, proposals = self._driver.raw, self._driver.proposals
+        raw, proposals = self._group.raw, self._group.proposals
         share = self._left_s() / 2
         while self._leads() and self._left_s() > share and len(proposals):
-            await self._driver.leader_changed(GLANCE_S)  # what was queued has been appended then
+            await self._group.leader_changed(GLANCE_S)  # what was queued has been appended then
             if raw.commit_index == raw.last_index:
                 return
 
     async def _transfer(self) -> None:
         """Until another node leads, or nobody is left who could. A candidate is voted for meanwhile."""
-        driver = self._driver
-        while self._going_on() and driver.raw.leader in (0, driver.config.id):
-            if driver.raw.state == StateType.StateLeader:
+        group = self._group
+        while self._going_on() and group.raw.leader in (0, group.config.id):
+            if group.raw.state == StateType.StateLeader:
                 target = self._successor()
                 if not target:
                     return
-                driver.raw.transfer_leader(target)
-                driver.passes.schedule()
-            await driver.leader_changed(min(self._tick_s, self._left_s()))
+                group.raw.transfer_leader(target)
+                group.schedule()
+            await group.leader_changed(min(self._tick_s, self._left_s()))

@@ -1,21 +1,20 @@
-"""Opening a node: store, then transport, then core. When one fails, what was opened before is closed again."""
+"""Opening a host: store, then transport. When one fails, what was opened before is closed again."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raftcore.api.raw_node import RawNode
 from raftcore.base.config import Config as CoreConfig
 from raftcore.values.storage_view import InitialState
 from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
 from raftpy.config import Config, format_cluster
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.executor import Executor
-from raftpy.contracts.storage import GroupLog, Storage
+from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import LocalIdentity, Recovered, Standing, StoreOwner
 from raftpy.members.operations import contradicted
@@ -23,8 +22,6 @@ from raftpy.runtime.opening_thread import open_store
 
 BLOCK_OVERHEAD = BLOCK_HEADER_SIZE + LENGTH_SIZE
 """Bytes that a block of one entry needs beside its payload: header and length (docs/wire-format.md)."""
-GROUP = 0
-"""The one group of a node."""
 MAX_APPLY_BYTES = 1 << 20
 """Committed entries the core hands out at a time."""
 
@@ -39,18 +36,14 @@ core_log = logging.getLogger("raftpy.core")
 
 @dataclass(slots=True)
 class Opened:
-    """The parts of a node, open and with one another's acquaintance."""
+    """The parts of a host, open and with one another's acquaintance."""
 
     storage: Storage
     """Open, with this start's boot."""
-    group: GroupLog
-    """The store's part of the node's one group."""
     transport: Transport
     """Started."""
-    raw: RawNode
-    """The core, made from ``initial_state``."""
-    initial_state: InitialState
-    """What the store knew of the group."""
+    groups: dict[int, InitialState]
+    """Where each group's core starts from, by ascending id."""
     members: dict[int, str]
     """Node id to UDP address, as first given."""
     store_id: int
@@ -61,26 +54,28 @@ class Opened:
     """How far this node has come, by what its store holds."""
 
 
-async def open_node(
+async def open_host(
     config: Config,
     storage: Storage,
     transport: Transport,
     executor: Executor,
-    entropy: Entropy,
     wake: Callable[[], None],
+    groups: Mapping[int, Collection[int]],
 ) -> Opened:
-    """Opens store and transport and makes the core from what the store remembers.
+    """Opens store and transport.
 
-    ``executor`` runs the opening of a store that takes long, ``entropy`` gives the core its seed where ``config`` has
-    none. ``wake`` is called in the event loop when the transport has something to read, perhaps at once. Raises what
-    ``Storage.open`` and ``Transport.start`` raise; nothing is left open then.
+    ``executor`` runs the opening of a store that takes long. ``wake`` is called in the event loop when the transport
+    has something to read, perhaps at once. ``groups`` has the first members of each group, by its id; what the store
+    holds of any other is left alone. Raises what ``Storage.open`` and ``Transport.start`` raise; nothing is left open
+    then.
     """
     try:
-        recovered = await open_store(storage, StoreOwner(config.id, config.addresses, config.cluster_id), executor)
-        initial = recovered.groups[GROUP]
-        group = storage.group(GROUP)
+        recovered = await open_store(
+            storage, StoreOwner(config.id, config.addresses, config.cluster_id, groups), executor
+        )
         _check_own_pin(config, recovered)
         _compare_members(config, recovered)
+        _compare_groups(config, recovered, groups)
         identity = LocalIdentity(
             node_id=config.id,
             store_id=recovered.store_id,
@@ -89,22 +84,18 @@ async def open_node(
             members=recovered.members,
             pins=recovered.pins,
             http_address=config.http or "",
-            conflict=initial.conflict,
+            conflict=recovered.groups[0].conflict,
             standing=first_standing(recovered),
         )
         transport.start(identity, wake, storage.pin)
-        core = core_config(config, transport.max_command, recovered.boot, entropy)
-        raw = RawNode(core, initial, group)
     except BaseException:
         transport.close()
         storage.close()
         raise
     return Opened(
         storage,
-        group,
         transport,
-        raw,
-        initial,
+        {group_id: recovered.groups[group_id] for group_id in sorted(groups)},
         recovered.members,
         recovered.store_id,
         recovered.boot,
@@ -113,19 +104,23 @@ async def open_node(
 
 
 def first_standing(recovered: Recovered) -> Standing:
-    """What the node is when it starts. New is who has promised nothing: every promise of Raft, an acknowledgement or a
-    vote, follows the write of a term above 0 (Figure 2). A cluster of one has nobody to ask."""
-    initial = recovered.groups[GROUP]
-    if initial.last_index or initial.snapshot_index:
+    """What the node is when it starts. New is who has promised nothing, in no group: every promise of Raft, an
+    acknowledgement or a vote, follows the write of a term above 0 (Figure 2). A cluster of one has nobody to ask."""
+    groups = recovered.groups.values()
+    if any(initial.last_index or initial.snapshot_index for initial in groups):
         return Standing.ESTABLISHED
-    hard_state = initial.hard_state
-    if hard_state.term or hard_state.vote or len(recovered.members) == 1:
+    promised = any(initial.hard_state.term or initial.hard_state.vote for initial in groups)
+    if promised or len(recovered.members) == 1:
         return Standing.JOINED
     return Standing.NEW
 
 
-def core_config(config: Config, max_command: int, boot: int, entropy: Entropy) -> CoreConfig:
-    """The core's settings. ``max_command`` is what one datagram carries; ``boot`` makes each start draw anew."""
+def core_config(config: Config, max_command: int, boot: int, entropy: Entropy, group_id: int = 0) -> CoreConfig:
+    """The settings of a group's core.
+
+    ``max_command`` is what one datagram carries; ``boot`` makes each start draw anew, and ``entropy`` gives the seed
+    where ``config`` has none.
+    """
     return CoreConfig(
         id=config.id,
         election_tick=config.election_ticks,
@@ -140,16 +135,16 @@ def core_config(config: Config, max_command: int, boot: int, entropy: Entropy) -
         check_quorum=config.check_quorum,
         max_reject_runs=max(1, max_command // RUN_SIZE - 1),
         disable_proposal_forwarding=True,
-        seed=_seed(config, boot, entropy),
+        seed=_seed(config, boot, entropy, group_id),
         trace=_trace if core_log.isEnabledFor(logging.DEBUG) else None,
     )
 
 
-def _seed(config: Config, boot: int, entropy: Entropy) -> int:
+def _seed(config: Config, boot: int, entropy: Entropy, group_id: int) -> int:
     if config.seed is None:
         return entropy.u64()
     # Not the same on every node, nor at every start: nodes that draw alike split their votes for ever.
-    text = f"{config.seed}/{config.id}/{boot >> 32}"
+    text = f"{config.seed}/{config.id}/{boot >> 32}" + (f"/{group_id}" if group_id else "")
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
@@ -172,4 +167,14 @@ def _compare_members(config: Config, recovered: Recovered) -> None:
             config.id,
             format_cluster(config.addresses),
             format_cluster(recovered.members),
+        )
+
+
+def _compare_groups(config: Config, recovered: Recovered, groups: Collection[int]) -> None:
+    if left := [group_id for group_id in recovered.groups if group_id not in groups]:
+        log.warning(
+            "node %d: its data directory holds %s, and it was given no state machine for %s: there it is as if down",
+            config.id,
+            f"{'group' if len(left) == 1 else 'groups'} {', '.join(map(str, left))}",
+            "it" if len(left) == 1 else "them",
         )

@@ -1,15 +1,13 @@
 # When a pass of the driver begins.
 cimport cython
 
-from raftpy.runtime.pending_proposals cimport Proposals
 from raftpy.runtime.rounds cimport Rounds
 
 @cython.final
 cdef class Passes:
     cdef object loop
     cdef object call_soon         # the loop's
-    cdef Proposals proposals      # told whether a pass is on its way; None until the parts are there
-    cdef readonly Rounds rounds   # what a pass runs
+    cdef readonly Rounds rounds   # what a pass runs; None until the parts are there
     cdef object fail              # called with the exception that ended the node
     cdef public bint closed       # no pass begins any more
     cdef readonly bint running    # one is under way

@@ -15,7 +15,7 @@ from raftcore.base.errors import InvariantViolation
 
 @cython.final
 cdef class Passes:
-    """The passes of one node. Made before its parts are, for the transport may call ``wake`` as soon as it has started;
+    """The passes of one host. Made before its parts are, for the transport may call ``wake`` as soon as it has started;
     until ``bind``, nothing happens.
 
     ``rounds`` is what a pass runs, None until ``bind``; ``running``: a pass is under way; ``wanted``: another was asked
@@ -26,18 +26,21 @@ cdef class Passes:
         self.loop = loop
         self.call_soon = loop.call_soon
 
-    def bind(self, Proposals proposals not None, Rounds rounds not None, fail):
-        """What a pass runs, whom it tells that none needs to be asked for, and who hears of its failure."""
-        self.proposals = proposals
+    def bind(self, Rounds rounds not None, fail):
+        """What a pass runs, and who hears of its failure."""
         self.rounds = rounds
         self.fail = fail
 
     def schedule(self):
         """Asks for a pass at the loop's next turn."""
-        self.proposals.scheduled = True
         if not self.turn_due:
             self.turn_due = True
             self.call_soon(self.turn)
+
+    def request(self):
+        """Asks for a pass, unless one is running: that one takes up what has come."""
+        if not self.running:
+            self.schedule()
 
     @cython.binding(False)
     def turn(self):
@@ -60,7 +63,6 @@ cdef class Passes:
             return
         self.running = True
         self.wanted = False
-        self.proposals.scheduled = True
         try:
             self.rounds.run()
         except (KeyboardInterrupt, SystemExit) as error:
@@ -80,9 +82,8 @@ cdef class Passes:
 
     cdef int end(self) except -1:
         # Is another one due?
-        self.proposals.scheduled = self.turn_due
         if self.closed:
             return 0
         if self.wanted or self.rounds.has_left():
             self.schedule()
-        return 0
+        return self.rounds.rest(self.turn_due)

@@ -12,7 +12,7 @@ cdef class Proposal(Awaited):
 cdef class Proposals(Waits):
     # Every proposal without an outcome: those queued, those just taken, those in the log, in this order from the back.
     cdef readonly Py_ssize_t max_command  # bytes
-    cdef public bint scheduled     # a pass is running or on its way
+    cdef public bint scheduled     # a pass that looks at them is running or on its way
     cdef list queued               # Proposal, QUEUED or CANCELLED
     cdef list commands             # the commands of queued, flat and in order
     cdef list taken                # Proposal, between take and appended or refused
@@ -21,6 +21,7 @@ cdef class Proposals(Waits):
 
     cpdef Proposal propose(self, object command, object timeout=*)
     cpdef Proposal propose_many(self, object commands, object timeout=*)
+    cpdef int expire(self, double now) except -1
     cdef int queue(self, Proposal proposal) except -1
     cdef list without_withdrawn(self, list commands)
     cdef Proposal expect(self, index_t index, term_t term)

@@ -197,11 +197,12 @@ cdef class Proposals(Waits):
         self.waiting = kept
         self.head = 0
 
-    def expire(self, double now):
+    cpdef int expire(self, double now) except -1:
         """Ends the waits whose time is up at ``now`` and forgets the cancelled ones. Cheap when there are none."""
         if self.sweep_is_due(now):
             self.waiting = self.swept(self.waiting[self.head:], now)
             self.head = 0
+        return 0
 
     def refuse(self, error):
         """Every later proposal raises what ``error()`` makes, until this is called with None; those there are go on."""

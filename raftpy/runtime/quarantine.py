@@ -20,12 +20,16 @@ log = logging.getLogger("raftpy")
 
 
 class Quarantine:
-    """A node's own quarantine, and what it has heard of those of its peers."""
+    """A node's own quarantine in one group, and what it has heard of those of its peers.
 
-    def __init__(self, node_id: int, raw: RawNode, group: GroupLog, transport: Transport) -> None:
+    Peers are told of, and hear of, group 0's alone: the hello speaks for the host.
+    """
+
+    def __init__(self, node_id: int, group_id: int, raw: RawNode, log: GroupLog, transport: Transport) -> None:
         self._id = node_id
+        self._group_id = group_id
         self._raw = raw
-        self._group = group
+        self._log = log
         self._transport = transport
         self._reported: set[tuple[int, Conflict]] = set()
 
@@ -51,13 +55,18 @@ class Quarantine:
     def begin(self) -> None:
         """The core has just found the conflict. Raises ``StorageFailed``."""
         assert self._raw.conflict is not None
-        self._group.quarantine(self._raw.conflict)
-        self._transport.quarantine(self._raw.conflict)
+        self._log.quarantine(self._raw.conflict)
+        if not self._group_id:
+            self._transport.quarantine(self._raw.conflict)
         self.say()
 
     def say(self) -> None:
         """The one line of this start."""
-        log.error("%s; it answers nothing but its status until it is dealt with, see the README", self.refusal())
+        log.error(
+            "%s%s; it answers nothing but its status until it is dealt with, see the README",
+            f"group {self._group_id}: " if self._group_id else "",
+            self.refusal(),
+        )
 
     def heard(self, node_id: int) -> None:
         """A peer has told something of itself (``Transport.on_heard``)."""

@@ -15,8 +15,9 @@ class RoleLog:
     What a node tries in between, as a candidate or pre-candidate, the core logs itself (logger ``raftpy.core``).
     """
 
-    def __init__(self, node_id: int) -> None:
-        self._id = node_id
+    def __init__(self, name: str) -> None:
+        """``name``: whose role it is, as the lines begin."""
+        self._name = name
         self._leader = 0
         self._led = 0  # the term in which this node leads; 0: it does not
 
@@ -26,14 +27,14 @@ class RoleLog:
         led, self._led = self._led, term if state == StateType.StateLeader else 0
         if self._led:
             if led != term:
-                log.info("node %d: became leader in term %d", self._id, term)
+                log.info("%s: became leader in term %d", self._name, term)
             return
         if led:
-            log.info("node %d: %s", self._id, _why_it_ended(led, term, stepped_down))
+            log.info("%s: %s", self._name, _why_it_ended(led, term, stepped_down))
         if leader:
-            log.info("node %d: leader is node %d in term %d", self._id, leader, term)
+            log.info("%s: leader is node %d in term %d", self._name, leader, term)
         elif before and not led:
-            log.info("node %d: no leader is known any more in term %d", self._id, term)
+            log.info("%s: no leader is known any more in term %d", self._name, term)
 
 
 def _why_it_ended(led: int, term: int, stepped_down: bool) -> str:

@@ -1,44 +1,46 @@
-"""Rounds: what one pass of the driver does.
+"""Rounds: what one pass of a host does, for all of its groups.
 
 A pass takes all that waits and carries everything that follows from it as far as it goes:
 
-    datagrams, finished writes, ticks  -> core
-    what the core decided              -> messages in the peers' open datagrams, appends and committed entries noted
-    committed entries, if somebody waits for them -> state machine -> the waiting tasks go on, here and now
-    the proposals and reads of these tasks -> core -> messages queued
-    messages                           -> wire        (a notice of the commit and the next append share a datagram)
-    appends                            -> store       (while the followers write the same)
-    what depended on the write         -> core, wire
-    committed entries nobody waits for -> state machine
+    datagrams (each frame to its group), finished writes, ticks  -> cores
+    what the cores decided              -> messages in the peers' open datagrams, appends and committed entries noted
+    committed entries, if somebody waits for them -> state machines -> the waiting tasks go on, here and now
+    the proposals and reads of these tasks -> cores -> messages queued
+    messages                            -> wire       (a notice of the commit and the next append share a datagram)
+    appends, of all groups              -> store      (one synced batch, while the followers write the same)
+    what depended on the write          -> cores, wire
+    committed entries nobody waits for  -> state machines
 
 and begins again as long as a write has been done meanwhile, because answers may have come in during it. So a proposal
 costs no turn of the event loop beyond the ones the network imposes, and whatever arrives during one sync goes into the
 next one together.
 
+A pass looks at the groups that are *noted*: those in which somebody has proposed or reads, which were heard of, whose
+tick is due, which have left something. All others cost it nothing, but for a look at the ticks. The only group of a
+host is always noted.
+
 There is no rule of Raft here. What may be sent before a write and what only after it is the core's to say: it keeps the
 latter until the write is reported (docs/design.md, "The one-way road").
 
-Everything the core decides comes through an Outbox. Where the transport lends its datagram builders
-(``raftpy.contracts.transport.LendingTransport``), messages are encoded straight into them; any other gets each message
-through ``send``.
+Everything the cores decide comes through one Outbox, as datagrams belong to a peer and not to a group. Where the
+transport lends its datagram builders (``raftpy.contracts.transport.LendingTransport``), messages are encoded straight
+into them; any other gets each message through ``send``.
 """
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_SIZE
-from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t
+from libc.math cimport INFINITY
+from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.api.outbox cimport Outbox
 from raftcore.base.lists cimport empty
-from raftcore.base.types cimport StateLeader, index_t, node_id_t
+from raftcore.base.types cimport StateLeader
 from raftcore.values.message cimport Entries, Message
-from raftcore.wire.frame cimport DATAGRAM_HEADER_SIZE
+from raftcore.wire.frame cimport DATAGRAM_HEADER_SIZE, end_of_frame
 
-from raftcore.base.errors import ProposalDropped
+from raftpy.contracts.errors import ApplyFailed
 
-from raftpy.contracts.errors import Overloaded
-
-from raftpy.runtime.applying cimport Applying
-from raftpy.runtime.pending_proposals cimport Proposals
-from raftpy.runtime.reads cimport Reads
+from raftpy.runtime.group_work cimport GroupWork
 from raftpy.runtime.ticks cimport Ticks
 
 cdef enum:
@@ -52,49 +54,43 @@ cdef double LINGER_S = 0.002  # after which a pass waits for answers no more: th
 
 @cython.final
 cdef class Rounds:
-    """The inner loop of one node, over its parts; every failure of theirs comes out of :meth:`run`.
+    """The inner loop of one host, over the work of its groups; every failure but a state machine's comes out of
+    :meth:`run`, and ends the host.
 
-    ``refusal()`` makes the exception for whoever proposes to a node that does not lead; ``role_changed()`` is called
-    when this node's role has changed, or the leader that the core names.
+    ``groups`` are GroupWork by ascending id, group 0 first; ``member_operations`` proposes there.
 
     Attributes:
-        raw, storage, transport: the core and the parts that do for it what it cannot.
-        takes_part: until then the core hears nothing, and no time passes for it.
-        closed: set by whoever ends the node; the pass ends at the next opportunity.
+        storage, transport: the parts that do for the cores what they cannot.
+        takes_part: until then the cores hear nothing, and no time passes for them.
+        closed: set by whoever ends the host; the pass ends at the next opportunity.
         resuming: tasks that wait for results run now.
-        appends: MsgStorageAppend messages that are not submitted yet.
-        written: submits that have completed since the last round, each a sequence of MsgStorageAppend messages.
+        written: submits that have completed since the last round, each a batch of (group id, MsgStorageAppends).
         unreachable: node ids whose address has refused a datagram.
+        strangers: frames of groups that a host with several does not have, or has no more.
     """
 
-    def __init__(self, config, opened, clock, Proposals proposals, Applying applying, Reads reads, Ticks ticks,
-                 member_operations, linger, publish, refusal, role_changed, slow_writes, owner):
-        self.raw = opened.raw
+    def __init__(self, config, opened, clock, list groups not None, Ticks ticks, member_operations, linger, slow_writes,
+                 owner):
         self.owner = owner
         self.storage = opened.storage
         self.transport = opened.transport
         self.monotonic = clock.monotonic
         self.wall_ms = clock.wall_ms
-        self.proposals = proposals
-        self.applying = applying
-        self.reads = reads
+        self.groups = groups
+        self.first = groups[0]
+        self.alone = groups[0] if len(groups) == 1 else None
+        self.noted = []
         self.ticks = ticks
         self.member_operations = member_operations
         self.linger = linger
-        self.publish = publish
-        self.refusal = refusal
-        self.role_changed = role_changed
         self.slow_writes = slow_writes
         self.tick_s = config.tick_ms / 1000
         self.begun = []
         self.outbox = Outbox()
-        self.appends = []
         self.under_way = []
         self.written = []
         self.unreachable = []
         self.takes_part = True
-        self.leader = self.raw.raft.lead
-        self.role = self.raw.raft.state
         lend = getattr(self.transport, "lend_builders", None)
         if lend is not None:
             lend(self.outbox)
@@ -110,14 +106,94 @@ cdef class Rounds:
             self.owner.check_process()
         return 0
 
+    # --- Groups -------------------------------------------------------------------------------------------------
+
+    cpdef int note(self, GroupWork group) except -1:
+        """The pass under way, or the next one, has to look at this group."""
+        if not group.noted:
+            group.noted = group.proposals.scheduled = True
+            self.noted.append(group)
+        return 0
+
+    cdef int rest(self, bint again) except -1:
+        # The pass is over, and another is on its way or not: whoever proposes must then ask for one.
+        cdef GroupWork group
+        cdef list kept = []
+        if self.alone is not None and again:
+            return 0
+        for group in self.noted:
+            if again and group.has_left():
+                kept.append(group)
+            else:
+                group.noted = group.proposals.scheduled = False
+        self.noted = kept
+        return 0
+
+    cdef inline GroupWork at(self, Py_ssize_t position):
+        return <GroupWork> self.noted[position]
+
+    cdef GroupWork find(self, uint64_t group_id):
+        # The group of that id that has not ended, or None. Most hosts number theirs from 0 without a gap.
+        cdef Py_ssize_t low = 0
+        cdef Py_ssize_t high = PyList_GET_SIZE(self.groups)
+        cdef Py_ssize_t middle
+        cdef GroupWork group
+        middle = <Py_ssize_t> group_id if group_id < <uint64_t> high else high // 2
+        while low < high:
+            group = <GroupWork> self.groups[middle]
+            if group.id == group_id:
+                return None if group.closed else group
+            if group.id < group_id:
+                low = middle + 1
+            else:
+                high = middle
+            middle = (low + high) // 2
+        return None
+
     @property
-    def pending(self):
-        """Whether a pass has left something for the next."""
-        return self.has_left()
+    def leads(self):
+        """Whether this node leads in one of its groups."""
+        cdef GroupWork group
+        for group in self.groups:
+            if group.raw.raft.state == StateLeader and not group.closed:
+                return True
+        return False
+
+    def plan(self, uint32_t ticks):
+        """Sets the timer for the first moment at which something may be due in a group, ``ticks`` ahead at most."""
+        cdef GroupWork group
+        cdef double deadline = INFINITY
+        for group in self.groups:
+            if not group.closed:
+                ticks = <uint32_t> min(<uint64_t> ticks, group.raw._ticks_until_due())
+                deadline = min(deadline, group.proposals.next_deadline, group.reads.next_deadline)
+        self.ticks.plan(ticks, deadline)
 
     cdef bint has_left(self) except -1:
-        return (PyList_GET_SIZE(self.proposals.queued) > 0 or self.applying.has_pending() or self.reads.wanted
-                or PyList_GET_SIZE(self.appends) > 0 or PyList_GET_SIZE(self.unreachable) > 0)
+        # Whether a pass has left something for the next.
+        cdef GroupWork group
+        if PyList_GET_SIZE(self.unreachable):
+            return True
+        for group in self.noted:
+            if group.has_left():
+                return True
+        return False
+
+    cdef bint has_queued(self) except -1:
+        cdef GroupWork group
+        for group in self.noted:
+            if group.has_queued():
+                return True
+        return False
+
+    cdef bint is_awaited(self) except -1:
+        cdef GroupWork group
+        for group in self.noted:
+            if group.is_awaited():
+                return True
+        return False
+
+    # --- One pass -----------------------------------------------------------------------------------------------
 
     cpdef run(self):
         """One pass."""
@@ -129,14 +205,10 @@ cdef class Rounds:
         cdef int number
         self.resuming = False
         self.answering = False
+        if self.alone is not None:
+            self.note(self.alone)
         if count:
-            self.begin_ticks(count)
-            self.proposals.expire(now)
-            self.member_operations.tick()
-            if PyList_GET_SIZE(self.begun):
-                self.slow_writes.waiting(now - self.begun[0])
-            if self.reads.any_waiting():
-                self.reads.tick(now)
+            self.begin_ticks(count, now)
         for number in range(ROUNDS):
             if number >= FREE_ROUNDS and self.monotonic() > until:
                 break
@@ -148,20 +220,18 @@ cdef class Rounds:
                     break  # what came is for somebody else
             self.serve_callers()
             look = self.write()
-            # What only the state machine waits for.
-            if self.applying.has_pending():
-                self.apply()
-                self.collect()
-            if self.member_operations.due and self.member_operations.propose():
-                self.collect()
+            # What only the state machines wait for.
+            self.apply(False)
+            if self.member_operations.due and not self.first.closed and self.member_operations.propose():
+                self.note(self.first)
+                self.collect(self.first)
             self.resume()
             if self.closed:
                 break
             lingered = False
-            if look or PyList_GET_SIZE(self.proposals.queued) or PyList_GET_SIZE(self.appends) or self.reads.wanted:
+            if look or self.has_queued():
                 continue
-            if not (self.answering or self.proposals.head < PyList_GET_SIZE(self.proposals.waiting)
-                    or self.reads.any_waiting()):
+            if not (self.answering or self.is_awaited()):
                 break  # no answer is expected
             if self.has_left() or number + 1 == ROUNDS or self.monotonic() > now + LINGER_S:
                 break
@@ -171,91 +241,160 @@ cdef class Rounds:
         if self.queued:
             self.flush()
 
+    cdef int begin_ticks(self, uint32_t count, double now) except -1:
+        # Time has passed, for every group.
+        cdef GroupWork group
+        cdef uint64_t wall_ms = self.wall_ms() if self.takes_part else 0
+        for group in self.groups:
+            if group.closed:
+                continue
+            if self.takes_part:
+                group.begin_ticks(count, wall_ms)
+                if group.due:
+                    self.ticks_due = True
+                    self.note(group)
+            if group.expire(now):
+                self.note(group)
+        self.member_operations.tick()
+        if PyList_GET_SIZE(self.begun):
+            self.slow_writes.waiting(now - self.begun[0])
+        return 0
+
+    cdef int finish_ticks(self) except -1:
+        # Something may be due; first everything is heard that was said meanwhile.
+        cdef GroupWork group
+        cdef uint64_t wall_ms
+        cdef uint32_t count
+        for _ in range(DATAGRAMS):
+            if not self.hear():
+                break
+        self.ticks_due = False
+        wall_ms = self.wall_ms()
+        for group in self.noted:
+            if group.due:
+                count = group.due
+                group.due = 0
+                if not group.closed:
+                    group.raw._tick(wall_ms, count)
+        return 0
+
     cdef int take(self, bint look) except -1:
-        # Everything that waits goes to the core, and what the core says to it is collected.
-        if self.due:
+        # Everything that waits goes to the cores, and what they say to it is collected.
+        cdef Py_ssize_t at = 0
+        if self.ticks_due:
             self.finish_ticks()
         elif look:
             self.hear()
         while PyList_GET_SIZE(self.written):
             self.completed(self.written.pop(0))
         while PyList_GET_SIZE(self.unreachable):
-            self.raw.report_unreachable(self.unreachable.pop())
-        return self.collect()
+            self.lost_sight_of(self.unreachable.pop())
+        while at < PyList_GET_SIZE(self.noted):
+            self.collect(self.at(at))
+            at += 1
+        return 0
+
+    cdef int lost_sight_of(self, node_id) except -1:
+        cdef GroupWork group
+        for group in self.groups:
+            if not group.closed:
+                group.raw.report_unreachable(node_id)
+                self.note(group)
+        return 0
 
     cdef int serve_callers(self) except -1:
         # Those who wait for a result make the next proposals and reads; then everything queued leaves.
-        cdef Proposals proposals = self.proposals
-        cdef bint moved = False  # the core may have decided something
-        if proposals.head < PyList_GET_SIZE(proposals.waiting):
-            if self.raw.raft.term != self.term or self.raw.raft.state != StateLeader:
-                proposals.lose(self.raw.raft.log.committed)
-            moved = self.applying.has_pending()
-            if moved:
-                self.apply()
+        cdef GroupWork group
+        cdef Py_ssize_t at = 0
+        cdef double now
+        self.apply(True)
         self.resume()
-        if self.reads.wanted:
-            moved = True
-            self.begin_reads()
-        if PyList_GET_SIZE(proposals.queued):
-            moved = True
-            self.append_proposals()
-        if moved:
-            self.collect()
+        while at < PyList_GET_SIZE(self.noted):
+            group = self.at(at)
+            at += 1
+            if group.closed:
+                continue
+            if group.reads.wanted:
+                group.moved = True
+                group.begin_reads(self.monotonic(), self.ticks)
+            if PyList_GET_SIZE(group.proposals.queued):
+                group.moved = True
+                now = self.monotonic()
+                group.append_proposals(self.wall_ms(), now, self.ticks)
+            if group.moved:
+                group.moved = False
+                self.collect(group)
         if self.queued:
             self.flush()
         return 0
 
     cdef bint write(self) except -1:
         # Write, and send what depended on it. True: answers may have come in meanwhile that somebody waits for.
-        cdef list appends = self.appends
-        if not PyList_GET_SIZE(appends):
+        cdef GroupWork group
+        cdef list batch = []
+        cdef double begun
+        for group in self.noted:
+            if PyList_GET_SIZE(group.appends):
+                if not group.closed:
+                    batch.append((group.id, group.appends))
+                group.appends = []
+        if not PyList_GET_SIZE(batch):
             return False
-        cdef double begun = self.monotonic()
-        self.appends = []
-        if not self.storage.submit([(0, appends)]):
+        begun = self.monotonic()
+        if not self.storage.submit(batch):
             self.under_way.append(None)
             self.begun.append(begun)
             return False
         if PyList_GET_SIZE(self.under_way):  # those before it are durable, but have not been reported yet
-            self.under_way.append(appends)
+            self.under_way.append(batch)
             return False
-        self.measure(appends, begun)
-        self.raw._written(appends, self.outbox)
-        self.collect()
+        self.measure(batch, begun)
+        self.report_written(batch, True)
         if self.queued:
             self.answering = True
             self.flush()
         # While this node wrote, the others did. Where nobody waits it is cheaper to be woken.
-        return self.proposals.head < len(self.proposals.waiting)
+        for group in self.noted:
+            if group.proposals.head < PyList_GET_SIZE(group.proposals.waiting):
+                return True
+        return False
 
-    cdef int measure(self, object appends, double begun) except -1:
+    cdef int completed(self, object batch) except -1:
+        # A submit that took longer has been reported, and with it what was written at once after it.
+        if PyList_GET_SIZE(self.under_way):
+            self.under_way.pop(0)
+        if PyList_GET_SIZE(self.begun):
+            self.measure(batch, self.begun.pop(0))
+        self.answering = True
+        self.report_written(batch, False)
+        while PyList_GET_SIZE(self.under_way) and self.under_way[0] is not None:
+            self.report_written(self.under_way.pop(0), False)
+        return 0
+
+    cdef int report_written(self, object batch, bint collect) except -1:
+        # A batch is durable: each of its groups hears of its part.
+        cdef GroupWork group
+        for group_id, appends in batch:
+            group = self.alone if self.alone is not None else self.find(group_id)
+            if group is None:
+                continue  # it has ended since
+            self.outbox.group = group.id
+            group.raw._written(appends, self.outbox)
+            self.note(group)
+            if collect:
+                self.collect(group)
+        if not collect and self.outbox.has_datagrams():
+            self.queued = True
+        return 0
+
+    cdef int measure(self, object batch, double begun) except -1:
         # A write is done: those of less than a tick, which are the rule, concern nobody.
         cdef double seconds = self.monotonic() - begun
         if seconds >= self.tick_s or self.slow:
-            self.slow = self.slow_writes.took(appends, seconds)
+            self.slow = self.slow_writes.took(batch, seconds)
         return 0
 
-    cdef int begin_ticks(self, uint32_t count) except -1:
-        # Those in which nothing is due pass before anything is heard, because messages restart the timeouts.
-        cdef uint32_t quiet
-        if not self.takes_part:
-            return 0
-        quiet = <uint32_t> min(<uint64_t> count, self.raw._ticks_until_due() - 1)
-        if quiet:
-            self.raw._tick(self.wall_ms(), quiet)
-        self.due = count - quiet
-        return 0
-
-    cdef int finish_ticks(self) except -1:
-        # Something may be due; first everything is heard that was said meanwhile.
-        cdef uint32_t count = self.due
-        for _ in range(DATAGRAMS):
-            if not self.hear():
-                break
-        self.due = 0
-        self.raw._tick(self.wall_ms(), count)
-        return 0
+    # --- From and to the peers ----------------------------------------------------------------------------------
 
     cdef bint hear(self) except -1:
         cdef list datagrams = self.transport.receive(DATAGRAMS)
@@ -265,18 +404,29 @@ cdef class Rounds:
         if not self.takes_part:
             return True  # for Raft this node is not there yet: see founding.py
         for datagram in datagrams:
-            self.raw._step_frames(datagram, DATAGRAM_HEADER_SIZE, 0)
+            if self.alone is not None:
+                self.alone.raw._step_frames(datagram, DATAGRAM_HEADER_SIZE, self.alone.id)
+            else:
+                self.hand_out(datagram)
         return True
 
-    cdef int resume(self) except -1:
-        if self.reads.confirmed:
-            self.reads.release(self.applying.applied)
-        if self.proposals.finished or self.reads.finished:
-            self.resuming = True
-            self.proposals.resume()
-            self.reads.resume()
-            self.resuming = False
-            self.check_owner()
+    cdef int hand_out(self, bytes datagram) except -1:
+        # Each frame of a datagram goes to the core of its group.
+        cdef const unsigned char* data = <const unsigned char*> PyBytes_AS_STRING(datagram)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(datagram)
+        cdef Py_ssize_t at = DATAGRAM_HEADER_SIZE
+        cdef Py_ssize_t end
+        cdef uint64_t group_id = 0
+        cdef GroupWork group
+        while at < size:
+            end = end_of_frame(data, size, at, &group_id)
+            group = self.find(group_id)
+            if group is None:
+                self.strangers += 1
+                at = end
+                continue
+            group.raw._step_frame(data, size, &at)
+            self.note(group)
         return 0
 
     cdef int flush(self) except -1:
@@ -284,93 +434,105 @@ cdef class Rounds:
         self.transport.flush()
         return 0
 
-    cdef int collect(self) except -1:
-        # Takes what the core has decided: messages are queued, work for the store and the state machine noted.
+    cdef int collect(self, GroupWork group) except -1:
+        # Takes what a core has decided: messages are queued, work for the store and the state machine noted.
         cdef Outbox outbox = self.outbox
-        while self.raw._collect(outbox):
+        if group.closed:
+            return 0
+        outbox.group = group.id
+        while group.raw._collect(outbox):
             if PyList_GET_SIZE(outbox.appends):
-                self.appends += outbox.appends
+                group.appends += outbox.appends
                 empty(outbox.appends)
             if PyList_GET_SIZE(outbox.applies):
                 for entries in outbox.applies:
-                    self.applying.push(entries)
+                    group.applying.push(entries)
                 empty(outbox.applies)
             if PyList_GET_SIZE(outbox.read_states):
                 for index, context in outbox.read_states:
-                    self.reads.answered(index, context)
+                    group.reads.answered(index, context)
                 empty(outbox.read_states)
-            self.look_at_role()
+            group.look_at_role()
         if PyList_GET_SIZE(outbox.messages):
-            self.send()
+            self.send(group.id)
         if outbox.has_datagrams():
             self.queued = True
         return 0
 
-    cdef int look_at_role(self) except -1:
-        cdef node_id_t leader = self.raw.raft.lead
-        cdef int role = self.raw.raft.state
-        if leader != self.leader or role != self.role:
-            self.leader = leader
-            self.role = role
-            self.role_changed()
-        return 0
-
-    cdef int send(self) except -1:
+    cdef int send(self, uint64_t group_id) except -1:
         # What the core could not encode: the transport has lent no builder for its receiver, or none that holds it.
         cdef Message message
         cdef list messages = self.outbox.messages
         self.queued = True
         for message in messages:
-            self.transport.send(message)
+            self.transport.send(message, group_id)
         empty(messages)
         return 0
 
-    cdef int completed(self, object appends) except -1:
-        # A submit that took longer has been reported, and with it what was written at once after it.
-        if PyList_GET_SIZE(self.under_way):
-            self.under_way.pop(0)
-        if PyList_GET_SIZE(self.begun):
-            self.measure(appends, self.begun.pop(0))
-        self.answering = True
-        self.raw._written(appends, self.outbox)
-        while PyList_GET_SIZE(self.under_way) and self.under_way[0] is not None:
-            self.raw._written(self.under_way.pop(0), self.outbox)
+    # --- Applying, and those who wait ---------------------------------------------------------------------------
+
+    cdef int apply(self, bint awaited) except -1:
+        # Applies for a slice of time, which the groups share that have something to apply: `awaited`, those in which
+        # somebody waits for a result. Where it was over before all had their turn, the next time begins.
+        cdef GroupWork group
+        cdef Py_ssize_t at
+        cdef Py_ssize_t count = PyList_GET_SIZE(self.noted)
+        cdef Py_ssize_t sharing = 0
+        cdef Py_ssize_t first = self.next_to_apply if self.next_to_apply < count else 0
+        cdef double until = 0
+        for group in self.noted:
+            if awaited and not group.closed and group.proposals.head < PyList_GET_SIZE(group.proposals.waiting):
+                group.lose()
+            if self.may_apply(group, awaited):
+                sharing += 1
+        if not sharing:
+            return 0
+        self.next_to_apply = 0
+        if sharing > 1:
+            until = self.monotonic() + self.at(first).applying.slice_seconds
+        for at in range(count):
+            group = self.at((first + at) % count)
+            if not self.may_apply(group, awaited):
+                continue
+            if until and self.monotonic() > until:
+                self.next_to_apply = (first + at) % count
+                break
+            group.moved = awaited
+            self.apply_one(group, 1.0 / <double> sharing)
+            if not awaited:
+                self.collect(group)
         return 0
 
-    cdef int apply(self) except -1:
-        # Applies for a slice of time; the core hears of Entries that are through.
+    cdef inline bint may_apply(self, GroupWork group, bint awaited) except -1:
+        return (group.applying.has_pending() and not group.closed
+                and (not awaited or group.proposals.head < PyList_GET_SIZE(group.proposals.waiting)))
+
+    cdef int apply_one(self, GroupWork group, double share) except -1:
+        # The core hears of Entries that are through.
         cdef Entries entries
-        self.applying.begin()
+        group.applying.begin(share)
         while True:
-            entries = self.applying.run()
+            try:
+                entries = group.applying.run()
+            except ApplyFailed as error:
+                self.check_owner()
+                if not group.failed(error):
+                    raise
+                return 0
             self.check_owner()
             if entries is None:
                 return 0
-            self.raw._applied(entries)
-            self.publish(entries)
+            group.raw._applied(entries)
+            group.publish(entries)
 
-    cdef int begin_reads(self) except -1:
-        self.reads.begin(self.monotonic())
-        return self.wake_by(self.reads.next_deadline)
-
-    cdef int append_proposals(self) except -1:
-        cdef list commands = self.proposals.take()
-        cdef index_t first
-        cdef double now
-        if not commands:
-            return 0
-        try:
-            first = self.raw._propose(commands, self.wall_ms())
-        except ProposalDropped as error:
-            self.proposals.refused(Overloaded if error.reason == "uncommitted_limit" else self.refusal)
-            return 0
-        now = self.monotonic()
-        self.term = self.raw.raft.term
-        self.proposals.appended(first, self.term, now)
-        return self.wake_by(self.proposals.next_deadline)
-
-    cdef int wake_by(self, double deadline) except -1:
-        # Somebody's timeout ends then.
-        if deadline < self.ticks.due_at():
-            self.ticks.plan(UINT32_MAX, deadline)
+    cdef int resume(self) except -1:
+        cdef GroupWork group
+        cdef Py_ssize_t at = 0
+        while at < PyList_GET_SIZE(self.noted):  # those who go on may propose in other groups
+            group = self.at(at)
+            at += 1
+            self.resuming = True
+            group.resume()
+            self.resuming = False
+            self.check_owner()
         return 0

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from raftcore.values.message import Message
+from raftpy.contracts.storage import AppendBatch
 
 log = logging.getLogger("raftpy")
 
@@ -26,7 +26,7 @@ class SlowWrites:
         node_id: for the log.
         tick_s: seconds of a tick, the core's unit.
         slow_s: a write that takes longer is worth a line: the heartbeat interval.
-        report: the core's ``report_write``.
+        report: every core's ``report_write``.
         monotonic: the clock.
     """
 
@@ -48,10 +48,12 @@ class SlowWrites:
         self._slow = 0  # since the last line
         self._longest_s = 0.0
 
-    def took(self, appends: Sequence[Message], seconds: float) -> bool:
-        """A write is done. False: writes of less than a tick need not be told until the next that takes longer."""
+    def took(self, batch: AppendBatch, seconds: float) -> bool:
+        """A write of these groups' appends is done. False: writes of less than a tick need not be told until the next
+        that takes longer."""
         ticks = int(seconds / self._tick_s)
-        if any(append.must_sync for append in appends):  # the disk was waited for, be it for these or for others
+        # The disk was waited for where one of them had to be synced, be it for these or for others.
+        if any(append.must_sync for _, appends in batch for append in appends):
             self._counted = max(ticks, self._counted // 2)
             self._report(ticks)
         if seconds > self._slow_s:

@@ -160,7 +160,7 @@ class Cluster:
     async def crash(self, node_id: int) -> None:
         """The node is gone at this instant, and with it what was not yet durable."""
         self.disks[node_id].crash()
-        driver = self.nodes.pop(node_id)._driver
+        driver = self.nodes.pop(node_id)._host.driver
         assert driver is not None
         await asyncio.sleep(0)  # never inside a pass, which may have resumed this task
         driver._shut()  # not stop: who crashes hands nothing over
@@ -185,7 +185,7 @@ class Cluster:
         self._tell_transport(node_id)
 
     def _tell_transport(self, node_id: int) -> None:
-        transport = self.nodes[node_id]._transport if node_id in self.nodes else None
+        transport = self.nodes[node_id]._host.transport if node_id in self.nodes else None
         if isinstance(transport, CuttableUdp):
             transport.off = node_id in self.off
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from raftcore.base.types import EntryKind
 from raftpy import Node
+from raftpy.members.operations import MemberOperations
 from raftpy.members.table import MemberRecord, MemberTable
-from raftpy.runtime.driver import Driver
+from raftpy.runtime.group import Group
 from raftpy.sim.loop import run
 from tests.node.harness import Cluster
 
@@ -33,13 +34,18 @@ def serve(kind: str, size: int, seed: int, scenario: Any, **settings: Any) -> No
     run(main()) if kind.startswith("memory") else asyncio.run(main())
 
 
-def driver(node: Node) -> Driver:
-    assert node._driver is not None
-    return node._driver
+def group(node: Node) -> Group:
+    return node._running
+
+
+def operations(node: Node) -> MemberOperations:
+    found = group(node).member_operations
+    assert found is not None
+    return found
 
 
 def table(node: Node) -> MemberTable:
-    return driver(node).member_operations.table
+    return operations(node).table
 
 
 def expected(cluster: Cluster) -> MemberTable:
@@ -52,14 +58,14 @@ def expected(cluster: Cluster) -> MemberTable:
 def changes(node: Node) -> list[int]:
     """Indexes of the configuration entries in the node's log, and nothing beside them but commands and no-ops."""
     status = node.status()
-    entries = driver(node).storage.group(0).entries(1, status.last_index + 1, 1 << 30)
+    entries = group(node).stored.entries(1, status.last_index + 1, 1 << 30)
     return [e.index for e in entries if e.kind in (EntryKind.EntryConfChange, EntryKind.EntryConfChangeV2)]
 
 
 def noops(node: Node) -> int:
     """A refused change would leave one that no leader's beginning accounts for."""
     status = node.status()
-    entries = driver(node).storage.group(0).entries(1, status.last_index + 1, 1 << 30)
+    entries = group(node).stored.entries(1, status.last_index + 1, 1 << 30)
     return sum(entry.kind == EntryKind.EntryNoop for entry in entries)
 
 

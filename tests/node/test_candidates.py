@@ -27,7 +27,7 @@ def test_nobody_leads_the_same_term_twice(seed: int) -> None:
         await cluster.propose(a, b"first")
         await cluster.committed(b"first", 3)
         await cluster.sleep_ms(30)
-        cluster.nodes[c]._storage._delay_s = 1000.0  # type: ignore[attr-defined]
+        cluster.nodes[c]._host.storage._delay_s = 1000.0  # type: ignore[attr-defined]
         cluster.network.filter = lambda sender, to, data: (
             (sender, to) != (c, b) or MessageType.MsgApp not in kinds(data)
         )
@@ -65,14 +65,14 @@ def test_a_grant_for_a_forgotten_candidacy_elects_nobody(seed: int) -> None:
         await cluster.propose(leader, b"first")
         await cluster.committed(b"first", 3)
         await cluster.sleep_ms(30)
-        cluster.nodes[c]._storage._delay_s = 1000.0  # type: ignore[attr-defined]
+        cluster.nodes[c]._host.storage._delay_s = 1000.0  # type: ignore[attr-defined]
         cluster.network.filter = lambda sender, to, data: (
             (sender, to) != (leader, v) or not any(message.commit >= 4 for _, message in messages(data))
         )
         await cluster.propose(leader, b"x")
         await cluster.sleep_ms(3)
         await cluster.crash(leader)
-        cluster.nodes[v]._storage._delay_s = 0.04  # type: ignore[attr-defined]
+        cluster.nodes[v]._host.storage._delay_s = 0.04  # type: ignore[attr-defined]
         stand(cluster, c)
         await cluster.sleep_ms(3)
         await cluster.crash(c)

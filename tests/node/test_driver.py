@@ -109,14 +109,14 @@ def test_all_that_is_proposed_in_one_turn_is_one_append_and_one_write(seed: int)
         leader, _ = await cluster.single_leader()
         await cluster.sleep_ms(60)
         submits: list[int] = []
-        store = cluster.nodes[leader]._storage
+        store = cluster.nodes[leader]._host.storage
         submit = store.submit
 
         def count(batch: AppendBatch) -> bool:
             submits.extend(len(a.entries) for _, appends in batch for a in appends if a.entries is not None)
             return submit(batch)
 
-        cluster.nodes[leader]._running.storage.submit = count  # type: ignore[method-assign]
+        cluster.nodes[leader]._host.storage.submit = count  # type: ignore[method-assign]
         results = await asyncio.gather(*[cluster.propose(leader, b"%d" % i) for i in range(1000)])
         assert submits == [1000]
         assert results == list(range(results[0], results[0] + 1000))
@@ -192,9 +192,8 @@ def test_a_stalled_process_starts_no_election_for_the_time_it_slept(stalled: str
     async def scenario(cluster: Cluster) -> None:
         leader, term = await cluster.single_leader()
         victim = leader if stalled == "leader" else leader % 3 + 1
-        driver = cluster.nodes[victim]._running
         # All of the victim's callbacks are held back for 120 ms, below the others' timeouts, with two heartbeats lost.
-        driver.ticks.origin -= 3.0  # its clock says that it slept for three seconds
+        cluster.nodes[victim]._host.driver.ticks.origin -= 3.0  # its clock says that it slept for three seconds
         cluster.network.filter = lambda from_id, to_id, datagram: to_id != victim
         await cluster.sleep_ms(80)
         cluster.network.filter = cluster.spy.watch
@@ -211,7 +210,7 @@ def test_what_was_said_during_a_stall_is_heard_before_the_ticks(seed: int) -> No
     async def scenario(cluster: Cluster) -> None:
         leader, term = await cluster.single_leader()
         node = cluster.nodes[leader % 3 + 1]
-        driver, transport = node._running, node._transport
+        driver, transport = node._running, node._host.transport
         receive, heartbeats = transport.receive, [b""]
 
         def remembering(limit: int) -> list[bytes]:
@@ -251,7 +250,7 @@ def test_passes_do_not_multiply_while_there_is_something_to_apply(seed: int) -> 
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
         passes = cluster.nodes[leader]._running.passes
-        transport = cluster.nodes[leader]._transport
+        transport = cluster.nodes[leader]._host.transport
         ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
         receive = transport.receive
 
@@ -299,7 +298,7 @@ def test_a_node_at_rest_sleeps_a_heartbeat_interval_at_a_time(seed: int) -> None
         await cluster.sleep_ms(500)
         passes = dict.fromkeys(cluster.ids, 0)
         for i in cluster.ids:
-            transport = cluster.nodes[i]._transport
+            transport = cluster.nodes[i]._host.transport
 
             def counting(limit: int, i: int = i, receive: Any = transport.receive) -> list[bytes]:
                 passes[i] += 1  # each pass looks at the socket, once or more often
@@ -375,7 +374,7 @@ def test_unreachable_peers_are_reported_to_the_core(seed: int) -> None:
         state = lambda: driver.raw.status().progress[follower].state  # noqa: E731
         assert state() == "StateReplicate"
         cluster.disconnect(follower)
-        driver._on_unreachable(follower)
+        cluster.nodes[leader]._host.driver._on_unreachable(follower)
         await cluster.sleep_ms(15)
         assert state() == "StateProbe"
 

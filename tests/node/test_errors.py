@@ -408,7 +408,7 @@ def test_a_state_machine_that_waits_for_its_own_node_deadlocks_nobody() -> None:
     async def main() -> None:
         node, _, _ = single()
         machine = Nosy()
-        node._state_machine = machine
+        node._host._state_machines[0] = machine
         async with node:
             machine.node = node
             await node.wait_for_leader()

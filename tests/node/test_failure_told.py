@@ -71,11 +71,11 @@ def test_damage_found_while_the_node_runs_is_named_to_whoever_waits() -> None:
         node = alone(Recorder())
         await node.start()
         await node.wait_for_leader()
-        assert node._driver is not None
+        assert node._host.driver is not None
         origin = OSError(5, "a block cannot be read")
         damage = StorageDamaged("its checksum does not hold", "leveldb: entry 7")
         damage.__cause__ = origin
-        node._driver._fail(damage)
+        node._host.driver._fail(damage)
         with pytest.raises(StorageDamaged) as told:
             await node.propose(b"x")
         assert (told.value.what, told.value.where) == (damage.what, damage.where)

@@ -16,7 +16,7 @@ from raftpy import Node, NotLeader, Stopped, Unreliable, WrongIdentity
 from raftpy.sim.loop import run
 from raftpy.transport.datagram.memory import MemoryTransport
 from tests.node.harness import Cluster
-from tests.node.served import driver
+from tests.node.served import group
 
 LONG_MS = 60_000
 """Much longer than any election takes."""
@@ -210,7 +210,7 @@ def test_what_was_said_to_an_earlier_store_counts_for_nothing(seed: int) -> None
         cluster.random.shuffle(kept)
         for to_id, datagram in list(kept):
             if to_id in cluster.nodes:
-                cluster.nodes[to_id]._transport.arrive(datagram)  # type: ignore[attr-defined]
+                cluster.nodes[to_id]._host.transport.arrive(datagram)  # type: ignore[attr-defined]
         await cluster.stays_quiet()
         assert [cluster.disks[i].groups[0].hard_state for i in (2, 3)] == [HardState()] * 2
         for node_id in (2, 3):  # one that has heard the other's lost store again may have said so, and rightly
@@ -319,7 +319,7 @@ def test_nobody_asks_again_when_the_last_one_comes(seed: int, size: int) -> None
         await cluster.start(last)
         await cluster.sleep_ms(5)
         network.filter = None
-        transport = cluster.nodes[last]._transport
+        transport = cluster.nodes[last]._host.transport
         assert isinstance(transport, MemoryTransport)
         transport._inbox.extend(answers[:-1])
         transport.arrive(answers[-1])
@@ -353,7 +353,7 @@ def test_a_late_member_gives_the_leader_its_time(seed: int) -> None:
         cluster.network.filter = lambda from_id, to_id, datagram: all(kind >= 128 for _, kind, _ in frames(datagram))
         await cluster.start(3)
         await cluster.until(lambda: cluster.waits_for(3) == (), "node 3 begins")
-        assert driver(cluster.nodes[3]).raw.ticks_until_due() >= 14
+        assert group(cluster.nodes[3]).raw.ticks_until_due() >= 14
 
     for round_ in range(10):
         found("memory", 3, seed + round_, scenario, started=[1, 2], bootstrap=True)

@@ -104,7 +104,7 @@ def test_a_second_task_on_the_same_proposal_goes_on(loop: asyncio.AbstractEventL
 def test_the_timer_goes_on(loop: asyncio.AbstractEventLoop) -> None:
     """A pass of the timer's resumes a task that ends the program; if the program goes on all the same, so does time."""
     node = start(loop)
-    node._storage.submit = lambda appends: False  # type: ignore[method-assign]  # never done, so that it takes too long
+    node._host.storage.submit = lambda batch: False  # type: ignore[method-assign]  # never done: it takes too long
 
     async def ends() -> None:
         with pytest.raises(Timeout):
@@ -118,13 +118,13 @@ def test_the_timer_goes_on(loop: asyncio.AbstractEventLoop) -> None:
         task.result()
     go_on(loop, 0.01)  # the pass that was asked for when that one was cut off
     passes: list[int] = []
-    receive = node._transport.receive
+    receive = node._host.transport.receive
 
     def counting(limit: int) -> list[bytes]:
         passes.append(1)
         return receive(limit)
 
-    node._transport.receive = counting  # type: ignore[method-assign]
+    node._host.transport.receive = counting  # type: ignore[method-assign]
     go_on(loop, 0.5)
     assert len(passes) > 1
     assert node.failed is None

@@ -181,7 +181,7 @@ def test_the_preferred_one_takes_over(seed: int) -> None:
 
 def told_to_be_quarantined(cluster: Cluster, node_id: int, leader: int) -> Callable[[], bool]:
     """The node's peers are told that it is quarantined, and it hears nothing of Raft any more. Known to the leader?"""
-    cluster.nodes[node_id]._transport.quarantine(Conflict(5, 2, leader, 6, 6))
+    cluster.nodes[node_id]._host.transport.quarantine(Conflict(5, 2, leader, 6, 6))
     watch = cluster.network.filter
     assert watch is not None
     cluster.network.filter = lambda from_id, to_id, datagram: (
@@ -195,7 +195,7 @@ def test_a_quarantined_peer_is_passed_by(seed: int) -> None:
     """It can be reached, and would have been the first choice; it would let the whole bound pass."""
 
     async def scenario(cluster: Cluster, leader: int) -> None:
-        driver = cluster.nodes[leader]._driver
+        driver = cluster.nodes[leader]._group
         assert driver is not None
         raw = driver.raw
         await cluster.until(lambda: len(raw.successors()) == 2, "both are caught up")
@@ -293,8 +293,8 @@ def test_the_end_of_the_loop_in_the_turn_in_which_stop_begins() -> None:
 def test_a_node_that_failed_hands_nothing_over(seed: int) -> None:
     async def scenario(cluster: Cluster, leader: int) -> None:
         node = cluster.nodes.pop(leader)
-        assert node._driver is not None
-        node._driver._fail(ApplyFailed(7))
+        assert node._host.driver is not None
+        node._host.driver._fail(ApplyFailed(7))
         assert await seconds(cluster, node.stop()) == 0
         assert all(other.status().role == "follower" for other in cluster.nodes.values())
         await cluster.sleep_ms(1000 * SOON)
@@ -309,8 +309,8 @@ def test_a_failure_meanwhile_ends_it(seed: int) -> None:
         node = cluster.nodes.pop(leader)
         ending = asyncio.ensure_future(node.stop())
         await cluster.sleep_ms(5)
-        assert node._driver is not None
-        node._driver._fail(ApplyFailed(7))
+        assert node._host.driver is not None
+        node._host.driver._fail(ApplyFailed(7))
         await ending
         assert isinstance(node.failed, ApplyFailed)
         with pytest.raises(ApplyFailed):

@@ -253,12 +253,12 @@ def test_what_a_pass_waited_for_is_taken_by_it(seed: int) -> None:
 
     async def scenario(cluster: Cluster, asked: dict[int, Asked]) -> None:
         node, each = await cut_off(cluster, asked)
-        node._transport.receive = lambda limit=64: [bytes(80)]  # type: ignore[method-assign]
+        node._host.transport.receive = lambda limit=64: [bytes(80)]  # type: ignore[method-assign]
         node.propose(b"x")
         node._running.passes.run()
         assert each.waits > 10
         assert each.told == [True] * each.waits
-        del node._transport.receive  # type: ignore[method-assign]
+        del node._host.transport.receive  # type: ignore[method-assign]
 
     play_asked(seed, scenario)
 
@@ -272,11 +272,11 @@ def test_a_pass_waits_no_more_once_it_is_two_milliseconds_old(seed: int) -> None
 
     async def scenario(cluster: Cluster, asked: dict[int, Asked]) -> None:
         node, each = await cut_off(cluster, asked)
-        node._transport.receive = lambda limit=64: [bytes(80)]  # type: ignore[method-assign]
+        node._host.transport.receive = lambda limit=64: [bytes(80)]  # type: ignore[method-assign]
         node.propose(b"x")
         node._running.passes.run()
         assert 4 <= each.waits <= 6
-        del node._transport.receive  # type: ignore[method-assign]
+        del node._host.transport.receive  # type: ignore[method-assign]
 
     play_asked(seed, scenario, Slow)
 

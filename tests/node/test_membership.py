@@ -19,7 +19,19 @@ from raftpy.sim.loop import VirtualClock, run
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from raftpy.transport.identity.hello import FRAME_HELLO
 from tests.node.harness import KINDS, Cluster, Recorder
-from tests.node.served import NEXT_LIFE_MS, agreed, changes, driver, expected, https, leads, noops, serve, table
+from tests.node.served import (
+    NEXT_LIFE_MS,
+    agreed,
+    changes,
+    expected,
+    group,
+    https,
+    leads,
+    noops,
+    operations,
+    serve,
+    table,
+)
 
 # --- Replication ----------------------------------------------------------------------------------------------------
 
@@ -224,7 +236,7 @@ def test_nothing_is_proposed_before_the_leader_has_committed_in_its_term(seed: i
         await cluster.sleep_ms(NEXT_LIFE_MS)
         newer, _ = await cluster.single_leader()
         if newer != leader:
-            assert driver(cluster.nodes[newer]).transport.heard(leader).http_address == "10.0.0.1:80"
+            assert group(cluster.nodes[newer]).transport.heard(leader).http_address == "10.0.0.1:80"
         assert {len(changes(node)) for node in cluster.nodes.values()} == {1}
         cluster.network.filter = watch
         await agreed(cluster, expected(cluster))
@@ -237,7 +249,7 @@ def test_a_leader_keeps_the_store_in_the_table_and_does_not_repeat_itself(seed: 
         leader, _ = await cluster.single_leader()
         await agreed(cluster, expected(cluster))
         other = next(i for i in cluster.ids if i != leader)
-        running = driver(cluster.nodes[leader])
+        running = group(cluster.nodes[leader])
         whole = running.transport.heard
 
         def partly(node_id: int) -> Heard:
@@ -288,7 +300,7 @@ def test_a_node_that_has_heard_no_hello_names_the_leader_with_its_address(seed: 
         node = cluster.nodes[other]
         await node.wait_for_leader()
         await agreed(cluster, expected(cluster))
-        assert driver(node).transport.heard(leader).http_address is None
+        assert group(node).transport.heard(leader).http_address is None
         with pytest.raises(NotLeader) as refused:
             await node.propose(b"x")
         assert (refused.value.leader_id, refused.value.leader_http) == (leader, f"127.0.0.1:{8100 + leader}")
@@ -377,7 +389,7 @@ def test_a_priority_waits_for_a_handover_that_fails(seed: int) -> None:
         await agreed(cluster, expected(cluster))
         other = next(i for i in cluster.ids if i != leader)
         await cluster.crash(other)
-        driver(cluster.nodes[leader]).raw.transfer_leader(other)  # until it fails, everything is refused
+        group(cluster.nodes[leader]).raw.transfer_leader(other)  # until it fails, everything is refused
         await cluster.nodes[leader].set_priority(leader, 5, timeout=1)
         assert cluster.nodes[leader].status().members[leader - 1].priority == 5
 
@@ -406,13 +418,13 @@ def test_a_refused_change_is_tried_again_within_a_heartbeat_interval(
                     refused.append(clock.monotonic())
                     raise ProposalDropped("uncommitted_limit")
 
-            operations, raw = driver(node).member_operations, driver(node).raw
-            monkeypatch.setattr(operations, "_raw", Full())
+            members, raw = operations(node), group(node).raw
+            monkeypatch.setattr(members, "_raw", Full())
             waiting = asyncio.ensure_future(node.set_priority(1, 7))
             await asyncio.sleep(0.5)
             assert all(b - a <= config.heartbeat_ms / 1000 + 0.001 for a, b in itertools.pairwise(refused))
             assert len(refused) >= 10
-            monkeypatch.setattr(operations, "_raw", raw)
+            monkeypatch.setattr(members, "_raw", raw)
             await asyncio.wait_for(waiting, config.heartbeat_ms / 1000 + 0.001)
 
     run(main())
@@ -470,7 +482,7 @@ def test_a_context_that_cannot_be_read_stops_nobody(
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
         await agreed(cluster, expected(cluster))
-        raw = driver(cluster.nodes[leader]).raw
+        raw = group(cluster.nodes[leader]).raw
         for _ in range(2):
             change = ConfChangeV2((ConfChange(ConfChangeType.UpdateNode, 1),), context=context)
             assert raw.propose_conf_change(change).refused is None

@@ -64,7 +64,7 @@ def test_on_another_loop_after_its_own_has_ended() -> None:
     asyncio.run(begin())
     asyncio.run(all_refused(node, "after its event loop was closed"))
     assert node.failed is None
-    node._transport.close()
+    node._host.transport.close()
 
 
 def test_on_another_loop_of_the_same_thread_while_its_own_rests() -> None:

@@ -57,7 +57,7 @@ def test_no_vote_leaves_while_its_write_is_under_way(seed: int) -> None:
         leader, _ = await cluster.single_leader()
         for node_id in cluster.ids:
             if node_id != leader:
-                cluster.nodes[node_id]._storage._delay_s = 0.05  # type: ignore[attr-defined]
+                cluster.nodes[node_id]._host.storage._delay_s = 0.05  # type: ignore[attr-defined]
         asked: dict[tuple[int, int, int], float] = {}
         waits: list[float] = []
 
@@ -103,7 +103,7 @@ def test_what_was_not_durable_was_not_acknowledged(seed: int) -> None:
         follower = leader % 3 + 1
         third = next(i for i in cluster.ids if i not in (leader, follower))
         cluster.disconnect(third)
-        cluster.nodes[follower]._storage._delay_s = 0.03  # type: ignore[attr-defined]
+        cluster.nodes[follower]._host.storage._delay_s = 0.03  # type: ignore[attr-defined]
         proposal = cluster.propose(leader, b"x")
         await cluster.sleep_ms(20)  # it has arrived at the follower, whose disk is slow
         assert cluster.nodes[follower].status().last_index == cluster.nodes[leader].status().last_index
@@ -144,7 +144,7 @@ def test_the_spy_sees_what_should_not_be() -> None:
 def test_durable_means_durable_on_a_slow_disk_too(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         for node in cluster.nodes.values():
-            node._storage._delay_s = 0.02  # type: ignore[attr-defined]
+            node._host.storage._delay_s = 0.02  # type: ignore[attr-defined]
         leader, _ = await cluster.single_leader()
         results = await asyncio.gather(*[cluster.propose(leader, b"%d" % i) for i in range(50)])
         assert results == sorted(results)

@@ -228,9 +228,9 @@ def test_a_term_that_was_forgotten_and_used_again(tmp_path: Path, caplog: pytest
         directories.options = {"election_ms": (1000, 2000), "bootstrap": True}
         await directories.start(2, 3)
         await directories.write(b"a", b"b", b"c")
-        driver = directories.nodes[directories.leader()]._driver
+        driver = directories.nodes[directories.leader()]._group
         assert driver is not None
-        theirs = driver.storage.group(0).entries(1, driver.raw.last_index + 1, 1 << 20)
+        theirs = driver.stored.entries(1, driver.raw.last_index + 1, 1 << 20)
         ours = Entries.build([Entry(e.term, e.index, e.kind, b"lost" if e.data == b"b" else e.data) for e in theirs])
         storage = LevelDBStorage(directories.directory(1))
         storage.open(StoreOwner(1, directories.cluster))
@@ -311,7 +311,7 @@ def test_a_forged_word_quarantines_nobody(tmp_path: Path, caplog: pytest.LogCapt
         await directories.write(b"c")
         leader = directories.leader()
         follower, other = (i for i in (1, 2, 3) if i != leader)
-        driver = directories.nodes[follower]._driver
+        driver = directories.nodes[follower]._group
         assert driver is not None
         await directories.until(lambda: directories.status(follower).commit_index > 4, "a follower's commit")
         for stranger in (leader, other, 9):

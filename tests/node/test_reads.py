@@ -140,7 +140,7 @@ def test_a_cancelled_read_leaves_nothing_behind(seed: int) -> None:
         for other in cluster.ids:
             cluster.reconnect(other)
         await cluster.single_leader()
-        await cluster.until(lambda: node._driver is not None and not node._driver.reads.waiting, "nothing waits")
+        await cluster.until(lambda: node._group is not None and not node._group.reads.waiting, "nothing waits")
 
     play("memory", 3, seed, scenario)
 
@@ -291,7 +291,7 @@ def test_an_answer_does_not_wait_for_the_write_of_the_same_pass(seed: int) -> No
         node = cluster.nodes[leader]
         await cluster.propose(leader, b"x")
         order: list[str] = []
-        transport, storage = node._transport, node._storage
+        transport, storage = node._host.transport, node._host.storage
         receive, submit = transport.receive, storage.submit
 
         def confirms(datagram: bytes) -> bool:

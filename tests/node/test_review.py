@@ -28,7 +28,7 @@ def test_an_interrupt_in_the_middle_of_a_pass_stops_the_node(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
         node = cluster.nodes.pop(leader)
-        driver = node._driver
+        driver = node._host.driver
         assert driver is not None
 
         def interrupted(*_: object) -> None:

@@ -55,7 +55,7 @@ def test_a_leader_with_a_disk_of_five_seconds_says_so(caplog: pytest.LogCaptureF
             leader, _ = await cluster.single_leader()
             await cluster.propose(leader, b"before")
             assert slow_lines(caplog) == []
-            storage = cluster.nodes[leader]._running.storage
+            storage = cluster.nodes[leader]._host.storage
             assert isinstance(storage, MemoryStore)
             storage._delay_s = 5.0
             began = cluster.clock.monotonic()
@@ -82,7 +82,7 @@ class Told:
 
     def took(self, seconds: float, *, must_sync: bool = True) -> bool:
         append = Message(MessageType.MsgStorageAppend, must_sync=must_sync)
-        return self.writes.took([append], seconds)
+        return self.writes.took([(0, [append])], seconds)
 
 
 def test_the_core_is_told_in_ticks_until_quick_writes_have_made_it_forget() -> None:

@@ -105,7 +105,7 @@ def test_a_leader_that_the_stall_has_cost_the_leadership(seed: int, caplog: pyte
 
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
-        driver = cluster.nodes[leader]._driver
+        driver = cluster.nodes[leader]._group
         assert driver is not None
         await cluster.sleep_ms(60)  # its timer has been set as a leader's
         block(0.3)

@@ -16,7 +16,7 @@ from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder
-from tests.node.served import NEXT_LIFE_MS, agreed, changes, driver, expected, serve
+from tests.node.served import NEXT_LIFE_MS, agreed, changes, expected, group, serve
 
 
 def test_a_missing_pin_is_made_durable_and_a_different_one_replaced(
@@ -127,7 +127,7 @@ def test_another_store_for_a_known_node_is_not_taken_over(seed: int, caplog: pyt
         await agreed(cluster, expected(cluster))
         records = {1: MemberRecord(store_id=0xBAD, priority=3)}
         change = ConfChangeV2((ConfChange(ConfChangeType.UpdateNode, 1),), context=encode_records(records))
-        driver(cluster.nodes[leader]).raw.propose_conf_change(change)
+        group(cluster.nodes[leader]).raw.propose_conf_change(change)
         await cluster.propose(leader, b"x")
         await cluster.sleep_ms(NEXT_LIFE_MS)
         await agreed(cluster, expected(cluster))

@@ -183,8 +183,8 @@ def test_health_of_a_node_that_was_stopped_is_not_ok() -> None:
 
 
 async def fail(node: Node, error: Exception) -> None:
-    assert node._driver is not None
-    node._driver._fail(error)
+    assert node._host.driver is not None
+    node._host.driver._fail(error)
 
 
 def test_without_a_leader_503_and_stale_reads_go_on() -> None:

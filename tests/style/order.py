@@ -38,7 +38,8 @@ RAFTPY = """
     .: config
     members: table operations
     runtime: awaited commands commits defaults founding linger opening_thread opening owner pending_proposals applying
-        quarantine reads role_log slow_writes stalls status ticks rounds passes calls leaving driver describe
+        quarantine reads role_log slow_writes stalls status ticks group_work rounds passes calls leaving group describe
+        group_calls driver host
     .: node blocking
     replicated: kv_commands sorted_keys kv
     server: connections errors proposer redirect dispatch accepting request kv status app

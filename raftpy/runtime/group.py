@@ -1,0 +1,324 @@
+"""Group: one Raft group of a host, as it runs: its core, its state machine, and all who propose to it or read from it.
+
+    host (driver.py)   socket, store, clock, passes, who the peers are, the founding, slow disks, stalls
+    group              core, state machine, proposals, reads, commit feed, quarantine, who waits for a leader, its end
+
+What a pass does for a group is in group_work.pyx. Group 0 also has the table of members, which is the host's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from raftcore.api.raw_node import RawNode
+from raftcore.base.errors import ConfChangeError, DecodeError, RaftError
+from raftcore.base.types import EntryKind, StateType
+from raftcore.values.changes import ConfChange, ConfChangeV2
+from raftcore.values.storage_view import InitialState
+from raftpy.config import Config
+from raftpy.contracts.clock import Clock
+from raftpy.contracts.entropy import Entropy
+from raftpy.contracts.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFailed, same_error
+from raftpy.contracts.state_machine import StateMachine
+from raftpy.contracts.storage import GroupLog, Storage
+from raftpy.contracts.transport import Transport
+from raftpy.members.operations import MemberOperations
+from raftpy.runtime.applying import Applying
+from raftpy.runtime.commits import CommitFeed
+from raftpy.runtime.group_work import GroupWork
+from raftpy.runtime.leaving import HandOver
+from raftpy.runtime.opening import core_config
+from raftpy.runtime.owner import Owner
+from raftpy.runtime.passes import Passes
+from raftpy.runtime.pending_proposals import Proposals
+from raftpy.runtime.quarantine import Quarantine
+from raftpy.runtime.reads import Reads
+from raftpy.runtime.role_log import RoleLog
+
+log = logging.getLogger("raftpy")
+
+
+class Hosting(Protocol):
+    """The host of a group, as far as the group needs it.
+
+    Its parts are there under the driver's names (``config``, ``storage``, ``transport``, ``clock``, ``entropy``,
+    ``passes``, ``owner``), its ``boot`` and its table of first ``members``, node id to UDP address. ``closed``: it has
+    ended, by itself where there is a ``failure``.
+    """
+
+    config: Config
+    storage: Storage
+    transport: Transport
+    clock: Clock
+    entropy: Entropy
+    passes: Passes
+    owner: Owner
+    boot: int
+    members: Mapping[int, str]
+    closed: bool
+    failure: BaseException | None
+
+    @property
+    def waits_for(self) -> tuple[int, ...]:
+        """The members whose word a new node waits for."""
+        ...
+
+    def http(self, node_id: int) -> str | None:
+        """The HTTP address of a member, as far as known."""
+        ...
+
+    def priority(self, node_id: int) -> int:
+        """The priority of a member, as the table has it."""
+        ...
+
+    def without_leader_because(self) -> str | None:
+        """Why no leader is known, in words; None when there is nothing to say."""
+        ...
+
+    def note(self, group: Group) -> None:
+        """A pass has to look at the group: the one under way, or the next."""
+        ...
+
+    def role_changed(self, group: Group) -> None:
+        """This node's role in the group, or the leader it knows there, has changed."""
+        ...
+
+    def group_failed(self, group: Group, error: ApplyFailed) -> bool:
+        """The group's state machine has failed, in a pass. False: the host ends with it."""
+        ...
+
+
+class Group:
+    """Runs from its making until the host or the group itself ends. All calls are made in the event loop's thread."""
+
+    def __init__(
+        self,
+        host: Hosting,
+        group_id: int,
+        state_machine: StateMachine,
+        initial: InitialState,
+        stored: GroupLog,
+        shared: bool,
+    ) -> None:
+        """``shared``: the host has other groups."""
+        config, loop = host.config, asyncio.get_running_loop()
+        self.id = group_id
+        self.host = host
+        self.config = config
+        self.stored = stored
+        self.transport = host.transport
+        self.clock = host.clock
+        self.passes = host.passes
+        self.owner = host.owner
+        core = core_config(config, host.transport.max_command, host.boot, host.entropy, group_id)
+        self.raw = RawNode(core, initial, stored)
+        self.name = f"node {config.id}" + (f", group {group_id}" if group_id else "")
+        self.quarantine = Quarantine(config.id, group_id, self.raw, stored, host.transport)
+        self.failure: BaseException | None = None
+        """Why the group has ended by itself; None while it runs and after ``stop``."""
+        self.closed = False
+        self.member_operations: MemberOperations | None = None
+        """Group 0's, which the host sets."""
+        self.proposals = Proposals(loop, self.schedule, host.transport.max_command)
+        self.applying = Applying(
+            state_machine, self.proposals, self._configure, host.clock.monotonic, initial.snapshot_index, shared=shared
+        )
+        self.feed = CommitFeed(stored.entries, initial.snapshot_index, host.owner.check)
+        self.reads = Reads(loop, self.schedule, self._ask_for_read, 2 * config.heartbeat_ms / 1000, host.boot)
+        self.work = GroupWork(
+            group_id,
+            self.raw,
+            self.proposals,
+            self.applying,
+            self.reads,
+            self.feed.publish,
+            self.not_leader,
+            self._role_changed,
+            self._failed,
+        )
+        self._loop = loop
+        self._role_log = RoleLog(self.name)
+        self._leader_waiters: list[asyncio.Future[int]] = []
+        self._handing_over: asyncio.Task[bool] | None = None
+
+    # --- Life cycle ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Before the first pass: a group that is quarantined refuses everything from the start."""
+        if self.quarantine.conflict is not None:
+            self.quarantine.say()
+            self._refuse_all()
+
+    async def hand_over(self) -> bool:
+        """If this node leads, leadership goes to the voter best placed; whether another node leads then."""
+        if self._handing_over is None or self._handing_over.done():
+            self._handing_over = self._loop.create_task(HandOver(self).run())
+        return await asyncio.shield(self._handing_over)  # it is one for all who ask
+
+    def end_waits(self) -> None:
+        """The group takes part no more: whoever waits, or comes, hears why."""
+        self.closed = self.work.closed = True
+        self._refuse(self.stopped_error)
+        if self.member_operations is not None:
+            self.member_operations.stop(self.stopped_error)
+
+    def close_feed(self) -> None:
+        """No more will be committed here."""
+        self.feed.close(None if self.failure is None and self.host.failure is None else self.stopped_error())
+
+    def _refuse(self, why: Callable[[], RaftError]) -> None:
+        """Whoever has proposed, reads or waits for a leader, now or later, is told why not."""
+        self.proposals.stop(why)
+        self.proposals.resume_soon()
+        self.reads.stop(why)
+        self.reads.resume_soon()
+        for waiter in self._leader_waiters:
+            if not waiter.done():
+                waiter.set_exception(why())
+
+    def _failed(self, error: ApplyFailed) -> bool:
+        """The state machine has failed, in a pass. False: no other group is left, and the host ends."""
+        return self.host.group_failed(self, error)
+
+    def end(self, error: ApplyFailed) -> None:
+        """This group has ended by itself; the host and its other groups go on."""
+        self.failure = error
+        log.error("%s has stopped: %s", self.name, error, exc_info=error)
+        self.end_waits()
+        self.close_feed()
+
+    def stopped_error(self) -> RaftError:
+        """A new one each time: an exception raised in several tasks would collect all their tracebacks."""
+        match self.host.failure or self.failure:
+            case None:
+                return Stopped()
+            case (StorageFailed() | ApplyFailed() | NotOwner()) as failure:
+                return same_error(failure)
+            case failure:
+                error = Stopped(f"the node has stopped: {failure!r}")
+                error.__cause__ = failure
+                return error
+
+    # --- What the parts ask for ---------------------------------------------------------------------------------
+
+    def schedule(self) -> None:
+        """Something was queued, or ordered of the core: the pass under way takes it up, or the next."""
+        self.host.note(self)
+
+    def require_leader(self) -> None:
+        """Raises ``NotLeader`` unless this node leads."""
+        if self.closed:
+            raise self.stopped_error()
+        if self.raw.state != StateType.StateLeader:
+            raise self.not_leader()
+
+    def _ask_for_read(self, context: bytes) -> bool:
+        return self.raw.read_index(context, self.clock.wall_ms())
+
+    def not_leader(self) -> RaftError:
+        """What to tell whoever proposes here now."""
+        if self.quarantine.conflict is not None:
+            return self.quarantine.refusal()
+        leader = self.raw.leader
+        if not leader or leader == self.config.id:
+            return NotLeader(because=self.host.without_leader_because())
+        return NotLeader(leader, self.host.members.get(leader), self.host.http(leader))
+
+    def _configure(self, index: int, kind: int, data: bytes) -> None:
+        """A configuration entry is being applied. One that does not fit does nothing, the same on every replica."""
+        context = b""
+        try:
+            change = ConfChange.decode(data) if kind == EntryKind.EntryConfChange else ConfChangeV2.decode(data)
+            self.raw.apply_conf_change(change, index)
+            context = change.context
+        except (ConfChangeError, DecodeError) as error:
+            log.warning("%s: the configuration change at %d does nothing: %s", self.name, index, error)
+        if self.member_operations is not None:
+            self.member_operations.configured(index, context)
+
+    def _role_changed(self) -> None:
+        """This node's role in the group, or the leader it knows, has changed."""
+        if self.quarantine.conflict is not None:  # the last change there is
+            self.quarantine.begin()
+            self._loop.call_soon(self._refuse_all)  # not inside a pass, which has some of them in hand
+        raw, operations = self.raw, self.member_operations
+        stepped_down = operations is not None and operations.stepped_down
+        self._role_log.changed(raw.state, raw.leader, raw.term, stepped_down=stepped_down)
+        if operations is not None:
+            operations.role_changed(self.not_leader)
+        self.host.role_changed(self)
+        if raw.leader:
+            self._announce_leader()
+            self.reads.ask_again()
+
+    def _refuse_all(self) -> None:
+        """The node is quarantined here: whoever waits or comes hears why, and nobody is served any more."""
+        if self.closed:
+            return
+        self._refuse(self.quarantine.refusal)
+        self.feed.close(self.quarantine.refusal())
+
+    def check_serving(self) -> None:
+        """Raises why this node serves nobody in this group, if that is so."""
+        if self.closed:
+            raise self.stopped_error()
+        if self.quarantine.conflict is not None:
+            raise self.quarantine.refusal()
+
+    # --- Leadership ---------------------------------------------------------------------------------------------
+
+    async def transfer_leadership(self, to: int) -> None:
+        """Asks for it, again and again, until ``to`` leads as far as this node knows."""
+        while self.raw.leader != to:
+            self.check_serving()
+            self.raw.transfer_leader(to)
+            self.schedule()
+            await self.leader_changed(self.config.heartbeat_ms / 1000)
+
+    async def set_priority(self, node_id: int, priority: int) -> None:
+        """On the leader of group 0: puts the member's priority into the table and waits until that is applied here."""
+        assert self.member_operations is not None
+        self.require_leader()
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.member_operations.request_priority(node_id, priority, done)
+        self.schedule()
+        await done
+
+    async def leader_changed(self, within_s: float) -> None:
+        """Waits until this node learns who leads, ``within_s`` seconds at most."""
+        waiter: asyncio.Future[int] = self._loop.create_future()
+        self._leader_waiters.append(waiter)
+
+        def give_up() -> None:
+            if not waiter.done():
+                waiter.set_result(self.raw.leader)
+
+        timer = self.clock.call_later(within_s, give_up)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            if waiter in self._leader_waiters:
+                self._leader_waiters.remove(waiter)
+
+    def _announce_leader(self) -> None:
+        for waiter in self._leader_waiters:
+            if not waiter.done():
+                waiter.set_result(self.raw.leader)
+        self._leader_waiters.clear()
+
+    async def wait_for_leader(self) -> int:
+        """The leader of this node's term, as soon as it knows one."""
+        self.check_serving()
+        if self.raw.leader:
+            return self.raw.leader
+        waiter: asyncio.Future[int] = self._loop.create_future()
+        self._leader_waiters.append(waiter)
+        try:
+            return await waiter
+        finally:
+            if waiter in self._leader_waiters:
+                self._leader_waiters.remove(waiter)

@@ -1,0 +1,40 @@
+# What a pass does for one group: the part of it that no other group shares.
+from libc.stdint cimport uint32_t, uint64_t
+
+from raftcore.api.raw_node cimport RawNode
+from raftcore.base.types cimport node_id_t, term_t
+
+from raftpy.runtime.applying cimport Applying
+from raftpy.runtime.pending_proposals cimport Proposals
+from raftpy.runtime.reads cimport Reads
+from raftpy.runtime.ticks cimport Ticks
+
+cdef class GroupWork:
+    cdef readonly uint64_t id          # of the group
+    cdef readonly RawNode raw          # its core
+    cdef Proposals proposals
+    cdef Applying applying
+    cdef Reads reads
+    cdef object publish                # the commit feed's
+    cdef object refusal                # makes the NotLeader of now
+    cdef object role_changed           # called when this node's role in it or the leader it knows has changed
+    cdef object failed                 # called with the exception that has ended it; False: the host ends, too
+    cdef term_t term                   # the one in which this node appended last
+    cdef node_id_t leader              # as role_changed was last told
+    cdef int role                      # the same
+    cdef uint32_t due                  # ticks that this pass has still to tell the core
+    cdef readonly list appends         # MsgStorageAppend not yet submitted
+    cdef readonly bint noted           # the pass under way, or the next one, looks at it
+    cdef bint moved                    # the core may have decided something in this round
+    cdef public bint closed            # it has ended: it is as if it were not there
+
+    cdef bint has_left(self) except -1
+    cdef bint has_queued(self) noexcept
+    cdef bint is_awaited(self) noexcept
+    cdef int begin_ticks(self, uint32_t count, uint64_t wall_ms) except -1
+    cdef bint expire(self, double now) except -1
+    cdef int look_at_role(self) except -1
+    cdef int lose(self) except -1
+    cdef bint resume(self) except -1
+    cdef int begin_reads(self, double now, Ticks ticks) except -1
+    cdef int append_proposals(self, uint64_t wall_ms, double now, Ticks ticks) except -1

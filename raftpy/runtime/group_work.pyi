@@ -1,0 +1,36 @@
+"""What a pass does for one group; the docstrings are in group_work.pyx."""
+
+from collections.abc import Callable
+from typing import final
+
+from raftcore.api.raw_node import RawNode
+from raftcore.base.errors import RaftError
+from raftcore.values.message import Entries, Message
+from raftpy.contracts.errors import ApplyFailed
+from raftpy.runtime.applying import Applying
+from raftpy.runtime.pending_proposals import Proposals
+from raftpy.runtime.reads import Reads
+
+@final
+class GroupWork:
+    closed: bool
+    def __init__(
+        self,
+        id: int,
+        raw: RawNode,
+        proposals: Proposals,
+        applying: Applying,
+        reads: Reads,
+        publish: Callable[[Entries], object],
+        refusal: Callable[[], RaftError],
+        role_changed: Callable[[], object],
+        failed: Callable[[ApplyFailed], bool],
+    ) -> None: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def raw(self) -> RawNode: ...
+    @property
+    def appends(self) -> list[Message]: ...
+    @property
+    def noted(self) -> bool: ...

@@ -1,0 +1,135 @@
+"""What a pass does for one group: the part of it that no other group shares.
+
+    datagrams, writes, ticks -> core -> appends, committed entries, confirmed reads
+    committed entries -> state machine -> results -> the waiting tasks go on
+    the proposals and reads of these tasks -> core
+
+In which order that is done for all groups of a pass is in rounds.pyx. The store, the socket and the clock are the
+host's. A group that has ended (``closed``) is as if it were not there: its core hears nothing, no time passes for it,
+and what is reported of its writes is dropped.
+"""
+cimport cython
+from cpython.list cimport PyList_GET_SIZE
+from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t
+
+from raftcore.base.types cimport StateLeader, index_t, node_id_t
+
+from raftcore.base.errors import ProposalDropped
+
+from raftpy.contracts.errors import Overloaded
+
+from raftpy.runtime.applying cimport Applying
+from raftpy.runtime.pending_proposals cimport Proposals
+from raftpy.runtime.reads cimport Reads
+from raftpy.runtime.ticks cimport Ticks
+
+
+@cython.final
+cdef class GroupWork:
+    """One group's core, and who waits for what it does.
+
+    ``publish(entries)`` is told of what is applied; ``refusal()`` makes the exception for whoever proposes to a node
+    that does not lead; ``role_changed()`` is called when this node's role in the group has changed, or the leader that
+    the core names; ``failed(error)`` when the state machine has raised ``error``, an ``ApplyFailed``: False ends the
+    host.
+
+    Attributes:
+        id: of the group, u64.
+        raw: its core.
+        appends: MsgStorageAppend messages that are not submitted yet.
+        noted: the pass under way, or the next one, looks at it.
+        closed: it has ended; set by whoever ends it.
+    """
+
+    def __init__(self, uint64_t id, raw, Proposals proposals not None, Applying applying not None, Reads reads not None,
+                 publish, refusal, role_changed, failed):
+        self.id = id
+        self.raw = raw
+        self.proposals = proposals
+        self.applying = applying
+        self.reads = reads
+        self.publish = publish
+        self.refusal = refusal
+        self.role_changed = role_changed
+        self.failed = failed
+        self.appends = []
+        self.leader = self.raw.raft.lead
+        self.role = self.raw.raft.state
+
+    cdef bint has_left(self) except -1:
+        # Whether a pass has left something for the next.
+        return not self.closed and (self.has_queued() or self.applying.has_pending())
+
+    cdef bint has_queued(self) noexcept:
+        # Whether something waits to go to the core, or to the store.
+        return PyList_GET_SIZE(self.proposals.queued) > 0 or self.reads.wanted or PyList_GET_SIZE(self.appends) > 0
+
+    cdef bint is_awaited(self) noexcept:
+        # Whether somebody waits for an answer of other nodes.
+        return self.proposals.head < PyList_GET_SIZE(self.proposals.waiting) or self.reads.any_waiting()
+
+    cdef int begin_ticks(self, uint32_t count, uint64_t wall_ms) except -1:
+        # Those in which nothing is due pass before anything is heard, because messages restart the timeouts.
+        cdef uint32_t quiet = <uint32_t> min(<uint64_t> count, self.raw._ticks_until_due() - 1)
+        if quiet:
+            self.raw._tick(wall_ms, quiet)
+        self.due = count - quiet
+        return 0
+
+    cdef bint expire(self, double now) except -1:
+        # Ends the waits whose time is up. True: there is something to do now.
+        self.proposals.expire(now)
+        if self.reads.any_waiting():
+            self.reads.tick(now)
+        return (PyList_GET_SIZE(self.proposals.finished) > 0 or PyList_GET_SIZE(self.reads.finished) > 0
+                or self.reads.wanted)
+
+    cdef int look_at_role(self) except -1:
+        cdef node_id_t leader = self.raw.raft.lead
+        cdef int role = self.raw.raft.state
+        if leader != self.leader or role != self.role:
+            self.leader = leader
+            self.role = role
+            self.role_changed()
+        return 0
+
+    cdef int lose(self) except -1:
+        # What was appended under a term that this node leads no more may never be committed.
+        if self.raw.raft.term != self.term or self.raw.raft.state != StateLeader:
+            self.proposals.lose(self.raw.raft.log.committed)
+        return 0
+
+    cdef bint resume(self) except -1:
+        # Those whose results are there go on, here and now.
+        if self.reads.confirmed:
+            self.reads.release(self.applying.applied)
+        if not PyList_GET_SIZE(self.proposals.finished) and not PyList_GET_SIZE(self.reads.finished):
+            return False
+        self.proposals.resume()
+        self.reads.resume()
+        return True
+
+    cdef int begin_reads(self, double now, Ticks ticks) except -1:
+        self.reads.begin(now)
+        return wake_by(ticks, self.reads.next_deadline)
+
+    cdef int append_proposals(self, uint64_t wall_ms, double now, Ticks ticks) except -1:
+        cdef list commands = self.proposals.take()
+        cdef index_t first
+        if not commands:
+            return 0
+        try:
+            first = self.raw._propose(commands, wall_ms)
+        except ProposalDropped as error:
+            self.proposals.refused(Overloaded if error.reason == "uncommitted_limit" else self.refusal)
+            return 0
+        self.term = self.raw.raft.term
+        self.proposals.appended(first, self.term, now)
+        return wake_by(ticks, self.proposals.next_deadline)
+
+
+cdef int wake_by(Ticks ticks, double deadline) except -1:
+    # Somebody's timeout ends then.
+    if deadline < ticks.due_at():
+        ticks.plan(UINT32_MAX, deadline)
+    return 0
