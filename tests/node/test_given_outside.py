@@ -47,8 +47,7 @@ def store_id(config: Config, seed: int) -> tuple[int, list[str], list[str]]:
 
     async def main() -> int:
         async with Node(config, Recorder(), executor=threads, entropy=entropy) as node:
-            assert node._driver is not None
-            identity = node._driver.transport._own  # type: ignore[attr-defined]
+            identity = node._running.transport._own  # type: ignore[attr-defined]
             return int(identity.store_id)
 
     return asyncio.run(main()), threads.names, entropy.calls
