@@ -154,8 +154,10 @@ cdef int check_acknowledged(Raft r, Message m) except -1:
         return 0
     hi = min(m.index + m.entries.count, r.acknowledged) + 1
     conflict = r.log.find_conflict(m.entries)
-    if conflict != 0:
-        hi = min(hi, conflict)
+    if conflict != 0 and conflict < hi:
+        if conflict <= r.log._last:  # else the log ends before it: a snapshot has replaced what was acknowledged
+            raise PeerFault(f"append from {m.from_} replaces index {conflict}, which was acknowledged to it")
+        hi = conflict
     if m.entries.first < hi:
         conflict = r.log.first_other_contents(m.entries, m.entries.first, hi, NO_LIMIT)
         if conflict != 0:

@@ -96,6 +96,22 @@ def test_what_was_acknowledged_in_this_term_is_neither_replaced_nor_acknowledged
         appended(server, 7, told(8, [2], at8=b"other"))
 
 
+def test_nor_is_it_replaced_by_entries_of_another_term() -> None:
+    """The other leader's log may have any former term there; a later leader's is taken, as ever (paper 5.3)."""
+    server = Server([1], term=1, commit=1)
+    (answer,) = server.append(3, 1, 1, [3, 3], from_=LEADER)
+    before = server.raw.fingerprint()
+    for index, given in ((1, told(2, [2, 3])), (1, told(2, [2])), (2, told(3, [3, 3], at3=b"other"))):
+        with pytest.raises(
+            PeerFault, match=r"append from 2 (replaces index 2, which was acknowledged to it|gives index 3)"
+        ):
+            appended(server, index, given)
+    assert (answer.index, server.raw.fingerprint()) == (3, before)
+    server.step(MessageType.MsgHeartbeat, 4, LEADER)
+    (answer,) = appended(server, 1, told(2, [2, 3]))
+    assert (answer.index, server.terms) == (3, [1, 2, 3])
+
+
 def test_what_was_acknowledged_to_a_leader_before_is_replaced() -> None:
     """As an entry of another term is: this leader does not count on it (paper 5.4.2)."""
     server = restarted()

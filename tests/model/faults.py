@@ -38,11 +38,13 @@ class Faults(Replication):
                 raise Rejected("PeerFault")
 
     def tells_acknowledged_otherwise(self, message: Message) -> bool:
-        """The leader of this term gives what it has this node's word for other contents in the same term."""
+        """The leader of this term gives what it has this node's word for another term, or other contents."""
         if message.term != self.term or message.index < self.log.committed or self.conflict is not None:
             return False
         items = [entry.item for entry in message.entries if entry.index <= self.acknowledged]
-        return self.log.matches(message.index, message.log_term) and self.log.rewritten(message.index + 1, items) > 0
+        first = message.index + 1
+        told = self.log.rewritten(first, items) > 0 or 0 < self.log.find_conflict(first, items) <= self.log.last
+        return self.log.matches(message.index, message.log_term) and told
 
     def is_second_leader(self, message: Message) -> bool:
         """A term has one leader (Figure 3, election safety)."""
