@@ -383,6 +383,8 @@ cdef class Rounds:
             self.note(group)
             if collect:
                 self.collect(group)
+            elif PyList_GET_SIZE(self.outbox.messages):
+                self.send(group.id)  # before another group's are put there: the outbox keeps no group of each
         if not collect and self.outbox.has_datagrams():
             self.queued = True
         return 0

@@ -56,6 +56,7 @@ class Hosts:
         *,
         addresses: dict[int, str] = ADDRESSES,
         machine: Callable[[], Any] = Recorder,
+        transport: type[MemoryTransport] = MemoryTransport,
         write_s: float = WRITE_S,
         **settings: Any,
     ) -> None:
@@ -65,6 +66,7 @@ class Hosts:
         self.addresses = addresses
         self.settings = {"seed": seed, **settings}
         self.machine = machine
+        self.transport = transport
         self.write_s = write_s
         self.disks = {i: MemoryDisk(f"disk {i}") for i in addresses}
         self.stores: dict[int, CountedStore] = {}
@@ -78,7 +80,7 @@ class Hosts:
             Config(id=host_id, cluster=self.addresses, **self.settings),
             self.machines[host_id],
             storage=self.stores[host_id],
-            transport=MemoryTransport(self.network),
+            transport=self.transport(self.network),
             clock=self.clock,
             **more,
         )
