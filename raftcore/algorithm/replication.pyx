@@ -13,9 +13,10 @@ from raftcore.log.log_entries cimport find_conflict_by_term
 from raftcore.membership.progress cimport (
     Progress,
     StateProbe,
-    StateReplicate,
     StateSnapshot,
     can_bump_commit,
+    holds_whole_log,
+    is_replicating,
     maybe_update,
 )
 from raftcore.values.message cimport Message, new_message
@@ -130,7 +131,7 @@ cdef int append_rejected(Raft r, Progress pr, Message m) except -1:
     elif m.log_term > 0:
         probe = find_conflict_by_term(r.log, m.reject_hint, m.log_term, &ignored)
     if pr.maybe_decr_to(m.index, probe):
-        if pr.state == StateReplicate:
+        if is_replicating(pr):
             pr.become_probe()
         # While the place where the logs agree is searched for, appends carry no entries.
         pr.bare_probe = r.options.max_reject_runs > 0 and pr.next > pr.match + 1
@@ -145,14 +146,14 @@ cdef int handle_heartbeat_response(Raft r, Progress pr, Message m) except -1:
     pr.heard_ms = r.now_ms
     pr.msg_app_flow_paused = False
     # A lost append shows here: the follower is alive, but behind, or still being probed.
-    if pr.match < r.log._last or pr.state == StateProbe:
+    if not holds_whole_log(pr, r.log._last) or pr.state == StateProbe:
         send_append(r, pr, True)
     return acknowledge_round(r, m)
 
 
 cdef int handle_unreachable(Raft r, Progress pr, Message m) except -1:
     """The transport could not deliver: what was sent optimistically is probably lost."""
-    if pr.state == StateReplicate and pr.id != r.id:
+    if is_replicating(pr) and pr.id != r.id:
         pr.become_probe()
     return 0
 

@@ -8,7 +8,7 @@ from raftcore.base.types cimport MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
 from raftcore.log.log_entries cimport term_at
 from raftcore.log.slices cimport ENCODED
 from raftcore.membership.inflights cimport is_full
-from raftcore.membership.progress cimport Progress, StateReplicate, is_paused
+from raftcore.membership.progress cimport Progress, is_paused, is_replicating
 from raftcore.values.message cimport Entries, Snapshot, new_message
 
 
@@ -29,7 +29,7 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     # answer to an empty one is what empties it.
     if pr.bare_probe:
         pass  # no entries until it is known where the logs agree
-    elif pr.state != StateReplicate or not is_full(pr.inflights):
+    elif not is_replicating(pr) or not is_full(pr.inflights):
         if pr.next <= r.log._last:
             entries = r.log._slice(pr.next, r.log._last + 1, r.options.max_size_per_msg, ENCODED)
             if r.witnesses is not None and is_witness(r, pr.id):

@@ -10,11 +10,11 @@ from raftcore.values.changes import ProposedChange
 
 cimport cython
 from raftcore.algorithm.membership_changes cimport apply_change, restore_configuration
-from raftcore.algorithm.options.priority cimport successors
 from raftcore.algorithm.proposals cimport forward_payloads, propose_payloads, refusal
 from raftcore.algorithm.roles cimport become_follower, start
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport nobody_can_lead, step, tick, ticks_until_due
+from raftcore.algorithm.transfer cimport successors
 from raftcore.api cimport take_ready
 from raftcore.api.outbox cimport Outbox
 from raftcore.api.ready cimport (

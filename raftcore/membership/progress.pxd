@@ -1,4 +1,5 @@
-# What the leader knows of one follower: etcd/raft's tracker.Progress, with its transitions.
+# What the leader knows of one follower: etcd/raft's tracker.Progress, with its transitions; and, at the end, when a
+# follower counts as caught up.
 cimport cython
 from libc.stdint cimport uint64_t
 
@@ -42,7 +43,8 @@ cdef class Progress:
     cpdef Progress clone(self)
 
 
-# Methods of Progress for the core's own modules, under the same names: as C functions they are inlined there.
+# The bodies of three methods of Progress, under the same names; what they are for is said at the methods, progress.pyx.
+# As C functions they are inlined into the core's own modules.
 cdef inline bint is_paused(Progress pr) noexcept:
     return pr.state == StateSnapshot or pr.msg_app_flow_paused
 
@@ -58,3 +60,31 @@ cdef inline bint maybe_update(Progress pr, index_t n) noexcept:
     pr.next = max(pr.next, n + 1)
     pr.msg_app_flow_paused = False
     return True
+
+
+# When a follower counts as caught up. There are three answers, and who asks picks one:
+#
+#   is_replicating   the logs are known to fit up to match, so entries go out as they come (etcd/raft's StateReplicate).
+#                    Says nothing of how far match is behind. Asked where entries are sent and acknowledged.
+#   keeps_up         that, and match has reached the commit index: it holds all that a leader must hold (Leader
+#                    Completeness, paper 5.4.3) and lacks at most what is on its way. Whom a leader may pick to hand
+#                    over to (transfer.successors, options/priority.prefer).
+#   holds_whole_log  match has reached the end of the leader's log. Who is told to stand for election now must
+#                    (thesis 3.10, transfer.pyx): otherwise a voter that has more refuses it (paper 5.4.1), and entries
+#                    that are not committed yet may be lost with the change of leaders.
+#
+# Each is a word about the last answer that came in. That it came in lately is recent_active; that its member may lead
+# at all, no learner and no witness, is transfer.may_take_over.
+cdef inline bint is_replicating(Progress pr) noexcept:
+    """The leader replicates to it rather than probes it, and no snapshot is on its way (states: progress.pyx)."""
+    return pr.state == StateReplicate
+
+
+cdef inline bint keeps_up(Progress pr, index_t committed) noexcept:
+    """It takes entries as they come and holds the log up to ``committed``, the leader's commit index."""
+    return is_replicating(pr) and pr.match >= committed
+
+
+cdef inline bint holds_whole_log(Progress pr, index_t last) noexcept:
+    """It holds the log up to ``last``, the last index of the leader's log (thesis 3.10)."""
+    return pr.match >= last

@@ -19,6 +19,9 @@
                             +------------+
 
 `match` and `next` are matchIndex and nextIndex of Figure 2.
+
+When a follower counts as caught up is at the end of progress.pxd: is_replicating, keeps_up, holds_whole_log. There are
+also the bodies of can_bump_commit, maybe_update and is_paused, which the hot paths of the core inline.
 """
 
 from libc.stdint cimport uint64_t

@@ -42,7 +42,7 @@ class MemberRecord:
     store_id: int = 0
     """Of its data directory; 0: not known yet."""
     priority: int = 0
-    """0 to 65,535: of members that are up and caught up, the one with the highest leads."""
+    """0 to 65,535: of voters that are up and hold all that is committed, the one with the highest leads."""
     witness: bool = False
     """It votes, and holds no commands."""
 

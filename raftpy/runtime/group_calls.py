@@ -111,9 +111,9 @@ class GroupCalls(Calls):
     async def set_priority(self, member: int, priority: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
         """Sets which member is preferred as leader; on the leader. Returns when it is replicated and applied here.
 
-        Of the voters that are up and caught up, the one with the highest ``priority`` (0, as at first, to 65,535) takes
-        over, within about two election timeouts; nothing is forced, and a cluster without it elects another. The
-        priority is remembered by the cluster, also across restarts.
+        Of the voters that are up and hold all that is committed, the one with the highest ``priority`` (0, as at first,
+        to 65,535) takes over, within about two election timeouts; nothing is forced, and a cluster without it elects
+        another. The priority is remembered by the cluster, also across restarts.
 
         Raises ``ValueError`` (no such member, a priority that is not allowed, or addresses of the member that the table
         cannot hold), ``NotLeader`` (nothing has happened; its fields name the leader), ``Timeout`` (it may or may not

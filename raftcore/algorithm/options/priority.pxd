@@ -3,4 +3,3 @@ from raftcore.algorithm.state cimport Raft
 
 cdef int extra_timeout(Raft r) except -1
 cdef int prefer(Raft r) except -1
-cdef list successors(Raft r)

@@ -2,15 +2,14 @@
 
 Two rules, neither of which touches safety. A member that some other voter is preferred to waits one election timeout
 longer before it stands, so that the preferred one gets there first if it is alive; it still stands, and wins, when it
-is alone. And a leader that another voter is preferred to hands leadership over once that voter has been active and
-caught up for a whole election timeout (thesis 3.10).
+is alone. And a leader that another voter is preferred to hands leadership over once that voter has been active and has
+kept up (membership/progress.pxd) for a whole election timeout (thesis 3.10).
 """
 
-from raftcore.algorithm.options.witness cimport is_witness
 from raftcore.algorithm.state cimport Raft
-from raftcore.algorithm.transfer cimport leader_transfer
-from raftcore.base.types cimport MsgTransferLeader, StateLeader
-from raftcore.membership.progress cimport Progress, StateReplicate
+from raftcore.algorithm.transfer cimport leader_transfer, may_take_over
+from raftcore.base.types cimport MsgTransferLeader
+from raftcore.membership.progress cimport Progress, keeps_up
 from raftcore.values.message cimport new_message
 
 cdef enum:
@@ -37,9 +36,9 @@ cdef int prefer(Raft r) except -1:
     highest = r.priorities.get(r.id, 0)
     candidate = 0
     for pr in r.tracker.ordered:
-        if pr.id == r.id or pr.is_learner or is_witness(r, pr.id) or pr.state != StateReplicate or not pr.recent_active:
+        if pr.id == r.id or not pr.recent_active or not may_take_over(r, pr) or not keeps_up(pr, r.log.committed):
             continue
-        if r.priorities.get(pr.id, 0) > highest and pr.match >= r.log.committed:
+        if r.priorities.get(pr.id, 0) > highest:
             highest = r.priorities.get(pr.id, 0)
             best = pr
     candidate = 0 if best is None else best.id
@@ -55,20 +54,3 @@ cdef int prefer(Raft r) except -1:
     else:
         r.preferred = candidate  # ready now: handed over to if it still is an election timeout from now
     return 0
-
-
-cdef list successors(Raft r):
-    """Leader: the voters that have everything committed and take more as it comes, best first: by priority, then by how
-    far their logs reach, then by id. A leader that stops hands over to the first that it can reach (thesis 3.10)."""
-    cdef Progress pr
-    cdef list ready = []
-    if r.state != StateLeader:
-        return ready
-    priorities = r.priorities or {}
-    for pr in r.tracker.ordered:
-        if pr.id == r.id or pr.is_learner or is_witness(r, pr.id) or pr.state != StateReplicate:
-            continue
-        if pr.match >= r.log.committed:
-            ready.append((-priorities.get(pr.id, 0), -<object> pr.match, pr.id))
-    ready.sort()
-    return [order[2] for order in ready]
