@@ -18,6 +18,9 @@ class Transport(Protocol):
     2. Nothing is sent before ``start`` and nothing is given on after ``close``.
     3. No call waits: what the wire does not take now is dropped and counted, as Raft allows.
 
+    Identity, boot, addresses, pins and what a hello says are those of the host, the one process that the node is: all
+    of its groups share them, and messages of several groups share a datagram.
+
     All calls come from the loop's thread.
     """
 
@@ -77,7 +80,7 @@ class Transport(Protocol):
         ...
 
     def quarantine(self, conflict: Conflict) -> None:
-        """Tells every peer, from now on, that and why this node is quarantined."""
+        """Tells every peer, from now on, that and why this node is quarantined in group 0, for which a hello speaks."""
         ...
 
     def reachable(self, node_id: int) -> bool:

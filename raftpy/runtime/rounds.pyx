@@ -34,7 +34,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.api.outbox cimport Outbox
 from raftcore.base.lists cimport empty
-from raftcore.base.types cimport StateLeader
+from raftcore.base.types cimport StateLeader, StateQuarantined
 from raftcore.values.message cimport Entries, Message
 from raftcore.wire.frame cimport DATAGRAM_HEADER_SIZE, end_of_frame
 
@@ -335,7 +335,7 @@ cdef class Rounds:
         cdef double begun
         for group in self.noted:
             if PyList_GET_SIZE(group.appends):
-                if not group.closed:
+                if not group.closed and group.raw.raft.state != StateQuarantined:  # which promises nothing any more
                     batch.append((group.id, group.appends))
                 group.appends = []
         if not PyList_GET_SIZE(batch):
