@@ -122,12 +122,12 @@ class Group:
         self.closed = False
         self.member_operations: MemberOperations | None = None
         """Group 0's, which the host sets."""
-        self.proposals = Proposals(loop, self.schedule, host.transport.max_command)
+        self.proposals = Proposals(loop, self._queued, host.transport.max_command)
         self.applying = Applying(
             state_machine, self.proposals, self._configure, host.clock.monotonic, initial.snapshot_index, shared=shared
         )
         self.feed = CommitFeed(stored.entries, initial.snapshot_index, host.owner.check)
-        self.reads = Reads(loop, self.schedule, self._ask_for_read, 2 * config.heartbeat_ms / 1000, host.boot)
+        self.reads = Reads(loop, self._queued, self._ask_for_read, 2 * config.heartbeat_ms / 1000, host.boot)
         self.work = GroupWork(
             group_id,
             self.raw,
@@ -205,7 +205,13 @@ class Group:
     # --- What the parts ask for ---------------------------------------------------------------------------------
 
     def schedule(self) -> None:
-        """Something was queued, or ordered of the core: the pass under way takes it up, or the next."""
+        """Something was ordered of the core. A pass under way may be past the point where it would notice: then there is
+        another."""
+        self.work.moved = True
+        self.host.note(self)
+
+    def _queued(self) -> None:
+        """A proposal or a read was queued: the pass under way takes it up, or the next."""
         self.host.note(self)
 
     def require_leader(self) -> None:

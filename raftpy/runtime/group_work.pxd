@@ -25,7 +25,7 @@ cdef class GroupWork:
     cdef uint32_t due                  # ticks that this pass has still to tell the core
     cdef readonly list appends         # MsgStorageAppend not yet submitted
     cdef readonly bint noted           # the pass under way, or the next one, looks at it
-    cdef bint moved                    # the core may have decided something in this round
+    cdef public bint moved             # the core may have decided something that was not collected yet
     cdef public bint closed            # it has ended: it is as if it were not there
 
     cdef bint has_left(self) except -1

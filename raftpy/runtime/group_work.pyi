@@ -13,6 +13,7 @@ from raftpy.runtime.reads import Reads
 
 @final
 class GroupWork:
+    moved: bool
     closed: bool
     def __init__(
         self,

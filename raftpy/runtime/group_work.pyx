@@ -38,6 +38,7 @@ cdef class GroupWork:
         raw: its core.
         appends: MsgStorageAppend messages that are not submitted yet.
         noted: the pass under way, or the next one, looks at it.
+        moved: the core may have decided something that was not collected yet; set by whoever orders something of it.
         closed: it has ended; set by whoever ends it.
     """
 
@@ -58,7 +59,7 @@ cdef class GroupWork:
 
     cdef bint has_left(self) except -1:
         # Whether a pass has left something for the next.
-        return not self.closed and (self.has_queued() or self.applying.has_pending())
+        return not self.closed and (self.moved or self.has_queued() or self.applying.has_pending())
 
     cdef bint has_queued(self) noexcept:
         # Whether something waits to go to the core, or to the store.

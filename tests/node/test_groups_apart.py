@@ -35,3 +35,21 @@ def test_what_is_sent_after_a_write_keeps_its_group(seed: int) -> None:
         assert acknowledged == last
 
     play(lambda: Hosts(seed, range(6), transport=Sending), scenario)
+
+
+def test_a_transfer_that_a_resumed_task_orders_in_another_group_leaves_at_once(seed: int) -> None:
+    """The pass that resumed the task may have nothing else to do: whoever orders something of a core gets another."""
+
+    async def scenario(all_hosts: Hosts) -> None:
+        for group_id in all_hosts.groups:
+            await all_hosts.propose(group_id, b"x")
+        leader = await all_hosts.leader(1)
+        host = all_hosts.hosts[leader]
+        other = max([g for g in all_hosts.groups if g != 1 and await all_hosts.leader(g) == leader])
+        await asyncio.sleep(0.2)  # the others know of all
+        await host.group(1).read_index()  # the pass that hears of the quorum resumes this task
+        before = all_hosts.clock.monotonic()
+        await host.group(other).transfer_leadership(leader % 3 + 1)
+        assert all_hosts.clock.monotonic() - before < 0.01
+
+    play(lambda: Hosts(seed, range(12)), scenario)
