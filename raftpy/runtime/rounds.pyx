@@ -119,7 +119,7 @@ cdef class Rounds:
         # The pass is over, and another is on its way or not: whoever proposes must then ask for one.
         cdef GroupWork group
         cdef list kept = []
-        if self.alone is not None and again:
+        if again and (self.alone is not None or self.resuming):  # resuming: a task has cut the pass off
             return 0
         for group in self.noted:
             if again and group.has_left():

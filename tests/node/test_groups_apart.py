@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from raftcore import Message, MessageType
-from raftpy.transport.datagram.memory import MemoryTransport
+from raftpy import Config
+from raftpy.contracts.clock import SystemClock
+from raftpy.runtime.host import Host
+from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
+from tests.node.harness import Recorder
 from tests.node.test_groups import Hosts, play
 
 
@@ -53,3 +60,42 @@ def test_a_transfer_that_a_resumed_task_orders_in_another_group_leaves_at_once(s
         assert all_hosts.clock.monotonic() - before < 0.01
 
     play(lambda: Hosts(seed, range(12)), scenario)
+
+
+def test_a_task_that_ends_the_program_leaves_the_results_of_other_groups() -> None:
+    """A task of one group raises in the middle of a pass: those of the others go on in the very next one."""
+    loop = asyncio.new_event_loop()
+    clock = SystemClock(loop)
+    host = Host(
+        Config(id=1, cluster={1: "127.0.0.1:7101"}),
+        {group_id: Recorder() for group_id in range(3)},
+        storage=MemoryStore(MemoryDisk(), clock, 0.0),
+        transport=MemoryTransport(MemoryNetwork(clock)),
+        clock=clock,
+    )
+    tasks: list[asyncio.Task[None]] = []
+
+    async def ends() -> None:
+        await host.group(0).propose(b"x")
+        raise KeyboardInterrupt
+
+    async def goes_on(group_id: int) -> None:
+        await host.group(group_id).propose(b"x")
+
+    async def begin() -> None:
+        await host.start()
+        for group_id in range(3):
+            await host.group(group_id).wait_for_leader(10)
+        tasks.extend(loop.create_task(each) for each in (ends(), goes_on(1), goes_on(2)))
+
+    loop.run_until_complete(begin())
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(asyncio.sleep(2.0))
+    for _ in range(3):  # turns of the loop, far less than a tick
+        loop.run_until_complete(asyncio.sleep(0))
+    assert [task.done() for task in tasks] == [True] * 3
+    assert host.failed is None
+    with pytest.raises(KeyboardInterrupt):
+        tasks[0].result()
+    loop.run_until_complete(host.stop())
+    loop.close()
