@@ -205,8 +205,7 @@ class Group:
     # --- What the parts ask for ---------------------------------------------------------------------------------
 
     def schedule(self) -> None:
-        """Something was ordered of the core. A pass under way may be past the point where it would notice: then there is
-        another."""
+        """Something was ordered of the core. Where the pass under way is past noticing it, there is another."""
         self.work.moved = True
         self.host.note(self)
 

@@ -36,13 +36,15 @@ cdef class Rounds:
     cdef readonly list written         # submits that have completed since, each a batch: (group id, appends)
     cdef readonly list unreachable     # node ids whose address has refused a datagram
     cdef readonly uint64_t strangers   # with several groups: frames of others, or of those that ended
-    cdef Py_ssize_t next_to_apply      # position in noted of the group whose turn it is
+    cdef GroupWork next_awaited        # whose turn to apply it is where somebody waits; None: the first's
+    cdef GroupWork next_of_all         # the same among all
 
     cpdef run(self)
     cpdef int note(self, GroupWork group) except -1
     cdef int check_owner(self) except -1
     cdef int rest(self, bint again) except -1
     cdef GroupWork at(self, Py_ssize_t position)
+    cdef Py_ssize_t position(self, GroupWork group)
     cdef GroupWork find(self, uint64_t group_id)
     cdef bint has_left(self) except -1
     cdef bint has_queued(self) except -1
@@ -62,6 +64,7 @@ cdef class Rounds:
     cdef int collect(self, GroupWork group) except -1
     cdef int send(self, uint64_t group_id) except -1
     cdef int apply(self, bint awaited) except -1
+    cdef int set_next_to_apply(self, bint awaited, GroupWork group) except -1
     cdef bint may_apply(self, GroupWork group, bint awaited) except -1
     cdef int apply_one(self, GroupWork group, double share) except -1
     cdef int resume(self) except -1

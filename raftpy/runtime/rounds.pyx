@@ -132,6 +132,15 @@ cdef class Rounds:
     cdef inline GroupWork at(self, Py_ssize_t position):
         return <GroupWork> self.noted[position]
 
+    cdef Py_ssize_t position(self, GroupWork group):
+        # Where it is among the noted; 0 as well if it is not there.
+        cdef Py_ssize_t at
+        if group is not None:
+            for at in range(PyList_GET_SIZE(self.noted)):
+                if self.noted[at] is group:
+                    return at
+        return 0
+
     cdef GroupWork find(self, uint64_t group_id):
         # The group of that id that has not ended, or None. Most hosts number theirs from 0 without a gap.
         cdef Py_ssize_t low = 0
@@ -475,12 +484,13 @@ cdef class Rounds:
 
     cdef int apply(self, bint awaited) except -1:
         # Applies for a slice of time, which the groups share that have something to apply: `awaited`, those in which
-        # somebody waits for a result. Where it was over before all had their turn, the next time begins.
+        # somebody waits for a result. Where it was over before all had their turn, the next time begins; for those
+        # groups and for all each, as those in which somebody waits have their turn among all as well.
         cdef GroupWork group
         cdef Py_ssize_t at
         cdef Py_ssize_t count = PyList_GET_SIZE(self.noted)
         cdef Py_ssize_t sharing = 0
-        cdef Py_ssize_t first = self.next_to_apply if self.next_to_apply < count else 0
+        cdef Py_ssize_t first = 0
         cdef double until = 0
         for group in self.noted:
             if awaited and not group.closed and group.proposals.head < PyList_GET_SIZE(group.proposals.waiting):
@@ -489,20 +499,28 @@ cdef class Rounds:
                 sharing += 1
         if not sharing:
             return 0
-        self.next_to_apply = 0
         if sharing > 1:
+            first = self.position(self.next_awaited if awaited else self.next_of_all)
+            self.set_next_to_apply(awaited, None)
             until = self.monotonic() + self.at(first).applying.slice_seconds
         for at in range(count):
             group = self.at((first + at) % count)
             if not self.may_apply(group, awaited):
                 continue
             if until and self.monotonic() > until:
-                self.next_to_apply = (first + at) % count
+                self.set_next_to_apply(awaited, group)
                 break
             group.moved = awaited
             self.apply_one(group, 1.0 / <double> sharing)
             if not awaited:
                 self.collect(group)
+        return 0
+
+    cdef inline int set_next_to_apply(self, bint awaited, GroupWork group) except -1:
+        if awaited:
+            self.next_awaited = group
+        else:
+            self.next_of_all = group
         return 0
 
     cdef inline bint may_apply(self, GroupWork group, bint awaited) except -1:

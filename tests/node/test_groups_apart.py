@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from raftcore import Message, MessageType
-from raftpy import Config
+from raftpy import Config, Timeout
 from raftpy.contracts.clock import SystemClock
 from raftpy.runtime.host import Host
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
-from tests.node.test_groups import Hosts, play
+from tests.node.test_groups import ADDRESSES, Hosts, play
 
 
 def test_what_is_sent_after_a_write_keeps_its_group(seed: int) -> None:
@@ -99,3 +99,33 @@ def test_a_task_that_ends_the_program_leaves_the_results_of_other_groups() -> No
         tasks[0].result()
     loop.run_until_complete(host.stop())
     loop.close()
+
+
+def test_a_group_in_which_somebody_waits_does_not_turn_the_order_of_the_others_back() -> None:
+    """Slow applies that nobody waits for, more than fit one slice, and in every round one that somebody waits for."""
+
+    class Slow(Recorder):
+        def apply(self, index: int, command: bytes) -> int:
+            if command == b"slow":
+                asyncio.get_running_loop()._selector.now += 0.002  # type: ignore[attr-defined]
+            return super().apply(index, command)
+
+    async def scenario(all_hosts: Hosts) -> None:
+        host = all_hosts.hosts[1]
+        slow = all_hosts.groups[1:]
+        for group_id in all_hosts.groups:
+            await all_hosts.leader(group_id)
+
+        async def busy() -> None:
+            while len(all_hosts.machines[1][0].commands) < 300:
+                await host.group(0).propose(b"x")
+
+        async def not_for_long(group_id: int) -> None:
+            with pytest.raises(Timeout):
+                await host.group(group_id).propose_many([b"slow"] * 200, timeout=0.02)
+
+        await asyncio.gather(busy(), *(not_for_long(g) for g in slow))
+        progress = [len(all_hosts.machines[1][g].commands) for g in slow]
+        assert min(progress) >= max(progress) - 3, progress
+
+    play(lambda: Hosts(1, range(12), addresses={1: ADDRESSES[1]}, machine=Slow, write_s=0.0), scenario)
