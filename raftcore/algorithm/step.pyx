@@ -263,11 +263,10 @@ cdef int heard_leader(Raft r, Message m) except -1:
 
 cdef int from_leader(Raft r, Message m) except -1:
     """What the leader of this term has sent a follower, or a candidate, which becomes a follower by it (paper 5.2)."""
-    cdef Handler handler = OF_LEADER[m.type]
     if r.state != StateFollower:
         become_follower(r, m.term, m.from_)  # somebody else won this term
     heard_leader(r, m)
-    return handler(r, m)
+    return OF_LEADER[m.type](r, m)
 
 
 cdef int forget_leader(Raft r, Message m) except -1:
