@@ -47,6 +47,7 @@ cdef class RaftLog(LogEntries):
     cpdef bytes fingerprint(self)
     cpdef int check(self) except -1
 
+    cdef int _add(self, Entries entries, index_t begin) except -1
     cdef int _replace(self, Entries entries, index_t begin) except -1
     cdef void _trim(self) noexcept
     cdef void _evict(self, index_t through) noexcept

@@ -114,17 +114,26 @@ cdef class RaftLog(LogEntries):
         if entries.first_term < self.term_or_zero(entries.first - 1):
             raise InvariantViolation(f"append of term {entries.first_term} behind term "
                                      f"{self.term_or_zero(entries.first - 1)}")
-        self._replace(entries, entries.first)
+        if entries.first > self._last:
+            self._add(entries, entries.first)
+        else:
+            self._replace(entries, entries.first)
         return self._last
 
-    cdef int _replace(self, Entries entries, index_t begin) except -1:
-        # Terms never decrease: entries of terms above all of what they replace cannot have its names.
-        cdef term_t replaced = runs_last(&self._terms).value if begin <= self._last else 0
+    # The entries from `begin` on are the log's last from there on; `begin` is at most one behind its last.
+    cdef inline int _add(self, Entries entries, index_t begin) except -1:
         self._put_entries(entries, begin)
-        if replaced and self.term_or_zero(begin) <= replaced:
-            self.unstable.rewrites += 1
         unstable.truncate_and_append(self.unstable, begin)
         self._trim()
+        return 0
+
+    # The same where `begin` is in the log. Terms never decrease: entries of terms above all of what they replace cannot
+    # have its names.
+    cdef int _replace(self, Entries entries, index_t begin) except -1:
+        cdef term_t replaced = runs_last(&self._terms).value
+        self._add(entries, begin)
+        if self.term_or_zero(begin) <= replaced:
+            self.unstable.rewrites += 1
         return 0
 
     cpdef index_t append_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except? 0:
@@ -380,16 +389,9 @@ cdef class RaftLog(LogEntries):
         return 0
 
 
-# The first of `entries` behind `kept`, and before `conflict` (0: no conflict), that has other contents here; or 0.
-cdef inline index_t other_contents(RaftLog log, Entries entries, index_t kept, index_t conflict) except? 0:
-    cdef index_t lo = max(entries.first, kept + 1)
-    cdef index_t hi = conflict if conflict else entries.first + entries.count
-    return log.first_other_contents(entries, lo, hi, NO_LIMIT) if lo < hi else 0
-
-
 cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t commit, Entries entries, index_t kept,
                        index_t* last_new) except -1:
-    cdef index_t conflict, other
+    cdef index_t conflict, lo, hi, other
     if not match_term(log, prev, prev_term):
         return False
     last_new[0] = prev
@@ -397,10 +399,16 @@ cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t comm
         if entries.first_term < prev_term:
             raise PeerFault(f"entry {entries.first} has term {entries.first_term}, the one before it {prev_term}")
         conflict = log.find_conflict(entries)
-        other = other_contents(log, entries, kept, conflict)
-        if other:
-            conflict = other
-        if conflict:
+        # Those that this log has with the same terms; behind `kept` their contents are compared as well.
+        lo = max(entries.first, kept + 1)
+        hi = conflict if conflict else entries.first + entries.count
+        if lo < hi:
+            other = log.first_other_contents(entries, lo, hi, NO_LIMIT)
+            if other:
+                conflict = other
+        if conflict > log._last:
+            log._add(entries, conflict)
+        elif conflict:
             if conflict <= log.committed:
                 raise PeerFault(f"entry {conflict} conflicts with a committed entry (committed is {log.committed})")
             log._replace(entries, conflict)
