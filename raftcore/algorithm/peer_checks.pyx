@@ -137,7 +137,8 @@ cdef int check_append(Raft r, Message m) except -1:
             f"{m.entries.first_term} to {m.entries.last_term}"
         )
     check_history(r, m)
-    return check_acknowledged(r, m)
+    # Most appends follow what was acknowledged. That is asked here, before the call.
+    return check_acknowledged(r, m) if m.index < r.acknowledged else 0
 
 
 cdef int check_acknowledged(Raft r, Message m) except -1:
@@ -148,7 +149,7 @@ cdef int check_acknowledged(Raft r, Message m) except -1:
     again); and the other one is not acknowledged, because this node does not hold it.
     """
     cdef index_t hi, conflict
-    if m.index >= r.acknowledged or m.term != r.term or m.entries is None or m.index < r.log.committed:
+    if m.term != r.term or m.entries is None or m.index < r.log.committed:
         return 0
     if r.state == StateQuarantined or not match_term(r.log, m.index, m.log_term):
         return 0
