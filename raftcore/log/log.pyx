@@ -285,13 +285,17 @@ cdef class RaftLog(LogEntries):
         Raises PeerFault for an index that leaves no room for a log, InvariantViolation below the commit index,
         TypeError for None.
         """
+        cdef term_t last_term = runs_last(&self._terms).value
         if snapshot is None:
             raise TypeError("snapshot must be a Snapshot, got None")
         if snapshot.index > LARGEST_NUMBER:
             raise PeerFault(f"a snapshot at {snapshot.index}, at most {LARGEST_NUMBER} is possible")
         if snapshot.index < self.committed:
             raise InvariantViolation(f"restore of a snapshot at {snapshot.index}: {self.committed} is committed")
-        if snapshot.index < self._last and snapshot.term <= runs_last(&self._terms).value:
+        # As in _replace: what was here, or was replaced since names could last come again, has no term above the last
+        # one's. Entries behind the snapshot can be of that term, or of an earlier one if the snapshot is: then also
+        # where the log has not been as long since.
+        if snapshot.term < last_term or (snapshot.term == last_term and snapshot.index < self._last):
             self.unstable.rewrites += 1
         self._begin_at(snapshot.index, snapshot.term, snapshot.time_ms)
         self.committed = snapshot.index

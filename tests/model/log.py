@@ -254,7 +254,7 @@ class ModelLog:
     def restore(self, snapshot: Snapshot) -> None:
         if snapshot.index < self.committed:
             raise Broken
-        self.rewrites += snapshot.index < self.last and snapshot.term <= self.last_term()
+        self.rewrites += (snapshot.term, snapshot.index) < (self.last_term(), self.last)
         self.snapshot_index, self.snapshot_term, self.items = snapshot.index, snapshot.term, []
         self.committed = snapshot.index
         self.offset = self.in_progress = snapshot.index + 1

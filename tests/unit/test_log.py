@@ -384,6 +384,39 @@ def test_an_acknowledgement_of_the_snapshots_own_entry_is_ignored() -> None:
     assert log.has_next_or_in_progress_snapshot()
 
 
+@pytest.mark.parametrize(
+    ("index", "term", "again"),
+    [
+        (5, 3, True),  # 6 of term 3 may follow, which is being written
+        (6, 3, False),  # behind 6, and nothing later was there
+        (7, 3, False),
+        (5, 4, False),  # what follows is of a later term than all that was there
+        (5, 2, True),
+        (6, 2, True),  # entries that were replaced before may be of this term and lie behind it
+        (9, 2, True),
+    ],
+)
+def test_a_snapshot_after_which_an_index_and_a_term_may_come_again_is_a_rewrite(
+    index: int, term: int, again: bool
+) -> None:
+    log = log_of(1, 1, 2, 2, 3, 3)
+    log.restore(Snapshot(index, term))
+    assert log.unstable.rewrites == again
+
+
+def test_entries_that_come_again_after_a_snapshot_are_not_durable_by_their_first_write() -> None:
+    """1 to 5 of term 2 are being written, 3 of term 3 takes the place of 3 to 5, then a snapshot that of 3."""
+    log = log_of(2, 2, 2, 2, 2)
+    log.accept_unstable()
+    written_in = log.unstable.rewrites
+    log.append(ents(3, 3))
+    assert log.unstable.rewrites == written_in, "nothing of term 2 can come again yet"
+    log.restore(Snapshot(4, 2))
+    log.append(ents(5, 2))
+    assert log.match_term(5, 2), "as the write under way has it, which the one of 3 cuts off the disk again"
+    assert log.unstable.rewrites != written_in
+
+
 def test_only_what_was_not_handed_out_is_next() -> None:
     log = log_of(1, 1)
     assert log.has_next_unstable()

@@ -208,6 +208,9 @@ class LogMachine(RuleBasedStateMachine):
             index, term = write.first + len(write.items) - 1, write.items[-1].term
             log.stable_to(index, term)
             model.stable_to(index, term)
+        first = max(model.snapshot_index, self.disk.snapshot_index)
+        on_disk = self.disk.items[first - self.disk.snapshot_index : model.offset - 1 - self.disk.snapshot_index]
+        assert on_disk == model.at(first + 1, model.offset), "what counts as durable the disk holds"
 
     @rule(data=st.data(), step=st.integers(1, 3))
     def acknowledge_nothing(self, data: st.DataObject, step: int) -> None:
@@ -292,11 +295,12 @@ class LogMachine(RuleBasedStateMachine):
     def compact_disk(self) -> None:
         self.disk.compact(self.model.snapshot_index)
 
-    @rule(ahead=st.integers(0, 4), step=st.integers(0, 1))
-    def restore(self, ahead: int, step: int) -> None:
+    @rule(ahead=st.integers(0, 4), data=st.data())
+    def restore(self, ahead: int, data: st.DataObject) -> None:
+        """Of any term that can follow what is committed: what it takes the place of may be of later ones."""
         model, log = self.model, self.log
-        term = max(1, model.last_term() + step)
-        snapshot = Snapshot(model.committed + ahead, term)
+        term = data.draw(st.integers(max(1, model.term(model.committed) or 0), model.last_term() + 1), label="term")
+        snapshot = Snapshot(model.committed + ahead, term, time_ms=10 * term)
         if snapshot.index == 0:
             return
         model.restore(snapshot)
