@@ -124,7 +124,7 @@ cdef int check_covered(Raft r, Message m) except -1:
             f"snapshot from {m.from_} at index {s.index} covers committed index {r.suspicion.index}, which its leader "
             f"has told otherwise"
         )
-    return 0
+    return check_covers_acknowledged(r, m)
 
 
 cdef int check_append(Raft r, Message m) except -1:
@@ -156,14 +156,25 @@ cdef int check_acknowledged(Raft r, Message m) except -1:
     hi = min(m.index + m.entries.count, r.acknowledged) + 1
     conflict = r.log.find_conflict(m.entries)
     if conflict != 0 and conflict < hi:
-        if conflict <= r.log._last:  # else the log ends before it: a snapshot has replaced what was acknowledged
-            raise PeerFault(f"append from {m.from_} replaces index {conflict}, which was acknowledged to it")
-        hi = conflict
+        raise PeerFault(f"append from {m.from_} replaces index {conflict}, which was acknowledged to it")
     if m.entries.first < hi:
         conflict = r.log.first_other_contents(m.entries, m.entries.first, hi, NO_LIMIT)
         if conflict != 0:
             raise PeerFault(f"append from {m.from_} gives index {conflict} other contents in the same term than those "
                             f"acknowledged to it")
+    return 0
+
+
+cdef int check_covers_acknowledged(Raft r, Message m) except -1:
+    """As check_acknowledged: the log that a snapshot is of holds what was acknowledged to this term's leader."""
+    cdef index_t at = min(m.snapshot.index, r.acknowledged)
+    cdef term_t held
+    if m.term != r.term or at <= r.log.committed or r.state == StateQuarantined:
+        return 0
+    held = r.log.term_or_zero(at)
+    if m.snapshot.term < held or (at == m.snapshot.index and m.snapshot.term != held):
+        raise PeerFault(f"snapshot from {m.from_} at index {m.snapshot.index} has term {m.snapshot.term}, but index "
+                        f"{at} was acknowledged to it with term {held}")
     return 0
 
 

@@ -11,7 +11,19 @@ from typing import Any
 
 import pytest
 
-from raftcore import Config, ConfState, Entries, Entry, EntryKind, InitialState, Message, MessageType, Outbox, RawNode
+from raftcore import (
+    Config,
+    ConfState,
+    Entries,
+    Entry,
+    EntryKind,
+    InitialState,
+    Message,
+    MessageType,
+    Outbox,
+    RawNode,
+    Snapshot,
+)
 from raftcore.base.errors import PeerFault
 from raftcore.testing.memory_storage import MemoryStorage
 from tests.core.server import Server, entries, of
@@ -110,6 +122,38 @@ def test_nor_is_it_replaced_by_entries_of_another_term() -> None:
     server.step(MessageType.MsgHeartbeat, 4, LEADER)
     (answer,) = appended(server, 1, told(2, [2, 3]))
     assert (answer.index, server.terms) == (3, [1, 2, 3])
+
+
+def covered(server: Server, term: int, index: int, snapshot_term: int) -> list[Message]:
+    snapshot = Snapshot(index, snapshot_term, ConfState(voters=(1, 2, 3)))
+    return of(MessageType.MsgAppResp, server.step(MessageType.MsgSnap, term, LEADER, snapshot=snapshot))
+
+
+def acknowledged_in_term_4() -> Server:
+    server = Server([1, 1, 2, 2], term=4, commit=2)
+    server.append(4, 4, 2, [4, 4], from_=LEADER)
+    return server
+
+
+@pytest.mark.parametrize(("index", "term", "at"), [(3, 1, 3), (4, 3, 4), (5, 3, 5), (6, 2, 6), (7, 3, 6), (9, 2, 6)])
+def test_nor_by_a_snapshot_of_another_log(index: int, term: int, at: int) -> None:
+    """One with another term there, or that ends behind it with an earlier one: terms never decrease along a log."""
+    server = acknowledged_in_term_4()
+    before = server.raw.fingerprint()
+    with pytest.raises(PeerFault, match=f"has term {term}, but index {at} was acknowledged to it with term"):
+        covered(server, 4, index, term)
+    assert server.raw.fingerprint() == before
+    server.step(MessageType.MsgHeartbeat, 5, LEADER)
+    (answer,) = covered(server, 5, index, term)
+    assert (answer.index, server.raw.last_index) == (index, index), "a later leader's is taken, as ever (paper 7)"
+
+
+@pytest.mark.parametrize(("index", "term", "last"), [(3, 2, 6), (4, 2, 6), (5, 4, 6), (6, 4, 6), (7, 4, 7)])
+def test_a_snapshot_of_what_was_acknowledged_is_taken(index: int, term: int, last: int) -> None:
+    """The two logs agree as far as both are known (Figure 3, log matching)."""
+    server = acknowledged_in_term_4()
+    (answer,) = covered(server, 4, index, term)
+    assert (answer.index, server.raw.commit_index, server.raw.last_index) == (index, index, last)
 
 
 def test_what_was_acknowledged_to_a_leader_before_is_replaced() -> None:

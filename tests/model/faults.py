@@ -36,6 +36,8 @@ class Faults(Replication):
             self.compare_histories(message)
             if message.type == MessageType.MsgApp and self.tells_acknowledged_otherwise(message):
                 raise Rejected("PeerFault")
+            if message.type == MessageType.MsgSnap and self.covers_acknowledged_otherwise(message):
+                raise Rejected("PeerFault")
 
     def tells_acknowledged_otherwise(self, message: Message) -> bool:
         """The leader of this term gives what it has this node's word for another term, or other contents."""
@@ -45,6 +47,17 @@ class Faults(Replication):
         first = message.index + 1
         told = self.log.rewritten(first, items) > 0 or 0 < self.log.find_conflict(first, items) <= self.log.last
         return self.log.matches(message.index, message.log_term) and told
+
+    def covers_acknowledged_otherwise(self, message: Message) -> bool:
+        """A snapshot of this term's leader is of a log without what that has this node's word for."""
+        assert message.snapshot is not None
+        index, term = message.snapshot.index, message.snapshot.term
+        held = min(index, self.acknowledged)
+        own = self.log.term(held)
+        if message.term != self.term or held <= self.log.committed or self.conflict is not None:
+            return False
+        assert own is not None
+        return own > term or (held == index and own != term)
 
     def is_second_leader(self, message: Message) -> bool:
         """A term has one leader (Figure 3, election safety)."""
