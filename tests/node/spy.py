@@ -28,17 +28,17 @@ class Spy:
         """(from, to, message) of the votes granted."""
 
     def watch(self, from_id: int, to_id: int, datagram: bytes) -> bool:
-        for _, kind, body in frames(datagram):
+        for group_id, kind, body in frames(datagram):
             if kind < 128:
-                self.check(from_id, to_id, decode_message(kind, bytes(body)))
+                self.check(from_id, to_id, decode_message(kind, bytes(body)), group_id)
         return True
 
-    def check(self, from_id: int, to_id: int, message: Message) -> None:
+    def check(self, from_id: int, to_id: int, message: Message, group_id: int = 0) -> None:
         type_ = MessageType(message.type)
         self.seen[type_] = self.seen.get(type_, 0) + 1
-        disk = self.disks[from_id]
-        durable = disk.groups[0].hard_state
-        last = disk.groups[0].index.last
+        group = self.disks[from_id].groups[group_id]
+        durable = group.hard_state
+        last = group.index.last
         if type_ == MessageType.MsgVoteResp and not message.reject:
             self.told.append((from_id, to_id, message))
             # Two requests of one candidate may come in one datagram, and both votes reach the disk in one write: a

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 
 import pytest
 
 from raftcore import Message, MessageType
-from raftpy import Config, Timeout
+from raftpy import Config, RaftError, Timeout
 from raftpy.contracts.clock import SystemClock
 from raftpy.runtime.host import Host
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
+from tests.node.spy import Spy
 from tests.node.test_groups import ADDRESSES, Hosts, play
 
 
@@ -129,3 +132,51 @@ def test_a_group_in_which_somebody_waits_does_not_turn_the_order_of_the_others_b
         assert min(progress) >= max(progress) - 3, progress
 
     play(lambda: Hosts(1, range(12), addresses={1: ADDRESSES[1]}, machine=Slow, write_s=0.0), scenario)
+
+
+@pytest.mark.parametrize("write_s", [0.0002, 0.004])
+@pytest.mark.parametrize("lends", [True, False])
+def test_nothing_is_promised_in_a_group_before_its_own_write_is_durable(
+    seed: int, *, lends: bool, write_s: float
+) -> None:
+    """Proposals at random, transfers, and hosts that lose power with writes of several groups under way."""
+
+    class Carrying(MemoryTransport):
+        if not lends:
+            lend_builders = None
+
+    async def scenario(all_hosts: Hosts) -> None:
+        draw = random.Random(seed)
+        spy = Spy(all_hosts.disks)
+        all_hosts.network.filter = spy.watch
+
+        async def client() -> None:
+            for n in range(20):
+                host = all_hosts.hosts[draw.choice([1, 2, 3])]
+                try:
+                    await host.group(draw.choice(all_hosts.groups)).propose(b"%d" % n, timeout=0.3)
+                except RaftError:
+                    await asyncio.sleep(draw.random() * 0.01)
+
+        clients = [asyncio.ensure_future(client()) for _ in range(15)]
+        for turn in range(6):
+            await asyncio.sleep(0.1)
+            host_id = draw.choice([1, 2, 3])
+            if turn % 2:
+                all_hosts.disks[host_id].crash(draw.randrange(3))
+                await all_hosts.hosts[host_id].stop()
+                await all_hosts.start(host_id)
+            else:
+                for group_id in all_hosts.groups:
+                    with contextlib.suppress(RaftError):
+                        await (
+                            all_hosts.hosts[host_id]
+                            .group(group_id)
+                            .transfer_leadership(draw.randint(1, 3), timeout=0.05)
+                        )
+        await asyncio.gather(*clients)
+        assert spy.seen[MessageType.MsgVoteResp] > 0
+        assert spy.seen[MessageType.MsgAppResp] > 50
+        assert spy.broken == []
+
+    play(lambda: Hosts(seed, range(6), transport=Carrying, write_s=write_s), scenario)
