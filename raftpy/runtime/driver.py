@@ -235,9 +235,8 @@ class Driver:
         return () if self.founding is None else self.founding.waits_for
 
     def without_leader_because(self) -> str | None:
-        """Why no leader is known, in words; None when there is nothing to say."""
-        because = None if self.founding is None else self.founding.because()
-        return because or self.first.quarantine.of_peers()
+        """Why no leader is known in any group, in words; None when there is nothing to say."""
+        return None if self.founding is None else self.founding.because()
 
     def note(self, group: Group) -> None:
         """A pass has to look at this group."""

@@ -75,7 +75,7 @@ class Hosting(Protocol):
         ...
 
     def without_leader_because(self) -> str | None:
-        """Why no leader is known, in words; None when there is nothing to say."""
+        """Why no leader is known in any group, in words; None when there is nothing to say."""
         ...
 
     def note(self, group: Group) -> None:
@@ -229,7 +229,7 @@ class Group:
             return self.quarantine.refusal()
         leader = self.raw.leader
         if not leader or leader == self.config.id:
-            return NotLeader(because=self.host.without_leader_because())
+            return NotLeader(because=self.host.without_leader_because() or self.quarantine.of_peers())
         return NotLeader(leader, self.host.members.get(leader), self.host.http(leader))
 
     def _configure(self, index: int, kind: int, data: bytes) -> None:

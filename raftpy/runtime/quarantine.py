@@ -22,7 +22,8 @@ log = logging.getLogger("raftpy")
 class Quarantine:
     """A node's own quarantine in one group, and what it has heard of those of its peers.
 
-    Peers are told of, and hear of, group 0's alone: the hello speaks for the host.
+    Peers are told of, and hear of, group 0's alone: the hello speaks for the host. In any other group nothing is known
+    of a peer's, and it counts as a member like any other.
     """
 
     def __init__(self, node_id: int, group_id: int, raw: RawNode, log: GroupLog, transport: Transport) -> None:
@@ -39,8 +40,11 @@ class Quarantine:
         return self._raw.conflict
 
     def of(self, node_id: int) -> Conflict | None:
-        """Why that node is quarantined, this one or a peer, as far as its present incarnation says; None: it is not."""
-        return self.conflict if node_id == self._id else self._transport.heard(node_id).conflict
+        """Why that node is quarantined, this one or a peer, as far as its present incarnation says; None: it is not, or
+        that is not told in this group."""
+        if node_id == self._id:
+            return self.conflict
+        return None if self._group_id else self._transport.heard(node_id).conflict
 
     def of_peers(self) -> str | None:
         """Which peers count as down for it, in words; None when there are none."""

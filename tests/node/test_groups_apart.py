@@ -8,8 +8,8 @@ import random
 
 import pytest
 
-from raftcore import Message, MessageType
-from raftpy import Config, RaftError, Timeout
+from raftcore import Conflict, Message, MessageType
+from raftpy import Config, NotLeader, RaftError, Timeout
 from raftpy.contracts.clock import SystemClock
 from raftpy.runtime.host import Host
 from raftpy.storage import MemoryDisk, MemoryStore
@@ -180,3 +180,32 @@ def test_nothing_is_promised_in_a_group_before_its_own_write_is_durable(
         assert spy.broken == []
 
     play(lambda: Hosts(seed, range(6), transport=Carrying, write_s=write_s), scenario)
+
+
+def test_a_quarantine_in_group_0_says_nothing_of_a_peer_in_other_groups(seed: int) -> None:
+    """The peer serves them as before: it takes leadership over there, and status does not call it quarantined."""
+
+    async def scenario(all_hosts: Hosts) -> None:
+        for group_id in all_hosts.groups:
+            await all_hosts.propose(group_id, b"x")
+        await all_hosts.hosts[2].stop()
+        all_hosts.disks[2].groups[0].conflict = Conflict(2, 1, 1, 2, 3)
+        await all_hosts.start(2)
+        for host_id, host in all_hosts.hosts.items():
+            await all_hosts.until(lambda: host.group(0).status().members[1].quarantine, "it has told")  # noqa: B023
+            told = host.group(1).status().members
+            assert [member.quarantine for member in told] == [None] * 3, f"host {host_id}"
+        await all_hosts.hosts[3].stop()  # then host 2 is the only other one
+        del all_hosts.hosts[3], all_hosts.machines[3]
+        await all_hosts.leader(1)
+        if all_hosts.hosts[2].group(1).status().leader == 2:
+            await all_hosts.hosts[2].group(1).transfer_leadership(1)
+        assert await all_hosts.leader(1) == 1
+        await all_hosts.propose(1, b"y")
+        assert await all_hosts.hosts[1].group(1).hand_over()
+        assert await all_hosts.leader(1) == 2
+        await all_hosts.until(lambda: all_hosts.hosts[1].group(0).status().leader is None, "no majority in group 0")
+        with pytest.raises(NotLeader, match="node 2 is quarantined"):
+            await all_hosts.hosts[1].group(0).propose(b"y")
+
+    play(lambda: Hosts(seed, range(2)), scenario)
