@@ -277,6 +277,7 @@ class Group:
 
     async def transfer_leadership(self, to: int) -> None:
         """Asks for it, again and again, until ``to`` leads as far as this node knows."""
+        self.check_serving()  # whom it knew to lead last does not count any more
         while self.raw.leader != to:
             self.check_serving()
             self.raw.transfer_leader(to)

@@ -377,6 +377,20 @@ def test_a_transfer_to_nobody_is_refused(seed: int) -> None:
     play("memory", 3, seed, scenario)
 
 
+def test_a_stopped_node_hands_nothing_over_whoever_led_last(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        follower = next(i for i in cluster.ids if i != leader)
+        node = cluster.nodes.pop(follower)
+        await node.transfer_leadership(leader)
+        await node.stop()
+        for to in (leader, follower):
+            with pytest.raises(Stopped):
+                await node.transfer_leadership(to)
+
+    play("memory", 3, seed, scenario)
+
+
 def test_an_answer_to_a_question_of_an_earlier_incarnation_is_none(seed: int) -> None:
     """The leader still has the question that a follower put before it crashed. Its answer comes when the follower has
     put another one: it speaks of an index from before what that one must see."""
