@@ -6,6 +6,8 @@ import logging
 
 import pytest
 
+from raftcore.base.types import StateType
+from raftpy.runtime.role_log import RoleLog
 from tests.node.harness import Cluster, play
 from tests.node.test_commits import commit
 
@@ -93,6 +95,22 @@ def test_a_hand_over_names_the_new_leader_and_no_lost_quorum(caplog: pytest.LogC
         assert later > term
 
     play("memory", 3, seed, scenario)
+
+
+def test_a_leader_that_gives_up_by_itself_has_not_lost_the_quorum(caplog: pytest.LogCaptureFixture) -> None:
+    """Why it gave up is told where that was decided: the line must not give another reason."""
+    for stepped_down, words in (
+        (True, "leads no more in term 3"),
+        (False, "lost the quorum, leads no more in term 3: "),
+    ):
+        caplog.clear()
+        role_log = RoleLog("node 1")
+        role_log.changed(StateType.StateLeader, 1, 3, stepped_down=False)
+        role_log.changed(StateType.StateFollower, 0, 3, stepped_down=stepped_down)
+        became, lost = lines(caplog)
+        assert became == "node 1: became leader in term 3"
+        assert lost.startswith(f"node 1: {words}")
+        assert stepped_down == (lost == f"node 1: {words}")
 
 
 def test_followers_say_when_no_leader_is_known_any_more(caplog: pytest.LogCaptureFixture, seed: int) -> None:
