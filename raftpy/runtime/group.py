@@ -162,15 +162,14 @@ class Group:
         """The group takes part no more: whoever waits, or comes, hears why."""
         self.closed = self.work.closed = True
         self._refuse(self.stopped_error)
-        if self.member_operations is not None:
-            self.member_operations.stop(self.stopped_error)
 
     def close_feed(self) -> None:
         """No more will be committed here."""
         self.feed.close(None if self.failure is None and self.host.failure is None else self.stopped_error())
 
     def _refuse(self, why: Callable[[], RaftError]) -> None:
-        """Whoever has proposed, reads or waits for a leader, now or later, is told why not."""
+        """Whoever has proposed, reads, sets a priority or waits for a leader is told why not; who comes to propose or
+        read, too."""
         self.proposals.stop(why)
         self.proposals.resume_soon()
         self.reads.stop(why)
@@ -178,6 +177,8 @@ class Group:
         for waiter in self._leader_waiters:
             if not waiter.done():
                 waiter.set_exception(why())
+        if self.member_operations is not None:
+            self.member_operations.stop(why)
 
     def _failed(self, error: ApplyFailed) -> bool:
         """The state machine has failed, in a pass. False: no other group is left, and the host ends."""

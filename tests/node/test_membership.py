@@ -12,7 +12,7 @@ from raftcore.base.errors import ProposalDropped
 from raftcore.base.types import MessageType
 from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftcore.wire.codec import frames
-from raftpy import Config, Node, NotLeader, Stopped, Timeout
+from raftpy import Config, Conflict, Node, NotLeader, Quarantined, Stopped, Timeout
 from raftpy.contracts.types import Heard
 from raftpy.members.table import MAX_PRIORITY, MemberRecord, MemberTable
 from raftpy.sim.loop import VirtualClock, run
@@ -214,6 +214,28 @@ def test_a_change_that_survives_its_leader_counts(seed: int) -> None:
         await cluster.restart(leader)
         await cluster.sleep_ms(NEXT_LIFE_MS)
         assert {len(changes(node)) for node in cluster.nodes.values()} == {2}
+
+    serve("memory", 3, seed, scenario)
+
+
+def test_who_sets_a_priority_hears_of_the_quarantine_by_itself(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for this node hears it from the one call that refuses them all, not from what else happens."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        cluster.isolate(leader)
+        node = cluster.nodes[leader]
+        request = asyncio.ensure_future(node.set_priority(leader, 9, timeout=None))
+        await cluster.sleep_ms(5)
+        assert node._group is not None
+        assert not request.done()
+        refusal = Quarantined(leader, Conflict(5, 2, leader % 3 + 1, 6, 6))
+        monkeypatch.setattr(node._group.quarantine, "refusal", lambda: refusal)
+        node._group._refuse_all()
+        with pytest.raises(Quarantined) as caught:
+            async with asyncio.timeout(0.05):
+                await request
+        assert caught.value is refusal
 
     serve("memory", 3, seed, scenario)
 
