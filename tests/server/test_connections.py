@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import cast
 
 import pytest
 
+from raftpy.server.accepting import Acceptor
 from raftpy.server.connections import CROWD, FEWEST, MOST, Connections, Seldom, most_connections
+from raftpy.server.dispatch import ApiServer
 from tests.server.support import Cluster, ask, speak
 
 MOST_OPEN = 4
@@ -105,6 +109,37 @@ def test_when_all_are_busy_health_is_answered_and_nothing_is_cut_off(port: int, 
     for connection in busy:
         assert answer(connection, b"67890").startswith(b"HTTP/1.1 200")
     assert ask(port, "GET", "/v1/kv/k").body == b"1234567890"
+
+
+def test_nobody_is_let_in_beyond_the_most_while_another_is_still_opening(stack: ExitStack) -> None:
+    """The one that opens is soon idle and would go first: whoever comes meanwhile waits for the next turn."""
+
+    class Closing(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transport.close()
+
+    class Server:
+        open_connections = Connections(most=1)
+
+        def handler(self, *, crowded: bool) -> asyncio.Protocol:
+            return Closing()
+
+    async def main() -> None:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        acceptor = Acceptor(cast(ApiServer, Server()), listener)
+        port = listener.getsockname()[1]
+        for _ in range(2):
+            connect(stack, port)
+        counts = []
+        for _ in range(2):
+            acceptor._accept()
+            counts.append(Server.open_connections.count)
+        acceptor.close()
+        await asyncio.gather(*acceptor._opening)
+        await asyncio.sleep(0.01)  # until the connection is closed
+        assert counts == [1, 1]
+
+    asyncio.run(main())
 
 
 def test_a_closed_connection_leaves_its_place(port: int) -> None:
