@@ -8,11 +8,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from raftpy.system.threads import Threads
 from raftpy.transport import UdpTransport
+from raftpy.transport.datagram.names import Names
+from raftpy.transport.exchange.address import SocketAddress
+from raftpy.transport.identity.peer import Peer
 from tests.transport.support import commits, heartbeat, identity
 
 NAME = "two.example"
@@ -219,6 +224,49 @@ def test_pauses_between_lookups_double_up_to_half_a_minute(names: NameServer) ->
         assert (time.monotonic() - began) * pair.factor < 120
 
     run(test, factor=50)
+
+
+def test_a_peer_that_was_up_is_looked_up_as_soon_as_ever_when_it_is_gone(names: NameServer) -> None:
+    """What pauses had grown to before it was found is over: it may have moved, and nobody waits half a minute."""
+    now_s = 0.0
+
+    class AtOnce(Threads):
+        def start(self, name: str, run: Callable[[], object]) -> Any:
+            run()
+
+        def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
+            call(*arguments)
+            return True
+
+    def found(peer: Peer, target: SocketAddress) -> None:
+        peer.target = target
+
+    async def main() -> None:
+        nonlocal now_s
+        peer = SimpleNamespace(id=2, address=f"{NAME}:7102", target=None, presence=SimpleNamespace(up=False))
+        searching = Names(1, socket.AF_INET, asyncio.get_running_loop(), lambda: now_s, AtOnce(), found)
+
+        def seconds(count: int) -> list[float]:
+            """When it was looked up, in so many seconds with a look in each."""
+            nonlocal now_s
+            when = []
+            for _ in range(count):
+                now_s += 1
+                asked = names.asked
+                searching.look(cast(Peer, peer))
+                when.extend([now_s] * (names.asked - asked))
+            return when
+
+        searching.change_peers({2: cast(Peer, peer)})
+        assert seconds(16) == [1, 3, 7, 15]
+        names.host = "127.0.0.1"
+        assert seconds(15) == [31]
+        peer.presence.up = True
+        assert seconds(60) == []
+        peer.presence.up = False
+        assert seconds(8) == [92, 93, 95, 99]
+
+    asyncio.run(main())
 
 
 def test_a_peer_that_has_moved_is_found_at_its_new_address(names: NameServer) -> None:
