@@ -119,6 +119,8 @@ class Heard:
     """The newest question of :meth:`AskingTransport.ask` that this incarnation had heard when it said so."""
     refuses: bool = False
     """It does not take this incarnation for this node: ``Transport.refused_by`` says why."""
+    refuses_start: bool = False
+    """It does not, because it has heard a later start of the same store, or another one from the same state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from raftpy.contracts.types import Heard, Standing
 
 FIRST_QUESTION_S = 0.02
 LONGEST_PAUSE_S = 1.0
-"""Questions are put again after the first, then after twice as long each time, up to the second."""
+"""A question is put again after the first, then after twice as long each time, up to the second."""
 BOOTSTRAP_WAIT_S = 3.0
 """How long even a node that was told to bootstrap waits for those that do not answer. A survivor answers at once, but
 refuses only once a second, and words may be lost."""
@@ -155,7 +155,8 @@ class Founding:
         self._confirmed_from = 0
         self._pause_s = FIRST_QUESTION_S
         self._began_s = clock.monotonic()
-        self._forgotten_s: float | None = None  # when it was first found that too few remember
+        self._outcome = Outcome.WAIT  # of the last look
+        self._forgotten_s: float | None = None  # since when too few remember; None: as far as is known enough do
         self._line_due_s = self._began_s + (LINE_PERIOD_S if config.bootstrap else FIRST_LINE_S)
         self._timer: TimerHandle | None = None  # the next question's
         self._due: TimerHandle | None = None  # the next look's, when something has been told
@@ -206,6 +207,9 @@ class Founding:
         patient = not self._bootstrap or now_s - self._began_s < BOOTSTRAP_WAIT_S
         judgement = judge(answers, self._confirmed_from, patient)
         self.waits_for = judgement.members
+        before, self._outcome = self._outcome, judgement.outcome
+        if judgement.outcome is not Outcome.FORGOTTEN:
+            self._forgotten_s = None
         match judgement.outcome:
             case Outcome.BEGIN:
                 self.stop()
@@ -213,8 +217,10 @@ class Founding:
                 self._begin(not any(_takes_part(heard) for heard in answers.values()))
             case Outcome.CLEARED:
                 self._transport.stand(Standing.CLEARED)
+                if before is not Outcome.CLEARED:
+                    self._ask_anew()
             case Outcome.CONFIRM if not self._confirmed_from:
-                self._ask()
+                self._ask_anew()
                 self._confirmed_from = self._number
             case Outcome.FORGOTTEN if self._answers_still(now_s):
                 pass
@@ -235,11 +241,21 @@ class Founding:
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _again(self) -> None:
+        asked = self._number
         self._look_or_fail()
         if self._done:
             return
-        self._ask()
+        if self._number == asked:  # else the look has found something else to ask, and has asked it
+            self._ask()
+            self._plan()
         self._say()
+
+    def _ask_anew(self) -> None:
+        """Something else is asked now: at once, and again after pauses that begin anew."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ask()
+        self._pause_s = FIRST_QUESTION_S
         self._plan()
 
     def _ask(self) -> None:
@@ -252,18 +268,42 @@ class Founding:
         """Why this node knows no leader, in words for whoever wants one; None once it takes part."""
         if not self.waits_for:
             return None
+        match self._outcome:
+            case Outcome.CLEARED:
+                return (
+                    f"this node is new and takes no part before {_named(self.waits_for)}, new as well, "
+                    f"{_form('says', 'say', self.waits_for)} that nobody who takes part refuses "
+                    f"{_form('it', 'them', self.waits_for)}"
+                )
+            case Outcome.CONFIRM | Outcome.FORGOTTEN:
+                return (
+                    "this node is new, and too few members seem to remember what was acknowledged: unless it hears "
+                    "otherwise it stops"
+                )
         return f"this node is new and takes no part before it has heard from {_named(self.waits_for)}"
 
     def _say(self) -> None:
         now = self._clock.monotonic()
-        if now < self._line_due_s:
+        if now < self._line_due_s or self._outcome is Outcome.FORGOTTEN:  # of which the node says more as it stops
             return
         self._line_due_s = now + LINE_PERIOD_S
-        log.warning(
-            "node %d is new and takes no part yet: it waits for %s to say whether this cluster knows it by another "
-            "data directory%s",
-            self._id,
-            _named(self.waits_for),
+        log.warning("node %d is new and takes no part yet: it waits for %s%s", self._id, *self._what_for())
+
+    def _what_for(self) -> tuple[str, str]:
+        """Whom it waits for and to say what, and what can be done about it."""
+        whom = _named(self.waits_for)
+        match self._outcome:
+            case Outcome.CLEARED:
+                known = f"knows {_form('it', 'them', self.waits_for)} by another data directory"
+                return (
+                    f"{whom}, new as well, to say that no member that takes part {known}",
+                    "" if self._bootstrap else "; to take part without that word, start with --bootstrap",
+                )
+            case Outcome.CONFIRM:
+                still = f"whether {_form('it is', 'they are', self.waits_for)} still new"
+                return f"{whom} to say once more {still}: if so, too few remember what was acknowledged", ""
+        return (
+            f"{whom} to say whether this cluster knows it by another data directory",
             "" if self._bootstrap else "; where the cluster is to be founded without them, start with --bootstrap",
         )
 
@@ -274,16 +314,26 @@ class Founding:
     def _error(self, judgement: Judgement, answers: Mapping[int, Heard]) -> WrongIdentity:
         first = judgement.members[0]
         if judgement.outcome is Outcome.REFUSED:
+            if answers[first].refuses_start:
+                return WrongIdentity(
+                    f"node {first} knows node {self._id} by a later start of this data directory, {self._store_id:#x}, "
+                    "or by another one from the same state, and here it holds nothing: an old copy was put back, or "
+                    f"copies of it run. Without what node {self._id} has promised it must not vote: run the newest of "
+                    f"its directories only; or {WAYS_OUT}"
+                )
             return WrongIdentity(
-                f"node {first} knows node {self._id} by another data directory, or by a later start of this one, "
-                f"{self._store_id:#x}, which holds nothing: without what node {self._id} has promised it must not "
-                f"vote; {WAYS_OUT}"
+                f"node {first} knows node {self._id} by another data directory than this one, {self._store_id:#x}, "
+                f"which holds nothing: without what node {self._id} has promised it must not vote; {WAYS_OUT}"
             )
         new = sorted([*_new(answers), self._id])
         return WrongIdentity(
             f"node {first} holds the log of this cluster, and {_named(new)} hold nothing: too few "
             f"remember what was acknowledged, so node {self._id} must not vote; {WAYS_OUT}"
         )
+
+
+def _form(one: str, several: str, node_ids: Collection[int]) -> str:
+    return one if len(node_ids) == 1 else several
 
 
 def _named(node_ids: Collection[int]) -> str:

@@ -129,7 +129,15 @@ class Peer(Link):
     def heard(self) -> Heard:
         """What is known of it by its own word."""
         refuses = self.refusal is not None and self.refusal_when == self.counters.received
-        return Heard(self.incarnation.pinned, self.http_address, self.conflict, self.standing, self.answered, refuses)
+        return Heard(
+            self.incarnation.pinned,
+            self.http_address,
+            self.conflict,
+            self.standing,
+            self.answered,
+            refuses,
+            refuses and self.refusal is not Refusal.OTHER_STORE,
+        )
 
     def give_up_queued(self) -> None:
         """Throws away what waits, and counts it."""
