@@ -11,7 +11,7 @@ from raftcore.wire.codec import DatagramBuilder, frames
 from raftpy.contracts.types import LocalIdentity
 from raftpy.transport import MemoryTransport
 from raftpy.transport.identity.gate import FOREIGN_FOR_S
-from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, decode_refusal, encode_refusal
+from raftpy.transport.identity.refusal import FRAME_REFUSAL, MOST_REFUSED, Refusal, decode_refusal, encode_refusal
 from tests.transport.support import (
     CLUSTER,
     World,
@@ -86,6 +86,39 @@ def test_refusals_are_one_a_second_and_answered_by_nothing(which: str) -> None:
     assert len(answered) <= 1000 + 10 + 12, "what it says by itself, a hello a second, and an answer to each of ours"
 
 
+def test_each_incarnation_has_its_refusal_each_second() -> None:
+    """One that is always heard just before another one does not take its word away."""
+    world = World()
+    one = world.start(ONE)
+    world.start(ORIGINAL)
+    world.settle(0.1)
+    counts = []
+    for _ in range(3):
+        for _ in range(2):
+            for which in ("old", "replaced"):
+                one.arrive(datagram(header(COPIES[which], ONE), heartbeat(1, 2)))
+                world.settle(0.01)
+        counts.append(peer_counts(one, 2)["refusals"])
+        world.settle(1.0)
+    assert counts == [2, 4, 6]
+
+
+def test_incarnations_without_end_are_refused_a_few_times_a_second() -> None:
+    """A header with another one is written by anybody who has seen one: no flood comes of it."""
+    world = World()
+    one = world.start(ONE)
+    world.start(ORIGINAL)
+    world.settle(0.1)
+    for number in range(1, 200):
+        one.arrive(datagram(header(identity(2, store_id=number), ONE), heartbeat(1, 2)))
+    world.settle(0.9)
+    assert peer_counts(one, 2)["refusals"] == MOST_REFUSED
+    world.settle(0.2)
+    one.arrive(datagram(header(COPIES["replaced"], ONE), heartbeat(1, 2)))
+    world.settle()
+    assert peer_counts(one, 2)["refusals"] == MOST_REFUSED + 1
+
+
 def test_the_original_takes_up_no_refusal_of_its_copy(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     one, original = world.start(ONE), world.start(ORIGINAL)
@@ -94,8 +127,8 @@ def test_the_original_takes_up_no_refusal_of_its_copy(caplog: pytest.LogCaptureF
     for copy in COPIES.values():
         one.arrive(datagram(header(copy, ONE), heartbeat(1, 2)))
     world.settle()
-    assert world.network.sent - before == 2, "one refusal for all, and the original's bare answer to it"
-    assert peer_counts(one, 2)["refusals"] == 1
+    assert peer_counts(one, 2)["refusals"] == 3
+    assert world.network.sent - before == 6, "a refusal for each, and the original's bare answer to each"
     assert original.refused_by(1) is None
     assert not any("refuses" in record.getMessage() for record in caplog.records)
     original.send(heartbeat(1, 2, commit=4))

@@ -14,7 +14,7 @@ from raftpy.contracts.clock import Clock
 from raftpy.contracts.types import LocalIdentity
 from raftpy.transport.exchange.counters import NodeCounters
 from raftpy.transport.identity.peer import HELD_FOR_S, Peer
-from raftpy.transport.identity.refusal import FRAME_REFUSAL, REFUSED_AGAIN_S, Refusal, encode_refusal
+from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, encode_refusal
 from raftpy.transport.identity.rules import Verdict, judge
 
 MOST_WARNINGS = 100
@@ -136,10 +136,8 @@ class Gate:
 
     def _refuse(self, peer: Peer, header: Header, reason: Refusal) -> None:
         """Tells the header's sender, and no other incarnation of the peer, that it is not taken for the peer."""
-        now = self.clock.monotonic()
-        if now < peer.refusal_sent_s + REFUSED_AGAIN_S:
+        if not peer.may_refuse((header.from_store, header.from_boot), self.clock.monotonic()):
             return
-        peer.refusal_sent_s = now
         own = self.own
         to_it = Header(
             own.cluster_id, own.node_id, peer.id, own.store_id, own.boot, header.from_store, header.from_boot

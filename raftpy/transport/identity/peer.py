@@ -12,7 +12,7 @@ from raftpy.transport.exchange.counters import PeerCounters
 from raftpy.transport.exchange.exchange import Link
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello
 from raftpy.transport.identity.presence import Presence
-from raftpy.transport.identity.refusal import Refusal
+from raftpy.transport.identity.refusal import MOST_REFUSED, REFUSED_AGAIN_S, Refusal
 from raftpy.transport.identity.rules import PeerIncarnation
 
 HELD_FOR_S = 1.0
@@ -49,8 +49,8 @@ class Peer(Link):
         "probed_at_s",
         "queued",
         "refusal",
-        "refusal_sent_s",
         "refusal_when",
+        "refused",
         "standing",
         "target",
     )
@@ -73,7 +73,7 @@ class Peer(Link):
         self.oversized: Oversized | None = None  # what was last too large for the builder
         self.refusal: Refusal | None = None  # said to this incarnation; stands while nothing else is received of it
         self.refusal_when = 0  # counters.received then
-        self.refusal_sent_s = NEVER  # when it was last refused here
+        self.refused: dict[tuple[int, int], float] = {}  # (store, boot): when it was refused here, less than 1 s ago
         self.foreign_at_s = NEVER  # when its id was last heard in another cluster,
         self.foreign_cluster = 0  # and in which
         self.bare: bytes = self.builder.bare()
@@ -138,6 +138,14 @@ class Peer(Link):
             refuses,
             refuses and self.refusal is not Refusal.OTHER_STORE,
         )
+
+    def may_refuse(self, incarnation: tuple[int, int], now_s: float) -> bool:
+        """Whether this incarnation, (store, boot), may be told now that it is refused; then it counts as told."""
+        self.refused = {other: when for other, when in self.refused.items() if now_s < when + REFUSED_AGAIN_S}
+        if incarnation in self.refused or len(self.refused) >= MOST_REFUSED:
+            return False
+        self.refused[incarnation] = now_s
+        return True
 
     def give_up_queued(self) -> None:
         """Throws away what waits, and counts it."""

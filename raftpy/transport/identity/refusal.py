@@ -6,8 +6,9 @@
 
 It is said to exactly the incarnation that is refused, whose store and boot stand in the datagram's header: no other one
 heeds it, and only who has heard that incarnation can name it. Nothing answers it, and it is said once a second at most
-to each peer, so that neither a loop nor a flood comes of it. What a node makes of it is a line in its log and in its
-status; it goes on as before, and forgets it as soon as the peer says anything else to it.
+to each incarnation, and to a few of one peer, so that neither a loop nor a flood comes of it. What a node makes of it
+is a line in its log and in its status; it goes on as before, and forgets it as soon as the peer says anything else to
+it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ FRAME_REFUSAL: int = FRAME_TRANSPORT + 1
 """Kind of the frame; see hello.py."""
 REFUSAL_VERSION = 1
 REFUSED_AGAIN_S = 1.0
-"""The least time between two refusals to the same peer, whatever it says."""
+"""The least time between two refusals to the same incarnation of a peer, whatever it says."""
+MOST_REFUSED = 8
+"""Incarnations of a peer that are refused within that time: anybody can write a header with another one."""
 
 _ADVICE = (
     "nothing it says counts; run one of the directories only, the newest, or bring the node back under a new node id "
