@@ -68,6 +68,7 @@ class BlockingNode:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._thread_id = 0  # of that thread, known as soon as it runs
+        self._waited: set[concurrent.futures.Future[Any]] = set()  # whose callers wait now
         self._pid = 0  # of the process that started it
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
@@ -80,12 +81,24 @@ class BlockingNode:
             raise RuntimeError("this node was started before: make a new one to start it again")
         self._pid = process_id()
         started: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._thread = self._executor.start(f"raftpy-{self.config.id}", lambda: asyncio.run(self._main(started)))
+        self._thread = self._executor.start(f"raftpy-{self.config.id}", lambda: self._run(started))
         try:
             started.result()
         except BaseException:
             self._thread.join()
             raise
+
+    def _run(self, started: concurrent.futures.Future[None]) -> None:
+        """In the node's thread. A call that was posted behind the loop's last turn is never made, and its caller hears.
+
+        None is missed: who is not among those that wait yet finds no loop any more.
+        """
+        try:
+            asyncio.run(self._main(started))
+        finally:
+            for waited in tuple(self._waited):
+                if not waited.done():
+                    waited.set_exception(Stopped())
 
     async def _main(self, started: concurrent.futures.Future[None]) -> None:
         self._thread_id = thread_id()
@@ -173,8 +186,16 @@ class BlockingNode:
             except BaseException as error:
                 waited.set_exception(error)
 
-        self._call(in_loop)
-        return waited.result()
+        return self._outcome(in_loop, waited)
+
+    def _outcome(self, function: Callable[[Node], None], waited: concurrent.futures.Future[_T]) -> _T:
+        """Has the node's thread call ``function``, which has to see to ``waited``; waits for what becomes of that."""
+        self._waited.add(waited)  # before the look at whether there is a loop: see _run
+        try:
+            self._call(function)
+            return waited.result()
+        finally:
+            self._waited.discard(waited)
 
     def _call(self, function: Callable[[Node], None]) -> None:
         self._check_process()
@@ -201,8 +222,7 @@ class BlockingNode:
             tasks.append(task)
             task.add_done_callback(lambda done: _hand_over(done, waited))  # also when it ends before it has begun
 
-        self._call(in_loop)
-        return waited.result()
+        return self._outcome(in_loop, waited)
 
     def _ask(self, question: Callable[[Node], _T]) -> _T:
         """Puts a question in the node's thread that it answers at once."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from raftpy import ApplyError, BlockingNode, Config, NotLeader, Stopped, StorageFailed, Timeout, TooLarge
 from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.system.threads import Threads
 from tests.node.harness import Recorder, _free_addresses
 from tests.node.test_errors import Picky
 
@@ -94,6 +96,46 @@ def test_stop_ends_the_wait_of_other_threads() -> None:
     node.stop()
     with pytest.raises(RuntimeError, match="started before"):
         node.start()
+
+
+class BehindTheLastTurn(Threads):
+    """What is posted while this is ``closing`` comes after the loop's last turn and before its close: it is taken, and
+    never called. ``at`` is called then."""
+
+    closing = False
+    at: Callable[[], object]
+
+    def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
+        if not self.closing:
+            return super().post(loop, call, *arguments)
+        self.closing = False
+        self.at()
+        return True
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["before the end", "behind the end"])
+@pytest.mark.parametrize("ask", [BlockingNode.status, BlockingNode.read_index], ids=["question", "read"])
+def test_a_call_behind_the_last_turn_of_the_loop_hears_that_the_node_has_stopped(
+    ask: Callable[[BlockingNode], object], ended: bool
+) -> None:
+    executor = BehindTheLastTurn()
+    node = BlockingNode(Config(id=1, cluster=_free_addresses(1)), Recorder(), executor=executor)
+    node.start()
+    node.wait_for_leader()
+    posted = threading.Event()
+    executor.at = node.stop if ended else posted.set
+    executor.closing = True
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask, node)
+        assert ended or posted.wait(10)
+        try:
+            if not ended:
+                node.stop()
+            with pytest.raises(Stopped):
+                waiting.result(10)
+        finally:
+            for future in tuple(node._waited):
+                future.cancel()
 
 
 def test_timeout() -> None:
