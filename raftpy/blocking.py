@@ -75,13 +75,17 @@ class BlockingNode:
 
     def start(self) -> None:
         """As ``Node.start``, ``RuntimeError`` included; returns when the node runs, in a thread named ``raftpy-<id>``.
+        Raises ``Stopped`` where the system has no room for a thread; it may be tried again.
         From here on the node is for this process: calls in a forked child raise ``NotOwner``."""
         self._check_process()
         if self._thread is not None:
             raise RuntimeError("this node was started before: make a new one to start it again")
         self._pid = process_id()
         started: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._thread = self._executor.start(f"raftpy-{self.config.id}", lambda: self._run(started))
+        try:
+            self._thread = self._executor.start(f"raftpy-{self.config.id}", lambda: self._run(started))
+        except RuntimeError as error:
+            raise Stopped(f"the node was not started, as the system has no room for a thread: {error}") from error
         try:
             started.result()
         except BaseException:

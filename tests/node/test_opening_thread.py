@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -11,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from raftpy import Config, Node, Stopped, StorageDamaged, StorageFailed, WrongIdentity
+from raftpy import BlockingNode, Config, Node, NotOwner, Stopped, StorageDamaged, StorageFailed, WrongIdentity
+from raftpy.contracts.executor import Thread
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.startup import Reader
 from raftpy.storage.leveldb.store import LevelDBStorage
+from raftpy.system.threads import Threads
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder, _free_addresses
 
@@ -160,6 +164,80 @@ def test_the_end_of_the_program_while_a_store_is_opened(tmp_path: Path) -> None:
 
     asyncio.run(main())
     opens_again(tmp_path)
+
+
+def test_a_start_that_is_cancelled_before_its_thread_begins_opens_nothing(tmp_path: Path) -> None:
+    begin = threading.Event()
+
+    class Late(Threads):
+        def start(self, name: str, run: Callable[[], object]) -> Thread:
+            return super().start(name, lambda: (begin.wait(20), run()))
+
+    async def main() -> None:
+        path = tmp_path / "data"
+        config = Config(id=1, cluster=_free_addresses(1))
+        node = Node(config, Recorder(), storage=LevelDBStorage(path), executor=Late())
+        starting = asyncio.ensure_future(node.start())
+        await asyncio.sleep(0.01)
+        starting.cancel()
+        await asyncio.sleep(0.01)
+        assert not starting.done()
+        begin.set()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert not path.exists()
+
+    asyncio.run(main())
+
+
+class NoRoom(Threads):
+    """The system has no room for another thread."""
+
+    def start(self, name: str, run: Callable[[], object]) -> Thread:
+        raise RuntimeError("can't start new thread")
+
+
+def test_without_room_for_a_thread_the_start_says_so(tmp_path: Path) -> None:
+    async def main() -> None:
+        config = Config(id=1, cluster=_free_addresses(1))
+        node = Node(config, Recorder(), storage=LevelDBStorage(tmp_path), executor=NoRoom())
+        with pytest.raises(StorageFailed, match="no room for a thread: can't start new thread"):
+            await node.start()
+        opens_again(tmp_path)
+
+    asyncio.run(main())
+    blocking = BlockingNode(Config(id=1, cluster=_free_addresses(1)), Recorder(), executor=NoRoom())
+    with pytest.raises(Stopped, match="not started, as the system has no room for a thread: can't start new thread"):
+        blocking.start()
+    blocking.stop()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_forked_meanwhile_waits_for_no_thread(tmp_path: Path) -> None:
+    """Nor does it keep the parent from going on: the store is the parent's."""
+
+    async def main() -> None:
+        node, _ = new_node(tmp_path)
+        starting = asyncio.ensure_future(node.start())
+        await asyncio.sleep(SLOW / 10)
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(5)
+            try:
+                await starting
+            except NotOwner:
+                os._exit(7)
+            os._exit(1)
+        while not starting.done():  # whichever process a wake-up of the loop went to, as they share it
+            await asyncio.sleep(0.01)
+        await starting
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        await node.wait_for_leader()
+        assert await node.propose(b"x") == 3
+        await node.stop()
+        opens_again(tmp_path)
+
+    asyncio.run(main())
 
 
 def test_reading_a_long_log_is_given_up_when_the_start_is_cancelled(

@@ -221,7 +221,12 @@ class TestWriting:
                 call()
 
     def test_closing_before_opening(self, disk: Disk) -> None:
-        disk.new().close()
+        """As where the thread that is to open it comes too late: it must not be left open."""
+        store = disk.new()
+        store.close()
+        with pytest.raises(StorageFailed):
+            store.open(OWNER)
+        disk.open()
 
 
 class TestReading:

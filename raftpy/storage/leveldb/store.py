@@ -97,7 +97,7 @@ class LevelDBStorage:
         self._executor: Executor = executor or Threads()
         self._entropy: Entropy = entropy or SystemEntropy()
         self._state = "new"
-        self._given_up: list[bool] = []  # not empty: closed in the loop's thread while another opens
+        self._given_up: list[bool] = []  # not empty: closed in the loop's thread before another has opened it
         self._failure: StorageFailed | None = None
         self._lock: DirectoryLock | None = None
         self._database: Database | None = None
@@ -118,6 +118,9 @@ class LevelDBStorage:
         named = named_groups(identity)
         if self._state != "new":
             raise StorageFailed(f"the store {self.path} was opened before: make a new LevelDBStorage to open it again")
+        if self._given_up:
+            self._state = "closed"
+            raise StorageFailed(f"the store {self.path} was closed before it was opened")
         self._state = "opening"
         call_in_child(self._in_child)
         try:
@@ -254,7 +257,7 @@ class LevelDBStorage:
 
     def close(self) -> None:
         """See ``Storage.close``. A clean close leaves an exact floor, so that any later loss is noticed."""
-        if self._state == "opening":
+        if self._state in ("new", "opening"):
             self._given_up.append(True)
         if self._state != "open":
             return
