@@ -29,7 +29,11 @@ class Worker(Protocol[_Item_contra]):
     """Works off what it is given, in order, beside its callers. To be closed."""
 
     def put(self, item: _Item_contra) -> None:
-        """Hands an item over and returns at once. Raises ``RuntimeError`` as ``Executor.start`` does."""
+        """Hands an item over and returns at once.
+
+        Raises ``RuntimeError`` where the system has no room for another thread. Then nothing is under way: the item was
+        not taken, and whatever was put before has been worked off.
+        """
         ...
 
     def close(self) -> None:

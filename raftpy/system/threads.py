@@ -39,9 +39,9 @@ class ThreadWorker(Generic[_Item]):
         self._thread: SystemThread | None = None
 
     def put(self, item: _Item) -> None:
-        self._queue.put(item)
-        if self._thread is None:
+        if self._thread is None:  # without one the item stays with the caller
             self._thread = SystemThread(self._name, self._run)
+        self._queue.put(item)
 
     def close(self) -> None:
         if self._thread is not None:

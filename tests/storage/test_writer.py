@@ -109,6 +109,30 @@ def gate() -> Gate:
 
 
 class TestThread:
+    async def test_without_room_for_a_thread_it_is_written_in_the_call(
+        self, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once and no more, and the next one finds a thread again."""
+
+        def no_room(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        gate.open.set()
+        writer = Writer(gate.write, "thread", Threads())
+        done: list[AppendBatch] = []
+        writer.bind(done.append, None)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_room)
+            assert writer.submit(numbered(1))
+            assert (gate.batches, gate.threads) == ([[1]], {threading.current_thread()})
+        second = numbered(2)
+        assert not writer.submit(second)
+        await until(lambda: len(done) == 1)
+        assert done == [second]
+        writer.close()
+        assert gate.batches == [[1], [2]]
+        assert len(gate.threads) == 2
+
     async def test_what_waits_is_written_together(self, gate: Gate) -> None:
         writer = Writer(gate.write, "thread", Threads())
         done: list[AppendBatch] = []

@@ -94,8 +94,12 @@ class Writer:
         ):
             self._timed_write(batch)
             return True
+        try:
+            self._worker.put(batch)
+        except RuntimeError:  # no room for a thread: the loop has to wait for this one
+            self._timed_write(batch)
+            return True
         self._under_way += 1
-        self._worker.put(batch)
         return False
 
     def close(self) -> None:
