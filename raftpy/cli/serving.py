@@ -26,7 +26,7 @@ FAILURE_POLL = 0.1
 """Seconds until a node that has stopped by itself ends the process."""
 
 GRACE = 1.0
-"""Seconds that requests under way get when the node is told to stop."""
+"""Seconds that requests under way get at most when the node is told to stop."""
 
 BACKLOG = 512
 
@@ -155,12 +155,20 @@ async def _until_end(node: Node, stop: asyncio.Event) -> None:
 
 async def _close(runner: web.ServerRunner, node: Node) -> None:
     """A leader hands over first, while it can still say who leads then. After that no new connections; requests under
-    way get a moment to end well, and after that an end with the node."""
+    way get a moment to end well, and after that an end with the node.
+
+    A node that has handed over has left one and a half shortest election timeouts after it began to: it may be the one
+    with the highest priority, to which its successor gives way after two.
+    """
+    loop = asyncio.get_running_loop()
+    begun, grace = loop.time(), GRACE
     try:
-        await node.hand_over()
+        led = node.status().role == "leader"
+        if await node.hand_over() and led:
+            grace = min(GRACE, begun + 1.5 * node.config.election_ms[0] / 1000 - loop.time())
     except RaftError:
         pass  # it has stopped by itself, and has said why
     closing = asyncio.ensure_future(runner.cleanup())
-    await asyncio.wait([closing], timeout=GRACE)
+    await asyncio.wait([closing], timeout=grace)
     await node.stop()  # who still waits for a commit is told that its outcome is not known
     await closing

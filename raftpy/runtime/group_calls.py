@@ -104,7 +104,8 @@ class GroupCalls(Calls):
         the one with the longest log. What was proposed here before gets its result first; what is proposed meanwhile
         raises ``NotLeader``, never appended. Returns after a few milliseconds, at once where there is nobody to hand
         over to, and after the shortest election timeout at the latest: False then, and this node goes on as leader.
-        Calls at the same time share one attempt.
+        Calls at the same time share one attempt. Where this node has the highest priority, leadership comes back after
+        two election timeouts: whoever means to stop does so before.
         """
         return await self._running.hand_over()
 

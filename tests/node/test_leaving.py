@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aiohttp import web
 
 from raftcore.wire.codec import frames
 from raftpy import ApplyFailed, Config, Conflict, Node, NotLeader
+from raftpy.cli.serving import _close
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
@@ -177,6 +179,57 @@ def test_the_preferred_one_takes_over(seed: int) -> None:
         assert cluster.nodes[preferred].status().role == "leader"
 
     stopping("memory", 5, seed, scenario)
+
+
+def test_the_preferred_one_gets_leadership_back_no_more_while_it_is_stopping(seed: int) -> None:
+    """``raftpy serve`` gives the requests under way a moment, which ends before its successor gives way to it again."""
+
+    async def scenario(cluster: Cluster, leader: int) -> None:
+        await cluster.nodes[leader].set_priority(leader, 9)
+        await cluster.sleep_ms(1000)
+        assert (await cluster.single_leader())[0] == leader
+        node = cluster.nodes.pop(leader)
+        ended: list[float] = []
+
+        class Busy:
+            """Its requests take longer than there is time for."""
+
+            async def cleanup(self) -> None:
+                await asyncio.sleep(5)
+
+        async def close() -> None:
+            await _close(cast(web.ServerRunner, Busy()), node)
+
+        async def watch() -> None:
+            while node.status().role != "stopped":
+                roles.append(node.status().role)
+                await cluster.sleep_ms(1)
+            ended.append(cluster.clock.monotonic())
+
+        roles: list[str] = []
+        begun = cluster.clock.monotonic()
+        await asyncio.gather(close(), watch())
+        led = roles.count("leader")
+        assert 0 < led <= 1000 * SOON
+        assert roles[led:] == ["follower"] * (len(roles) - led)
+        assert BOUND <= ended[0] - begun <= 1.5 * BOUND + 0.01, "they have had their moment"
+        await cluster.single_leader()
+
+    stopping("memory", 3, seed, scenario)
+
+
+def test_who_hands_nothing_over_gives_requests_a_whole_second(seed: int) -> None:
+    async def scenario(cluster: Cluster, leader: int) -> None:
+        node = cluster.nodes.pop(next(i for i in cluster.ids if i != leader))
+
+        class Busy:
+            async def cleanup(self) -> None:
+                await asyncio.sleep(0.9)
+                assert node.status().role == "follower"
+
+        assert await seconds(cluster, _close(cast(web.ServerRunner, Busy()), node)) == pytest.approx(0.9)
+
+    stopping("memory", 3, seed, scenario)
 
 
 def told_to_be_quarantined(cluster: Cluster, node_id: int, leader: int) -> Callable[[], bool]:
