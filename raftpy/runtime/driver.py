@@ -250,7 +250,13 @@ class Driver:
             self._stand(Standing.ESTABLISHED)
 
     def group_failed(self, group: Group, error: ApplyFailed) -> bool:
-        """A state machine has failed, in a pass: its group ends, and where no other is left, so does the host."""
+        """A state machine has failed, in a pass: its group ends, and where no other is left, so does the host.
+
+        What came from outside of the state machine, as a signal's KeyboardInterrupt does, is meant for the process and
+        not for the group that happened to be at work: the host ends then, too.
+        """
+        if not isinstance(error.__cause__, Exception):
+            return False
         if all(other.closed for other in self.groups.values() if other is not group):
             return False
         group.end(error)

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from raftcore import Conflict, Message, MessageType
-from raftpy import Config, NotLeader, RaftError, Timeout
+from raftpy import ApplyFailed, Config, NotLeader, RaftError, Timeout
 from raftpy.contracts.clock import SystemClock
 from raftpy.runtime.host import Host
 from raftpy.storage import MemoryDisk, MemoryStore
@@ -209,3 +209,28 @@ def test_a_quarantine_in_group_0_says_nothing_of_a_peer_in_other_groups(seed: in
             await all_hosts.hosts[1].group(0).propose(b"y")
 
     play(lambda: Hosts(seed, range(2)), scenario)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_what_is_meant_for_the_process_ends_the_host_and_not_one_group(interrupt: type[BaseException]) -> None:
+    """A signal that comes while a group applies is not lost in that group's end: nobody would learn of it."""
+
+    class Interrupted(Recorder):
+        def apply(self, index: int, command: bytes) -> int:
+            if command == b"interrupt":
+                raise interrupt
+            return super().apply(index, command)
+
+    async def scenario(all_hosts: Hosts) -> None:
+        host = all_hosts.hosts[1]
+        for group_id in all_hosts.groups:
+            await all_hosts.leader(group_id)
+        with pytest.raises(ApplyFailed):
+            await host.group(1).propose(b"interrupt")
+        assert isinstance(host.failed, ApplyFailed)
+        assert isinstance(host.failed.__cause__, interrupt)
+        for group_id in all_hosts.groups:
+            with pytest.raises(ApplyFailed):
+                await host.group(group_id).propose(b"x")
+
+    play(lambda: Hosts(1, range(3), addresses={1: ADDRESSES[1]}, machine=Interrupted), scenario)
