@@ -36,7 +36,7 @@ from raftcore.log.log_entries cimport term_at
 from raftcore.membership.tracker cimport Tracker
 from raftcore.values.message cimport Entries, Message, new_message
 from raftcore.values.queue cimport queue_listed, queue_taken
-from raftcore.wire.frame cimport DATAGRAM_HEADER_SIZE
+from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
 
 cdef enum:
     LONGEST_WRITE = 1 << 20  # ticks; whatever takes longer counts as this

@@ -18,7 +18,8 @@ from raftcore.base.types cimport APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPO
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.membership.tracker cimport borrowed_progress
 from raftcore.values.message cimport Message, entries_follow_index, recycle
-from raftcore.wire.frame cimport DATAGRAM_HEADER_SIZE, datagram_from, decode_frame, end_of_frame
+from raftcore.wire.frame cimport decode_frame, end_of_frame
+from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE, datagram_from
 
 
 cdef int receive_message(Raft r, Message m) except -1:

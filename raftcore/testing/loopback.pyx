@@ -21,8 +21,8 @@ from raftcore.api.receive cimport receive_frames
 from raftcore.base.lists cimport empty, item_of, put_into, size_of
 from raftcore.base.types cimport NO_LIMIT
 from raftcore.values.message cimport Entries, Message
-from raftcore.wire.datagram cimport DatagramBuilder, Header
-from raftcore.wire.frame cimport DATAGRAM_HEADER_SIZE
+from raftcore.wire.datagram cimport DatagramBuilder
+from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE, Header
 
 cdef enum:
     LARGEST_UDP = 65507   # bytes in a datagram over IPv4
@@ -98,8 +98,11 @@ cdef class Loopback:
             seat.node = RawNode(
                 Config(id=id, async_storage_writes=True, **settings), InitialState(conf_state=ConfState(ids)), _Memory()
             )
-            seat.outbox = Outbox([DatagramBuilder(Header(1, id, to, id, 1, to, 1), LARGEST_UDP)
-                                  for to in ids if to != id])
+            seat.outbox = Outbox([
+                DatagramBuilder(Header(cluster_id=1, from_=id, to=to, from_store=id, from_boot=1, to_store=to,
+                                       to_boot=1), LARGEST_UDP)
+                for to in ids if to != id
+            ])
             seat.stored = []
             seat.applied = []
             seats[id] = seat

@@ -7,9 +7,9 @@ from raftcore.base.crc import crc32c as crc32c
 from raftcore.base.errors import DecodeError
 from raftcore.values.message import Message
 from raftcore.wire.datagram import DatagramBuilder as DatagramBuilder
-from raftcore.wire.datagram import Header as Header
 from raftcore.wire.datagram import max_command as max_command
-from raftcore.wire.datagram import parse_header as parse_header
+from raftcore.wire.header import Header as Header
+from raftcore.wire.header import parse_header as parse_header
 
 DATAGRAM_HEADER_SIZE: Final = 64
 CHECKSUM_SIZE: Final = 4

@@ -6,10 +6,12 @@ from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.values.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftcore.values.message cimport Message
 from raftcore.wire.body cimport RUN_SIZE, BodyPlan, decode_body, plan_body, write_body
-from raftcore.wire.frame cimport CHECKSUM_SIZE, LARGEST_KIND
+from raftcore.wire.frame cimport LARGEST_KIND
+from raftcore.wire.header cimport CHECKSUM_SIZE
 
 import raftcore.base.crc
 import raftcore.wire.datagram
+import raftcore.wire.header
 from raftcore.base.errors import DecodeError
 
 # All names of the format in one place. (A cimported class is no module attribute by itself.)
@@ -17,9 +19,9 @@ globals().update(
     DATAGRAM_HEADER_SIZE=DATAGRAM_HEADER_SIZE, CHECKSUM_SIZE=CHECKSUM_SIZE, FRAME_HEADER_SIZE=FRAME_HEADER_SIZE,
     FRAME_MESSAGE=FRAME_MESSAGE, FRAME_TRANSPORT=FRAME_TRANSPORT, RUN_SIZE=RUN_SIZE,
     BLOCK_HEADER_SIZE=BLOCK_HEADER_SIZE, LENGTH_SIZE=LENGTH_SIZE,
-    DatagramBuilder=raftcore.wire.datagram.DatagramBuilder, Header=raftcore.wire.datagram.Header,
+    DatagramBuilder=raftcore.wire.datagram.DatagramBuilder, Header=raftcore.wire.header.Header,
     crc32c=raftcore.base.crc.crc32c, max_command=raftcore.wire.datagram.max_command,
-    parse_header=raftcore.wire.datagram.parse_header,
+    parse_header=raftcore.wire.header.parse_header,
 )
 
 

@@ -1,26 +1,14 @@
 # Building datagrams: one C buffer, messages encoded straight into it.
 from libc.stdint cimport uint8_t, uint64_t
 
-from raftcore.base.types cimport node_id_t
 from raftcore.values.message cimport Message
 from raftcore.wire.body cimport BodyPlan
+from raftcore.wire.header cimport Header
 
 cdef enum:
-    DATAGRAM_VERSION = 1
-    SMALLEST_DATAGRAM = 256      # bytes a datagram may be limited to: holds any message without entries and context
-    LARGEST_DATAGRAM = 16777216  # the same, upper end: far above UDP's 65,507, for in-memory transports
-
-cdef class Header:
-    # The datagram header's fields; immutable.
-    cdef readonly uint64_t cluster_id
-    cdef readonly node_id_t from_
-    cdef readonly node_id_t to
-    cdef readonly uint64_t from_store
-    cdef readonly uint64_t from_boot
-    cdef readonly uint64_t to_store     # the receiver's, as last heard; 0: not yet
-    cdef readonly uint64_t to_boot
-
-    cdef tuple _fields(self)
+    # What a builder's datagrams may be limited to, in bytes. A transport has limits of its own.
+    SMALLEST_BUILDER_LIMIT = 256      # holds any message without entries and context
+    LARGEST_BUILDER_LIMIT = 16777216  # far above UDP's 65,507, for in-memory transports
 
 cdef class DatagramBuilder:
     # DATAGRAM_HEADER_SIZE <= size <= max_datagram; what lies below size is whole frames.

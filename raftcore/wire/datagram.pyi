@@ -1,43 +1,10 @@
-"""Datagrams: a header that says which incarnation of which disk speaks to which, and frames behind it."""
+"""Building datagrams: a header, and frames behind it."""
 
-from typing import Any, final
+from typing import final
 
 from raftcore.values.message import Message
+from raftcore.wire.header import Header
 
-@final
-class Header:
-    """The header of a datagram; every field an unsigned 64-bit number. Immutable."""
-
-    def __new__(
-        cls,
-        cluster_id: int = 0,
-        from_: int = 0,
-        to: int = 0,
-        from_store: int = 0,
-        from_boot: int = 0,
-        to_store: int = 0,
-        to_boot: int = 0,
-    ) -> Header: ...
-    @property
-    def cluster_id(self) -> int: ...
-    @property
-    def from_(self) -> int: ...
-    @property
-    def to(self) -> int: ...
-    @property
-    def from_store(self) -> int: ...
-    @property
-    def from_boot(self) -> int: ...
-    @property
-    def to_store(self) -> int: ...
-    @property
-    def to_boot(self) -> int: ...
-    def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
-    def __hash__(self) -> int: ...
-    def __reduce__(self) -> tuple[Any, ...]: ...
-
-def parse_header(buffer: bytes | bytearray | memoryview) -> Header: ...
 def max_command(max_datagram: int) -> int: ...
 
 @final

@@ -1,4 +1,4 @@
-"""Datagrams: a header that says which incarnation of which disk speaks to which, and frames behind it."""
+"""Building datagrams: a header (header.pxd), and frames behind it."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -6,93 +6,11 @@ from libc.string cimport memcpy
 
 cimport cython
 
-from raftcore.base.buffer cimport Buffer, buffer_of
-from raftcore.base.bytes cimport load16, load32, load64, store32, store64
-from raftcore.base.crc cimport crc32c_update
-from raftcore.base.types cimport APPLY_THREAD, node_id_t
 from raftcore.values.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftcore.values.message cimport Message
 from raftcore.wire.body cimport BODY_FIXED_MAX, BodyPlan, plan_body, write_body, write_body_fast
-from raftcore.wire.frame cimport (
-    CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND,
-    datagram_from, datagram_to, write_frame_header,
-)
-
-from raftcore.base.errors import DecodeError
-
-
-@cython.final
-cdef class Header:
-    """The header of a datagram (decisions 4 and 5); every field an unsigned 64-bit number.
-
-    ``cluster_id``; ``from_``/``to``: node ids; ``from_store``/``from_boot``: the sender's data directory and start;
-    ``to_store``/``to_boot``: the receiver's, as the sender last heard them, 0 when it has not yet.
-    """
-
-    def __cinit__(self, uint64_t cluster_id=0, node_id_t from_=0, node_id_t to=0, uint64_t from_store=0,
-                  uint64_t from_boot=0, uint64_t to_store=0, uint64_t to_boot=0):
-        self.cluster_id = cluster_id
-        self.from_ = from_
-        self.to = to
-        self.from_store = from_store
-        self.from_boot = from_boot
-        self.to_store = to_store
-        self.to_boot = to_boot
-
-    cdef tuple _fields(self):
-        return (self.cluster_id, self.from_, self.to, self.from_store, self.from_boot, self.to_store, self.to_boot)
-
-    def __eq__(self, other):
-        if not isinstance(other, Header):
-            return NotImplemented
-        return self._fields() == (<Header> other)._fields()
-
-    def __hash__(self):
-        return hash(self._fields())
-
-    def __repr__(self):
-        return (f"Header(cluster_id={self.cluster_id:#x}, from_={self.from_}, to={self.to}, "
-                f"from_store={self.from_store:#x}, from_boot={self.from_boot:#x}, to_store={self.to_store:#x}, "
-                f"to_boot={self.to_boot:#x})")
-
-    def __reduce__(self):
-        return Header, self._fields()
-
-
-def parse_header(buffer):
-    """The Header of a datagram (bytes-like, the whole datagram). DecodeError when it is too short, of another version,
-    damaged (CRC32C), or says what no header of this version says."""
-    cdef Buffer view
-    cdef const uint8_t* at
-    cdef Py_ssize_t size
-    if type(buffer) is bytes:
-        at = <const uint8_t*> PyBytes_AS_STRING(buffer)
-        size = PyBytes_GET_SIZE(buffer)
-    else:
-        view = buffer_of(buffer)
-        size = view.size
-        at = view.at
-    if size < DATAGRAM_HEADER_SIZE:
-        raise DecodeError(f"a datagram of {size} bytes, at least {<int> DATAGRAM_HEADER_SIZE} expected")
-    # The version comes first: another version may keep something else where the checksum is.
-    if at[4] != DATAGRAM_VERSION:
-        raise DecodeError(f"datagram version {at[4]}, only {<int> DATAGRAM_VERSION} is understood")
-    cdef uint32_t crc = crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE)
-    if crc != load32(at):
-        raise DecodeError(f"datagram checksum {load32(at):#010x}, but its bytes have {crc:#010x}")
-    if at[5] or load16(at + 6):
-        raise DecodeError(f"datagram flags {at[5]:#04x} and reserved {load16(at + 6)}, 0 and 0 expected")
-    cdef Header out = Header.__new__(Header)  # filled below: no Python numbers on the way
-    out.cluster_id = load64(at + 8)
-    out.from_ = datagram_from(at)
-    out.to = datagram_to(at)
-    out.from_store = load64(at + 32)
-    out.from_boot = load64(at + 40)
-    out.to_store = load64(at + 48)
-    out.to_boot = load64(at + 56)
-    if out.from_ >= APPLY_THREAD or out.to >= APPLY_THREAD:
-        raise DecodeError(f"datagram from {out.from_} to {out.to}: node ids are below {APPLY_THREAD}")
-    return out
+from raftcore.wire.frame cimport FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND, write_frame_header
+from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE, Header, write_header
 
 
 def max_command(Py_ssize_t max_datagram):
@@ -106,24 +24,10 @@ def max_command(Py_ssize_t max_datagram):
 
 
 cdef int check_limit(Py_ssize_t max_datagram) except -1:
-    if not SMALLEST_DATAGRAM <= max_datagram <= LARGEST_DATAGRAM:
-        raise ValueError(f"max_datagram must be {<int> SMALLEST_DATAGRAM} to {<int> LARGEST_DATAGRAM} bytes, "
-                         f"got {max_datagram}")
+    if not SMALLEST_BUILDER_LIMIT <= max_datagram <= LARGEST_BUILDER_LIMIT:
+        raise ValueError(f"max_datagram must be {<int> SMALLEST_BUILDER_LIMIT} to {<int> LARGEST_BUILDER_LIMIT} "
+                         f"bytes, got {max_datagram}")
     return 0
-
-
-# The first size bytes of the buffer get a fresh header and checksum.
-cdef inline void write_header(DatagramBuilder builder, Py_ssize_t size) noexcept:
-    cdef uint8_t* at = builder.buffer
-    store32(at + 4, DATAGRAM_VERSION)  # flags and reserved: 0
-    store64(at + 8, builder.header.cluster_id)
-    store64(at + 16, builder.header.from_)
-    store64(at + 24, builder.header.to)
-    store64(at + 32, builder.header.from_store)
-    store64(at + 40, builder.header.from_boot)
-    store64(at + 48, builder.header.to_store)
-    store64(at + 56, builder.header.to_boot)
-    store32(at, crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE))
 
 
 @cython.final
@@ -227,7 +131,7 @@ cdef class DatagramBuilder:
     cdef Py_ssize_t seal(self) noexcept:
         """``finish`` for C: the datagram is the first bytes, as many as returned, of ``buffer`` until the next add."""
         cdef Py_ssize_t size = self.size
-        write_header(self, size)
+        write_header(self.buffer, size, self.header)
         self.size = DATAGRAM_HEADER_SIZE
         self.frames = 0
         return size
@@ -235,7 +139,7 @@ cdef class DatagramBuilder:
     cpdef bytes finish(self):
         """The datagram, checksum and all (the header alone when nothing was added); the builder is empty again."""
         cdef bytes out
-        write_header(self, self.size)
+        write_header(self.buffer, self.size, self.header)
         out = PyBytes_FromStringAndSize(<const char*> self.buffer, self.size)
         self.size = DATAGRAM_HEADER_SIZE
         self.frames = 0
@@ -243,5 +147,5 @@ cdef class DatagramBuilder:
 
     cpdef bytes bare(self):
         """The header alone, as a datagram; what was added so far stays."""
-        write_header(self, DATAGRAM_HEADER_SIZE)
+        write_header(self.buffer, DATAGRAM_HEADER_SIZE, self.header)
         return PyBytes_FromStringAndSize(<const char*> self.buffer, DATAGRAM_HEADER_SIZE)

@@ -1,28 +1,18 @@
-# Where things are in a datagram: header, then frames of (group, kind, body); and how a frame is read. Every byte is in
-# docs/wire-format.md. Foreign bytes enter here: a bounds check opens every read.
+# Frames, of which a datagram has any number behind its header (header.pxd): (group, kind, body), and how one is read.
+# Every byte is in docs/wire-format.md. Foreign bytes enter here: a bounds check opens every read.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from raftcore.base.bytes cimport load32, load64, store16, store32, store64
-from raftcore.base.types cimport MESSAGE_TYPES, node_id_t
+from raftcore.base.types cimport MESSAGE_TYPES
 from raftcore.values.message cimport Message
 from raftcore.wire.body cimport decode_body
+from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
 
 cdef enum:
-    DATAGRAM_HEADER_SIZE = 64
-    CHECKSUM_SIZE = 4      # opens the header; the rest is the same in every datagram from one incarnation to another
     FRAME_HEADER_SIZE = 16
     FRAME_MESSAGE = 1      # first frame kind of the core: kind - FRAME_MESSAGE is the MessageType
     FRAME_TRANSPORT = 128  # kinds from here on belong to the transport; the core skips them
     LARGEST_KIND = 255
-
-# Sender and receiver of a datagram whose header has been checked: what messages in it leave out.
-cdef inline node_id_t datagram_from(const uint8_t* datagram) noexcept nogil:
-    return load64(datagram + 16)
-
-
-cdef inline node_id_t datagram_to(const uint8_t* datagram) noexcept nogil:
-    return load64(datagram + 24)
-
 
 cdef inline void write_frame_header(uint8_t* at, uint64_t group, int kind, uint32_t body_length) noexcept nogil:
     store64(at, group)

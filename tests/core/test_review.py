@@ -139,7 +139,8 @@ def test_a_snapshot_with_an_impossible_configuration_changes_nothing(state: Conf
 
 
 def datagram(sender: int, receiver: int, message: Message) -> bytes:
-    builder = DatagramBuilder(Header(7, sender, receiver, 1, 1, 1, 1), 1200)
+    header = Header(cluster_id=7, from_=sender, to=receiver, from_store=1, from_boot=1, to_store=1, to_boot=1)
+    builder = DatagramBuilder(header, 1200)
     assert builder.add(message)
     return builder.finish()
 

@@ -12,7 +12,8 @@ from libc.string cimport memcmp
 
 from raftcore.base.bytes cimport load32
 from raftcore.base.crc cimport crc32c_update
-from raftcore.wire.frame cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE, FRAME_TRANSPORT
+from raftcore.wire.frame cimport FRAME_TRANSPORT
+from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
 
 from raftpy.transport.exchange.system_calls cimport DatagramIO
 

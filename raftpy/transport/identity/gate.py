@@ -140,7 +140,13 @@ class Gate:
             return
         own = self.own
         to_it = Header(
-            own.cluster_id, own.node_id, peer.id, own.store_id, own.boot, header.from_store, header.from_boot
+            cluster_id=own.cluster_id,
+            from_=own.node_id,
+            to=peer.id,
+            from_store=own.store_id,
+            from_boot=own.boot,
+            to_store=header.from_store,
+            to_boot=header.from_boot,
         )
         builder = DatagramBuilder(to_it, self.max_datagram)
         builder.add_frame(FRAME_REFUSAL, encode_refusal(reason))

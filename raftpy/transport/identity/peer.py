@@ -88,7 +88,15 @@ class Peer(Link):
     def header_to(self, own: LocalIdentity) -> Header:
         """What stands over everything said to the peer, with its incarnation as last heard."""
         theirs = self.incarnation
-        return Header(own.cluster_id, own.node_id, self.id, own.store_id, own.boot, theirs.store, theirs.boot)
+        return Header(
+            cluster_id=own.cluster_id,
+            from_=own.node_id,
+            to=self.id,
+            from_store=own.store_id,
+            from_boot=own.boot,
+            to_store=theirs.store,
+            to_boot=theirs.boot,
+        )
 
     def renew(self, own: LocalIdentity, max_datagram: int) -> None:
         """Renews all that depends on the peer's incarnation, after each change of it; forgets what the last told."""
@@ -97,7 +105,15 @@ class Peer(Link):
         self.builder.set_header(header)
         self.bare = self.builder.bare()
         theirs = self.incarnation
-        to_us = Header(own.cluster_id, self.id, own.node_id, theirs.store, theirs.boot, own.store_id, own.boot)
+        to_us = Header(
+            cluster_id=own.cluster_id,
+            from_=self.id,
+            to=own.node_id,
+            from_store=theirs.store,
+            from_boot=theirs.boot,
+            to_store=own.store_id,
+            to_boot=own.boot,
+        )
         self.expected = DatagramBuilder(to_us, max_datagram).bare()[CHECKSUM_SIZE:]
 
     def rebind(self, store_id: int, own: LocalIdentity) -> None:
