@@ -25,8 +25,8 @@ BUGS = (
         name="other-contents-kept",
         breaks="an entry that conflicts with the leader's is deleted (Figure 2, AppendEntries 3), in its own term too",
         file="raftcore/log/log.pyx",
-        old="        other = other_contents(log, entries, kept, conflict)\n",
-        new="        other = 0\n",
+        old="            other = log.first_other_contents(entries, lo, hi, NO_LIMIT)\n",
+        new="            other = 0\n",
         near="tests/core/test_term_used_twice.py",
     ),
     Bug(
@@ -49,9 +49,9 @@ BUGS = (
         name="truncate-on-a-shorter-append",
         breaks="only a conflict deletes entries (Figure 2, AppendEntries 3): the message may be an old one",
         file="raftcore/log/log.pyx",
-        old="        if other:\n            conflict = other\n",
-        new="        if other:\n"
-        "            conflict = other\n"
+        old="            if other:\n                conflict = other\n",
+        new="            if other:\n"
+        "                conflict = other\n"
         "        if conflict == 0 and entries.first > log.committed:\n"
         "            conflict = entries.first\n",
         found_by=("tables", "model"),
