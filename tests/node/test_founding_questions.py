@@ -174,6 +174,19 @@ def test_it_says_what_it_waits_for(
     assert bench.failures == []
 
 
+def test_one_that_is_about_to_stop_says_no_more_that_it_waits(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(3)
+    bench.say(ESTABLISHED, SILENT)
+    bench.run(1.5)
+    bench.say(ESTABLISHED, NEW)
+    bench.say(ESTABLISHED, Heard(5, "", standing=Standing.NEW, answered=bench.number))
+    bench.run(0.9 * FORGOTTEN_WAIT_S)  # its line was due meanwhile
+    assert bench.failures == []
+    bench.run(2 * FORGOTTEN_WAIT_S)
+    assert "too few remember" in bench.failure()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 def test_a_copy_is_told_from_a_directory_that_was_lost() -> None:
     """What helps is another thing: there is nothing to put back, and one of the copies must not run."""
     texts = []
