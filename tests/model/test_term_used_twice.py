@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from raftcore import LOCAL_APPEND_THREAD, ConfState, Entries, Entry, EntryKind, MessageType
+from raftcore import LOCAL_APPEND_THREAD, ConfState, Entries, Entry, EntryKind, MessageType, Snapshot
 from tests.model.pair import Flight, Pair
 from tests.model.test_quarantine import SETTINGS, flight
 from tests.model.values import HardState, Message
@@ -40,6 +40,16 @@ class Follower:
         commit = core.commit_index + (source.random() < 0.1)
         self.pair.step(flight(MessageType.MsgApp, term, 2, index=index, log_term=before, commit=commit, entries=given))
 
+    def snapshot(self) -> None:
+        """Of a log that may be another than this node's, of its terms or of others."""
+        source, core = self.source, self.pair.core
+        term = max(1, core.term) + (source.random() < 0.1)
+        index = source.randint(max(1, core.commit_index), core.last_index + 2)
+        own = core.term_at(index)
+        at = own if own and source.random() < 0.5 else source.randint(1, term)
+        given = Snapshot(index, at, ConfState((1, 2, 3)), time_ms=at)
+        self.pair.step(flight(MessageType.MsgSnap, term, 2, snapshot=given))
+
     def heartbeat(self) -> None:
         self.pair.step(flight(MessageType.MsgHeartbeat, max(1, self.pair.core.term) + (self.source.random() < 0.2), 2))
 
@@ -64,7 +74,11 @@ class Follower:
     def durable_is_on_the_disk(self) -> bool:
         """What counts as durable the disk holds, as the log does."""
         log, store = self.pair.model.log, self.pair.store
-        return store.items[: log.offset - 1] == log.items[: log.offset - 1]
+        if log.pending is None:
+            assert (store.before, store.before_term) == (log.snapshot_index, log.snapshot_term)
+        at = max(store.before, log.snapshot_index)
+        on_disk = store.items[at - store.before : log.offset - 1 - store.before]
+        return on_disk == log.at(at + 1, log.offset)
 
     def crash(self) -> None:
         self.writes.clear()
@@ -76,7 +90,8 @@ def test_core_and_model_replace_alike(seed: int) -> None:
     rewrites = 0
     for number in range(seed, seed + 150):
         follower = Follower(random.Random(number))
-        steps = [follower.append] * 6 + [follower.hand_out] * 4 + [follower.write] * 3 + [follower.heartbeat]
+        steps = [follower.append] * 6 + [follower.hand_out] * 4 + [follower.write] * 3
+        steps += [follower.heartbeat, follower.snapshot]
         for _ in range(STEPS):
             follower.source.choice(steps)()
             assert follower.durable_is_on_the_disk(), f"seed {number}"
