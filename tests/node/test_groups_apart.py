@@ -8,10 +8,12 @@ import random
 
 import pytest
 
-from raftcore import Conflict, Message, MessageType
+from raftcore import Conflict, HardState, InitialState, Message, MessageType
 from raftpy import ApplyFailed, Config, NotLeader, RaftError, Timeout
 from raftpy.contracts.clock import SystemClock
+from raftpy.contracts.types import Recovered, Standing
 from raftpy.runtime.host import Host
+from raftpy.runtime.opening import first_standing
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
@@ -234,3 +236,19 @@ def test_what_is_meant_for_the_process_ends_the_host_and_not_one_group(interrupt
                 await host.group(group_id).propose(b"x")
 
     play(lambda: Hosts(1, range(3), addresses={1: ADDRESSES[1]}, machine=Interrupted), scenario)
+
+
+@pytest.mark.parametrize("group_id", [0, 5, 9])
+def test_a_host_is_new_only_when_no_group_of_it_has_promised_anything(group_id: int) -> None:
+    """Whatever group it is in, also one that got no state machine this time: who has voted is not new."""
+
+    def standing(initial: InitialState) -> Standing:
+        groups = {0: InitialState(), 5: InitialState(), 9: InitialState(), group_id: initial}
+        return first_standing(Recovered(1, 1, 1, groups, ADDRESSES, {}))
+
+    assert standing(InitialState()) is Standing.NEW
+    assert standing(InitialState(hard_state=HardState(1, 0, 0))) is Standing.JOINED
+    assert standing(InitialState(hard_state=HardState(0, 2, 0))) is Standing.JOINED
+    assert (
+        standing(InitialState(hard_state=HardState(1, 0, 0), last_index=1, term_runs=((1, 1),))) is Standing.ESTABLISHED
+    )
