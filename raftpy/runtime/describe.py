@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from raftcore.base.types import StateType
 from raftpy.runtime.group import Group
 from raftpy.runtime.status import (
@@ -59,8 +61,18 @@ def _members(group: Group) -> tuple[MemberStatus, ...]:
             quarantine=group.quarantine.of(node_id),
             unserved=_unserved(group, node_id, progress[node_id].match) if node_id in progress else None,
         )
-        for node_id, udp in host.members.items()
+        for node_id, udp in _addresses(group).items()
     )
+
+
+def _addresses(group: Group) -> Mapping[int, str]:
+    """Of the members: group 0 is on every host of the table, another group on those of its configuration."""
+    table = group.host.members
+    if not group.id:
+        return table
+    conf = group.raw.conf_state
+    ids = {*conf.voters, *conf.voters_outgoing, *conf.learners, *conf.learners_next}
+    return {node_id: udp for node_id, udp in table.items() if node_id in ids}
 
 
 def _progress(group: Group) -> dict[int, PeerProgress]:

@@ -89,7 +89,7 @@ class NodeStatus:
     applied_index: int
     """Highest index that the state machine has applied here."""
     members: tuple[MemberStatus, ...] = ()
-    """All members, this node too."""
+    """All members, this node too; of a host's other groups than 0, those of the applied configuration."""
     waits_for: tuple[int, ...] = ()
     """Ids of the members whose word a new node waits for before it takes part; see ``Config.bootstrap``."""
     proposals: int = 0

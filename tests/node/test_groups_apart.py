@@ -14,6 +14,7 @@ from raftpy.contracts.clock import SystemClock
 from raftpy.contracts.types import Recovered, Standing
 from raftpy.runtime.host import Host
 from raftpy.runtime.opening import first_standing
+from raftpy.sim.loop import run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
@@ -252,3 +253,20 @@ def test_a_host_is_new_only_when_no_group_of_it_has_promised_anything(group_id: 
     assert (
         standing(InitialState(hard_state=HardState(1, 0, 0), last_index=1, term_runs=((1, 1),))) is Standing.ESTABLISHED
     )
+
+
+def test_status_names_the_members_of_the_group_and_not_all_hosts(seed: int) -> None:
+    async def main() -> None:
+        all_hosts = Hosts(seed, [0])
+        for host_id in ADDRESSES:
+            mine = {5: (1, 2)} if host_id < 3 else {}
+            await all_hosts.start(host_id, [0, *mine], members=mine)
+        await all_hosts.propose(5, b"x")
+        await all_hosts.propose(0, b"x")
+        for host_id in (1, 2):
+            host = all_hosts.hosts[host_id]
+            assert [member.id for member in host.group(5).status().members] == [1, 2]
+            assert [member.id for member in host.group(0).status().members] == [1, 2, 3]
+        await all_hosts.__aexit__()
+
+    run(main())
