@@ -32,7 +32,7 @@ from raftcore.base.types cimport (
     term_t,
 )
 from raftcore.membership.progress cimport Progress
-from raftcore.values.queue cimport queue_free
+from raftcore.values.message cimport queue_free
 
 cdef tuple ROLE_NAMES = ("follower", "candidate", "leader", "pre-candidate", "quarantined")
 

@@ -7,8 +7,7 @@ from raftcore.base.options cimport Options
 from raftcore.base.types cimport index_t, node_id_t, term_t
 from raftcore.log.log cimport RaftLog
 from raftcore.membership.tracker cimport Tracker
-from raftcore.values.message cimport Message
-from raftcore.values.queue cimport Queue
+from raftcore.values.message cimport Message, Queue
 
 # A conflict with the leader of this term that is not certain yet (quarantine.pyx). The other fields count only while
 # rounds is above 0; a change of role or term resets it.

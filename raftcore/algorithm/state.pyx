@@ -9,8 +9,7 @@ from raftcore.base.options cimport Options
 from raftcore.base.types cimport CAMPAIGNS, TERMLESS_TYPES, StateFollower
 from raftcore.log.log cimport RaftLog
 from raftcore.membership.tracker cimport Tracker
-from raftcore.values.message cimport Message
-from raftcore.values.queue cimport push, queue_free
+from raftcore.values.message cimport Message, push, queue_free
 
 
 cdef class Raft:

@@ -34,8 +34,7 @@ from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.log.log cimport RaftLog
 from raftcore.log.log_entries cimport term_at
 from raftcore.membership.tracker cimport Tracker
-from raftcore.values.message cimport Entries, Message, new_message
-from raftcore.values.queue cimport queue_listed, queue_taken
+from raftcore.values.message cimport Entries, Message, new_message, queue_listed, queue_taken
 from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
 
 cdef enum:

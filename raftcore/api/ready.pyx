@@ -23,8 +23,7 @@ from raftcore.base.types cimport (
 )
 from raftcore.log.log cimport has_next_or_in_progress_unstable
 from raftcore.log.term_runs cimport runs_last
-from raftcore.values.message cimport HardState, Message, Snapshot, new_message
-from raftcore.values.queue cimport queue_taken
+from raftcore.values.message cimport HardState, Message, Snapshot, new_message, queue_taken
 
 
 cdef class SoftState:

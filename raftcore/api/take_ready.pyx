@@ -17,8 +17,7 @@ from raftcore.base.lists cimport put_into, size_of
 from raftcore.base.types cimport APPEND_THREAD, MsgStorageAppend, StateQuarantined
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.log.log cimport RaftLog, has_next_committed, has_next_unstable, has_next_or_in_progress_unstable
-from raftcore.values.message cimport Entries, Message, Snapshot, new_message, recycle
-from raftcore.values.queue cimport Queue, front, pop, push
+from raftcore.values.message cimport Entries, Message, Queue, Snapshot, front, new_message, pop, push, recycle
 
 
 cdef bint collect(Raft r, Reported* reported, Writes* writes, Outbox out) except -1:

@@ -10,8 +10,7 @@ from hashlib import blake2b
 from raftcore.algorithm.read_only cimport ReadOnly
 from raftcore.algorithm.state cimport Raft
 from raftcore.membership.progress cimport Progress
-from raftcore.values.message cimport Message
-from raftcore.values.queue cimport queue_copy, queue_listed
+from raftcore.values.message cimport Message, queue_copy, queue_listed
 
 
 cdef Raft clone_raft(Raft r, object storage):

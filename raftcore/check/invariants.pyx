@@ -21,8 +21,7 @@ from raftcore.base.types cimport (
 from raftcore.log.log cimport RaftLog
 from raftcore.log.log_entries cimport term_at
 from raftcore.membership.progress cimport Progress, StateProbe, StateReplicate, StateSnapshot
-from raftcore.values.message cimport Message
-from raftcore.values.queue cimport queue_listed
+from raftcore.values.message cimport Message, queue_listed
 
 
 cdef int hold(Raft r, str rule, bint condition, str text) except -1:

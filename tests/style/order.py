@@ -11,7 +11,7 @@ from __future__ import annotations
 # what is for tests is imported by nothing else.
 CORE = """
     base: buffer bytes conflict crc errors growable lists types config options
-    values: block changes entries message queue storage_view
+    values: block changes entries message storage_view
     wire: body header frame datagram codec
     log: term_runs unstable window slices log_entries log
     membership: inflights progress quorum tracker confchange
