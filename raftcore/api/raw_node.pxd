@@ -3,9 +3,9 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.algorithm.state cimport Raft
 from raftcore.api.outbox cimport Outbox
-from raftcore.api.ready cimport Ready, Reported
+from raftcore.api.ready cimport Ready
 from raftcore.api.receive cimport Refused
-from raftcore.api.take_ready cimport Writes
+from raftcore.api.take_ready cimport Reported, Writes
 from raftcore.base.types cimport index_t
 from raftcore.values.message cimport Entries
 

@@ -18,11 +18,11 @@ from raftcore.algorithm.transfer cimport successors
 from raftcore.api cimport take_ready
 from raftcore.api.outbox cimport Outbox
 from raftcore.api.ready cimport (
-    Ready, accept_ready, append_message, append_response, append_response_needed, apply_message, apply_response,
-    has_ready, mark_reported, new_ready, quarantined_ready,
+    Ready, append_message, append_response_needed, apply_message, apply_response, new_ready, quarantined_ready,
 )
 from raftcore.api.receive cimport receive_datagram, receive_frame, receive_message
 from raftcore.api.status cimport status_of
+from raftcore.api.take_ready cimport accept_ready, append_response, has_ready, mark_reported
 from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.base.types cimport (
     EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal,

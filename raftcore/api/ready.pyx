@@ -13,17 +13,16 @@ response (thesis 10.2.1).
 """
 
 from raftcore.algorithm.state cimport Raft
+from raftcore.api.take_ready cimport append_response, mark_reported
 from raftcore.base.types cimport (
     APPEND_THREAD,
     APPLY_THREAD,
     MsgStorageAppend,
-    MsgStorageAppendResp,
     MsgStorageApply,
     MsgStorageApplyResp,
 )
 from raftcore.log.log cimport has_next_or_in_progress_unstable
-from raftcore.log.term_runs cimport runs_last
-from raftcore.values.message cimport HardState, Message, Snapshot, new_message, queue_taken
+from raftcore.values.message cimport HardState, Message, new_message, queue_taken
 
 
 cdef class SoftState:
@@ -122,25 +121,6 @@ cdef bint append_response_needed(Raft r, Ready rd) except -1:
     # Also without entries in this Ready: while any are on their way to the disk, each write confirms the newest state
     # of the log, so that an earlier confirmation lost to a change of term does no lasting harm.
     return has_next_or_in_progress_unstable(r.log) or rd.snapshot is not None
-
-
-cdef Message append_response(Raft r, Snapshot snapshot):
-    """Tells the core that everything up to here is durable.
-
-    It carries this term, and (index, term) of the log's end. Entries that others replaced while they were being written
-    are thereby not mistaken for these: in another term the confirmation is ignored, and within a term a log only grows,
-    as long as it has one leader. Where it had two, conf_index tells: it is echoed, as in a follower's answers, and is
-    Unstable.rewrites.
-    """
-    m = new_message(MsgStorageAppendResp, r.id)
-    m.from_ = APPEND_THREAD
-    m.term = r.term
-    if has_next_or_in_progress_unstable(r.log):
-        m.index = r.log._last
-        m.log_term = runs_last(&r.log._terms).value
-        m.conf_index = r.log.unstable.rewrites
-    m.snapshot = snapshot
-    return m
 
 
 cdef Message append_message(Raft r, Ready rd):

@@ -12,11 +12,11 @@ from cpython.object cimport PyObject
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport applied_to, step
 from raftcore.api.outbox cimport Outbox
-from raftcore.api.ready cimport Reported, accept_ready, append_response, has_ready, mark_reported
 from raftcore.base.lists cimport put_into, size_of
-from raftcore.base.types cimport APPEND_THREAD, MsgStorageAppend, StateQuarantined
+from raftcore.base.types cimport APPEND_THREAD, MsgStorageAppend, MsgStorageAppendResp, StateQuarantined
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.log.log cimport RaftLog, has_next_committed, has_next_unstable, has_next_or_in_progress_unstable
+from raftcore.log.term_runs cimport runs_last
 from raftcore.values.message cimport Entries, Message, Queue, Snapshot, front, new_message, pop, push, recycle
 
 
@@ -99,6 +99,25 @@ cdef int put_append(Raft r, const Reported* reported, Writes* writes, Entries en
     writes.begun += 1
     writes.commit = r.log.committed
     return 0
+
+
+cdef Message append_response(Raft r, Snapshot snapshot):
+    """Tells the core that everything up to here is durable.
+
+    It carries this term, and (index, term) of the log's end. Entries that others replaced while they were being written
+    are thereby not mistaken for these: in another term the confirmation is ignored, and within a term a log only grows,
+    as long as it has one leader. Where it had two, conf_index tells: it is echoed, as in a follower's answers, and is
+    Unstable.rewrites.
+    """
+    m = new_message(MsgStorageAppendResp, r.id)
+    m.from_ = APPEND_THREAD
+    m.term = r.term
+    if has_next_or_in_progress_unstable(r.log):
+        m.index = r.log._last
+        m.log_term = runs_last(&r.log._terms).value
+        m.conf_index = r.log.unstable.rewrites
+    m.snapshot = snapshot
+    return m
 
 
 cdef inline int wait(Raft r, Message m, uint64_t write) except -1:

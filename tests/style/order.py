@@ -19,7 +19,7 @@ CORE = """
         proposals transfer options.priority roles election quarantine peer_checks replication membership_changes
         snapshots step
     check: clone invariants protocol_state
-    api: outbox ready receive status take_ready raw_node
+    api: outbox receive status take_ready ready raw_node
     testing: cluster_invariants exploration loopback memory_storage
 """
 

@@ -39,7 +39,7 @@ BUGS = (
     Bug(
         name="read-joins-a-round-already-sent",
         breaks="the heartbeats that confirm a read are sent after it came in (thesis 6.4)",
-        file="raftcore/api/ready.pxd",
+        file="raftcore/api/take_ready.pxd",
         old="    r.reads.round_open = False  #",
         new="    pass  #",
         found_by=("tables", "model"),

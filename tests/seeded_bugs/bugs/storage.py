@@ -81,7 +81,7 @@ BUGS = (
     Bug(
         name="write-of-a-former-term-confirmed",
         breaks="a write begun under another term proves nothing about this log (ABA; thesis 10.2.1)",
-        file="raftcore/api/ready.pyx",
+        file="raftcore/api/take_ready.pyx",
         old="    m.from_ = APPEND_THREAD\n    m.term = r.term\n",
         new="    m.from_ = APPEND_THREAD\n",
         found_by=("tables", "model"),
