@@ -118,11 +118,17 @@ cdef class Rounds:
     cdef int rest(self, bint again) except -1:
         # The pass is over, and another is on its way or not: whoever proposes must then ask for one.
         cdef GroupWork group
-        cdef list kept = []
-        if again and (self.alone is not None or self.resuming):  # resuming: a task has cut the pass off
+        cdef list kept
+        if not again:
+            for group in self.noted:
+                group.noted = group.proposals.scheduled = False
+            empty(self.noted)
             return 0
+        if self.alone is not None or self.resuming:  # resuming: a task has cut the pass off
+            return 0
+        kept = []
         for group in self.noted:
-            if again and group.has_left():
+            if group.has_left():
                 kept.append(group)
             else:
                 group.noted = group.proposals.scheduled = False
@@ -340,14 +346,16 @@ cdef class Rounds:
     cdef bint write(self) except -1:
         # Write, and send what depended on it. True: answers may have come in meanwhile that somebody waits for.
         cdef GroupWork group
-        cdef list batch = []
+        cdef list batch = None
         cdef double begun
         for group in self.noted:
             if PyList_GET_SIZE(group.appends):
                 if not group.closed and group.raw.raft.state != StateQuarantined:  # which promises nothing any more
+                    if batch is None:
+                        batch = []
                     batch.append((group.id, group.appends))
                 group.appends = []
-        if not PyList_GET_SIZE(batch):
+        if batch is None:
             return False
         begun = self.monotonic()
         if not self.storage.submit(batch):
