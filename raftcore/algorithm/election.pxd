@@ -6,5 +6,5 @@ cdef int hup(Raft r, bint transfer) except -1
 cdef int handle_vote_request(Raft r, Message m) except -1
 cdef int handle_vote_response(Raft r, Message m) except -1
 cdef int handle_timeout_now(Raft r, Message m) except -1
-cdef bint in_lease(Raft r, Message m) except -1
+cdef bint hears_leader(Raft r, Message m) except -1
 cdef void vote_came_late(Raft r, Message m) noexcept

@@ -37,7 +37,7 @@ cdef enum:
 
 cdef int hup(Raft r, bint transfer) except -1:
     """Stand for election, if this node may."""
-    if r.state == StateLeader or not promotable(r) or (promised(r) and not transfer):
+    if r.state == StateLeader or not promotable(r) or (promised_lease(r) and not transfer):
         return 0
     if r.term >= LARGEST_NUMBER:
         return 0  # there is no later term to stand in; only a faulty peer can have raised the term so far
@@ -73,14 +73,15 @@ cdef int campaign(Raft r, bint pre, bint transfer) except -1:
     return 0
 
 
-cdef bint in_lease(Raft r, Message m) except -1:
-    """Is a leader alive as far as this node knows, so that it ignores this vote request (paper 6, thesis 4.2.3)?"""
+cdef bint hears_leader(Raft r, Message m) except -1:
+    """Is a leader alive as far as this node knows, so that it ignores this vote request (paper 6, thesis 4.2.3)? With
+    leases or without: promised_lease adds what they ask for beyond that."""
     if not r.options.check_quorum or (m.context is not None and m.context == TRANSFER_CONTEXT):
         return False
-    return (r.lead != 0 and r.election_elapsed < r.options.election_timeout) or promised(r)
+    return (r.lead != 0 and r.election_elapsed < r.options.election_timeout) or promised_lease(r)
 
 
-cdef bint promised(Raft r) noexcept:
+cdef bint promised_lease(Raft r) noexcept:
     """May a leader hold a lease that this node has confirmed? Just after a start it may: the node does not remember."""
     return r.options.lease_ms != 0 and r.contact_elapsed < r.options.election_timeout
 
@@ -88,7 +89,7 @@ cdef bint promised(Raft r) noexcept:
 cdef int handle_vote_request(Raft r, Message m) except -1:
     """RequestVote, receiver (Figure 2); the term check is done, m.term >= this node's, or m is a pre-vote."""
     cdef bint pre = m.type == MsgPreVote
-    if promised(r) and in_lease(r, m):
+    if promised_lease(r) and hears_leader(r, m):
         return 0  # also a request of this node's own term, which may have risen without an election
     cdef bint granted = (
         # a repetition of a vote already given,

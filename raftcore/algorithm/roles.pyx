@@ -48,7 +48,7 @@ cdef int reset(Raft r, term_t term) except -1:
     if r.term != term:
         r.term = term
         r.vote = 0
-        r.lease_given_up = False
+        lease.new_term(r)
         r.acknowledged = 0
     elif r.state == StateLeader:
         r.acknowledged = last  # as the leader of this term it has told others that this is the log

@@ -44,7 +44,7 @@ cdef class Raft:
     cdef list postponed_reads            # requests that wait for the first commit of this term
     cdef dict round_times                # read round -> now_ms when it was sent; only with a lease
     cdef uint64_t lease_until            # in now_ms; 0 for no lease
-    cdef bint lease_given_up             # a transfer was ordered in this term: no lease for the rest of it
+    cdef bint lease_given_up             # a transfer's target was told to stand: no lease in the rest of this term
     cdef int takeover_pause              # election timeouts before the next attempt to hand over
     cdef node_id_t preferred             # member to hand over to, if it is still ready at the next look
 

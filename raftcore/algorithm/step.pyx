@@ -11,8 +11,8 @@ from raftcore.algorithm.election cimport (
     handle_timeout_now,
     handle_vote_request,
     handle_vote_response,
+    hears_leader,
     hup,
-    in_lease,
     vote_came_late,
 )
 from raftcore.algorithm.membership_changes cimport leave_joint_when_due
@@ -116,7 +116,7 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
         return False  # it does not even learn of terms: nothing is written any more
     if m.term > r.term:
         if type == MsgVote or type == MsgPreVote:
-            if in_lease(r, m):
+            if hears_leader(r, m):
                 return False
             if type == MsgPreVote:
                 return True  # about a term to come; it changes nobody's term (thesis 9.6)

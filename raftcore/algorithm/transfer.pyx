@@ -7,6 +7,7 @@ While a transfer runs, proposals are refused, so that the target can catch up; i
 election timeout, when this leader carries on.
 """
 
+from raftcore.algorithm.options cimport lease
 from raftcore.algorithm.options.witness cimport is_witness
 from raftcore.algorithm.sending cimport send_append
 from raftcore.algorithm.state cimport Raft, tracing
@@ -66,7 +67,7 @@ cdef int continue_transfer(Raft r, Progress pr) except -1:
 
 
 cdef int send_timeout_now(Raft r, node_id_t target) except -1:
-    r.lease_given_up = True  # the target is voted for in spite of the lease
+    lease.give_up(r)  # the target is voted for in spite of it
     r.send(new_message(MsgTimeoutNow, target))
     return 0
 

@@ -89,7 +89,18 @@ def test_a_repeated_answer_of_an_old_round_does_not_prolong_the_lease() -> None:
     assert not read(net, 1, b"r", sent_at + LEASE_MS)
 
 
-def test_no_lease_for_the_rest_of_the_term_once_a_transfer_was_ordered() -> None:
+def test_the_lease_goes_on_while_the_target_of_a_transfer_catches_up() -> None:
+    net = leased()
+    net[1].raw.propose([b"x"])
+    net.collect(net[1])
+    net.flying.clear()  # the target lacks it
+    net[1].raw.transfer_leader(2)
+    net.collect(net[1])
+    assert net.of_type(MessageType.MsgTimeoutNow) == []
+    assert read(net, 1, b"a", net.now_ms + 1)
+
+
+def test_no_lease_for_the_rest_of_the_term_once_a_target_was_told_to_stand() -> None:
     net = leased()
     net[1].raw.transfer_leader(2)
     net.collect(net[1])

@@ -1,16 +1,24 @@
 """The leader's lease: reads without a round trip, as long as nobody else can have been elected (thesis 6.4.1).
 
 Whoever answers a heartbeat of this leader refuses every vote for a minimum election timeout from then on, also after
-its own restart (election.in_lease). So once a quorum has answered a round, nobody can win an election for that long,
-counted from the moment the round was SENT. ``lease_ms`` is that time less what the clocks may drift apart meanwhile;
-the driver derives it, and its ``now_ms`` must run like a stopwatch: never back, never stepped.
+its own restart (election.promised_lease). So once a quorum has answered a round, nobody can win an election for that
+long, counted from the moment the round was SENT. ``lease_ms`` is that time less what the clocks may drift apart
+meanwhile; whoever drives the core derives it, and its ``now_ms`` must run like a stopwatch: never back, never stepped.
+The runtime of raftpy does not use leases yet.
 
     round sent          answered by a quorum                                      lease_ms after the send
         |------------------------|===================== reads at once ==================|
         |                        |--------- the voters refuse until at least here ---------|
 
-Three things end it early: another role, another configuration (a quorum of the old one may not overlap with one of the
-next but one), and a leadership transfer, whose target is voted for in spite of the lease.
+When it ends:
+
+    holds       lease_ms after the send of the newest round that a quorum has answered: it expires.
+    restart     With another role or another configuration (a quorum of the old one may not overlap with one of the next
+                but one): rounds sent before that confirm nothing. The next confirmed round begins it anew.
+    give_up     When a transfer tells its target to stand (MsgTimeoutNow), which is voted for in spite of the lease. Not
+                when the transfer is ordered: while the target catches up nobody votes. It does not come back in this
+                term, since the target's election may come at any time, even after the transfer has failed.
+    new_term    Takes that back: in another term there is nothing to hold against a new leader's lease.
 """
 
 from libc.stdint cimport uint64_t
@@ -55,3 +63,13 @@ cdef void restart(Raft r) noexcept:
     """What was confirmed so far no longer counts: the role or the configuration has changed."""
     r.lease_until = 0
     r.round_times = {}
+
+
+cdef void give_up(Raft r) noexcept:
+    """The target of a transfer is told to stand: no lease for the rest of this term."""
+    r.lease_given_up = True
+
+
+cdef void new_term(Raft r) noexcept:
+    """Whoever leads in the term that begins may have a lease again."""
+    r.lease_given_up = False
