@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import zlib
 from collections import Counter
 
@@ -38,6 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup: the programs that tests start and signal inherit it
     # Runs before hypothesis' own plugin and, under xdist, before the workers copy the options: one seed for all.
     if config.option.seed is None:
         given = os.environ.get("RAFTPY_TEST_SEED")
