@@ -6,7 +6,6 @@ from raftcore.base.bytes cimport load32, load64, store16, store32, store64
 from raftcore.base.types cimport MESSAGE_TYPES
 from raftcore.values.message cimport Message
 from raftcore.wire.body cimport decode_body
-from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
 
 cdef enum:
     FRAME_HEADER_SIZE = 16

@@ -36,7 +36,8 @@ from raftcore.api.outbox cimport Outbox
 from raftcore.base.lists cimport empty
 from raftcore.base.types cimport StateLeader, StateQuarantined
 from raftcore.values.message cimport Entries, Message
-from raftcore.wire.frame cimport DATAGRAM_HEADER_SIZE, end_of_frame
+from raftcore.wire.frame cimport end_of_frame
+from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
 
 from raftpy.contracts.errors import ApplyFailed
 
