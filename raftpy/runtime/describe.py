@@ -21,7 +21,7 @@ from raftpy.runtime.status import (
 def describe(group: Group) -> NodeStatus:
     """The node now. One that has stopped, by itself or not, has no role in its cluster and knows of no leader."""
     raw = group.raw
-    failure = group.host.failure or group.failure
+    failure = group.why_ended
     if group.closed:
         role, leader = STOPPED if failure is None else FAILED, None
     else:

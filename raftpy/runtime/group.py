@@ -118,7 +118,7 @@ class Group:
         self.name = f"node {config.id}" + (f", group {group_id}" if group_id else "")
         self.quarantine = Quarantine(config.id, group_id, self.raw, stored, host.transport)
         self.failure: BaseException | None = None
-        """Why the group has ended by itself; None while it runs and after ``stop``."""
+        """Why this group alone has ended; see ``why_ended``."""
         self.closed = False
         self.member_operations: MemberOperations | None = None
         """Group 0's, which the host sets."""
@@ -165,7 +165,7 @@ class Group:
 
     def close_feed(self) -> None:
         """No more will be committed here."""
-        self.feed.close(None if self.failure is None and self.host.failure is None else self.stopped_error())
+        self.feed.close(None if self.why_ended is None else self.stopped_error())
 
     def _refuse(self, why: Callable[[], RaftError]) -> None:
         """Whoever has proposed, reads, sets a priority or waits for a leader is told why not; who comes to propose or
@@ -191,9 +191,14 @@ class Group:
         self.end_waits()
         self.close_feed()
 
+    @property
+    def why_ended(self) -> BaseException | None:
+        """Why the host, or this group alone, has ended by itself; None while it runs and after ``stop``."""
+        return self.host.failure or self.failure
+
     def stopped_error(self) -> RaftError:
         """A new one each time: an exception raised in several tasks would collect all their tracebacks."""
-        match self.host.failure or self.failure:
+        match self.why_ended:
             case None:
                 return Stopped()
             case (StorageFailed() | ApplyFailed() | NotOwner()) as failure:

@@ -42,7 +42,7 @@ class GroupCalls(Calls):
         if group is None:
             return None
         group.owner.check_process()
-        return group.host.failure or group.failure
+        return group.why_ended
 
     @property
     def quarantine(self) -> Conflict | None:
