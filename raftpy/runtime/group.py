@@ -302,7 +302,6 @@ class Group:
     async def leader_changed(self, within_s: float) -> None:
         """Waits until this node learns who leads, ``within_s`` seconds at most."""
         waiter: asyncio.Future[int] = self._loop.create_future()
-        self._leader_waiters.append(waiter)
 
         def give_up() -> None:
             if not waiter.done():
@@ -310,9 +309,16 @@ class Group:
 
         timer = self.clock.call_later(within_s, give_up)
         try:
-            await waiter
+            await self._next_leader(waiter)
         finally:
             timer.cancel()
+
+    async def _next_leader(self, waiter: asyncio.Future[int]) -> int:
+        """What ``waiter`` is given: the leader that this node learns of next, or before that what its maker says."""
+        self._leader_waiters.append(waiter)
+        try:
+            return await waiter
+        finally:
             if waiter in self._leader_waiters:
                 self._leader_waiters.remove(waiter)
 
@@ -325,12 +331,4 @@ class Group:
     async def wait_for_leader(self) -> int:
         """The leader of this node's term, as soon as it knows one."""
         self.check_serving()
-        if self.raw.leader:
-            return self.raw.leader
-        waiter: asyncio.Future[int] = self._loop.create_future()
-        self._leader_waiters.append(waiter)
-        try:
-            return await waiter
-        finally:
-            if waiter in self._leader_waiters:
-                self._leader_waiters.remove(waiter)
+        return self.raw.leader or await self._next_leader(self._loop.create_future())
