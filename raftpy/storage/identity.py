@@ -3,7 +3,7 @@ with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from raftcore.base.conflict import Conflict
@@ -89,6 +89,11 @@ def initial_state(
     )
 
 
-def holds_anything(state: InitialState) -> bool:
+def reported_groups(states: Mapping[int, InitialState], named: Collection[int]) -> dict[int, InitialState]:
+    """``Recovered.groups``: of what a store knows group 0, those that its opening names, and what holds anything."""
+    return {group: state for group, state in states.items() if group in (0, *named) or _holds_anything(state)}
+
+
+def _holds_anything(state: InitialState) -> bool:
     """Whether a group has ever come to hold anything that it may have told somebody of: a term is the least."""
     return state.hard_state != HardState() or state.last_index > 0 or state.conflict is not None

@@ -18,13 +18,13 @@ from raftpy.contracts.storage import AppendBatch
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage.identity import (
     boot_after,
-    holds_anything,
     initial_state,
     named_groups,
     new_store_id,
+    reported_groups,
     resolve_cluster_id,
 )
-from raftpy.storage.records import Index, Plan, by_group, gather
+from raftpy.storage.records import Index, Plan, by_group, gather, needs_writing
 from raftpy.system.entropy import SystemEntropy
 from raftpy.system.forking import process_id
 
@@ -216,7 +216,7 @@ class MemoryStore:
             store_id=disk.store_id,
             boot=disk.boot,
             cluster_id=disk.cluster_id,
-            groups={group: state for group, state in states.items() if group in (0, *named) or holds_anything(state)},
+            groups=reported_groups(states, named),
             members=dict(disk.members),
             pins=dict(disk.pins),
         )
@@ -235,7 +235,7 @@ class MemoryStore:
             self._write([batch])
             return True
         if not self._writing:
-            if not any(append.must_sync or append.entries is not None for _, appends in batch for append in appends):
+            if not needs_writing(batch):
                 self._write([batch])
                 return True
             self._begin([batch])

@@ -72,6 +72,11 @@ class Index:
             raise Unavailable
 
 
+def needs_writing(batch: AppendBatch) -> bool:
+    """Whether any of it must be written now: a commit index alone rides in a later batch."""
+    return any(append.must_sync or append.entries is not None for _, appends in batch for append in appends)
+
+
 def by_group(batch: AppendBatch) -> Iterable[tuple[int, Sequence[Message]]]:
     """Each group once, with all its appends in order: a batch of several submits may have a group several times."""
     if len(batch) == 1:

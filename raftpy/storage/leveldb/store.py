@@ -29,10 +29,10 @@ from raftpy.contracts.storage import AppendBatch
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage.identity import (
     boot_after,
-    holds_anything,
     initial_state,
     named_groups,
     new_store_id,
+    reported_groups,
     resolve_cluster_id,
 )
 from raftpy.storage.leveldb import keys
@@ -172,7 +172,7 @@ class LevelDBStorage:
             store_id=known.store_id,
             boot=self._boot,
             cluster_id=cluster_id,
-            groups={group: state for group, state in states.items() if group in (0, *named) or holds_anything(state)},
+            groups=reported_groups(states, named),
             members=members,
             pins=dict(self._pins),
         )
@@ -309,8 +309,7 @@ class LevelDBStorage:
         self._writer.bind(callback, on_failure)
 
     def submit(self, batch: AppendBatch) -> bool:
-        if self._failure is not None or self._state != "open":
-            raise self._refusal()
+        self._check()
         return self._writer.submit(batch)
 
     def _write(self, batch: AppendBatch) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.storage import AppendBatch
+from raftpy.storage.records import needs_writing
 
 Mode = Literal["auto", "inline", "thread"]
 
@@ -90,7 +91,7 @@ class Writer:
             self._loop is None
             or self._mode == "inline"
             or (self._mode == "auto" and not self.pace.slow)
-            or not any(append.must_sync or append.entries is not None for _, appends in batch for append in appends)
+            or not needs_writing(batch)
         ):
             self._timed_write(batch)
             return True
