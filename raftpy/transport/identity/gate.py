@@ -138,16 +138,7 @@ class Gate:
         """Tells the header's sender, and no other incarnation of the peer, that it is not taken for the peer."""
         if not peer.may_refuse((header.from_store, header.from_boot), self.clock.monotonic()):
             return
-        own = self.own
-        to_it = Header(
-            cluster_id=own.cluster_id,
-            from_=own.node_id,
-            to=peer.id,
-            from_store=own.store_id,
-            from_boot=own.boot,
-            to_store=header.from_store,
-            to_boot=header.from_boot,
-        )
+        to_it = peer.header_to_start(self.own, header.from_store, header.from_boot)
         builder = DatagramBuilder(to_it, self.max_datagram)
         builder.add_frame(FRAME_REFUSAL, encode_refusal(reason))
         self.refuse.append((peer, builder.finish()))

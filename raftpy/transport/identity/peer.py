@@ -87,15 +87,19 @@ class Peer(Link):
 
     def header_to(self, own: LocalIdentity) -> Header:
         """What stands over everything said to the peer, with its incarnation as last heard."""
-        theirs = self.incarnation
+        return self.header_to_start(own, self.incarnation.store, self.incarnation.boot)
+
+    def header_to_start(self, own: LocalIdentity, store: int, boot: int) -> Header:
+        """What stands over what is said to one start of one data directory under the peer's id, whether it is the
+        peer's own or not."""
         return Header(
             cluster_id=own.cluster_id,
             from_=own.node_id,
             to=self.id,
             from_store=own.store_id,
             from_boot=own.boot,
-            to_store=theirs.store,
-            to_boot=theirs.boot,
+            to_store=store,
+            to_boot=boot,
         )
 
     def renew(self, own: LocalIdentity, max_datagram: int) -> None:
