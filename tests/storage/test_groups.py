@@ -23,6 +23,7 @@ from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.sealing import seal, unseal
 from raftpy.storage.leveldb.wal import write_ahead_files
 from raftpy.system.leveldb import LevelDB
+from tests.storage.interrupted import Interrupted, interrupted_after
 from tests.storage.script import script
 from tests.storage.support import (
     EVERYTHING,
@@ -405,10 +406,6 @@ class TestDamage:
         store.close()
 
 
-class Interrupted(Exception):
-    """The process dies here."""
-
-
 @pytest.mark.parametrize("after", [1, 2])
 @pytest.mark.parametrize("named", [True, False], ids=["named again", "not named again"])
 def test_a_founding_that_is_interrupted(
@@ -421,24 +418,8 @@ def test_a_founding_that_is_interrupted(
     models = {0: Model()}
     models[0].submit(first)
     store.close()
-    steps = 0
-
-    def dying(step: object) -> object:
-        def counted(*arguments: object) -> None:
-            nonlocal steps
-            assert callable(step)
-            step(*arguments)
-            steps += 1
-            if steps == after:
-                raise Interrupted
-
-        return counted
-
-    with monkeypatch.context() as patch:
-        patch.setattr(LevelDBStorage, "_commit_batch", dying(LevelDBStorage._commit_batch))
-        patch.setattr(Floor, "write", dying(Floor.write))
-        with pytest.raises(Interrupted):
-            LevelDBStorage(disk.path).open(OWNER_OF_GROUPS)
+    with interrupted_after(monkeypatch, after), pytest.raises(Interrupted):
+        LevelDBStorage(disk.path).open(OWNER_OF_GROUPS)
     shutil.copytree(disk.path, tmp_path / "copy")
     assert {key for key, _ in everything(tmp_path / "copy")} >= {keys.bootstrap_key(group) for group in GROUPS}
     if named:

@@ -6,7 +6,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from raftpy.storage.leveldb.head import HEAD, Head
 from raftpy.storage.leveldb.sealing import seal, unseal
 from raftpy.system.leveldb import LevelDB
 from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip
+from tests.storage.interrupted import Interrupted, interrupted_after
 from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, abandon, append, entries, joined, submit
 
 
@@ -384,37 +385,19 @@ class TestRecords:
         store.close()
 
 
-class Interrupted(Exception):
-    """The process dies here."""
-
-
 class TestInterruptedStart:
     """A start that dies between any two of its steps can be made again, and sees what it would have seen."""
 
     def interrupted(self, monkeypatch: pytest.MonkeyPatch, path: Path, after: int) -> int:
         """Opens, dying after ``after`` durable steps (a floor file or a batch); returns how many there were."""
-        steps = 0
-
-        def count(step: Callable[..., None]) -> Callable[..., None]:
-            def counted(*arguments: object) -> None:
-                nonlocal steps
-                step(*arguments)
-                steps += 1
-                if steps == after:
-                    raise Interrupted
-
-            return counted
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Floor, "write", count(Floor.write))
-            patch.setattr(LevelDBStorage, "_commit_batch", count(LevelDBStorage._commit_batch))
+        with interrupted_after(monkeypatch, after) as steps:
             store = LevelDBStorage(path)
             try:
                 store.open(OWNER)
             except Interrupted:
-                return steps
+                return steps.count
         store.close()
-        return steps
+        return steps.count
 
     @pytest.mark.parametrize("after", [1, 2, 3, 4])
     def test_first_start(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: int) -> None:
