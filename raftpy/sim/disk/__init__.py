@@ -1,0 +1,1 @@
+"""A disk in memory, and a database on it, that fail as a seed says."""

@@ -1,0 +1,29 @@
+"""How bad a simulated disk is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskFaults:
+    """Rates are for each operation, 0 to 1; times are seconds, evenly distributed between the two."""
+
+    write_s: tuple[float, float] = (0.000002, 0.00001)
+    """What a write takes."""
+    sync_s: tuple[float, float] = (0.0001, 0.001)
+    """What a sync takes."""
+    slow: float = 0.0
+    """How many syncs take ``slow_s`` instead."""
+    slow_s: tuple[float, float] = (0.01, 0.1)
+    """What a slow sync takes."""
+    stall: float = 0.0
+    """How many syncs take ``stall_s`` instead."""
+    stall_s: tuple[float, float] = (0.3, 2.0)
+    """What a stalled sync takes."""
+    write_error: float = 0.0
+    """How many writes fail with EIO."""
+    sync_error: float = 0.0
+    """How many syncs fail with EIO."""
+    no_space: float = 0.0
+    """How many writes find the disk full."""

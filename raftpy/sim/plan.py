@@ -1,0 +1,168 @@
+"""A plan: everything that a seed has decided before a simulated world begins, as plain data.
+
+A seed does not only drive one world's dice. It first draws what kind of world it will be (swarm testing: Groce et al.,
+"Swarm Testing", 2012): its size, its options, how bad disks and network are, how much is asked of it, and a list of
+faults with their times. Worlds that leave something out altogether find what a mixture of everything hides. Because a
+plan is data, a failing one can be shrunk, written into a test, and run again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from raftpy.sim.disk.faults import DiskFaults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Of every node; see :class:`raftpy.Config`."""
+
+    tick_ms: int = 10
+    """Length of a tick, milliseconds."""
+    heartbeat_ms: int = 50
+    """How often a leader says that it is there, milliseconds."""
+    election_ms: int = 150
+    """The shortest election timeout; the longest is twice that."""
+    pre_vote: bool = True
+    """Ask before standing for election."""
+    check_quorum: bool = True
+    """A leader without a quorum steps down."""
+    max_datagram: int = 60_000
+    """Bytes."""
+    max_inflight_messages: int = 256
+    """Append messages on their way to one follower."""
+    max_inflight_bytes: int = 1 << 20
+    """Their bytes together."""
+    max_uncommitted_bytes: int = 64 << 20
+    """Commands a leader takes while they are not applied, in bytes."""
+    write_mode: str = "auto"
+    """Of ``LevelDBStorage``: auto, inline or thread."""
+    write_buffer_size: int = 1 << 20
+    """Bytes in one write-ahead file."""
+    priorities: tuple[int, ...] = ()
+    """Set once a leader is there, one a node; empty for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFaults:
+    """How bad the network is while faults last; rates are for each datagram, 0 to 1, times are seconds."""
+
+    delay_s: tuple[float, float] = (0.0001, 0.001)
+    """Evenly distributed between the two, each datagram by itself: a later one may overtake."""
+    late: float = 0.0
+    """How many take ``late_s`` instead."""
+    late_s: tuple[float, float] = (0.05, 0.5)
+    """What the late ones take."""
+    loss: float = 0.0
+    """How many are lost."""
+    duplication: float = 0.0
+    """How many arrive twice, each copy with a delay of its own."""
+    flipped: float = 0.0
+    """How many arrive with one bit turned over."""
+    held: float = 0.0
+    """How many are held back for ``held_s`` and then delivered, to whoever lives there by then."""
+    held_s: tuple[float, float] = (1.0, 5.0)
+    """What those that are held back take."""
+    refused: float = 0.0
+    """How often the sender is told that nobody is at the address, when that is so."""
+    buffer_bytes: int = 1 << 20
+    """Of each node's socket: what does not fit is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What clients ask for."""
+
+    clients: int = 5
+    """How many work at a time; each has one operation under way."""
+    keys: int = 5
+    """How many keys they share."""
+    think_s: float = 0.02
+    """Mean pause of a client between an answer and its next operation."""
+    burst: int = 1
+    """Commands proposed together."""
+    writes: float = 0.5
+    """Share of writes."""
+    swaps: float = 0.2
+    """Share of compare-and-swaps; what is neither is a read."""
+    stale_reads: float = 0.1
+    """Share of the reads that ask the node at hand, without a round to the others."""
+    follower_reads: float = 0.2
+    """Share of the other reads that go to any node, and not to the leader."""
+    timeout_s: float = 1.0
+    """How long a client waits for an answer."""
+    cancelled: float = 0.0
+    """Share of the operations that their client gives up on at once or soon."""
+    value_bytes: int = 16
+    """Length of a value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something bad that begins at a given time. What ``other`` and ``value`` mean goes by ``kind``: see faults.py."""
+
+    at_s: float
+    """When it begins, in seconds from the beginning of the world."""
+    kind: str
+    """Its name in faults.py."""
+    node: int = 0
+    """Whom it befalls."""
+    other: int = 0
+    """The other end of a link, or the like."""
+    value: float = 0.0
+    """How much, or for how long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One world."""
+
+    seed: int
+    """Of all dice that are thrown while it runs."""
+    nodes: int = 3
+    """Members of the cluster."""
+    groups: int = 1
+    """Groups of each host; 1: a Node."""
+    duration_s: float = 5.0
+    """Until everything is healed."""
+    settle_s: float = 5.0
+    """From then on, at the most, until everything has to be well."""
+    options: Options = field(default_factory=Options)
+    """Of every node."""
+    network: NetworkFaults = field(default_factory=NetworkFaults)
+    """While faults last."""
+    disk: DiskFaults = field(default_factory=DiskFaults)
+    """While faults last."""
+    load: Load = field(default_factory=Load)
+    """From the beginning until everything is healed."""
+    faults: tuple[Fault, ...] = ()
+    """What happens when."""
+
+    def to_json(self) -> str:
+        """Text that ``from_json`` makes the same plan of."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Raises ``ValueError`` for what is no plan."""
+        try:
+            plan = _made(cls, json.loads(text))
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"no plan of a simulated world: {error}") from error
+        assert isinstance(plan, Plan)
+        return plan
+
+
+def _made(kind: Any, value: Any) -> Any:
+    """``value``, as JSON has it, as the type ``kind``."""
+    if is_dataclass(kind) and isinstance(kind, type):
+        if unknown := sorted(value.keys() - {field.name for field in fields(kind)}):
+            raise ValueError(f"no plan of a simulated world: {kind.__name__} has no {unknown[0]!r}")
+        hints = get_type_hints(kind)
+        return kind(**{name: _made(hints[name], part) for name, part in value.items()})
+    if isinstance(value, list):
+        kinds = get_args(kind)
+        return tuple(_made(kinds[0], part) for part in value)
+    return value
