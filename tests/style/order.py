@@ -46,7 +46,7 @@ RAFTPY = """
     cli: addresses demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
         serve status demo_view demo_run demo
     .: __main__
-    sim: loop entropy disk disk.faults trace plan
+    sim: loop entropy disk disk.faults trace plan outcome
 """
 
 

@@ -1,0 +1,37 @@
+"""What has come of a simulated world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from raftpy.sim.trace import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A check that did not hold."""
+
+    check: str
+    """Its name: two failures of one check are the same failure, to the shrinker and in the totals."""
+    text: str
+    """What was seen."""
+    time_s: float
+    """When, in virtual seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one run of one plan."""
+
+    failure: Failure | None
+    """None: everything held."""
+    hash: str
+    """Of all events: another run of the same plan has the same."""
+    events: int
+    """How many there were."""
+    reached: dict[str, int] = field(default_factory=dict)
+    """Of each rare branch that is counted ("sometimes"), how often it was reached; 0 too."""
+    virtual_s: float = 0.0
+    """How long it took, in virtual seconds."""
+    trace: list[Event] | None = None
+    """All events, if they were recorded."""
