@@ -59,9 +59,9 @@ cdef class Message:
 
 
 # Do the entries of a MsgApp follow the index that it names? Its fields are set one by one, so the message itself cannot
-# see to that. It is asked once on either way in: of bytes when they are decoded (raftcore.wire.body), of an object when
-# RawNode.step gets it (raftcore.api.receive), whoever it names as its sender. There is no third way into a core, so the
-# algorithm and the log rely on it.
+# see to that. It is asked once on either way in: of bytes when they are decoded (raftcore.wire.frame), of an object
+# when RawNode.step gets it (raftcore.api.receive), whoever it names as its sender. There is no third way into a core,
+# so the algorithm and the log rely on it.
 cdef inline bint entries_follow_index(Message m) noexcept:
     return m.entries is None or m.entries.first == m.index + 1
 

@@ -5,8 +5,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.values.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftcore.values.message cimport Message
-from raftcore.wire.body cimport RUN_SIZE, BodyPlan, decode_body, plan_body, write_body
-from raftcore.wire.frame cimport LARGEST_KIND
+from raftcore.wire.frame cimport LARGEST_KIND, RUN_SIZE, BodyPlan, decode_body, plan_body, write_body
 from raftcore.wire.header cimport CHECKSUM_SIZE
 
 import raftcore.base.crc

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint8_t, uint64_t
 
 from raftcore.values.message cimport Message
-from raftcore.wire.body cimport BodyPlan
+from raftcore.wire.frame cimport BodyPlan
 from raftcore.wire.header cimport Header
 
 cdef enum:

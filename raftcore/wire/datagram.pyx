@@ -8,8 +8,10 @@ cimport cython
 
 from raftcore.values.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftcore.values.message cimport Message
-from raftcore.wire.body cimport BODY_FIXED_MAX, BodyPlan, plan_body, write_body, write_body_fast
-from raftcore.wire.frame cimport FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND, write_frame_header
+from raftcore.wire.frame cimport (
+    BODY_FIXED_MAX, FRAME_HEADER_SIZE, FRAME_MESSAGE, FRAME_TRANSPORT, LARGEST_KIND, BodyPlan, plan_body, write_body,
+    write_body_fast, write_frame_header,
+)
 from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE, Header, write_header
 
 

@@ -1,1 +1,1 @@
-"""How a frame of a datagram is read. Nothing in here is visible from Python: see frame.pxd."""
+"""Frames of a datagram, and the body of one that carries a message: a C interface only (frame.pxd)."""

@@ -16,7 +16,7 @@ from raftcore.base.bytes cimport load64, store64
 from raftcore.base.types cimport index_t, term_t
 from raftcore.log.log cimport RaftLog
 from raftcore.log.log_entries cimport find_conflict_by_term, term_at
-from raftcore.wire.body cimport RUN_SIZE
+from raftcore.wire.frame cimport RUN_SIZE
 
 
 cdef bytes runs_below(RaftLog log, index_t index, int limit):

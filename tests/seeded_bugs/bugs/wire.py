@@ -111,7 +111,7 @@ BUGS = (
     Bug(
         name="bytes-left-over-ignored",
         breaks="a message has exactly one encoding (docs/wire-format.md)",
-        file="raftcore/wire/body.pyx",
+        file="raftcore/wire/frame.pyx",
         old='    if at != size:\n        raise DecodeError(f"{size - at} bytes are left over',
         new='    if at > size:\n        raise DecodeError(f"{size - at} bytes are left over',
         near="tests/unit/test_codec.py",
@@ -119,7 +119,7 @@ BUGS = (
     Bug(
         name="zero-field-accepted",
         breaks="a message has exactly one encoding (docs/wire-format.md): a field that is 0 is absent",
-        file="raftcore/wire/body.pyx",
+        file="raftcore/wire/frame.pyx",
         old="            if values[i] == 0:\n",
         new="            if values[i] == 0 and i == 0:\n",
         near="tests/unit/test_codec.py",
@@ -127,7 +127,7 @@ BUGS = (
     Bug(
         name="member-named-twice-in-a-snapshot",
         breaks="a configuration is a set (thesis 4): ids ascend, none twice",
-        file="raftcore/wire/body.pyx",
+        file="raftcore/wire/frame.pyx",
         old="        if node_id <= before or node_id >= APPLY_THREAD:\n",
         new="        if node_id < before or node_id >= APPLY_THREAD:\n",
         near="tests/unit/test_codec.py",
@@ -135,7 +135,7 @@ BUGS = (
     Bug(
         name="context-longer-than-the-body",
         breaks="a bounds check opens every read of foreign bytes (docs/wire-format.md)",
-        file="raftcore/wire/body.pyx",
+        file="raftcore/wire/frame.pyx",
         old='        if length > size - at:\n            raise DecodeError(f"a context',
         new='        if length > size:\n            raise DecodeError(f"a context',
         near="tests/unit/test_codec.py",
@@ -143,7 +143,7 @@ BUGS = (
     Bug(
         name="snapshot-ids-not-bounded",
         breaks="a bounds check opens every read of foreign bytes (docs/wire-format.md)",
-        file="raftcore/wire/body.pyx",
+        file="raftcore/wire/frame.pyx",
         old="        needed += 8 * <uint64_t> counts[i]\n",
         new="        needed += counts[i]\n",
         near="tests/unit/test_codec.py",

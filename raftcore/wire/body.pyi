@@ -1,1 +1,0 @@
-"""The body of a message frame: a C interface only (body.pxd)."""
