@@ -7,8 +7,7 @@ from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.base.types cimport MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
 from raftcore.log.log_entries cimport term_at
 from raftcore.log.slices cimport ENCODED
-from raftcore.membership.inflights cimport is_full
-from raftcore.membership.progress cimport Progress, is_paused, is_replicating
+from raftcore.membership.progress cimport Progress, is_full, is_paused, is_replicating
 from raftcore.values.message cimport Entries, Snapshot, new_message
 
 

@@ -14,7 +14,7 @@ CORE = """
     values: block changes entries message storage_view
     wire: header frame datagram codec
     log: term_runs unstable window slices log_entries log
-    membership: inflights progress quorum tracker confchange
+    membership: progress quorum tracker confchange
     algorithm: options read_only state options.backtrack options.lease options.witness sending read_index
         proposals transfer options.priority roles election quarantine peer_checks replication membership_changes
         snapshots step

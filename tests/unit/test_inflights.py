@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from raftcore.base.errors import InvariantViolation
-from raftcore.membership.inflights import Inflights
+from raftcore.membership.progress import Inflights
 
 
 class WindowAgainstList(RuleBasedStateMachine):

@@ -65,16 +65,16 @@ KINDS = (
     Kind(
         "Progress",
         "membership/progress",
-        (("membership/progress", "clone", "self"),),
+        (("membership/progress", "Progress.clone", "self"),),
         (("check/clone", "fingerprint_raft", "pr"),),
         ((EXPLORATION, "progress_states", "pr"), (EXPLORATION, "protocol_state", "pr")),
     ),
     Kind(
         "Inflights",
-        "membership/inflights",
-        (("membership/inflights", "clone", "self"),),
-        (("membership/inflights", "messages", "self"),),
-        (("membership/inflights", "messages", "self"),),
+        "membership/progress",
+        (("membership/progress", "Inflights.clone", "self"),),
+        (("membership/progress", "messages", "self"),),
+        (("membership/progress", "messages", "self"),),
     ),
     Kind(
         "LogEntries",
@@ -195,8 +195,12 @@ def fields(kind: Kind) -> set[str]:
 
 
 def function(module: str, name: str) -> str:
-    """A function's text, without comments."""
-    lines = (SOURCES / f"{module}.pyx").read_text().splitlines()
+    """A function's text, without comments; "Class.method" where several classes of a module have one of that name."""
+    text = (SOURCES / f"{module}.pyx").read_text()
+    if "." in name:
+        owner, name = name.split(".")
+        (text,) = re.findall(rf"^cdef class {owner}\b[^\n]*:\n(?:(?: {{4}}[^\n]*)?\n)+", text, re.MULTILINE)
+    lines = text.splitlines()
     head = re.compile(rf"( *)(?:cdef|cpdef|def)\b[^\n=]*\b{name}\(")
     (start,) = [at for at, line in enumerate(lines) if head.match(line)]
     indent = len(lines[start]) - len(lines[start].lstrip())

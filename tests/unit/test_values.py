@@ -9,8 +9,7 @@ import pytest
 
 from raftcore import ConfState, Entry, EntryKind, HardState, Message, MessageType, Ready, Snapshot, SoftState
 from raftcore.log.log import RaftLog
-from raftcore.membership.inflights import Inflights
-from raftcore.membership.progress import Progress
+from raftcore.membership.progress import Inflights, Progress
 from raftcore.membership.tracker import TrackerConfig
 from raftcore.testing.memory_storage import MemoryStorage
 from raftcore.values.entries import Entries

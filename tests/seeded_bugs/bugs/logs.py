@@ -85,7 +85,7 @@ BUGS = (
     Bug(
         name="clone-without-what-is-in-flight",
         breaks="a clone has the whole state (decision 8)",
-        file="raftcore/membership/inflights.pyx",
+        file="raftcore/membership/progress.pyx",
         old="            memcpy(copy.ring + first, self.ring, (self.count - first) * sizeof(Inflight))\n",
         new="",
         found_by=("tables", "model"),

@@ -167,7 +167,7 @@ BUGS = (
     Bug(
         name="window-freed-one-short",
         breaks="an acknowledgement frees every message up to its index (thesis 10.2.1)",
-        file="raftcore/membership/inflights.pyx",
+        file="raftcore/membership/progress.pyx",
         old="        while self.count > 0 and self.ring[self.start].index <= index:\n",
         new="        while self.count > 0 and self.ring[self.start].index < index:\n",
         found_by=("tables", "model"),
@@ -176,7 +176,7 @@ BUGS = (
     Bug(
         name="window-grown-out-of-order",
         breaks="messages leave the window in the order in which they entered it (thesis 10.2.1)",
-        file="raftcore/membership/inflights.pyx",
+        file="raftcore/membership/progress.pyx",
         old="        for i in range(room, wrapped):\n            ring[i - room] = ring[i]\n",
         new="",
         near="tests/unit/test_inflights.py",
