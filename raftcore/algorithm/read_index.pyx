@@ -2,16 +2,81 @@
 
 The leader notes its commit index, lets a quorum confirm that it still leads, and answers with that index; whoever
 asked serves the read once it has applied as far. Confirmation rides on heartbeats: each carries the number of the
-newest round of reads, each answer echoes it (see ReadOnly).
+newest round of reads, each answer echoes it (ReadOnly, state.pxd).
 """
 
 from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, malloc
 
 from raftcore.algorithm.options cimport lease
 from raftcore.algorithm.sending cimport broadcast_heartbeat
-from raftcore.algorithm.state cimport Raft
-from raftcore.base.types cimport MsgReadIndex, MsgReadIndexResp, index_t
+from raftcore.algorithm.state cimport Raft, ReadOnly
+from raftcore.base.types cimport MsgReadIndex, MsgReadIndexResp, index_t, node_id_t
+from raftcore.membership.quorum cimport majority_committed
+from raftcore.membership.tracker cimport Tracker
 from raftcore.values.message cimport Message, new_message
+
+
+# --- Rounds of reads ------------------------------------------------------------------------------------------------
+
+
+cdef bint add(ReadOnly reads, index_t index, Message request):
+    """True: this request opened a round, broadcast it."""
+    opened = open_round(reads)
+    reads.requests.append((reads.round, index, request))
+    return opened
+
+
+cdef bint open_round(ReadOnly reads) noexcept:
+    """True: a new round, whose heartbeats must go out now."""
+    if reads.round_open:
+        return False
+    reads.round += 1
+    reads.round_open = True
+    return True
+
+
+cdef void acknowledge(ReadOnly reads, node_id_t node, uint64_t round):
+    # A round that this leadership has not begun: its number is from an earlier incarnation, or forged.
+    if round <= reads.round and reads.acknowledged.get(node, 0) < round:
+        reads.acknowledged[node] = round
+
+
+cdef uint64_t newest_confirmed(ReadOnly reads, Tracker tracker, node_id_t self_id) except? 0:
+    """The newest round that a quorum (of both halves of a joint configuration) has answered."""
+    incoming = confirmed_by(reads, tracker.config.voters, self_id)
+    outgoing = confirmed_by(reads, tracker.config.voters_outgoing, self_id)
+    return min(incoming, outgoing)
+
+
+cdef uint64_t confirmed_by(ReadOnly reads, tuple voters, node_id_t self_id) except? 0:
+    cdef int count = <int> len(voters)
+    cdef int i = 0
+    cdef index_t* rounds = <index_t*> malloc((count + 1) * sizeof(index_t))
+    if rounds == NULL:
+        raise MemoryError()
+    try:
+        for voter in voters:
+            rounds[i] = reads.round if <node_id_t> voter == self_id else <uint64_t> reads.acknowledged.get(voter, 0)
+            i += 1
+        return majority_committed(rounds, count)
+    finally:
+        free(rounds)
+
+
+cdef list release(ReadOnly reads, uint64_t round):
+    """The requests of rounds <= round, taken out."""
+    cdef Py_ssize_t taken = 0
+    for entry in reads.requests:
+        if <uint64_t> entry[0] > round:
+            break
+        taken += 1
+    released = reads.requests[:taken]
+    del reads.requests[:taken]
+    return released
+
+
+# --- Their number in a heartbeat ------------------------------------------------------------------------------------
 
 
 cdef bytes round_bytes(uint64_t round):
@@ -41,11 +106,14 @@ cdef bytes newest_round(Raft r):
     With a lease each heartbeat is a round of its own: its confirmation prolongs the lease.
     """
     if r.options.lease_ms != 0:
-        r.reads.open_round()
+        open_round(r.reads)
         lease.round_sent(r)
     elif not r.reads.requests:
         return None
     return round_bytes(r.reads.round)
+
+
+# --- On the leader ---------------------------------------------------------------------------------------------------
 
 
 cdef bint committed_in_term(Raft r) noexcept:
@@ -67,7 +135,7 @@ cdef int begin(Raft r, Message m) except -1:
     # Only a local request brings the time along: when one from another node is stepped, now_ms may be out of date.
     if m.from_ == r.id and lease.holds(r):
         return answer(r, m, r.log.committed)
-    if r.reads.add(r.log.committed, m):
+    if add(r.reads, r.log.committed, m):
         lease.round_sent(r)
         broadcast_heartbeat(r, round_bytes(r.reads.round))
     return 0
@@ -90,10 +158,10 @@ cdef int acknowledge_round(Raft r, Message m) except -1:
     cdef uint64_t confirmed
     if round == 0 or (r.options.lease_ms == 0 and not r.reads.requests):
         return 0
-    r.reads.acknowledge(m.from_, round)
-    confirmed = r.reads.confirmed(r.tracker, r.id)
+    acknowledge(r.reads, m.from_, round)
+    confirmed = newest_confirmed(r.reads, r.tracker, r.id)
     lease.round_confirmed(r, confirmed)
-    for _, index, request in r.reads.release(confirmed):
+    for _, index, request in release(r.reads, confirmed):
         answer(r, request, index)
     return 0
 
@@ -107,6 +175,9 @@ cdef int answer(Raft r, Message request, index_t index) except -1:
     m.context = request.context
     r.send(m)
     return 0
+
+
+# --- On the others ---------------------------------------------------------------------------------------------------
 
 
 cdef int follower_read(Raft r, Message m) except -1:

@@ -19,8 +19,7 @@ from raftcore.algorithm.options cimport lease
 from raftcore.algorithm.options cimport priority
 from raftcore.algorithm.options.witness cimport is_witness
 from raftcore.algorithm.proposals cimport append_noop
-from raftcore.algorithm.read_only cimport ReadOnly
-from raftcore.algorithm.state cimport Raft, tracing
+from raftcore.algorithm.state cimport Raft, ReadOnly, tracing
 from raftcore.base.types cimport (
     StateCandidate,
     StateFollower,

@@ -2,7 +2,6 @@
 # which messages may leave before a write is durable (send).
 from libc.stdint cimport int64_t, uint64_t
 
-from raftcore.algorithm.read_only cimport ReadOnly
 from raftcore.base.options cimport Options
 from raftcore.base.types cimport index_t, node_id_t, term_t
 from raftcore.log.log cimport RaftLog
@@ -18,6 +17,17 @@ cdef struct Suspicion:
     int rounds                           # in which that leader has said so; 0: nothing is suspected
     bint heartbeat                       # a heartbeat of that leader has come since the last of these rounds
     int elapsed                          # ticks since then, up to the heartbeat timeout
+
+# Reads that wait for a quorum to confirm this leader's leadership (thesis 6.4): made anew whenever the role changes,
+# kept by the rules in read_index.pyx.
+cdef class ReadOnly:
+    # Requests are grouped in rounds. A round is one broadcast of heartbeats that carries the round's number; an answer
+    # to round n confirms every round <= n, never a later one.
+    #   requests are in round order; round_open only while the round's heartbeats have not been handed out
+    cdef uint64_t round                  # number of the newest round of this leadership
+    cdef bint round_open                 # may a further request still join that round?
+    cdef list requests                   # (round, read index, request), oldest first
+    cdef dict acknowledged               # node id -> newest round it has answered
 
 cdef class Raft:
     # Persistent state on all servers (Figure 2)

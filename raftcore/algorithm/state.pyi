@@ -8,5 +8,8 @@ from raftcore.log.log import RaftLog
 from raftcore.membership.tracker import Tracker
 
 @disjoint_base
+class ReadOnly: ...
+
+@disjoint_base
 class Raft:
     def __init__(self, config: Any, log: RaftLog, tracker: Tracker) -> None: ...

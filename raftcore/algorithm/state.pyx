@@ -4,12 +4,21 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.base.errors import InvariantViolation
 
-from raftcore.algorithm.read_only cimport ReadOnly
 from raftcore.base.options cimport Options
 from raftcore.base.types cimport CAMPAIGNS, TERMLESS_TYPES, StateFollower
 from raftcore.log.log cimport RaftLog
 from raftcore.membership.tracker cimport Tracker
 from raftcore.values.message cimport Message, push, queue_free
+
+
+cdef class ReadOnly:
+    """The queue of unconfirmed reads of one leadership."""
+
+    def __cinit__(self):
+        self.round = 0
+        self.round_open = False
+        self.requests = []
+        self.acknowledged = {}
 
 
 cdef class Raft:

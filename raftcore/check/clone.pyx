@@ -7,8 +7,7 @@ where a lease or a log time depends on it.
 
 from hashlib import blake2b
 
-from raftcore.algorithm.read_only cimport ReadOnly
-from raftcore.algorithm.state cimport Raft
+from raftcore.algorithm.state cimport Raft, ReadOnly
 from raftcore.membership.progress cimport Progress
 from raftcore.values.message cimport Message, queue_copy, queue_listed
 

@@ -15,7 +15,7 @@ CORE = """
     wire: header frame datagram codec
     log: term_runs unstable window slices log_entries log
     membership: progress quorum tracker confchange
-    algorithm: options read_only state options.backtrack options.lease options.witness sending read_index
+    algorithm: options state options.backtrack options.lease options.witness sending read_index
         proposals transfer options.priority roles election quarantine peer_checks replication membership_changes
         snapshots step
     check: clone invariants protocol_state

@@ -43,7 +43,7 @@ KINDS = (
     ),
     Kind(
         "ReadOnly",
-        "algorithm/read_only",
+        "algorithm/state",
         (("check/clone", "clone_reads", "reads"),),
         (("check/clone", "fingerprint_raft", "r.reads"),),
         ((EXPLORATION, "read_state", "r.reads"),),

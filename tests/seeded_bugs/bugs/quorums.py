@@ -56,9 +56,9 @@ BUGS = (
     Bug(
         name="old-majority-ignored-in-reads",
         breaks="a joint configuration confirms a leader with majorities of both halves (paper 6, thesis 6.4)",
-        file="raftcore/algorithm/read_only.pyx",
-        old="        return min(incoming, outgoing)\n",
-        new="        return incoming\n",
+        file="raftcore/algorithm/read_index.pyx",
+        old="    return min(incoming, outgoing)\n",
+        new="    return incoming\n",
         found_by=("tables", "model"),
         near="tests/core/test_read_index.py",
     ),
