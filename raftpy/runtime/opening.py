@@ -18,7 +18,7 @@ from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import LocalIdentity, Recovered, Standing, StoreOwner
 from raftpy.members.operations import contradicted
-from raftpy.runtime.opening_thread import open_store
+from raftpy.runtime.store_threads import open_store
 
 BLOCK_OVERHEAD = BLOCK_HEADER_SIZE + LENGTH_SIZE
 """Bytes that a block of one entry needs beside its payload: header and length (docs/wire-format.md)."""

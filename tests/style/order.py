@@ -37,7 +37,7 @@ RAFTPY = """
         datagram.udp
     .: config
     members: table operations
-    runtime: awaited commands commits defaults founding linger owner opening_thread opening pending_proposals applying
+    runtime: awaited commands commits defaults founding linger owner store_threads opening pending_proposals applying
         quarantine reads role_log slow_writes stalls status ticks group_work rounds passes calls leaving group describe
         group_calls driver host
     .: node blocking
