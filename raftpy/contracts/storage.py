@@ -53,10 +53,14 @@ class Storage(Protocol):
     3. After any failed write the handle is dead: that call and all later ones raise ``StorageFailed``, in all groups.
        What is damaged in one group makes the store a damaged one.
 
-    All calls come from one thread, the loop's. Whatever threads an implementation has are its own affair. One
-    exception, for a store that says so with an attribute ``opens_in_thread = True``: its ``open`` is called in another
-    thread, while the loop goes on. Of the other methods only ``close`` is called meanwhile, in the loop's thread: the
-    opening is wanted no more, and may end by raising ``StorageFailed``; where it succeeds, ``close`` is called again.
+    All calls come from one thread, the loop's. Whatever threads an implementation has are its own affair. Two
+    exceptions, each for a store that says so with an attribute:
+
+    - ``opens_in_thread = True``: its ``open`` is called in another thread, while the loop goes on. Of the other methods
+      only ``close`` is called meanwhile, in the loop's thread: the opening is wanted no more, and may end by raising
+      ``StorageFailed``; where it succeeds, ``close`` is called again.
+    - ``closes_in_thread = True``: the ``close`` that ends an open store may be called in another thread, while the loop
+      goes on. From then on no other method is called, nor any of a ``GroupLog``. ``close`` never waits for the loop.
     """
 
     def open(self, identity: StoreOwner) -> Recovered:
@@ -77,8 +81,8 @@ class Storage(Protocol):
 
         Called in the loop's thread, which is where both are called back: ``callback`` once for each ``submit`` that
         returned False, with its batch, in order, when it is durable; ``on_failure`` at most once, and then nothing
-        that was still under way is ever reported durable. After ``close`` nothing is called any more. Without a
-        running loop every ``submit`` completes before it returns.
+        that was still under way is ever reported durable. After ``close`` nothing is called any more; while it runs
+        beside the loop, either may still be. Without a running loop every ``submit`` completes before it returns.
         """
         ...
 

@@ -16,6 +16,7 @@ from raftpy.config import Config
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import ApplyFailed, StorageFailed
+from raftpy.contracts.executor import Executor
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import AppendBatch, Storage
 from raftpy.contracts.transport import Transport
@@ -30,6 +31,7 @@ from raftpy.runtime.passes import Passes
 from raftpy.runtime.rounds import Rounds
 from raftpy.runtime.slow_writes import SlowWrites
 from raftpy.runtime.stalls import Stalls
+from raftpy.runtime.store_threads import StoreClosing
 from raftpy.runtime.ticks import Ticks
 from raftpy.system.forking import thread_id
 
@@ -44,6 +46,7 @@ class Driver:
         config: Config,
         state_machines: Mapping[int, StateMachine],
         clock: Clock,
+        executor: Executor,
         entropy: Entropy,
         opened: Opened,
         passes: Passes,
@@ -55,6 +58,7 @@ class Driver:
         self.members: Mapping[int, str] = opened.members
         self.boot = opened.boot
         self.clock = clock
+        self.executor = executor
         self.entropy = entropy
         self.passes = passes
         self.owner = Owner(config.id)
@@ -84,8 +88,9 @@ class Driver:
             self._prefer,
         )
         self._loop, self._id = loop, config.id
-        self._shut_waiter: asyncio.Future[None] | None = None
+        self._shut_waiter: asyncio.Future[None] = loop.create_future()  # done when store and socket are closed
         self._leaving: asyncio.Task[None] | None = None
+        self._closing: StoreClosing | None = None
         self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, self._on_timer)
         self.stalls = Stalls(config, clock)
         self._led = False  # since the timer was last set: a stall may have cost a leadership before it is seen
@@ -148,15 +153,13 @@ class Driver:
 
         A leader hands over first (leaving.py). Who cancels this does not wait for the end; it comes all the same.
         """
-        if self.closed:
-            return
-        if self._shut_waiter is None:
-            self._shut_waiter = self._loop.create_future()
+        if not self.closed and self._leaving is None:
             # A task of its own: never inside a pass, which may be what called us, and whoever waits may go.
             self._leaving = self._loop.create_task(self._leave())
             # Not a finally of the task: cancelled before its first step, as at the end of asyncio.run, it runs none.
-            self._leaving.add_done_callback(lambda _: self._shut())
-        await asyncio.shield(self._shut_waiter)
+            self._leaving.add_done_callback(self._left)
+        if not self._shut_waiter.done():
+            await asyncio.shield(self._shut_waiter)
 
     async def _leave(self) -> None:
         groups = [group for group in self.groups.values() if not group.closed]
@@ -166,22 +169,34 @@ class Driver:
             if isinstance(error, BaseException) and not isinstance(error, RaftError):
                 raise error
 
-    def _shut(self) -> None:
+    def _left(self, leaving: asyncio.Task[None]) -> None:
+        # Cancelled as the loop ends, whose next turn may never come: then the store is closed before this one is over.
+        self._shut(beside=not leaving.cancelled())
+
+    def _shut(self, *, beside: bool = True) -> None:
+        """``beside``: where the store is closed in a thread, the loop goes on; else it is closed on return."""
         if self.closed:
             return
         self.closed = self.rounds.closed = self.passes.closed = True
         self._end_waits()
+        for group in self.groups.values():
+            group.close_feed()  # what a reader has not got to it would look for in the store
         try:
             self.transport.close()
         finally:
-            try:
-                self.storage.close()
-            finally:
-                self.owner.released = True
-                for group in self.groups.values():
-                    group.close_feed()
-                if self._shut_waiter is not None and not self._shut_waiter.done():
-                    self._shut_waiter.set_result(None)
+            if beside:
+                self._closing = StoreClosing(self.storage, self.executor, self._id, self._ended)
+            else:
+                try:
+                    self.storage.close()
+                finally:
+                    self._ended()
+
+    def _ended(self) -> None:
+        """Store and socket are closed."""
+        self.owner.released = True
+        if not self._shut_waiter.done():
+            self._shut_waiter.set_result(None)
 
     def disown(self) -> None:
         """In a forked child: nothing of the parent's is touched any more, and whoever waits in its copy is told so."""
@@ -200,6 +215,9 @@ class Driver:
             self._end_waits()
             for group in self.groups.values():
                 group.close_feed()
+            if not self._shut_waiter.done():
+                self._shut_waiter.set_exception(self.failure)
+                self._shut_waiter.exception()  # perhaps nobody waits
 
     def _end_waits(self) -> None:
         self.ticks.stop()

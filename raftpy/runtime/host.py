@@ -107,7 +107,7 @@ class Host:
         try:
             if self._given_up:
                 raise Stopped(GIVEN_UP)
-            driver = Driver(self.config, self._state_machines, self.clock, self.entropy, opened, passes)
+            driver = Driver(self.config, self._state_machines, self.clock, self.executor, self.entropy, opened, passes)
             driver.start()
         except BaseException:
             opened.transport.close()

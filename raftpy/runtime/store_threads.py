@@ -1,16 +1,19 @@
-"""A store that takes long to open is opened in a thread of its own, so that the loop goes on meanwhile.
+"""A store that takes long to open, or to close, does so in a thread of its own, so that the loop goes on meanwhile.
 
-A log of 18 million entries takes 13 seconds to read. In the loop's thread the program would stand still for so long,
-and other nodes of the same loop would lose their leadership.
+A log of 18 million entries takes 13 seconds to read, and a close waits for the sync under way, which takes as long as
+the disk likes. In the loop's thread the program would stand still for so long, and other nodes of the same loop would
+lose their leadership.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from raftpy.contracts.errors import StorageFailed
-from raftpy.contracts.executor import Executor
+from raftpy.contracts.errors import NotOwner, StorageFailed
+from raftpy.contracts.executor import Executor, Thread
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.runtime.owner import not_of_this_process
@@ -59,15 +62,81 @@ async def open_store(storage: Storage, bootstrap: StoreOwner, executor: Executor
     raise cancelled
 
 
-class _Waiting:
-    """Who waits for the node's store to be ``opened``: in a forked child nobody would ever report."""
+class StoreClosing:
+    """The closing of a node's ``storage`` for good, begun when it is made; then ``ended()`` is called in the loop.
 
-    def __init__(self, node_id: int, opened: asyncio.Future[Recovered]) -> None:
+    Where the store says ``closes_in_thread``, a thread of ``executor`` closes it, whatever becomes of the loop
+    meanwhile: cancelled or closed, it costs nobody the lock on the store. ``asyncio.run`` waits for the thread at its
+    end. Any other store, and any where the system has no room for a thread, is closed before the maker goes on.
+    """
+
+    def __init__(self, storage: Storage, executor: Executor, node_id: int, ended: Callable[[], object]) -> None:
+        self._storage = storage
+        self._ended = ended
+        self._thread: Thread | None = None
+        if getattr(storage, "closes_in_thread", False):
+            self._begin(executor, node_id)
+        if self._thread is None:
+            try:
+                storage.close()
+            finally:
+                ended()
+
+    def _begin(self, executor: Executor, node_id: int) -> None:
+        loop = asyncio.get_running_loop()
+        closed: asyncio.Future[None] = loop.create_future()
+
+        def run() -> None:
+            try:
+                self._storage.close()
+            except BaseException as error:
+                report = partial(closed.set_exception, error)
+            else:
+                report = partial(closed.set_result, None)
+            executor.post(loop, report)  # where the loop is closed, nobody waits
+
+        try:
+            self._thread = executor.start(f"raftpy closing {node_id}", run)
+        except RuntimeError:
+            return
+        self._waiting = _Waiting(node_id, closed)
+        call_in_child(self._waiting.end)
+        closed.add_done_callback(self._report)
+        self._task = loop.create_task(self._wait(closed))
+        self._task.add_done_callback(self._join)
+
+    async def _wait(self, closed: asyncio.Future[None]) -> None:
+        """What holds asyncio.run until the store is closed. Whoever cancels it does not end the closing."""
+        while not closed.done():
+            try:
+                await asyncio.wait([closed])
+            except asyncio.CancelledError:
+                continue
+
+    def _join(self, task: asyncio.Task[None]) -> None:
+        """At once, as the thread has nothing else to do; but a task that is cancelled before its first step waits for
+        nothing, and that is the end of asyncio.run."""
+        assert self._thread is not None
+        self._thread.join()
+
+    def _report(self, closed: asyncio.Future[None]) -> None:
+        error = closed.exception()
+        try:
+            self._ended()
+        finally:
+            if error is not None and not isinstance(error, NotOwner):  # which a forked child is told
+                raise error
+
+
+class _Waiting:
+    """Who waits for the node's store to be opened or closed: in a forked child nobody would ever report."""
+
+    def __init__(self, node_id: int, done: asyncio.Future[Any]) -> None:
         self._node_id = node_id
-        self._opened = opened
+        self._done = done
         self._pid = process_id()
 
     def end(self) -> None:
         """In the child."""
-        if not self._opened.done():
-            self._opened.set_exception(not_of_this_process(self._node_id, self._pid))
+        if not self._done.done():
+            self._done.set_exception(not_of_this_process(self._node_id, self._pid))

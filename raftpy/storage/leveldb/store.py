@@ -76,6 +76,8 @@ class LevelDBStorage:
 
     opens_in_thread = True
     """See ``Storage``: opening reads the whole log."""
+    closes_in_thread = True
+    """See ``Storage``: closing waits for the sync under way, and syncs twice itself."""
 
     def __init__(
         self,

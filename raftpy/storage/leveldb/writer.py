@@ -54,7 +54,7 @@ class Writer:
     """Hands submits, in order, to ``write``, inline or on a worker of ``executor``.
 
     ``write(batch)`` makes it durable and returns whether the disk had to be touched for it; it raises
-    ``StorageFailed``, after which it is not called again. All methods are for the loop's thread.
+    ``StorageFailed``, after which it is not called again. All methods are for the loop's thread, but for ``close``.
     """
 
     def __init__(
@@ -104,7 +104,10 @@ class Writer:
         return False
 
     def close(self) -> None:
-        """Waits until everything submitted has been written, or writing has failed; nothing is called back after."""
+        """Waits until everything submitted has been written, or writing has failed; nothing is called back after.
+
+        In any thread, once nothing is submitted any more.
+        """
         self._closed = True
         self._worker.close()
 
