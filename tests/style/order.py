@@ -46,6 +46,7 @@ RAFTPY = """
     cli: addresses demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
         serve status demo_view demo_run demo
     .: __main__
+    sim.linearizability: history models search result explain checker
     sim: loop entropy disk disk.faults trace plan outcome
 """
 

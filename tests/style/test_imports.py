@@ -15,7 +15,7 @@ RAFTPY_ORDER = order("raftpy", RAFTPY)
 ORDERED = {"raftcore": CORE_ORDER, "raftpy": RAFTPY_ORDER}
 SIDE_BY_SIDE = ("wire", "log", "membership")  # of the core
 # Packages that name their main classes: what imports them is in the order, they are not.
-FOLDERS = {"raftcore", "raftpy", "raftpy.cli", "raftpy.storage", "raftpy.transport"}
+FOLDERS = {"raftcore", "raftpy", "raftpy.cli", "raftpy.storage", "raftpy.transport", "raftpy.sim.linearizability"}
 
 # What the core may use besides itself. No clock, socket, file, environment, thread or unseeded random source.
 CORE_MAY_USE = {
