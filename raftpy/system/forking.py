@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 process_id = os.getpid
 """() -> the number of this process; a child has another than its parent."""
@@ -33,8 +34,24 @@ def call_in_child(method: Callable[[], object]) -> None:
         _watching.append(weakref.WeakMethod(method))
 
 
+_undivided = threading.RLock()
+"""Held while a fork is under way, and while something must be done wholly before a fork or after it."""
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Forks in other threads wait for the end of the block, which must be short.
+
+    For what a child has to know of as soon as it has it: a descriptor is copied by a fork from the moment it is open,
+    and whoever is to close the copy has it only a little later.
+    """
+    with _undivided:
+        yield
+
+
 def _in_child() -> None:
     global _changing
+    _undivided.release()
     _changing = threading.Lock()  # another thread of the parent may have held it, and does not come to let go
     methods = [method for reference in reversed(_watching) if (method := reference()) is not None]
     _watching.clear()
@@ -42,4 +59,4 @@ def _in_child() -> None:
         method()
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(before=_undivided.acquire, after_in_parent=_undivided.release, after_in_child=_in_child)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
+import threading
+import time
+from pathlib import Path, PurePath
+from typing import Any
 
 import pytest
 
 from raftpy.contracts.errors import StorageFailed, StorageLocked
+from raftpy.contracts.files import File, OpenMode
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.wal import write_ahead_files
+from raftpy.system.files import SystemFiles
 from raftpy.system.leveldb import LevelDB
 from tests.storage.support import FILES, MEMBERS, OWNER, Disk, append, entries, submit
 
@@ -123,3 +129,81 @@ def test_a_refused_start_lets_go(tmp_path: Path) -> None:
         with pytest.raises(StorageFailed, match="belongs to node 1"):
             disk.open(StoreOwner(2, MEMBERS))
     disk.open(OWNER)
+
+
+class Forking(SystemFiles):
+    """Forks once, at one point of the lock file's life: the child lives until it is killed."""
+
+    def __init__(self, point: str) -> None:
+        self.point = point
+        self.children: list[int] = []
+
+    def open(self, path: PurePath, mode: OpenMode) -> File:
+        file = super().open(path, mode)
+        if path.name != "lock":
+            return file
+        self.at("opened")
+        return LockFile(file, self)  # type: ignore[return-value]
+
+    def at(self, point: str) -> None:
+        if point != self.point or self.children:
+            return
+        if point in ("opened", "closed"):  # in another thread, as one that opens or closes a store does not fork there
+            thread = threading.Thread(target=self.fork)
+            thread.start()
+            thread.join(0.3)  # it may have to wait until we have gone on
+        else:
+            self.fork()
+
+    def fork(self) -> None:
+        if (pid := os.fork()) == 0:
+            signal.alarm(60)
+            time.sleep(60)
+            os._exit(0)
+        self.children.append(pid)
+
+    def kill(self) -> None:
+        (pid,) = self.children
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+class LockFile:
+    def __init__(self, file: Any, files: Forking) -> None:
+        self._file, self._files = file, files
+
+    def lock(self) -> bool:
+        locked: bool = self._file.lock()
+        self._files.at("locked")
+        return locked
+
+    def truncate(self, size: int) -> None:
+        self._file.truncate(size)
+        self._files.at("emptied")
+
+    def close(self) -> None:
+        self._files.at("closed")
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("point", ["opened", "locked", "emptied", "closed"])
+def test_a_child_that_lives_on_keeps_no_lock_whenever_it_was_forked(tmp_path: Path, point: str) -> None:
+    """Every moment between the opening of the file and its close."""
+    files = Forking(point)
+    store = LevelDBStorage(tmp_path, files=files)
+    store.open(OWNER)
+    store.close()
+    deadline = time.monotonic() + 10
+    while not files.children:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    try:
+        again = LevelDBStorage(tmp_path)
+        again.open(OWNER)
+        again.close()
+    finally:
+        files.kill()

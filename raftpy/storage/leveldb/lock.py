@@ -14,13 +14,18 @@ from pathlib import PurePath
 
 from raftpy.contracts.errors import StorageLocked
 from raftpy.contracts.files import File, Files
+from raftpy.system.forking import call_in_child, undivided
 
 _held: dict[Hashable, int] = {}
 """Each data directory that this process has open (``Files.identity``), and for which node."""
 
 
 class DirectoryLock:
-    """The lock on one data directory, held from construction to ``release``. Raises ``StorageLocked``, ``OSError``."""
+    """The lock on one data directory, held from construction to ``release``. Raises ``StorageLocked``, ``OSError``.
+
+    A fork copies the descriptor, and the lock would stay with the copy: a child lets go of it before it goes on,
+    whatever the parent was at when it forked.
+    """
 
     FILE = "lock"
     BEGINNING = b'{"pid": '
@@ -28,33 +33,45 @@ class DirectoryLock:
 
     def __init__(self, files: Files, directory: PurePath, node_id: int) -> None:
         self._place = files.identity(directory)
-        self._file = files.open(directory / self.FILE, "share")
+        self._file: File | None = None
+        call_in_child(self.leave)
+        with undivided():
+            self._file = file = files.open(directory / self.FILE, "share")
         try:
-            if not self._file.lock():
-                raise StorageLocked(directory, *read_holder(self._file))
+            if not file.lock():
+                raise StorageLocked(directory, *read_holder(file))
             pid, host = files.holder()
             if self._place in _held:  # and somebody has removed the file
                 raise StorageLocked(directory, pid, host, _held[self._place])
             holder = {"pid": pid, "host": host, "node_id": node_id}
-            self._file.truncate(0)
-            self._file.write_at(json.dumps(holder).encode() + b"\n", 0)
+            file.truncate(0)
+            file.write_at(json.dumps(holder).encode() + b"\n", 0)
             _held[self._place] = node_id
         except BaseException:
-            self._file.close()
+            self._close()
             raise
 
     def release(self) -> None:
-        """Lets go of the directory; to be called once."""
+        """Lets go of the directory; again, and in a forked child, it does nothing."""
+        if self._file is None:
+            return
         _held.pop(self._place, None)
         try:
             self._file.truncate(0)
         finally:
-            self._file.close()
+            self._close()
 
     def leave(self) -> None:
         """In a forked child: lets go of this copy of the lock, which could outlive the parent's own."""
-        _held.pop(self._place, None)
-        self._file.close()
+        if self._file is not None:
+            _held.pop(self._place, None)
+            self._close()
+
+    def _close(self) -> None:
+        with undivided():
+            file, self._file = self._file, None
+            if file is not None:
+                file.close()
 
 
 @contextmanager

@@ -286,9 +286,7 @@ class LevelDBStorage:
         self._failure = StorageFailed(f"the store {self.path} was opened by the process that forked this one")
         if self._database is not None:
             keep_for_ever(self._database)  # closing it would write what the copy of LevelDB still holds
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.leave()
+        self._lock = None  # which has let go by itself
 
     def _close_database(self) -> None:
         if self._database is not None:
