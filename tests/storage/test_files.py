@@ -7,8 +7,8 @@ from pathlib import Path, PurePath
 import pytest
 
 from raftpy.contracts.files import Files
+from raftpy.sim.disk.files import MemoryFiles
 from raftpy.system.files import SystemFiles
-from tests.storage.memory_files import MemoryFiles
 
 
 @pytest.fixture(params=["system", "memory"])

@@ -18,6 +18,8 @@ import pytest
 
 from raftpy.contracts.errors import ForeignDirectory, StorageFailed, StorageLocked
 from raftpy.contracts.executor import Executor
+from raftpy.sim.disk.database import MemoryEngine
+from raftpy.sim.disk.files import MemoryDisk, MemoryFiles, PowerFailure
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
@@ -25,8 +27,6 @@ from raftpy.storage.leveldb.lock import DirectoryLock
 from raftpy.storage.leveldb.ownership import check_ours
 from raftpy.storage.leveldb.store import make_directory
 from raftpy.storage.leveldb.writer import Mode
-from tests.storage.memory_database import MemoryEngine
-from tests.storage.memory_files import MemoryDisk, MemoryFiles, PowerFailure
 from tests.storage.support import OWNER, SMALLEST_BUFFER, Model, append, commit_only, entries, submit
 
 NODE = PurePath("/data/node1")
