@@ -1,22 +1,23 @@
-"""Both file systems, the real one and the one in memory, say and do the same: so what runs on one runs on the other."""
+"""Both file systems, the real one and the simulated one, say and do the same: so what runs on one runs on the other."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePath
+from random import Random
 
 import pytest
 
 from raftpy.contracts.files import Files
-from raftpy.sim.disk.files import MemoryFiles
+from raftpy.sim.disk.files import Disk
 from raftpy.system.files import SystemFiles
 
 
-@pytest.fixture(params=["system", "memory"])
+@pytest.fixture(params=["system", "simulated"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Files, PurePath]:
     """A file system, and an empty directory in it."""
     if request.param == "system":
         return SystemFiles(), tmp_path
-    files = MemoryFiles()
+    files = Disk(Random(1)).files()
     files.make_directory(PurePath("/place"))
     return files, PurePath("/place")
 

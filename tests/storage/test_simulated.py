@@ -18,8 +18,8 @@ import pytest
 
 from raftpy.contracts.errors import ForeignDirectory, StorageFailed, StorageLocked
 from raftpy.contracts.executor import Executor
-from raftpy.sim.disk.database import MemoryEngine
-from raftpy.sim.disk.files import MemoryDisk, MemoryFiles, PowerFailure
+from raftpy.sim.disk.database import SimulatedEngine
+from raftpy.sim.disk.files import Disk, DiskFiles, PowerFailure
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
@@ -30,31 +30,43 @@ from raftpy.storage.leveldb.writer import Mode
 from tests.storage.support import OWNER, SMALLEST_BUFFER, Model, append, commit_only, entries, submit
 
 NODE = PurePath("/data/node1")
-SOURCES = [None, *range(3)]
-"""What a power failure leaves of what was not synced: nothing, or what this seed says."""
+SOURCES = range(4)
+"""Seeds of what a power failure leaves of what was not synced."""
+
+
+def failing_at(disk: Disk, step: int) -> None:
+    """The power fails in the place of the step with this number, from now on."""
+    at = disk.steps + step
+
+    def on_step(operation: str) -> None:
+        if disk.steps == at:
+            raise PowerFailure
+
+    disk.on_step = on_step
 
 
 def fail_at_each_step(
-    before: Callable[[MemoryFiles], None],
-    act: Callable[[MemoryFiles], None],
-    check: Callable[[MemoryFiles, bool], None],
-    sources: Iterable[int | None] = SOURCES,
+    before: Callable[[DiskFiles], None],
+    act: Callable[[DiskFiles], None],
+    check: Callable[[DiskFiles, bool], None],
+    sources: Iterable[int] = SOURCES,
 ) -> int:
     """Runs ``act`` on a disk on which ``before`` has run, and lets the power fail at its first step, at its second, and
     so on until it gets through; ``check(files, done)`` sees each disk after the failure. The number of steps."""
     for step in range(1000):
         done = False
         for seed in sources:
-            disk = MemoryDisk()
-            before(MemoryFiles(disk))
-            disk.fail_at = disk.steps + step
+            disk = Disk(Random(seed))
+            before(disk.files())
+            failing_at(disk, step)
             try:
-                act(MemoryFiles(disk))
+                act(disk.files())
             except (PowerFailure, StorageFailed):
                 pass
-            done = not disk.failed  # some calls bear a failure: closing has nobody to tell
-            disk.crash(None if seed is None else Random(seed))
-            check(MemoryFiles(disk, pid=2), done)
+            done = not disk.stopped  # some calls bear a failure: closing has nobody to tell
+            disk.on_step = None
+            disk.power_failure()
+            check(disk.files(pid=2), done)
         if done:
             return step
     raise AssertionError("it never gets through")
@@ -62,11 +74,11 @@ def fail_at_each_step(
 
 class TestFloor:
     @staticmethod
-    def made(files: MemoryFiles) -> None:
+    def made(files: DiskFiles) -> None:
         make_directory(files, NODE)
 
     def test_a_first_one(self) -> None:
-        def check(files: MemoryFiles, done: bool) -> None:
+        def check(files: DiskFiles, done: bool) -> None:
             assert Floor.read(files, NODE) in ((Floor(1),) if done else (None, Floor(1)))
 
         # Made, written, synced, renamed, and the directory synced.
@@ -75,11 +87,11 @@ class TestFloor:
     def test_one_in_the_place_of_another(self) -> None:
         """What was there stays until the new one is there, and what has returned stays for ever."""
 
-        def before(files: MemoryFiles) -> None:
+        def before(files: DiskFiles) -> None:
             self.made(files)
             Floor(1, boot=7).write(files, NODE)
 
-        def check(files: MemoryFiles, done: bool) -> None:
+        def check(files: DiskFiles, done: bool) -> None:
             floors = [Floor(1, boot=8)] if done else [Floor(1, boot=7), Floor(1, boot=8)]
             assert Floor.read(files, NODE) in floors
             assert check_ours(files, NODE) is None
@@ -89,34 +101,35 @@ class TestFloor:
         assert fail_at_each_step(before, lambda files: Floor(1, boot=8).write(files, NODE), check) == 5
 
     def test_the_directory_of_a_store_is_there_with_it(self) -> None:
-        def act(files: MemoryFiles) -> None:
+        def act(files: DiskFiles) -> None:
             make_directory(files, NODE)
             Floor(1).write(files, NODE)
 
-        def check(files: MemoryFiles, done: bool) -> None:
+        def check(files: DiskFiles, done: bool) -> None:
             assert not done or Floor.read(files, NODE) == Floor(1)
 
         assert fail_at_each_step(lambda files: None, act, check) == 9
 
 
 def test_a_lock_holds_against_everybody_and_goes_with_its_machine() -> None:
-    files = MemoryFiles()
+    disk = Disk(Random(1))
+    files = disk.files()
     make_directory(files, NODE)
     lock = DirectoryLock(files, NODE, 7)
     with pytest.raises(StorageLocked, match="by process 1 on host simulated as node 7"):
-        DirectoryLock(MemoryFiles(files.disk, pid=2), NODE, 8)
+        DirectoryLock(disk.files(pid=2), NODE, 8)
     lock.release()
-    held = DirectoryLock(MemoryFiles(files.disk, pid=2), NODE, 8)
-    DirectoryLock(MemoryFiles(MemoryDisk(), pid=2), PurePath("/"), 8).release()  # another disk is another matter
-    files.disk.crash()
+    held = DirectoryLock(disk.files(pid=2), NODE, 8)
+    other = Disk(Random(1)).files(pid=2)
+    DirectoryLock(other, PurePath("/"), 8).release()  # another disk is another matter
+    disk.power_failure()
     held.leave()
-    files.make_directory(NODE.parent)
-    DirectoryLock(files, NODE, 7).release()
+    DirectoryLock(disk.files(), NODE, 7).release()
 
 
 @pytest.mark.parametrize("name", ["passwd", "floor", "lock"])
 def test_a_foreign_directory_is_left_alone(name: str) -> None:
-    files = MemoryFiles()
+    files = Disk(Random(1)).files()
     make_directory(files, NODE)
     file = files.open(NODE / name, "rewrite")
     file.write(b"something else")
@@ -127,14 +140,14 @@ def test_a_foreign_directory_is_left_alone(name: str) -> None:
     assert files.disk.steps == steps
 
 
-def store(files: MemoryFiles, seed: int = 1, mode: Mode = "inline", executor: Executor | None = None) -> LevelDBStorage:
+def store(files: DiskFiles, seed: int = 1, mode: Mode = "inline", executor: Executor | None = None) -> LevelDBStorage:
     return LevelDBStorage(
         NODE,
         mode=mode,
         executor=executor,
         write_buffer_size=SMALLEST_BUFFER,
         files=files,
-        database=MemoryEngine(files),
+        database=SimulatedEngine(files),
         entropy=SeededEntropy(Random(seed)),
     )
 
@@ -155,7 +168,7 @@ class Life:
         self.submitted = 0
         self.closed = False
 
-    def __call__(self, files: MemoryFiles) -> None:
+    def __call__(self, files: DiskFiles) -> None:
         self.__init__()  # type: ignore[misc]
         for part in (SUBMITS[:2], SUBMITS[2:]):
             opened = store(files)
@@ -166,7 +179,7 @@ class Life:
                 self.durable += 1
             opened.close()
 
-    def check(self, files: MemoryFiles, done: bool) -> None:
+    def check(self, files: DiskFiles, done: bool) -> None:
         """It opens, with all that was durable, and perhaps with what was under way."""
         opened = store(files, seed=2)
         recovered = opened.open(OWNER)
@@ -197,10 +210,10 @@ def test_a_first_start_can_be_made_again_wherever_the_power_fails() -> None:
     each name of a directory by itself.
     """
 
-    def start(files: MemoryFiles) -> None:
+    def start(files: DiskFiles) -> None:
         store(files).open(OWNER)
 
-    def check(files: MemoryFiles, done: bool) -> None:
+    def check(files: DiskFiles, done: bool) -> None:
         again = store(files, seed=2)
         assert again.open(OWNER).boot >> 32 >= 1 + done
         again.close()
@@ -249,7 +262,7 @@ class Stepped:
 
 async def test_what_is_written_beside_the_loop_is_written_when_the_simulator_says_so() -> None:
     steps = Stepped()
-    files = MemoryFiles()
+    files = Disk(Random(1)).files()
     make_directory(files, NODE.parent)
     opened = store(files, mode="thread", executor=steps)
     opened.open(OWNER)

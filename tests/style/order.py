@@ -47,7 +47,8 @@ RAFTPY = """
         serve status demo_view demo_run demo
     .: __main__
     sim.linearizability: history models search result explain checker
-    sim: loop entropy disk disk.faults trace plan outcome
+    sim: loop entropy disk disk.faults disk.image disk.contents disk.directory disk.files
+        disk.database trace plan outcome
 """
 
 

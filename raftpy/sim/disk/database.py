@@ -1,14 +1,18 @@
-"""A database over any ``Files``, in the form that ``raftpy.contracts.database`` asks for: all of it is one write-ahead
-file, in LevelDB's form, and nothing is ever made a table of. A database has to be small to be kept like this."""
+"""A database over a simulated disk, in the form that ``raftpy.contracts.database`` asks for.
+
+All of it is one write-ahead file, in LevelDB's form, and nothing is ever made a table of.
+"""
 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import PurePath
 
 from raftcore.wire.codec import crc32c
-from raftpy.contracts.files import File, Files
+from raftpy.contracts.files import File
+from raftpy.sim.disk.files import DiskFiles
 from raftpy.storage.leveldb.wal_records import BLOCK, WHOLE, survey
 
 HEADER = struct.Struct("<IHB")
@@ -20,14 +24,18 @@ MANIFEST, LOG = "MANIFEST-000001", "000003.log"
 Operations = list[tuple[int, bytes, bytes]]
 
 
-class MemoryDatabaseError(Exception):
-    """As the database's engine raises it."""
+class SimulatedDatabaseError(Exception):
+    """As the database's engine raises it; ``kind``: "locked", "damaged", or "io" where the disk has failed."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
-class Batch:
-    """Writes that reach the disk together."""
+class SimulatedBatch:
+    """A ``Batch`` of a :class:`SimulatedDatabase`."""
 
-    def __init__(self, database: MemoryDatabase) -> None:
+    def __init__(self, database: SimulatedDatabase) -> None:
         self._database = database
         self._operations: Operations = []
 
@@ -44,39 +52,46 @@ class Batch:
         self._operations = []
 
 
-class MemoryDatabase:
-    """An open database. Every write is synced."""
+class SimulatedDatabase:
+    """A ``Database``. Every write is synced."""
 
-    def __init__(self, files: Files, path: PurePath) -> None:
+    def __init__(self, files: DiskFiles, path: PurePath) -> None:
         self._records: dict[bytes, bytes] = {}
+        self._keys: list[bytes] | None = None
         self._lock = files.open(path / "LOCK", "share")
         if not self._lock.lock_for_process():
             self._lock.close()
-            raise MemoryDatabaseError("locked")
-        data = files.read(path / LOG)
+            raise SimulatedDatabaseError("locked", f"{path} is locked")
+        try:
+            self._log: File | None = files.open(path / LOG, "change")
+            data = files.read(path / LOG)
+        except OSError:
+            self._lock.close()
+            raise
         verdict, end = survey(data)
         if verdict != WHOLE:
             self._lock.close()
-            raise MemoryDatabaseError(f"damaged: {verdict} at {end}")
+            raise SimulatedDatabaseError("damaged", f"{verdict} at {end}")
         for operations in batches(data[:end]):
             self._apply(operations)
-        self._log: File | None = files.open(path / LOG, "change")
         self._end = end
 
     def commit(self, operations: Operations) -> None:
+        """Writes them and syncs."""
         if self._log is None:
-            raise MemoryDatabaseError("closed")
+            raise SimulatedDatabaseError("io", "closed")
         body = b"".join(OPERATION.pack(kind, len(key), len(value)) + key + value for kind, key, value in operations)
         record = fragments(body, self._end)
         try:
             self._log.write_at(record, self._end)
             self._log.sync()
         except OSError as error:
-            raise MemoryDatabaseError(str(error)) from error
+            raise SimulatedDatabaseError("io", f"IO error: {error}") from error
         self._end += len(record)
         self._apply(operations)
 
     def _apply(self, operations: Operations) -> None:
+        self._keys = None
         for kind, key, value in operations:
             if kind == PUT:
                 self._records[key] = value
@@ -90,14 +105,17 @@ class MemoryDatabase:
         assert sync
         self.commit([(PUT, key, value)])
 
-    def write_batch(self, *, sync: bool) -> Batch:
+    def write_batch(self, *, sync: bool) -> SimulatedBatch:
         assert sync
-        return Batch(self)
+        return SimulatedBatch(self)
 
     def iterator(
         self, *, start: bytes, stop: bytes, verify_checksums: bool, fill_cache: bool
     ) -> Iterator[tuple[bytes, bytes]]:
-        return iter(sorted((key, value) for key, value in self._records.items() if start <= key < stop))
+        if self._keys is None:
+            self._keys = sorted(self._records)
+        keys = self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, stop)]
+        return iter([(key, self._records[key]) for key in keys])
 
     def close(self) -> None:
         if self._log is not None:
@@ -106,22 +124,23 @@ class MemoryDatabase:
             self._log = None
 
 
-class MemoryEngine:
+class SimulatedEngine:
     """A ``DatabaseEngine`` over ``files``."""
 
-    Error = MemoryDatabaseError
+    Error = SimulatedDatabaseError
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: DiskFiles) -> None:
         self._files = files
 
-    def open(self, path: PurePath, *, create: bool, write_buffer_size: int) -> MemoryDatabase:
+    def open(self, path: PurePath, *, create: bool, write_buffer_size: int) -> SimulatedDatabase:
         files = self._files
         try:
             if create and not files.exists(path / "CURRENT"):
                 self._make(path)
-            return MemoryDatabase(files, path)
+            return SimulatedDatabase(files, path)
         except OSError as error:
-            raise MemoryDatabaseError(f"damaged: {error}") from error
+            kind = "damaged" if isinstance(error, FileNotFoundError) else "io"
+            raise SimulatedDatabaseError(kind, f"IO error: {error}") from error
 
     def _make(self, path: PurePath) -> None:
         files = self._files
@@ -136,13 +155,13 @@ class MemoryEngine:
         files.sync_directory(path)
 
     def text(self, error: BaseException) -> str:
-        return str(error) if isinstance(error, MemoryDatabaseError) else f"{type(error).__name__}: {error}"
+        return str(error) if isinstance(error, SimulatedDatabaseError) else f"{type(error).__name__}: {error}"
 
     def is_locked(self, error: Exception) -> bool:
-        return str(error) == "locked"
+        return isinstance(error, SimulatedDatabaseError) and error.kind == "locked"
 
     def is_damage(self, error: Exception) -> bool:
-        return str(error).startswith("damaged")
+        return isinstance(error, SimulatedDatabaseError) and error.kind == "damaged"
 
 
 def fragments(body: bytes, at: int) -> bytes:
@@ -180,6 +199,7 @@ def batches(data: bytes) -> Iterator[Operations]:
 
 
 def operations(body: bytes) -> Operations:
+    """What one record holds."""
     found: Operations = []
     at = 0
     while at < len(body):

@@ -22,8 +22,11 @@ class DiskFaults:
     stall_s: tuple[float, float] = (0.3, 2.0)
     """What a stalled sync takes."""
     write_error: float = 0.0
-    """How many writes fail with EIO."""
+    """How many writes fail with EIO, with some of what they should have written written."""
     sync_error: float = 0.0
-    """How many syncs fail with EIO."""
+    """How many syncs fail with EIO. What was to be synced may be durable or not, and later syncs say that it is."""
     no_space: float = 0.0
-    """How many writes find the disk full."""
+    """How many writes find the disk full, with some of what they should have written written."""
+    out_of_order: float = 0.0
+    """How many power failures leave the sectors of a write in any subset, and not only a beginning. A store may refuse
+    to start on what that leaves, though it has lost nothing: see docs/design-storage.md."""
