@@ -1,4 +1,4 @@
-"""Every call of a node, for those who ask whether each of them says what it must."""
+"""Every call of a node, of a host and of its groups, for those who ask whether each of them says what it must."""
 
 from __future__ import annotations
 
@@ -6,21 +6,38 @@ from collections.abc import Callable
 from typing import Any
 
 from raftpy import BlockingNode, Node
+from raftpy.runtime.group_calls import GroupCalls
+from raftpy.runtime.host import Host
+
+
+def group_calls(group: GroupCalls | BlockingNode) -> dict[str, Callable[[], Any]]:
+    """Everything that needs the group; ``failed``, ``quarantine`` and ``max_command`` anybody may look up."""
+    return {
+        "propose": lambda: group.propose(b"x"),
+        "propose_many": lambda: group.propose_many([b"x"]),
+        "read_index": group.read_index,
+        "require_leader": group.require_leader,
+        "transfer_leadership": lambda: group.transfer_leadership(1),
+        "hand_over": group.hand_over,
+        "set_priority": lambda: group.set_priority(1, 1),
+        "commits": group.commits,
+        "wait_for_leader": group.wait_for_leader,
+        "term_at": lambda: group.term_at(1),
+        "status": group.status,
+    }
 
 
 def calls(node: Node | BlockingNode) -> dict[str, Callable[[], Any]]:
-    """Everything that needs the node; ``failed``, ``quarantine`` and ``max_command`` anybody may look up."""
-    return {
-        "propose": lambda: node.propose(b"x"),
-        "propose_many": lambda: node.propose_many([b"x"]),
-        "read_index": node.read_index,
-        "require_leader": node.require_leader,
-        "transfer_leadership": lambda: node.transfer_leadership(1),
-        "hand_over": node.hand_over,
-        "set_priority": lambda: node.set_priority(1, 1),
-        "commits": node.commits,
-        "wait_for_leader": node.wait_for_leader,
-        "term_at": lambda: node.term_at(1),
-        "status": node.status,
-        "stop": node.stop,
+    """Everything that needs the node: what a group has, and its end."""
+    return {**group_calls(node), "stop": node.stop}
+
+
+def host_calls(host: Host) -> dict[str, Callable[[], Any]]:
+    """Everything that needs the host, the calls of each of its groups included; ``failed`` anybody may look up, and
+    ``group`` asks nothing of it."""
+    groups = {
+        f"{name} of group {group_id}": call
+        for group_id in host._calls
+        for name, call in group_calls(host.group(group_id)).items()
     }
+    return {**groups, "unknown_frames": lambda: host.unknown_frames, "stop": host.stop}

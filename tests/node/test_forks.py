@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -22,10 +23,12 @@ import pytest
 
 from raftpy import BlockingNode, Config, Node, NotOwner, StorageFailed
 from raftpy.contracts.types import StoreOwner
+from raftpy.runtime.group_calls import GroupCalls
+from raftpy.runtime.host import Host
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.system.leveldb import LevelDB
 from raftpy.transport.datagram.udp import UdpTransport
-from tests.node.every_call import calls
+from tests.node.every_call import calls, group_calls, host_calls
 from tests.node.harness import Recorder, _free_addresses
 from tests.stalls import without_stalls
 
@@ -84,34 +87,42 @@ def refusals(calls: dict[str, Callable[[], Any]]) -> dict[str, str]:
 def blocking_calls(node: BlockingNode, commits: Any) -> dict[str, Callable[[], Any]]:
     return {
         **calls(node),
+        **looked_up(node),
         "a reader": lambda: next(commits),
-        "max_command": lambda: node.max_command,
-        "failed": lambda: node.failed,
-        "quarantine": lambda: node.quarantine,
         "start": node.start,
     }
 
 
 def awaited_calls(node: Node) -> dict[str, Callable[[], Any]]:
-    """The same of a Node; what is a coroutine is begun by hand, for there is no event loop in a child."""
-    return {
-        "propose": lambda: node.propose(b"x"),
-        "propose_many": lambda: node.propose_many([b"x"]),
-        "read_index": node.read_index,
-        "require_leader": node.require_leader,
-        "transfer_leadership": lambda: node.transfer_leadership(1).send(None),
-        "hand_over": lambda: node.hand_over().send(None),
-        "set_priority": lambda: node.set_priority(1, 1).send(None),
-        "commits": node.commits,
-        "wait_for_leader": lambda: node.wait_for_leader().send(None),
-        "term_at": lambda: node.term_at(1),
-        "status": node.status,
-        "max_command": lambda: node.max_command,
-        "failed": lambda: node.failed,
-        "quarantine": lambda: node.quarantine,
-        "start": lambda: node.start().send(None),
-        "stop": lambda: node.stop().send(None),
+    return begun({**calls(node), **looked_up(node), "start": node.start})
+
+
+def every_host_call(host: Host, group_ids: Iterable[int]) -> dict[str, Callable[[], Any]]:
+    looked_up_there = {
+        f"{name} of group {group_id}": call
+        for group_id in group_ids
+        for name, call in looked_up(host.group(group_id)).items()
     }
+    return begun({**host_calls(host), **looked_up_there, "failed": lambda: host.failed, "start": host.start})
+
+
+def looked_up(of: GroupCalls | BlockingNode) -> dict[str, Callable[[], Any]]:
+    """What may be asked for from another thread, and not in another process."""
+    return {
+        "max_command": lambda: of.max_command,
+        "failed": lambda: of.failed,
+        "quarantine": lambda: of.quarantine,
+    }
+
+
+def begun(calls: dict[str, Callable[[], Any]]) -> dict[str, Callable[[], Any]]:
+    """What is a coroutine is begun by hand, for there is no event loop in a child."""
+
+    def begin(call: Callable[[], Any]) -> Any:
+        answer = call()
+        return answer.send(None) if isinstance(answer, Coroutine) else answer
+
+    return {name: partial(begin, call) for name, call in calls.items()}
 
 
 def named(told: dict[str, str], parent: int) -> None:
@@ -126,6 +137,10 @@ def test_the_lists_of_calls_here_are_complete() -> None:
     blocking, node = BlockingNode(config, Recorder()), Node(config, Recorder())
     for listed in (blocking_calls(blocking, None), awaited_calls(node)):
         assert {name for name in dir(Node) if not name.startswith("_")} <= set(listed)
+    listed_of_host = set(every_host_call(Host(config, {0: Recorder(), 5: Recorder()}), [0, 5]))
+    of_groups = {f"{name} of group {g}" for g in (0, 5) for name in dir(GroupCalls) if not name.startswith("_")}
+    of_host = {name for name in dir(Host) if not name.startswith("_")} - {"group", "serve_by"}  # ask nothing of it
+    assert of_groups | of_host <= listed_of_host
 
 
 def test_every_call_of_a_blocking_node_is_refused_in_a_child(tmp_path: Path) -> None:
@@ -168,6 +183,34 @@ def test_every_call_of_a_node_is_refused_in_a_child() -> None:
     asyncio.run(main())
 
 
+def test_every_call_of_a_host_and_of_each_of_its_groups_is_refused_in_a_child() -> None:
+    async def main() -> None:
+        groups = range(20)
+        async with Host(Config(id=1, cluster=_free_addresses(1)), {g: Recorder() for g in groups}) as host:
+            for group_id in groups:
+                await host.group(group_id).wait_for_leader()
+            waiting = {g: host.group(g).propose(b"under way at the fork") for g in groups}
+            readers = {g: host.group(g).commits(1) for g in groups}
+
+            def act() -> dict[str, str]:
+                told = refusals(every_host_call(host, groups))
+                begin_reading = {f"a reader of group {g}": readers[g].__anext__ for g in groups}
+                results = {f"a proposal of group {g}": waiting[g].result for g in groups}
+                return told | refusals(begun(begin_reading)) | refusals(results)
+
+            begun_at = time.monotonic()
+            told = in_child(act)
+            assert time.monotonic() - begun_at < PATIENCE / 2, "at once, however many groups there are"
+            named(told, os.getpid())
+            elsewhere = await asyncio.to_thread(in_child, lambda: refusals(every_host_call(host, groups)))
+            named(elsewhere, os.getpid())
+            for group_id in groups:
+                index = await waiting[group_id]
+                assert (await anext(readers[group_id])).index == index, "and the parent's groups go on"
+
+    asyncio.run(main())
+
+
 class Watched:
     """A store or a transport that says on ``pipe`` when another process than the one that made it uses it."""
 
@@ -189,6 +232,33 @@ class Forking(Recorder):
         if command == b"fork" and self.fork is not None:
             self.fork()
         return super().apply(index, command)
+
+
+def test_a_fork_in_the_middle_of_a_pass_takes_every_group_away() -> None:
+    """Where it is not asked who calls, since only tasks of the pass can: in the child they call nobody."""
+    told: list[dict[str, str]] = []
+
+    async def main() -> None:
+        machines = {g: Forking() for g in (0, 1, 2)}
+        async with Host(Config(id=1, cluster=_free_addresses(1)), machines) as host:
+            for group_id in machines:
+                await host.group(group_id).wait_for_leader()
+            calls = {
+                f"{name} of group {g}": call
+                for g in machines
+                for name, call in group_calls(host.group(g)).items()
+                if name in ("propose", "propose_many", "read_index")
+            }
+            machines[1].fork = lambda: told.append(in_child(lambda: refusals(calls)))
+            await host.group(1).propose(b"fork")
+            await asyncio.gather(*(await_it(host, g) for g in machines))
+
+    async def await_it(host: Host, group_id: int) -> None:
+        await host.group(group_id).propose(b"after")
+
+    asyncio.run(main())
+    (refused,) = told
+    named(refused, os.getpid())
 
 
 @pytest.mark.parametrize("where", ["in apply", "in a task that a pass has resumed", "in a task of the loop's"])

@@ -10,12 +10,18 @@ from typing import Any
 import pytest
 
 from raftpy import Config, Node, NotOwner, Stopped
-from tests.node.every_call import calls
+from raftpy.runtime.group_calls import GroupCalls
+from raftpy.runtime.host import Host
+from tests.node.every_call import calls, group_calls, host_calls
 from tests.node.harness import Recorder, _free_addresses
 
 
 def new_node() -> Node:
     return Node(Config(id=1, cluster=_free_addresses(1)), Recorder())
+
+
+def new_host() -> Host:
+    return Host(Config(id=1, cluster=_free_addresses(1)), {g: Recorder() for g in (0, 5)})
 
 
 async def refused(call: Callable[[], Any], where: str) -> None:
@@ -25,8 +31,8 @@ async def refused(call: Callable[[], Any], where: str) -> None:
             await answer
 
 
-async def all_refused(node: Node, where: str) -> None:
-    for call in calls(node).values():
+async def all_refused(calls: dict[str, Callable[[], Any]], where: str) -> None:
+    for call in calls.values():
         await refused(call, where)
 
 
@@ -51,6 +57,11 @@ def in_thread(act: Callable[[], Any]) -> None:
 def test_the_list_of_calls_here_is_complete() -> None:
     public = {name for name in dir(Node) if not name.startswith("_")}
     assert public - set(calls(new_node())) == {"start", "failed", "quarantine", "max_command"}
+    of_host = {name for name in dir(Host) if not name.startswith("_")}
+    host = new_host()
+    assert of_host - set(host_calls(host)) == {"start", "failed", "group", "serve_by"}
+    of_group = {name for name in dir(GroupCalls) if not name.startswith("_")}
+    assert of_group - set(group_calls(host.group(5))) == {"failed", "quarantine", "max_command"}
 
 
 def test_on_another_loop_after_its_own_has_ended() -> None:
@@ -62,7 +73,7 @@ def test_on_another_loop_after_its_own_has_ended() -> None:
         await node.wait_for_leader()
 
     asyncio.run(begin())
-    asyncio.run(all_refused(node, "after its event loop was closed"))
+    asyncio.run(all_refused(calls(node), "after its event loop was closed"))
     assert node.failed is None
     node._host.transport.close()
 
@@ -74,7 +85,7 @@ def test_on_another_loop_of_the_same_thread_while_its_own_rests() -> None:
         loop.run_until_complete(node.start())
         loop.run_until_complete(node.wait_for_leader())
         loop.run_until_complete(node.propose(b"x"))
-        asyncio.run(all_refused(node, "on another event loop"))
+        asyncio.run(all_refused(calls(node), "on another event loop"))
         queued = node.propose(b"y")  # no loop runs: its own will, and nothing else can be meant
         assert loop.run_until_complete(queued) == 4
         loop.run_until_complete(node.stop())
@@ -89,7 +100,7 @@ def test_in_another_thread() -> None:
             await node.propose(b"x")
 
             def elsewhere() -> None:
-                asyncio.run(all_refused(node, "in another thread"))
+                asyncio.run(all_refused(calls(node), "in another thread"))
                 for name in ("propose", "read_index", "status"):  # and without a loop there
                     with pytest.raises(NotOwner, match="in another thread"):
                         calls(node)[name]()
@@ -100,6 +111,37 @@ def test_in_another_thread() -> None:
             assert await node.propose(b"y") == 4
 
     asyncio.run(main())
+
+
+def test_a_host_and_its_groups_in_another_thread() -> None:
+    async def main() -> None:
+        async with new_host() as host:
+            for group_id in (0, 5):
+                await host.group(group_id).wait_for_leader()
+
+            def elsewhere() -> None:
+                asyncio.run(all_refused(host_calls(host), "in another thread"))
+                assert host.failed is None
+                assert host.group(5).max_command > 0
+
+            await asyncio.to_thread(elsewhere)
+            assert host.unknown_frames == 0
+            assert await host.group(5).propose(b"x") == await host.group(5).propose(b"y") - 1
+
+    asyncio.run(main())
+
+
+def test_a_host_and_its_groups_after_its_loop_has_ended() -> None:
+    host = new_host()
+
+    async def begin() -> None:
+        await host.start()
+        await host.group(5).wait_for_leader()
+
+    asyncio.run(begin())
+    asyncio.run(all_refused(host_calls(host), "after its event loop was closed"))
+    assert host.group(5).failed is None
+    host.transport.close()
 
 
 def test_in_another_thread_while_a_pass_runs() -> None:
