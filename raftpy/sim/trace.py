@@ -14,7 +14,6 @@ from raftcore.wire.codec import crc32c
 Detail: TypeAlias = tuple[int | float | str | bytes, ...]
 
 _MOMENT = struct.Struct("<dQ")
-_NUMBER = struct.Struct("<q")
 
 
 class Event(NamedTuple):
@@ -65,7 +64,7 @@ class Trace:
             else:
                 text += repr(part).encode()
         # Each link of the chain is seeded by the one before it, so that an exchange of two events shows.
-        self._hash = crc32c(self._hash.to_bytes(4, "little") + text) | (self._hash & 0xFFFFFFFF) << 32
+        self._hash = crc32c(self._hash.to_bytes(8, "little") + text) | (self._hash & 0xFFFFFFFF) << 32
         if self.events is not None:
             self.events.append(Event(time, node, kind, detail))
 

@@ -48,7 +48,8 @@ RAFTPY = """
     .: __main__
     sim.linearizability: history models search result explain checker
     sim: loop entropy disk disk.faults disk.image disk.contents disk.directory disk.files
-        disk.database trace plan outcome
+        disk.database trace plan outcome world process executor machine network cluster clients faults checks
+        sometimes swarm run
 """
 
 

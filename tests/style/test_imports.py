@@ -37,6 +37,7 @@ CORE_MAY_USE = {
 CORE_MAY_NOT_CIMPORT = {"libc.stdio", "libc.time", "libc.signal", "libc.errno.errno"}
 
 CONTRACTS = "raftpy.contracts"  # may be seen from below: promises, errors, small values
+SIMULATOR = "raftpy.sim"
 SYSTEM = "raftpy.system"  # likewise: what stands on the contracts alone, and does for real what they promise
 APPLICATIONS = ("server", "cli", "replicated")
 ERRORS = {"raftpy.contracts.errors", "raftcore.base.errors"}
@@ -106,7 +107,7 @@ def test_wire_log_and_membership_know_nothing_of_one_another(folder: str) -> Non
 def test_what_is_for_tests_is_imported_by_nothing_else() -> None:
     wrong = []
     for path in source.files(*source.CODE, trees=source.PACKAGES):
-        if within(source.module_name(path), "raftcore.testing"):
+        if any(within(source.module_name(path), part) for part in ("raftcore.testing", SIMULATOR)):
             continue
         if any(within(name, "raftcore.testing") for name in imported_modules(path)):
             wrong.append(source.relative(path))
@@ -159,7 +160,7 @@ def test_applications_see_only_the_node(part: str) -> None:
 def test_nothing_below_imports_an_application() -> None:
     wrong = []
     for path in source.files(*source.CODE, trees=source.PACKAGES):
-        if any(within(source.module_name(path), f"raftpy.{part}") for part in (*APPLICATIONS, "__main__")):
+        if any(within(source.module_name(path), f"raftpy.{part}") for part in (*APPLICATIONS, "__main__", "sim")):
             continue
         for name in imported_modules(path):
             if any(within(name, f"raftpy.{part}") for part in APPLICATIONS):

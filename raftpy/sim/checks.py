@@ -1,0 +1,238 @@
+"""What must hold in a simulated cluster: looked at after each step of a process, and at the end.
+
+Within one node the core's own invariants (raftcore/check/invariants.pxd). Between nodes, and over crashes, Figure 3 of
+the paper: election safety, leader append-only, log matching, leader completeness, state machine safety; and that a vote
+once durable is never another one, that a term never goes back, and that a disk has one life at a time, each with a boot
+above the last. Each look costs little because it takes up only what has changed since the one before: by induction that
+is as good as looking at everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from raftcore.api.raw_node import RawNode
+from raftcore.base.types import StateType
+from raftcore.testing.cluster_invariants import check as check_node
+from raftcore.wire.codec import crc32c
+from raftpy.contracts.errors import StorageDamaged
+from raftpy.sim.cluster import Cluster, Life, Member
+from raftpy.sim.outcome import Failure
+from raftpy.sim.process import Process
+from raftpy.sim.world import Runnable
+
+LEADER = StateType.StateLeader
+ROLES = {
+    StateType.StateFollower: "follower",
+    StateType.StateCandidate: "candidate",
+    StateType.StatePreCandidate: "pre-candidate",
+    StateType.StateLeader: "leader",
+    StateType.StateQuarantined: "quarantined",
+}
+
+
+class Broken(AssertionError):
+    """Something did not hold that must."""
+
+    def __init__(self, check: str, text: str) -> None:
+        super().__init__(f"{check}: {text}")
+        self.check = check
+        self.text = text
+
+    def failure(self, time_s: float) -> Failure:
+        """As the outcome of a run says it."""
+        return Failure(self.check, self.text, time_s)
+
+
+class GroupHistory:
+    """What all lives of all members have shown in one group."""
+
+    def __init__(self) -> None:
+        self.leaders: dict[int, int] = {}
+        """Term to node id."""
+        self.committed: dict[int, int] = {}
+        """Index to term."""
+        self.committed_in: dict[int, int] = {}
+        """Index to the lowest term of a node that held it as committed."""
+        self.before: dict[tuple[int, int], int] = {}
+        """(index, term) of an entry to the term of the one before it: log matching, entry by entry."""
+        self.applied: dict[int, int] = {}
+        """Index to the checksum of the command."""
+        self.votes: dict[tuple[int, int], int] = {}
+        """(node, term) to the vote that was durable."""
+        self.terms: dict[int, int] = {}
+        """Node to its highest durable term."""
+
+
+class Seen:
+    """What one life looked like at the last look, in one group."""
+
+    __slots__ = ("commit", "first_look", "last", "leader", "role", "term", "terms")
+
+    def __init__(self) -> None:
+        self.first_look = True
+        self.role = self.term = self.leader = self.commit = 0
+        self.last = (0, 0)
+        self.terms: dict[int, int] = {}
+        """Index to term, of its log."""
+
+
+class Checks:
+    """The checks of one cluster. Raises :class:`Broken`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.world = cluster.world
+        self.groups = [GroupHistory() for _ in range(cluster.plan.groups)]
+        self._found: Broken | None = None  # inside a node, which would take it for its own failure
+        self._boots: dict[int, int] = {}
+
+    # --- After each step ------------------------------------------------------------------------------------------
+
+    def look(self, stepped: Runnable) -> None:
+        """A process has done something."""
+        assert isinstance(stepped, Process)
+        if self._found is not None:
+            raise self._found
+        member = self.cluster.members[stepped.node]
+        life = member.life
+        if life is None or life.process is not stepped:
+            return
+        if stepped.complaints:
+            raise Broken("nothing escapes", f"node {member.node}: {stepped.complaints[0]}")
+        driver = life.host.driver
+        if driver is None:
+            return
+        if driver.closed:
+            self.cluster.watch(member, life)
+            return
+        for group, running in driver.groups.items():
+            self._look_at(member, life, group, running.raw)
+
+    def _look_at(self, member: Member, life: Life, group: int, raw: RawNode) -> None:
+        check_node(raw)
+        seen = life.seen.get(group)
+        if seen is None:
+            if not life.seen:
+                self._new_life(member, life)
+            seen = life.seen[group] = Seen()
+        history = self.groups[group]
+        state, term, leader = raw.state, raw.term, raw.leader
+        if state != seen.role or term != seen.term or leader != seen.leader:
+            self.world.event(member.node, "role", term, ROLES[StateType(state)], leader)
+            if state == StateType.StateQuarantined and member.trusted:
+                raise Broken("quarantine", f"node {member.node} is quarantined, and nothing was done to its disk")
+            if state == LEADER:
+                self._leads(member, raw, history)
+        last = raw.last_index, raw.last_term
+        if last != seen.last:
+            self._log_changed(member, raw, seen, history, state == LEADER == seen.role and term == seen.term)
+            seen.last = last
+        seen.role, seen.term, seen.leader = state, term, leader
+        commit = raw.commit_index
+        if commit != seen.commit:
+            self._commits(member, raw, seen.commit, commit, history)
+            seen.commit = commit
+        self._durable(member, life, group, history)
+
+    def _new_life(self, member: Member, life: Life) -> None:
+        assert life.host.driver is not None
+        boot = life.host.driver.boot
+        if boot <= self._boots.get(member.node, 0):
+            raise Broken("one life at a time", f"node {member.node} starts with boot {boot:x}, which is not new")
+        self._boots[member.node] = boot
+
+    def _leads(self, member: Member, raw: RawNode, history: GroupHistory) -> None:
+        term = raw.term
+        first = history.leaders.setdefault(term, member.node)
+        if first != member.node:
+            raise Broken("election safety", f"term {term} has two leaders, {first} and {member.node}")
+        for index, entry_term in history.committed.items():
+            if index < raw.first_index or history.committed_in[index] > term:
+                continue
+            if raw.term_at(index) != entry_term:
+                raise Broken(
+                    "leader completeness",
+                    f"node {member.node} leads term {term} without entry {index} of term {entry_term}, committed",
+                )
+
+    def _log_changed(self, member: Member, raw: RawNode, seen: Seen, history: GroupHistory, leads: bool) -> None:
+        terms, before = seen.terms, history.before
+        last, old_last = raw.last_index, seen.last[0]
+        changed: list[int] = []
+        index = last
+        while index >= raw.first_index and terms.get(index) != (term := raw.term_at(index) or 0):
+            if leads and index <= old_last:
+                raise Broken("leader append-only", f"leader {member.node} of term {raw.term} changed entry {index}")
+            terms[index] = term
+            changed.append(index)
+            index -= 1
+        if leads and last < old_last:
+            raise Broken("leader append-only", f"leader {member.node} of term {raw.term} cut its log at {last}")
+        for gone in range(last + 1, old_last + 1):
+            terms.pop(gone, None)
+        for index in changed:
+            prior = terms.get(index - 1, 0) if index - 1 >= raw.first_index else raw.term_at(index - 1) or 0
+            first = before.setdefault((index, terms[index]), prior)
+            if first != prior:
+                raise Broken(
+                    "log matching",
+                    f"entry {index} of term {terms[index]} follows one of term {prior} in the log of node "
+                    f"{member.node}, and one of term {first} in another",
+                )
+
+    def _commits(self, member: Member, raw: RawNode, old: int, commit: int, history: GroupHistory) -> None:
+        if commit < old:
+            raise Broken("commit index", f"node {member.node} went back from {old} to {commit}")
+        for index in range(max(old + 1, raw.first_index), commit + 1):
+            term = raw.term_at(index) or 0
+            first = history.committed.setdefault(index, term)
+            if first != term and member.trusted:
+                raise Broken(
+                    "state machine safety",
+                    f"entry {index} was committed in term {first}, and node {member.node} holds it in term {term}",
+                )
+            history.committed_in[index] = min(raw.term, history.committed_in.get(index, raw.term))
+        self.world.event(member.node, "commit", commit)
+
+    def _durable(self, member: Member, life: Life, group: int, history: GroupHistory) -> None:
+        storage: Any = life.storage
+        if storage._failure is not None:
+            return  # what it tried to write last is in memory only
+        head = storage._groups[group].head
+        term, vote = head.term, head.vote
+        highest = history.terms.get(member.node, 0)
+        if term < highest and member.trusted:
+            raise Broken("durable term", f"node {member.node} had written term {highest}, and has term {term} now")
+        history.terms[member.node] = term
+        if vote and history.votes.setdefault((member.node, term), vote) != vote and member.trusted:
+            first = history.votes[member.node, term]
+            raise Broken("one vote a term", f"node {member.node} voted in term {term} for {first} and for {vote}")
+
+    def applied(self, life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:
+        """A state machine is about to apply these."""
+        history = self.groups[group].applied
+        node, done = life.process.node, life.applied.get(group, 0)
+        if first_index <= done:
+            self._found = Broken("applied once", f"node {node} applies {first_index} after {done}")
+        life.applied[group] = first_index + len(commands) - 1
+        checksum = 0
+        for index, command in enumerate(commands, first_index):
+            checksum = crc32c(command)
+            if history.setdefault(index, checksum) != checksum and self.cluster.members[node].trusted:
+                self._found = Broken("state machine safety", f"node {node} applies another command at {index}")
+        self.world.event(node, "applied", first_index + len(commands) - 1, checksum)
+
+    # --- When a life ends -----------------------------------------------------------------------------------------
+
+    def ended(self, member: Member, life: Life) -> None:
+        """A life is over: a clean stop leaves nothing behind, and only what was done to a disk damages it."""
+        if isinstance(life.error, StorageDamaged):
+            if member.trusted:
+                raise Broken("undamaged", f"node {member.node}: {life.error}")
+            member.lost = True
+        if life.stopped:
+            tasks, timers = life.left
+            if tasks > 1 or timers:  # the task that stops it has one step left
+                raise Broken("nothing left behind", f"node {member.node} stopped with {tasks} tasks, {timers} timers")

@@ -1,0 +1,296 @@
+"""Clients of a simulated cluster: they ask, remember what they were answered, and doubt what they were not.
+
+A client has one operation under way. It goes to whom it takes for the leader, as a program in that node's process: when
+the process dies, the client never hears. Everything becomes a history for the linearizability checker: a write whose
+outcome is unknown may take effect at any later time, or never; one that was refused for certain may not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from random import Random
+
+from raftcore.base.errors import RaftError
+from raftpy.contracts.errors import NotLeader, Overloaded, Quarantined, TooLarge
+from raftpy.replicated import kv_commands
+from raftpy.replicated.kv import Kind
+from raftpy.replicated.kv import Outcome as Result
+from raftpy.sim.cluster import Cluster, Life, Member
+from raftpy.sim.plan import Load
+
+REFUSED = (NotLeader, Overloaded, TooLarge, Quarantined)
+"""What says that nothing has happened, and nothing will."""
+
+READ, WRITE, SWAP = "read", "write", "swap"
+
+
+@dataclass(slots=True)
+class Operation:
+    """One operation of a client on one key."""
+
+    number: int
+    """Its place in the history."""
+    client: int
+    """Who asked."""
+    group: int
+    """Of which group."""
+    kind: str
+    """read, write or swap."""
+    key: int
+    """Number of the key."""
+    asked_s: float
+    """When, in virtual seconds."""
+    value: int = 0
+    """What is written: another number for each operation; 0 for a read."""
+    version: int = 0
+    """Of a swap: the version that the key must have; of a read: the one that was found. 0: no key."""
+    expected: int = 0
+    """Of a swap: the value that was read with that version, 0 for no key."""
+    answered_s: float | None = None
+    """When it was answered; None: never, so nobody knows whether it happened."""
+    found: int = 0
+    """What a read found, 0: no key; of a swap 1 if it has happened, 0 if the version was another."""
+    refused: bool = False
+    """It has not happened, for certain."""
+    stale: bool = False
+    """A read of what the node at hand has applied, without asking the others."""
+    node: int = 0
+    """Who answered."""
+    index: int = 0
+    """Of a write or swap that has happened, its index in the log; of a stale read, what was applied."""
+
+    def text(self) -> str:
+        """What is asked, for people."""
+        if self.kind == READ:
+            return f"{'stale ' if self.stale else ''}read k{self.key}"
+        if self.kind == WRITE:
+            return f"write k{self.key} = {self.value:x}"
+        return f"swap k{self.key} from {self.expected:x} to {self.value:x}"
+
+    def answer(self) -> str:
+        """What came of it, for people."""
+        if self.refused:
+            return "refused"
+        if self.answered_s is None:
+            return "unknown"
+        if self.kind == READ:
+            return f"{self.found:x}"
+        return "done" if self.found else "another version"
+
+
+class Client:
+    """One client. ``history``: where its operations go; ``done``: told of each that has ended."""
+
+    def __init__(self, number: int, cluster: Cluster, load: Load, source: Random, history: list[Operation]) -> None:
+        self.number = number
+        self.active = True
+        self._cluster = cluster
+        self._world = cluster.world
+        self._load = load
+        self._source = source
+        self._history = history
+        self._believed: dict[int, int] = {}  # group: who leads
+        self._known: dict[tuple[int, int], tuple[int, int]] = {}  # (group, key): version and value last seen
+        self._under_way: list[Operation] = []
+        self._life: Life | None = None
+        self._number = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether an operation is under way."""
+        return bool(self._under_way)
+
+    def begin(self) -> None:
+        """Goes on, after a pause for thought."""
+        if self.active:
+            self._world.after(self._source.expovariate(1.0) * self._load.think_s, self._ask)
+
+    def _ask(self) -> None:
+        if not self.active:
+            return
+        source, load = self._source, self._load
+        group = source.randrange(self._cluster.plan.groups)
+        operations = self._draw(group)
+        first = operations[0]
+        anywhere = first.kind == READ and (first.stale or source.random() < load.follower_reads)
+        member = self._target(group, anywhere)
+        if member is None or member.life is None:
+            self.begin()
+            return
+        life = member.life
+        for operation in operations:
+            operation.node = member.node
+        self._under_way, self._life = operations, life
+        self._history += operations
+        for operation in operations:
+            self._world.event(member.node, "invoke", operation.number, self.number, operation.text())
+        self._task = life.process.spawn(self._work(life, group, operations))
+        self._task.add_done_callback(lambda task: self._end(operations, known=True, refused=True))
+        if load.cancelled and source.random() < load.cancelled:
+            self._world.after(source.choice((0.0, source.uniform(0.0, 0.05))), self._give_up, self._task)
+
+    def _draw(self, group: int) -> list[Operation]:
+        source, load = self._source, self._load
+        dice = source.random()
+        now = self._world.now
+        if dice >= load.writes + load.swaps:
+            stale = source.random() < load.stale_reads
+            return [
+                Operation(len(self._history), self.number, group, READ, source.randrange(load.keys), now, stale=stale)
+            ]
+        count = source.randint(1, load.burst)
+        keys = source.sample(range(load.keys), min(count, load.keys))
+        out: list[Operation] = []
+        for key in keys:
+            number = len(self._history) + len(out)
+            self._number += 1
+            value = self.number << 32 | self._number
+            if dice < load.writes:
+                out.append(Operation(number, self.number, group, WRITE, key, now, value))
+            else:
+                version, expected = self._known.get((group, key), (0, 0))
+                out.append(Operation(number, self.number, group, SWAP, key, now, value, version, expected))
+        return out
+
+    def _target(self, group: int, anywhere: bool) -> Member | None:
+        serving = [member for member, life in self._cluster.lives() if life.serves and group in life.groups]
+        if not serving:
+            return None
+        believed = self._believed.get(group, 0)
+        if not anywhere:
+            for member in serving:
+                if member.node == believed:
+                    return member
+        return serving[self._source.randrange(len(serving))]
+
+    # --- In the node's process --------------------------------------------------------------------------------------
+
+    async def _work(self, life: Life, group: int, operations: list[Operation]) -> None:
+        try:
+            await self._call(life, group, operations)
+        except REFUSED as error:
+            if isinstance(error, NotLeader):
+                self._cluster.reached(
+                    "a client was sent on to the leader" if error.leader_id else "no leader was known"
+                )
+                self._believed[group] = error.leader_id or 0
+            else:
+                self._cluster.reached(f"a client was told {type(error).__name__}")
+            self._end(operations, known=True, refused=True)
+        except (RaftError, asyncio.CancelledError) as error:
+            # Of a read nothing can have happened; whether a write has, nobody knows.
+            self._cluster.reached(f"an outcome was unknown: {type(error).__name__}")
+            self._believed[group] = 0
+            self._end(operations, known=False)
+
+    async def _call(self, life: Life, group: int, operations: list[Operation]) -> None:
+        calls, store = life.calls(group), life.machines[group].store
+        first = operations[0]
+        timeout = self._load.timeout_s
+        if first.kind == READ:
+            if not first.stale:
+                await calls.read_index(timeout=timeout)
+            stored = store.get(key_bytes(first.key))
+            value, first.version = (0, 0) if stored is None else (value_of(stored.value), stored.version)
+            self._note(first, value, first.version)
+            first.index = store.applied_index
+        elif len(operations) == 1:
+            self._take(first, await calls.propose(self._command(first), timeout=timeout))
+        else:
+            results = await calls.propose_many([self._command(operation) for operation in operations], timeout=timeout)
+            for operation, result in zip(operations, results, strict=True):
+                self._take(operation, result)
+        self._end(operations, known=True)
+
+    def _command(self, operation: Operation) -> bytes:
+        key = key_bytes(operation.key)
+        value = operation.value.to_bytes(8, "little").ljust(self._load.value_bytes, b".")
+        if operation.kind == WRITE:
+            return kv_commands.put(key, value)
+        if operation.version:
+            return kv_commands.put_if_version(key, value, operation.version)
+        return kv_commands.put_if_absent(key, value)
+
+    def _take(self, operation: Operation, result: Result) -> None:
+        operation.index = result.index
+        if result.kind is Kind.WRITTEN:
+            self._note(operation, operation.value, result.version)
+            operation.found = 1
+        else:
+            self._known.pop((operation.group, operation.key), None)
+
+    def _note(self, operation: Operation, value: int, version: int) -> None:
+        operation.found = value
+        self._known[operation.group, operation.key] = (version, value)
+
+    def _end(self, operations: list[Operation], known: bool, refused: bool = False) -> None:
+        if self._under_way is not operations:
+            return  # it has ended; here for one that was given up before its first step
+        self._under_way, self._life, self._task = [], None, None
+        for operation in operations:
+            # A read that was not answered has changed nothing: it is as if it had not been asked.
+            operation.refused = refused or (not known and operation.kind == READ)
+            operation.answered_s = self._world.now if known else None
+            self._world.event(operation.node, "return", operation.number, operation.answer())
+        self.begin()
+
+    # --- From outside -----------------------------------------------------------------------------------------------
+
+    def _give_up(self, task: asyncio.Task[None]) -> None:
+        if task is self._task and not task.done():
+            self._cluster.reached("a client gave up")
+            task.cancel()
+
+    def life_ended(self, life: Life) -> None:
+        """The process that was asked is gone, and will never answer."""
+        if self._life is life:
+            operations = self._under_way
+            self._cluster.reached("a process died with an operation under way")
+            self._under_way, self._life, self._task = [], None, None
+            for operation in operations:
+                operation.refused = operation.kind == READ
+            self._believed.clear()
+            self.begin()
+
+
+def key_bytes(number: int) -> bytes:
+    """A key's name."""
+    return b"k%d" % number
+
+
+def value_of(stored: bytes) -> int:
+    """The number that was written."""
+    return int.from_bytes(stored[:8], "little")
+
+
+class Clients:
+    """All clients of a world, and their history."""
+
+    def __init__(self, cluster: Cluster, load: Load) -> None:
+        self.history: list[Operation] = []
+        self.clients = [
+            Client(number, cluster, load, cluster.world.source(f"client {number}"), self.history)
+            for number in range(1, load.clients + 1)
+        ]
+
+    def start(self) -> None:
+        """They begin to ask."""
+        for client in self.clients:
+            client.begin()
+
+    def stop(self) -> None:
+        """They ask nothing more; what is under way may still be answered."""
+        for client in self.clients:
+            client.active = False
+
+    def life_ended(self, life: Life) -> None:
+        """A process is gone."""
+        for client in self.clients:
+            client.life_ended(life)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for an answer."""
+        return sum(client.waits for client in self.clients)

@@ -1,0 +1,273 @@
+"""A simulated cluster: the shipped host of each member on a disk, in a process, over a network of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from raftcore.base.errors import RaftError
+from raftcore.base.types import StateType
+from raftpy.config import Config
+from raftpy.runtime.group import Group
+from raftpy.runtime.group_calls import GroupCalls
+from raftpy.runtime.host import Host
+from raftpy.sim.disk.database import SimulatedEngine
+from raftpy.sim.disk.files import Disk
+from raftpy.sim.entropy import SeededEntropy
+from raftpy.sim.executor import LONGEST_WAKE_UP_S, SimulatedExecutor
+from raftpy.sim.machine import Machine
+from raftpy.sim.network import Network, SimulatedTransport
+from raftpy.sim.plan import Plan
+from raftpy.sim.process import Died, Process
+from raftpy.sim.world import World
+from raftpy.storage.leveldb.store import LevelDBStorage
+
+DIRECTORY = "/data"
+
+
+class Life:
+    """One run of a member, from a start to a stop or a crash."""
+
+    def __init__(self, process: Process, storage: LevelDBStorage, host: Host, machines: dict[int, Machine]) -> None:
+        self.process = process
+        self.storage = storage
+        self.host = host
+        self.machines = machines
+        self.started = False
+        self.stopping = False
+        self.stopped = False
+        self.error: BaseException | None = None
+        """Why it could not start."""
+        self.applied: dict[int, int] = {}
+        """By group: the last index that its state machine was given."""
+        self.left = (0, 0)
+        """Tasks and timers that were there when it ended."""
+        self.seen: dict[int, Any] = {}
+        """By group: what the checks saw when they last looked."""
+
+    def calls(self, group: int) -> GroupCalls:
+        """The calls of a group, as a program in that process makes them."""
+        return self.host.group(group)
+
+    @property
+    def groups(self) -> dict[int, Group]:
+        """The running groups, none before the start has ended."""
+        return self.host.driver.groups if self.host.driver is not None else {}
+
+    @property
+    def serves(self) -> bool:
+        """Whether a program in that process could call it."""
+        return self.started and not self.stopping and self.process.alive and self.host.failed is None
+
+
+class Member:
+    """One node of the cluster, over all its lives: its disk stays."""
+
+    def __init__(self, node: int, disk: Disk) -> None:
+        self.node = node
+        self.disk = disk
+        self.life: Life | None = None
+        self.lives = 0
+        self.boot = 0
+        """Of the last start."""
+        self.trusted = True
+        """Nothing was done to its disk that it need not survive: what it acknowledged must be there."""
+        self.lost = False
+        """It can never start again."""
+        self.die_at: int | None = None
+        """So many operations of the disk from now, the process dies."""
+        self.down_s = 0.5
+        """How long it stays down after it died by itself."""
+        self.rate = 1.0
+        self.offset_s = 0.0
+        self.jump_ms = 0
+
+
+class Cluster:
+    """The members of a world, and what is done to them. ``reached`` counts what happened, by a name."""
+
+    def __init__(self, world: World, plan: Plan, reached: Callable[[str], None]) -> None:
+        self.world = world
+        self.plan = plan
+        self.reached = reached
+        self.network = Network(world, plan.network)
+        self.network.reached = reached
+        self.on_applied: Callable[[Life, int, int, Sequence[bytes]], None] = _nothing
+        self.on_ended: Callable[[Member, Life], None] = _nothing_ended
+        self.healed = False
+        """The time for faults is over."""
+        self.over = False
+        """Nobody is started any more."""
+        self._threads = world.source("threads")
+        self._clocks = world.source("clocks")
+        self._entropy: dict[int, SeededEntropy] = {}
+        self.ids = range(1, plan.nodes + 1)
+        self.members = {node: self._new_member(node) for node in self.ids}
+
+    def _new_member(self, node: int) -> Member:
+        disk = Disk(self.world.source(f"disk {node}"), self.plan.disk)
+        member = Member(node, disk)
+        disk.on_step = lambda operation: self._on_disk(member, operation)
+        self._entropy[node] = SeededEntropy(self.world.source(f"entropy {node}"))
+        return member
+
+    def _on_disk(self, member: Member, operation: str) -> None:
+        life = member.life
+        if member.die_at is not None:
+            member.die_at -= 1
+            if member.die_at <= 0 and life is not None and life.process.alive:
+                member.die_at = None
+                self.reached("a process died between two operations of its disk")
+                self._end(member, life, "kill" if self._threads.random() < 0.5 else "power")
+        if life is not None and not life.process.alive:
+            raise Died
+        self.world.event(member.node, "disk", operation)
+
+    # --- Lives ------------------------------------------------------------------------------------------------------
+
+    def start(self, node: int) -> Life:
+        """Begins a new life of a member that has none."""
+        member = self.members[node]
+        assert member.life is None
+        member.lives += 1
+        world, plan, options = self.world, self.plan, self.plan.options
+        process = Process(world, node, offset_s=member.offset_s, rate=member.rate, jump_ms=member.jump_ms)
+        process.took = member.disk.take_seconds
+        executor = SimulatedExecutor(process, lambda: self._threads.uniform(0.0, LONGEST_WAKE_UP_S))
+        entropy = self._entropy[node]
+        files = member.disk.files(pid=1000 * node + member.lives)
+        storage = LevelDBStorage(
+            DIRECTORY,
+            mode=options.write_mode,  # type: ignore[arg-type]
+            write_buffer_size=options.write_buffer_size,
+            files=files,
+            database=SimulatedEngine(files),
+            executor=executor,
+            entropy=entropy,
+            timer=process.stopwatch,
+        )
+        config = Config(
+            id=node,
+            cluster={i: f"10.0.0.{i}:7000" for i in self.ids},
+            tick_ms=options.tick_ms,
+            heartbeat_ms=options.heartbeat_ms,
+            election_ms=(options.election_ms, 2 * options.election_ms),
+            pre_vote=options.pre_vote,
+            check_quorum=options.check_quorum,
+            max_datagram=options.max_datagram,
+            max_inflight_messages=options.max_inflight_messages,
+            max_inflight_bytes=max(options.max_inflight_bytes, options.max_datagram),
+            max_uncommitted_bytes=options.max_uncommitted_bytes,
+            seed=plan.seed % 2**64,
+        )
+        machines = {group: Machine() for group in range(plan.groups)}
+        host = Host(
+            config,
+            machines,
+            storage=storage,
+            transport=SimulatedTransport(self.network, process, entropy, options.max_datagram),
+            clock=process,
+            executor=executor,
+            entropy=entropy,
+        )
+        life = member.life = Life(process, storage, host, machines)
+        for group, machine in machines.items():
+            machine.on_applied = partial(self.on_applied, life, group)
+        process.spawn(self._main(member, life))
+        return life
+
+    async def _main(self, member: Member, life: Life) -> None:
+        try:
+            await life.host.start()
+        except Exception as error:
+            life.error = error
+            self.world.event(member.node, "failed", str(error))
+            self._end(member, life, "")
+            return
+        life.started = True
+        assert life.host.driver is not None
+        boot = life.host.driver.boot
+        self.world.event(member.node, "start", boot)
+
+    def ensure_started(self, node: int) -> None:
+        """Starts the member, unless it lives, or can never start again."""
+        member = self.members[node]
+        if member.life is None and not member.lost and not self.over:
+            self.start(node)
+
+    def stop(self, node: int, down_s: float = 0.0) -> None:
+        """A clean stop, as SIGTERM brings about; the life ends when it is over, and another begins ``down_s`` later."""
+        self.members[node].down_s = down_s
+        life = self.members[node].life
+        if life is None or life.stopping:
+            return
+        life.stopping = True
+        life.process.spawn(self._stop(self.members[node], life))
+
+    async def _stop(self, member: Member, life: Life) -> None:
+        try:
+            await life.host.stop()
+        except RaftError:
+            pass  # it has stopped by itself meanwhile
+        life.stopped = True
+        self.world.event(member.node, "stop")
+        # What is left over must not need more than the turns of the loop that are under way.
+        life.process.loop.call_soon(self._end, member, life, "")
+
+    def crash(self, node: int, how: str, down_s: float) -> None:
+        """The process is gone ("kill"), or the whole machine ("power"); it comes back after ``down_s`` seconds."""
+        member = self.members[node]
+        member.down_s = down_s
+        if member.life is not None:
+            self._end(member, member.life, how)
+
+    def _end(self, member: Member, life: Life, how: str) -> None:
+        if member.life is not life:
+            return
+        member.die_at = None
+        if how:
+            self.world.event(member.node, "crash", how)
+        life.left = (len(life.process.loop.tasks), len(life.process.timers))
+        life.process.kill()
+        if how == "power":
+            member.disk.power_failure()
+        else:
+            member.disk.kill()
+        member.life = None
+        self.on_ended(member, life)
+        if not self.over:
+            self.world.after(member.down_s, self.ensure_started, member.node)
+
+    def watch(self, member: Member, life: Life) -> None:
+        """As a supervisor of services does: a node that has stopped by itself is started again, a little later."""
+        failed = life.host.failed
+        if failed is not None and not life.stopping:
+            life.error = failed
+            self.world.event(member.node, "failed", str(failed))
+            self.reached(f"a node stopped by itself: {type(failed).__name__}")
+            self._end(member, life, "")
+
+    # --- Looking ----------------------------------------------------------------------------------------------------
+
+    def lives(self) -> list[tuple[Member, Life]]:
+        """Those that are alive, by node id."""
+        return [(member, member.life) for member in self.members.values() if member.life is not None]
+
+    def leader(self, group: int = 0) -> int | None:
+        """Who leads in the highest term, as far as anybody knows."""
+        best: tuple[int, int] | None = None
+        for member, life in self.lives():
+            if life.serves and group in life.groups:
+                raw = life.groups[group].raw
+                if raw.state == StateType.StateLeader and (best is None or raw.term > best[0]):
+                    best = (raw.term, member.node)
+        return None if best is None else best[1]
+
+
+def _nothing(life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:
+    """Nobody looks."""
+
+
+def _nothing_ended(member: Member, life: Life) -> None:
+    """Nobody hears."""

@@ -1,0 +1,146 @@
+"""What a simulated process does beside its loop: ``raftpy.contracts.executor`` on virtual time.
+
+A call, and each round of a worker, is one step that happens at one moment, drawn from the world's dice. What it has
+cost in time, by the disk, shows in when it is heard of: what it posts into the loop arrives so much later, and
+the worker begins no other round before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import events
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Generic, TypeVar
+
+from raftpy.contracts.executor import Thread, Worker
+from raftpy.sim.process import Call, Died, Process
+
+_Item = TypeVar("_Item")
+
+LONGEST_WAKE_UP_S = 0.0002
+"""Until a thread runs that was woken, at most."""
+
+
+class _Beside:
+    """Runs steps beside the loop of ``process``, one after the other."""
+
+    def __init__(self, process: Process, delay_s: Callable[[], float]) -> None:
+        self.process = process
+        self._delay_s = delay_s
+
+    def step(self, run: Callable[[], object]) -> float:
+        """Makes the call, in a thread of its own as far as it can tell; what it took, in virtual seconds."""
+        process = self.process
+        outer = events._get_running_loop()
+        events._set_running_loop(None)
+        spent, process.spent = process.spent, 0.0
+        try:
+            run()
+        except Died:
+            pass
+        finally:
+            process.count_time()
+            took, process.spent = process.spent, spent
+            events._set_running_loop(outer)
+        return took
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Makes the call when the thread wakes up."""
+        self.process.world.after(self._delay_s(), call)
+
+
+class SimulatedThread:
+    """A ``Thread``: a call that is made at some moment."""
+
+    def __init__(self, beside: _Beside, run: Callable[[], object]) -> None:
+        self._beside = beside
+        self._run = run
+        self._ended = False
+        beside.soon(self._begin)
+
+    def _begin(self) -> None:
+        if self._beside.process.alive:
+            self._beside.step(self._run)
+            self._ended = True
+
+    def join(self) -> None:
+        """Whoever waits for it has been told that it has ended."""
+        if not self._ended:
+            raise AssertionError("a thread is waited for that has not ended: the loop would stand still")
+
+
+class SimulatedWorker(Generic[_Item]):
+    """A ``Worker``: rounds, each a step."""
+
+    def __init__(self, beside: _Beside, work: Callable[[list[_Item]], bool]) -> None:
+        self._beside = beside
+        self._work = work
+        self._items: list[_Item] = []
+        self._due = False
+        self._given_up = False
+
+    def put(self, item: _Item) -> None:
+        self._items.append(item)
+        if not self._due and not self._given_up:
+            self._due = True
+            self._beside.soon(self._round)
+
+    def _round(self) -> None:
+        process = self._beside.process
+        if not process.alive:
+            return
+        took = self._beside.step(self._do)
+        process.world.after(took, self._again)
+
+    def _again(self) -> None:
+        self._due = False
+        if self._items and not self._given_up and self._beside.process.alive:
+            self._due = True
+            self._beside.soon(self._round)
+
+    def _do(self) -> None:
+        items, self._items = self._items, []
+        if items and not self._given_up:
+            try:
+                self._given_up = not self._work(items)
+            except Exception as error:
+                self._given_up = True
+                self._beside.process.complain({"message": "in a worker", "exception": error})
+
+    def close(self) -> None:
+        """What is still there is worked off now; it costs the caller the time."""
+        self._do()
+
+
+class SimulatedExecutor:
+    """``Executor`` of a process. ``delay_s`` draws how long a thread takes to wake up."""
+
+    def __init__(self, process: Process, delay_s: Callable[[], float]) -> None:
+        self._beside = _Beside(process, delay_s)
+        self._posted_until = 0.0
+
+    def start(self, name: str, run: Callable[[], object]) -> Thread:
+        """See ``Executor.start``."""
+        return SimulatedThread(self._beside, run)
+
+    def worker(self, name: str, work: Callable[[list[_Item]], bool]) -> Worker[_Item]:
+        """See ``Executor.worker``."""
+        return SimulatedWorker(self._beside, work)
+
+    def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
+        """See ``Executor.post``. The loop hears of it when the step that posts has taken the time it takes."""
+        process = self._beside.process
+        if loop.is_closed():
+            return False
+        world = process.world
+        # Never before what was posted earlier: posts keep their order.
+        process.count_time()
+        moment = max(world.now + process.spent, self._posted_until)
+        self._posted_until = moment
+        world.at(moment, process.post, Call(call, arguments, None))
+        return True
+
+    def lock(self) -> AbstractContextManager[object]:
+        """Steps are never interrupted, so nobody waits for it."""
+        return nullcontext()

@@ -1,0 +1,225 @@
+"""The faults of a simulated world: what each kind does, by its name in a plan.
+
+A fault is a function of the cluster and the plan's :class:`Fault`, under the name that plans use. What ends by itself
+says so to the world with ``after``. Everything is undone when the time for faults is over: see ``heal``.
+
+To add one: write the function, give it a line in ``FAULTS``, and let ``swarm.py`` draw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from raftcore.base.errors import RaftError
+from raftpy.sim.cluster import Cluster, Life
+from raftpy.sim.plan import Fault
+
+
+def kill(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies, and is started again after ``value`` seconds."""
+    cluster.crash(fault.node, "kill", fault.value)
+
+
+def power(cluster: Cluster, fault: Fault) -> None:
+    """The machine of ``node`` loses power: what was not synced is lost in part. It comes back after ``value`` s."""
+    cluster.crash(fault.node, "power", fault.value)
+
+
+def blackout(cluster: Cluster, fault: Fault) -> None:
+    """All machines lose power at once; they come back one by one within ``value`` seconds."""
+    source = cluster.world.source(f"blackout {fault.at_s}")
+    for node in cluster.ids:
+        cluster.crash(node, "power", source.uniform(0.0, fault.value))
+
+
+def kill_in_write(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies ``other`` operations of its disk from now; it comes back ``value`` s after that."""
+    member = cluster.members[fault.node]
+    if member.life is not None:
+        member.die_at = max(fault.other, 1)
+        member.down_s = fault.value
+
+
+def stop(cluster: Cluster, fault: Fault) -> None:
+    """A clean stop of ``node``, whatever it is doing; it is started again after ``value`` seconds."""
+    cluster.stop(fault.node, fault.value)
+
+
+def pause(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` stands still for ``value`` seconds, while its clock goes on."""
+    life = cluster.members[fault.node].life
+    if life is not None:
+        life.process.pause()
+        cluster.world.event(fault.node, "pause")
+        cluster.world.after(fault.value, _resume, cluster, life)
+
+
+def isolate(cluster: Cluster, fault: Fault) -> None:
+    """``node`` hears nobody and is heard by nobody for ``value`` seconds."""
+    links = [
+        link for other in cluster.ids if other != fault.node for link in ((fault.node, other), (other, fault.node))
+    ]
+    _cut_for(cluster, links, fault.value)
+
+
+def cut(cluster: Cluster, fault: Fault) -> None:
+    """What ``node`` sends to ``other`` is lost for ``value`` seconds; not the other way round."""
+    _cut_for(cluster, [(fault.node, fault.other)], fault.value)
+
+
+def mute(cluster: Cluster, fault: Fault) -> None:
+    """Everything that ``node`` sends is lost for ``value`` seconds; it hears all."""
+    _cut_for(cluster, [(fault.node, other) for other in cluster.ids if other != fault.node], fault.value)
+
+
+def deafen(cluster: Cluster, fault: Fault) -> None:
+    """``node`` is heard, and hears nothing for ``value`` seconds."""
+    _cut_for(cluster, [(other, fault.node) for other in cluster.ids if other != fault.node], fault.value)
+
+
+def split(cluster: Cluster, fault: Fault) -> None:
+    """The nodes whose bit is set in ``other`` and the rest do not hear one another for ``value`` seconds."""
+    side = {node for node in cluster.ids if fault.other >> node & 1}
+    links = [(one, other) for one in cluster.ids for other in cluster.ids if (one in side) != (other in side)]
+    _cut_for(cluster, links, fault.value)
+
+
+def slow_link(cluster: Cluster, fault: Fault) -> None:
+    """What ``node`` sends to ``other`` takes ``value`` seconds more, until the faults are over."""
+    cluster.network.slow[fault.node, fault.other] = fault.value
+
+
+def calm(cluster: Cluster, fault: Fault) -> None:
+    """The network is good for ``value`` seconds, and then as bad as before."""
+    network = cluster.network
+    bad, network.faults = network.faults, replace(network.faults, loss=0.0, late=0.0, flipped=0.0, held=0.0)
+    cluster.world.after(fault.value, _make_bad, cluster, bad)
+
+
+def full_disk(cluster: Cluster, fault: Fault) -> None:
+    """The disk of ``node`` has no room for ``value`` seconds."""
+    member = cluster.members[fault.node]
+    member.disk.faults = replace(cluster.plan.disk, no_space=1.0)
+    cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
+
+
+def broken_disk(cluster: Cluster, fault: Fault) -> None:
+    """Each write and each sync of the disk of ``node`` fails for ``value`` seconds."""
+    member = cluster.members[fault.node]
+    member.disk.faults = replace(cluster.plan.disk, write_error=0.5, sync_error=0.5)
+    cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
+
+
+def slow_disk(cluster: Cluster, fault: Fault) -> None:
+    """Each sync of the disk of ``node`` takes long for ``value`` seconds."""
+    member = cluster.members[fault.node]
+    member.disk.faults = replace(cluster.plan.disk, slow=1.0)
+    cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
+
+
+def stalled_disk(cluster: Cluster, fault: Fault) -> None:
+    """Syncs of the disk of ``node`` stall, for ``value`` seconds."""
+    member = cluster.members[fault.node]
+    member.disk.faults = replace(cluster.plan.disk, stall=1.0)
+    cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
+
+
+def transfer(cluster: Cluster, fault: Fault) -> None:
+    """Whoever leads is asked to hand over to ``other``."""
+    leader = cluster.leader()
+    life = cluster.members[leader].life if leader is not None else None
+    if life is not None and life.serves:
+        life.process.spawn(_transfer(cluster, life, fault.other))
+
+
+def priority(cluster: Cluster, fault: Fault) -> None:
+    """Whoever leads is told that ``other`` has priority ``value``."""
+    leader = cluster.leader()
+    life = cluster.members[leader].life if leader is not None else None
+    if life is not None and life.serves:
+        life.process.spawn(_set_priority(cluster, life, fault.other, int(fault.value)))
+
+
+def wall_clock(cluster: Cluster, fault: Fault) -> None:
+    """The date on ``node`` jumps by ``value`` seconds."""
+    member = cluster.members[fault.node]
+    member.jump_ms += int(fault.value * 1000)
+    if member.life is not None:
+        member.life.process.jump_ms = member.jump_ms
+
+
+def drift(cluster: Cluster, fault: Fault) -> None:
+    """From its next start on, the clock of ``node`` runs ``value`` times as fast as time."""
+    cluster.members[fault.node].rate = fault.value
+
+
+FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
+    function.__name__: function
+    for function in (
+        kill, power, blackout, kill_in_write, stop, pause, isolate, cut, mute, deafen, split, slow_link, calm,
+        full_disk, broken_disk, slow_disk, stalled_disk, transfer, priority, wall_clock, drift,
+    )
+}  # fmt: skip
+"""By name."""
+
+
+def inflict(cluster: Cluster, fault: Fault) -> None:
+    """The fault happens now. Raises ``KeyError`` for a kind that is not known."""
+    cluster.world.event(fault.node, "fault", fault.kind, f"other={fault.other} value={fault.value:g}")
+    cluster.reached(f"fault: {fault.kind}")
+    FAULTS[fault.kind](cluster, fault)
+
+
+def heal(cluster: Cluster) -> None:
+    """Everything is well from now on: links, disks, processes."""
+    cluster.world.event(0, "healed")
+    cluster.network.heal()
+    for member in cluster.members.values():
+        member.die_at = None
+        _mend_disk(cluster, member.node)
+        if member.life is not None:
+            _resume(cluster, member.life)
+        cluster.ensure_started(member.node)
+
+
+# --- Parts of them ----------------------------------------------------------------------------------------------------
+
+
+def _cut_for(cluster: Cluster, links: list[tuple[int, int]], seconds: float) -> None:
+    cluster.network.cuts.update(links)
+    cluster.world.after(seconds, cluster.network.cuts.difference_update, links)
+
+
+def _resume(cluster: Cluster, life: Life) -> None:
+    if life.process.paused and life.process.alive:
+        cluster.world.event(life.process.node, "resume")
+        life.process.resume()
+
+
+def _make_bad(cluster: Cluster, faults: object) -> None:
+    if not cluster.healed:
+        cluster.network.faults = faults  # type: ignore[assignment]
+
+
+def _mend_disk(cluster: Cluster, node: int) -> None:
+    faults = cluster.plan.disk
+    if cluster.healed:
+        faults = replace(faults, write_error=0.0, sync_error=0.0, no_space=0.0, slow=0.0, stall=0.0)
+    cluster.members[node].disk.faults = faults
+
+
+async def _transfer(cluster: Cluster, life: Life, to: int) -> None:
+    try:
+        await life.calls(0).transfer_leadership(to, timeout=1.0)
+        cluster.reached("a transfer was completed")
+    except RaftError as error:
+        cluster.reached(f"a transfer ended: {type(error).__name__}")
+
+
+async def _set_priority(cluster: Cluster, life: Life, node: int, priority: int) -> None:
+    try:
+        await life.calls(0).set_priority(node, priority, timeout=1.0)
+        cluster.reached("a priority was set")
+    except RaftError as error:
+        cluster.reached(f"a priority was not set: {type(error).__name__}")

@@ -1,0 +1,198 @@
+"""Runs a plan: a world from its beginning until everything has to be well, and what has come of it."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+
+from raftcore.base.errors import InvariantViolation
+from raftpy.sim import faults
+from raftpy.sim.checks import Broken, Checks
+from raftpy.sim.clients import READ, WRITE, Clients, Operation
+from raftpy.sim.cluster import Cluster
+from raftpy.sim.linearizability import Input, Kind, Output, Verdict, check
+from raftpy.sim.linearizability import Operation as Entry
+from raftpy.sim.outcome import Failure, Outcome
+from raftpy.sim.plan import Plan
+from raftpy.sim.sometimes import SOMETIMES, Watch
+from raftpy.sim.trace import Trace
+from raftpy.sim.world import Stuck, World
+
+ELECTIONS = 10
+"""Election timeouts, the longest, after which a healed cluster must have a leader."""
+
+
+class Run:
+    """One run of a plan. ``record`` keeps all events."""
+
+    def __init__(self, plan: Plan, record: bool = False) -> None:
+        self.plan = plan
+        self.trace = Trace(record)
+        self.world = World(plan.seed, self.trace)
+        self.reached: Counter[str] = Counter()
+        self.cluster = Cluster(self.world, plan, self._reach)
+        self.checks = Checks(self.cluster)
+        self.clients = Clients(self.cluster, plan.load)
+        self.world.look = self.checks.look
+        self.cluster.on_applied = self.checks.applied
+        self.cluster.on_ended = self._ended
+
+    def _reach(self, name: str) -> None:
+        self.reached[name] += 1
+
+    def _ended(self, member: object, life: object) -> None:
+        self.checks.ended(member, life)  # type: ignore[arg-type]
+        self.clients.life_ended(life)  # type: ignore[arg-type]
+
+    def run(self) -> Outcome:
+        """All of it."""
+        failure: Failure | None = None
+        with Watch(self._reach):
+            try:
+                self._act()
+            except Broken as broken:
+                failure = broken.failure(self.world.now)
+            except InvariantViolation as broken:
+                failure = Failure("invariant of a node", str(broken), self.world.now)
+            except Stuck as stuck:
+                failure = Failure("time goes on", str(stuck), self.world.now)
+        return Outcome(
+            failure,
+            self.trace.hash,
+            self.trace.count,
+            {name: self.reached.get(name, 0) for name in sorted(self.reached.keys() | SOMETIMES.keys())},
+            self.world.now,
+            self.trace.events,
+        )
+
+    def _act(self) -> None:
+        plan, world, cluster = self.plan, self.world, self.cluster
+        for fault in plan.faults:
+            world.at(fault.at_s, faults.inflict, cluster, fault)
+        for node in cluster.ids:
+            cluster.start(node)
+        self.clients.start()
+        world.run(plan.duration_s)
+        cluster.healed = True
+        faults.heal(cluster)
+        self._settle()
+        self._finish()
+
+    # --- Once all is healed -----------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Liveness: a leader soon, an answer to everybody who waits, and the same state everywhere."""
+        plan, world = self.plan, self.world
+        until = world.now + plan.settle_s
+        longest = 2 * plan.options.election_ms / 1000
+        if not world.run(min(until, world.now + self._grace() + ELECTIONS * longest), self._led):
+            raise Broken("a leader in time", f"none within {ELECTIONS} election timeouts after all was healed")
+        # What was asked for in the bad times is answered, or its time runs out.
+        world.run(world.now + 2 * longest)
+        self.clients.stop()
+        if not world.run(until + plan.load.timeout_s, lambda: not self.clients.waiting):
+            raise Broken("an answer to everybody", f"{self.clients.waiting} clients still wait")
+        if not world.run(world.now + plan.settle_s, self._alike):
+            raise Broken("replicas alike", self._differences())
+        self._read_all()
+
+    def _grace(self) -> float:
+        """Members that are down may take so long to be started, and what is held back to arrive."""
+        down = max((member.down_s for member in self.cluster.members.values()), default=0.0)
+        return down + self.plan.network.held_s[1] * (self.plan.network.held > 0) + self.plan.disk.stall_s[1]
+
+    def _led(self) -> bool:
+        return all(self.cluster.leader(group) is not None for group in range(self.plan.groups))
+
+    def _alike(self) -> bool:
+        lives = [life for member, life in self.cluster.lives() if not member.lost]
+        if len(lives) < sum(not member.lost for member in self.cluster.members.values()):
+            return False
+        for group in range(self.plan.groups):
+            if any(not life.serves or group not in life.groups for life in lives):
+                return False
+            commits = {life.groups[group].raw.commit_index for life in lives}
+            applied = {life.groups[group].raw.applied_index for life in lives}
+            if len(commits | applied) > 1:
+                return False
+            if len({life.machines[group].fingerprint() for life in lives}) > 1:
+                raise Broken("replicas alike", f"group {group}: the same index applied, and other states")
+        return True
+
+    def _differences(self) -> str:
+        seen = []
+        for member in self.cluster.members.values():
+            life = member.life
+            if life is None:
+                seen.append(f"node {member.node} is down")
+            elif not life.serves:
+                seen.append(f"node {member.node} does not serve: {life.host.failed or life.error}")
+            else:
+                raw = life.groups[0].raw
+                seen.append(f"node {member.node}: commit {raw.commit_index}, applied {raw.applied_index}")
+        return "; ".join(seen)
+
+    def _read_all(self) -> None:
+        """What is there in the end belongs to the history."""
+        lives = self.cluster.lives()
+        for group in range(self.plan.groups):
+            store = lives[0][1].machines[group].store
+            for key in range(self.plan.load.keys):
+                stored = store.get(b"k%d" % key)
+                operation = Operation(0, 0, group, READ, key, self.world.now, answered_s=self.world.now + 1.0)
+                if stored is not None:
+                    operation.found = int.from_bytes(stored.value[:8], "little")
+                    operation.version = stored.version
+                self.clients.history.append(operation)
+
+    def _finish(self) -> None:
+        linearizable(self.clients.history)
+        self.cluster.over = True
+        for node in self.cluster.ids:
+            self.cluster.stop(node)
+        if not self.world.run(self.world.now + 10.0, lambda: not self.cluster.lives()):
+            left = [member.node for member, _ in self.cluster.lives()]
+            raise Broken("a clean stop ends", f"nodes {left} have not stopped within 10 s")
+
+
+def linearizable(history: Iterable[Operation]) -> None:
+    """Raises :class:`Broken` unless the history is linearizable (stale reads apart)."""
+    entries: list[Entry] = []
+    for operation in history:
+        if operation.refused or operation.stale:
+            continue
+        known = operation.answered_s is not None
+        output: Output | None
+        if operation.kind == READ:
+            asked = Input(Kind.READ)
+            output = Output(True, operation.found or None, operation.version)
+        elif operation.kind == WRITE:
+            asked = Input(Kind.WRITE, operation.value)
+            output = Output(True, version=operation.index) if known else None
+        else:
+            asked = Input(Kind.SWAP, operation.value, expected=operation.expected or None)
+            output = None
+            if known:
+                output = Output(True, version=operation.index) if operation.found else Output(False)
+        key = (operation.group, operation.key)
+        entries.append(Entry(operation.client, key, operation.asked_s, operation.answered_s, asked, output))
+    result = check(entries)
+    if result.verdict is Verdict.VIOLATION:
+        raise Broken("linearizable", result.violation.text if result.violation else "")
+
+
+def run(plan: Plan, record: bool = False) -> Outcome:
+    """Runs ``plan`` once. ``record``: the outcome has all events. The same plan has the same outcome, always."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return Run(plan, record).run()
+    finally:
+        with warnings.catch_warnings():
+            # The coroutines of processes that were killed are never awaited again.
+            warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
+            gc.collect()
+        if enabled:
+            gc.enable()

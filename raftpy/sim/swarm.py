@@ -1,0 +1,146 @@
+"""From a seed to a plan: which kind of world it will be (swarm testing).
+
+Each fault, and each way in which disks and network are bad, is in a given world or is not, by a draw of its own. A
+world that has all of them hardly ever gets anywhere; one that leaves most of them out goes deep into what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from raftpy.sim.disk.faults import DiskFaults
+from raftpy.sim.plan import Fault, Load, NetworkFaults, Options, Plan
+
+
+def draw_plan(seed: int) -> Plan:
+    """The plan of ``seed``, the same on every machine."""
+    source = Random(f"raftpy.sim {seed}")
+    nodes = source.choices((1, 2, 3, 4, 5), (1, 1, 10, 2, 5))[0]
+    duration = source.uniform(1.0, 4.0)
+    options = _options(source, nodes)
+    return Plan(
+        seed=seed,
+        nodes=nodes,
+        groups=source.choices((1, 2, 5), (8, 1, 1))[0],
+        duration_s=round(duration, 3),
+        settle_s=10.0,
+        options=options,
+        network=_network(source),
+        disk=_disk(source),
+        load=_load(source),
+        faults=_faults(source, nodes, duration),
+    )
+
+
+def _maybe(source: Random, chance: float, draw: Callable[[], float]) -> float:
+    """A drawn number, mostly 0; both dice are always thrown, so that a changed chance moves nothing else."""
+    dice, value = source.random(), draw()
+    return round(value, 6) if dice < chance else 0.0
+
+
+def _options(source: Random, nodes: int) -> Options:
+    tick = source.choice((5, 10, 10, 20))
+    heartbeat = tick * source.randint(1, 5)
+    largest = source.choice((600, 1200, 60_000))
+    return Options(
+        tick_ms=tick,
+        heartbeat_ms=heartbeat,
+        election_ms=heartbeat * source.randint(3, 5),
+        pre_vote=source.random() < 0.7,
+        check_quorum=source.random() < 0.8,
+        max_datagram=largest,
+        max_inflight_messages=source.choice((1, 2, 8, 256)),
+        max_inflight_bytes=source.choice((1, 10, 100)) * largest,
+        max_uncommitted_bytes=source.choice((200, 2_000, 64 << 20, 64 << 20)),
+        write_mode=source.choice(("auto", "auto", "inline", "thread")),
+        write_buffer_size=source.choice((1 << 12, 1 << 14, 1 << 20)),
+    )
+
+
+def _network(source: Random) -> NetworkFaults:
+    longest = source.choice((0.0005, 0.002, 0.01, 0.03))
+    return NetworkFaults(
+        delay_s=(round(longest * source.uniform(0.05, 0.9), 6), longest),
+        late=_maybe(source, 0.3, lambda: source.uniform(0.0, 0.2)),
+        late_s=(0.02, round(source.uniform(0.05, 0.8), 3)),
+        loss=_maybe(source, 0.4, lambda: source.uniform(0.0, 0.3)),
+        duplication=_maybe(source, 0.4, lambda: source.uniform(0.0, 0.5)),
+        flipped=_maybe(source, 0.2, lambda: source.uniform(0.0, 0.05)),
+        held=_maybe(source, 0.3, lambda: source.uniform(0.0, 0.02)),
+        held_s=(0.5, round(source.uniform(1.0, 3.0), 3)),
+        refused=_maybe(source, 0.5, lambda: 1.0),
+        buffer_bytes=source.choice((1 << 20, 1 << 20, 4_000, 1_500)),
+    )
+
+
+def _disk(source: Random) -> DiskFaults:
+    usual = source.choice((0.0001, 0.0005, 0.003, 0.02))
+    return DiskFaults(
+        sync_s=(usual, round(usual * source.uniform(1.5, 5.0), 6)),
+        slow=_maybe(source, 0.3, lambda: source.uniform(0.0, 0.1)),
+        stall=_maybe(source, 0.1, lambda: source.uniform(0.0, 0.01)),
+        write_error=_maybe(source, 0.1, lambda: source.uniform(0.0, 0.003)),
+        sync_error=_maybe(source, 0.1, lambda: source.uniform(0.0, 0.005)),
+        no_space=_maybe(source, 0.1, lambda: source.uniform(0.0, 0.003)),
+    )
+
+
+def _load(source: Random) -> Load:
+    writes = source.uniform(0.1, 0.7)
+    return Load(
+        clients=source.randint(1, 8),
+        keys=source.randint(1, 6),
+        think_s=round(source.choice((0.002, 0.01, 0.03, 0.1)), 6),
+        burst=source.choice((1, 1, 4, 10)),
+        writes=round(writes, 3),
+        swaps=round(source.uniform(0.0, 0.9 - writes), 3),
+        stale_reads=_maybe(source, 0.5, lambda: source.uniform(0.0, 0.5)),
+        follower_reads=_maybe(source, 0.6, lambda: source.uniform(0.0, 1.0)),
+        timeout_s=source.choice((0.1, 0.5, 2.0)),
+        cancelled=_maybe(source, 0.3, lambda: source.uniform(0.0, 0.3)),
+        value_bytes=source.choice((8, 16, 100)),
+    )
+
+
+def _seconds(source: Random) -> float:
+    """How long something lasts, or a member is down: mostly short against an election, sometimes long."""
+    return round(source.choice((0.02, 0.1, 0.3, 1.0)) * source.uniform(0.5, 1.5), 4)
+
+
+FAULTS: dict[str, tuple[float, Callable[[Random, int], tuple[int, float]]]] = {
+    "kill": (0.4, lambda source, nodes: (0, _seconds(source))),
+    "power": (0.4, lambda source, nodes: (0, _seconds(source))),
+    "blackout": (0.15, lambda source, nodes: (0, _seconds(source))),
+    "kill_in_write": (0.4, lambda source, nodes: (source.randint(1, 40), _seconds(source))),
+    "stop": (0.3, lambda source, nodes: (0, _seconds(source))),
+    "pause": (0.3, lambda source, nodes: (0, _seconds(source))),
+    "isolate": (0.3, lambda source, nodes: (0, _seconds(source))),
+    "cut": (0.3, lambda source, nodes: (source.randint(1, nodes), _seconds(source))),
+    "mute": (0.2, lambda source, nodes: (0, _seconds(source))),
+    "deafen": (0.2, lambda source, nodes: (0, _seconds(source))),
+    "split": (0.3, lambda source, nodes: (source.randrange(2 ** (nodes + 1)), _seconds(source))),
+    "slow_link": (0.2, lambda source, nodes: (source.randint(1, nodes), round(source.uniform(0.01, 0.2), 4))),
+    "calm": (0.2, lambda source, nodes: (0, _seconds(source))),
+    "full_disk": (0.1, lambda source, nodes: (0, _seconds(source))),
+    "broken_disk": (0.1, lambda source, nodes: (0, _seconds(source))),
+    "slow_disk": (0.2, lambda source, nodes: (0, _seconds(source))),
+    "stalled_disk": (0.15, lambda source, nodes: (0, _seconds(source))),
+    "transfer": (0.3, lambda source, nodes: (source.randint(1, nodes), 0.0)),
+    "priority": (0.2, lambda source, nodes: (source.randint(1, nodes), float(source.randint(0, 3)))),
+    "wall_clock": (0.2, lambda source, nodes: (0, round(source.uniform(-1e4, 1e4), 3))),
+    "drift": (0.2, lambda source, nodes: (0, round(source.uniform(0.97, 1.03), 5))),
+}
+"""By name: how many worlds have it, and what to draw for ``other`` and ``value``."""
+
+
+def _faults(source: Random, nodes: int, duration: float) -> tuple[Fault, ...]:
+    enabled = [(name, draw) for name, (share, draw) in FAULTS.items() if source.random() < share]
+    count = source.choice((0, 2, 5, 12, 25))
+    found = []
+    for _ in range(count if enabled else 0):
+        name, draw = source.choice(enabled)
+        other, value = draw(source, nodes)
+        at = round(source.uniform(0.0, duration), 5)
+        found.append(Fault(at_s=at, kind=name, node=source.randint(1, nodes), other=other, value=value))
+    return tuple(sorted(found, key=lambda fault: fault.at_s))

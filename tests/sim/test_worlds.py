@@ -1,0 +1,62 @@
+"""Worlds run clean, and run the same again.
+
+More of them: ``raftpy sim run --seeds A:B``. A seed that fails here is replayed by ``raftpy sim replay SEED``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from raftpy.sim.plan import Fault, Load, Plan
+from raftpy.sim.run import run
+from raftpy.sim.swarm import draw_plan
+
+SEEDS = range(1, 41)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_world_runs_clean(seed: int) -> None:
+    outcome = run(draw_plan(seed))
+    assert outcome.failure is None, f"seed {seed}: {outcome.failure}"
+    assert outcome.events > 0
+
+
+def test_a_plan_runs_the_same_again_in_another_process_with_another_hash_seed() -> None:
+    code = "import sys; from raftpy.sim.run import run; from raftpy.sim.swarm import draw_plan\n"
+    code += "print([run(draw_plan(seed)).hash for seed in range(1, 6)])"
+    hashes = set()
+    for hash_seed in ("1", "2", "random"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+        hashes.add(done.stdout)
+    assert len(hashes) == 1, hashes
+
+
+def test_another_seed_is_another_run() -> None:
+    assert run(Plan(seed=1, duration_s=0.3)).hash != run(Plan(seed=2, duration_s=0.3)).hash
+
+
+def test_a_plan_comes_back_from_its_text() -> None:
+    for seed in range(50):
+        plan = draw_plan(seed)
+        assert Plan.from_json(plan.to_json()) == plan
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("[]", "no plan"), ('{"seed": 1, "colour": 3}', "'colour'"), ("{}", "seed"), ("{", "Expecting")]
+)
+def test_what_is_no_plan_is_refused(text: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Plan.from_json(text)
+
+
+def test_writes_that_were_acknowledged_are_there_after_all_machines_lost_power() -> None:
+    faults = tuple(Fault(at_s=at, kind="blackout", value=0.3) for at in (0.5, 1.0, 1.5))
+    outcome = run(Plan(seed=7, duration_s=2.0, faults=faults, load=Load(clients=5, think_s=0.005)), record=True)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.trace is not None
+    assert sum(event.kind == "crash" for event in outcome.trace) >= 6
