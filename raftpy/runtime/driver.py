@@ -256,11 +256,6 @@ class Driver:
         """Why no leader is known in any group, in words; None when there is nothing to say."""
         return None if self.founding is None else self.founding.because()
 
-    def note(self, group: Group) -> None:
-        """A pass has to look at this group."""
-        self.rounds.note(group.work)
-        self.passes.request()
-
     def role_changed(self, group: Group) -> None:
         """This node's role in a group, or the leader it knows there, has changed."""
         self._led = self._led or self.rounds.leads

@@ -78,10 +78,6 @@ class Hosting(Protocol):
         """Why no leader is known in any group, in words; None when there is nothing to say."""
         ...
 
-    def note(self, group: Group) -> None:
-        """A pass has to look at the group: the one under way, or the next."""
-        ...
-
     def role_changed(self, group: Group) -> None:
         """This node's role in the group, or the leader it knows there, has changed."""
         ...
@@ -122,23 +118,22 @@ class Group:
         self.closed = False
         self.member_operations: MemberOperations | None = None
         """Group 0's, which the host sets."""
-        self.proposals = Proposals(loop, self._queued, host.transport.max_command)
-        self.applying = Applying(
-            state_machine, self.proposals, self._configure, host.clock.monotonic, initial.snapshot_index, shared=shared
-        )
         self.feed = CommitFeed(stored.entries, initial.snapshot_index, host.owner.check)
-        self.reads = Reads(loop, self._queued, self._ask_for_read, 2 * config.heartbeat_ms / 1000, host.boot)
         self.work = GroupWork(
             group_id,
             self.raw,
-            self.proposals,
-            self.applying,
-            self.reads,
+            host.passes.note,
             self.feed.publish,
             self.not_leader,
             self._role_changed,
             self._failed,
         )
+        self.proposals = Proposals(loop, self.work.queued, host.transport.max_command)
+        self.applying = Applying(
+            state_machine, self.proposals, self._configure, host.clock.monotonic, initial.snapshot_index, shared=shared
+        )
+        self.reads = Reads(loop, self.work.queued, self.raw.read_index, 2 * config.heartbeat_ms / 1000, host.boot)
+        self.work.bind(self.proposals, self.applying, self.reads)
         self._loop = loop
         self._role_log = RoleLog(self.name)
         self._leader_waiters: list[asyncio.Future[int]] = []
@@ -213,11 +208,7 @@ class Group:
     def schedule(self) -> None:
         """Something was ordered of the core. Where the pass under way is past noticing it, there is another."""
         self.work.moved = True
-        self.host.note(self)
-
-    def _queued(self) -> None:
-        """A proposal or a read was queued: the pass under way takes it up, or the next."""
-        self.host.note(self)
+        self.passes.note(self.work)
 
     def require_leader(self) -> None:
         """Raises ``NotLeader`` unless this node leads."""
@@ -225,9 +216,6 @@ class Group:
             raise self.stopped_error()
         if self.raw.state != StateType.StateLeader:
             raise self.not_leader()
-
-    def _ask_for_read(self, context: bytes) -> bool:
-        return self.raw.read_index(context, self.clock.wall_ms())
 
     def not_leader(self) -> RaftError:
         """What to tell whoever proposes here now."""

@@ -12,7 +12,8 @@ from raftpy.runtime.ticks cimport Ticks
 cdef class GroupWork:
     cdef readonly uint64_t id          # of the group
     cdef readonly RawNode raw          # its core
-    cdef Proposals proposals
+    cdef object request                # the host's Passes.note
+    cdef Proposals proposals           # None until bind, as the next two
     cdef Applying applying
     cdef Reads reads
     cdef object publish                # the commit feed's
@@ -36,5 +37,5 @@ cdef class GroupWork:
     cdef int look_at_role(self) except -1
     cdef int lose(self) except -1
     cdef bint resume(self) except -1
-    cdef int begin_reads(self, double now, Ticks ticks) except -1
+    cdef int begin_reads(self, uint64_t wall_ms, double now, Ticks ticks) except -1
     cdef int append_proposals(self, uint64_t wall_ms, double now, Ticks ticks) except -1

@@ -19,14 +19,14 @@ class GroupWork:
         self,
         id: int,
         raw: RawNode,
-        proposals: Proposals,
-        applying: Applying,
-        reads: Reads,
+        request: Callable[[GroupWork], object],
         publish: Callable[[Entries], object],
         refusal: Callable[[], RaftError],
         role_changed: Callable[[], object],
         failed: Callable[[ApplyFailed], bool],
     ) -> None: ...
+    def bind(self, proposals: Proposals, applying: Applying, reads: Reads) -> None: ...
+    def queued(self) -> None: ...
     @property
     def id(self) -> int: ...
     @property

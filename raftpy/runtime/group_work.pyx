@@ -26,12 +26,12 @@ from raftpy.runtime.ticks cimport Ticks
 
 @cython.final
 cdef class GroupWork:
-    """One group's core, and who waits for what it does.
+    """One group's core, and who waits for what it does. Made before its parts are, which ask for a pass by ``queued``.
 
-    ``publish(entries)`` is told of what is applied; ``refusal()`` makes the exception for whoever proposes to a node
-    that does not lead; ``role_changed()`` is called when this node's role in the group has changed, or the leader that
-    the core names; ``failed(error)`` when the state machine has raised ``error``, an ``ApplyFailed``: False ends the
-    host.
+    ``request(group)`` asks for a pass that looks at it, as ``Passes.note`` does; ``publish(entries)`` is told of what
+    is applied; ``refusal()`` makes the exception for whoever proposes to a node that does not lead; ``role_changed()``
+    is called when this node's role in the group has changed, or the leader that the core names; ``failed(error)`` when
+    the state machine has raised ``error``, an ``ApplyFailed``: False ends the host.
 
     Attributes:
         id: of the group, u64.
@@ -42,13 +42,10 @@ cdef class GroupWork:
         closed: it has ended; set by whoever ends it.
     """
 
-    def __init__(self, uint64_t id, raw, Proposals proposals not None, Applying applying not None, Reads reads not None,
-                 publish, refusal, role_changed, failed):
+    def __init__(self, uint64_t id, raw, request, publish, refusal, role_changed, failed):
         self.id = id
         self.raw = raw
-        self.proposals = proposals
-        self.applying = applying
-        self.reads = reads
+        self.request = request
         self.publish = publish
         self.refusal = refusal
         self.role_changed = role_changed
@@ -56,6 +53,17 @@ cdef class GroupWork:
         self.appends = []
         self.leader = self.raw.raft.lead
         self.role = self.raw.raft.state
+
+    def bind(self, Proposals proposals not None, Applying applying not None, Reads reads not None):
+        """The parts are there; to be called once, before the first pass."""
+        self.proposals = proposals
+        self.applying = applying
+        self.reads = reads
+
+    @cython.binding(False)
+    def queued(self):
+        """A proposal or a read was queued: the pass under way takes it up, or the next."""
+        self.request(self)
 
     cdef bint has_left(self) except -1:
         # Whether a pass has left something for the next.
@@ -110,8 +118,8 @@ cdef class GroupWork:
         self.reads.resume()
         return True
 
-    cdef int begin_reads(self, double now, Ticks ticks) except -1:
-        self.reads.begin(now)
+    cdef int begin_reads(self, uint64_t wall_ms, double now, Ticks ticks) except -1:
+        self.reads.begin(wall_ms, now)
         return wake_by(ticks, self.reads.next_deadline)
 
     cdef int append_proposals(self, uint64_t wall_ms, double now, Ticks ticks) except -1:

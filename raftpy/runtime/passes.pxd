@@ -1,6 +1,7 @@
 # When a pass of the driver begins.
 cimport cython
 
+from raftpy.runtime.group_work cimport GroupWork
 from raftpy.runtime.rounds cimport Rounds
 
 @cython.final
@@ -14,5 +15,8 @@ cdef class Passes:
     cdef public bint wanted       # another was asked for meanwhile
     cdef bint turn_due            # one is due at the loop's next turn
 
+    cpdef schedule(self)
+    cpdef request(self)
+    cpdef note(self, GroupWork group)
     cpdef run(self)
     cdef int end(self) except -1

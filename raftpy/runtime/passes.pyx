@@ -12,6 +12,8 @@ cimport cython
 
 from raftcore.base.errors import InvariantViolation
 
+from raftpy.runtime.group_work cimport GroupWork
+
 
 @cython.final
 cdef class Passes:
@@ -31,16 +33,22 @@ cdef class Passes:
         self.rounds = rounds
         self.fail = fail
 
-    def schedule(self):
+    cpdef schedule(self):
         """Asks for a pass at the loop's next turn."""
         if not self.turn_due:
             self.turn_due = True
             self.call_soon(self.turn)
 
-    def request(self):
+    cpdef request(self):
         """Asks for a pass, unless one is running: that one takes up what has come."""
         if not self.running:
             self.schedule()
+
+    cpdef note(self, GroupWork group):
+        """Asks for a pass that looks at this group: the one under way, or the next."""
+        if self.rounds is not None:
+            self.rounds.note(group)
+        self.request()
 
     @cython.binding(False)
     def turn(self):

@@ -48,10 +48,10 @@ cdef class Question:
 cdef class Reads(Waits):
     """All reads of one node that have no outcome yet. ``request`` is for callers, the rest for the driver.
 
-    ``ask(context)`` puts a question to the core, False when there is nobody to ask; one without an answer is put again
-    after ``retry_s`` seconds. ``boot`` tells this start of the node from the others: the answer to a question of an
-    earlier one must not be taken for the answer to a later one's. ``wanted``: queued reads are to be asked for in the
-    running pass, or in one on its way.
+    ``ask(context, wall_ms)`` puts a question to the core, as ``RawNode.read_index``: False when there is nobody to ask.
+    One without an answer is put again after ``retry_s`` seconds. ``boot`` tells this start of the node from the others:
+    the answer to a question of an earlier one must not be taken for the answer to a later one's. ``wanted``: queued
+    reads are to be asked for in the running pass, or in one on its way.
     """
 
     def __init__(self, loop, schedule, ask, double retry_s, uint64_t boot=0):
@@ -86,10 +86,11 @@ cdef class Reads(Waits):
     cdef bint any_waiting(self) noexcept:
         return len(self.queued) > 0 or len(self.asked) > 0 or len(self.confirmed) > 0
 
-    cpdef int begin(self, double now) except -1:
+    cpdef int begin(self, uint64_t wall_ms, double now) except -1:
         """Puts one question for all that are queued, at ``now``; they stay queued while there is nobody to ask.
 
-        The timeouts of those who are new begin.
+        ``wall_ms`` and ``now``: the same moment, by the clock's ``wall_ms`` (for the core) and ``monotonic``. The
+        timeouts of those who are new begin.
         """
         cdef list reads = self.queued
         cdef Read read
@@ -112,7 +113,7 @@ cdef class Reads(Waits):
         question.asked_at = now
         question.reads = reads
         self.asked[context] = question  # before asking: a single node answers at once
-        if self.ask(context):
+        if self.ask(context, wall_ms):
             self.queued = []
         else:
             del self.asked[context]

@@ -332,7 +332,7 @@ cdef class Rounds:
                 continue
             if group.reads.wanted:
                 group.moved = True
-                group.begin_reads(self.monotonic(), self.ticks)
+                group.begin_reads(self.wall_ms(), self.monotonic(), self.ticks)
             if PyList_GET_SIZE(group.proposals.queued):
                 group.moved = True
                 now = self.monotonic()

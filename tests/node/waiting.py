@@ -131,7 +131,7 @@ class ReadBench(Bench):
         self.asked: list[bytes] = []
         self.contexts: set[bytes] = set()
 
-    def ask(self, context: bytes) -> bool:
+    def ask(self, context: bytes, wall_ms: int) -> bool:
         assert context not in self.contexts, "a late answer to an earlier question would pass for this one's"
         self.contexts.add(context)
         if self.leader:
@@ -142,7 +142,7 @@ class ReadBench(Bench):
         return self.reads.request(timeout)
 
     def take(self) -> None:
-        self.reads.begin(self.now)
+        self.reads.begin(0, self.now)
 
     def answer(self, index: int = 7) -> None:
         for context in self.asked:
