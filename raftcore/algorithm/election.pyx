@@ -10,7 +10,7 @@ from raftcore.algorithm.roles cimport (
     promotable,
     wait_for_writes,
 )
-from raftcore.algorithm.sending cimport broadcast_append
+from raftcore.algorithm.sending cimport broadcast_append, send
 from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.base.types cimport (
     LARGEST_NUMBER,
@@ -69,7 +69,7 @@ cdef int campaign(Raft r, bint pre, bint transfer) except -1:
             m.log_term = r.log.last_term()
             if transfer:
                 m.context = TRANSFER_CONTEXT
-        r.send(m)
+        send(r, m)
     return 0
 
 
@@ -104,7 +104,7 @@ cdef int handle_vote_request(Raft r, Message m) except -1:
     if granted:
         # The request's term: a pre-candidate ignores answers of a term below the one it asked about.
         answer.term = m.term
-        r.send(answer)
+        send(r, answer)
         if not pre:
             r.election_elapsed = 0  # Figure 2, followers: granting a vote restarts the timeout; refusing does not
             wait_for_writes(r)
@@ -112,7 +112,7 @@ cdef int handle_vote_request(Raft r, Message m) except -1:
     else:
         answer.term = r.term
         answer.reject = True
-        r.send(answer)
+        send(r, answer)
     if tracing(r):
         r.emit("vote", {"candidate": m.from_, "granted": bool(granted), "pre": bool(pre), "for_term": m.term})
     return 0

@@ -10,7 +10,7 @@ from raftcore.membership.confchange import ConfChange, ConfChangeV2
 from raftcore.values.message import Entry as PyEntry
 
 from raftcore.algorithm.read_index cimport committed_in_term
-from raftcore.algorithm.sending cimport broadcast_append
+from raftcore.algorithm.sending cimport broadcast_append, send
 from raftcore.algorithm.state cimport Raft
 from raftcore.base.types cimport (
     NO_LIMIT, EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal, MsgAppResp, MsgProp, StateFollower,
@@ -52,7 +52,7 @@ cdef int acknowledge_own(Raft r) except -1:
     """Counted once the entries are durable here, as a follower's acknowledgement is (thesis 10.2.1)."""
     m = new_message(MsgAppResp, r.id)
     m.index = r.log._last
-    return r.send(m)
+    return send(r, m)
 
 
 cdef index_t append_runs(Raft r, list runs) except? 0:
@@ -156,7 +156,7 @@ cdef int forward(Raft r, node_id_t origin, Entries entries) except -1:
     m = new_message(MsgProp, r.lead)
     m.from_ = origin
     m.entries = entries
-    return r.send(m)
+    return send(r, m)
 
 
 cdef int leader_proposal(Raft r, Message m) except -1:

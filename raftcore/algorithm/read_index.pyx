@@ -9,7 +9,7 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 
 from raftcore.algorithm.options cimport lease
-from raftcore.algorithm.sending cimport broadcast_heartbeat
+from raftcore.algorithm.sending cimport broadcast_heartbeat, send
 from raftcore.algorithm.state cimport Raft, ReadOnly
 from raftcore.base.types cimport MsgReadIndex, MsgReadIndexResp, index_t, node_id_t
 from raftcore.membership.quorum cimport majority_committed
@@ -173,7 +173,7 @@ cdef int answer(Raft r, Message request, index_t index) except -1:
     m = new_message(MsgReadIndexResp, request.from_)
     m.index = index
     m.context = request.context
-    r.send(m)
+    send(r, m)
     return 0
 
 
@@ -187,7 +187,7 @@ cdef int follower_read(Raft r, Message m) except -1:
     forwarded = new_message(MsgReadIndex, r.lead)
     forwarded.from_ = m.from_
     forwarded.context = m.context
-    r.send(forwarded)
+    send(r, forwarded)
     return 0
 
 

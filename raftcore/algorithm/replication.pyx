@@ -4,7 +4,7 @@ from raftcore.algorithm.options.backtrack cimport last_agreement, runs_below
 from raftcore.algorithm.quarantine cimport rests_on_suspected, suspected_leader_lives
 from raftcore.algorithm.read_index cimport acknowledge_round, release_postponed
 from raftcore.algorithm.roles cimport become_follower
-from raftcore.algorithm.sending cimport broadcast_append, send_append
+from raftcore.algorithm.sending cimport broadcast_append, send, send_append
 from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.algorithm.transfer cimport continue_transfer
 from raftcore.base.types cimport MsgAppResp, MsgHeartbeatResp, index_t, term_t
@@ -35,15 +35,15 @@ cdef int handle_append(Raft r, Message m) except -1:
         answer.reject = True
         answer.reject_hint = r.suspicion.index - 1
         answer.log_term = r.log.term_or_zero(r.suspicion.index - 1)
-        return r.send(answer)
+        return send(r, answer)
     if m.index < r.log.committed:
         # No further than the message goes: only so far the leader's log has been compared (peer_checks.check_history).
         answer.index = min(r.log.committed, m.index if m.entries is None else m.index + m.entries.count)
-        return r.send(answer)
+        return send(r, answer)
     if maybe_append(r.log, m.index, m.log_term, m.commit, m.entries, r.acknowledged, &last_new):
         r.acknowledged = max(r.acknowledged, last_new)
         answer.index = last_new
-        return r.send(answer)
+        return send(r, answer)
     # No match at m.index. The best guess at where the logs still agree: the last of our entries at or below m.index
     # with a term at or below the leader's there; all our entries of higher terms cannot be the leader's.
     #
@@ -59,7 +59,7 @@ cdef int handle_append(Raft r, Message m) except -1:
         answer.context = runs_below(r.log, hint, r.options.max_reject_runs)
     if tracing(r):
         r.emit("append_rejected", {"from": m.from_, "index": m.index, "hint": hint, "hint_term": hint_term})
-    return r.send(answer)
+    return send(r, answer)
 
 
 cdef int handle_heartbeat(Raft r, Message m) except -1:
@@ -69,7 +69,7 @@ cdef int handle_heartbeat(Raft r, Message m) except -1:
     answer = new_message(MsgHeartbeatResp, m.from_)
     answer.context = m.context
     answer.conf_index = m.conf_index
-    return r.send(answer)
+    return send(r, answer)
 
 
 cdef bint advance_commit(Raft r) except -1:

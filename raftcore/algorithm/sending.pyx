@@ -1,14 +1,43 @@
-"""What a leader sends: appends, heartbeats, snapshots (paper 5.3, 7)."""
+"""What leaves this node: which messages may do so before a write is durable, and what a leader sends, appends,
+heartbeats and snapshots (paper 5.3, 7).
+"""
+
+from libc.stdint cimport uint32_t
 
 from raftcore.base.errors import InvariantViolation, SnapshotTemporarilyUnavailable
 
 from raftcore.algorithm.options.witness cimport is_witness, without_payloads
 from raftcore.algorithm.state cimport Raft, tracing
-from raftcore.base.types cimport MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
+from raftcore.base.types cimport CAMPAIGNS, TERMLESS_TYPES, MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
 from raftcore.log.log_entries cimport term_at
 from raftcore.log.slices cimport ENCODED
 from raftcore.membership.progress cimport Progress, is_full, is_paused, is_replicating
-from raftcore.values.message cimport Entries, Snapshot, new_message
+from raftcore.values.message cimport Entries, Message, Snapshot, new_message, push
+
+
+cdef int send(Raft r, Message m) except -1:
+    """Queues m, stamped with sender and term.
+
+    Votes and append acknowledgements promise something that must survive a crash (thesis 3.8): they wait until
+    all that is unstable now is durable. So do requests for votes: they are what a leader's term rests on, and a
+    candidate that forgets its term may stand in it again and be elected again, with other entries. Everything else,
+    rejections of other kinds and the leader's own appends among them, leaves at once (thesis 10.2.1).
+    """
+    cdef uint32_t kind = <uint32_t> 1 << m.type
+    if m.from_ == 0:
+        m.from_ = r.id
+    if kind & CAMPAIGNS:
+        # The term campaigned for: a pre-vote names a term that nobody is in yet.
+        if m.term == 0:
+            raise InvariantViolation(f"message type {m.type} must be sent with a term")
+    elif not kind & TERMLESS_TYPES:
+        # Forwarded proposals and reads stay without a term: they are requests, not statements about a term.
+        m.term = r.term
+    if kind & r.options.promises:
+        return push(&r.after_append, m)
+    if m.to == r.id:
+        raise InvariantViolation(f"message type {m.type} must not be sent to oneself")
+    return push(&r.messages, m)
 
 
 cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
@@ -41,7 +70,7 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     m.entries = entries
     m.commit = r.log.committed
     m.conf_index = pr.conf_index
-    r.send(m)
+    send(r, m)
     if pr.bare_probe:
         pr.msg_app_flow_paused = True
     elif entries is None:
@@ -74,7 +103,7 @@ cdef bint send_snapshot(Raft r, Progress pr) except -1:
     m = new_message(MsgSnap, pr.id)
     m.snapshot = snapshot
     m.conf_index = pr.conf_index
-    r.send(m)
+    send(r, m)
     return True
 
 
@@ -98,6 +127,6 @@ cdef int broadcast_heartbeat(Raft r, bytes context) except -1:
         m.commit = min(pr.match, r.log.committed)
         m.context = context
         m.conf_index = pr.conf_index
-        r.send(m)
+        send(r, m)
         pr.sent_commit_to(m.commit)
     return 0

@@ -1,6 +1,7 @@
 """Snapshots (paper 7): the follower's restore, and what the leader makes of the outcome."""
 
 from raftcore.algorithm.membership_changes cimport restore_configuration
+from raftcore.algorithm.sending cimport send
 from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.base.types cimport MsgAppResp, StateFollower
 from raftcore.membership.progress cimport Progress, StateSnapshot
@@ -16,7 +17,7 @@ cdef int handle_snapshot(Raft r, Message m) except -1:
     else:
         # No further than the snapshot goes: behind it the leader's log may be another (docs/design.md, decision 1).
         answer.index = min(r.log.committed, m.snapshot.index)
-    return r.send(answer)
+    return send(r, answer)
 
 
 cdef bint restore(Raft r, Snapshot s) except -1:

@@ -1,12 +1,12 @@
-# Raft: all state of one node in one group, under Figure 2's headings, and its outbox. No rule lives here but one:
-# which messages may leave before a write is durable (send).
+# Raft: all state of one node in one group, under Figure 2's headings, and its outbox, which sending.pyx fills. No rule
+# lives here.
 from libc.stdint cimport int64_t, uint64_t
 
 from raftcore.base.options cimport Options
 from raftcore.base.types cimport index_t, node_id_t, term_t
 from raftcore.log.log cimport RaftLog
 from raftcore.membership.tracker cimport Tracker
-from raftcore.values.message cimport Message, Queue
+from raftcore.values.message cimport Queue
 
 # A conflict with the leader of this term that is not certain yet (quarantine.pyx). The other fields count only while
 # rounds is above 0; a change of role or term resets it.
@@ -81,7 +81,6 @@ cdef class Raft:
     cdef Queue waiting            # with an outbox only: may leave once a write under way is done, in their order
     cdef list read_states                # (index, context) of confirmed reads
 
-    cdef int send(self, Message m) except -1
     cdef uint64_t draw(self, uint64_t below) noexcept
     cdef int emit(self, str event, dict fields) except -1
 

@@ -1,14 +1,12 @@
 """All state of one node in one group, under Figure 2's headings, and its outbox."""
 
-from libc.stdint cimport uint32_t, uint64_t
-
-from raftcore.base.errors import InvariantViolation
+from libc.stdint cimport uint64_t
 
 from raftcore.base.options cimport Options
-from raftcore.base.types cimport CAMPAIGNS, TERMLESS_TYPES, StateFollower
+from raftcore.base.types cimport StateFollower
 from raftcore.log.log cimport RaftLog
 from raftcore.membership.tracker cimport Tracker
-from raftcore.values.message cimport Message, push, queue_free
+from raftcore.values.message cimport queue_free
 
 
 cdef class ReadOnly:
@@ -44,30 +42,6 @@ cdef class Raft:
         queue_free(&self.messages)
         queue_free(&self.after_append)
         queue_free(&self.waiting)
-
-    cdef int send(self, Message m) except -1:
-        """Queues m, stamped with sender and term.
-
-        Votes and append acknowledgements promise something that must survive a crash (thesis 3.8): they wait until
-        all that is unstable now is durable. So do requests for votes: they are what a leader's term rests on, and a
-        candidate that forgets its term may stand in it again and be elected again, with other entries. Everything else,
-        rejections of other kinds and the leader's own appends among them, leaves at once (thesis 10.2.1).
-        """
-        cdef uint32_t kind = <uint32_t> 1 << m.type
-        if m.from_ == 0:
-            m.from_ = self.id
-        if kind & CAMPAIGNS:
-            # The term campaigned for: a pre-vote names a term that nobody is in yet.
-            if m.term == 0:
-                raise InvariantViolation(f"message type {m.type} must be sent with a term")
-        elif not kind & TERMLESS_TYPES:
-            # Forwarded proposals and reads stay without a term: they are requests, not statements about a term.
-            m.term = self.term
-        if kind & self.options.promises:
-            return push(&self.after_append, m)
-        if m.to == self.id:
-            raise InvariantViolation(f"message type {m.type} must not be sent to oneself")
-        return push(&self.messages, m)
 
     cdef uint64_t draw(self, uint64_t below) noexcept:
         """The next random number from [0, below): splitmix64."""

@@ -28,7 +28,7 @@ from raftcore.algorithm.replication cimport (
     handle_unreachable,
 )
 from raftcore.algorithm.roles cimport become_follower, promotable, restart_election_timer
-from raftcore.algorithm.sending cimport broadcast_heartbeat
+from raftcore.algorithm.sending cimport broadcast_heartbeat, send
 from raftcore.algorithm.snapshots cimport handle_snapshot, handle_snapshot_status
 from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.algorithm.transfer cimport forward_transfer, leader_transfer
@@ -129,13 +129,13 @@ cdef bint term_concerns_us(Raft r, Message m) except -1:
         # and so would ours: this answer lets it learn of the term (thesis 4.2.3, 9.6).
         answer = new_message(MsgAppResp, m.from_)
         answer.conf_index = m.conf_index
-        r.send(answer)
+        send(r, answer)
     elif type == MsgPreVote:
         # So that a pre-candidate of a former term gets unstuck.
         answer = new_message(MsgPreVoteResp, m.from_)
         answer.term = r.term
         answer.reject = True
-        r.send(answer)
+        send(r, answer)
     elif type == MsgVoteResp:
         vote_came_late(r, m)
     elif type == MsgStorageAppendResp and m.snapshot is not None:

@@ -9,7 +9,7 @@ election timeout, when this leader carries on.
 
 from raftcore.algorithm.options cimport lease
 from raftcore.algorithm.options.witness cimport is_witness
-from raftcore.algorithm.sending cimport send_append
+from raftcore.algorithm.sending cimport send, send_append
 from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.base.types cimport MsgTimeoutNow, MsgTransferLeader, StateLeader, node_id_t
 from raftcore.membership.progress cimport Progress, holds_whole_log, keeps_up
@@ -68,7 +68,7 @@ cdef int continue_transfer(Raft r, Progress pr) except -1:
 
 cdef int send_timeout_now(Raft r, node_id_t target) except -1:
     lease.give_up(r)  # the target is voted for in spite of it
-    r.send(new_message(MsgTimeoutNow, target))
+    send(r, new_message(MsgTimeoutNow, target))
     return 0
 
 
@@ -78,5 +78,5 @@ cdef int forward_transfer(Raft r, Message m) except -1:
         return 0
     forwarded = new_message(MsgTransferLeader, r.lead)
     forwarded.from_ = m.from_
-    r.send(forwarded)
+    send(r, forwarded)
     return 0

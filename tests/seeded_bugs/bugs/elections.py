@@ -65,10 +65,10 @@ BUGS = (
         name="refused-vote-resets-the-timer",
         breaks="only granting a vote restarts the election timeout (Figure 2, followers)",
         file="raftcore/algorithm/election.pyx",
-        old="        answer.term = r.term\n        answer.reject = True\n        r.send(answer)\n    if tracing(r):\n",
+        old="        answer.term = r.term\n        answer.reject = True\n        send(r, answer)\n    if tracing(r):\n",
         new="        answer.term = r.term\n"
         "        answer.reject = True\n"
-        "        r.send(answer)\n"
+        "        send(r, answer)\n"
         "        r.election_elapsed = 0\n"
         "    if tracing(r):\n",
         found_by=("tables", "model"),
