@@ -20,13 +20,15 @@ from raftcore.api.outbox cimport Outbox
 from raftcore.api.ready cimport (
     Ready, append_message, append_response_needed, apply_message, apply_response, new_ready, quarantined_ready,
 )
-from raftcore.api.receive cimport receive_datagram, receive_frame, receive_message
+from raftcore.api.receive cimport (
+    receive_commands, receive_datagram, receive_frame, receive_message, receive_read, set_now,
+)
 from raftcore.api.status cimport status_of
 from raftcore.api.take_ready cimport accept_ready, append_response, has_ready, mark_reported
 from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.base.types cimport (
-    EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal,
-    MsgForgetLeader, MsgHup, MsgReadIndex, MsgSnapStatus, MsgTransferLeader, MsgUnreachable,
+    EntryConfChange, EntryConfChangeV2, EntryNoop,
+    MsgForgetLeader, MsgHup, MsgSnapStatus, MsgTransferLeader, MsgUnreachable,
     StateFollower, StateLeader, StateQuarantined, index_t, node_id_t, term_t,
 )
 from raftcore.check.clone cimport clone_raft, fingerprint_raft
@@ -113,7 +115,7 @@ cdef class RawNode:
         self._tick(now_ms, count)
 
     cdef int _tick(self, uint64_t now_ms, uint32_t count) except -1:
-        self._set_now(now_ms)
+        set_now(self.raft, now_ms)
         tick(self.raft, count)
         if CHECK_EACH_STEP:
             check_raft(self.raft)
@@ -151,9 +153,6 @@ cdef class RawNode:
         counted in ``faults``; one that does not concern this node in ``ignored``. Either way the rest goes on. Raises
         ValueError when ``buffer`` is shorter than ``offset``, or ``offset`` lies within the header.
         """
-        return self._step_frames(buffer, offset, group)
-
-    cdef Py_ssize_t _step_frames(self, object buffer, Py_ssize_t offset, uint64_t group) except -1:
         return receive_datagram(self.raft, buffer, offset, group, &self.refused)
 
     def step_frame(self, buffer, Py_ssize_t offset):
@@ -167,10 +166,7 @@ cdef class RawNode:
         cdef Buffer view = buffer_of(buffer)
         if not DATAGRAM_HEADER_SIZE <= offset < view.size:
             raise ValueError(f"no frame at {offset} in a datagram of {view.size} bytes")
-        return self._step_frame(view.at, view.size, &offset) != 0
-
-    cdef int _step_frame(self, const unsigned char* data, Py_ssize_t size, Py_ssize_t* at) except -1:
-        return receive_frame(self.raft, data, size, at, &self.refused)
+        return receive_frame(self.raft, view.at, view.size, &offset, &self.refused) != 0
 
     @cython.binding(False)
     def propose(self, commands, uint64_t now_ms=0):
@@ -182,19 +178,7 @@ cdef class RawNode:
         never decreases. Raises ProposalDropped, whose ``reason`` says why, and TypeError or ValueError for commands
         that are not bytes, too large or none; nothing was appended then.
         """
-        return self._propose(commands, now_ms)
-
-    cdef index_t _propose(self, object commands, uint64_t now_ms) except? 0:
-        cdef Raft r = self.raft
-        self._set_now(now_ms)
-        if not isinstance(commands, (list, tuple)):
-            commands = list(commands)
-        if not commands:
-            raise ValueError("commands must hold at least one command, not none")
-        if r.state == StateLeader:
-            return propose_payloads(r, commands, EntryNormal)
-        forward_payloads(r, commands, EntryNormal)
-        return 0
+        return receive_commands(self.raft, commands, now_ms)
 
     def propose_conf_change(self, change, uint64_t now_ms=0, expected_conf_index=None):
         """Appends a configuration change (thesis 4), or, as etcd/raft does, an empty entry in place of one that is
@@ -210,7 +194,7 @@ cdef class RawNode:
         cdef int kind = EntryConfChange if isinstance(change, ConfChange) else EntryConfChangeV2
         if not isinstance(change, (ConfChange, ConfChangeV2)):
             raise TypeError(f"change must be a ConfChange or a ConfChangeV2, not {type(change).__name__}")
-        self._set_now(now_ms)
+        set_now(self.raft, now_ms)
         payload = change.encode()
         if r.state != StateLeader:
             forward_payloads(r, (payload,), kind)
@@ -282,15 +266,7 @@ cdef class RawNode:
         come late, after a restart of this node too; so it is made of, say, this start's number and a counter. Other
         nodes' do not matter.
         """
-        cdef Raft r = self.raft
-        self._set_now(now_ms)
-        if r.state != StateLeader and (r.lead == 0 or r.state != StateFollower):
-            return False
-        m = new_message(MsgReadIndex, r.id)
-        m.from_ = r.id
-        m.context = context
-        step(r, m)
-        return True
+        return receive_read(self.raft, context, now_ms)
 
     def report_no_leader(self, uint64_t now_ms=0):
         """All members are new, none has a term yet: there is no leader that could be heard from.
@@ -299,7 +275,7 @@ cdef class RawNode:
         over, and only what this node has drawn beyond it is waited for. Without effect on a node that has a term: then
         there may be a leader, and others may rely on that timeout (thesis 4.2.3, 6.4.1).
         """
-        self._set_now(now_ms)
+        set_now(self.raft, now_ms)
         nobody_can_lead(self.raft)
         if CHECK_EACH_STEP:
             check_raft(self.raft)
@@ -420,11 +396,7 @@ cdef class RawNode:
         The driver's form (else ConfigError), without Python objects for messages. A node whose work is taken this way
         gives no Ready; it owes the outbox's appends to :meth:`written` and its applies to :meth:`applied`.
         """
-        return self._collect(outbox)
-
-    cdef bint _collect(self, Outbox outbox) except -1:
-        if self.form != IN_OUTBOX:
-            self._use(IN_OUTBOX)
+        self._use(IN_OUTBOX)
         return take_ready.collect(self.raft, &self.reported, &self.writes, outbox)
 
     @cython.binding(False)
@@ -436,18 +408,12 @@ cdef class RawNode:
         take_ready.written(self.raft, &self.writes, appends, outbox)
         return has_ready(self.raft, &self.reported, False)
 
-    cdef int _written(self, object appends, Outbox outbox) except -1:
-        return take_ready.written(self.raft, &self.writes, appends, outbox)
-
     @cython.binding(False)
     def applied(self, Entries entries not None):
         """Entries from :meth:`collect` are applied, in order (InvariantViolation). True: something is to be
         collected."""
         take_ready.applied(self.raft, entries)
         return has_ready(self.raft, &self.reported, False)
-
-    cdef int _applied(self, Entries entries) except -1:
-        return take_ready.applied(self.raft, entries)
 
     def status(self):
         """A :class:`raftcore.Status`: the state of this node and, on a leader, of every member's progress."""
@@ -576,11 +542,6 @@ cdef class RawNode:
         return self.raft.pending_conf_index
 
     # -- inside ---------------------------------------------------------------------------------------------------
-
-    cdef int _set_now(self, uint64_t now_ms) except -1:
-        if now_ms > self.raft.now_ms:
-            self.raft.now_ms = now_ms
-        return 0
 
     cdef int _use(self, int form) except -1:
         if self.form != form:

@@ -1,4 +1,4 @@
-"""Where messages come in: one at a time, or as the frames of a datagram.
+"""Where messages come in, one at a time or as the frames of a datagram, and commands and reads.
 
 Before the state machine sees a message of another node, everything that no correct peer sends has been refused
 (:mod:`raftcore.algorithm.peer_checks`); one bad frame does not keep the others of its datagram out.
@@ -12,12 +12,16 @@ from libc.stdint cimport uint64_t
 from raftcore.base.errors import DecodeError, PeerFault, ProposalDropped, StepLocalMessage, StepPeerNotFound
 
 from raftcore.algorithm.peer_checks cimport check_origin, check_peer
+from raftcore.algorithm.proposals cimport forward_payloads, propose_payloads
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport step, step_from
-from raftcore.base.types cimport APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, MsgApp, is_one_of
+from raftcore.base.types cimport (
+    APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, EntryNormal, MsgApp, MsgReadIndex, StateFollower, StateLeader,
+    index_t, is_one_of,
+)
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.membership.tracker cimport borrowed_progress
-from raftcore.values.message cimport Message, entries_follow_index, recycle
+from raftcore.values.message cimport Message, entries_follow_index, new_message, recycle
 from raftcore.wire.frame cimport decode_frame, end_of_frame
 from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE, datagram_from
 
@@ -117,3 +121,26 @@ cdef int refuse(Refused* refused) except -1:
     except (StepPeerNotFound, ProposalDropped):
         refused.ignored += 1
     return 0
+
+
+cdef index_t receive_commands(Raft r, object commands, uint64_t now_ms) except? 0:
+    set_now(r, now_ms)
+    if not isinstance(commands, (list, tuple)):
+        commands = list(commands)
+    if not commands:
+        raise ValueError("commands must hold at least one command, not none")
+    if r.state == StateLeader:
+        return propose_payloads(r, commands, EntryNormal)
+    forward_payloads(r, commands, EntryNormal)
+    return 0
+
+
+cdef bint receive_read(Raft r, bytes context, uint64_t now_ms) except -1:
+    set_now(r, now_ms)
+    if r.state != StateLeader and (r.lead == 0 or r.state != StateFollower):
+        return False
+    m = new_message(MsgReadIndex, r.id)
+    m.from_ = r.id
+    m.context = context
+    step(r, m)
+    return True

@@ -15,8 +15,9 @@ from libc.stdint cimport uint64_t
 
 from cpython.object cimport PyObject
 
+from raftcore.api cimport take_ready
 from raftcore.api.outbox cimport Outbox
-from raftcore.api.raw_node cimport RawNode
+from raftcore.api.raw_node cimport IN_OUTBOX, RawNode
 from raftcore.api.receive cimport receive_frames
 from raftcore.base.lists cimport empty, item_of, put_into, size_of
 from raftcore.base.types cimport NO_LIMIT
@@ -58,19 +59,19 @@ cdef class Seat:
         cdef PyObject* entries
         cdef Py_ssize_t i
         cdef RawNode node = self.node
-        while node._collect(outbox):
+        while take_ready.collect(node.raft, &node.reported, &node.writes, outbox):
             if size_of(appends):
                 for i in range(size_of(appends)):
                     append = item_of(appends, i)
                     if (<Message> append).entries is not None:
                         put_into(self.stored, (<Message> append).entries)
-                node._written(outbox.appends, outbox)
+                take_ready.written(node.raft, &node.writes, outbox.appends, outbox)
                 empty(outbox.appends)
             if size_of(applies):
                 for i in range(size_of(applies)):
                     entries = item_of(applies, i)
                     put_into(self.applied, <Entries> entries)
-                    node._applied(<Entries> entries)
+                    take_ready.applied(node.raft, <Entries> entries)
                 empty(outbox.applies)
         return 0
 
@@ -98,6 +99,7 @@ cdef class Loopback:
             seat.node = RawNode(
                 Config(id=id, async_storage_writes=True, **settings), InitialState(conf_state=ConfState(ids)), _Memory()
             )
+            seat.node._use(IN_OUTBOX)
             seat.outbox = Outbox([
                 DatagramBuilder(Header(cluster_id=1, from_=id, to=to, from_store=id, from_boot=1, to_store=to,
                                        to_boot=1), LARGEST_UDP)

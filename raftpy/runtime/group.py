@@ -132,7 +132,7 @@ class Group:
         self.applying = Applying(
             state_machine, self.proposals, self._configure, host.clock.monotonic, initial.snapshot_index, shared=shared
         )
-        self.reads = Reads(loop, self.work.queued, self.raw.read_index, 2 * config.heartbeat_ms / 1000, host.boot)
+        self.reads = Reads(loop, self.work.queued, 2 * config.heartbeat_ms / 1000, host.boot)
         self.work.bind(self.proposals, self.applying, self.reads)
         self._loop = loop
         self._role_log = RoleLog(self.name)

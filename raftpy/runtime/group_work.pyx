@@ -12,6 +12,8 @@ cimport cython
 from cpython.list cimport PyList_GET_SIZE
 from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t
 
+from raftcore.api.raw_node cimport IN_OUTBOX
+from raftcore.api.receive cimport receive_commands, receive_read
 from raftcore.base.types cimport StateLeader, index_t, node_id_t
 
 from raftcore.base.errors import ProposalDropped
@@ -45,6 +47,7 @@ cdef class GroupWork:
     def __init__(self, uint64_t id, raw, request, publish, refusal, role_changed, failed):
         self.id = id
         self.raw = raw
+        self.raw._use(IN_OUTBOX)
         self.request = request
         self.publish = publish
         self.refusal = refusal
@@ -119,7 +122,9 @@ cdef class GroupWork:
         return True
 
     cdef int begin_reads(self, uint64_t wall_ms, double now, Ticks ticks) except -1:
-        self.reads.begin(wall_ms, now)
+        cdef bytes context = self.reads.begin(now)
+        if context is not None and not receive_read(self.raw.raft, context, wall_ms):
+            self.reads.take_back(context)
         return wake_by(ticks, self.reads.next_deadline)
 
     cdef int append_proposals(self, uint64_t wall_ms, double now, Ticks ticks) except -1:
@@ -128,7 +133,7 @@ cdef class GroupWork:
         if not commands:
             return 0
         try:
-            first = self.raw._propose(commands, wall_ms)
+            first = receive_commands(self.raw.raft, commands, wall_ms)
         except ProposalDropped as error:
             self.proposals.refused(Overloaded if error.reason == "uncommitted_limit" else self.refusal)
             return 0

@@ -17,7 +17,6 @@ cdef class Question:
 
 cdef class Reads(Waits):
     # Every read without an outcome: those queued, those asked for, those that are confirmed.
-    cdef object ask                # puts a question to the core; False when there is nobody to ask
     cdef double retry_s            # seconds after which a question is put again
     cdef bytes boot                # of this start, 8 bytes; it begins every context
     cdef uint64_t number           # of the last question: its context
@@ -28,7 +27,8 @@ cdef class Reads(Waits):
 
     cpdef Read request(self, object timeout=*)
     cdef bint any_waiting(self) noexcept
-    cpdef int begin(self, uint64_t wall_ms, double now) except -1
+    cpdef bytes begin(self, double now)
+    cpdef int take_back(self, bytes context) except -1
     cpdef int answered(self, index_t index, bytes context) except -1
     cpdef int release(self, index_t applied) except -1
     cpdef int tick(self, double now) except -1

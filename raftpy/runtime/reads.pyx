@@ -6,7 +6,8 @@ be lost on its way to the leader, or with it; one without an answer after a whil
 
     request -> queued -- begin --> asked -- answered --> confirmed -- release --> finished -- resume --> the task
                  ^                   |
-                 +- tick, ask_again -+
+                 +- tick, ask_again, +
+                    take_back
 
 Waiting, being resumed and the timeouts are in awaited.pyx.
 """
@@ -48,15 +49,13 @@ cdef class Question:
 cdef class Reads(Waits):
     """All reads of one node that have no outcome yet. ``request`` is for callers, the rest for the driver.
 
-    ``ask(context, wall_ms)`` puts a question to the core, as ``RawNode.read_index``: False when there is nobody to ask.
-    One without an answer is put again after ``retry_s`` seconds. ``boot`` tells this start of the node from the others:
-    the answer to a question of an earlier one must not be taken for the answer to a later one's. ``wanted``: queued
-    reads are to be asked for in the running pass, or in one on its way.
+    A question to the core that has no answer after ``retry_s`` seconds is put again. ``boot`` tells this start of the
+    node from the others: the answer to a question of an earlier one must not be taken for the answer to a later one's.
+    ``wanted``: queued reads are to be asked for in the running pass, or in one on its way.
     """
 
-    def __init__(self, loop, schedule, ask, double retry_s, uint64_t boot=0):
+    def __init__(self, loop, schedule, double retry_s, uint64_t boot=0):
         Waits.__init__(self, loop, schedule)
-        self.ask = ask
         self.retry_s = retry_s
         self.boot = boot.to_bytes(8, "little")
         self.queued = []
@@ -86,11 +85,11 @@ cdef class Reads(Waits):
     cdef bint any_waiting(self) noexcept:
         return len(self.queued) > 0 or len(self.asked) > 0 or len(self.confirmed) > 0
 
-    cpdef int begin(self, uint64_t wall_ms, double now) except -1:
-        """Puts one question for all that are queued, at ``now``; they stay queued while there is nobody to ask.
+    cpdef bytes begin(self, double now):
+        """The context of one question for all that are queued, to be put to the core at ``now``, before any other call;
+        None when nobody is. Where there is nobody to ask, :meth:`take_back`.
 
-        ``wall_ms`` and ``now``: the same moment, by the clock's ``wall_ms`` (for the core) and ``monotonic``. The
-        timeouts of those who are new begin.
+        The timeouts of those who are new begin.
         """
         cdef list reads = self.queued
         cdef Read read
@@ -106,17 +105,20 @@ cdef class Reads(Waits):
             reads = [read for read in reads if read.state == TAKEN]
         self.queued = reads
         if not reads:
-            return 0
+            return None
         self.number += 1
         context = self.boot + self.number.to_bytes(8, "little")
         question = Question.__new__(Question)
         question.asked_at = now
         question.reads = reads
-        self.asked[context] = question  # before asking: a single node answers at once
-        if self.ask(context, wall_ms):
-            self.queued = []
-        else:
-            del self.asked[context]
+        self.asked[context] = question
+        self.queued = []
+        return context
+
+    cpdef int take_back(self, bytes context) except -1:
+        """There is nobody to ask: those of this question are queued again."""
+        cdef Question question = self.asked.pop(context)
+        self.queued = question.reads
         return 0
 
     cpdef int answered(self, index_t index, bytes context) except -1:

@@ -32,7 +32,10 @@ from cpython.list cimport PyList_GET_SIZE
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t, uint64_t
 
+from raftcore.api cimport take_ready
 from raftcore.api.outbox cimport Outbox
+from raftcore.api.raw_node cimport RawNode
+from raftcore.api.receive cimport receive_datagram, receive_frame
 from raftcore.base.lists cimport empty
 from raftcore.base.types cimport StateLeader, StateQuarantined
 from raftcore.values.message cimport Entries, Message
@@ -397,7 +400,7 @@ cdef class Rounds:
             if group is None:
                 continue  # it has ended since
             self.outbox.group = group.id
-            group.raw._written(appends, self.outbox)
+            take_ready.written(group.raw.raft, &group.raw.writes, appends, self.outbox)
             self.note(group)
             if collect:
                 self.collect(group)
@@ -418,6 +421,7 @@ cdef class Rounds:
 
     cdef bint hear(self) except -1:
         cdef list datagrams = self.transport.receive(DATAGRAMS)
+        cdef RawNode raw
         if PyList_GET_SIZE(datagrams) == 0:
             return False
         self.heard = True
@@ -425,7 +429,8 @@ cdef class Rounds:
             return True  # for Raft this node is not there yet: see founding.py
         for datagram in datagrams:
             if self.alone is not None:
-                self.alone.raw._step_frames(datagram, DATAGRAM_HEADER_SIZE, self.alone.id)
+                raw = self.alone.raw
+                receive_datagram(raw.raft, datagram, DATAGRAM_HEADER_SIZE, self.alone.id, &raw.refused)
             else:
                 self.hand_out(datagram)
         return True
@@ -445,7 +450,7 @@ cdef class Rounds:
                 self.strangers += 1
                 at = end
                 continue
-            group.raw._step_frame(data, size, &at)
+            receive_frame(group.raw.raft, data, size, &at, &group.raw.refused)
             self.note(group)
         return 0
 
@@ -457,10 +462,11 @@ cdef class Rounds:
     cdef int collect(self, GroupWork group) except -1:
         # Takes what a core has decided: messages are queued, work for the store and the state machine noted.
         cdef Outbox outbox = self.outbox
+        cdef RawNode raw = group.raw
         if group.closed:
             return 0
         outbox.group = group.id
-        while group.raw._collect(outbox):
+        while take_ready.collect(raw.raft, &raw.reported, &raw.writes, outbox):
             if PyList_GET_SIZE(outbox.appends):
                 group.appends += outbox.appends
                 empty(outbox.appends)
@@ -551,7 +557,7 @@ cdef class Rounds:
             self.check_owner()
             if entries is None:
                 return 0
-            group.raw._applied(entries)
+            take_ready.applied(group.raw.raft, entries)
             group.publish(entries)
 
     cdef int resume(self) except -1:

@@ -126,12 +126,12 @@ class ReadBench(Bench):
 
     def __init__(self) -> None:
         super().__init__()
-        self.waits = self.reads = Reads(asyncio.get_running_loop(), self.schedule, self.ask, RETRY_S)
+        self.waits = self.reads = Reads(asyncio.get_running_loop(), self.schedule, RETRY_S)
         self.leader = True
         self.asked: list[bytes] = []
         self.contexts: set[bytes] = set()
 
-    def ask(self, context: bytes, wall_ms: int) -> bool:
+    def ask(self, context: bytes) -> bool:
         assert context not in self.contexts, "a late answer to an earlier question would pass for this one's"
         self.contexts.add(context)
         if self.leader:
@@ -142,7 +142,9 @@ class ReadBench(Bench):
         return self.reads.request(timeout)
 
     def take(self) -> None:
-        self.reads.begin(0, self.now)
+        context = self.reads.begin(self.now)
+        if context is not None and not self.ask(context):
+            self.reads.take_back(context)
 
     def answer(self, index: int = 7) -> None:
         for context in self.asked:
