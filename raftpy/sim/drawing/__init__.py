@@ -1,0 +1,1 @@
+"""A space-time diagram of what happened in a simulated world, as one HTML file."""
