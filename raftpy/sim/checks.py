@@ -120,7 +120,7 @@ class Checks:
         history = self.groups[group]
         state, term, leader = raw.state, raw.term, raw.leader
         if state != seen.role or term != seen.term or leader != seen.leader:
-            self.world.event(member.node, "role", term, ROLES[StateType(state)], leader)
+            self.world.event(member.node, "role", term, ROLES[StateType(state)], leader, group)
             if state == StateType.StateQuarantined and member.trusted:
                 raise Broken("quarantine", f"node {member.node} is quarantined, and nothing was done to its disk")
             if state == LEADER:

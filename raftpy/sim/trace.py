@@ -27,12 +27,12 @@ class Event(NamedTuple):
     pause, resume         ()
     send                  (number of the datagram, node it goes to, its bytes)
     deliver, drop         (number,), (number, why)
-    role                  (term, role, leader)
+    role                  (term, role, leader, group)
     commit                (index,)
     applied               (index, checksum of the command)
     invoke, return        (number of the operation, client, text), (number, text)
     disk                  (operation,)
-    fault, healed         (kind, text), ()
+    fault, healed         (kind, its numbers as text), ()
     ====================  ==============================================================================
     """
 
