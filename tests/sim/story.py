@@ -19,7 +19,7 @@ NODES = (1, 2, 3)
 FOLLOWER, CANDIDATE, LEADER, PRE_CANDIDATE = 0, 1, 2, 3
 
 
-def datagram(sender: int, to: int, messages: Iterable[Message], group: int = 1) -> bytes:
+def datagram(sender: int, to: int, messages: Iterable[Message], group: int = 0) -> bytes:
     builder = DatagramBuilder(Header(cluster_id=7, from_=sender, to=to, from_store=sender, from_boot=1), 60_000)
     for message in messages:
         assert builder.add(message, group)

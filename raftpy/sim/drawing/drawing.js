@@ -94,6 +94,14 @@ function line(x0, y0, x1, y1) {
 function drawLanes() {
   brush.strokeStyle = "#ccc";
   for (const y of lanes.nodes.values()) line(GUTTER, y, lanes.width, y);
+  // A node that runs, also where it has no role yet because it still opens its store.
+  brush.fillStyle = "#bbb";
+  for (const life of data.lives) {
+    const y = lanes.nodes.get(life[LIFE.node]);
+    if (y === undefined || life[LIFE.state] !== "up" || !visible(life[LIFE.from], life[LIFE.to])) continue;
+    const left = Math.max(x(life[LIFE.from]), GUTTER), end = life[LIFE.to] === -1 ? TOTAL.to : life[LIFE.to];
+    brush.fillRect(left, y - 3, Math.max(Math.min(x(end), lanes.width) - left, 1), 6);
+  }
   brush.strokeStyle = "#bbb";
   line(GUTTER, lanes.top - 0.5, lanes.width, lanes.top - 0.5);
   if (lanes.clients.size) line(GUTTER, Math.round(lanes.bottom) + 0.5, lanes.width, Math.round(lanes.bottom) + 0.5);
@@ -118,7 +126,7 @@ function drawGutter() {
 
 // Bars of several groups share the height of a lane's bar.
 function barOf(node, group) {
-  const groups = data.groups.filter((each) => each !== 0 && chosen.groups.get(each));
+  const groups = data.groups.filter((each) => chosen.groups.get(each));
   const middle = lanes.nodes.get(node);
   if (middle === undefined) return null;
   const place = groups.indexOf(group);
@@ -382,7 +390,7 @@ function drawClients() {
     const key = `${span[SPAN.client]} ${Math.round(left)} ${Math.round(width)}`;
     if (there.has(key)) continue;
     there.add(key);
-    const bad = /fail|error|unknown|timeout|timed out|lost|refused|cancel|gave up|stopped|unavailable|overload/i.test(span[SPAN.result]);
+    const bad = /^(unknown|refused)/.test(span[SPAN.result]);
     brush.fillStyle = open ? "#eee" : bad ? "#f7c9b5" : "#cfe8cf";
     brush.fillRect(left, y, width, CLIENT - 3);
     brush.strokeStyle = open ? "#aaa" : bad ? "#c4633b" : "#5f9c5f";
@@ -431,7 +439,7 @@ function drawFaults() {
     brush.fill();
     let wide = 10;
     if (row >= 0) {
-      const text = (mark[MARK.kind] === "healed" ? "all healed" : node + mark[MARK.text]).slice(0, 60);
+      const text = (mark[MARK.kind] === "healed" ? "all healed" : node + mark[MARK.text].split("\n")[0]).slice(0, 60);
       brush.fillText(text, at + 11, y);
       wide = brush.measureText(text).width + 16;
       ends[row] = at + wide;

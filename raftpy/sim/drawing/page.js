@@ -65,9 +65,9 @@ function makeFilters() {
   }
   by("nodes").append("nodes:");
   for (const node of data.nodes) checkbox(by("nodes"), String(node), true, (on) => chosen.nodes.set(node, on));
-  if (data.groups.filter((group) => group).length > 1) {
+  if (data.groups.length > 1) {
     by("groups").append("groups:");
-    for (const group of data.groups) checkbox(by("groups"), group ? String(group) : "none", true, (on) => chosen.groups.set(group, on));
+    for (const group of data.groups) checkbox(by("groups"), String(group), true, (on) => chosen.groups.set(group, on));
   }
   by("marks").append("show:");
   for (const name of Object.keys(chosen.marks)) checkbox(by("marks"), name, chosen.marks[name], (on) => { chosen.marks[name] = on; });
@@ -114,7 +114,7 @@ function tell(hit, time) {
     const role = hit.role, made = commits.get(role[ROLE.node]);
     const at = lastUpTo(made, time, (mark) => mark[MARK.time]);
     const leader = role[ROLE.leader] && role[ROLE.name] !== "Leader" ? `, leader node ${role[ROLE.leader]}` : "";
-    const group = role[ROLE.group] ? `, group ${role[ROLE.group]}` : "";
+    const group = data.groups.length > 1 ? `, group ${role[ROLE.group]}` : "";
     return [`node ${role[ROLE.node]}${group}: ${role[ROLE.name]} in term ${role[ROLE.term]}${leader}`,
       `from ${shortTime(role[ROLE.from])}${role[ROLE.to] === -1 ? " on" : ` to ${shortTime(role[ROLE.to])}`}`,
       ...(at >= 0 ? [`${made[at][MARK.text]} (at ${shortTime(time, 4)})`] : [])].join("\n");

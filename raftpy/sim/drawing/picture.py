@@ -13,6 +13,7 @@ from typing import Any
 
 from raftcore.base.types import StateType
 from raftpy.sim.drawing.datagrams import describe
+from raftpy.sim.faults import FAULTS
 from raftpy.sim.outcome import Failure
 from raftpy.sim.trace import Detail, Event
 
@@ -86,7 +87,7 @@ def picture(
 ) -> dict[str, Any]:
     """Everything that the page's script draws, as plain values. Raises ``ValueError`` as ``choose`` does."""
     chosen = choose(events, start, end, most)
-    made = _Picture(chosen)
+    made = _Picture(chosen, many_groups=any(event.kind == "role" and event.detail[3:] > (0,) for event in events))
     for position, event in enumerate(events[: chosen.last]):
         made.take(event, position - chosen.first)
     return made.finished(failure)
@@ -95,7 +96,8 @@ def picture(
 class _Picture:
     """Takes the events one by one, also those before the range: they say how things stand where it begins."""
 
-    def __init__(self, chosen: Range) -> None:
+    def __init__(self, chosen: Range, many_groups: bool) -> None:
+        self._many = many_groups
         self._start, self._end, self._cut = chosen.start, chosen.end, chosen.cut
         self._nodes: set[int] = set()
         self._groups: set[int] = set()
@@ -174,7 +176,7 @@ class _Picture:
                 before[3] = _time(event.time)
             self._playing[event.node, group] = played = [event.node, group, _time(event.time), -1, term, name, leader]
             self._roles.append(played)
-        whose = f" of group {group}" if group else ""
+        whose = f" of group {group}" if self._many else ""
         who = f"node {_word(leader)} as leader" if leader else "no leader"
         known = "" if name == "Leader" else f", knows {who}"
         return f"{name}{whose} in term {_word(term)}{known}", -1
@@ -205,7 +207,7 @@ class _Picture:
         arrow[4] = sorted({self._types.setdefault(part.type, len(self._types)) for part in said})
         labels = list(dict.fromkeys(part.label for part in said))
         arrow[5] = ", ".join(labels[:3]) + (f" +{len(labels) - 3}" if len(labels) > 3 else "")
-        arrow[6] = "\n".join(f"{f'group {part.group} ' if part.group else ''}{part.text}" for part in said)
+        arrow[6] = "\n".join(f"group {part.group}: {part.text}" if self._many else part.text for part in said)
         arrow[7] = sorted({part.group for part in said})
         arrow[9] = len(data) if isinstance(data, bytes) else 0
         self._groups.update(arrow[7])
@@ -267,7 +269,10 @@ class _Picture:
         return self._mark(event, row, f"disk: {_words(event.detail)}")
 
     def _on_fault(self, event: Event, row: int) -> tuple[str, int]:
-        return self._mark(event, row, _words(event.detail, ": "))
+        kind, *rest = event.detail
+        meaning = " ".join((getattr(FAULTS.get(_word(kind)), "__doc__", None) or "").replace("``", "").split())
+        text = f"{_word(kind)} ({_words(rest)})" if rest else _word(kind)
+        return self._mark(event, row, f"{text}\n{meaning}" if meaning else text)
 
     def _on_healed(self, event: Event, row: int) -> tuple[str, int]:
         return self._mark(event, row, "everything is healed: from here on all has to become well")
@@ -310,8 +315,8 @@ def _word(value: int | float | str | bytes) -> str:
     return value if isinstance(value, str) else repr(value)[1:] if isinstance(value, bytes) else str(value)
 
 
-def _words(detail: Detail | list[Any], between: str = " ") -> str:
-    return between.join(_word(part) for part in detail)
+def _words(detail: Detail | list[Any]) -> str:
+    return " ".join(_word(part) for part in detail)
 
 
 def _of(name: str, detail: Detail) -> str:
