@@ -23,6 +23,8 @@ MOST_RUNS = 400
 """Of worlds, for one shrinking."""
 OTHER_DICE = 3
 """So many other seeds are thrown after a change of the cluster itself, behind which the old dice fall otherwise."""
+NAMES_OTHER = frozenset(("cut", "slow_link", "transfer", "priority"))
+"""Kinds of faults of which ``other`` is a node."""
 SHORTEST_S = 0.05
 """A run is not made shorter, in virtual seconds."""
 
@@ -199,10 +201,14 @@ class _Shrinker:
 
 
 def _without_nodes_above(plan: Plan, nodes: int) -> Plan:
-    """Without what befalls nodes that are not there any more."""
+    """Without what befalls nodes that are not there any more, or names one as the other end."""
     return replace(
         plan,
-        faults=tuple(fault for fault in plan.faults if max(fault.node, fault.other) <= nodes),
+        faults=tuple(
+            fault
+            for fault in plan.faults
+            if fault.node <= nodes and not (fault.kind in NAMES_OTHER and fault.other > nodes)
+        ),
         options=replace(plan.options, priorities=plan.options.priorities[:nodes]),
     )
 

@@ -50,7 +50,7 @@ RAFTPY = """
     sim: loop entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.database trace plan outcome world process executor machine network cluster clients faults checks
         sometimes swarm run
-        drawing.datagrams drawing.picture drawing.page
+        drawing.datagrams drawing.picture drawing.page shrink written
 """
 
 
