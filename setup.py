@@ -80,6 +80,7 @@ COLD = {
     "raftcore.testing.exploration",
     "raftpy.system.space",
     "raftpy.storage.leveldb.wal_records",
+    "raftpy.sim.glance",
 }
 
 

@@ -12,4 +12,5 @@ cdef extern from *:
     """
     const bint CHECK_EACH_STEP "RAFTPY_CHECK_EACH_STEP"
 
-cdef int check_raft(Raft r) except -1
+# each_entry: also each entry of the log, which cannot have changed where the log has not.
+cdef int check_raft(Raft r, bint each_entry=*) except -1

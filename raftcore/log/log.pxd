@@ -46,6 +46,7 @@ cdef class RaftLog(LogEntries):
     # Bytes that are the same for logs with the same entries and the same standing.
     cpdef bytes fingerprint(self)
     cpdef int check(self) except -1
+    cdef int check_bounds(self) except -1
 
     cdef int _add(self, Entries entries, index_t begin) except -1
     cdef int _replace(self, Entries entries, index_t begin) except -1

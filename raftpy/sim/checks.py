@@ -14,10 +14,10 @@ from typing import Any
 
 from raftcore.api.raw_node import RawNode
 from raftcore.base.types import StateType
-from raftcore.testing.cluster_invariants import check as check_node
 from raftcore.wire.codec import crc32c
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.sim.cluster import Cluster, Life, Member
+from raftpy.sim.glance import COMMIT, LOG, ROLE, Glance
 from raftpy.sim.outcome import Failure
 from raftpy.sim.process import Process
 from raftpy.sim.world import Runnable
@@ -65,15 +65,12 @@ class GroupHistory:
         """Node to its highest durable term."""
 
 
-class Seen:
+class Seen(Glance):
     """What one life looked like at the last look, in one group."""
 
-    __slots__ = ("commit", "first_look", "last", "leader", "role", "term", "terms")
-
     def __init__(self) -> None:
-        self.first_look = True
-        self.role = self.term = self.leader = self.commit = 0
-        self.last = (0, 0)
+        self.written = -1
+        """Number of the store's last batch."""
         self.terms: dict[int, int] = {}
         """Index to term, of its log."""
 
@@ -111,30 +108,30 @@ class Checks:
             self._look_at(member, life, group, running.raw)
 
     def _look_at(self, member: Member, life: Life, group: int, raw: RawNode) -> None:
-        check_node(raw)
         seen = life.seen.get(group)
         if seen is None:
             if not life.seen:
                 self._new_life(member, life)
             seen = life.seen[group] = Seen()
+        changes = seen.changes(raw)
+        if changes:
+            self._changed(member, raw, seen, group, changes)
+        self._durable(member, life, group, seen)
+
+    def _changed(self, member: Member, raw: RawNode, seen: Seen, group: int, changes: int) -> None:
         history = self.groups[group]
-        state, term, leader = raw.state, raw.term, raw.leader
-        if state != seen.role or term != seen.term or leader != seen.leader:
-            self.world.event(member.node, "role", term, ROLES[StateType(state)], leader, group)
-            if state == StateType.StateQuarantined and member.trusted:
+        leads = raw.state == LEADER
+        if changes & ROLE:
+            self.world.event(member.node, "role", raw.term, ROLES[StateType(raw.state)], raw.leader, group)
+            if raw.state == StateType.StateQuarantined and member.trusted:
                 raise Broken("quarantine", f"node {member.node} is quarantined, and nothing was done to its disk")
-            if state == LEADER:
+            if leads:
                 self._leads(member, raw, history)
-        last = raw.last_index, raw.last_term
-        if last != seen.last:
-            self._log_changed(member, raw, seen, history, state == LEADER == seen.role and term == seen.term)
-            seen.last = last
-        seen.role, seen.term, seen.leader = state, term, leader
-        commit = raw.commit_index
-        if commit != seen.commit:
-            self._commits(member, raw, seen.commit, commit, history)
-            seen.commit = commit
-        self._durable(member, life, group, history)
+        if changes & LOG:
+            self._log_changed(member, raw, seen, history, leads and seen.role == LEADER and raw.term == seen.term)
+        if changes & COMMIT:
+            self._commits(member, raw, seen.commit, raw.commit_index, history)
+        seen.take(raw)
 
     def _new_life(self, member: Member, life: Life) -> None:
         assert life.host.driver is not None
@@ -159,7 +156,7 @@ class Checks:
 
     def _log_changed(self, member: Member, raw: RawNode, seen: Seen, history: GroupHistory, leads: bool) -> None:
         terms, before = seen.terms, history.before
-        last, old_last = raw.last_index, seen.last[0]
+        last, old_last = raw.last_index, seen.last_index
         changed: list[int] = []
         index = last
         while index >= raw.first_index and terms.get(index) != (term := raw.term_at(index) or 0):
@@ -196,11 +193,13 @@ class Checks:
             history.committed_in[index] = min(raw.term, history.committed_in.get(index, raw.term))
         self.world.event(member.node, "commit", commit)
 
-    def _durable(self, member: Member, life: Life, group: int, history: GroupHistory) -> None:
+    def _durable(self, member: Member, life: Life, group: int, seen: Seen) -> None:
         storage: Any = life.storage
-        if storage._failure is not None:
-            return  # what it tried to write last is in memory only
         head = storage._groups[group].head
+        if head.number == seen.written or storage._failure is not None:
+            return  # nothing new; or what it tried to write last is in memory only
+        seen.written = head.number
+        history = self.groups[group]
         term, vote = head.term, head.vote
         highest = history.terms.get(member.node, 0)
         if term < highest and member.trusted:

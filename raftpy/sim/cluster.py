@@ -228,7 +228,7 @@ class Cluster:
         member.die_at = None
         if how:
             self.world.event(member.node, "crash", how)
-        life.left = (len(life.process.loop.tasks), len(life.process.timers))
+        life.left = (len(life.process.loop.tasks), life.process.timers)
         life.process.kill()
         if how == "power":
             member.disk.power_failure()

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar
 
 from raftpy.contracts.executor import Thread, Worker
-from raftpy.sim.process import Call, Died, Process
+from raftpy.sim.process import Died, Process
 
 _Item = TypeVar("_Item")
 
@@ -138,7 +138,7 @@ class SimulatedExecutor:
         process.count_time()
         moment = max(world.now + process.spent, self._posted_until)
         self._posted_until = moment
-        world.at(moment, process.post, Call(call, arguments, None))
+        world.at(moment, process.call_soon, call, *arguments)
         return True
 
     def lock(self) -> AbstractContextManager[object]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from raftpy.contracts.entropy import Entropy
 from raftpy.sim.plan import NetworkFaults
-from raftpy.sim.process import Call, Process
+from raftpy.sim.process import Process
 from raftpy.sim.world import World
 from raftpy.transport.datagram.base import DatagramTransport
 from raftpy.transport.identity.peer import Peer
@@ -145,7 +145,7 @@ class SimulatedTransport(DatagramTransport):
     def _tell(self) -> None:
         if not self._woken:
             self._woken = True
-            self.process.post(Call(self._readable, (), None))
+            self.process.call_soon(self._readable)
 
     def _readable(self) -> None:
         if self._inbox:
@@ -175,7 +175,7 @@ class SimulatedTransport(DatagramTransport):
         if process.alive:
             process.count_time()
             if not self.network.carry(self._own.node_id, peer.id, datagram, process.spent):
-                process.post(Call(self._report_refused, (peer,), None))
+                process.call_soon(self._report_refused, peer)
 
     def _shut(self) -> None:
         self.network.detach(self._own.node_id, self)

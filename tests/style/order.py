@@ -48,8 +48,8 @@ RAFTPY = """
     .: __main__
     sim.linearizability: history models search result explain checker
     sim: loop entropy disk disk.faults disk.image disk.contents disk.directory disk.files
-        disk.database trace plan outcome world process executor machine network cluster clients faults checks
-        sometimes swarm run
+        disk.database event trace plan outcome world process_loop process executor machine network cluster
+        clients faults glance checks sometimes swarm run
         drawing.datagrams drawing.picture drawing.page shrink written
 """
 
