@@ -189,7 +189,8 @@ class ApplyError(RaftError):
 
 
 class ApplyFailed(Stopped):
-    """The state machine raised something other than ``ApplyError``, and the node has stopped before it acknowledged.
+    """The state machine raised something other than ``ApplyError``, and the node has stopped before it acknowledged;
+    of a host with several groups only the group has, as long as another one is left, and the text says so.
 
     Raised by all that waits then, and by later calls. ``index`` is the entry (of a batch the first) it happened at; the
     exception itself is the ``__cause__``. The other replicas will meet the same entry: a bug has to be mended, a lack
@@ -198,8 +199,15 @@ class ApplyFailed(Stopped):
 
     def __init__(self, index: int, last: int | None = None) -> None:
         entries = f"entry {index}" if last is None or last == index else f"entries {index} to {last}"
-        super().__init__(f"the state machine failed at {entries}: only ApplyError is a result; the node has stopped")
+        self._what = f"the state machine failed at {entries}: only ApplyError is a result"
+        super().__init__(f"{self._what}; the node has stopped")
         self.index = index
+
+    def of_group(self, group_id: int) -> ApplyFailed:
+        """The same where this group alone has ended."""
+        twin = same_error(self).with_traceback(self.__traceback__)
+        twin.args = (f"{self._what}; group {group_id} has ended here, and the host goes on with the others",)
+        return twin
 
 
 class Overloaded(RaftError):

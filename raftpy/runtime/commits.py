@@ -143,9 +143,7 @@ class CommitReader(AsyncIterator[Commit]):
             if entries.first < self._next:
                 entries = entries.slice(self._next, entries.last + 1)
         elif feed.closed:
-            raise Stopped(
-                f"the node has stopped with entries {self._next} to {feed.applied} committed but not read here"
-            )
+            raise Stopped(f"stopped with entries {self._next} to {feed.applied} committed but not read here")
         else:
             hi = self._queue[0].first if self._queue else feed.applied + 1
             entries = feed.read(self._next, hi, PAGE_BYTES)

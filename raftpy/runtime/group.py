@@ -181,8 +181,8 @@ class Group:
 
     def end(self, error: ApplyFailed) -> None:
         """This group has ended by itself; the host and its other groups go on."""
-        self.failure = error
-        log.error("%s has stopped: %s", self.name, error, exc_info=error)
+        self.failure = failure = error.of_group(self.id)
+        log.error("node %d: %s", self.config.id, failure, exc_info=failure)
         self.end_waits()
         self.close_feed()
 

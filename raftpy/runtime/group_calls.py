@@ -37,7 +37,7 @@ class GroupCalls(Calls):
     @property
     def failed(self) -> BaseException | None:
         """Why the node has stopped by itself (``StorageFailed``, ``ApplyFailed`` or a bug), or None: before ``start``,
-        while it runs, and after ``stop``."""
+        while it runs, and after ``stop``. Of one group of several also why that group alone has ended."""
         group = self._group
         if group is None:
             return None

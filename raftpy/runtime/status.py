@@ -73,7 +73,7 @@ class NodeStatus:
     """This node's id."""
     role: str
     """``leader``, ``follower``, ``candidate`` (asking for pre-votes too) or ``quarantined``; ``stopped``, or ``failed``
-    when it has stopped by itself."""
+    when it has stopped by itself, in this group at least."""
     term: int
     """The latest term this node has seen (Figure 2), 0 before the first."""
     leader: int | None
@@ -97,7 +97,8 @@ class NodeStatus:
     transport: dict[str, Any] = field(default_factory=dict)
     """Counters since the start, as ``Transport.stats`` gives them: ``node``, ``peers`` and ``wire``."""
     failure: str | None = None
-    """Why the node has stopped by itself, for people to read; ``Node.failed`` is the exception."""
+    """Why the node, or this group of its host alone, has stopped by itself, for people to read; ``Node.failed`` is the
+    exception."""
     refused: str | None = None
     """Why this node has no part in its cluster, for people to read: a member that is heard refuses it, or all that is
     heard at the members' addresses speaks for another cluster. None: nothing of the kind is known."""

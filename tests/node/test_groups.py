@@ -342,7 +342,7 @@ class Poisonable(Recorder):
         return super().apply(index, command)
 
 
-def test_a_poisoned_group_leaves_the_others_alive(seed: int) -> None:
+def test_a_poisoned_group_leaves_the_others_alive(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(all_hosts: Hosts) -> None:
         for group_id in all_hosts.groups:
             await all_hosts.leader(group_id)
@@ -358,6 +358,14 @@ def test_a_poisoned_group_leaves_the_others_alive(seed: int) -> None:
         assert host.failed is None
         assert isinstance(host.group(1).failed, ApplyFailed)
         assert host.group(1).status().role == "failed"
+        ended = "only ApplyError is a result; group 1 has ended here, and the host goes on with the others"
+        assert str(caught.value).endswith(ended)
+        assert str(host.group(1).status().failure).endswith(ended)
+        (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert line.getMessage().startswith(f"node {victim}: the state machine failed at entry ")
+        assert line.getMessage().endswith(ended)
+        assert "node has stopped" not in caplog.text
+        assert "ZeroDivisionError" in caplog.text
         with pytest.raises(ApplyFailed):
             await host.group(1).propose(b"x")
         with pytest.raises(ApplyFailed):
@@ -378,9 +386,11 @@ def test_the_last_group_that_fails_ends_the_host() -> None:
         host = all_hosts.hosts[1]
         for group_id in (0, 1):
             await all_hosts.leader(group_id)
-            with pytest.raises(ApplyFailed):
+            with pytest.raises(ApplyFailed) as caught:
                 await host.group(group_id).propose(b"poison")
             assert (host.failed is None) == (group_id == 0)
+            ended = "group 0 has ended here, and the host goes on with the others" if group_id == 0 else "has stopped"
+            assert str(caught.value).endswith(ended)
 
     play(lambda: Hosts(1, range(2), addresses={1: ADDRESSES[1]}, machine=Poisonable), scenario)
 
