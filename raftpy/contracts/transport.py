@@ -79,8 +79,11 @@ class Transport(Protocol):
         """Binds a peer to a store id, whatever was heard of it; an incarnation of another store is forgotten."""
         ...
 
-    def quarantine(self, conflict: Conflict) -> None:
-        """Tells every peer, from now on, that and why this node is quarantined in group 0, for which a hello speaks."""
+    def quarantine(self, conflict: Conflict, group: int = 0) -> None:
+        """Tells every peer, from now on, that and why this node is quarantined in ``group`` (u64): ``Heard.conflicts``.
+
+        Of many such groups some may be left out, those of the highest ids: each is told of as soon as there is room.
+        """
         ...
 
     def reachable(self, node_id: int) -> bool:

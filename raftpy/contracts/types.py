@@ -97,8 +97,8 @@ class LocalIdentity:
     """Store ids already pinned: node id to store id."""
     http_address: str = ""
     """This node's HTTP address as ``host:port``, told to the peers; empty when it serves none."""
-    conflict: Conflict | None = None
-    """Why this node is quarantined, told to the peers; None when it is not."""
+    conflicts: Mapping[int, Conflict] = field(default_factory=dict)
+    """Why this node is quarantined, told to the peers: group id to conflict; empty when it is not."""
     standing: Standing = Standing.ESTABLISHED
     """Told to the peers likewise; see :meth:`AskingTransport.stand`."""
 
@@ -111,8 +111,8 @@ class Heard:
     """The store the node id is bound to; 0: none was ever heard."""
     http_address: str | None = None
     """``host:port``, empty when it serves none; None: not told yet by the newest incarnation heard of it."""
-    conflict: Conflict | None = None
-    """Why it is quarantined, as the newest incarnation heard of it has told; None when it has not."""
+    conflicts: Mapping[int, Conflict] = field(default_factory=dict)
+    """Why it is quarantined, by group id, as the newest incarnation heard of it has told; empty when it has not."""
     standing: Standing | None = None
     """The highest that incarnation has told; None: none yet."""
     answered: int = 0

@@ -278,7 +278,11 @@ class Driver:
     # --- What the parts ask for ---------------------------------------------------------------------------------
 
     def _prefer(self, priorities: Mapping[int, int]) -> None:
-        """The table says who is preferred as leader: so he is in the other groups, as far as he is a voter there."""
+        """The table says who is preferred as leader: so he is in the other groups, as far as he is a voter there.
+
+        Who is a witness it says of group 0 alone. A preference may come at any moment; a witness holds no commands, and
+        is one from its addition on, which only the group's own log says at the same place to all of its members.
+        """
         for group in self.groups.values():
             if group is not self.first:
                 group.raw.set_members(frozenset(), priorities)
@@ -293,7 +297,8 @@ class Driver:
 
     def _on_heard(self, node_id: int) -> None:
         self.member_operations.heard(node_id)
-        self.first.quarantine.heard(node_id)
+        for group in self.groups.values():
+            group.quarantine.heard(node_id)
         if self.founding is not None:
             self.founding.heard(node_id)
 

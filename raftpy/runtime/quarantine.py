@@ -20,10 +20,9 @@ log = logging.getLogger("raftpy")
 
 
 class Quarantine:
-    """A node's own quarantine in one group, and what it has heard of those of its peers.
+    """A node's own quarantine in one group, and what it has heard of those of its peers in it.
 
-    Peers are told of, and hear of, group 0's alone: the hello speaks for the host. In any other group nothing is known
-    of a peer's, and it counts as a member like any other.
+    What a host says of one group says nothing of it in its others: there it counts as a member like any other.
     """
 
     def __init__(self, node_id: int, group_id: int, raw: RawNode, log: GroupLog, transport: Transport) -> None:
@@ -40,11 +39,11 @@ class Quarantine:
         return self._raw.conflict
 
     def of(self, node_id: int) -> Conflict | None:
-        """Why that node is quarantined, this one or a peer, as far as its present incarnation says; None: it is not, or
-        that is not told in this group."""
+        """Why that node is quarantined in this group, this one or a peer, as far as its present incarnation says; None:
+        it is not, or has not said so."""
         if node_id == self._id:
             return self.conflict
-        return None if self._group_id else self._transport.heard(node_id).conflict
+        return self._transport.heard(node_id).conflicts.get(self._group_id)
 
     def of_peers(self) -> str | None:
         """Which peers count as down for it, in words; None when there are none."""
@@ -60,8 +59,7 @@ class Quarantine:
         """The core has just found the conflict. Raises ``StorageFailed``."""
         assert self._raw.conflict is not None
         self._log.quarantine(self._raw.conflict)
-        if not self._group_id:
-            self._transport.quarantine(self._raw.conflict)
+        self._transport.quarantine(self._raw.conflict, self._group_id)
         self.say()
 
     def say(self) -> None:
@@ -74,12 +72,13 @@ class Quarantine:
 
     def heard(self, node_id: int) -> None:
         """A peer has told something of itself (``Transport.on_heard``)."""
-        conflict = self._transport.heard(node_id).conflict
+        conflict = self.of(node_id)
         if conflict is not None and (node_id, conflict) not in self._reported:
             self._reported.add((node_id, conflict))
             log.error(
-                "node %d: node %d is quarantined and counts as down; it says: %s",
+                "node %d: %snode %d is quarantined and counts as down; it says: %s",
                 self._id,
+                f"group {self._group_id}: " if self._group_id else "",
                 node_id,
                 conflict.describe(),
             )

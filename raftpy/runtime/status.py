@@ -62,7 +62,8 @@ class MemberStatus:
     unserved: str | None = None
     """Why this leader cannot bring the member up to date, for people to read; None: it can, or does not lead."""
     quarantine: Conflict | None = None
-    """Why the member is quarantined, as it has told in its newest incarnation heard here; None: it has not."""
+    """Why the member is quarantined in this group, as it has told in its newest incarnation heard here; None: it has
+    not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -352,8 +352,9 @@ def test_a_poisoned_group_leaves_the_others_alive(seed: int, caplog: pytest.LogC
         poison = host.group(1).propose(b"poison")
         led = [g for g in all_hosts.groups if g != 1 and await all_hosts.leader(g) == victim]
         others = asyncio.gather(*(awaited(host, g, b"beside it") for g in led))
-        with pytest.raises(ApplyFailed):
+        with pytest.raises(ApplyFailed) as caught:
             await poison
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
         await others
         assert host.failed is None
         assert isinstance(host.group(1).failed, ApplyFailed)
@@ -416,8 +417,8 @@ def test_a_failed_sync_ends_the_host_with_all_groups(seed: int) -> None:
     play(lambda: Hosts(seed, range(5)), scenario)
 
 
-def test_a_quarantined_group_leaves_the_others_alive(seed: int) -> None:
-    """What its store says of group 1 at a start; its peers are told nothing, because a hello speaks for the host."""
+def test_a_quarantined_group_leaves_the_others_alive(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    """What its store says of group 1 at a start; its peers are told so, of that group and of no other."""
 
     async def scenario(all_hosts: Hosts) -> None:
         for group_id in all_hosts.groups:
@@ -438,7 +439,14 @@ def test_a_quarantined_group_leaves_the_others_alive(seed: int) -> None:
             assert host.group(group_id).quarantine is None
         del all_hosts.hosts[victim], all_hosts.machines[victim]
         await all_hosts.propose(1, b"y")
-        assert all(member.quarantine is None for member in all_hosts.hosts[victim % 3 + 1].group(1).status().members)
+        for other in all_hosts.hosts.values():
+            for group_id in all_hosts.groups:
+                told = {member.id: member.quarantine for member in other.group(group_id).status().members}
+                own = host.group(1).quarantine if group_id == 1 else None
+                assert told == {**dict.fromkeys(ADDRESSES), victim: own}
+        said = [r.getMessage() for r in caplog.records if "counts as down" in r.getMessage()]
+        assert len(said) == 2
+        assert all(f": group 1: node {victim} is quarantined and counts as down" in text for text in said)
         await host.stop()
 
     play(lambda: Hosts(seed, range(3)), scenario)

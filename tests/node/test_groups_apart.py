@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,8 +14,10 @@ from raftcore import Conflict, HardState, InitialState, Message, MessageType
 from raftpy import ApplyFailed, Config, NotLeader, RaftError, Timeout
 from raftpy.contracts.clock import SystemClock
 from raftpy.contracts.types import Recovered, Standing
+from raftpy.members.table import MemberRecord, encode_records
 from raftpy.runtime.host import Host
 from raftpy.runtime.opening import first_standing
+from raftpy.runtime.quarantine import Quarantine
 from raftpy.sim.loop import run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
@@ -210,6 +214,61 @@ def test_a_quarantine_in_group_0_says_nothing_of_a_peer_in_other_groups(seed: in
         await all_hosts.until(lambda: all_hosts.hosts[1].group(0).status().leader is None, "no majority in group 0")
         with pytest.raises(NotLeader, match="node 2 is quarantined"):
             await all_hosts.hosts[1].group(0).propose(b"y")
+
+    play(lambda: Hosts(seed, range(2)), scenario)
+
+
+def test_who_is_a_witness_the_table_says_of_group_0_alone() -> None:
+    """Another group's log knows nothing of the moment in which the table is heard, on each host at another place."""
+
+    async def scenario(all_hosts: Hosts) -> None:
+        await all_hosts.propose(1, b"x")
+        driver = all_hosts.hosts[1].driver
+        assert driver is not None
+        before = {g: group.raw.fingerprint() for g, group in driver.groups.items()}
+        driver.member_operations.configured(9, encode_records({4: MemberRecord(witness=True)}))
+        assert driver.groups[0].raw.fingerprint() != before[0]
+        assert driver.groups[1].raw.fingerprint() == before[1]
+        driver.member_operations.configured(10, encode_records({5: MemberRecord(priority=3)}))
+        assert driver.groups[1].raw.fingerprint() != before[1], "and a preference is for all of them"
+
+    play(lambda: Hosts(1, range(2), addresses={1: ADDRESSES[1]}), scenario)
+
+
+@pytest.mark.parametrize("group_id", [0, 5])
+def test_a_quarantine_that_begins_is_kept_and_told_as_one_of_its_group(group_id: int) -> None:
+    conflict = Conflict(2, 1, 1, 2, 3)
+    kept: list[Conflict] = []
+    told: list[tuple[Conflict, int]] = []
+    log: Any = SimpleNamespace(quarantine=kept.append)
+    transport: Any = SimpleNamespace(quarantine=lambda *said: told.append(said))
+    core: Any = SimpleNamespace(conflict=conflict)
+    Quarantine(1, group_id, core, log, transport).begin()
+    assert (kept, told) == ([conflict], [(conflict, group_id)])
+
+
+def test_leadership_of_a_group_is_not_handed_to_who_is_quarantined_in_it(seed: int) -> None:
+    """It can be reached, and by its log and its priority it would be the first to take over."""
+
+    async def scenario(all_hosts: Hosts) -> None:
+        await asyncio.gather(*(all_hosts.propose(g, b"x") for g in all_hosts.groups))
+        leader = await all_hosts.leader(1)
+        victim, other = leader % 3 + 1, (leader + 1) % 3 + 1
+        await asyncio.sleep(0.2)  # all of them hold everything
+        await all_hosts.hosts[victim].stop()
+        all_hosts.disks[victim].groups[1].conflict = Conflict(2, 1, 1, 2, 3)
+        host = await all_hosts.start(victim)
+        await all_hosts.hosts[await all_hosts.leader(0)].group(0).set_priority(victim, 9)
+        for i in (leader, other):
+            seen = all_hosts.hosts[i].group(1).status
+            await all_hosts.until(lambda: seen().members[victim - 1].quarantine, "it has told")  # noqa: B023
+        assert all_hosts.hosts[leader].group(1).status().leader == leader
+        before = all_hosts.clock.monotonic()
+        assert await all_hosts.hosts[leader].group(1).hand_over()
+        assert all_hosts.clock.monotonic() - before < 0.02, "nothing was asked of the quarantined one first"
+        assert all_hosts.hosts[leader].group(1).status().leader == other
+        assert host.group(0).quarantine is None
+        await all_hosts.until(lambda: host.group(0).status().role == "leader", "it leads where it may")
 
     play(lambda: Hosts(seed, range(2)), scenario)
 

@@ -77,7 +77,7 @@ class DatagramTransport(Exchange):
         encode_hello(Hello(own.http_address))  # an address that peers would refuse is refused here
         self._own = own
         self._standing = own.standing
-        self._conflict = own.conflict
+        self._conflicts = dict(own.conflicts)
         self._gate = Gate(own, self.clock, pin, self._max_datagram, self._changed)
         self._peers = self._gate.peers
         self.counters = self._gate.counters
@@ -338,8 +338,9 @@ class DatagramTransport(Exchange):
 
     def _send_hello(self, peer: Peer, asks: int = 0) -> None:
         """Tells the peer who we are; with ``asks``, the number of a question, it is to tell the same."""
-        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflict)
-        self._transmit(peer, peer.hello_datagram(self._own, encode_hello(hello)))
+        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflicts)
+        room = self._max_datagram - HEADER_SIZE - FRAME_HEADER_SIZE
+        self._transmit(peer, peer.hello_datagram(self._own, encode_hello(hello, room)))
 
     def _hello_or_probe_all(self) -> None:
         """Once in HELLO_PERIOD_S: makes up for probes and hellos that were lost, and for a peer that came up since."""
@@ -427,9 +428,9 @@ class DatagramTransport(Exchange):
         peer = self._peers.get(node_id)
         return Heard() if peer is None else peer.heard()
 
-    def quarantine(self, conflict: Conflict) -> None:
+    def quarantine(self, conflict: Conflict, group: int = 0) -> None:
         """See ``Transport.quarantine``."""
-        self._conflict = conflict
+        self._conflicts[group] = conflict
         for peer in self._peers.values():
             if peer.expected is not None:
                 self._send_hello(peer)

@@ -6,8 +6,8 @@
     then        records: one byte kind, one byte length, as many bytes; a reader passes over kinds that it does not
                 know, and over what is no record
 
-    kind 1      the sender is quarantined: group, index, term, leader, leader_term, current_term, each u64 (the fields
-                of raftcore.Conflict)
+    kind 1      the sender is quarantined in a group: group, index, term, leader, leader_term, current_term, each u64
+                (the last five are the fields of raftcore.Conflict); one record for each such group, by ascending id
     kind 2      standing (u8, raftpy.contracts.types.Standing); asks (u64), the number of a question for the
     receiver's
                 standing, 0: none; answers (u64), the newest number that the receiver has asked, 0: none
@@ -18,14 +18,16 @@ its datagram, so that looking for one costs a single comparison.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from struct import Struct
 
 from raftcore.base.conflict import Conflict
 from raftcore.base.errors import ConfigError, DecodeError
-from raftcore.wire.codec import FRAME_TRANSPORT
+from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_TRANSPORT
 from raftpy.contracts.types import MAX_ADDRESS, Standing
 from raftpy.transport.exchange.http_address import parse_http_address
+from raftpy.transport.exchange.sizes import SMALLEST_DATAGRAM
 
 FRAME_HELLO: int = FRAME_TRANSPORT
 """Kind of the frame, the first of the transport's; the core passes over those."""
@@ -35,6 +37,8 @@ QUARANTINED = 1
 STANDING = 2
 _CONFLICT = Struct("<6Q")
 _STANDING = Struct("<BQQ")
+SMALLEST_ROOM: int = SMALLEST_DATAGRAM - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE
+"""Bytes that a hello's body may take in a datagram of any size."""
 _STANDINGS = {int(standing): standing for standing in Standing}
 
 
@@ -50,14 +54,14 @@ class Hello:
     """Number of its question for the receiver's standing, 0 for none."""
     answers: int = 0
     """The newest number that the receiver has asked, 0 for none."""
-    conflict: Conflict | None = None
-    """Why the sender is quarantined."""
+    conflicts: Mapping[int, Conflict] = field(default_factory=dict)
+    """Why the sender is quarantined: group id to conflict, for each group that it is in quarantine in."""
 
 
-def encode_hello(hello: Hello, group: int = 0) -> bytes:
-    """The frame's body; a conflict is one in ``group``.
+def encode_hello(hello: Hello, room: int = SMALLEST_ROOM) -> bytes:
+    """The frame's body, of ``room`` bytes at most: of the conflicts it tells as many as fit, by ascending group id.
 
-    Raises ``ConfigError`` for an address that peers would refuse.
+    One always fits. Raises ``ConfigError`` for an address that peers would refuse.
     """
     body = (str(parse_http_address(hello.http_address)) if hello.http_address else "").encode("ascii")
     if len(body) > MAX_ADDRESS:
@@ -65,15 +69,14 @@ def encode_hello(hello: Hello, group: int = 0) -> bytes:
     told = bytes((HELLO_VERSION, len(body))) + body
     if hello.standing is not None:
         told += bytes((STANDING, _STANDING.size)) + _STANDING.pack(hello.standing, hello.asks, hello.answers)
-    if hello.conflict is not None:
-        c = hello.conflict
+    for group, c in sorted(hello.conflicts.items())[: (room - len(told)) // (2 + _CONFLICT.size)]:
         record = _CONFLICT.pack(group, c.index, c.term, c.leader, c.leader_term, c.current_term)
         told += bytes((QUARANTINED, len(record))) + record
     return told
 
 
-def decode_hello(body: bytes | memoryview, group: int = 0) -> Hello:
-    """What the frame says; of conflicts the one in ``group``.
+def decode_hello(body: bytes | memoryview) -> Hello:
+    """What the frame says; of two records that say the same kind of thing, of one group, the first counts.
 
     Raises ``DecodeError``. The address is checked as strictly as one of our own: it ends up in HTTP headers.
     """
@@ -88,18 +91,19 @@ def decode_hello(body: bytes | memoryview, group: int = 0) -> Hello:
             http_address = str(parse_http_address(http_address))
     except ValueError as error:
         raise DecodeError(f"hello frame holds no address: {error}") from None
-    return _with_records(http_address, raw[2 + raw[1] :], group)
+    return _with_records(http_address, raw[2 + raw[1] :])
 
 
-def _with_records(http_address: str, records: bytes, group: int) -> Hello:
-    standing, asks, answers, conflict, at = None, 0, 0, None, 0
+def _with_records(http_address: str, records: bytes) -> Hello:
+    standing, asks, answers, at = None, 0, 0, 0
+    conflicts: dict[int, Conflict] = {}
     while at + 2 <= len(records):
         kind, record = records[at], records[at + 2 : at + 2 + records[at + 1]]
-        if kind == QUARANTINED and conflict is None and len(record) == _CONFLICT.size:
-            its_group, *fields = _CONFLICT.unpack(record)
-            conflict = Conflict(*fields) if its_group == group else None
+        if kind == QUARANTINED and len(record) == _CONFLICT.size:
+            group, *fields = _CONFLICT.unpack(record)
+            conflicts.setdefault(group, Conflict(*fields))
         elif kind == STANDING and standing is None and len(record) == _STANDING.size and record[0] in _STANDINGS:
             number, asks, answers = _STANDING.unpack(record)
             standing = _STANDINGS[number]
         at += 2 + records[at + 1]
-    return Hello(http_address, standing, asks, answers, conflict)
+    return Hello(http_address, standing, asks, answers, conflicts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from raftcore.base.conflict import Conflict
 from raftcore.wire.codec import CHECKSUM_SIZE, DatagramBuilder, Header, frames
@@ -29,7 +29,7 @@ class Peer(Link):
        ``HELD_FOR_S`` at most. When it is full, or too old, it is given up for what comes now; the newest matter most.
     2. ``bare`` is a whole datagram, right for ``incarnation``; ``expected`` is what the header of each datagram from
        that incarnation to ours looks like behind the checksum (None: not heard).
-    3. What the peer has told (``http_address``, ``conflict``, ``standing``, ``answered``) was told by ``incarnation``
+    3. What the peer has told (``http_address``, ``conflicts``, ``standing``, ``answered``) was told by ``incarnation``
        to ours. Standing and answers only rise, whatever comes late.
     """
 
@@ -38,7 +38,7 @@ class Peer(Link):
         "answered",
         "asked",
         "bare",
-        "conflict",
+        "conflicts",
         "foreign_at_s",
         "foreign_cluster",
         "held_since_s",
@@ -80,7 +80,7 @@ class Peer(Link):
 
     def _forget_hello(self) -> None:
         self.http_address: str | None = None  # empty: it serves none; None: its present incarnation has not told
-        self.conflict: Conflict | None = None  # why it is quarantined
+        self.conflicts: Mapping[int, Conflict] = {}  # why it is quarantined, by group
         self.standing: Standing | None = None  # None: not told
         self.asked = 0  # the newest number it has asked us; every hello to it answers it
         self.answered = 0  # the newest of our numbers that it has answered
@@ -139,7 +139,7 @@ class Peer(Link):
         """Takes in what its hello says; True when something of it is new."""
         before = self.heard()
         self.http_address = hello.http_address
-        self.conflict = hello.conflict
+        self.conflicts = hello.conflicts
         if hello.standing is not None:
             self.standing = max(hello.standing, self.standing or hello.standing)
             self.asked = max(self.asked, hello.asks)
@@ -152,7 +152,7 @@ class Peer(Link):
         return Heard(
             self.incarnation.pinned,
             self.http_address,
-            self.conflict,
+            self.conflicts,
             self.standing,
             self.answered,
             refuses,
