@@ -49,9 +49,13 @@ def undivided() -> Iterator[None]:
         yield
 
 
+def _after_fork() -> None:
+    _undivided.release()
+    _in_child()
+
+
 def _in_child() -> None:
     global _changing
-    _undivided.release()
     _changing = threading.Lock()  # another thread of the parent may have held it, and does not come to let go
     methods = [method for reference in reversed(_watching) if (method := reference()) is not None]
     _watching.clear()
@@ -59,4 +63,4 @@ def _in_child() -> None:
         method()
 
 
-os.register_at_fork(before=_undivided.acquire, after_in_parent=_undivided.release, after_in_child=_in_child)
+os.register_at_fork(before=_undivided.acquire, after_in_parent=_undivided.release, after_in_child=_after_fork)
