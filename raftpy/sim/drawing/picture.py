@@ -13,9 +13,9 @@ from typing import Any
 
 from raftcore.base.types import StateType
 from raftpy.sim.drawing.datagrams import describe
+from raftpy.sim.event import Detail, Event
 from raftpy.sim.faults import FAULTS
 from raftpy.sim.outcome import Failure
-from raftpy.sim.event import Detail, Event
 
 MOST_EVENTS = 200_000
 """That one page shows; a browser stays quick with so many."""
