@@ -4,6 +4,7 @@ from tests.seeded_bugs.bug import Bug
 from tests.seeded_bugs.bugs import (
     commits,
     elections,
+    forgotten,
     logs,
     membership,
     quorums,
@@ -24,5 +25,6 @@ BUGS: tuple[Bug, ...] = (
     *membership.BUGS,
     *reads.BUGS,
     *logs.BUGS,
+    *forgotten.BUGS,
     *wire.BUGS,
 )
