@@ -79,7 +79,7 @@ def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     store = LevelDBStorage(path)
     store.open(OWNER)
     made = [f"fsync {tmp_path.name}"]
-    database = ["fsync node1", "batch, synced", "batch, synced"]
+    database = ["fsync leveldb", "fsync node1", "batch, synced", "batch, synced"]
     assert recorder.take() == [*made, *write_floor, *database, *write_floor]
     assert recorder.options["paranoid_checks"] is True
     assert recorder.options["compression"] is None

@@ -143,7 +143,9 @@ class LevelDBStorage:
         floor = self._find_floor()
         self._database = self._open_database(first=floor.boot == 0)
         if floor.boot == 0:
-            # Its name, which LevelDB leaves to its caller, before a floor that tells of a boot asks for it.
+            # Its name, which LevelDB leaves to its caller, before a floor that tells of a boot asks for it; and in it
+            # the name CURRENT, which may else be found leading to LevelDB's very first manifest, that it never syncs.
+            self._files.sync_directory(self._database_path)
             self._files.sync_directory(self.path)
         self._batch = self._database.write_batch(sync=True)
         self._reader = reader = Reader(self._engine, self._database, self._database_path, self._given_up)
