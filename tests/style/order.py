@@ -48,6 +48,7 @@ RAFTPY = """
     .: __main__
     sim.linearizability: history models search result explain checker
     sim: loop entropy disk disk.faults disk.image disk.contents disk.directory disk.files
+        disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
         disk.database event trace plan outcome world process_loop process executor machine network cluster
         clients faults glance checks sometimes swarm run
         drawing.datagrams drawing.picture drawing.page shrink written

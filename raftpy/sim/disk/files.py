@@ -52,6 +52,8 @@ class Disk:
         """How often a process was ended."""
         self.stopped = False
         """The process is to be ended: nothing changes any more before that."""
+        self.databases: set[tuple[int, Hashable]] = set()
+        """What databases are open: number of the process, and identity of the directory."""
         self.harm: list[str] = []
         """What was done to it that no contract allows, and power failures that left writes out of order: only with
         something here may a store refuse to open."""
@@ -96,6 +98,7 @@ class Disk:
     def _end_process(self) -> None:
         self.life += 1
         self.stopped = False
+        self.databases.clear()
         self._seconds = 0.0
 
     # --- what is done to it behind the back of all processes
@@ -254,25 +257,27 @@ class DiskFile:
         return self._contents.read(offset, size)
 
     def write(self, data: bytes) -> None:
-        self._offset += self._write(data, self._offset)
+        written, error = self._write(data, self._offset)
+        self._offset += written
+        if error is not None:
+            raise error
 
     def write_at(self, data: bytes, offset: int) -> None:
-        self._write(data, offset)
+        _, error = self._write(data, offset)
+        if error is not None:
+            raise error
 
-    def _write(self, data: bytes, offset: int) -> int:
+    def _write(self, data: bytes, offset: int) -> tuple[int, OSError | None]:
+        """How many bytes were written, and what has kept the others from it."""
         disk, contents = self._disk, self._contents
         self._check()
         disk.step("write")
         before = contents.size
         written, error = disk.written(len(data), offset + len(data) - before)
-        if error is None:
-            contents.write(data, offset)
-        elif written:
-            contents.write(data[:written], offset)
-        disk.used += contents.size - before
-        if error is not None:
-            raise error
-        return written
+        if written:
+            contents.write(data if error is None else data[:written], offset)
+            disk.used += contents.size - before
+        return written, error
 
     def size(self) -> int:
         self._check()
