@@ -174,7 +174,8 @@ def inflict(cluster: Cluster, fault: Fault) -> None:
 def heal(cluster: Cluster) -> None:
     """Everything is well from now on: links, disks, processes."""
     cluster.world.event(0, "healed")
-    cluster.network.heal()
+    # A broadcast takes a good deal less than an election timeout, or nobody is ever elected (paper 5.6).
+    cluster.network.heal(cluster.plan.options.election_ms / 1000 / 20)
     for member in cluster.members.values():
         member.die_at = None
         _mend_disk(cluster, member.node)
@@ -205,7 +206,9 @@ def _make_bad(cluster: Cluster, faults: object) -> None:
 def _mend_disk(cluster: Cluster, node: int) -> None:
     faults = cluster.plan.disk
     if cluster.healed:
-        faults = replace(faults, write_error=0.0, sync_error=0.0, no_space=0.0, slow=0.0, stall=0.0)
+        longest = cluster.plan.options.election_ms / 1000
+        sync_s = (min(faults.sync_s[0], longest), min(faults.sync_s[1], longest))
+        faults = replace(faults, sync_s=sync_s, write_error=0.0, sync_error=0.0, no_space=0.0, slow=0.0, stall=0.0)
     cluster.members[node].disk.faults = faults
 
 

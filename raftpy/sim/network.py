@@ -47,11 +47,13 @@ class Network:
             if other != node:
                 self.cuts |= {(node, other), (other, node)}
 
-    def heal(self) -> None:
-        """No link is cut or slow, and what is sent from now on arrives; what is on its way stays on its way."""
+    def heal(self, slowest_s: float) -> None:
+        """No link is cut or slow, and what is sent from now on arrives, within ``slowest_s``; what is on its way stays
+        on its way."""
         self.cuts.clear()
         self.slow.clear()
-        self.faults = replace(GOOD, delay_s=self.faults.delay_s, buffer_bytes=1 << 24)
+        low, high = self.faults.delay_s
+        self.faults = replace(GOOD, delay_s=(min(low, slowest_s), min(high, slowest_s)), buffer_bytes=1 << 24)
 
     # --- Carrying ---------------------------------------------------------------------------------------------------
 
