@@ -214,9 +214,9 @@ def test_a_violation_in_words() -> None:
     assert str(result.violation) == (
         "key 'k' is not linearizable: no order explains all answers up to that of\n"
         "    client 1 [4 .. 5] read -> 'old'\n"
-        "The order that explains most of them has 2 of 4 operations:\n"
+        "All answers before it are explained by this order (2 of 4 operations):\n"
         "    client 0 [0 .. 1] write 'old' -> done   leaves 'old'\n"
         "    client 0 [2 .. 3] write 'new' -> done, version 9   leaves 'new', version 9\n"
-        "Not in it, and called before that answer:\n"
+        "Called before that answer, and not in the order:\n"
         "    client 3 [1 .. never returned] write 'x' -> outcome not known"
     )

@@ -12,21 +12,32 @@ from typing import Any
 
 from raftpy.sim.linearizability.explain import explain
 from raftpy.sim.linearizability.history import Operation
-from raftpy.sim.linearizability.models import Register
+from raftpy.sim.linearizability.registers import search_register
 from raftpy.sim.linearizability.result import Result, Verdict
-from raftpy.sim.linearizability.search import search
 
 BUDGET = 2_000_000
 """Operations that the search may put in place for one key."""
 
 
 def by_key(history: Iterable[Operation]) -> dict[Hashable, list[Operation]]:
-    """Each key's operations, in the order given. Raises ValueError for one that returned before it was called."""
+    """Each key's operations, in the order given.
+
+    An answer that does not say whether a condition on the version held is as good as none, and is taken for none.
+    Raises ValueError for an operation that returned before it was called.
+    """
     keys: dict[Hashable, list[Operation]] = {}
     for operation in history:
-        if operation.returned is not None and operation.returned < operation.call:
+        _, key, call, returned, asked, output = operation
+        if returned is not None and returned < call:
             raise ValueError(f"returned before it was called: {operation}")
-        keys.setdefault(operation.key, []).append(operation)
+        if asked[3] is not None and output is not None and output[0] is None:
+            taken = operation._replace(returned=None, output=None)
+        else:
+            taken = operation
+        if key in keys:
+            keys[key].append(taken)
+        else:
+            keys[key] = [taken]
     return keys
 
 
@@ -37,14 +48,13 @@ def check(history: Iterable[Operation], initial: Any = None, budget: int = BUDGE
     up after ``budget`` steps; whether it is, hangs on the history alone, never on the machine. Stops at the first key
     with a violation. Raises ValueError for an operation that returned before it was called.
     """
-    model = Register(initial)
     steps = 0
     verdict = Verdict.LINEARIZABLE
     for key, operations in by_key(history).items():
-        found = search(model, operations, budget)
+        found = search_register(operations, initial, budget)
         steps += found.steps
         if found.ordered is None:
             verdict = Verdict.UNDECIDED
         elif not found.ordered:
-            return Result(Verdict.VIOLATION, explain(model, key, operations, found), steps)
+            return Result(Verdict.VIOLATION, explain(key, operations, initial, budget), steps)
     return Result(verdict, None, steps)

@@ -37,6 +37,9 @@ def floor_of(cell: Cell) -> int:
     return cell.version if cell.version >= 0 else -cell.version - 1
 
 
+_NOTHING_TOLD = Output(done=None)
+
+
 class Register:
     """One key: read, write, compare-and-swap, delete and append.
 
@@ -64,7 +67,7 @@ class Register:
             changed = _change(state, asked, output.version if output.done else None)
             if changed is not None or output.done:
                 return changed
-        return _refuse(state, asked, output)
+        return _refuse(state, asked, _NOTHING_TOLD if output.done is None else output)
 
 
 def _look(cell: Cell, value: Any, version: int | None) -> Cell | None:

@@ -1,0 +1,6 @@
+from typing import Self, final
+
+@final
+class Tried:
+    def __new__(cls, same: int, others: int) -> Self: ...
+    def __len__(self) -> int: ...
