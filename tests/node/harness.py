@@ -27,7 +27,7 @@ from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from raftpy.transport.datagram.udp import UdpTransport
-from raftpy.transport.exchange.system_calls import DatagramIO
+from raftpy.transport.exchange.exchange import DatagramIO
 from tests.node.spy import Spy
 
 PLAIN = {"pre_vote": False, "check_quorum": False}

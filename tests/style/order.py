@@ -31,7 +31,7 @@ RAFTPY = """
     storage: identity leveldb records memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal
         leveldb.group_log leveldb.writer leveldb.store
-    transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes exchange.system_calls
+    transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
         identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.base datagram.memory
         datagram.udp

@@ -16,7 +16,7 @@ from raftcore.base.errors import ConfigError
 from raftpy.contracts.errors import TransportFailed
 from raftpy.transport import UdpTransport, Unreliable
 from raftpy.transport.datagram.udp import datagram_cost
-from raftpy.transport.exchange.system_calls import DatagramIO, pack_address
+from raftpy.transport.exchange.exchange import DatagramIO, pack_address
 from tests.transport.support import (
     append,
     bare,

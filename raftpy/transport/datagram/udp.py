@@ -39,8 +39,8 @@ from raftpy.transport.exchange.address import (
     parse_address,
     resolve,
 )
+from raftpy.transport.exchange.exchange import DatagramIO, pack_address
 from raftpy.transport.exchange.sizes import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM
-from raftpy.transport.exchange.system_calls import DatagramIO, pack_address
 from raftpy.transport.exchange.unreliable import Unreliable
 from raftpy.transport.identity.peer import Peer
 

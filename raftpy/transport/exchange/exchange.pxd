@@ -1,8 +1,22 @@
 # What a datagram transport does for every datagram.
+cimport cython
 from libc.stdint cimport uint64_t
 
 from raftcore.api.outbox cimport Outbox
 from raftcore.wire.datagram cimport DatagramBuilder
+
+# Datagrams from and to a socket's descriptor.
+@cython.final
+cdef class DatagramIO:
+    cdef int fd
+    cdef char* buffer           # READ_SIZE bytes
+    # The last read met an error; or SUSPICIOUS reads in a row met nothing, although something woke the reader: then an
+    # error may be waiting in the socket's error queue.
+    cdef readonly bint may_have_error
+    cdef int fruitless          # reads in a row that met nothing
+
+    cpdef list read(self, Py_ssize_t limit)
+    cdef int put(self, const void* datagram, Py_ssize_t size, bytes address) noexcept
 
 cdef class Traffic:
     # Datagrams to and from one peer.

@@ -1,11 +1,23 @@
 """What a datagram transport does for every datagram; the docstrings are in exchange.pyx."""
 
+from typing import Self, final
+
 from typing_extensions import disjoint_base
 
 from raftcore.api.outbox import Outbox
 from raftcore.wire.datagram import DatagramBuilder
-from raftpy.transport.exchange.system_calls import DatagramIO
+from raftpy.transport.exchange.address import SocketAddress
 from raftpy.transport.exchange.unreliable import Unreliable
+
+def pack_address(address: SocketAddress) -> bytes: ...
+
+@final
+class DatagramIO:
+    @property
+    def may_have_error(self) -> bool: ...
+    def __new__(cls, fd: int) -> Self: ...
+    def read(self, limit: int) -> list[bytes]: ...
+    def write(self, datagram: bytes, address: bytes) -> int: ...
 
 @disjoint_base
 class Traffic:
