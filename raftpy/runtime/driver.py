@@ -98,7 +98,7 @@ class Driver:
         self._standing = opened.standing
         self._asking = asking(opened.transport)
         self.founding = self._founding(opened)
-        passes.bind(self.rounds, self._fail)
+        passes.bind(self.rounds, self.ticks, self._fail)
 
     def _make_rounds(self, opened: Opened) -> Rounds:
         return Rounds(
@@ -106,7 +106,6 @@ class Driver:
             opened,
             self.clock,
             [group.work for group in self.groups.values()],
-            self.ticks,
             self.member_operations,
             lingering(self.clock, self._loop),
             SlowWrites(
@@ -326,4 +325,4 @@ class Driver:
     def _plan(self) -> None:
         """Sleeps until something may be due: a heartbeat interval at most, so that a stall is told from sleep."""
         self._led = self.rounds.leads
-        self.rounds.plan(self.config.heartbeat_ticks)
+        self.ticks.plan(*self.rounds.due_within(self.config.heartbeat_ticks))

@@ -7,7 +7,6 @@ from raftcore.base.types cimport node_id_t, term_t
 from raftpy.runtime.applying cimport Applying
 from raftpy.runtime.pending_proposals cimport Proposals
 from raftpy.runtime.reads cimport Reads
-from raftpy.runtime.ticks cimport Ticks
 
 cdef class GroupWork:
     cdef readonly uint64_t id          # of the group
@@ -37,5 +36,5 @@ cdef class GroupWork:
     cdef int look_at_role(self) except -1
     cdef int lose(self) except -1
     cdef bint resume(self) except -1
-    cdef int begin_reads(self, uint64_t wall_ms, double now, Ticks ticks) except -1
-    cdef int append_proposals(self, uint64_t wall_ms, double now, Ticks ticks) except -1
+    cdef double begin_reads(self, uint64_t wall_ms, double now) except? -1
+    cdef double append_proposals(self, uint64_t wall_ms, double now) except? -1

@@ -10,7 +10,8 @@ and what is reported of its writes is dropped.
 """
 cimport cython
 from cpython.list cimport PyList_GET_SIZE
-from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t
+from libc.math cimport INFINITY
+from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.api.raw_node cimport IN_OUTBOX
 from raftcore.api.receive cimport receive_commands, receive_read
@@ -23,7 +24,6 @@ from raftpy.contracts.errors import Overloaded
 from raftpy.runtime.applying cimport Applying
 from raftpy.runtime.pending_proposals cimport Proposals
 from raftpy.runtime.reads cimport Reads
-from raftpy.runtime.ticks cimport Ticks
 
 
 @cython.final
@@ -121,29 +121,24 @@ cdef class GroupWork:
         self.reads.resume()
         return True
 
-    cdef int begin_reads(self, uint64_t wall_ms, double now, Ticks ticks) except -1:
+    cdef double begin_reads(self, uint64_t wall_ms, double now) except? -1:
+        # When the first of their timeouts ends.
         cdef bytes context = self.reads.begin(now)
         if context is not None and not receive_read(self.raw.raft, context, wall_ms):
             self.reads.take_back(context)
-        return wake_by(ticks, self.reads.next_deadline)
+        return self.reads.next_deadline
 
-    cdef int append_proposals(self, uint64_t wall_ms, double now, Ticks ticks) except -1:
+    cdef double append_proposals(self, uint64_t wall_ms, double now) except? -1:
+        # When the first of their timeouts ends; infinite when none has begun.
         cdef list commands = self.proposals.take()
         cdef index_t first
         if not commands:
-            return 0
+            return INFINITY
         try:
             first = receive_commands(self.raw.raft, commands, wall_ms)
         except ProposalDropped as error:
             self.proposals.refused(Overloaded if error.reason == "uncommitted_limit" else self.refusal)
-            return 0
+            return INFINITY
         self.term = self.raw.raft.term
         self.proposals.appended(first, self.term, now)
-        return wake_by(ticks, self.proposals.next_deadline)
-
-
-cdef int wake_by(Ticks ticks, double deadline) except -1:
-    # Somebody's timeout ends then.
-    if deadline < ticks.due_at():
-        ticks.plan(UINT32_MAX, deadline)
-    return 0
+        return self.proposals.next_deadline

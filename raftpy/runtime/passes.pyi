@@ -6,13 +6,14 @@ from typing import final
 
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.rounds import Rounds
+from raftpy.runtime.ticks import Ticks
 
 @final
 class Passes:
     closed: bool
     wanted: bool
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
-    def bind(self, rounds: Rounds, fail: Callable[[BaseException], object]) -> None: ...
+    def bind(self, rounds: Rounds, ticks: Ticks, fail: Callable[[BaseException], object]) -> None: ...
     @property
     def rounds(self) -> Rounds: ...
     @property

@@ -9,6 +9,7 @@ time: passes that ask for more must not multiply.
 from asyncio import current_task
 
 cimport cython
+from libc.stdint cimport UINT32_MAX
 
 from raftcore.base.errors import InvariantViolation
 
@@ -28,9 +29,10 @@ cdef class Passes:
         self.loop = loop
         self.call_soon = loop.call_soon
 
-    def bind(self, Rounds rounds not None, fail):
-        """What a pass runs, and who hears of its failure."""
+    def bind(self, Rounds rounds not None, Ticks ticks not None, fail):
+        """What a pass runs, the ticks that it is told of, and who hears of its failure."""
         self.rounds = rounds
+        self.ticks = ticks
         self.fail = fail
 
     cpdef schedule(self):
@@ -66,13 +68,15 @@ cdef class Passes:
 
     cpdef run(self):
         """A pass, unless one is running; what comes out of it ends the node."""
+        cdef double now
         if self.running or self.closed or self.rounds is None:
             self.wanted = True
             return
         self.running = True
         self.wanted = False
         try:
-            self.rounds.run()
+            now = self.ticks.monotonic()
+            self.rounds.run(now, self.ticks.passed(now))
         except (KeyboardInterrupt, SystemExit) as error:
             if self.rounds.resuming:  # of a task that was resumed: not the node's, and it has lost nothing
                 self.wanted = True
@@ -92,6 +96,8 @@ cdef class Passes:
         # Is another one due?
         if self.closed:
             return 0
+        if self.rounds.deadline < self.ticks.due_at():  # somebody's timeout ends then
+            self.ticks.plan(UINT32_MAX, self.rounds.deadline)
         if self.wanted or self.rounds.has_left():
             self.schedule()
         return self.rounds.rest(self.turn_due)

@@ -4,7 +4,6 @@ from libc.stdint cimport uint32_t, uint64_t
 from raftcore.api.outbox cimport Outbox
 
 from raftpy.runtime.group_work cimport GroupWork
-from raftpy.runtime.ticks cimport Ticks
 
 cdef class Rounds:
     cdef object owner                  # the Owner: who may touch the parts
@@ -16,7 +15,7 @@ cdef class Rounds:
     cdef GroupWork first               # group 0
     cdef GroupWork alone               # the only one, or None when there are several
     cdef list noted                    # those that the pass under way, or the next one, looks at
-    cdef Ticks ticks
+    cdef double deadline               # when the first wait ends of those that have begun in this pass
     cdef object linger                 # what the clock waits for answers with, or a Linger
     cdef object member_operations             # group 0's
     cdef Outbox outbox                 # what a core has decided and nobody has taken yet
@@ -39,7 +38,7 @@ cdef class Rounds:
     cdef GroupWork next_awaited        # whose turn to apply it is where somebody waits; None: the first's
     cdef GroupWork next_of_all         # the same among all
 
-    cpdef run(self)
+    cpdef run(self, double now, uint32_t count)
     cpdef int note(self, GroupWork group) except -1
     cdef int check_owner(self) except -1
     cdef int rest(self, bint again) except -1

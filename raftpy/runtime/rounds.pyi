@@ -13,7 +13,6 @@ from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere, Owner
 from raftpy.runtime.slow_writes import SlowWrites
-from raftpy.runtime.ticks import Ticks
 
 @final
 class Rounds:
@@ -25,7 +24,6 @@ class Rounds:
         opened: Opened,
         clock: Clock,
         groups: list[GroupWork],
-        ticks: Ticks,
         member_operations: MemberOperations,
         linger: Lingering,
         slow_writes: SlowWrites,
@@ -35,7 +33,7 @@ class Rounds:
     def note(self, group: GroupWork) -> int: ...
     @property
     def leads(self) -> bool: ...
-    def plan(self, ticks: int) -> None: ...
+    def due_within(self, ticks: int) -> tuple[int, float]: ...
     @property
     def storage(self) -> Storage: ...
     @property
@@ -48,4 +46,4 @@ class Rounds:
     def unreachable(self) -> list[int]: ...
     @property
     def strangers(self) -> int: ...
-    def run(self) -> None: ...
+    def run(self, now: float, count: int) -> None: ...

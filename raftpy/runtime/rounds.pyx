@@ -45,7 +45,6 @@ from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
 from raftpy.contracts.errors import ApplyFailed
 
 from raftpy.runtime.group_work cimport GroupWork
-from raftpy.runtime.ticks cimport Ticks
 
 cdef enum:
     DATAGRAMS = 64    # taken at a time
@@ -73,8 +72,7 @@ cdef class Rounds:
         strangers: frames of groups that a host with several does not have, or has no more.
     """
 
-    def __init__(self, config, opened, clock, list groups not None, Ticks ticks, member_operations, linger, slow_writes,
-                 owner):
+    def __init__(self, config, opened, clock, list groups not None, member_operations, linger, slow_writes, owner):
         self.owner = owner
         self.storage = opened.storage
         self.transport = opened.transport
@@ -84,7 +82,6 @@ cdef class Rounds:
         self.first = groups[0]
         self.alone = groups[0] if len(groups) == 1 else None
         self.noted = []
-        self.ticks = ticks
         self.member_operations = member_operations
         self.linger = linger
         self.slow_writes = slow_writes
@@ -178,15 +175,16 @@ cdef class Rounds:
                 return True
         return False
 
-    def plan(self, uint32_t ticks):
-        """Sets the timer for the first moment at which something may be due in a group, ``ticks`` ahead at most."""
+    def due_within(self, uint32_t ticks):
+        """The first moment at which something may be due in a group: in how many ticks, ``ticks`` at most, and by which
+        reading of the clock a wait ends (infinite: none does)."""
         cdef GroupWork group
         cdef double deadline = INFINITY
         for group in self.groups:
             if not group.closed:
                 ticks = <uint32_t> min(<uint64_t> ticks, group.raw._ticks_until_due())
                 deadline = min(deadline, group.proposals.next_deadline, group.reads.next_deadline)
-        self.ticks.plan(ticks, deadline)
+        return ticks, deadline
 
     cdef bint has_left(self) except -1:
         # Whether a pass has left something for the next.
@@ -214,14 +212,13 @@ cdef class Rounds:
 
     # --- One pass -----------------------------------------------------------------------------------------------
 
-    cpdef run(self):
-        """One pass."""
-        cdef double now = self.monotonic()
+    cpdef run(self, double now, uint32_t count):
+        """One pass, at the reading ``now`` of the clock, ``count`` ticks after the one before."""
         cdef double until = now + PASS_S
-        cdef uint32_t count = self.ticks.passed(now)
         cdef bint look = True  # at the socket
         cdef bint lingered = False
         cdef int number
+        self.deadline = INFINITY
         self.resuming = False
         self.answering = False
         if self.alone is not None:
@@ -335,11 +332,11 @@ cdef class Rounds:
                 continue
             if group.reads.wanted:
                 group.moved = True
-                group.begin_reads(self.wall_ms(), self.monotonic(), self.ticks)
+                self.deadline = min(self.deadline, group.begin_reads(self.wall_ms(), self.monotonic()))
             if PyList_GET_SIZE(group.proposals.queued):
                 group.moved = True
                 now = self.monotonic()
-                group.append_proposals(self.wall_ms(), now, self.ticks)
+                self.deadline = min(self.deadline, group.append_proposals(self.wall_ms(), now))
             if group.moved:
                 group.moved = False
                 self.collect(group)
