@@ -27,12 +27,11 @@ from raftpy.runtime.group import Group
 from raftpy.runtime.linger import lingering
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
-from raftpy.runtime.passes import Passes
+from raftpy.runtime.passes import Passes, Ticks
 from raftpy.runtime.rounds import Rounds
 from raftpy.runtime.slow_writes import SlowWrites
 from raftpy.runtime.stalls import Stalls
 from raftpy.runtime.store_threads import StoreClosing
-from raftpy.runtime.ticks import Ticks
 from raftpy.system.forking import thread_id
 
 log = logging.getLogger("raftpy")

@@ -1,12 +1,21 @@
-"""When a pass begins, and what becomes of its failure; the docstrings are in passes.pyx."""
+"""When a pass begins, and how many ticks have passed by then; the docstrings are in passes.pyx."""
 
 import asyncio
 from collections.abc import Callable
 from typing import final
 
+from raftpy.contracts.clock import Clock
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.rounds import Rounds
-from raftpy.runtime.ticks import Ticks
+
+@final
+class Ticks:
+    origin: float
+    def __init__(self, clock: Clock, length_s: float, heartbeat: int, wake: Callable[[], object]) -> None: ...
+    def take(self, now: float) -> int: ...
+    def take_late(self) -> float: ...
+    def plan(self, ticks: int, deadline: float) -> None: ...
+    def stop(self) -> None: ...
 
 @final
 class Passes:

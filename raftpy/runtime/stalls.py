@@ -3,8 +3,8 @@
 The usual reasons are code of the program itself that runs in the loop (``time.sleep``, a long computation, a state
 machine whose ``apply`` takes long) and a machine with too little processor time. Without the
 warning a leader just loses its leadership, and nothing says why. A follower warns as well: it owes no heartbeat, but it
-may wrongly take its leader for silent. A stall shows by how late the node's own timer is called (ticks.pyx), so looking
-for one costs nothing.
+may wrongly take its leader for silent. A stall shows by how late the node's own timer is called (passes.pyx), so
+looking for one costs nothing.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from raftcore.values.changes import ConfChange, ConfChangeTransition, ConfChange
 from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, decode_message, frames
 from raftpy import Config, Node, Timeout
 from raftpy.contracts.storage import AppendBatch, Storage
-from raftpy.runtime.ticks import Ticks
+from raftpy.runtime.passes import Ticks
 from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport

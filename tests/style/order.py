@@ -38,7 +38,7 @@ RAFTPY = """
     .: config
     members: table operations
     runtime: awaited commands commits defaults founding linger owner store_threads opening pending_proposals applying
-        quarantine reads role_log slow_writes stalls status ticks group_work rounds passes calls leaving group describe
+        quarantine reads role_log slow_writes stalls status group_work rounds passes calls leaving group describe
         group_calls driver host
     .: node blocking
     replicated: kv_commands sorted_keys kv
