@@ -102,7 +102,8 @@ cdef inline bint maybe_update(Progress pr, index_t n) noexcept:
 #                    over to (transfer.successors, options/priority.prefer).
 #   holds_whole_log  match has reached the end of the leader's log. Who is told to stand for election now must
 #                    (thesis 3.10, transfer.pyx): otherwise a voter that has more refuses it (paper 5.4.1), and entries
-#                    that are not committed yet may be lost with the change of leaders.
+#                    that are not committed yet may be lost with the change of leaders. And who does not is sent
+#                    something at its next heartbeat's answer, since an append may have been lost (replication.pyx).
 #
 # Each is a word about the last answer that came in. That it came in lately is recent_active; that its member may lead
 # at all, no learner and no witness, is transfer.may_take_over.
