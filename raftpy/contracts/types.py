@@ -11,6 +11,8 @@ from raftcore.values.storage_view import InitialState
 
 MAX_ADDRESS = 255
 """Bytes in an address, UDP or HTTP: as many as one byte of length can count."""
+MAX_GROUP = 2**64 - 1
+"""The largest id of a group; 0, the smallest, is the one with the table of hosts."""
 BOOT_SHIFT = 32
 """The high half of a boot counts a data directory's starts, its low half is random."""
 

@@ -73,7 +73,7 @@ class Driver:
                 opened.storage.group(group_id),
                 len(opened.groups) > 1,
             )
-            for group_id, initial in sorted(opened.groups.items())
+            for group_id, initial in opened.groups.items()
         }
         self.first = self.groups[0]
         self.member_operations = self.first.member_operations = MemberOperations(

@@ -27,6 +27,7 @@ from raftpy.contracts.executor import Executor
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
+from raftpy.contracts.types import MAX_GROUP
 from raftpy.runtime.calls import NOT_STARTED
 from raftpy.runtime.defaults import default_storage, default_transport
 from raftpy.runtime.driver import Driver
@@ -184,8 +185,8 @@ def _checked_groups(
     if 0 not in machines:
         raise ConfigError("group 0 is missing: it holds the table of hosts, and every host has it")
     for group_id in machines:
-        if not 0 <= group_id < 2**64:
-            raise ConfigError(f"group id {group_id}: allowed is a whole number from 0 to {2**64 - 1:,}")
+        if not 0 <= group_id <= MAX_GROUP:
+            raise ConfigError(f"group id {group_id}: allowed is a whole number from 0 to {MAX_GROUP:,}")
     for group_id, ids in members.items():
         if group_id not in machines:
             raise ConfigError(f"group {group_id} has members, and no state machine")

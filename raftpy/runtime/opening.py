@@ -84,7 +84,7 @@ async def open_host(
             members=recovered.members,
             pins=recovered.pins,
             http_address=config.http or "",
-            conflicts={g: initial.conflict for g in sorted(groups) if (initial := recovered.groups[g]).conflict},
+            conflicts={g: initial.conflict for g in groups if (initial := recovered.groups[g]).conflict},
             standing=first_standing(recovered),
         )
         transport.start(identity, wake, storage.pin)

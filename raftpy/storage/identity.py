@@ -11,10 +11,9 @@ from raftcore.base.types import LARGEST_ID
 from raftcore.values.message import ConfState, HardState
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.entropy import Entropy
-from raftpy.contracts.types import BOOT_SHIFT, StoreOwner
+from raftpy.contracts.types import BOOT_SHIFT, MAX_GROUP, StoreOwner
 
 MAX_BOOTS = 2**32 - 1
-MAX_GROUP = 2**64 - 1
 
 
 def new_store_id(entropy: Entropy) -> int:

@@ -9,8 +9,8 @@ import pytest
 
 from raftcore.values.message import Entries, Entry
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
-from raftpy.contracts.types import StoreOwner
-from raftpy.storage.identity import MAX_GROUP, boot_after, new_store_id, resolve_cluster_id
+from raftpy.contracts.types import MAX_GROUP, StoreOwner
+from raftpy.storage.identity import boot_after, new_store_id, resolve_cluster_id
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import Floor, GroupFloor
 from raftpy.storage.leveldb.head import Head

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from raftpy.storage.identity import MAX_GROUP
+from raftpy.contracts.types import MAX_GROUP
 
 FORMAT = 2
 """Version of everything on this page; a store of another version is refused."""
