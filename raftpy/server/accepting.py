@@ -15,7 +15,7 @@ import time
 
 from aiohttp import web
 
-from raftpy.server.connections import Connections, Seldom
+from raftpy.server.connections import Connections, OncePerSecond
 from raftpy.server.dispatch import ApiServer
 
 AT_ONCE = 16
@@ -37,7 +37,7 @@ class Acceptor:
         self._connections: Connections = server.open_connections
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        self._seldom = Seldom(time.monotonic)
+        self._once_per_second = OncePerSecond(time.monotonic)
         self._opening: set[asyncio.Task[None]] = set()
         self._closed = False
         listener.setblocking(False)
@@ -79,7 +79,7 @@ class Acceptor:
     def _make_room(self, error: OSError) -> None:
         """The system refuses (EMFILE and the like), although there should be room: somebody else has taken it."""
         self._connections.close_one()
-        self._seldom.warn("%d times accepting an HTTP connection failed: %s", error.strerror or error)
+        self._once_per_second.warn("%d times accepting an HTTP connection failed: %s", error.strerror or error)
         self._loop.remove_reader(self._listener)
         self._loop.call_later(PAUSE_S, self._go_on)
 

@@ -81,7 +81,7 @@ class Connections:
         self.count = 0
         self._idle: dict[Connection, None] = {}
         self._idle_within = 0  # of them those that were not beyond the most
-        self._seldom = Seldom(now)
+        self._once_per_second = OncePerSecond(now)
 
     @property
     def has_room(self) -> bool:
@@ -129,14 +129,14 @@ class Connections:
             return
         self.busy(longest)
         longest.abort()
-        self._seldom.warn(
+        self._once_per_second.warn(
             "%d idle HTTP connections were closed for newer ones: at most %d may be open, by the limit of open files "
             "(ulimit -n)",
             self.most,
         )
 
 
-class Seldom:
+class OncePerSecond:
     """A warning that may be due thousands of times a second: logged at most once a second, with how often it was."""
 
     PERIOD_S = 1.0

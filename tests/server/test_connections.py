@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from raftpy.server.accepting import Acceptor
-from raftpy.server.connections import CROWD, FEWEST, MOST, Connections, Seldom, most_connections
+from raftpy.server.connections import CROWD, FEWEST, MOST, Connections, OncePerSecond, most_connections
 from raftpy.server.dispatch import ApiServer
 from tests.server.support import Cluster, ask, speak
 
@@ -198,12 +198,12 @@ def test_without_a_limit_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_line_a_second_at_most(caplog: pytest.LogCaptureFixture) -> None:
     now = 100.0
-    seldom = Seldom(lambda: now)
+    once_per_second = OncePerSecond(lambda: now)
     for _ in range(1000):
-        seldom.warn("%d times: %s", "why")
+        once_per_second.warn("%d times: %s", "why")
         now += 0.01
     assert [record.getMessage() for record in caplog.records] == ["1 times: why"] + ["100 times: why"] * 9
-    seldom.warn("%d of another kind")
+    once_per_second.warn("%d of another kind")
     assert caplog.records[-1].getMessage() == "1 of another kind"
 
 

@@ -13,7 +13,7 @@ from raftpy.contracts.errors import StorageDamaged
 from raftpy.contracts.files import Files
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
-from raftpy.storage.leveldb.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead, write_ahead_files
+from raftpy.storage.leveldb.wal import SpaceAhead, check_manifest, check_write_ahead, cut_off_ahead, write_ahead_files
 from raftpy.storage.leveldb.wal_records import BLOCK, BROKEN, LENGTH, TORN, WHOLE, survey
 from raftpy.system.space import set_aside
 from tests.storage.support import FILES, OWNER, SMALLEST_BUFFER, Disk, abandon, append, entries, joined, submit
@@ -149,7 +149,7 @@ class TestCheck:
         path.write_bytes(written)
         (tmp_path / "console.log").write_bytes(b"hello")
         check_write_ahead(FILES, tmp_path)
-        Ahead(FILES, tmp_path, 1 << 20)
+        SpaceAhead(FILES, tmp_path, 1 << 20)
         assert (tmp_path / "console.log").read_bytes() == b"hello"
         assert path.stat().st_size == 1 << 20
 
@@ -219,7 +219,7 @@ class TestFirstStart:
         assert disk.open()[1].store_id == floor.store_id
 
 
-class TestAhead:
+class TestSpaceAhead:
     def test_every_new_file_gets_it_and_a_clean_close_cuts_it_off(self, tmp_path: Path) -> None:
         database = tmp_path / "node1" / "leveldb"
         store = LevelDBStorage(tmp_path / "node1", write_buffer_size=SMALLEST_BUFFER)
@@ -242,9 +242,9 @@ class TestAhead:
     def test_what_is_written_stays(self, tmp_path: Path) -> None:
         path = tmp_path / "000001.log"
         path.write_bytes(b"written")
-        Ahead(FILES, tmp_path, 100_000)
+        SpaceAhead(FILES, tmp_path, 100_000)
         assert path.read_bytes() == b"written" + bytes(100_000 - 7)
-        Ahead(FILES, tmp_path, 50)
+        SpaceAhead(FILES, tmp_path, 50)
         assert path.stat().st_size == 100_000
 
     def test_where_room_is_short(self, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ class TestAhead:
         path = tmp_path / "000001.log"
         path.write_bytes(b"written")
         room = os.statvfs(tmp_path)
-        Ahead(FILES, tmp_path, room.f_bavail * room.f_frsize // 4)
+        SpaceAhead(FILES, tmp_path, room.f_bavail * room.f_frsize // 4)
         assert path.read_bytes() == b"written"
 
     def test_a_clean_close_cuts_before_it_writes_the_floor(
@@ -273,8 +273,8 @@ class TestAhead:
         assert max(sizes) < 1000
 
     def test_where_it_cannot_be_done(self, tmp_path: Path) -> None:
-        Ahead(FILES, tmp_path / "nowhere", 100).wrote(1 << 30)
-        Ahead(FILES, tmp_path, 100).wrote(1 << 30)
+        SpaceAhead(FILES, tmp_path / "nowhere", 100).wrote(1 << 30)
+        SpaceAhead(FILES, tmp_path, 100).wrote(1 << 30)
         reading, writing = os.pipe()
         assert not set_aside(writing, 100)
         os.close(reading)

@@ -44,7 +44,7 @@ from raftpy.storage.leveldb.lock import DirectoryLock, leveldb_unused
 from raftpy.storage.leveldb.ownership import DATABASE, UNWRITTEN, check_ours
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Identity, Reader, found, found_group, pack_pins
-from raftpy.storage.leveldb.wal import Ahead, check_manifest, check_write_ahead, cut_off_ahead
+from raftpy.storage.leveldb.wal import SpaceAhead, check_manifest, check_write_ahead, cut_off_ahead
 from raftpy.storage.leveldb.writer import Mode, Writer
 from raftpy.storage.records import by_group
 from raftpy.system.entropy import SystemEntropy
@@ -104,7 +104,7 @@ class LevelDBStorage:
         self._lock: DirectoryLock | None = None
         self._database: Database | None = None
         self._batch: Batch
-        self._ahead: Ahead
+        self._space_ahead: SpaceAhead
         self._reader: Reader
         self._identity: Identity
         self._boot = 0
@@ -171,7 +171,7 @@ class LevelDBStorage:
                 found_group(self._batch, group, cluster_id, named[group])
                 states[group] = self._open_group(group, named[group], Head(), None)
         self._begin_boot()
-        self._ahead = Ahead(self._files, self._database_path, self._write_buffer_size + SPACE_BEYOND)
+        self._space_ahead = SpaceAhead(self._files, self._database_path, self._write_buffer_size + SPACE_BEYOND)
         return Recovered(
             store_id=known.store_id,
             boot=self._boot,
@@ -330,7 +330,7 @@ class LevelDBStorage:
                 return False
             self._commit_batch()
             for log in staged:
-                self._ahead.wrote(log.written())
+                self._space_ahead.wrote(log.written())
             return True
         except BaseException as error:
             # Also for what is no storage error: the batch may be half built, and must never be written.

@@ -89,7 +89,7 @@ def _cut(files: Files, path: PurePath, size: int) -> None:
         file.close()
 
 
-class Ahead:
+class SpaceAhead:
     """Keeps ``size`` bytes set aside in the newest write-ahead file of the database in ``directory``.
 
     Where that cannot be done, or where room is short, everything goes on without.
