@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from raftcore import Conflict, MessageType
+from raftcore import MessageType
 from raftcore.wire.codec import decode_message, frames
 from raftpy import ApplyFailed, Config, ConfigError, NotLeader, StorageFailed, Timeout
-from raftpy.contracts.errors import Quarantined, Stopped
+from raftpy.contracts.errors import Stopped
 from raftpy.contracts.storage import AppendBatch
 from raftpy.runtime.host import Host
 from raftpy.sim.loop import VirtualClock, run
@@ -415,41 +415,6 @@ def test_a_failed_sync_ends_the_host_with_all_groups(seed: int) -> None:
             await all_hosts.propose(group_id, b"without it")
 
     play(lambda: Hosts(seed, range(5)), scenario)
-
-
-def test_a_quarantined_group_leaves_the_others_alive(seed: int, caplog: pytest.LogCaptureFixture) -> None:
-    """What its store says of group 1 at a start; its peers are told so, of that group and of no other."""
-
-    async def scenario(all_hosts: Hosts) -> None:
-        for group_id in all_hosts.groups:
-            await all_hosts.propose(group_id, b"x")
-        victim = await all_hosts.leader(1) % 3 + 1
-        await all_hosts.hosts[victim].stop()
-        all_hosts.disks[victim].groups[1].conflict = Conflict(2, 1, 1, 2, 3)
-        host = await all_hosts.start(victim)
-        with pytest.raises(Quarantined):
-            await host.group(1).propose(b"y")
-        with pytest.raises(Quarantined):
-            host.group(1).require_leader()
-        assert host.group(1).quarantine is not None
-        assert host.group(1).status().role == "quarantined"
-        for group_id in (0, 2):
-            await all_hosts.propose(group_id, b"y")
-            await all_hosts.committed(group_id, b"y", [1, 2, 3])
-            assert host.group(group_id).quarantine is None
-        del all_hosts.hosts[victim], all_hosts.machines[victim]
-        await all_hosts.propose(1, b"y")
-        for other in all_hosts.hosts.values():
-            for group_id in all_hosts.groups:
-                told = {member.id: member.quarantine for member in other.group(group_id).status().members}
-                own = host.group(1).quarantine if group_id == 1 else None
-                assert told == {**dict.fromkeys(ADDRESSES), victim: own}
-        said = [r.getMessage() for r in caplog.records if "counts as down" in r.getMessage()]
-        assert len(said) == 2
-        assert all(f": group 1: node {victim} is quarantined and counts as down" in text for text in said)
-        await host.stop()
-
-    play(lambda: Hosts(seed, range(3)), scenario)
 
 
 def test_a_long_apply_delays_no_other_groups_heartbeat(seed: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 from raftcore import Conflict, HardState, InitialState, Message, MessageType
 from raftpy import ApplyFailed, Config, NotLeader, RaftError, Timeout
 from raftpy.contracts.clock import SystemClock
+from raftpy.contracts.errors import Quarantined
 from raftpy.contracts.types import Recovered, Standing
 from raftpy.members.table import MemberRecord, encode_records
 from raftpy.runtime.host import Host
@@ -187,6 +188,41 @@ def test_nothing_is_promised_in_a_group_before_its_own_write_is_durable(
         assert spy.broken == []
 
     play(lambda: Hosts(seed, range(6), transport=Carrying, write_s=write_s), scenario)
+
+
+def test_a_quarantined_group_leaves_the_others_alive(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    """What its store says of group 1 at a start; its peers are told so, of that group and of no other."""
+
+    async def scenario(all_hosts: Hosts) -> None:
+        for group_id in all_hosts.groups:
+            await all_hosts.propose(group_id, b"x")
+        victim = await all_hosts.leader(1) % 3 + 1
+        await all_hosts.hosts[victim].stop()
+        all_hosts.disks[victim].groups[1].conflict = Conflict(2, 1, 1, 2, 3)
+        host = await all_hosts.start(victim)
+        with pytest.raises(Quarantined):
+            await host.group(1).propose(b"y")
+        with pytest.raises(Quarantined):
+            host.group(1).require_leader()
+        assert host.group(1).quarantine is not None
+        assert host.group(1).status().role == "quarantined"
+        for group_id in (0, 2):
+            await all_hosts.propose(group_id, b"y")
+            await all_hosts.committed(group_id, b"y", [1, 2, 3])
+            assert host.group(group_id).quarantine is None
+        del all_hosts.hosts[victim], all_hosts.machines[victim]
+        await all_hosts.propose(1, b"y")
+        for other in all_hosts.hosts.values():
+            for group_id in all_hosts.groups:
+                told = {member.id: member.quarantine for member in other.group(group_id).status().members}
+                own = host.group(1).quarantine if group_id == 1 else None
+                assert told == {**dict.fromkeys(ADDRESSES), victim: own}
+        said = [r.getMessage() for r in caplog.records if "counts as down" in r.getMessage()]
+        assert len(said) == 2
+        assert all(f": group 1: node {victim} is quarantined and counts as down" in text for text in said)
+        await host.stop()
+
+    play(lambda: Hosts(seed, range(3)), scenario)
 
 
 def test_a_quarantine_in_group_0_says_nothing_of_a_peer_in_other_groups(seed: int) -> None:
