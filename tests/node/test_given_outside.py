@@ -59,7 +59,7 @@ def test_ids_and_seeds_come_from_the_given_source(tmp_path: Path) -> None:
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
         config = Config(id=1, cluster=addresses, data_dir=tmp_path / name)
         ident, threads, drawn = store_id(config, seed)
-        assert threads == ["raftpy opening 1"]
+        assert threads == ["raftpy opening 1", "raftpy closing 1"]
         assert drawn == ["u64", "4 bytes", "u64"]  # store id, half a boot, and the core's seed
         seen.append(ident)
     assert seen[0] == seen[1] != seen[2]
