@@ -43,15 +43,16 @@ RAFTPY = """
     .: node blocking
     replicated: kv_commands sorted_keys kv
     server: connections errors proposer redirect dispatch accepting request kv status app
-    cli: addresses demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
-        serve status demo_view demo_run demo
-    .: __main__
     sim.linearizability: history models search lineup tried registers result explain checker
     sim: loop entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
         disk.database event trace plan outcome world process_loop process executor machine network cluster
         clients faults glance checks sometimes swarm run
-        drawing.datagrams drawing.picture drawing.page shrink written
+        drawing.datagrams drawing.picture drawing.page shrink written guarded totals
+        worker worker_process search
+    cli: addresses demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
+        serve status demo_view demo_run demo sim_view sim
+    .: __main__
 """
 
 

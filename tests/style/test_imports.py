@@ -38,6 +38,7 @@ CORE_MAY_NOT_CIMPORT = {"libc.stdio", "libc.time", "libc.signal", "libc.errno.er
 
 CONTRACTS = "raftpy.contracts"  # may be seen from below: promises, errors, small values
 SIMULATOR = "raftpy.sim"
+SIMULATOR_COMMANDS = {"raftpy.cli.sim", "raftpy.cli.sim_view"}  # `raftpy sim`, and what it prints
 SYSTEM = "raftpy.system"  # likewise: what stands on the contracts alone, and does for real what they promise
 APPLICATIONS = ("server", "cli", "replicated")
 ERRORS = {"raftpy.contracts.errors", "raftcore.base.errors"}
@@ -151,9 +152,21 @@ def test_applications_see_only_the_node(part: str) -> None:
     allowed = tuple(f"raftpy.{name}" for name in APPLICATIONS)
     wrong = []
     for path in runtime_files(part):
+        also = (SIMULATOR,) if source.module_name(path) in SIMULATOR_COMMANDS else ()
         for name in imported_modules(path):
-            if name not in NODE and not any(within(name, package) for package in allowed):
+            if name not in NODE and not any(within(name, package) for package in (*allowed, *also)):
                 wrong.append(f"{source.relative(path)} imports {name}")
+    assert wrong == []
+
+
+def test_nothing_but_its_own_commands_imports_the_simulator() -> None:
+    wrong = []
+    for path in source.files(*source.CODE, trees=source.PACKAGES):
+        module = source.module_name(path)
+        if within(module, SIMULATOR) or module in SIMULATOR_COMMANDS:
+            continue
+        if any(within(name, SIMULATOR) for name in source.imports(path)):
+            wrong.append(source.relative(path))
     assert wrong == []
 
 
