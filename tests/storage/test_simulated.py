@@ -19,6 +19,7 @@ import pytest
 from raftpy.contracts.errors import ForeignDirectory, StorageFailed, StorageLocked
 from raftpy.contracts.executor import Executor
 from raftpy.sim.disk.database import SimulatedEngine
+from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk, DiskFiles, PowerFailure
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import LevelDBStorage
@@ -284,4 +285,20 @@ async def test_what_is_written_beside_the_loop_is_written_when_the_simulator_say
     opened.close()
     again = store(files, seed=2)
     assert again.open(OWNER).groups[0].hard_state.term == 4
+    again.close()
+
+
+@pytest.mark.parametrize("bad", [DiskFaults(write_error=1.0), DiskFaults(sync_error=1.0), DiskFaults(no_space=1.0)])
+def test_a_store_on_a_broken_disk_is_closed_without_an_error_and_lets_go_of_its_directory(bad: DiskFaults) -> None:
+    disk = Disk(Random(1))
+    files = disk.files()
+    make_directory(files, NODE.parent)
+    store = LevelDBStorage(NODE, files=files, database=SimulatedEngine(files), mode="inline")
+    store.open(OWNER)
+    submit(store, [append(entries(1, 2, 1), term=1)])
+    disk.faults = bad
+    store.close()
+    disk.faults = DiskFaults()
+    again = LevelDBStorage(NODE, files=files, database=SimulatedEngine(files), mode="inline")
+    assert again.open(OWNER).groups[0].last_index == 2
     again.close()

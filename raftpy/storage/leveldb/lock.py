@@ -58,6 +58,8 @@ class DirectoryLock:
         _held.pop(self._place, None)
         try:
             self._file.truncate(0)
+        except OSError:
+            pass  # a broken disk: the name that stays there decides nothing
         finally:
             self._close()
 
