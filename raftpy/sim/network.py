@@ -32,6 +32,9 @@ class Network:
         """Links that take so many seconds more."""
         self.sent = self.lost = 0
         self.reached: Callable[[str], None] = _nothing
+        self.keep: Callable[[int, int, bytes], bool] | None = None
+        """Asked with (from, to, datagram) about each that is to be carried: True keeps it off, for ``send_on``, or for
+        good. For scenarios that choose what arrives when; None: nobody asks."""
         self._source = world.source("network")
         self._transports: dict[int, SimulatedTransport] = {}
 
@@ -80,6 +83,9 @@ class Network:
         if (from_id, to_id) in self.cuts:
             self._lose(from_id, number, "cut")
             return True
+        if self.keep is not None and self.keep(from_id, to_id, datagram):
+            self._lose(from_id, number, "kept")
+            return True
         if faults.loss and source.random() < faults.loss:
             self._lose(from_id, number, "lost")
             return True
@@ -95,6 +101,12 @@ class Network:
             self.reached("a sender was told that nobody is there")
             return False
         return True
+
+    def send_on(self, from_id: int, to_id: int, datagram: bytes) -> None:
+        """Sends a datagram that was kept, or any other, on its way now; it may be sent on as often as one likes."""
+        self.sent += 1
+        self.world.event(from_id, "send", self.sent, to_id, datagram)
+        self._send(self.sent, from_id, to_id, datagram, 0.0)
 
     def _send(self, number: int, from_id: int, to_id: int, datagram: bytes, late_s: float) -> None:
         faults, source = self.faults, self._source
