@@ -270,13 +270,21 @@ class Group:
     # --- Leadership ---------------------------------------------------------------------------------------------
 
     async def transfer_leadership(self, to: int) -> None:
-        """Asks for it, again and again, until ``to`` leads as far as this node knows."""
+        """Asks for it, again and again, until ``to`` leads as far as this node knows.
+
+        Each time the leader takes no proposals until ``to`` leads, for an election timeout at most (thesis 3.10). For
+        as long it takes them again before it is asked anew, and it is not asked while it is this node and knows that
+        it cannot reach ``to``: a target that never takes over must not cost the cluster all its writes.
+        """
         self.check_serving()  # whom it knew to lead last does not count any more
         while self.raw.leader != to:
             self.check_serving()
+            if self.raw.state == StateType.StateLeader and not self.transport.reachable(to):
+                await self.leader_changed(self.config.heartbeat_ms / 1000)
+                continue
             self.raw.transfer_leader(to)
             self.schedule()
-            await self.leader_changed(self.config.heartbeat_ms / 1000)
+            await self.leader_changed(2 * self.config.election_ms[0] / 1000)
 
     async def set_priority(self, node_id: int, priority: int) -> None:
         """On the leader of group 0: puts the member's priority into the table and waits until that is applied here."""

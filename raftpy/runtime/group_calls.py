@@ -80,7 +80,9 @@ class GroupCalls(Calls):
 
     async def transfer_leadership(self, to: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
         """Hands leadership over to the voter ``to`` (thesis 3.10); from any node. Returns when ``to`` leads, as far as
-        is known here: at once when it does already. The leader refuses proposals meanwhile (``NotLeader``).
+        is known here: at once when it does already. The leader refuses proposals (``NotLeader``) until then, for the
+        shortest election timeout at most; when nothing has come of it, it takes them for as long before the next
+        attempt. A leader attempts nothing while it cannot reach ``to``.
 
         Raises ``ValueError`` when ``to`` is no voter of the configuration applied here, ``Timeout`` when it has not
         taken over after ``timeout`` seconds, None for never (who leads then is for ``status`` to say), ``Stopped``,
