@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from raftpy.sim.linearizability import ANY, Input, Kind, Operation, Output, Verdict, check
+from raftpy.sim.linearizability.shrink import shrink
 
 History = list[Operation]
 PLANTED: dict[str, tuple[Callable[[], History], int]] = {}
@@ -220,3 +221,15 @@ def test_a_violation_in_words() -> None:
         "Called before that answer, and not in the order:\n"
         "    client 3 [1 .. never returned] write 'x' -> outcome not known"
     )
+
+
+def test_a_violation_shrinks_to_what_shows_it() -> None:
+    stale = [write(0, 0, 1, "old"), write(0, 2, 3, "new"), read(1, 4, 5, "old")]
+    around = [read(2, 0, 2, "old"), write(2, 6, 7, "x"), read(2, 8, 9, "x"), read(3, 3.5, 3.6, "new")]
+    others = [each._replace(key="other") for each in around]
+    assert shrink(stale + around + others) == stale
+
+
+def test_a_history_without_a_violation_does_not_shrink() -> None:
+    with pytest.raises(ValueError, match="no violation"):
+        shrink([write(0, 0, 1, "a")])

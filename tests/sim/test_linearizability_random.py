@@ -11,6 +11,7 @@ from raftpy.sim.linearizability import Kind, Operation, Verdict, check
 from raftpy.sim.linearizability.checker import by_key
 from raftpy.sim.linearizability.models import Register
 from raftpy.sim.linearizability.search import search
+from raftpy.sim.linearizability.shrink import shrink
 from tests.sim.histories import Shape, make, spoil
 
 KINDS = (Kind.READ, Kind.READ, Kind.WRITE, Kind.SWAP, Kind.DELETE)
@@ -130,3 +131,18 @@ def test_what_is_blamed_is_the_earliest_answer_that_nothing_explains(name: str, 
         ]
         assert check(before)
         assert not check([each if each.call != blamed.call else blamed for each in before])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shrunk_violations_are_violations_still_and_nothing_can_be_left_out(name: str, seed: int) -> None:
+    source = Random(seed)
+    shrunk = 0
+    while shrunk < 8:
+        history = spoil(source, make(source, shaped(name, source.randrange(8, 40), 4, 2)))
+        if check(history):
+            continue
+        shrunk += 1
+        smaller = shrink(history)
+        assert not check(smaller)
+        assert shrink(smaller) == smaller
+        assert len({each.key for each in smaller}) == 1
