@@ -14,6 +14,7 @@ cdef class Question:
     cdef double asked_at           # reading of the clock
     cdef index_t index             # the answer; 0 until it is there
     cdef list reads                # Read; finished ones stay until they are swept
+    cdef bint again                # the same reads were asked for again
 
 cdef class Reads(Waits):
     # Every read without an outcome: those queued, those asked for, those that are confirmed.

@@ -2,7 +2,9 @@
 
 A read is in one of three places: queued until a pass puts it to the core, asked until the core has confirmed an index
 for it, confirmed until that index is applied. All that are queued when a pass asks share one question. A question may
-be lost on its way to the leader, or with it; one without an answer after a while is put again.
+be lost on its way to the leader, or with it; one without an answer after a while is put again. Its answer may still
+come, where the way to a quorum and back takes longer than that: it is as good as that to the later question, which was
+put for the same reads.
 
     request -> queued -- begin --> asked -- answered --> confirmed -- release --> finished -- resume --> the task
                  ^                   |
@@ -19,6 +21,9 @@ from raftcore.base.types cimport index_t
 from raftpy.runtime.awaited import DEFAULT_TIMEOUT
 
 from raftpy.runtime.awaited cimport FAILED, QUEUED, RETURNED, TAKEN, Awaited, Waits, checked_timeout
+
+cdef enum:
+    MOST_AGAIN = 8  # questions that were put again and may still be answered
 
 
 @cython.final
@@ -42,7 +47,15 @@ cdef class Read(Awaited):
 @cython.final
 @cython.freelist(16)
 cdef class Question:
-    """Reads that wait for the same answer."""
+    """Reads that wait for the same answer. ``again``: they wait for that to a later question as well."""
+
+
+cdef bint any_waits(list reads) noexcept:
+    cdef Read read
+    for read in reads:
+        if read.state < RETURNED:
+            return True
+    return False
 
 
 @cython.final
@@ -126,7 +139,7 @@ cdef class Reads(Waits):
         cdef Question question = self.asked.pop(context, None)
         cdef Question last
         if question is None:
-            return 0  # asked again meanwhile
+            return 0  # of another leader, or long ago
         question.index = index
         if self.confirmed:
             last = self.confirmed[len(self.confirmed) - 1]
@@ -170,14 +183,22 @@ cdef class Reads(Waits):
         self.wanted = len(self.queued) > 0
 
     cdef int requeue(self, double until) except -1:
-        # Takes the questions back that were put up to then.
+        # Queues the reads anew whose question was put up to then.
         cdef Question question
         cdef dict kept = {}
+        cdef Py_ssize_t again = 0
         for context, question in self.asked.items():
-            if question.asked_at <= until:
+            if not question.again and question.asked_at <= until:
                 self.queued += question.reads
-            else:
+                question.again = True
+            if not question.again:
                 kept[context] = question
+            elif until < INFINITY and any_waits(question.reads):
+                again += 1
+                kept[context] = question
+        while again > MOST_AGAIN:  # the oldest come first
+            again -= 1
+            del kept[next(iter(kept))]
         self.asked = kept
         return 0
 

@@ -128,12 +128,43 @@ def test_a_question_without_an_answer_is_put_again_under_another_name() -> None:
         bench.look_at_the_clock()
         assert bench.reads.wanted
         bench.take()
-        bench.reads.answered(3, lost)  # late: the read it was for has been asked for again
-        bench.reads.release(3)
-        assert not read.done()
         bench.asked.remove(lost)
         bench.finish()
         assert await read == 7
+        bench.reads.answered(3, lost)  # not lost after all
+        bench.reads.release(3)
+        assert read.result() == 7
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_comes_after_its_question_was_put_again_is_as_good() -> None:
+    """Where a round takes longer than a question waits, every answer comes late."""
+
+    async def main() -> None:
+        bench = Bench()
+        early, late = bench.reads.request(None), None
+        for number in range(1, 30):
+            bench.take()
+            bench.now += RETRY_S
+            bench.look_at_the_clock()
+            if number == 25:
+                late = bench.reads.request(None)
+        bench.take()
+        bench.reads.answered(3, bench.asked[0])
+        bench.reads.release(3)
+        assert not early.done()  # of long ago: nobody keeps questions without bound
+        bench.reads.answered(3, bench.asked[-8])
+        bench.reads.release(3)
+        assert early.result() == 3
+        assert late is not None
+        assert not late.done()  # asked after that question was put
+        bench.look_at_the_clock()
+        bench.reads.answered(5, bench.asked[-1])
+        bench.reads.release(5)
+        assert late.result() == 5
+        bench.look_at_the_clock()
+        assert not bench.reads.waiting
 
     asyncio.run(main())
 
