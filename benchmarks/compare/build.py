@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / "benchmarks" / "peers"
 CACHE = ROOT / ".peers"
-LANGUAGES = {"etcdraft": "go", "hashicorp": "go", "dragonboat": "go", "raftrs": "cargo"}
+LANGUAGES = {"etcdraft": "go", "hashicorp": "go", "dragonboat": "go", "porcupine": "go", "raftrs": "cargo"}
 BUILD_S = 1800.0
 
 
