@@ -84,31 +84,37 @@ class Contents:
         self.doubtful += [(write, False) for write in self.unsynced]
         self.unsynced.clear()
 
-    def kill(self, source: Random) -> None:
-        """No process has it open any more. The machine may have read anew what it believed durable and was not."""
+    def kill(self, source: Random) -> bool:
+        """No process has it open any more. The machine may have read anew what it believed durable and was not: True
+        if that lacks a write and has a later one."""
         self.locked_by, self.process = None, 0
-        if self.doubtful and source.random() < 0.5:
-            unsynced, self.unsynced = self.unsynced, []
-            self._undo(unsynced)
-            self._settle_doubtful(source)
-            for write in unsynced:
-                self._redo(write)
-
-    def lose_power(self, source: Random, out_of_order: bool) -> None:
-        """What was not synced is there, or not, or in part, or as zeros; in any order of its sectors only if
-        ``out_of_order`` is set."""
-        self.locked_by, self.process, self.birth = None, 0, None
-        if not self.unsynced and not self.doubtful:
-            return
+        if not self.doubtful or source.random() < 0.5:
+            return False
         unsynced, self.unsynced = self.unsynced, []
         self._undo(unsynced)
-        if self.doubtful:
-            self._settle_doubtful(source)
-        if unsynced and out_of_order:
+        in_order = self._settle_doubtful(source)
+        for write in unsynced:
+            self._redo(write)
+        return not in_order
+
+    def lose_power(self, source: Random, out_of_order: bool, journaled: bool = False) -> bool:
+        """What was not synced is there, or not, or in part, or as zeros; in any order of its sectors only if
+        ``out_of_order`` is set. What a failed sync has left comes in any order: True if it did.
+
+        ``journaled``: the file is in a directory that is, where its length is never durable before what it holds.
+        """
+        self.locked_by, self.process, self.birth = None, 0, None
+        if not self.unsynced and not self.doubtful:
+            return False
+        unsynced, self.unsynced = self.unsynced, []
+        self._undo(unsynced)
+        in_order = not self.doubtful or self._settle_doubtful(source)
+        if unsynced and out_of_order and source.random() < 0.8:
             self._redo_scattered(unsynced, source)
         elif unsynced:
-            self._redo_beginning(unsynced, source)
+            self._redo_beginning(unsynced, source, length_first=out_of_order or not journaled)
         self.unsynced = []
+        return not in_order
 
     def _undo(self, writes: list[Write]) -> None:
         held = self.data
@@ -126,7 +132,7 @@ class Contents:
         else:
             self.write(data[:count], offset)
 
-    def _redo_beginning(self, writes: list[Write], source: Random) -> None:
+    def _redo_beginning(self, writes: list[Write], source: Random, length_first: bool) -> None:
         """In the order in which they were written, up to some byte, and perhaps the length of what is missing."""
         outcome = source.randrange(5)
         if outcome == 0:
@@ -143,7 +149,7 @@ class Contents:
                 count = max(0, (offset + count) // SECTOR * SECTOR - offset)
             if count:
                 self._redo(torn, count)
-        if outcome == 3:  # the length of a file was durable before what it holds
+        if outcome == 3 and length_first:  # the length of a file was durable before what it holds
             for offset, _, data, _, _ in writes[whole:]:
                 if data is None and offset < self.size:
                     break
@@ -173,8 +179,9 @@ class Contents:
         if size < self.size:
             self.resize(size)
 
-    def _settle_doubtful(self, source: Random) -> None:
-        """Each of the writes is there or not; those whose page was synced later are."""
+    def _settle_doubtful(self, source: Random) -> bool:
+        """Each of the writes is there or not; those whose page was synced later are. Whether no write is there without
+        those before it."""
         doubtful, self.doubtful = self.doubtful, []
         self._undo([write for write, _ in doubtful])
         pages: set[int] = set()
@@ -189,6 +196,7 @@ class Contents:
         for write in reversed(there):
             self._redo(write)
         self.unsynced = []
+        return all(one is other for (one, _), other in zip(doubtful, reversed(there), strict=False))
 
 
 def _pages(write: Write) -> range:

@@ -28,5 +28,6 @@ class DiskFaults:
     no_space: float = 0.0
     """How many writes find the disk full, with some of what they should have written written."""
     out_of_order: float = 0.0
-    """How many power failures leave the sectors of a write in any subset, and not only a beginning. A store may refuse
-    to start on what that leaves, though it has lost nothing: see docs/design-storage.md."""
+    """How many power failures leave the sectors of a write in any subset, and not only a beginning, or the length of a
+    file in LevelDB's directory without what it holds. A store may refuse to start on what that leaves, though it has
+    lost nothing: see docs/design-storage.md."""

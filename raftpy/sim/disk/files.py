@@ -55,8 +55,8 @@ class Disk:
         self.databases: set[tuple[int, Hashable]] = set()
         """What databases are open: number of the process, and identity of the directory."""
         self.harm: list[str] = []
-        """What was done to it that no contract allows, and power failures that left writes out of order: only with
-        something here may a store refuse to open."""
+        """What was done to it that no contract allows, and where writes came out of order: only with something here may
+        a store refuse to open."""
         self._seconds = 0.0
         self._number = next(_disks)
         self._directories = count(1)
@@ -76,8 +76,8 @@ class Disk:
     def kill(self) -> None:
         """The process dies and the machine lives: what was written stays, what was opened and locked is free."""
         self._end_process()
-        for contents in self._contents():
-            contents.kill(self.source)
+        for contents, _ in self._contents():
+            self._note_order(contents.kill(self.source))
         self._count_used()
 
     def power_failure(self) -> None:
@@ -91,8 +91,8 @@ class Disk:
         for directory in pending:
             directory.lose_power(source)
             pending += [node for node in directory.names.values() if isinstance(node, Directory)]
-        for contents in self._contents():
-            contents.lose_power(source, out_of_order)
+        for contents, directory in self._contents():
+            self._note_order(contents.lose_power(source, out_of_order, directory.journaled))
         self._count_used()
 
     def _end_process(self) -> None:
@@ -175,7 +175,7 @@ class Disk:
         self._seconds += low + (high - low) * source.random()
         if faults.write_error and source.random() < faults.write_error:
             return source.randint(0, wanted), OSError(errno.EIO, "Input/output error")
-        if faults.no_space and source.random() < faults.no_space:
+        if faults.no_space and (wanted or growth > 0) and source.random() < faults.no_space:
             return source.randint(0, wanted), OSError(errno.ENOSPC, "No space left on device")
         lacking = self.used + growth - self.capacity
         if lacking > 0 and growth > 0:
@@ -228,18 +228,23 @@ class Disk:
             raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
         raise NotADirectoryError(errno.ENOTDIR, "Not a directory", str(path))
 
-    def _contents(self) -> Iterator[Contents]:
-        """Every file, in an order that goes by how the names came about; one of two names comes twice."""
+    def _note_order(self, out_of_order: bool) -> None:
+        if out_of_order:
+            self.harm.append("writes came out of order after a sync that had failed")
+
+    def _contents(self) -> Iterator[tuple[Contents, Directory]]:
+        """Every file and where it is, in an order that goes by how the names came about; one of two names comes
+        twice."""
         pending: list[Directory] = [self._root]
         for directory in pending:
             for node in directory.names.values():
                 if isinstance(node, Directory):
                     pending.append(node)
                 else:
-                    yield node
+                    yield node, directory
 
     def _count_used(self) -> None:
-        self.used = sum(contents.size for contents in self._contents())
+        self.used = sum(contents.size for contents, _ in self._contents())
 
 
 class DiskFile:
