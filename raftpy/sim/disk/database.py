@@ -42,8 +42,8 @@ def _io_error(path: object, error: OSError) -> SimulatedDatabaseError:
 
 
 def _malformed(path: object, error: Malformed) -> SimulatedDatabaseError:
-    kind = "IO error" if str(error) == "Invalid argument" else "Corruption"
-    return SimulatedDatabaseError(f"{kind}: {path}: {error}")
+    said = f"IO error: {path}" if str(error) == "Invalid argument" else "Corruption"
+    return SimulatedDatabaseError(f"{said}: {error}")
 
 
 class _Log:
@@ -115,7 +115,8 @@ class SimulatedDatabase:
         )
         self._memory = _Memory()
         self._full: _Memory | None = None  # which is becoming a table
-        self._delay = 0  # writes until it is one
+        self._pending: Callable[[], None] | None = None  # what LevelDB's thread has to do
+        self._delay = 0  # writes until it has done it
         self._tables: dict[int, Table] = {}
         self._manifest: _Log | None = None
         self._log: _Log | None = None
@@ -224,10 +225,10 @@ class SimulatedDatabase:
 
     def _make_room(self) -> None:
         """Begins a new write-ahead file once the memory is full; raises what has gone wrong in LevelDB's thread."""
-        if self._full is not None:
+        if self._pending is not None:
             self._delay -= 1
-            if self._delay <= 0 or self._memory.size > self._buffer:
-                self._try(self._finish_full)
+            if self._delay < 0 or self._memory.size > self._buffer:
+                self._work()
         if self._error is not None:
             raise self._error
         if self._memory.size <= self._buffer:
@@ -241,9 +242,7 @@ class SimulatedDatabase:
         self._log.close()
         self._log, self._log_number = log, number
         self._full, self._memory = self._memory, _Memory()
-        self._delay = self._files.disk.source.randrange(4)
-        if self._delay == 0:
-            self._try(self._finish_full)
+        self._have_done(self._finish_full)
 
     def _finish_full(self) -> None:
         """What LevelDB does in its thread: makes the full memory a table, and merges tables."""
@@ -254,6 +253,17 @@ class SimulatedDatabase:
         self._full = None
         self._remove_obsolete()
         self._merge()
+
+    def _have_done(self, work: Callable[[], None]) -> None:
+        """LevelDB's thread will do it, sooner or later."""
+        self._pending = work
+        self._delay = self._files.disk.source.randrange(4)
+
+    def _work(self) -> None:
+        """What LevelDB's thread has to do is done. Whatever fails there fails every later write."""
+        work, self._pending = self._pending, None
+        if work is not None:
+            self._try(work)
 
     def _try(self, work: Callable[[], None]) -> None:
         try:
@@ -404,8 +414,7 @@ class SimulatedDatabase:
         except OSError as error:
             raise _io_error(path, error) from error
         self._try(self._remove_obsolete)
-        if self._error is None:
-            self._try(self._merge)
+        self._have_done(self._merge)
 
     def _make(self) -> None:
         """An empty database; its manifest is not synced, as nothing was promised yet."""

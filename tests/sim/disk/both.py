@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from random import Random
+
+import pytest
 
 from raftpy.contracts.database import Database, DatabaseEngine
 from raftpy.sim.disk.database import SimulatedEngine
@@ -17,6 +20,15 @@ from raftpy.system.leveldb import LevelDB
 BUFFER = 64 << 10
 EVENTS = ("LOG", "LOG.old")
 """What LevelDB writes for people, and nobody reads."""
+
+
+@pytest.fixture
+def work() -> Iterator[Path]:
+    """A directory in memory where there is one: hundreds of openings, each with its syncs."""
+    memory = Path("/dev/shm")
+    path = Path(tempfile.mkdtemp(prefix="raftpy-test-", dir=memory if memory.is_dir() else None))
+    yield path
+    shutil.rmtree(path)
 
 
 def write_image(image: DiskImage, target: Path) -> None:
