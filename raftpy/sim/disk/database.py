@@ -431,7 +431,7 @@ class SimulatedDatabase:
         if not current.endswith(b"\n"):
             raise SimulatedDatabaseError("Corruption: CURRENT file does not end with newline")
         name = current[:-1].decode("latin-1")
-        if not files.is_file(path / name):
+        if not files.exists(path / name):
             raise SimulatedDatabaseError(f"Corruption: CURRENT points to a non-existent file: {path / name}")
         records, error = read_records(files.read(path / name))
         self._version = version = Version()
