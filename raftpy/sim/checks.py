@@ -228,7 +228,7 @@ class Checks:
     def ended(self, member: Member, life: Life) -> None:
         """A life is over: a clean stop leaves nothing behind, and only what was done to a disk damages it."""
         if isinstance(life.error, StorageDamaged):
-            if member.trusted:
+            if member.trusted and not member.disk.harm:
                 raise Broken("undamaged", f"node {member.node}: {life.error}")
             member.lost = True
         if life.stopped:
