@@ -11,8 +11,7 @@ from dataclasses import replace
 import pytest
 
 from tests.sim.scenarios.stage import STEADY_DISK, stage
-
-CAUGHT = ()
+from tests.sim.scenarios.test_full_disk import CAUGHT as CAUGHT  # noqa: PLC0414 (the same mistake, with the leader)
 
 
 @pytest.mark.parametrize("mode", ["inline", "thread"])

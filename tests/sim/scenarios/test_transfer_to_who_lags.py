@@ -24,6 +24,13 @@ CAUGHT = (
         old="        r.transferee = 0  # a transfer has one election timeout (thesis 3.10)\n",
         new="",
     ),
+    Bug(
+        name="transfer-asked-for-without-a-pause",
+        breaks="after about an election timeout the leader takes requests again for a while (thesis 3.10)",
+        file="raftpy/runtime/group.py",
+        old="            await self.leader_changed(2 * self.config.election_ms[0] / 1000)\n",
+        new="            await self.leader_changed(self.config.heartbeat_ms / 1000)\n",
+    ),
 )
 
 
