@@ -10,18 +10,23 @@ is as good as looking at everything.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import Struct
 from typing import Any
 
 from raftcore.api.raw_node import RawNode
 from raftcore.base.types import StateType
 from raftcore.wire.codec import crc32c
-from raftpy.contracts.errors import StorageDamaged
+from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed
+from raftpy.runtime.commits import Commit
+from raftpy.runtime.driver import Driver
 from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.glance import COMMIT, LOG, ROLE, Glance
 from raftpy.sim.outcome import Failure
 from raftpy.sim.process import Process
 from raftpy.sim.world import Runnable
 
+HEADER = Struct("<8x7Q")
+"""Of a datagram, behind checksum and version: cluster, from, to, store and boot of either (docs/wire-format.md)."""
 LEADER = StateType.StateLeader
 ROLES = {
     StateType.StateFollower: "follower",
@@ -81,9 +86,13 @@ class Checks:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.world = cluster.world
+        cluster.network.given_on = self.given_on
+        cluster.on_fed = self.fed
         self.groups = [GroupHistory() for _ in range(cluster.plan.groups)]
         self._found: Broken | None = None  # inside a node, which would take it for its own failure
         self._boots: dict[int, int] = {}
+        self._pins: dict[int, dict[int, int]] = {}  # node: the pins that one of its lives has believed
+        self._heard: dict[tuple[int, int], int] = {}  # (node, peer): the newest boot it has taken something from
 
     # --- After each step ------------------------------------------------------------------------------------------
 
@@ -106,6 +115,8 @@ class Checks:
             return
         for group, running in driver.groups.items():
             self._look_at(member, life, group, running.raw)
+        if not stepped.has_calls:
+            self._idle(member, driver)
 
     def _look_at(self, member: Member, life: Life, group: int, raw: RawNode) -> None:
         seen = life.seen.get(group)
@@ -139,6 +150,54 @@ class Checks:
         if member.trusted and boot <= self._boots.get(member.node, 0):
             raise Broken("one life at a time", f"node {member.node} starts with boot {boot:x}, which is not new")
         self._boots[member.node] = boot
+        pinned = life.storage._pins
+        for peer, store in self._pins.get(member.node, {}).items():
+            if pinned.get(peer) != store and member.trusted:
+                raise Broken("a pin stays", f"node {member.node} has forgotten that node {peer} has store {store:x}")
+
+    def _idle(self, member: Member, driver: Driver) -> None:
+        """Nothing is to be done in a process before something comes: no pass may have left anything."""
+        for group, running in driver.groups.items():
+            work = running.work
+            if work.closed:
+                continue
+            if work.moved or work.appends or running.reads.wanted or running.applying.pending:
+                raise Broken("nothing is forgotten", f"node {member.node} rests with work to do in group {group}")
+        transport: Any = driver.transport
+        gate = transport._gate
+        if len(gate.pins) != len(self._pins.get(member.node, ())):
+            self._pins[member.node] = dict(gate.pins)
+        for peer in gate.peers.values():
+            if peer.ready:
+                what = f"{len(peer.ready)} full datagrams for node {peer.id}"
+                raise Broken("bounded memory", f"node {member.node} keeps {what}")
+
+    def given_on(self, node: int, datagrams: Sequence[bytes]) -> None:
+        """A transport has taken these for datagrams to this life of its node, of lives that are not over."""
+        life = self.cluster.members[node].life
+        if life is None or life.host.driver is None:
+            return
+        own = life.host.driver.boot
+        for datagram in datagrams:
+            _, peer, _, _, boot, _, to = HEADER.unpack_from(datagram)
+            if to != own:
+                self._found = Broken("an earlier life is over", f"node {node} takes what was said to boot {to:x}")
+            newest = self._heard.get((own, peer), 0)
+            if boot < newest:
+                self._found = Broken("an earlier life is over", f"node {node} takes what boot {boot:x} of {peer} said")
+            self._heard[own, peer] = boot
+
+    def fed(self, life: Life, group: int, commit: Commit) -> None:
+        """A commit feed has given this: each command once, in order."""
+        before, applied = life.fed.get(group, 0), self.groups[group].applied
+        node, index = life.process.node, commit.index
+        life.fed[group] = index
+        if index <= before:
+            self._found = Broken("commit feed", f"node {node} gives {index} after {before}")
+        elif any(skipped in applied for skipped in range(before + 1, index)):
+            self._found = Broken("commit feed", f"node {node} gives {index} after {before}, and leaves some out")
+        elif applied.get(index) != crc32c(commit.command):
+            self._found = Broken("commit feed", f"node {node} gives another command at {index} than was applied")
 
     def _leads(self, member: Member, raw: RawNode, history: GroupHistory) -> None:
         term = raw.term
@@ -227,11 +286,22 @@ class Checks:
 
     def ended(self, member: Member, life: Life) -> None:
         """A life is over: a clean stop leaves nothing behind, and only what was done to a disk damages it."""
+        try:
+            self._look_back_at(member, life)
+        except Broken as broken:
+            self._found = broken  # where this is called in the node's own loop, a raise would get lost with it
+
+    def _look_back_at(self, member: Member, life: Life) -> None:
         if isinstance(life.error, StorageDamaged):
             if member.trusted and not member.disk.harm:
                 raise Broken("undamaged", f"node {member.node}: {life.error}")
             member.lost = True
+        elif life.error is not None and member.trusted:
+            disk_failed = isinstance(life.error, StorageFailed) and member.disk.errors > life.errors_before
+            if not disk_failed and not isinstance(life.error, Stopped):
+                raise Broken("a reason to stop", f"node {member.node}: {type(life.error).__name__}: {life.error}")
         if life.stopped:
             tasks, timers = life.left
+            tasks -= sum(not reader.done() for reader in life.readers)  # as tasks of the program they end by themselves
             if tasks > 1 or timers:  # the task that stops it has one step left
                 raise Broken("nothing left behind", f"node {member.node} stopped with {tasks} tasks, {timers} timers")

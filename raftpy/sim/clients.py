@@ -188,7 +188,8 @@ class Client:
     async def _call(self, life: Life, group: int, operations: list[Operation]) -> None:
         calls, store = life.calls(group), life.machines[group].store
         first = operations[0]
-        timeout = self._load.timeout_s
+        patient = self._load.patient and self._source.random() < self._load.patient
+        timeout = None if patient else self._load.timeout_s
         if first.kind == READ:
             if not first.stale:
                 await calls.read_index(timeout=timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from raftcore.base.errors import RaftError
 from raftcore.base.types import StateType
 from raftpy.config import Config
+from raftpy.runtime.commits import Commit
 from raftpy.runtime.group import Group
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.runtime.host import Host
@@ -43,6 +45,12 @@ class Life:
         """By group: the last index that its state machine was given."""
         self.left = (0, 0)
         """Tasks and timers that were there when it ended."""
+        self.errors_before = 0
+        """Operations of its disk that had failed when it began."""
+        self.readers: list[asyncio.Task[None]] = []
+        """Of the commit feeds."""
+        self.fed: dict[int, int] = {}
+        """By group: the last index that its commit feed has given."""
         self.seen: dict[int, Any] = {}
         """By group: what the checks saw when they last looked."""
 
@@ -77,6 +85,8 @@ class Member:
         """It can never start again."""
         self.die_at: int | None = None
         """So many operations of the disk from now, the process dies."""
+        self.die_in_start_at: int | None = None
+        """The same, from its next start on."""
         self.down_s = 0.5
         """How long it stays down after it died by itself."""
         self.rate = 1.0
@@ -94,6 +104,7 @@ class Cluster:
         self.network = Network(world, plan.network)
         self.network.reached = reached
         self.on_applied: Callable[[Life, int, int, Sequence[bytes]], None] = _nothing
+        self.on_fed: Callable[[Life, int, Commit], None] = _nothing_fed
         self.on_ended: Callable[[Member, Life], None] = _nothing_ended
         self.healed = False
         """The time for faults is over."""
@@ -172,10 +183,23 @@ class Cluster:
             entropy=entropy,
         )
         life = member.life = Life(process, storage, host, machines)
+        life.errors_before = member.disk.errors
+        member.die_at, member.die_in_start_at = member.die_in_start_at, None
         for group, machine in machines.items():
-            machine.on_applied = partial(self.on_applied, life, group)
+            machine.on_applied = partial(self._applied, life, group)
         process.spawn(self._main(member, life))
         return life
+
+    def _applied(self, life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:
+        life.process.spent += self.plan.load.apply_s * len(commands)
+        self.on_applied(life, group, first_index, commands)
+
+    async def _read_feed(self, life: Life, group: int) -> None:
+        try:
+            async for commit in life.calls(group).commits(1):
+                self.on_fed(life, group, commit)
+        except RaftError as error:
+            self.reached(f"a commit feed ended: {type(error).__name__}")
 
     async def _main(self, member: Member, life: Life) -> None:
         try:
@@ -189,6 +213,8 @@ class Cluster:
         assert life.host.driver is not None
         boot = life.host.driver.boot
         self.world.event(member.node, "start", boot)
+        if self.plan.load.feed:
+            life.readers = [life.process.spawn(self._read_feed(life, group)) for group in life.machines]
 
     def ensure_started(self, node: int) -> None:
         """Starts the member, unless it lives, or can never start again."""
@@ -267,6 +293,10 @@ class Cluster:
 
 def _nothing(life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:
     """Nobody looks."""
+
+
+def _nothing_fed(life: Life, group: int, commit: Commit) -> None:
+    """Nobody reads."""
 
 
 def _nothing_ended(member: Member, life: Life) -> None:

@@ -41,6 +41,18 @@ def kill_in_write(cluster: Cluster, fault: Fault) -> None:
         member.down_s = fault.value
 
 
+def kill_in_start(cluster: Cluster, fault: Fault) -> None:
+    """The machine of ``node`` loses power, and the start that comes ``value`` seconds later dies after ``other``
+    operations of its disk; or the start that is under way does."""
+    member = cluster.members[fault.node]
+    if member.life is not None and not member.life.started:
+        member.die_at = max(fault.other, 1)
+        member.down_s = fault.value
+        return
+    member.die_in_start_at = max(fault.other, 1)
+    cluster.crash(fault.node, "power", fault.value)
+
+
 def stop(cluster: Cluster, fault: Fault) -> None:
     """A clean stop of ``node``, whatever it is doing; it is started again after ``value`` seconds."""
     cluster.stop(fault.node, fault.value)
@@ -125,6 +137,14 @@ def stalled_disk(cluster: Cluster, fault: Fault) -> None:
     cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
 
 
+def hand_over(cluster: Cluster, fault: Fault) -> None:
+    """Whoever leads is asked to hand over to whom it likes, and goes on."""
+    leader = cluster.leader()
+    life = cluster.members[leader].life if leader is not None else None
+    if life is not None and life.serves:
+        life.process.spawn(_hand_over(cluster, life))
+
+
 def transfer(cluster: Cluster, fault: Fault) -> None:
     """Whoever leads is asked to hand over to ``other``."""
     leader = cluster.leader()
@@ -157,8 +177,8 @@ def drift(cluster: Cluster, fault: Fault) -> None:
 FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
     function.__name__: function
     for function in (
-        kill, power, blackout, kill_in_write, stop, pause, isolate, cut, mute, deafen, split, slow_link, calm,
-        full_disk, broken_disk, slow_disk, stalled_disk, transfer, priority, wall_clock, drift,
+        kill, power, blackout, kill_in_write, kill_in_start, stop, pause, isolate, cut, mute, deafen, split, slow_link,
+        calm, full_disk, broken_disk, slow_disk, stalled_disk, hand_over, transfer, priority, wall_clock, drift,
     )
 }  # fmt: skip
 """By name."""
@@ -177,7 +197,7 @@ def heal(cluster: Cluster) -> None:
     # A broadcast takes a good deal less than an election timeout, or nobody is ever elected (paper 5.6).
     cluster.network.heal(cluster.plan.options.election_ms / 1000 / 20)
     for member in cluster.members.values():
-        member.die_at = None
+        member.die_at = member.die_in_start_at = None
         _mend_disk(cluster, member.node)
         if member.life is not None:
             _resume(cluster, member.life)
@@ -218,6 +238,14 @@ async def _transfer(cluster: Cluster, life: Life, to: int) -> None:
         cluster.reached("a transfer was completed")
     except RaftError as error:
         cluster.reached(f"a transfer ended: {type(error).__name__}")
+
+
+async def _hand_over(cluster: Cluster, life: Life) -> None:
+    try:
+        if await life.calls(0).hand_over():
+            cluster.reached("a leader handed over and went on")
+    except RaftError as error:
+        cluster.reached(f"a hand-over ended: {type(error).__name__}")
 
 
 async def _set_priority(cluster: Cluster, life: Life, node: int, priority: int) -> None:

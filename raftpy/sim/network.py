@@ -35,6 +35,8 @@ class Network:
         self.keep: Callable[[int, int, bytes], bool] | None = None
         """Asked with (from, to, datagram) about each that is to be carried: True keeps it off, for ``send_on``, or for
         good. For scenarios that choose what arrives when; None: nobody asks."""
+        self.given_on: Callable[[int, list[bytes]], None] = _nothing_given
+        """Told which datagrams a node's transport takes for ones that are meant for it."""
         self._source = world.source("network")
         self._transports: dict[int, SimulatedTransport] = {}
 
@@ -147,6 +149,13 @@ class SimulatedTransport(DatagramTransport):
         self._waiting_bytes = 0
         self._woken = False  # the loop has been told that something can be read, and receive was not called since
 
+    def receive(self, limit: int = 64) -> list[bytes]:
+        """See ``Transport.receive``."""
+        datagrams = super().receive(limit)
+        if datagrams:
+            self.network.given_on(self._own.node_id, datagrams)
+        return datagrams
+
     def arrive(self, datagram: bytes, buffer_bytes: int) -> bool:
         """False: the socket's buffer has no room."""
         if self._waiting_bytes and self._waiting_bytes + len(datagram) > buffer_bytes:
@@ -194,6 +203,10 @@ class SimulatedTransport(DatagramTransport):
     def _shut(self) -> None:
         self.network.detach(self._own.node_id, self)
         self._inbox.clear()
+
+
+def _nothing_given(node: int, datagrams: list[bytes]) -> None:
+    """Nobody looks."""
 
 
 def _nothing(reached: str) -> None:

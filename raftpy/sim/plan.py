@@ -97,6 +97,12 @@ class Load:
     """Share of the operations that their client gives up on at once or soon."""
     value_bytes: int = 16
     """Length of a value."""
+    patient: float = 0.0
+    """Share of the operations whose client waits for an answer without a limit."""
+    apply_s: float = 0.0
+    """What a state machine takes for a command."""
+    feed: bool = False
+    """In each process, and for each of its groups, somebody reads the commit feed from its first entry on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 
-from raftcore.base.errors import InvariantViolation
+from raftcore.base.errors import InvariantViolation, RaftError
+from raftpy.replicated import kv_commands
 from raftpy.sim import faults
 from raftpy.sim.checks import Broken, Checks
 from raftpy.sim.clients import READ, WRITE, Clients, Operation
@@ -85,7 +86,6 @@ class Run:
     def _settle(self) -> None:
         """Liveness: a leader soon, an answer to everybody who waits, and the same state everywhere."""
         plan, world = self.plan, self.world
-        until = world.now + plan.settle_s
         longest = 2 * plan.options.election_ms / 1000
         if not world.run(world.now + self._grace(), self._started):
             raise Broken("a start in time", self._differences())
@@ -94,11 +94,40 @@ class Run:
         # What was asked for in the bad times is answered, or its time runs out.
         world.run(world.now + 2 * longest)
         self.clients.stop()
-        if not world.run(until + plan.load.timeout_s, lambda: not self.clients.waiting):
+        if not world.run(world.now + plan.settle_s + plan.load.timeout_s, lambda: not self.clients.waiting):
             raise Broken("an answer to everybody", f"{self.clients.waiting} clients still wait")
+        self._write_one()
         if not world.run(world.now + plan.settle_s, self._alike):
             raise Broken("replicas alike", self._differences())
         self._read_all()
+
+    def _write_one(self) -> None:
+        """Each group takes a command, whatever it has been through."""
+        world, cluster, longest = self.world, self.cluster, 2 * self.plan.options.election_ms / 1000
+        limit = ELECTIONS * longest + 1.0
+        for group in range(self.plan.groups):
+            until = world.now + 2 * limit
+            while not self._written(cluster.leader(group), group, limit):
+                if world.now > until:
+                    raise Broken("a write in time", f"none in group {group} within {ELECTIONS} election timeouts")
+                world.run(world.now + longest / 10)
+
+    def _written(self, leader: int | None, group: int, limit: float) -> bool:
+        """Whether ``leader`` has taken a command and answered; at the latest after ``limit`` seconds."""
+        life = None if leader is None else self.cluster.members[leader].life
+        if life is None:
+            return False
+        calls, answered = life.calls(group), []
+
+        async def write() -> None:
+            try:
+                answered.append(await calls.propose(kv_commands.put(b"last", b""), timeout=limit))
+            except RaftError:
+                pass  # the leadership was lost: another time
+
+        task = life.process.spawn(write())
+        self.world.run(self.world.now + limit, lambda: task.done() or not life.process.alive)
+        return bool(answered)
 
     def _grace(self) -> float:
         """How long members may take until all have started: those that are down, and those whose disk was stalled when

@@ -100,6 +100,9 @@ def _load(source: Random) -> Load:
         timeout_s=source.choice((0.1, 0.5, 2.0)),
         cancelled=_maybe(source, 0.3, lambda: source.uniform(0.0, 0.3)),
         value_bytes=source.choice((8, 16, 100)),
+        patient=_maybe(source, 0.3, lambda: source.uniform(0.0, 1.0)),
+        apply_s=_maybe(source, 0.2, lambda: source.choice((0.00001, 0.0001, 0.0003))),
+        feed=source.random() < 0.2,
     )
 
 
@@ -113,6 +116,7 @@ FAULTS: dict[str, tuple[float, Callable[[Random, int], tuple[int, float]]]] = {
     "power": (0.4, lambda source, nodes: (0, _seconds(source))),
     "blackout": (0.15, lambda source, nodes: (0, _seconds(source))),
     "kill_in_write": (0.4, lambda source, nodes: (source.randint(1, 40), _seconds(source))),
+    "kill_in_start": (0.3, lambda source, nodes: (source.randint(1, 60), _seconds(source))),
     "stop": (0.3, lambda source, nodes: (0, _seconds(source))),
     "pause": (0.3, lambda source, nodes: (0, _seconds(source))),
     "isolate": (0.3, lambda source, nodes: (0, _seconds(source))),
@@ -126,12 +130,17 @@ FAULTS: dict[str, tuple[float, Callable[[Random, int], tuple[int, float]]]] = {
     "broken_disk": (0.1, lambda source, nodes: (0, _seconds(source))),
     "slow_disk": (0.2, lambda source, nodes: (0, _seconds(source))),
     "stalled_disk": (0.15, lambda source, nodes: (0, _seconds(source))),
+    "hand_over": (0.2, lambda source, nodes: (0, 0.0)),
     "transfer": (0.3, lambda source, nodes: (source.randint(1, nodes), 0.0)),
     "priority": (0.2, lambda source, nodes: (source.randint(1, nodes), float(source.randint(0, 3)))),
     "wall_clock": (0.2, lambda source, nodes: (0, round(source.uniform(-1e4, 1e4), 3))),
     "drift": (0.2, lambda source, nodes: (0, round(source.uniform(0.97, 1.03), 5))),
 }
 """By name: how many worlds have it, and what to draw for ``other`` and ``value``."""
+
+
+FIRST_START = frozenset({"kill_in_start"})
+"""What may befall the very first start as well: half of the time, it does."""
 
 
 def _faults(source: Random, nodes: int, duration: float) -> tuple[Fault, ...]:
@@ -142,5 +151,7 @@ def _faults(source: Random, nodes: int, duration: float) -> tuple[Fault, ...]:
         name, draw = source.choice(enabled)
         other, value = draw(source, nodes)
         at = round(source.uniform(0.0, duration), 5)
+        if name in FIRST_START and source.random() < 0.5:
+            at = 0.0
         found.append(Fault(at_s=at, kind=name, node=source.randint(1, nodes), other=other, value=value))
     return tuple(sorted(found, key=lambda fault: fault.at_s))

@@ -43,6 +43,7 @@ class Disk:
         self.faults = faults or DiskFaults()
         self.on_step = on_step
         self.steps = 0
+        self.errors = 0
         """Operations that have changed something."""
         self.capacity = 1 << 40
         """Bytes that fit; may be set to less than is there."""
@@ -174,12 +175,12 @@ class Disk:
         low, high = faults.write_s
         self._seconds += low + (high - low) * source.random()
         if faults.write_error and source.random() < faults.write_error:
-            return source.randint(0, wanted), OSError(errno.EIO, "Input/output error")
+            return source.randint(0, wanted), self._failed(errno.EIO, "Input/output error")
         if faults.no_space and (wanted or growth > 0) and source.random() < faults.no_space:
-            return source.randint(0, wanted), OSError(errno.ENOSPC, "No space left on device")
+            return source.randint(0, wanted), self._failed(errno.ENOSPC, "No space left on device")
         lacking = self.used + growth - self.capacity
         if lacking > 0 and growth > 0:
-            return max(0, wanted - lacking), OSError(errno.ENOSPC, "No space left on device")
+            return max(0, wanted - lacking), self._failed(errno.ENOSPC, "No space left on device")
         return wanted, None
 
     def synced(self) -> OSError | None:
@@ -192,8 +193,12 @@ class Disk:
             low, high = faults.stall_s
         self._seconds += low + (high - low) * source.random()
         if faults.sync_error and source.random() < faults.sync_error:
-            return OSError(errno.EIO, "Input/output error")
+            return self._failed(errno.EIO, "Input/output error")
         return None
+
+    def _failed(self, number: int, text: str) -> OSError:
+        self.errors += 1
+        return OSError(number, text)
 
     def find(self, path: PurePath) -> Node | None:
         """What the path leads to."""
