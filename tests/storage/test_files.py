@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path, PurePath
 from random import Random
 
 import pytest
 
 from raftpy.contracts.files import Files
-from raftpy.sim.disk.files import Disk
+from raftpy.sim.disk.files import Disk, DiskFiles
 from raftpy.system.files import SystemFiles
 
 
@@ -127,3 +129,110 @@ def test_one_open_file_has_the_lock(place: tuple[Files, PurePath]) -> None:
     other.close()
     pid, host = files.holder()
     assert (pid > 0, host != "") == (True, True)
+
+
+def test_handles_have_places_of_their_own(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    one = files.open(directory / "a", "share")
+    other = files.open(directory / "a", "change")
+    one.write(b"abc")
+    other.write(b"X")
+    other.write_at(b"Z", 2)
+    other.write(b"Y")
+    one.write(b"d")
+    assert one.read_at(10, 0) == b"XYZd"
+    one.truncate(6)
+    assert other.size() == 6
+    assert files.read(directory / "a") == b"XYZd\0\0"
+    again = files.open(directory / "a", "rewrite")
+    assert one.size() == 0
+    one.write(b"e")  # behind what was written through this handle
+    assert files.read(directory / "a") == b"\0\0\0\0e"
+    for file in (one, other, again):
+        file.close()
+    for call in (one.size, lambda: one.write(b"x"), one.sync, lambda: one.read_at(1, 0), one.lock):
+        with pytest.raises(OSError):  # noqa: PT011 - any
+            call()
+
+
+def test_a_file_that_is_open_stays_what_it_is(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    put(files, directory / "old", b"old")
+    put(files, directory / "new", b"new")
+    old, new = files.open(directory / "old", "share"), files.open(directory / "new", "share")
+    files.replace(directory / "new", directory / "old")
+    assert (old.read_at(9, 0), new.read_at(9, 0)) == (b"old", b"new")
+    old.write(b"gone")
+    new.write(b"NEW!")
+    assert files.read(directory / "old") == b"NEW!"
+    assert files.names(directory) == ["old"]
+    old.close()
+    new.close()
+
+
+def test_a_tree_goes_with_all_that_is_in_it(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    for path in (directory / "a", directory / "a" / "b"):
+        files.make_directory(path)
+        put(files, path / "file", b"x")
+        files.sync_directory(path)
+    files.remove_tree(directory / "a")
+    assert files.names(directory) == []
+    assert not files.exists(directory / "a" / "b" / "file")
+
+
+def test_what_is_something_else(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    inner, file = directory / "inner", directory / "file"
+    files.make_directory(inner)
+    put(files, file, b"")
+    for call in (
+        lambda: files.open(inner, "share"),
+        lambda: files.open(inner, "rewrite"),
+        lambda: files.open(inner, "change"),
+        lambda: files.read_beginning(inner, 1),
+        lambda: files.replace(file, inner),
+    ):
+        with pytest.raises(IsADirectoryError):
+            call()
+    for call in (
+        lambda: files.open(file / "x", "share"),
+        lambda: files.open(file / "x", "change"),
+        lambda: files.read(file / "x"),
+        lambda: files.make_directory(file / "x"),
+        lambda: files.remove_tree(file),
+    ):
+        with pytest.raises(NotADirectoryError):
+            call()
+    assert sorted(files.names(directory)) == ["file", "inner"]
+
+
+def locked_elsewhere(files: Files, path: PurePath) -> bool:
+    """Whether another process finds the lock of a process taken."""
+    if isinstance(files, DiskFiles):
+        file = files.disk.files(pid=2).open(path, "share")
+        taken = not file.lock_for_process()
+        file.close()
+        return taken
+    code = (
+        "import pathlib, sys; from raftpy.system.files import SystemFiles; "
+        "print(SystemFiles().open(pathlib.PurePath(sys.argv[1]), 'share').lock_for_process())"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    return ran.stdout.strip() == "False"
+
+
+def test_one_process_has_the_lock_of_a_process(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    path = directory / "LOCK"
+    file = files.open(path, "share")
+    assert not locked_elsewhere(files, path)
+    assert file.lock_for_process()
+    assert locked_elsewhere(files, path)
+    other = files.open(path, "share")
+    assert other.lock_for_process()
+    other.close()  # any handle of the file
+    assert not locked_elsewhere(files, path)
+    assert file.lock_for_process()
+    file.close()
+    assert not locked_elsewhere(files, path)

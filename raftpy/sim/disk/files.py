@@ -227,7 +227,7 @@ class Disk:
         return "simulated", self._number, self.life, directory.number
 
     def _refuse(self, found: Node | None, path: PurePath) -> NoReturn:
-        if found is None:
+        if found is None and not any(isinstance(self.find(parent), Contents) for parent in path.parents):
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
         if isinstance(found, Directory):
             raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
@@ -425,9 +425,11 @@ class DiskFiles:
         disk = self._alive()
         directory, contents = disk.directory(old.parent), disk.contents(old)
         replaced = directory.names.get(new.name)
+        if isinstance(replaced, Directory):
+            raise IsADirectoryError(errno.EISDIR, "Is a directory", str(new))
         disk.step("rename")
         directory.change((old.name, None), (new.name, contents))
-        if isinstance(replaced, Contents):
+        if replaced is not None:
             disk.used -= replaced.size
 
     def remove(self, path: PurePath) -> None:
