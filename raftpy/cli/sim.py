@@ -14,6 +14,7 @@ from raftpy.cli.errors import CommandFailed, help_without_command, reason
 if TYPE_CHECKING:  # the simulator is not needed to print the help, and by no other command
     from raftpy.sim.outcome import Failure, Outcome
     from raftpy.sim.plan import Plan
+    from raftpy.sim.totals import Found
 
 DEFAULT_SEEDS = range(100)
 
@@ -156,10 +157,9 @@ def run(seeds: range, jobs: int | None, once: bool, limit: float, shrinks: bool,
         totals = search(seeds, jobs, once=once, limit_s=limit, tell=view.show)
     print_totals(totals, len(seeds), jobs)
     if out is not None and not totals.interrupted:
-        from raftpy.sim.swarm import draw_plan
-
         for found in totals.found:
-            _shrink(draw_plan(found.seed), found.failure.check, out, runs, found.seed, f"seed {found.seed}")
+            if not _shrink_found(found, out, runs):
+                break
     return 1 if totals.found or totals.interrupted else 0
 
 
@@ -231,34 +231,52 @@ def _failed(failure: Failure | None) -> str:
     help="The folder for the test.",
 )
 @runs_option
-def shrink(seed: int | None, plan_file: Path | None, check: str | None, out: Path, runs: int) -> int:
-    """Make a failing plan smaller, and write a test that holds it. Exit status 1 if it does not fail."""
+def shrink(seed: int | None, plan_file: Path | None, check: str | None, out: Path, runs: int) -> None:
+    """Make a failing plan smaller, and write a test that holds it. Exit status 1 if it does not fail.
+
+    Ctrl-C ends it early, and what is the smallest by then is written.
+    """
     plan = _plan(seed, plan_file)
     _folder(out)
-    return 0 if _shrink(plan, check, out, runs, seed, _title(seed, plan_file)) else 1
-
-
-def _shrink(plan: Plan, check: str | None, out: Path, runs: int, seed: int | None, title: str) -> bool:
-    """Shrinks and writes; False: there is no failure in this process that could be shrunk, which is printed."""
-    from raftpy.cli.sim_view import describe
     from raftpy.sim.shrink import NoFailure
-    from raftpy.sim.shrink import shrink as shrunk
+
+    try:
+        _shrink(plan, check, out, runs, seed, _title(seed, plan_file))
+    except NoFailure as error:
+        raise CommandFailed(str(error)) from None
+
+
+def _shrink_found(found: Found, out: Path, runs: int) -> bool:
+    """Shrinks what a search has found; False: somebody wants to wait no longer."""
+    from raftpy.sim.shrink import NoFailure
+    from raftpy.sim.swarm import draw_plan
     from raftpy.sim.totals import NOT_REPLAYED
     from raftpy.sim.worker_process import DIED, ENDLESS
 
+    title, check = f"seed {found.seed}", found.failure.check
     if check in (NOT_REPLAYED, DIED, ENDLESS):
         click.echo(f"{title}: not shrunk: {check!r} is no failure of one run in this process")
-        return False
-    click.echo(f"{title}: shrinking {describe(plan)}")
+        return True
     try:
-        small = shrunk(plan, _run, check=check, most_runs=runs, tell=lambda plan, _: None)
+        return _shrink(draw_plan(found.seed), check, out, runs, found.seed, title)
     except NoFailure as error:
         click.echo(f"{title}: not shrunk: {error}")
-        return False
+        return True
+
+
+def _shrink(plan: Plan, check: str | None, out: Path, runs: int, seed: int | None, title: str) -> bool:
+    """Shrinks and writes; False: somebody has ended it early. Raises ``NoFailure``."""
+    from raftpy.cli.sim_view import Shrinking, describe
+    from raftpy.sim.shrink import shrink as shrunk
     from raftpy.sim.written import written
 
-    origin = f"{title}, shrunk in {small.runs} runs{'' if small.complete else ', which were all there were'}"
+    click.echo(f"{title}: shrinking {describe(plan)}")
+    small = shrunk(plan, _run, check=check, most_runs=runs, tell=Shrinking().show)
+    ending = (
+        "" if small.complete else ", by which time it was interrupted" if small.interrupted else ", the most allowed"
+    )
+    origin = f"{title}, shrunk in {small.runs} runs{ending}"
     name, text = written(small.plan, small.failure, origin=origin, seed=seed)
     _write(out / name, text)
     click.echo(f"{title}: {describe(small.plan)} still fails by {small.failure.check!r}: {out / name}")
-    return True
+    return not small.interrupted

@@ -71,6 +71,19 @@ class View:
             print(text, flush=True)
 
 
+class Shrinking:
+    """The progress of a shrinking: a line now and then."""
+
+    def __init__(self) -> None:
+        self._shown = time.monotonic()
+
+    def show(self, plan: Plan, runs: int) -> None:
+        """Called with each smaller plan."""
+        if time.monotonic() - self._shown >= QUIET_S:
+            self._shown = time.monotonic()
+            print(f"  after {_many(runs, 'run')}: {describe(plan)}", flush=True)
+
+
 def told(failure: Failure) -> str:
     """A failure in a few lines."""
     lines = failure.text.splitlines()

@@ -40,7 +40,9 @@ class Shrunk:
     runs: int
     """How many worlds were run for it."""
     complete: bool
-    """No change makes it smaller; False: the runs were used up."""
+    """No change makes it smaller; False: the runs were used up, or somebody did not want to wait."""
+    interrupted: bool = False
+    """Somebody did not."""
 
 
 class NoFailure(ValueError):
@@ -61,8 +63,9 @@ def shrink(
 ) -> Shrunk:
     """The smallest plan that is found in ``most_runs`` runs and fails by ``check`` (None: by the plan's own failure).
 
-    ``tell`` is called with each smaller plan and the runs so far. Raises ``NoFailure``, a ValueError, if the plan does
-    not fail by that check to begin with. What the run of a smaller plan raises only says that it is no such plan.
+    ``tell`` is called with each smaller plan and the runs so far. KeyboardInterrupt ends it with the smallest plan so
+    far. Raises ``NoFailure``, a ValueError, if the plan does not fail by that check to begin with. What the run of a
+    smaller plan raises only says that it is no such plan.
     """
     first = run(plan).failure
     if first is None or check not in (None, first.check):
@@ -83,19 +86,21 @@ class _Shrinker:
         self._failed_not = {plan.to_json()}  # what was tried without success, and what is there already
 
     def shrunk(self) -> Shrunk:
-        complete = True
+        complete, interrupted = True, False
         try:
             while self._all_once():
                 pass
         except _UsedUp:
             complete = False
-        return Shrunk(self._plan, self._failure, self._runs, complete)
+        except KeyboardInterrupt:
+            complete, interrupted = False, True
+        return Shrunk(self._plan, self._failure, self._runs, complete, interrupted)
 
     def _all_once(self) -> bool:
         """Tries everything; whether anything was of use."""
         before = self._plan
+        self._shorter()  # first: a run that does not fail goes on to its end, and there are many of those
         self._fewer_faults()
-        self._shorter()
         for name in ("nodes", "groups"):
             self._smaller_number((), name)
         self._smaller_number(("load",), "clients")
@@ -163,9 +168,8 @@ class _Shrinker:
         now = getattr(self._part(path), name)
         for number in range(1, now):
             changed = self._changed(path, {name: number})
-            if name == "nodes":
-                changed = _without_nodes_above(changed, number)
-            if self._try(changed, OTHER_DICE):
+            ways = [changed] if name != "nodes" else [_without_nodes_above(changed, number), _moved(changed, number)]
+            if any(self._try(way, OTHER_DICE) for way in ways):
                 return
 
     def _as_usual(self, part: str, usual: Any) -> None:
@@ -211,6 +215,19 @@ def _without_nodes_above(plan: Plan, nodes: int) -> Plan:
         ),
         options=replace(plan.options, priorities=plan.options.priorities[:nodes]),
     )
+
+
+def _moved(plan: Plan, nodes: int) -> Plan:
+    """What befalls nodes that are not there any more befalls others."""
+    faults = tuple(
+        replace(
+            fault,
+            node=(fault.node - 1) % nodes + 1 if fault.node else 0,
+            other=(fault.other - 1) % nodes + 1 if fault.kind in NAMES_OTHER and fault.other else fault.other,
+        )
+        for fault in plan.faults
+    )
+    return replace(_without_nodes_above(replace(plan, faults=()), nodes), faults=faults)
 
 
 def _simpler(fault: Fault) -> Iterator[Fault]:
