@@ -4,5 +4,5 @@ A scenario decides what arrives when (``stage.py``), asserts that the situation 
 is about held. Its file names where the bug was seen. ``CAUGHT`` lists the mistakes that make it fail: seeded bugs of
 ``tests/seeded_bugs`` by name, or ``Bug`` records of the scenario's own. ``python -m tests.sim.scenarios`` puts each in
 a copy of the tree and runs the scenario there, which must fail; ``test_mistakes.py`` sees to it that the records fit
-the source.
+the source. When they were written each mistake was caught.
 """

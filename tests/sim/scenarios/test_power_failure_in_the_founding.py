@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import pytest
 
+from tests.seeded_bugs.bug import Bug
 from tests.sim.scenarios.stage import stage
 
-CAUGHT = ()
+CAUGHT = (
+    Bug(
+        name="current-not-synced-at-the-founding",
+        breaks="a floor tells of a boot only once the database's CURRENT is durable, which LevelDB does not see to",
+        file="raftpy/storage/leveldb/store.py",
+        old="            self._files.sync_directory(self._database_path)\n"
+        "            self._files.sync_directory(self.path)\n",
+        new="            self._files.sync_directory(self.path)\n",
+    ),
+)
 
 
 @pytest.mark.parametrize("moment", range(40))

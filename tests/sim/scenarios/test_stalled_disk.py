@@ -13,6 +13,7 @@ import pytest
 from tests.sim.scenarios.stage import STEADY_DISK, stage
 
 CAUGHT = ()
+"""The mistakes that would make it answer with old data are those of ``test_read_of_a_deposed_leader.py``."""
 
 
 @pytest.mark.parametrize("mode", ["inline", "auto"])
