@@ -25,6 +25,8 @@ SHAPES = {
     "versions of few values": Shape(0, values=2, versions=True, unknown=0.3),
     "appends": Shape(0, kinds=APPENDS, unknown=0.1),
     "appends alone": Shape(0, kinds=(Kind.READ, Kind.APPEND), unknown=0.2, values=2),
+    "appends and swaps": Shape(0, values=2, kinds=(*APPENDS, Kind.SWAP), unknown=0.3),
+    "appends with versions": Shape(0, values=2, kinds=(*APPENDS, Kind.SWAP), versions=True, unknown=0.3),
     "untold": Shape(0, values=2, untold=0.5, unknown=0.2),
     "untold with versions": Shape(0, values=2, untold=0.3, versions=True),
 }
