@@ -154,7 +154,8 @@ class Driver:
         if not self.closed and self._leaving is None:
             # A task of its own: never inside a pass, which may be what called us, and whoever waits may go.
             self._leaving = self._loop.create_task(self._leave())
-            # Not a finally of the task: cancelled before its first step, as at the end of asyncio.run, it runs none.
+            # Also where it has not got to that: cancelled before its first step, as at the end of asyncio.run, no code
+            # of the task runs at all.
             self._leaving.add_done_callback(self._left)
         if not self._shut_waiter.done():
             await asyncio.shield(self._shut_waiter)
@@ -163,6 +164,8 @@ class Driver:
         groups = [group for group in self.groups.values() if not group.closed]
         # Those that fail meanwhile have told so whoever waits.
         left = await asyncio.gather(*(group.hand_over() for group in groups), return_exceptions=True)
+        # Here already, and not a turn later: asyncio.run, which may be at its end, waits for the tasks there are.
+        self._shut()
         for error in left:
             if isinstance(error, BaseException) and not isinstance(error, RaftError):
                 raise error

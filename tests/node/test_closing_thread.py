@@ -154,6 +154,32 @@ def test_the_end_of_asyncio_run_waits_for_the_close(tmp_path: Path, *, begun: bo
     assert opens_again(tmp_path) == 4
 
 
+def test_the_end_of_asyncio_run_waits_in_whichever_turn_of_the_loop_it_comes(tmp_path: Path) -> None:
+    class Slow(SlowStore):
+        def close(self) -> None:
+            self.closer = threading.get_ident()
+            time.sleep(0.05)
+            super().close()
+
+    async def main(turns: int) -> SlowStore:
+        storage = Slow(tmp_path / f"{turns}")
+        node = Node(Config(id=1, cluster=_free_addresses(1)), Recorder(), storage=storage)
+        await node.start()
+        stopping.append(asyncio.ensure_future(node.stop()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        begun.append(storage.closer is not None)
+        return storage
+
+    stopping: list[asyncio.Future[None]] = []
+    begun: list[bool] = []
+    turns = 0
+    while not begun or not begun[-1]:
+        assert asyncio.run(main(turns)).closed, f"after {turns} turns"
+        turns += 1
+    assert turns > 2
+
+
 def test_a_loop_that_is_closed_meanwhile_does_not_keep_the_directory(tmp_path: Path) -> None:
     """As by somebody who neither waits for the stop nor ends the loop as asyncio.run does."""
     loop = asyncio.new_event_loop()
