@@ -322,7 +322,12 @@ class Driver:
                 self.stalls.note(late_s, self._led)
         finally:
             if not self.closed:
-                self._plan()
+                try:
+                    self._plan()
+                except BaseException as error:  # no timer is set: it would never wake up by itself again
+                    self._fail(error)
+                    if not isinstance(error, Exception):
+                        raise
 
     def _plan(self) -> None:
         """Sleeps until something may be due: a heartbeat interval at most, so that a stall is told from sleep."""

@@ -178,7 +178,12 @@ cdef class Passes:
             self.fail(error)
         finally:
             self.running = False
-            self.end()
+            try:
+                self.end()
+            except BaseException as error:  # perhaps no timer is set, or no turn asked for: it would wait for ever
+                self.fail(error)
+                if not isinstance(error, Exception):
+                    raise
 
     cdef int end(self) except -1:
         # Is another one due?

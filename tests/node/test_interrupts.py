@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from raftpy import Config, Node, Timeout
-from raftpy.contracts.clock import SystemClock
+from raftpy import Config, Node, Stopped, Timeout
+from raftpy.contracts.clock import SystemClock, TimerHandle
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.writer import Writer
 from raftpy.system.threads import Threads
@@ -25,8 +25,8 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-def alone(loop: asyncio.AbstractEventLoop) -> Node:
-    clock = SystemClock(loop)
+def alone(loop: asyncio.AbstractEventLoop, clock: SystemClock | None = None) -> Node:
+    clock = clock or SystemClock(loop)
     return Node(
         Config(id=1, cluster={1: "127.0.0.1:7101"}),
         Recorder(),
@@ -36,8 +36,8 @@ def alone(loop: asyncio.AbstractEventLoop) -> Node:
     )
 
 
-def start(loop: asyncio.AbstractEventLoop) -> Node:
-    node = alone(loop)
+def start(loop: asyncio.AbstractEventLoop, clock: SystemClock | None = None) -> Node:
+    node = alone(loop, clock)
 
     async def up() -> None:
         await node.start()
@@ -128,6 +128,44 @@ def test_the_timer_goes_on(loop: asyncio.AbstractEventLoop) -> None:
     go_on(loop, 0.5)
     assert len(passes) > 1
     assert node.failed is None
+    loop.run_until_complete(node.stop())
+
+
+class Failing(SystemClock):
+    """Sets no timer any more once ``error`` is there."""
+
+    error: BaseException | None = None
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> TimerHandle:
+        if self.error is not None:
+            raise self.error
+        return super().call_later(delay, callback)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ZeroDivisionError()], ids=["a signal", "a clock that fails"])
+@pytest.mark.parametrize("timeout", [0.001, None], ids=["for a timeout that ends", "for the next tick"])
+def test_who_cannot_set_its_timer_stops(
+    loop: asyncio.AbstractEventLoop, error: BaseException, timeout: float | None
+) -> None:
+    """Nothing would be due any more, and whoever proposes would wait for a pass that does not come."""
+    clock = Failing(loop)
+    node = start(loop, clock)
+
+    async def proposes(timeout: float) -> None:
+        await node.propose(b"x", timeout=timeout)
+
+    clock.error = error
+    if timeout is not None:
+        loop.create_task(proposes(timeout))
+    if isinstance(error, KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
+            go_on(loop, 1.0)
+    else:
+        go_on(loop, 0.3)
+    assert node.failed is error
+    with pytest.raises(Stopped):
+        loop.run_until_complete(asyncio.wait_for(proposes(5.0), 5.0))
+    clock.error = None
     loop.run_until_complete(node.stop())
 
 
