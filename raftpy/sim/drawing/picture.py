@@ -222,7 +222,7 @@ class _Picture:
         if row >= 0 and isinstance(arrow[6], bytes):
             self._said(arrow)  # sent before what is drawn, and arrives in it
         arrow[8].append([_time(event.time), why, row])
-        end = f"lost ({why})" if why else "arrives"
+        end = ("lost" if why == "lost" else f"lost ({why})") if why else "arrives"
         return f"{end} from {arrow[0]}: {arrow[5]}", number if isinstance(number, int) else -1
 
     def _on_deliver(self, event: Event, row: int) -> tuple[str, int]:
