@@ -172,7 +172,7 @@ def test_an_exception_is_a_failure_with_its_traceback(monkeypatch: pytest.Monkey
     [
         (("run", "--seeds", "7"), ("--seeds is '7'", "A:B")),
         (("run", "--seeds", "9:9"), ("--seeds is '9:9'", "from A to B - 1")),
-        (("run", "--seeds=-1:5",), ("'-1:5'",)),
+        (("run", "--seeds=-1:5"), ("'-1:5'",)),
         (("run", "--jobs", "0"), ("--jobs", "0 is not in the range 1<=x<=1024")),
         (("run", "--limit", "0"), ("--limit", "x>0")),
         (("run", "--shrink"), ("--shrink needs --out",)),
