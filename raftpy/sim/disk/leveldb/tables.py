@@ -190,8 +190,15 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Key and value of each entry of a block."""
     (restarts,) = _U32.unpack(block[-4:])
     end = len(block) - 4 - 4 * restarts
-    reader, key = Unpacking(block), b""
-    while reader.at < end:
-        shared, unshared, size = reader.varint(), reader.varint(), reader.varint()
-        key = key[:shared] + reader.take(unshared)
-        yield key, reader.take(size)
+    reader, key, at = Unpacking(block), b"", 0
+    while at < end:
+        shared, unshared, size = block[at], block[at + 1], block[at + 2]
+        at += 3
+        if shared | unshared | size > 127:
+            reader.at = at - 3
+            shared, unshared, size = reader.varint(), reader.varint(), reader.varint()
+            at = reader.at
+        value = at + unshared
+        key = key[:shared] + block[at:value]
+        at = value + size
+        yield key, block[value:at]

@@ -34,6 +34,9 @@ class Unpacking:
 
     def varint(self) -> int:
         """A number."""
+        if self.at < len(self.data) and self.data[self.at] < 128:
+            self.at += 1
+            return self.data[self.at - 1]
         number = shift = 0
         for at in range(self.at, min(self.at + 10, len(self.data))):
             byte = self.data[at]
