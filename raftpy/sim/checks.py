@@ -116,7 +116,7 @@ class Checks:
         for group, running in driver.groups.items():
             self._look_at(member, life, group, running.raw)
         if not stepped.has_calls:
-            self._idle(member, driver)
+            self._idle(member, life, driver)
 
     def _look_at(self, member: Member, life: Life, group: int, raw: RawNode) -> None:
         seen = life.seen.get(group)
@@ -155,14 +155,24 @@ class Checks:
             if pinned.get(peer) != store and member.trusted:
                 raise Broken("a pin stays", f"node {member.node} has forgotten that node {peer} has store {store:x}")
 
-    def _idle(self, member: Member, driver: Driver) -> None:
-        """Nothing is to be done in a process before something comes: no pass may have left anything."""
+    def _idle(self, member: Member, life: Life, driver: Driver) -> None:
+        """Nothing is to be done in a process before something comes: no pass may have left anything, and where no write
+        is under way the disk has what the cores promise by."""
+        storage: Any = life.storage
+        written = storage._failure is None and not storage._writer._under_way
         for group, running in driver.groups.items():
             work = running.work
             if work.closed:
                 continue
             if work.moved or work.appends or running.reads.wanted or running.applying.pending:
                 raise Broken("nothing is forgotten", f"node {member.node} rests with work to do in group {group}")
+            raw, head = running.raw, storage._groups[group].head
+            if not written or raw.state == StateType.StateQuarantined:
+                continue
+            if (raw.term, raw.vote, raw.last_index) != (head.term, head.vote, head.last_index):
+                core = f"term {raw.term}, vote {raw.vote}, last index {raw.last_index}"
+                disk = f"{head.term}, {head.vote}, {head.last_index}"
+                raise Broken("written", f"node {member.node} in group {group}: {core}; its disk has {disk}")
         transport: Any = driver.transport
         gate = transport._gate
         if len(gate.pins) != len(self._pins.get(member.node, ())):

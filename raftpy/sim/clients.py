@@ -129,7 +129,10 @@ class Client:
         self._task = life.process.spawn(self._work(life, group, operations))
         self._task.add_done_callback(lambda task: self._end(operations, known=True, refused=True))
         if load.cancelled and source.random() < load.cancelled:
-            self._world.after(source.choice((0.0, source.uniform(0.0, 0.05))), self._give_up, self._task)
+            if source.random() < 0.5:
+                life.process.loop.call_soon(self._give_up, self._task)  # asked, and no pass has come by yet
+            else:
+                self._world.after(source.choice((0.0, source.uniform(0.0, 0.05))), self._give_up, self._task)
 
     def _draw(self, group: int) -> list[Operation]:
         source, load = self._source, self._load

@@ -195,11 +195,15 @@ class Cluster:
         self.on_applied(life, group, first_index, commands)
 
     async def _read_feed(self, life: Life, group: int) -> None:
+        first = self._threads.choice((1, self._threads.randint(1, 300)))
+        life.fed[group] = first - 1
         try:
-            async for commit in life.calls(group).commits(1):
+            async for commit in life.calls(group).commits(first):
                 self.on_fed(life, group, commit)
         except RaftError as error:
             self.reached(f"a commit feed ended: {type(error).__name__}")
+        except Exception as error:
+            life.process.complain({"message": "in a commit feed", "exception": error})
 
     async def _main(self, member: Member, life: Life) -> None:
         try:

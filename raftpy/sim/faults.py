@@ -58,6 +58,15 @@ def stop(cluster: Cluster, fault: Fault) -> None:
     cluster.stop(fault.node, fault.value)
 
 
+def kill_in_stop(cluster: Cluster, fault: Fault) -> None:
+    """A clean stop of ``node``, in which it dies ``other`` operations of its disk from now; it comes back after
+    ``value`` seconds."""
+    member = cluster.members[fault.node]
+    if member.life is not None:
+        member.die_at = max(fault.other, 1)
+        cluster.stop(fault.node, fault.value)
+
+
 def pause(cluster: Cluster, fault: Fault) -> None:
     """The process of ``node`` stands still for ``value`` seconds, while its clock goes on."""
     life = cluster.members[fault.node].life
@@ -177,8 +186,9 @@ def drift(cluster: Cluster, fault: Fault) -> None:
 FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
     function.__name__: function
     for function in (
-        kill, power, blackout, kill_in_write, kill_in_start, stop, pause, isolate, cut, mute, deafen, split, slow_link,
-        calm, full_disk, broken_disk, slow_disk, stalled_disk, hand_over, transfer, priority, wall_clock, drift,
+        kill, power, blackout, kill_in_write, kill_in_start, kill_in_stop, stop, pause, isolate, cut, mute, deafen,
+        split, slow_link, calm, full_disk, broken_disk, slow_disk, stalled_disk, hand_over, transfer, priority,
+        wall_clock, drift,
     )
 }  # fmt: skip
 """By name."""

@@ -102,7 +102,8 @@ class Load:
     apply_s: float = 0.0
     """What a state machine takes for a command."""
     feed: bool = False
-    """In each process, and for each of its groups, somebody reads the commit feed from its first entry on."""
+    """In each process, and for each of its groups, somebody reads the commit feed, from the first entry on or from a
+    later one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,7 @@ FAULTS: dict[str, tuple[float, Callable[[Random, int], tuple[int, float]]]] = {
     "blackout": (0.15, lambda source, nodes: (0, _seconds(source))),
     "kill_in_write": (0.4, lambda source, nodes: (source.randint(1, 40), _seconds(source))),
     "kill_in_start": (0.3, lambda source, nodes: (source.randint(1, 60), _seconds(source))),
+    "kill_in_stop": (0.2, lambda source, nodes: (source.randint(1, 20), _seconds(source))),
     "stop": (0.3, lambda source, nodes: (0, _seconds(source))),
     "pause": (0.3, lambda source, nodes: (0, _seconds(source))),
     "isolate": (0.3, lambda source, nodes: (0, _seconds(source))),
