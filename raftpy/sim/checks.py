@@ -14,8 +14,9 @@ from struct import Struct
 from typing import Any
 
 from raftcore.api.raw_node import RawNode
-from raftcore.base.types import StateType
-from raftcore.wire.codec import crc32c
+from raftcore.base.types import MessageType, StateType
+from raftcore.values.message import Message
+from raftcore.wire.codec import crc32c, messages
 from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.driver import Driver
@@ -27,6 +28,9 @@ from raftpy.sim.world import Runnable
 
 HEADER = Struct("<8x7Q")
 """Of a datagram, behind checksum and version: cluster, from, to, store and boot of either (docs/wire-format.md)."""
+KIND = 72
+"""Where a datagram says what its first frame is."""
+VOTES = (bytes([MessageType.MsgVote + 1]), bytes([MessageType.MsgVoteResp + 1]))
 LEADER = StateType.StateLeader
 ROLES = {
     StateType.StateFollower: "follower",
@@ -86,6 +90,7 @@ class Checks:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.world = cluster.world
+        cluster.network.leaving = self.leaving
         cluster.network.given_on = self.given_on
         cluster.on_fed = self.fed
         self.groups = [GroupHistory() for _ in range(cluster.plan.groups)]
@@ -181,6 +186,24 @@ class Checks:
             if peer.ready:
                 what = f"{len(peer.ready)} full datagrams for node {peer.id}"
                 raise Broken("bounded memory", f"node {member.node} keeps {what}")
+
+    def leaving(self, node: int, datagram: bytes) -> None:
+        """A vote that is asked for, or given, is on the disk before it leaves (Figure 2; thesis 3.8)."""
+        if datagram[KIND : KIND + 1] not in VOTES:
+            return
+        life = self.cluster.members[node].life
+        storage: Any = None if life is None else life.storage
+        if storage is None or storage._failure is not None:
+            return
+        for group, message in messages(datagram):
+            if not isinstance(message, Message) or message.reject:
+                continue
+            if message.type not in (MessageType.MsgVote, MessageType.MsgVoteResp):
+                continue
+            head, vote = storage._groups[group].head, node if message.type == MessageType.MsgVote else message.to
+            if head.term < message.term or (head.term == message.term and head.vote != vote):
+                disk = f"its disk has term {head.term}, vote {head.vote}"
+                self._found = Broken("votes are durable", f"node {node} sends {message!r}, and {disk}")
 
     def given_on(self, node: int, datagrams: Sequence[bytes]) -> None:
         """A transport has taken these for datagrams to this life of its node, of lives that are not over."""

@@ -35,6 +35,8 @@ class Network:
         self.keep: Callable[[int, int, bytes], bool] | None = None
         """Asked with (from, to, datagram) about each that is to be carried: True keeps it off, for ``send_on``, or for
         good. For scenarios that choose what arrives when; None: nobody asks."""
+        self.leaving: Callable[[int, bytes], None] = _nothing_leaves
+        """Told of each datagram that a node hands over, before anything becomes of it."""
         self.given_on: Callable[[int, list[bytes]], None] = _nothing_given
         """Told which datagrams a node's transport takes for ones that are meant for it."""
         self._source = world.source("network")
@@ -82,6 +84,7 @@ class Network:
         self.sent += 1
         number = self.sent
         self.world.event(from_id, "send", number, to_id, datagram)
+        self.leaving(from_id, datagram)
         if (from_id, to_id) in self.cuts:
             self._lose(from_id, number, "cut")
             return True
@@ -203,6 +206,10 @@ class SimulatedTransport(DatagramTransport):
     def _shut(self) -> None:
         self.network.detach(self._own.node_id, self)
         self._inbox.clear()
+
+
+def _nothing_leaves(node: int, datagram: bytes) -> None:
+    """Nobody looks."""
 
 
 def _nothing_given(node: int, datagrams: list[bytes]) -> None:
