@@ -24,6 +24,10 @@ REFUSED = (NotLeader, Overloaded, TooLarge, Quarantined)
 
 READ, WRITE, SWAP = "read", "write", "swap"
 
+PAUSES = (0.4, 0.8, 1.6, 5.2)
+"""By which the mean pause is multiplied, and then by an even draw from 0 to 1: mostly short, sometimes long, 1 in the
+mean. No logarithm: its last bit differs from machine to machine, and a seed must be the same world on all of them."""
+
 
 @dataclass(slots=True)
 class Operation:
@@ -105,7 +109,8 @@ class Client:
     def begin(self) -> None:
         """Goes on, after a pause for thought."""
         if self.active:
-            self._world.after(self._source.expovariate(1.0) * self._load.think_s, self._ask)
+            source = self._source
+            self._world.after(source.choice(PAUSES) * source.random() * self._load.think_s, self._ask)
 
     def _ask(self) -> None:
         if not self.active:

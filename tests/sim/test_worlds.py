@@ -6,8 +6,10 @@ More of them: ``raftpy sim run --seeds A:B``. A seed that fails here is replayed
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +36,17 @@ def test_a_plan_runs_the_same_again_in_another_process_with_another_hash_seed() 
         done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
         hashes.add(done.stdout)
     assert len(hashes) == 1, hashes
+
+
+def test_a_world_asks_for_no_function_whose_last_bit_differs_between_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*numbers: float) -> float:
+        raise AssertionError(f"asked for a function of {numbers} from the machine's own library")
+
+    for name in ("_log", "_exp", "_cos", "_sin", "_acos", "_lgamma"):
+        if hasattr(random, name):
+            monkeypatch.setattr(random, name, refuse)
+    outcome = run(replace(draw_plan(3), duration_s=0.3))
+    assert outcome.failure is None, outcome.failure
 
 
 def test_another_seed_is_another_run() -> None:
