@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from raftcore.base.errors import RaftError
@@ -132,7 +133,7 @@ class Client:
         for operation in operations:
             self._world.event(member.node, "invoke", operation.number, self.number, operation.text())
         self._task = life.process.spawn(self._work(life, group, operations))
-        self._task.add_done_callback(lambda task: self._end(operations, known=True, refused=True))
+        self._task.add_done_callback(partial(self._work_ended, life, operations))
         if load.cancelled and source.random() < load.cancelled:
             if source.random() < 0.5:
                 life.process.loop.call_soon(self._give_up, self._task)  # asked, and no pass has come by yet
@@ -213,6 +214,14 @@ class Client:
                 self._take(operation, result)
         self._end(operations, known=True)
 
+    def _work_ended(self, life: Life, operations: list[Operation], task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # What no call may raise says nothing about what has happened either.
+            life.process.complain({"message": "a client was told what no call may raise", "exception": error})
+            self._end(operations, known=False)
+        self._end(operations, known=True, refused=True)  # if it has not ended: it was given up before its first step
+
     def _command(self, operation: Operation) -> bytes:
         key = key_bytes(operation.key)
         value = operation.value.to_bytes(8, "little").ljust(self._load.value_bytes, b".")
@@ -236,7 +245,7 @@ class Client:
 
     def _end(self, operations: list[Operation], known: bool, refused: bool = False) -> None:
         if self._under_way is not operations:
-            return  # it has ended; here for one that was given up before its first step
+            return
         self._under_way, self._life, self._task = [], None, None
         for operation in operations:
             # A read that was not answered has changed nothing: it is as if it had not been asked.
