@@ -26,6 +26,8 @@ from raftpy.sim.world import World
 from raftpy.storage.leveldb.store import LevelDBStorage
 
 DIRECTORY = "/data"
+BUSY = 0.1
+"""How often a thread that has something to do does not get a processor at once."""
 
 
 class Life:
@@ -145,7 +147,7 @@ class Cluster:
         world, plan, options = self.world, self.plan, self.plan.options
         process = Process(world, node, offset_s=member.offset_s, rate=member.rate, jump_ms=member.jump_ms)
         process.took = member.disk.take_seconds
-        executor = SimulatedExecutor(process, lambda: self._threads.uniform(0.0, LONGEST_WAKE_UP_S))
+        executor = SimulatedExecutor(process, partial(self._wake_up_s, member.disk))
         entropy = self._entropy[node]
         files = member.disk.files(pid=1000 * node + member.lives)
         storage = LevelDBStorage(
@@ -189,6 +191,13 @@ class Cluster:
             machine.on_applied = partial(self._applied, life, group)
         process.spawn(self._main(member, life))
         return life
+
+    def _wake_up_s(self, disk: Disk) -> float:
+        """Until a thread runs that has something to do: next to nothing, but now and then about as long as a sync, so
+        that a crash comes also where nothing of what was handed over is on the disk yet."""
+        source = self._threads
+        waits = source.random() < BUSY
+        return source.uniform(0.0, max(disk.faults.sync_s[0], LONGEST_WAKE_UP_S) if waits else LONGEST_WAKE_UP_S)
 
     def _applied(self, life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:
         life.process.spent += self.plan.load.apply_s * len(commands)
@@ -251,6 +260,19 @@ class Cluster:
         member.down_s = down_s
         if member.life is not None:
             self._end(member, member.life, how)
+
+    def crash_in_calls(self, node: int, calls: int, down_s: float) -> None:
+        """The process is gone ``calls`` calls of its loop from now, so between two of them that time may not pass
+        between, as at any await of a task; it comes back after ``down_s`` seconds."""
+        life = self.members[node].life
+        if life is not None:
+            life.process.at_the_last = partial(self._crash_between_calls, node, down_s)
+            life.process.calls_left = max(calls, 1)
+
+    def _crash_between_calls(self, node: int, down_s: float) -> None:
+        if not self.healed:
+            self.reached("a process died between two calls of its loop")
+            self.crash(node, "kill", down_s)
 
     def _end(self, member: Member, life: Life, how: str) -> None:
         if member.life is not life:

@@ -41,6 +41,12 @@ def kill_in_write(cluster: Cluster, fault: Fault) -> None:
         member.down_s = fault.value
 
 
+def kill_in_turn(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies before the call of its loop that is ``other`` calls from now: at any await, and
+    where no time passes. It comes back ``value`` seconds after that."""
+    cluster.crash_in_calls(fault.node, fault.other, fault.value)
+
+
 def kill_in_start(cluster: Cluster, fault: Fault) -> None:
     """The machine of ``node`` loses power, and the start that comes ``value`` seconds later dies after ``other``
     operations of its disk; or the start that is under way does."""
@@ -186,9 +192,9 @@ def drift(cluster: Cluster, fault: Fault) -> None:
 FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
     function.__name__: function
     for function in (
-        kill, power, blackout, kill_in_write, kill_in_start, kill_in_stop, stop, pause, isolate, cut, mute, deafen,
-        split, slow_link, calm, full_disk, broken_disk, slow_disk, stalled_disk, hand_over, transfer, priority,
-        wall_clock, drift,
+        kill, power, blackout, kill_in_write, kill_in_turn, kill_in_start, kill_in_stop, stop, pause, isolate, cut,
+        mute, deafen, split, slow_link, calm, full_disk, broken_disk, slow_disk, stalled_disk, hand_over, transfer,
+        priority, wall_clock, drift,
     )
 }  # fmt: skip
 """By name."""

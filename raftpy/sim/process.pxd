@@ -29,6 +29,8 @@ cdef class Process(Runnable):
     cdef readonly Py_ssize_t timers
     cdef public double spent
     cdef public object took       # None: nothing takes time
+    cdef public Py_ssize_t calls_left  # 0: there is no last one
+    cdef public object at_the_last
     cdef readonly object loop
     cdef double offset
     cdef double rate

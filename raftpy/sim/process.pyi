@@ -34,6 +34,8 @@ class Process(Runnable):
     timers: int
     spent: float
     took: Callable[[], float] | None
+    calls_left: int
+    at_the_last: Callable[[], object] | None
     loop: ProcessLoop
     def __init__(
         self, world: World, node: int, *, offset_s: float = 0.0, rate: float = 1.0, jump_ms: int = 0

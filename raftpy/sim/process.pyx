@@ -81,8 +81,9 @@ cdef class Process(Runnable):
 
     ``alive``, ``running`` (it is making calls at this moment), ``paused``: what it does. ``loop``: its event loop.
     ``timers``: how many are due later. ``spent``: seconds that the step under way has taken so far, as what a write
-    inside it took. ``took()``: what the disk took since it was last asked, in seconds. ``complaints``: what went wrong
-    that nobody took care of.
+    inside it took. ``took()``: what the disk took since it was last asked, in seconds. ``calls_left``: so many calls of
+    its loop from now, before the last of them, ``at_the_last()`` is called, which may kill it; 0 for never.
+    ``complaints``: what went wrong that nobody took care of.
     """
 
     def __init__(self, World world not None, uint64_t node, *, double offset_s=0.0, double rate=1.0, jump_ms=0):
@@ -184,6 +185,12 @@ cdef class Process(Runnable):
         try:
             while left > 0 and self.alive and not self.paused:
                 left -= 1
+                if self.calls_left > 0:
+                    self.calls_left -= 1
+                    if self.calls_left == 0:
+                        self.at_the_last()
+                        if not self.alive:
+                            break
                 entry = <Call> self.calls.popleft()
                 call = entry.call
                 if call is None:

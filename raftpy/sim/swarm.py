@@ -116,6 +116,7 @@ FAULTS: dict[str, tuple[float, Callable[[Random, int], tuple[int, float]]]] = {
     "power": (0.4, lambda source, nodes: (0, _seconds(source))),
     "blackout": (0.15, lambda source, nodes: (0, _seconds(source))),
     "kill_in_write": (0.4, lambda source, nodes: (source.randint(1, 40), _seconds(source))),
+    "kill_in_turn": (0.3, lambda source, nodes: (source.randint(1, 100), _seconds(source))),
     "kill_in_start": (0.3, lambda source, nodes: (source.randint(1, 60), _seconds(source))),
     "kill_in_stop": (0.2, lambda source, nodes: (source.randint(1, 20), _seconds(source))),
     "stop": (0.3, lambda source, nodes: (0, _seconds(source))),
@@ -140,7 +141,7 @@ FAULTS: dict[str, tuple[float, Callable[[Random, int], tuple[int, float]]]] = {
 """By name: how many worlds have it, and what to draw for ``other`` and ``value``."""
 
 
-FIRST_START = frozenset({"kill_in_start"})
+FIRST_START = frozenset({"kill_in_start", "kill_in_turn"})
 """What may befall the very first start as well: half of the time, it does."""
 
 

@@ -13,9 +13,13 @@ from dataclasses import replace
 
 import pytest
 
+from raftpy.sim.cluster import Cluster
+from raftpy.sim.disk.faults import DiskFaults
+from raftpy.sim.executor import LONGEST_WAKE_UP_S
 from raftpy.sim.plan import Fault, Load, Plan
 from raftpy.sim.run import run
 from raftpy.sim.swarm import draw_plan
+from raftpy.sim.world import World
 
 SEEDS = range(1, 41)
 
@@ -73,3 +77,25 @@ def test_writes_that_were_acknowledged_are_there_after_all_machines_lost_power()
     assert outcome.failure is None, outcome.failure
     assert outcome.trace is not None
     assert sum(event.kind == "crash" for event in outcome.trace) >= 6
+
+
+def test_a_process_may_die_at_each_call_of_its_loop_in_its_first_start_and_after_it() -> None:
+    before = after = 0
+    for calls in range(1, 30):
+        fault = Fault(at_s=0.0, kind="kill_in_turn", node=1, other=calls, value=0.01)
+        outcome = run(Plan(seed=calls, nodes=1, duration_s=0.3, faults=(fault,)), record=True)
+        assert outcome.failure is None, outcome.failure
+        assert outcome.trace is not None
+        kinds = [event.kind for event in outcome.trace if event.kind in ("start", "crash")]
+        before += kinds == ["crash", "start"]
+        after += kinds == ["start", "crash", "start"]
+    assert before
+    assert after
+    assert before + after == 29
+
+
+def test_a_crash_may_come_before_a_thread_has_written_what_it_was_given() -> None:
+    cluster = Cluster(World(1), Plan(seed=1, disk=DiskFaults(sync_s=(0.02, 0.03))), lambda name: None)
+    waits = [cluster._wake_up_s(cluster.members[1].disk) for _ in range(1000)]
+    assert sum(wait <= LONGEST_WAKE_UP_S for wait in waits) > 800
+    assert max(waits) > 0.01
