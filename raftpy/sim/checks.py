@@ -333,8 +333,12 @@ class Checks:
             disk_failed = isinstance(life.error, StorageFailed) and member.disk.errors > life.errors_before
             if not disk_failed and not isinstance(life.error, Stopped):
                 raise Broken("a reason to stop", f"node {member.node}: {type(life.error).__name__}: {life.error}")
-        if life.stopped:
+        failed_start = life.error is not None and life.host.driver is None
+        if life.stopped or failed_start:
             tasks, timers = life.left
             tasks -= sum(not reader.done() for reader in life.readers)  # as tasks of the program they end by themselves
-            if tasks > 1 or timers:  # the task that stops it has one step left
-                raise Broken("nothing left behind", f"node {member.node} stopped with {tasks} tasks, {timers} timers")
+            own = 1 + (failed_start and life.stopping)  # the tasks that start and stop it have one step left
+            if tasks > own or timers:
+                raise Broken("nothing left behind", f"node {member.node} ended with {tasks} tasks, {timers} timers")
+            if life.storage._lock is not None or life.storage._database is not None:
+                raise Broken("nothing left behind", f"node {member.node} ended, and its store is still open")

@@ -1,0 +1,35 @@
+"""Checks of a simulated world that notice what is broken on purpose, where no seeded bug does the same."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from raftpy.runtime import opening
+from raftpy.sim.plan import Fault, Plan
+from raftpy.sim.run import run
+from raftpy.storage.leveldb.store import LevelDBStorage
+
+
+def test_a_stop_that_leaves_the_store_open_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LevelDBStorage, "close", lambda self: None)
+    failure = run(Plan(seed=1, nodes=1, duration_s=0.1)).failure
+    assert failure is not None
+    assert failure.check == "nothing left behind"
+    assert "still open" in failure.text
+
+
+def test_a_start_that_fails_and_leaves_a_timer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def open_host(*parts: Any) -> opening.Opened:
+        timer = asyncio.get_running_loop().call_later(60.0, print)
+        opened = await opening.open_host(*parts)
+        timer.cancel()
+        return opened
+
+    monkeypatch.setattr("raftpy.runtime.host.open_host", open_host)
+    full = Fault(at_s=0.0, kind="full_disk", node=1, value=0.2)
+    failure = run(Plan(seed=1, nodes=1, duration_s=0.5, faults=(full,))).failure
+    assert failure is not None
+    assert failure.check == "nothing left behind"
