@@ -57,6 +57,16 @@ def test_another_seed_is_another_run() -> None:
     assert run(Plan(seed=1, duration_s=0.3)).hash != run(Plan(seed=2, duration_s=0.3)).hash
 
 
+def test_most_worlds_are_well_enough_for_a_leader() -> None:
+    plans = [draw_plan(seed) for seed in range(300)]
+    fast = 0
+    for plan in plans:
+        election_s = plan.options.election_ms / 1000
+        fast += plan.network.delay_s[1] <= election_s / 10 and plan.disk.sync_s[0] <= election_s / 20
+        assert len(plan.faults) <= 6 * plan.duration_s + 1
+    assert 0.85 < fast / len(plans) < 1.0
+
+
 def test_a_plan_comes_back_from_its_text() -> None:
     for seed in range(50):
         plan = draw_plan(seed)
