@@ -195,7 +195,7 @@ class Run:
 
 
 def linearizable(history: Iterable[Operation]) -> None:
-    """Raises :class:`Broken` unless the history is linearizable (stale reads apart)."""
+    """Raises :class:`Broken` unless the history is linearizable (stale reads apart), and known to be."""
     entries: list[Entry] = []
     for operation in history:
         if operation.refused or operation.stale:
@@ -218,6 +218,8 @@ def linearizable(history: Iterable[Operation]) -> None:
     result = check(entries)
     if result.verdict is Verdict.VIOLATION:
         raise Broken("linearizable", result.violation.text if result.violation else "")
+    if result.verdict is Verdict.UNDECIDED:
+        raise Broken("a history that can be judged", f"the search was given up after {result.steps:,} steps")
 
 
 def run(plan: Plan, record: bool = False) -> Outcome:

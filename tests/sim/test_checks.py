@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from raftpy.runtime import opening
+from raftpy.sim import linearizability
 from raftpy.sim.plan import Fault, Plan
 from raftpy.sim.run import run
 from raftpy.storage.leveldb.store import LevelDBStorage
@@ -19,6 +20,13 @@ def test_a_stop_that_leaves_the_store_open_is_noticed(monkeypatch: pytest.Monkey
     assert failure is not None
     assert failure.check == "nothing left behind"
     assert "still open" in failure.text
+
+
+def test_a_history_that_takes_too_long_to_judge_is_not_taken_for_a_good_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raftpy.sim.run.check", lambda history: linearizability.check(history, budget=1))
+    failure = run(Plan(seed=1, nodes=1, duration_s=0.5)).failure
+    assert failure is not None
+    assert failure.check == "a history that can be judged"
 
 
 def test_a_start_that_fails_and_leaves_a_timer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
