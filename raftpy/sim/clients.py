@@ -185,6 +185,8 @@ class Client:
                     "a client was sent on to the leader" if error.leader_id else "no leader was known"
                 )
                 self._believed[group] = error.leader_id or 0
+                if error.leader_id == operations[0].node:
+                    life.process.complain({"message": "a client was sent on to the node it asked", "exception": error})
             else:
                 self._cluster.reached(f"a client was told {type(error).__name__}")
             self._end(operations, known=True, refused=True)
