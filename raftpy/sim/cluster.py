@@ -66,6 +66,11 @@ class Life:
         return self.host.driver.groups if self.host.driver is not None else {}
 
     @property
+    def takes_part(self) -> bool:
+        """Whether its cores hear anything: a new node asks the others first, a second apart at the longest."""
+        return self.host.driver is not None and self.host.driver.rounds.takes_part
+
+    @property
     def serves(self) -> bool:
         """Whether a program in that process could call it."""
         return self.started and not self.stopping and self.process.alive and self.host.failed is None

@@ -137,7 +137,8 @@ class Run:
 
     def _started(self) -> bool:
         return all(
-            member.lost or (member.life is not None and member.life.serves) for member in self.cluster.members.values()
+            member.lost or (member.life is not None and member.life.serves and member.life.takes_part)
+            for member in self.cluster.members.values()
         )
 
     def _led(self) -> bool:
