@@ -12,18 +12,15 @@ class PatchError(Exception):
 
 
 @dataclass(frozen=True)
-class Bug:
-    """One mistake.
+class Patch:
+    """One mistake as a change of the source.
 
     Attributes:
         name: in words, with hyphens; unique.
-        breaks: the rule that it breaks, and where the paper (or the thesis) states it.
+        breaks: the rule that it breaks, and where the paper (or the thesis, or our documentation) states it.
         file: the source file, relative to the root.
         old: text that stands in the file exactly once.
         new: what the mistake makes of it.
-        found_by: the groups of finders that find it: "tables", "model", "explorer"; measured, not guessed.
-        near: the test file that finds it soonest; asked first, so that a run stays short.
-        seen: where it has really happened, if that is known: a project and the number of its issue.
     """
 
     name: str
@@ -31,9 +28,6 @@ class Bug:
     file: str
     old: str
     new: str
-    found_by: tuple[str, ...] = ("tables",)
-    near: str = ""
-    seen: str = ""
 
     def patched(self, text: str) -> str:
         """The file's text with the mistake in it. PatchError when ``old`` is not there exactly once."""
@@ -43,3 +37,18 @@ class Bug:
                 f"{self.name}: patch no longer applies: its old text stands {count} times in {self.file}, not once"
             )
         return text.replace(self.old, self.new)
+
+
+@dataclass(frozen=True)
+class Bug(Patch):
+    """A mistake in the core.
+
+    Attributes:
+        found_by: the groups of finders that find it: "tables", "model", "explorer"; measured, not guessed.
+        near: the test file that finds it soonest; asked first, so that a run stays short.
+        seen: where it has really happened, if that is known: a project and the number of its issue.
+    """
+
+    found_by: tuple[str, ...] = ("tables",)
+    near: str = ""
+    seen: str = ""

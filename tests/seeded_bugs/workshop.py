@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-from tests.seeded_bugs.bug import Bug, PatchError
+from tests.seeded_bugs.bug import Patch, PatchError
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("raftcore", "raftpy", "tests", "docs", "setup.py", "pyproject.toml")
@@ -91,7 +91,7 @@ class Workshop:
         return Done(status, output, time.monotonic() - begun)
 
     @contextmanager
-    def seeded(self, bug: Bug) -> Iterator[float]:
+    def seeded(self, bug: Patch) -> Iterator[float]:
         """The copy with the bug in it, built and alive; gives the seconds that took. PatchError when it cannot be."""
         begun = time.monotonic()
         path = self.folder / bug.file
