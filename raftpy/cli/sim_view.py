@@ -104,7 +104,7 @@ def print_totals(totals: Totals, count: int, jobs: int) -> None:
     never = totals.never_reached()
     print(f"reached: {len(totals.reached) - len(never):,} of {len(totals.reached):,} rare branches")
     if never:
-        print(f"never reached: {', '.join(never)}")
+        print(f"never reached{' by so many seeds' if totals.blind_to() else ''}: {', '.join(never)}")
     if not totals.found:
         print("no failures")
         return

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from struct import Struct
-from typing import Any
+from typing import Any, Protocol
 
 from raftcore.api.raw_node import RawNode
 from raftcore.base.types import MessageType, StateType
@@ -24,6 +24,7 @@ from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.glance import COMMIT, LOG, ROLE, Glance
 from raftpy.sim.outcome import Failure
 from raftpy.sim.process import Process
+from raftpy.sim.signs import Signs
 from raftpy.sim.world import Runnable
 
 HEADER = Struct("<8x7Q")
@@ -68,10 +69,20 @@ class GroupHistory:
         """(index, term) of an entry to the term of the one before it: log matching, entry by entry."""
         self.applied: dict[int, int] = {}
         """Index to the checksum of the command."""
+        self.commands: dict[int, bytes] = {}
+        """Index to the command."""
         self.votes: dict[tuple[int, int], int] = {}
         """(node, term) to the vote that was durable."""
         self.terms: dict[int, int] = {}
         """Node to its highest durable term."""
+
+
+class Stepped(Protocol):
+    """Who is told after each step."""
+
+    def stepped(self, life: Life) -> None:
+        """The process of this life has made a step."""
+        ...
 
 
 class Seen(Glance):
@@ -93,7 +104,11 @@ class Checks:
         cluster.network.leaving = self.leaving
         cluster.network.given_on = self.given_on
         cluster.on_fed = self.fed
+        self.signs = Signs(cluster)
+        cluster.found = self.found
         self.groups = [GroupHistory() for _ in range(cluster.plan.groups)]
+        self.wire: Stepped | None = None
+        """Told after each step of a process, in worlds that are watched."""
         self._found: Broken | None = None  # inside a node, which would take it for its own failure
         self._boots: dict[int, int] = {}
         self._pins: dict[int, dict[int, int]] = {}  # node: the pins that one of its lives has believed
@@ -122,6 +137,14 @@ class Checks:
             self._look_at(member, life, group, running.raw)
         if not stepped.has_calls:
             self._idle(member, life, driver)
+        if self.wire is not None:
+            self.signs.step(life)
+            self.wire.stepped(life)
+
+    def found(self, check: str, text: str) -> None:
+        """To be raised at the next look: whoever finds it inside of a node must not raise it there."""
+        if self._found is None:
+            self._found = Broken(check, text)
 
     def _look_at(self, member: Member, life: Life, group: int, raw: RawNode) -> None:
         seen = life.seen.get(group)
@@ -131,16 +154,17 @@ class Checks:
             seen = life.seen[group] = Seen()
         changes = seen.changes(raw)
         if changes:
-            self._changed(member, raw, seen, group, changes)
+            self._changed(member, life, raw, seen, group, changes)
         self._durable(member, life, group, seen)
 
-    def _changed(self, member: Member, raw: RawNode, seen: Seen, group: int, changes: int) -> None:
+    def _changed(self, member: Member, life: Life, raw: RawNode, seen: Seen, group: int, changes: int) -> None:
         history = self.groups[group]
         leads = raw.state == LEADER
         if changes & ROLE:
             self.world.event(member.node, "role", raw.term, ROLES[StateType(raw.state)], raw.leader, group)
             if raw.state == StateType.StateQuarantined and member.trusted:
                 raise Broken("quarantine", f"node {member.node} is quarantined, and nothing was done to its disk")
+            self.signs.role(member, life, group, raw, seen)
             if leads:
                 self._leads(member, raw, history)
         if changes & LOG:
@@ -259,6 +283,8 @@ class Checks:
             index -= 1
         if leads and last < old_last:
             raise Broken("leader append-only", f"leader {member.node} of term {raw.term} cut its log at {last}")
+        if last < old_last or (changed and changed[-1] <= old_last):
+            self.signs.replaced()
         for gone in range(last + 1, old_last + 1):
             terms.pop(gone, None)
         for index in changed:
@@ -274,6 +300,7 @@ class Checks:
     def _commits(self, member: Member, raw: RawNode, old: int, commit: int, history: GroupHistory) -> None:
         if commit < old:
             raise Broken("commit index", f"node {member.node} went back from {old} to {commit}")
+        self.signs.committed(raw, max(old + 1, raw.first_index))
         for index in range(max(old + 1, raw.first_index), commit + 1):
             term = raw.term_at(index) or 0
             first = history.committed.setdefault(index, term)
@@ -306,19 +333,22 @@ class Checks:
         history = self.groups[group].applied
         node, done = life.process.node, life.applied.get(group, 0)
         if first_index <= done:
-            self._found = Broken("applied once", f"node {node} applies {first_index} after {done}")
+            self.found("applied once", f"node {node} applies {first_index} after {done}")
         life.applied[group] = first_index + len(commands) - 1
         checksum = 0
+        there = self.groups[group].commands
         for index, command in enumerate(commands, first_index):
             checksum = crc32c(command)
+            there[index] = command
             if history.setdefault(index, checksum) != checksum and self.cluster.members[node].trusted:
-                self._found = Broken("state machine safety", f"node {node} applies another command at {index}")
+                self.found("state machine safety", f"node {node} applies another command at {index}")
         self.world.event(node, "applied", first_index + len(commands) - 1, checksum)
 
     # --- When a life ends -----------------------------------------------------------------------------------------
 
     def ended(self, member: Member, life: Life) -> None:
         """A life is over: a clean stop leaves nothing behind, and only what was done to a disk damages it."""
+        self.signs.ended(life)
         try:
             self._look_back_at(member, life)
         except Broken as broken:
@@ -342,3 +372,8 @@ class Checks:
                 raise Broken("nothing left behind", f"node {member.node} ended with {tasks} tasks, {timers} timers")
             if life.storage._lock is not None or life.storage._database is not None:
                 raise Broken("nothing left behind", f"node {member.node} ended, and its store is still open")
+
+    def look_again(self) -> None:
+        """Raises what was found since the last look."""
+        if self._found is not None:
+            raise self._found

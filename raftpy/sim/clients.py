@@ -13,10 +13,13 @@ from functools import partial
 from random import Random
 
 from raftcore.base.errors import RaftError
-from raftpy.contracts.errors import NotLeader, Overloaded, Quarantined, TooLarge
+from raftcore.base.types import StateType
+from raftcore.wire.codec import crc32c
+from raftpy.contracts.errors import NotLeader, Overloaded, Quarantined, Stopped, Timeout, TooLarge
 from raftpy.replicated import kv_commands
 from raftpy.replicated.kv import Kind
 from raftpy.replicated.kv import Outcome as Result
+from raftpy.runtime.pending_proposals import Proposal
 from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.plan import Load
 
@@ -28,6 +31,16 @@ READ, WRITE, SWAP = "read", "write", "swap"
 PAUSES = (0.4, 0.8, 1.6, 5.2)
 """By which the mean pause is multiplied, and then by an even draw from 0 to 1: mostly short, sometimes long, 1 in the
 mean. No logarithm: its last bit differs from machine to machine, and a seed must be the same world on all of them."""
+OUTCOMES = {
+    "this node lost the leadership": "a proposal was lost with the leadership",
+    "no answer in time": "a proposal had no answer in time",
+    "no quorum confirmed": "a read was not confirmed in time",
+}
+"""How the text of a ``Timeout`` begins, and what it says."""
+SLACK_S = 0.1
+"""An answer may come so much later than the timeout, beside what the process and its disk have stood still."""
+FASTEST = 1.1
+"""No clock of a process runs so much faster or slower than time."""
 
 
 @dataclass(slots=True)
@@ -64,6 +77,10 @@ class Operation:
     """Who answered."""
     index: int = 0
     """Of a write or swap that has happened, its index in the log; of a stale read, what was applied."""
+    boot: int = 0
+    """Of the process that was asked."""
+    checksum: int = 0
+    """Of the command that was proposed."""
 
     def text(self) -> str:
         """What is asked, for people."""
@@ -100,6 +117,9 @@ class Client:
         self._under_way: list[Operation] = []
         self._life: Life | None = None
         self._number = 0
+        self._patient = False  # waits without a limit
+        self._begun_s = 0.0  # when the process that was asked took it up
+        self._still_s = 0.0  # how long that had stood still by then
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -128,7 +148,8 @@ class Client:
         life = member.life
         for operation in operations:
             operation.node = member.node
-        self._under_way, self._life = operations, life
+            operation.boot = member.lives
+        self._under_way, self._life, self._begun_s = operations, life, 0.0
         self._history += operations
         for operation in operations:
             self._world.event(member.node, "invoke", operation.number, self.number, operation.text())
@@ -177,6 +198,8 @@ class Client:
     # --- In the node's process --------------------------------------------------------------------------------------
 
     async def _work(self, life: Life, group: int, operations: list[Operation]) -> None:
+        self._begun_s = self._world.now
+        self._still_s = self._stood_still(life) - life.process.spent
         try:
             await self._call(life, group, operations)
         except REFUSED as error:
@@ -184,35 +207,53 @@ class Client:
                 self._cluster.reached(
                     "a client was sent on to the leader" if error.leader_id else "no leader was known"
                 )
+                if life.serves and life.groups[group].raw.state == StateType.StateLeader:
+                    self._cluster.reached("a proposal was refused during a transfer")
                 self._believed[group] = error.leader_id or 0
                 if error.leader_id == operations[0].node:
                     life.process.complain({"message": "a client was sent on to the node it asked", "exception": error})
-            else:
-                self._cluster.reached(f"a client was told {type(error).__name__}")
+            elif isinstance(error, Overloaded):
+                self._cluster.reached("a proposal was refused as overloaded")
             self._end(operations, known=True, refused=True)
         except (RaftError, asyncio.CancelledError) as error:
             # Of a read nothing can have happened; whether a write has, nobody knows.
-            self._cluster.reached(f"an outcome was unknown: {type(error).__name__}")
+            if isinstance(error, Timeout):
+                for beginning, name in OUTCOMES.items():
+                    if str(error).startswith(beginning):
+                        self._cluster.reached(name)
+            elif isinstance(error, Stopped):
+                self._cluster.reached("somebody who waited was told that the node stops")
             self._believed[group] = 0
             self._end(operations, known=False)
 
     async def _call(self, life: Life, group: int, operations: list[Operation]) -> None:
-        calls, store = life.calls(group), life.machines[group].store
+        calls, store, raw = life.calls(group), life.machines[group].store, life.groups[group].raw
         first = operations[0]
-        patient = self._load.patient and self._source.random() < self._load.patient
-        timeout = None if patient else self._load.timeout_s
+        self._patient = bool(self._load.patient) and self._source.random() < self._load.patient
+        timeout = None if self._patient else self._load.timeout_s
         if first.kind == READ:
             if not first.stale:
-                await calls.read_index(timeout=timeout)
+                await self._read_index(life, group, timeout)
             stored = store.get(key_bytes(first.key))
             value, first.version = (0, 0) if stored is None else (value_of(stored.value), stored.version)
             self._note(first, value, first.version)
             first.index = store.applied_index
-        elif len(operations) == 1:
-            self._take(first, await calls.propose(self._command(first), timeout=timeout))
         else:
-            results = await calls.propose_many([self._command(operation) for operation in operations], timeout=timeout)
-            for operation, result in zip(operations, results, strict=True):
+            commands = [self._command(operation) for operation in operations]
+            asked: Proposal = (
+                calls.propose(commands[0], timeout=timeout)
+                if len(commands) == 1
+                else calls.propose_many(commands, timeout=timeout)
+            )
+            try:
+                answer = await asked
+            except asyncio.CancelledError:
+                when = "after" if asked.index else "before"
+                self._cluster.reached(f"a proposal was cancelled {when} it was appended")
+                raise
+            if raw.state != StateType.StateLeader:
+                self._cluster.reached("a proposal was answered by a node that leads no more")
+            for operation, result in zip(operations, [answer] if len(commands) == 1 else answer, strict=True):
                 self._take(operation, result)
         self._end(operations, known=True)
 
@@ -224,7 +265,25 @@ class Client:
             self._end(operations, known=False)
         self._end(operations, known=True, refused=True)  # if it has not ended: it was given up before its first step
 
+    async def _read_index(self, life: Life, group: int, timeout: float | None) -> None:
+        life.reads[group] = life.reads.get(group, 0) + 1
+        raw = life.groups[group].raw
+        if not raw.leader:
+            self._cluster.reached("a read found no leader")
+        elif raw.state == StateType.StateLeader and raw.term_at(raw.commit_index) != raw.term:
+            self._cluster.reached("a read waited for the first commit of a term")
+        try:
+            await life.calls(group).read_index(timeout=timeout)
+        except asyncio.CancelledError:
+            self._cluster.reached("a read was cancelled")
+            raise
+
     def _command(self, operation: Operation) -> bytes:
+        command = self._encoded(operation)
+        operation.checksum = crc32c(command)
+        return command
+
+    def _encoded(self, operation: Operation) -> bytes:
         key = key_bytes(operation.key)
         value = operation.value.to_bytes(8, "little").ljust(self._load.value_bytes, b".")
         if operation.kind == WRITE:
@@ -239,6 +298,7 @@ class Client:
             self._note(operation, operation.value, result.version)
             operation.found = 1
         else:
+            self._cluster.reached("a swap found another version")
             self._known.pop((operation.group, operation.key), None)
 
     def _note(self, operation: Operation, value: int, version: int) -> None:
@@ -247,7 +307,8 @@ class Client:
 
     def _end(self, operations: list[Operation], known: bool, refused: bool = False) -> None:
         if self._under_way is not operations:
-            return
+            return  # it has ended; here for one that was given up before its first step
+        self._check_in_time(operations[0])
         self._under_way, self._life, self._task = [], None, None
         for operation in operations:
             # A read that was not answered has changed nothing: it is as if it had not been asked.
@@ -256,11 +317,24 @@ class Client:
             self._world.event(operation.node, "return", operation.number, operation.answer())
         self.begin()
 
+    def _stood_still(self, life: Life) -> float:
+        return life.stood_still_s + self._cluster.members[life.process.node].disk.total_s
+
+    def _check_in_time(self, operation: Operation) -> None:
+        life = self._life
+        if life is None or life.process.paused or not self._begun_s or self._patient:
+            return
+        took, still = self._world.now - self._begun_s, self._stood_still(life) - self._still_s
+        if took > FASTEST * self._load.timeout_s + SLACK_S + still:
+            self._cluster.found(
+                "an answer in time",
+                f"node {operation.node} answered {operation.text()!r} after {took:.3f} s; at a stop for {still:.3f} s",
+            )
+
     # --- From outside -----------------------------------------------------------------------------------------------
 
     def _give_up(self, task: asyncio.Task[None]) -> None:
         if task is self._task and not task.done():
-            self._cluster.reached("a client gave up")
             task.cancel()
 
     def life_ended(self, life: Life) -> None:

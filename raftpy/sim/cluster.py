@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 from raftcore.base.errors import RaftError
 from raftcore.base.types import StateType
 from raftpy.config import Config
+from raftpy.contracts.entropy import Entropy
+from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed, StorageLocked
+from raftpy.contracts.types import StoreOwner
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.group import Group
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.runtime.host import Host
+from raftpy.sim.disk.contents import Contents
 from raftpy.sim.disk.database import SimulatedEngine
+from raftpy.sim.disk.directory import Directory
 from raftpy.sim.disk.files import Disk
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.sim.executor import LONGEST_WAKE_UP_S, SimulatedExecutor
@@ -23,7 +29,10 @@ from raftpy.sim.network import Network, SimulatedTransport
 from raftpy.sim.plan import Plan
 from raftpy.sim.process import Died, Process
 from raftpy.sim.world import World
+from raftpy.storage.leveldb.floor import Floor
+from raftpy.storage.leveldb.ownership import DATABASE
 from raftpy.storage.leveldb.store import LevelDBStorage
+from raftpy.storage.leveldb.wal_records import TORN, survey
 
 DIRECTORY = "/data"
 BUSY = 0.1
@@ -55,6 +64,15 @@ class Life:
         """By group: the last index that its commit feed has given."""
         self.seen: dict[int, Any] = {}
         """By group: what the checks saw when they last looked."""
+        self.reads: dict[int, int] = {}
+        """By group: how many reads by a read index it was asked for."""
+        self.programs: list[asyncio.Task[None]] = []
+        """What else runs in the process, beside the node and its clients."""
+        self.founding = True
+        """It has not taken part yet, as far as anybody has looked."""
+        self.stood_still_s = 0.0
+        """How long it was paused, or applied commands, in all."""
+        self.paused_at = 0.0
 
     def calls(self, group: int) -> GroupCalls:
         """The calls of a group, as a program in that process makes them."""
@@ -96,6 +114,8 @@ class Member:
         """The same, from its next start on."""
         self.down_s = 0.5
         """How long it stays down after it died by itself."""
+        self.max_datagram = 0
+        """Of its next starts, bytes; 0: as the plan's options say."""
         self.rate = 1.0
         self.offset_s = 0.0
         self.jump_ms = 0
@@ -112,7 +132,11 @@ class Cluster:
         self.network.reached = reached
         self.on_applied: Callable[[Life, int, int, Sequence[bytes]], None] = _nothing
         self.on_fed: Callable[[Life, int, Commit], None] = _nothing_fed
+        self.found: Callable[[str, str], None] = _nothing_found
+        """Told of what must not be, (name of the check, text), by whoever runs inside of a node."""
         self.on_ended: Callable[[Member, Life], None] = _nothing_ended
+        self.on_started: Callable[[Member, Life], None] = _nothing_ended
+        self.make_transport: Callable[[Network, Process, Entropy, int], SimulatedTransport] = SimulatedTransport
         self.healed = False
         """The time for faults is over."""
         self.over = False
@@ -137,6 +161,8 @@ class Cluster:
             if member.die_at <= 0 and life is not None and life.process.alive:
                 member.die_at = None
                 self.reached("a process died between two operations of its disk")
+                if operation == "sync":
+                    self.reached("a process died between a write and its sync")
                 self._end(member, life, "kill" if self._threads.random() < 0.5 else "power")
         if life is not None and not life.process.alive:
             raise Died
@@ -148,19 +174,23 @@ class Cluster:
         """Begins a new life of a member that has none."""
         member = self.members[node]
         assert member.life is None
+        if member.lives and 2 * (sum(other.life is not None for other in self.members.values()) + 1) <= len(self.ids):
+            self.reached("a node started during an outage")
         member.lives += 1
         world, plan, options = self.world, self.plan, self.plan.options
         process = Process(world, node, offset_s=member.offset_s, rate=member.rate, jump_ms=member.jump_ms)
         process.took = member.disk.take_seconds
-        executor = SimulatedExecutor(process, partial(self._wake_up_s, member.disk))
+        executor = SimulatedExecutor(process, partial(self._wake_up_s, member.disk), self.reached)
         entropy = self._entropy[node]
         files = member.disk.files(pid=1000 * node + member.lives)
+        engine = SimulatedEngine(files)
+        engine.look = self._engine_did
         storage = LevelDBStorage(
             DIRECTORY,
             mode=options.write_mode,  # type: ignore[arg-type]
             write_buffer_size=options.write_buffer_size,
             files=files,
-            database=SimulatedEngine(files),
+            database=engine,
             executor=executor,
             entropy=entropy,
             timer=process.stopwatch,
@@ -173,7 +203,7 @@ class Cluster:
             election_ms=(options.election_ms, 2 * options.election_ms),
             pre_vote=options.pre_vote,
             check_quorum=options.check_quorum,
-            max_datagram=options.max_datagram,
+            max_datagram=member.max_datagram or options.max_datagram,
             max_inflight_messages=options.max_inflight_messages,
             max_inflight_bytes=max(options.max_inflight_bytes, options.max_datagram),
             max_uncommitted_bytes=options.max_uncommitted_bytes,
@@ -184,7 +214,7 @@ class Cluster:
             config,
             machines,
             storage=storage,
-            transport=SimulatedTransport(self.network, process, entropy, options.max_datagram),
+            transport=self.make_transport(self.network, process, entropy, config.max_datagram or 0),
             clock=process,
             executor=executor,
             entropy=entropy,
@@ -205,8 +235,10 @@ class Cluster:
         return source.uniform(0.0, max(disk.faults.sync_s[0], LONGEST_WAKE_UP_S) if waits else LONGEST_WAKE_UP_S)
 
     def _applied(self, life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:
-        life.process.spent += self.plan.load.apply_s * len(commands)
         self.on_applied(life, group, first_index, commands)
+        if not self.healed and (seconds := len(commands) * self.plan.load.apply_s):
+            life.process.spent += seconds
+            life.stood_still_s += seconds
 
     async def _read_feed(self, life: Life, group: int) -> None:
         first = self._threads.choice((1, self._threads.randint(1, 300)))
@@ -214,25 +246,57 @@ class Cluster:
         try:
             async for commit in life.calls(group).commits(first):
                 self.on_fed(life, group, commit)
-        except RaftError as error:
-            self.reached(f"a commit feed ended: {type(error).__name__}")
+        except RaftError:
+            pass  # the node stops, or has failed
         except Exception as error:
             life.process.complain({"message": "in a commit feed", "exception": error})
 
     async def _main(self, member: Member, life: Life) -> None:
+        left = self._left_behind(member)
         try:
             await life.host.start()
         except Exception as error:
             life.error = error
+            if isinstance(error, StorageFailed):
+                self.reached("a store could not be opened")
+            elif isinstance(error, Stopped):
+                self.reached("a node was stopped while it started")
             self.world.event(member.node, "failed", str(error))
             self._end(member, life, "")
             return
+        if left:
+            self.reached(left)
         life.started = True
         assert life.host.driver is not None
         boot = life.host.driver.boot
         self.world.event(member.node, "start", boot)
         if self.plan.load.feed:
             life.readers = [life.process.spawn(self._read_feed(life, group)) for group in life.machines]
+        self.on_started(member, life)
+
+    def _closed_cleanly(self, member: Member) -> bool:
+        files = member.disk.files()
+        try:
+            floor = Floor.read(files, PurePath(DIRECTORY))
+        except (StorageDamaged, OSError):
+            return False
+        return floor is not None and floor.closed
+
+    def _left_behind(self, member: Member) -> str:
+        """What the last life has left at the end of the write-ahead file, for the next start to cut off."""
+        contents = newest_log(member.disk)
+        if contents is None:
+            return ""
+        verdict, end = survey(contents.read(0, contents.size))
+        if verdict == TORN:
+            return "a torn write was cut off"
+        return "space set aside was cut off" if end < contents.size else ""
+
+    def _engine_did(self, what: str, key: bytes) -> None:
+        if what == "rotated":
+            self.reached("a write-ahead file was full")
+        elif key.startswith(b"e"):  # a record of a log, under the index of its first entry
+            self.reached("a truncation cut through a record")
 
     def ensure_started(self, node: int) -> None:
         """Starts the member, unless it lives, or can never start again."""
@@ -249,11 +313,37 @@ class Cluster:
         life.stopping = True
         life.process.spawn(self._stop(self.members[node], life))
 
+    def start_twice(self, member: Member) -> None:
+        """Opens the store of a member that runs, as another process would: it must be refused."""
+        files = member.disk.files(pid=1000 * member.node - 1)
+        process = Process(self.world, member.node)
+        storage = LevelDBStorage(
+            DIRECTORY,
+            files=files,
+            database=SimulatedEngine(files),
+            executor=SimulatedExecutor(process, lambda: 0.0),
+            entropy=SeededEntropy(self.world.source("second start")),
+        )
+        try:
+            storage.open(StoreOwner(member.node, {i: f"10.0.0.{i}:7000" for i in self.ids}, groups={0: self.ids}))
+        except StorageLocked:
+            self.reached("a second start on a directory in use was refused")
+        else:
+            self.found("one life of one disk", f"the directory of node {member.node}, in use, was opened again")
+
     async def _stop(self, member: Member, life: Life) -> None:
+        led = [group.raw for group in life.groups.values() if group.raw.state == StateType.StateLeader]
         try:
             await life.host.stop()
         except RaftError:
             pass  # it has stopped by itself meanwhile
+        for raw in led:
+            over = raw.leader not in (0, member.node)
+            self.reached(
+                "a leader that stopped handed over" if over else "a leader that stopped found nobody to take over"
+            )
+        if life.started and life.host.failed is None and not self._closed_cleanly(member):
+            self.reached("a store could not be closed cleanly")
         life.stopped = True
         self.world.event(member.node, "stop")
         # What is left over must not need more than the turns of the loop that are under way.
@@ -285,10 +375,12 @@ class Cluster:
         member.die_at = None
         if how:
             self.world.event(member.node, "crash", how)
-        life.left = (len(life.process.loop.tasks), life.process.timers)
+            self._died(life)
+        own = sum(not task.done() for task in life.programs)
+        life.left = (len(life.process.loop.tasks) - own, life.process.timers)
         life.process.kill()
         if how == "power":
-            member.disk.power_failure()
+            self._lose_power(member)
         else:
             member.disk.kill()
         member.life = None
@@ -296,13 +388,35 @@ class Cluster:
         if not self.over:
             self.world.after(member.down_s, self.ensure_started, member.node)
 
+    def _died(self, life: Life) -> None:
+        if not life.started:
+            self.reached("a process died while it started")
+        elif life.stopping:
+            self.reached("a process died while it stopped")
+        elif life.host.driver is not None and life.host.driver.waits_for:
+            self.reached("a founding was cut off")
+
+    def _lose_power(self, member: Member) -> None:
+        contents = newest_log(member.disk)
+        before = None
+        if contents is not None and any(write[2] is not None for write in contents.unsynced):
+            before = bytes(contents.data)
+        member.disk.power_failure()
+        if before is not None and contents is not None:
+            whole = contents.data == before
+            self.reached("a power failure left unsynced writes" if whole else "a power failure took unsynced writes")
+
     def watch(self, member: Member, life: Life) -> None:
         """As a supervisor of services does: a node that has stopped by itself is started again, a little later."""
         failed = life.host.failed
         if failed is not None and not life.stopping:
             life.error = failed
             self.world.event(member.node, "failed", str(failed))
-            self.reached(f"a node stopped by itself: {type(failed).__name__}")
+            self.reached("a node stopped by itself")
+            if "No space left" in str(failed):
+                self.reached("a full disk stopped a node")
+            elif "Input/output error" in str(failed):
+                self.reached("a failed write or sync stopped a node")
             self._end(member, life, "")
 
     # --- Looking ----------------------------------------------------------------------------------------------------
@@ -322,12 +436,25 @@ class Cluster:
         return None if best is None else best[1]
 
 
+def newest_log(disk: Disk) -> Contents | None:
+    """The write-ahead file that the database of a member writes to, or wrote to last; None before there is one."""
+    directory = disk.find(PurePath(DIRECTORY, DATABASE))
+    names = directory.names if isinstance(directory, Directory) else {}
+    newest = max((name for name in names if name.endswith(".log")), default="")
+    contents = names.get(newest)
+    return contents if isinstance(contents, Contents) else None
+
+
 def _nothing(life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:
     """Nobody looks."""
 
 
 def _nothing_fed(life: Life, group: int, commit: Commit) -> None:
     """Nobody reads."""
+
+
+def _nothing_found(check: str, text: str) -> None:
+    """Nobody is told."""
 
 
 def _nothing_ended(member: Member, life: Life) -> None:

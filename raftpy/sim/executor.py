@@ -25,8 +25,9 @@ LONGEST_WAKE_UP_S = 0.0002
 class _Beside:
     """Runs steps beside the loop of ``process``, one after the other."""
 
-    def __init__(self, process: Process, delay_s: Callable[[], float]) -> None:
+    def __init__(self, process: Process, delay_s: Callable[[], float], reached: Callable[[str], object]) -> None:
         self.process = process
+        self.reached = reached
         self._delay_s = delay_s
 
     def step(self, run: Callable[[], object]) -> float:
@@ -101,6 +102,8 @@ class SimulatedWorker(Generic[_Item]):
 
     def _do(self) -> None:
         items, self._items = self._items, []
+        if len(items) > 1:
+            self._beside.reached("several submits became one write")
         if items and not self._given_up:
             try:
                 self._given_up = not self._work(items)
@@ -114,10 +117,12 @@ class SimulatedWorker(Generic[_Item]):
 
 
 class SimulatedExecutor:
-    """``Executor`` of a process. ``delay_s`` draws how long a thread takes to wake up."""
+    """``Executor`` of a process. ``delay_s`` draws how long a thread takes to wake up; ``reached`` is for SOMETIMES."""
 
-    def __init__(self, process: Process, delay_s: Callable[[], float]) -> None:
-        self._beside = _Beside(process, delay_s)
+    def __init__(
+        self, process: Process, delay_s: Callable[[], float], reached: Callable[[str], object] = lambda name: None
+    ) -> None:
+        self._beside = _Beside(process, delay_s, reached)
         self._posted_until = 0.0
 
     def start(self, name: str, run: Callable[[], object]) -> Thread:

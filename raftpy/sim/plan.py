@@ -146,6 +146,9 @@ class Plan:
     """From the beginning until everything is healed."""
     faults: tuple[Fault, ...] = ()
     """What happens when."""
+    watched: bool = False
+    """Every datagram is read as it leaves and as it comes in, the cores keep a trace, and programs follow the commit
+    feed: more is checked, and more of SOMETIMES is seen, at the price of some time."""
 
     def to_json(self) -> str:
         """Text that ``from_json`` makes the same plan of."""

@@ -1,35 +1,205 @@
-"""Rare branches that a set of runs must have reached, each by name: a test that never gets there proves nothing."""
+"""Rare branches that a set of runs must have reached, each by name: a test that never gets there proves nothing.
+
+Whoever sees that one is reached says so to ``Run`` by its name; a name that is not listed here is an error. Nothing in
+a node knows of them: what is looked at is what it says (its log, its core's trace, its datagrams, its answers) and what
+it shows (its counters, its state before and after a step). What costs time is looked at in worlds with
+``Plan.watched`` only.
+
+To add one: give it a line here, call ``reached`` where it shows, and see ``raftpy sim run`` count it.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-SOMETIMES: dict[str, str] = {}
+from raftpy.sim.faults import FAULTS
+
+CORE = {
+    "a candidate stood again without a winner": "Its election timeout ran out before anybody had won.",
+    "a second candidate stood in one term": "The vote was split, or could have been.",
+    "a pre-candidate gave up": "It was refused, or heard a leader, before it had raised its term.",
+    "a candidate followed the winner of its term": "It heard a leader of the term in which it stood itself.",
+    "a leader learnt of a later term": "It stepped down because somebody else had moved on.",
+    "a leader lost its quorum": "It heard no majority for an election timeout, and stepped down by itself.",
+    "a vote was refused for the log": "The candidate's log was behind the voter's.",
+    "a pre-vote was refused for the log": "The same, before any term was raised.",
+    "a vote was refused, given to another": "Each term has one vote.",
+    "a vote was given again": "The same candidate asked again in the same term: the answer was lost, or its request "
+    "repeated.",
+    "a vote was refused by lease": "A leader had been heard within the shortest election timeout.",
+    "a vote came too late": "Its candidate had won, or stood no more.",
+    "a request for a vote came from an earlier term": "It was late, or its candidate behind.",
+    "an election timeout grew with slow writes": "The node knew no leader, and waited longer than without them.",
+    "an append was refused": "The follower's log did not hold the entry before it.",
+    "a refusal named several runs of terms": "The logs differed in more than one term.",
+    "a leader looked further back for an agreement": "A refusal moved back what it sends next.",
+    "a leader probed a follower": "One append at a time, until it is known where the logs agree.",
+    "the window of appends was full": "As many appends were under way to a follower as are allowed.",
+    "a follower replaced entries": "What it held, uncommitted, gave way to another leader's.",
+    "an entry of an earlier term was committed": "By way of an entry of the leader's own term (Figure 8 of the paper).",
+    "an append came behind the commit index": "Late or repeated: it must not move anything back.",
+    "a message of a former leader came": "Its receiver was in a later term.",
+    "an answer of an earlier term came": "Its receiver was in a later term.",
+    "a transfer was completed": "The target led within the time that the caller gave it.",
+    "a transfer was aborted": "Its time was over, and the leader carried on.",
+    "a transfer came to nothing in time": "The caller stopped waiting for it.",
+    "a transfer's target had to catch up first": "It lacked entries when the transfer was asked for.",
+    "a target was told to stand at once": "It held the whole log.",
+    "a candidate stood by order of its leader": "It was voted for though that leader lived.",
+    "a follower passed a transfer on": "Its leader was asked in its place.",
+    "a proposal was refused during a transfer": "By a leader that was handing over.",
+    "a priority was set": "It stood in the table of members.",
+    "a priority was not set": "Leadership was lost, or the time ran out.",
+    "the preferred member took over": "It led, with a higher priority than the others.",
+    "a read was forwarded to the leader": "It was asked of a follower.",
+    "a read was asked again": "The question, or its answer, was lost.",
+    "a read waited for the first commit of a term": "Its leader was too new to know what is committed.",
+    "a read's index was ahead of what was applied": "The read had to wait for its own node.",
+    "a read found no leader": "It waited until one was known, or its time was over.",
+}
+"""What a group's core decided."""
+
+RUNTIME = {
+    "a client was sent on to the leader": "It was told who leads.",
+    "no leader was known": "A client was told so.",
+    "a proposal was refused as overloaded": "Too much was appended and not applied.",
+    "a proposal was cancelled before it was appended": "It has left no trace.",
+    "a proposal was cancelled after it was appended": "It may be committed all the same.",
+    "a proposal had no answer in time": "Its outcome is unknown.",
+    "a proposal was lost with the leadership": "Its outcome is unknown.",
+    "a proposal was answered by a node that leads no more": "It had been committed before.",
+    "a proposal of unknown outcome took effect": "Found among what was applied.",
+    "a proposal of unknown outcome never took effect": "Not found there.",
+    "a read was cancelled": "Its caller gave up.",
+    "a read was not confirmed in time": "No quorum answered its leader.",
+    "somebody who waited was told that the node stops": "A clean stop answered the rest.",
+    "a swap found another version": "It has changed nothing.",
+    "a process died with an operation under way": "Its client never heard.",
+    "applying went on in a later pass": "The slice of time was over with entries left.",
+    "the loop was found blocked": "The node's timer came so late that heartbeats were late; it said so.",
+    "a write was found slow": "Longer than a heartbeat interval; the node said so.",
+    "a write under way was found slow": "Longer than a second, and not done; the node said so.",
+    "a leader that stopped handed over": "Another led before it was gone.",
+    "a leader that stopped found nobody to take over": "The time for it was over, or no one could be reached.",
+    "a node was stopped while it started": "Its start ended with ``Stopped``.",
+    "a process died between two calls of its loop": "In the middle of what they do together.",
+    "a process died while it started": "Before it took part.",
+    "a process died while it stopped": "After it was asked to.",
+    "a node stopped by itself": "Its store had failed under it.",
+    "a node started during an outage": "No majority of the others was there.",
+    "a new node waited for the word of others": "It said so after two seconds.",
+    "a founding was cut off": "The process died before it knew whether it may take part.",
+    "a new node joined those that take part": "Its store had promised nothing, and others had begun.",
+    "a second start on a directory in use was refused": "The lock held.",
+    "a leader handed over and went on": "It was asked to, and stayed.",
+    "somebody waited for a leader": "None was known when they asked.",
+}
+"""What the driver made of it."""
+
+STORAGE = {
+    "a torn write was cut off": "A power failure had left the beginning of a record.",
+    "space set aside was cut off": "The last life did not end in a clean stop.",
+    "a power failure took unsynced writes": "All of them or some.",
+    "a power failure left unsynced writes": "All of them.",
+    "a process died between two operations of its disk": "So perhaps between a write and its sync.",
+    "a process died between a write and its sync": "What it wrote last may be there after the next start, or not.",
+    "a write went to a thread": "The loop went on meanwhile.",
+    "several submits became one write": "They had waited for the one before.",
+    "a store found its disk slow": "In mode auto: it writes in a thread from then on.",
+    "a write-ahead file was full": "Another was begun, and its records became a table.",
+    "a truncation cut through a record": "The part of it that stays was written anew.",
+    "a full disk stopped a node": "ENOSPC.",
+    "a failed write or sync stopped a node": "EIO.",
+    "a store could not be opened": "Its disk failed meanwhile.",
+    "a store could not be closed cleanly": "Its disk failed meanwhile: the next start must find all the same.",
+}
+"""What a store and its disk did."""
+
+TRANSPORT = {
+    "a datagram of an earlier life was dropped": "Its sender had started again.",
+    "a datagram for an earlier life was dropped": "Its receiver had started again.",
+    "a damaged datagram was dropped": "Its checksum did not hold.",
+    "a probe was answered": "By a bare header.",
+    "messages for an unheard peer were given up": "They had waited too long, or there was no room for more.",
+    "a message needed a datagram above the limit": "The limit was higher when its entry was taken.",
+    "a datagram arrived twice": "The network repeats.",
+    "a datagram was damaged": "The network turned a bit over.",
+    "a datagram was held back": "Some restarts may lie between its sending and its arrival.",
+    "a socket's buffer overflowed": "What did not fit was lost.",
+    "a sender was told that nobody is there": "The address refused.",
+    "a peer was found down, silent": "Nothing was heard of it for five seconds.",
+    "a peer was found down, refusing": "Its address said so.",
+    "a peer was found up again": "Without having started anew.",
+    "a peer was found started again": "In a new life.",
+}
+"""What passed between nodes, and what did not."""
+
+INFLICTED = {f"fault: {name}": (function.__doc__ or "").partition("\n")[0] for name, function in FAULTS.items()}
+"""Each kind of fault must have been inflicted."""
+
+SOMETIMES: dict[str, str] = {**CORE, **RUNTIME, **STORAGE, **TRANSPORT, **INFLICTED}
 """Name to what it means."""
 
 
-class Watch(logging.Handler):
-    """Counts what nodes write into their log, and keeps it off the screen; for ``with``."""
+def unlisted(names: Iterable[str]) -> list[str]:
+    """Names that are none of them."""
+    return sorted(set(names) - SOMETIMES.keys())
 
-    def __init__(self, reached: Callable[[str], None]) -> None:
-        super().__init__(logging.INFO)
+
+LINES = {
+    "the loop was blocked for": "the loop was found blocked",
+    "a write to the store took": "a write was found slow",
+    "a write to the store is under way": "a write under way was found slow",
+    "is new and takes no part yet": "a new node waited for the word of others",
+    "is down: nothing heard": "a peer was found down, silent",
+    "refuses datagrams": "a peer was found down, refusing",
+    "is up again": "a peer was found up again",
+    "has started again": "a peer was found started again",
+    "lost the quorum": "a leader lost its quorum",
+}
+"""Part of a line of a node's log to what it says."""
+
+
+class Watch(logging.Handler):
+    """Counts what nodes write into their log, and keeps it off the screen; for ``with``.
+
+    ``traced``: told of each event of the cores' trace, (event, its fields); None: the cores keep none, which is faster.
+    """
+
+    def __init__(
+        self, reached: Callable[[str], None], traced: Callable[[str, Mapping[str, Any]], None] | None = None
+    ) -> None:
+        super().__init__(logging.DEBUG if traced else logging.INFO)
         self._reached = reached
+        self._traced = traced
         self._logger = logging.getLogger("raftpy")
-        self._before = (self._logger.level, self._logger.propagate)
+        self._core = logging.getLogger("raftpy.core")
+        self._before = (self._logger.level, self._logger.propagate, self._core.level)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A line was written: its form is what counts."""
-        self._reached(f"log: {record.msg}")
+        """A line was written."""
+        if record.name == self._core.name:
+            if self._traced is not None and isinstance(record.args, tuple):
+                event, fields = record.args
+                self._traced(str(event), fields)  # type: ignore[arg-type]
+            return
+        text = record.getMessage()
+        for part, name in LINES.items():
+            if part in text:
+                self._reached(name)
 
     def __enter__(self) -> Watch:
         self._logger.addHandler(self)
         self._logger.setLevel(logging.INFO)
         self._logger.propagate = False
+        self._core.setLevel(logging.DEBUG if self._traced else logging.INFO)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._logger.removeHandler(self)
-        level, propagate = self._before
+        level, propagate, core = self._before
         self._logger.setLevel(level)
         self._logger.propagate = propagate
+        self._core.setLevel(core)

@@ -12,12 +12,20 @@ from random import Random
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.plan import Fault, Load, NetworkFaults, Options, Plan
 
+SILENT = 0.02
+"""Share of worlds in which a node is isolated until the others notice that it is silent; they take longer."""
+SILENT_S = 6.5
+"""For so long."""
+
 
 def draw_plan(seed: int) -> Plan:
     """The plan of ``seed``, the same on every machine."""
     source = Random(f"raftpy.sim {seed}")
     nodes = source.choices((1, 2, 3, 4, 5), (1, 1, 10, 2, 5))[0]
     duration = source.uniform(1.0, 4.0)
+    silent = source.random() < SILENT and nodes > 1
+    if silent:
+        duration += SILENT_S
     options = _options(source, nodes)
     # Where a broadcast and a sync do not take a good deal less than an election timeout, nobody is ever elected (paper
     # 5.6), and all that is left of the world is its elections. A few may be so.
@@ -32,7 +40,8 @@ def draw_plan(seed: int) -> Plan:
         network=_network(source, patience_s / 10),
         disk=_disk(source, patience_s / 20),
         load=_load(source),
-        faults=_faults(source, nodes, duration),
+        faults=_faults(source, nodes, duration, silent),
+        watched=source.random() < 0.25,
     )
 
 
@@ -102,9 +111,9 @@ def _load(source: Random) -> Load:
         follower_reads=_maybe(source, 0.6, lambda: source.uniform(0.0, 1.0)),
         timeout_s=source.choice((0.1, 0.5, 2.0)),
         cancelled=_maybe(source, 0.3, lambda: source.uniform(0.0, 0.3)),
-        value_bytes=source.choice((8, 16, 100)),
+        value_bytes=source.choice((8, 16, 100, 380)),
         patient=_maybe(source, 0.3, lambda: source.uniform(0.0, 1.0)),
-        apply_s=_maybe(source, 0.2, lambda: source.choice((0.00001, 0.0001, 0.0003))),
+        apply_s=_maybe(source, 0.2, lambda: source.choice((0.00001, 0.0001, 0.0003, 0.002))),
         feed=source.random() < 0.2,
     )
 
@@ -137,6 +146,11 @@ FAULTS: dict[str, tuple[float, Callable[[Random, int], tuple[int, float]]]] = {
     "stalled_disk": (0.15, lambda source, nodes: (0, _seconds(source))),
     "hand_over": (0.2, lambda source, nodes: (0, 0.0)),
     "transfer": (0.3, lambda source, nodes: (source.randint(1, nodes), 0.0)),
+    "transfer_by": (0.15, lambda source, nodes: (source.randint(1, nodes), 0.0)),
+    "stop_starting": (0.15, lambda source, nodes: (0, round(source.uniform(0.0, 0.02), 4))),
+    "second_start": (0.1, lambda source, nodes: (0, 0.0)),
+    "stop_full": (0.1, lambda source, nodes: (0, _seconds(source))),
+    "smaller_datagrams": (0.15, lambda source, nodes: (0, 512.0)),
     "priority": (0.2, lambda source, nodes: (source.randint(1, nodes), float(source.randint(0, 3)))),
     "wall_clock": (0.2, lambda source, nodes: (0, round(source.uniform(-1e4, 1e4), 3))),
     "drift": (0.2, lambda source, nodes: (0, round(source.uniform(0.97, 1.03), 5))),
@@ -150,15 +164,18 @@ MOST_FAULTS = 6
 """In a second: with more of them, no leader lasts long enough to be asked for anything."""
 
 
-def _faults(source: Random, nodes: int, duration: float) -> tuple[Fault, ...]:
+def _faults(source: Random, nodes: int, duration: float, silent: bool) -> tuple[Fault, ...]:
     enabled = [(name, draw) for name, (share, draw) in FAULTS.items() if source.random() < share]
     count = min(source.choice((0, 2, 5, 12, 25)), int(MOST_FAULTS * duration))
     first_starts = source.random() < 0.5
+    within = duration * source.choice((1.0,) * 9 + (0.02,))  # most at the beginning, when all are new
     found = []
+    if silent:
+        found.append(Fault(at_s=0.2, kind="isolate", node=source.randint(1, nodes), value=SILENT_S))
     for _ in range(count if enabled else 0):
         name, draw = source.choice(enabled)
         other, value = draw(source, nodes)
-        at = round(source.uniform(0.0, duration), 5)
+        at = round(source.uniform(0.0, within), 5)
         if name in FIRST_START and source.random() < 0.5 and first_starts:
             at = 0.0
         found.append(Fault(at_s=at, kind=name, node=source.randint(1, nodes), other=other, value=value))

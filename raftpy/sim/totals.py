@@ -11,6 +11,9 @@ from raftpy.sim.outcome import Failure
 NOT_REPLAYED = "not replayed"
 """The check that fails when a seed's second run is not like its first."""
 
+ENOUGH_SEEDS = 2_000
+"""So many reach each rare branch that is counted; fewer may not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -62,3 +65,7 @@ class Totals:
     def never_reached(self) -> list[str]:
         """Names of what no run has reached."""
         return sorted(name for name, times in self.reached.items() if not times)
+
+    def blind_to(self) -> list[str]:
+        """Of these, what so many seeds must have reached: a search that never gets there proves nothing of it."""
+        return self.never_reached() if self.seeds >= ENOUGH_SEEDS else []

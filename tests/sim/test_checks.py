@@ -23,7 +23,7 @@ def test_a_stop_that_leaves_the_store_open_is_noticed(monkeypatch: pytest.Monkey
 
 
 def test_a_history_that_takes_too_long_to_judge_is_not_taken_for_a_good_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raftpy.sim.run.check", lambda history: linearizability.check(history, budget=1))
+    monkeypatch.setattr("raftpy.sim.ending.check", lambda history: linearizability.check(history, budget=1))
     failure = run(Plan(seed=1, nodes=1, duration_s=0.5)).failure
     assert failure is not None
     assert failure.check == "a history that can be judged"

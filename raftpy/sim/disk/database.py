@@ -104,9 +104,17 @@ class SimulatedBatch:
 
 
 class SimulatedDatabase:
-    """A ``Database``."""
+    """A ``Database``. ``look``: see :class:`SimulatedEngine`."""
 
-    def __init__(self, files: DiskFiles, path: PurePath, create: bool, write_buffer_size: int) -> None:
+    def __init__(
+        self,
+        files: DiskFiles,
+        path: PurePath,
+        create: bool,
+        write_buffer_size: int,
+        look: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        self._look = look
         self._files = files
         self._path = path
         self._buffer = max(write_buffer_size, SMALLEST_WRITE_BUFFER)
@@ -220,6 +228,10 @@ class SimulatedDatabase:
             except OSError as error:
                 self._error = _io_error(self._log.path, error)
                 raise self._error from error
+        if self._look is not None:
+            for key, value in writes:
+                if value is not None and self._memory.newest.get(key) is not None:
+                    self._look("replaced", key)
         self._memory.add(sequence, writes)
         self._sequence += len(writes)
 
@@ -239,6 +251,8 @@ class SimulatedDatabase:
         except OSError as error:
             raise _io_error(self._path, error) from error
         assert self._log is not None
+        if self._look is not None:
+            self._look("rotated", b"")
         self._log.close()
         self._log, self._log_number = log, number
         self._full, self._memory = self._memory, _Memory()
@@ -530,9 +544,12 @@ class SimulatedEngine:
 
     def __init__(self, files: DiskFiles) -> None:
         self._files = files
+        self.look: Callable[[str, bytes], None] | None = None
+        """Told of what happens seldom: ("replaced", key) for a value that another takes the place of, ("rotated", b"")
+        for a new write-ahead file."""
 
     def open(self, path: PurePath, *, create: bool, write_buffer_size: int) -> SimulatedDatabase:
-        return SimulatedDatabase(self._files, path, create, write_buffer_size)
+        return SimulatedDatabase(self._files, path, create, write_buffer_size, self.look)
 
     def text(self, error: BaseException) -> str:
         return str(error) if isinstance(error, SimulatedDatabaseError) else f"{type(error).__name__}: {error}"

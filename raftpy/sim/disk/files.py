@@ -58,6 +58,8 @@ class Disk:
         self.harm: list[str] = []
         """What was done to it that no contract allows, and where writes came out of order: only with something here may
         a store refuse to open."""
+        self.total_s = 0.0
+        """What all operations together have taken, in virtual seconds, as far as it was asked for."""
         self._seconds = 0.0
         self._number = next(_disks)
         self._directories = count(1)
@@ -72,6 +74,7 @@ class Disk:
     def take_seconds(self) -> float:
         """How long all that was done since the last call has taken, in virtual seconds."""
         seconds, self._seconds = self._seconds, 0.0
+        self.total_s += seconds
         return seconds
 
     def kill(self) -> None:

@@ -1,0 +1,73 @@
+"""The rare branches that are counted: what is counted is listed, what is listed is counted, and said in the docs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from raftpy.sim import run as running
+from raftpy.sim.cluster import Cluster
+from raftpy.sim.plan import Plan
+from raftpy.sim.sometimes import CORE, INFLICTED, LINES, RUNTIME, SOMETIMES, STORAGE, TRANSPORT, unlisted
+from raftpy.sim.swarm import FAULTS, draw_plan
+from raftpy.sim.totals import ENOUGH_SEEDS, Totals
+
+ROOT = Path(__file__).parents[2]
+SIMULATOR = ROOT / "raftpy" / "sim"
+
+
+def test_there_are_many_and_each_says_what_it_means() -> None:
+    assert len(SOMETIMES) - len(INFLICTED) >= 60
+    assert all(len(meaning) > 3 and (meaning.endswith(".") or name in INFLICTED) for name, meaning in SOMETIMES.items())
+    assert len(SOMETIMES) == len(CORE) + len(RUNTIME) + len(STORAGE) + len(TRANSPORT) + len(INFLICTED)
+
+
+def test_each_is_named_where_it_is_seen() -> None:
+    texts = [path.read_text() for path in SIMULATOR.rglob("*.py") if path.name != "sometimes.py"]
+    source = "\n".join([*texts, *LINES.values()])
+    source += " a proposal was cancelled before it was appended a proposal was cancelled after it was appended "
+    assert [name for name in SOMETIMES if name not in INFLICTED and name not in source] == []
+
+
+def test_each_kind_of_fault_is_drawn() -> None:
+    assert {f"fault: {kind}" for kind in FAULTS} == INFLICTED.keys()
+
+
+def test_what_is_reached_and_not_listed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Cluster.start
+
+    def misspelt(self: Cluster, node: int) -> object:
+        self.reached("a leader lost its qourum")
+        return start(self, node)
+
+    monkeypatch.setattr(Cluster, "start", misspelt)
+    with pytest.raises(ValueError, match="does not list 'a leader lost its qourum'"):
+        running.run(Plan(seed=1, duration_s=0.1))
+    assert unlisted(SOMETIMES) == []
+
+
+def test_an_outcome_has_all_of_them_also_those_that_were_not_reached() -> None:
+    outcome = running.run(Plan(seed=1, duration_s=0.1))
+    assert outcome.reached.keys() == SOMETIMES.keys()
+    assert outcome.reached["fault: kill"] == 0
+
+
+def test_a_long_search_that_has_left_one_out_is_blind_to_it() -> None:
+    totals = Totals(seeds=ENOUGH_SEEDS - 1)
+    totals.count_reached({"a": 1, "b": 0})
+    assert totals.never_reached() == ["b"]
+    assert totals.blind_to() == []
+    totals.seeds += 1
+    assert totals.blind_to() == ["b"]
+
+
+def test_the_documentation_lists_them_all() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text()
+    listed = re.findall(r"^- ([^:\n]+): [A-Z].*$", text.partition("### What must be reached")[2], re.MULTILINE)
+    assert listed == [name for name in SOMETIMES if name not in INFLICTED]
+
+
+def test_worlds_that_are_watched_are_few() -> None:
+    assert 0.15 < sum(draw_plan(seed).watched for seed in range(400)) / 400 < 0.35
