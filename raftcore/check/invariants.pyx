@@ -31,6 +31,18 @@ cdef inline int hold(Raft r, str rule, bint condition, str text) except -1:
     return 0
 
 
+cdef inline int hold_of(Raft r, str rule, bint condition, Progress pr, str text) except -1:
+    if not condition:
+        broken(r, rule, f"{text} of {pr.id}: {pr.describe()}")
+    return 0
+
+
+cdef inline int hold_message(Raft r, str rule, bint condition, Message m, str text) except -1:
+    if not condition:
+        broken(r, rule, f"{m!r} {text}")
+    return 0
+
+
 cdef int broken(Raft r, str rule, str text) except -1:
     raise InvariantViolation(f"{rule}: node {r.id} in term {r.term}: {text}")
 
@@ -118,10 +130,8 @@ cdef int check_configuration(Raft r) except -1:
     hold(r, "C6", set(r.tracker.progress) == voters | learners, "members, and nobody else, have progress")
     hold(r, "C7", not config.voters_outgoing or config.voters, "both halves of a joint configuration have voters")
     for pr in r.tracker.ordered:
-        if not (pr.is_learner == (pr.id in learners)):
-            broken(r, "C8", f"progress of {pr.id} agrees on who learns")
-        if not (pr.conf_index <= r.conf_index):
-            broken(r, "C9", f"progress of {pr.id} is not from a later configuration")
+        hold_of(r, "C8", pr.is_learner == (pr.id in learners), pr, "its progress agrees on who learns")
+        hold_of(r, "C9", pr.conf_index <= r.conf_index, pr, "its progress is not from a later configuration")
     hold(r, "C10", r.is_learner == (r.id in learners), "a node knows whether it learns")
     hold(r, "C11", r.conf_index <= r.log.committed, "the configuration's entry is committed")
     return 0
@@ -131,35 +141,21 @@ cdef int check_progress(Raft r) except -1:
     cdef Progress pr
     cdef index_t last = r.log.last_index()
     for pr in r.tracker.ordered:
-        if not (pr.match < pr.next):
-            broken(r, "P1", f"match < next of {pr.id}: {pr.describe()}")
-        if not (pr.match <= last):
-            broken(r, "P2", f"nobody holds more than the leader of {pr.id}: {pr.describe()}")
-        if not (pr.next <= last + 1 or pr.state == StateSnapshot):
-            broken(r, "P3", f"next is at most one beyond the log of {pr.id}: {pr.describe()}")
-        if not (0 <= pr.inflights.count <= pr.inflights.size):
-            broken(r, "P4", f"the window has its size of {pr.id}: {pr.describe()}")
-        if not (pr.state != StateProbe or pr.inflights.count == 0):
-            broken(r, "P5", f"probing, no window is open of {pr.id}: {pr.describe()}")
-        if not ((pr.state == StateSnapshot) == (pr.pending_snapshot != 0)):
-            broken(r, "P6", f"a snapshot is on its way of {pr.id}: {pr.describe()}")
-        if not (pr.state != StateSnapshot or pr.next == pr.pending_snapshot + 1):
-            broken(r, "P7", f"next follows it of {pr.id}: {pr.describe()}")
-        if not (pr.state != StateReplicate or not pr.bare_probe):
-            broken(r, "P8", f"only probes are bare of {pr.id}: {pr.describe()}")
-        if not (pr.sent_commit <= r.log.committed or pr.state == StateSnapshot):
-            broken(r, "P9", f"commits sent exist of {pr.id}: {pr.describe()}")
-        if not (pr.inflights.count > 0 or pr.inflights.bytes == 0):
-            broken(r, "P10", f"an empty window has no bytes of {pr.id}: {pr.describe()}")
-        if not (pr.state in (StateProbe, StateReplicate, StateSnapshot)):
-            broken(r, "P11", f"a state of {pr.id}: {pr.describe()}")
+        hold_of(r, "P1", pr.match < pr.next, pr, "match < next")
+        hold_of(r, "P2", pr.match <= last, pr, "nobody holds more than the leader")
+        hold_of(r, "P3", pr.next <= last + 1 or pr.state == StateSnapshot, pr, "next is at most one beyond the log")
+        hold_of(r, "P4", 0 <= pr.inflights.count <= pr.inflights.size, pr, "the window has its size")
+        hold_of(r, "P5", pr.state != StateProbe or pr.inflights.count == 0, pr, "probing, no window is open")
+        hold_of(r, "P6", (pr.state == StateSnapshot) == (pr.pending_snapshot != 0), pr, "a snapshot is on its way")
+        hold_of(r, "P7", pr.state != StateSnapshot or pr.next == pr.pending_snapshot + 1, pr, "next follows it")
+        hold_of(r, "P8", pr.state != StateReplicate or not pr.bare_probe, pr, "only probes are bare")
+        hold_of(r, "P9", pr.sent_commit <= r.log.committed or pr.state == StateSnapshot, pr, "commits sent exist")
+        hold_of(r, "P10", pr.inflights.count > 0 or pr.inflights.bytes == 0, pr, "an empty window has no bytes")
+        hold_of(r, "P11", pr.state in (StateProbe, StateReplicate, StateSnapshot), pr, "a state")
         if pr.id == r.id:
-            if not (pr.state == StateReplicate):
-                broken(r, "P12", f"a leader replicates to itself of {pr.id}: {pr.describe()}")
-            if not (pr.recent_active):
-                broken(r, "P13", f"a leader hears itself of {pr.id}: {pr.describe()}")
-            if not (pr.inflights.count == 0):
-                broken(r, "P14", f"a leader sends itself nothing of {pr.id}: {pr.describe()}")
+            hold_of(r, "P12", pr.state == StateReplicate, pr, "a leader replicates to itself")
+            hold_of(r, "P13", pr.recent_active, pr, "a leader hears itself")
+            hold_of(r, "P14", pr.inflights.count == 0, pr, "a leader sends itself nothing")
     return 0
 
 
@@ -184,20 +180,14 @@ cdef int check_reads(Raft r) except -1:
 cdef int check_outbox(Raft r) except -1:
     cdef Message m
     for m in queue_listed(&r.messages):
-        if not (m.to != r.id and m.to != 0):
-            broken(r, "O1", f"{m!r} goes to another node")
-        if not (not is_one_of(m.type, r.options.promises)):
-            broken(r, "O2", f"{m!r} waits for the disk")
-        if not (m.term <= r.term + 1):
-            broken(r, "O3", f"{m!r} is of no later term")
+        hold_message(r, "O1", m.to != r.id and m.to != 0, m, "goes to another node")
+        hold_message(r, "O2", not is_one_of(m.type, r.options.promises), m, "waits for the disk")
+        hold_message(r, "O3", m.term <= r.term + 1, m, "is of no later term")
     for m in [*queue_listed(&r.after_append), *queue_listed(&r.waiting)]:
         if m.type == MsgStorageAppendResp:
             continue  # the confirmation of a write, not a message
-        if not (is_one_of(m.type, r.options.promises)):
-            broken(r, "O4", f"{m!r} need not wait for the disk")
-        if not (m.to != 0 and m.from_ == r.id):
-            broken(r, "O5", f"{m!r} has a sender and a receiver")
+        hold_message(r, "O4", is_one_of(m.type, r.options.promises), m, "need not wait for the disk")
+        hold_message(r, "O5", m.to != 0 and m.from_ == r.id, m, "has a sender and a receiver")
         # A granted pre-vote answers for the term it was asked about, however far off that is (thesis 9.6).
-        if not (m.term <= r.term or (m.type == MsgPreVoteResp and not m.reject)):
-            broken(r, "O6", f"{m!r} is of no later term")
+        hold_message(r, "O6", m.term <= r.term or (m.type == MsgPreVoteResp and not m.reject), m, "is of no later term")
     return 0
