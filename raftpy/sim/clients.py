@@ -81,6 +81,12 @@ class Operation:
     """Of the process that was asked."""
     checksum: int = 0
     """Of the command that was proposed."""
+    there: int = 0
+    """Of a swap that has not happened, the version that was there; 0: no key."""
+    asked_at: int = 0
+    """How many events there had been in the world when it was asked: also within one moment there is an order."""
+    answered_at: int = 0
+    """The same of its answer."""
 
     def text(self) -> str:
         """What is asked, for people."""
@@ -149,6 +155,7 @@ class Client:
         for operation in operations:
             operation.node = member.node
             operation.boot = member.lives
+            operation.asked_at = self._world.trace.count
         self._under_way, self._life, self._begun_s = operations, life, 0.0
         self._history += operations
         for operation in operations:
@@ -298,6 +305,7 @@ class Client:
             self._note(operation, operation.value, result.version)
             operation.found = 1
         else:
+            operation.there = result.version
             self._cluster.reached("a swap found another version")
             self._known.pop((operation.group, operation.key), None)
 
@@ -314,6 +322,7 @@ class Client:
             # A read that was not answered has changed nothing: it is as if it had not been asked.
             operation.refused = refused or (not known and operation.kind == READ)
             operation.answered_s = self._world.now if known else None
+            operation.answered_at = self._world.trace.count
             self._world.event(operation.node, "return", operation.number, operation.answer())
         self.begin()
 

@@ -39,12 +39,17 @@ def linearizable(history: Iterable[Operation]) -> None:
             asked = Input(Kind.WRITE, operation.value)
             output = Output(True, version=operation.index) if known else None
         else:
-            asked = Input(Kind.SWAP, operation.value, expected=operation.expected or None)
+            asked = Input(
+                Kind.SWAP, operation.value, expected=operation.expected or None, version=operation.version or None
+            )
             output = None
             if known:
-                output = Output(True, version=operation.index) if operation.found else Output(False)
+                output = (
+                    Output(True, version=operation.index) if operation.found else Output(False, version=operation.there)
+                )
         key = (operation.group, operation.key)
-        entries.append(Entry(operation.client, key, operation.asked_s, operation.answered_s, asked, output))
+        answered = operation.answered_at if known else None
+        entries.append(Entry(operation.client, key, operation.asked_at, answered, asked, output))
     result = check(entries)
     if result.verdict is Verdict.VIOLATION:
         raise Broken("linearizable", result.violation.text if result.violation else "")

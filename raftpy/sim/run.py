@@ -239,7 +239,8 @@ class Run:
             store = lives[0][1].machines[group].store
             for key in range(self.plan.load.keys):
                 stored = store.get(b"k%d" % key)
-                operation = Operation(0, 0, group, READ, key, self.world.now, answered_s=self.world.now + 1.0)
+                operation = Operation(0, 0, group, READ, key, self.world.now, answered_s=self.world.now)
+                operation.asked_at = operation.answered_at = self.trace.count
                 if stored is not None:
                     operation.found = int.from_bytes(stored.value[:8], "little")
                     operation.version = stored.version
