@@ -12,5 +12,6 @@ cdef extern from *:
     """
     const bint CHECK_EACH_STEP "RAFTPY_CHECK_EACH_STEP"
 
-# each_entry: also each entry of the log, which cannot have changed where the log has not.
-cdef int check_raft(Raft r, bint each_entry=*) except -1
+# each_entry: also each entry of the log, which cannot have changed where the log has not; configuration: also who is a
+# member, which can only change with an entry.
+cdef int check_raft(Raft r, bint each_entry=*, bint configuration=*) except -1

@@ -21,11 +21,12 @@ from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.driver import Driver
 from raftpy.sim.cluster import Cluster, Life, Member
-from raftpy.sim.glance import COMMIT, LOG, ROLE, Glance
+from raftpy.sim.glance import COMMIT, HEAD, LEFT, LOG, ROLE, UNWRITTEN, Glance
 from raftpy.sim.outcome import Failure
 from raftpy.sim.process import Process
 from raftpy.sim.signs import Signs
 from raftpy.sim.world import Runnable
+from raftpy.storage.leveldb.head import Head
 
 HEADER = Struct("<8x7Q")
 """Of a datagram, behind checksum and version: cluster, from, to, store and boot of either (docs/wire-format.md)."""
@@ -90,7 +91,6 @@ class Seen(Glance):
 
     def __init__(self) -> None:
         self.written = -1
-        """Number of the store's last batch."""
         self.terms: dict[int, int] = {}
         """Index to term, of its log."""
 
@@ -133,8 +133,19 @@ class Checks:
         if driver.closed:
             self.cluster.watch(member, life)
             return
+        storage: Any = life.storage
+        logs = storage._groups
         for group, running in driver.groups.items():
-            self._look_at(member, life, group, running.raw)
+            seen = life.seen.get(group)
+            if seen is None:
+                seen = self._first_look(member, life, group)
+            head = logs[group].head
+            changes = seen.changes(running.raw, head)
+            if changes:
+                if changes & ~HEAD:
+                    self._changed(member, life, running.raw, seen, group, changes)
+                if changes & HEAD and storage._failure is None:  # else what it tried to write last is in memory only
+                    self._written(member, group, seen, head)
         if not stepped.has_calls:
             self._idle(member, life, driver)
         if self.wire is not None:
@@ -146,16 +157,11 @@ class Checks:
         if self._found is None:
             self._found = Broken(check, text)
 
-    def _look_at(self, member: Member, life: Life, group: int, raw: RawNode) -> None:
-        seen = life.seen.get(group)
-        if seen is None:
-            if not life.seen:
-                self._new_life(member, life)
-            seen = life.seen[group] = Seen()
-        changes = seen.changes(raw)
-        if changes:
-            self._changed(member, life, raw, seen, group, changes)
-        self._durable(member, life, group, seen)
+    def _first_look(self, member: Member, life: Life, group: int) -> Seen:
+        if not life.seen:
+            self._new_life(member, life)
+        seen = life.seen[group] = Seen()
+        return seen
 
     def _changed(self, member: Member, life: Life, raw: RawNode, seen: Seen, group: int, changes: int) -> None:
         history = self.groups[group]
@@ -188,20 +194,16 @@ class Checks:
         """Nothing is to be done in a process before something comes: no pass may have left anything, and where no write
         is under way the disk has what the cores promise by."""
         storage: Any = life.storage
-        written = storage._failure is None and not storage._writer._under_way
+        settled = storage._failure is None and not storage._writer._under_way
         for group, running in driver.groups.items():
-            work = running.work
-            if work.closed:
-                continue
-            if work.moved or work.appends or running.reads.wanted or running.applying.pending:
+            head = storage._groups[group].head if settled else None
+            found = Glance.rest(running.work, running.reads, running.applying, running.raw, head)
+            if found == LEFT:
                 raise Broken("nothing is forgotten", f"node {member.node} rests with work to do in group {group}")
-            raw, head = running.raw, storage._groups[group].head
-            if not written or raw.state == StateType.StateQuarantined:
-                continue
-            if (raw.term, raw.vote, raw.last_index) != (head.term, head.vote, head.last_index):
+            if found == UNWRITTEN:
+                raw = running.raw
                 core = f"term {raw.term}, vote {raw.vote}, last index {raw.last_index}"
-                disk = f"{head.term}, {head.vote}, {head.last_index}"
-                raise Broken("written", f"node {member.node} in group {group}: {core}; its disk has {disk}")
+                raise Broken("written", f"node {member.node} in group {group}: {core}; its disk has {head}")
         transport: Any = driver.transport
         gate = transport._gate
         if len(gate.pins) != len(self._pins.get(member.node, ())):
@@ -312,11 +314,7 @@ class Checks:
             history.committed_in[index] = min(raw.term, history.committed_in.get(index, raw.term))
         self.world.event(member.node, "commit", commit)
 
-    def _durable(self, member: Member, life: Life, group: int, seen: Seen) -> None:
-        storage: Any = life.storage
-        head = storage._groups[group].head
-        if head.number == seen.written or storage._failure is not None:
-            return  # nothing new; or what it tried to write last is in memory only
+    def _written(self, member: Member, group: int, seen: Seen, head: Head) -> None:
         seen.written = head.number
         history = self.groups[group]
         term, vote = head.term, head.vote

@@ -5,10 +5,17 @@ from typing import Final
 from typing_extensions import disjoint_base
 
 from raftcore.api.raw_node import RawNode
+from raftpy.runtime.applying import Applying
+from raftpy.runtime.group_work import GroupWork
+from raftpy.runtime.reads import Reads
+from raftpy.storage.leveldb.head import Head
 
 ROLE: Final[int]
 LOG: Final[int]
 COMMIT: Final[int]
+HEAD: Final[int]
+LEFT: Final[int]
+UNWRITTEN: Final[int]
 
 @disjoint_base
 class Glance:
@@ -18,5 +25,8 @@ class Glance:
     commit: int
     last_index: int
     last_term: int
-    def changes(self, raw: RawNode) -> int: ...
+    written: int
+    def changes(self, raw: RawNode, head: Head) -> int: ...
+    @staticmethod
+    def rest(work: GroupWork, reads: Reads, applying: Applying, raw: RawNode, head: Head | None) -> int: ...
     def take(self, raw: RawNode) -> None: ...

@@ -154,6 +154,9 @@ class SimulatedTransport(DatagramTransport):
 
     def receive(self, limit: int = 64) -> list[bytes]:
         """See ``Transport.receive``."""
+        if not self._inbox:  # asked again until nothing is left
+            self._woken = False
+            return []
         datagrams = super().receive(limit)
         if datagrams:
             self.network.given_on(self._own.node_id, datagrams)
@@ -190,9 +193,13 @@ class SimulatedTransport(DatagramTransport):
     def _pull(self, limit: int) -> list[bytes]:
         inbox = self._inbox
         self._woken = False
-        datagrams = [inbox.popleft() for _ in range(min(limit, len(inbox)))]
-        self._waiting_bytes -= sum(map(len, datagrams))
-        if inbox:
+        if len(inbox) <= limit:
+            datagrams = list(inbox)
+            inbox.clear()
+            self._waiting_bytes = 0
+        else:
+            datagrams = [inbox.popleft() for _ in range(limit)]
+            self._waiting_bytes -= sum(map(len, datagrams))
             self._tell()
         return datagrams
 

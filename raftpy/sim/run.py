@@ -60,7 +60,7 @@ class Run:
         self.clients.life_ended(life)  # type: ignore[arg-type]
 
     def run(self) -> Outcome:
-        """All of it."""
+        """All of it. Raises ``ValueError`` for a rare branch that was reached and is not in ``SOMETIMES``."""
         failure: Failure | None = None
         with Watch(self._reach, None if self.wire is None else self.wire.traced):
             try:
