@@ -19,9 +19,9 @@ assert any(fault.kind == "hiccup" for seed in range(200) for fault in draw_plan(
 split = tuple(Fault(at_s=0.3 + n, kind="isolate", node=1 + n, value=0.9) for n in range(3))
 outcome = run(Plan(seed=2, duration_s=4.0, faults=split))
 assert outcome.failure is None and outcome.reached["a node came to a second term"]
-def look_at_terms(checks, member, life, group, raw):
+def look_at_terms(checks, member, life, raw, seen, group, changes):
     raise Broken("terms stay low", "at once")
-Checks._look_at = look_at_terms
+Checks._changed = look_at_terms
 assert run(Plan(seed=2, duration_s=0.2)).failure.check == "terms stay low"
 """
 
