@@ -307,11 +307,11 @@ def life_of(head: Head, node: int = 1) -> Any:
 
 def test_durable_terms_and_votes_stay() -> None:
     checks, members = fresh()
-    checks._durable(members[1], life_of(Head(term=3, vote=1, number=1)), 0, Seen())
-    one = life_of(Head(term=3, vote=2, number=1))
-    assert broken(lambda: checks._durable(members[1], one, 0, Seen())) == "one vote a term"
-    two = life_of(Head(term=2, vote=0, number=1))
-    assert broken(lambda: checks._durable(members[1], two, 0, Seen())) == "durable term"
+    checks._written(members[1], 0, Seen(), Head(term=3, vote=1, number=1))
+    one = Head(term=3, vote=2, number=1)
+    assert broken(lambda: checks._written(members[1], 0, Seen(), one)) == "one vote a term"
+    two = Head(term=2, vote=0, number=1)
+    assert broken(lambda: checks._written(members[1], 0, Seen(), two)) == "durable term"
 
 
 @pytest.mark.parametrize(
