@@ -17,7 +17,7 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.types import MessageType, StateType
 from raftcore.values.message import Message
 from raftcore.wire.codec import crc32c, messages
-from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed
+from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed, WrongIdentity
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.driver import Driver
 from raftpy.sim.cluster import Cluster, Life, Member
@@ -76,6 +76,8 @@ class GroupHistory:
         """(node, term) to the vote that was durable."""
         self.terms: dict[int, int] = {}
         """Node to its highest durable term."""
+        self.batches: dict[int, int] = {}
+        """Node to the number of the last batch that was durable."""
 
 
 class Stepped(Protocol):
@@ -206,12 +208,21 @@ class Checks:
                 raise Broken("written", f"node {member.node} in group {group}: {core}; its disk has {head}")
         transport: Any = driver.transport
         gate = transport._gate
+        if member.emptied and driver.rounds.takes_part:
+            self._nobody_knew(member, gate.own.store_id)
         if len(gate.pins) != len(self._pins.get(member.node, ())):
             self._pins[member.node] = dict(gate.pins)
         for peer in gate.peers.values():
             if peer.ready:
                 what = f"{len(peer.ready)} full datagrams for node {peer.id}"
                 raise Broken("bounded memory", f"node {member.node} keeps {what}")
+
+    def _nobody_knew(self, member: Member, store: int) -> None:
+        for other, life in self.cluster.lives():
+            pins: Any = life.storage._pins
+            if other.trusted and pins.get(member.node, store) != store:
+                what = f"node {member.node} takes part from an emptied disk, and node {other.node} knows the one before"
+                raise Broken("an emptied disk takes no part", what)
 
     def leaving(self, node: int, datagram: bytes) -> None:
         """A vote that is asked for, or given, is on the disk before it leaves (Figure 2; thesis 3.8)."""
@@ -238,13 +249,26 @@ class Checks:
             return
         own = life.host.driver.boot
         for datagram in datagrams:
-            _, peer, _, _, boot, _, to = HEADER.unpack_from(datagram)
+            _, peer, _, store, boot, _, to = HEADER.unpack_from(datagram)
             if to != own:
                 self._found = Broken("an earlier life is over", f"node {node} takes what was said to boot {to:x}")
             newest = self._heard.get((own, peer), 0)
             if boot < newest:
                 self._found = Broken("an earlier life is over", f"node {node} takes what boot {boot:x} of {peer} said")
+            elif boot != newest and boot >> 32 == newest >> 32:
+                other = f"boots {newest:x} and {boot:x} of node {peer} under one counter"
+                self._found = Broken("an older copy is noticed", f"node {node} takes what was said by {other}")
             self._heard[own, peer] = boot
+            if self.cluster.members[peer].emptied:
+                self._is_pinned(life, peer, store)
+
+    def _is_pinned(self, life: Life, peer: int, store: int) -> None:
+        pins: Any = life.storage._pins
+        if pins.get(peer, store) != store:
+            what = f"store {store:x}, and it has pinned {pins[peer]:x}"
+            self._found = Broken(
+                "an emptied disk is refused", f"node {life.process.node} takes what {peer} says of {what}"
+            )
 
     def fed(self, life: Life, group: int, commit: Commit) -> None:
         """A commit feed has given this: each command once, in order."""
@@ -315,7 +339,7 @@ class Checks:
         self.world.event(member.node, "commit", commit)
 
     def _written(self, member: Member, group: int, seen: Seen, head: Head) -> None:
-        seen.written = head.number
+        first_look, seen.written = seen.written < 0, head.number
         history = self.groups[group]
         term, vote = head.term, head.vote
         highest = history.terms.get(member.node, 0)
@@ -325,6 +349,10 @@ class Checks:
         if vote and history.votes.setdefault((member.node, term), vote) != vote and member.trusted:
             first = history.votes[member.node, term]
             raise Broken("one vote a term", f"node {member.node} voted in term {term} for {first} and for {vote}")
+        batch = history.batches.get(member.node, -1)
+        if first_look and head.number <= batch and member.trusted:  # a start adds one of its own
+            raise Broken("damage is noticed", f"node {member.node} had batch {batch}, and starts with {head.number}")
+        history.batches[member.node] = head.number
 
     def applied(self, life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:
         """A state machine is about to apply these."""
@@ -356,6 +384,9 @@ class Checks:
         if isinstance(life.error, StorageDamaged):
             if member.trusted and not member.disk.harm:
                 raise Broken("undamaged", f"node {member.node}: {life.error}")
+            self.cluster.reached("a damaged store was refused")
+            member.lost = True
+        elif isinstance(life.error, WrongIdentity) and self._has_forgotten(member):
             member.lost = True
         elif life.error is not None and member.trusted:
             disk_failed = isinstance(life.error, StorageFailed) and member.disk.errors > life.errors_before
@@ -370,6 +401,14 @@ class Checks:
                 raise Broken("nothing left behind", f"node {member.node} ended with {tasks} tasks, {timers} timers")
             if life.storage._lock is not None or life.storage._database is not None:
                 raise Broken("nothing left behind", f"node {member.node} ended, and its store is still open")
+
+    def _has_forgotten(self, member: Member) -> bool:
+        """Whether peers may refuse it: its disk is not what it was, or it holds nothing, and another's was emptied."""
+        if member.emptied:
+            self.cluster.reached("an emptied disk was refused by the peers")
+        promised = any(group.terms.get(member.node) for group in self.groups)
+        emptied = any(other.emptied for other in self.cluster.members.values())
+        return not member.trusted or (emptied and not promised)
 
     def look_again(self) -> None:
         """Raises what was found since the last look."""

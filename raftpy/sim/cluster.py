@@ -108,6 +108,12 @@ class Member:
         """Nothing was done to its disk that it need not survive: what it acknowledged must be there."""
         self.lost = False
         """It can never start again."""
+        self.flipped = False
+        """A bit of its disk was turned over since its last start."""
+        self.emptied = False
+        """Its directory was emptied."""
+        self.put_back = False
+        """Its disk is an older copy."""
         self.die_at: int | None = None
         """So many operations of the disk from now, the process dies."""
         self.die_in_start_at: int | None = None
@@ -266,6 +272,9 @@ class Cluster:
             return
         if left:
             self.reached(left)
+        if member.flipped:
+            member.flipped = False
+            self.reached("a bit was turned over and nothing came of it")
         life.started = True
         assert life.host.driver is not None
         boot = life.host.driver.boot
@@ -312,6 +321,11 @@ class Cluster:
             return
         life.stopping = True
         life.process.spawn(self._stop(self.members[node], life))
+
+    def take_out(self, member: Member) -> None:
+        """Stops the member for good."""
+        member.lost = True
+        self.stop(member.node)
 
     def start_twice(self, member: Member) -> None:
         """Opens the store of a member that runs, as another process would: it must be refused."""

@@ -6,7 +6,7 @@ the state at that index; nobody is left waiting, and nothing that was needed on 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from raftpy.replicated.kv import KeyValueStore
@@ -110,8 +110,11 @@ def stale_reads(history: Iterable[Operation], commands: Sequence[Mapping[int, by
                 )
 
 
-def unrest(life: Life, checks: Checks) -> str | None:
-    """What a node still keeps, or whom it keeps waiting, though nobody has asked for anything for a while."""
+def unrest(life: Life, checks: Checks, lost: Collection[int] = ()) -> str | None:
+    """What a node still keeps, or whom it keeps waiting, though nobody has asked for anything for a while.
+
+    For a member that is ``lost`` an open datagram is kept, and given up once a second, as long as there is a leader.
+    """
     driver, transport, storage = life.host.driver, life.host.transport, life.storage
     assert driver is not None
     for group_id, group in driver.groups.items():
@@ -127,19 +130,21 @@ def unrest(life: Life, checks: Checks) -> str | None:
         for what, number in waiting:
             if number:
                 return f"group {group_id}: {what}: {int(number)}"
-    return _kept(life, driver, transport, storage)
+    return _kept(life, driver, transport, storage, lost)
 
 
-def _kept(life: Life, driver: Any, transport: Any, storage: Any) -> str | None:
+def _kept(life: Life, driver: Any, transport: Any, storage: Any, lost: Collection[int]) -> str | None:
     peers = transport._peers.values()
+    there = [peer for peer in peers if peer.id not in lost]
+    waiting = [peer for peer in transport._waiting if peer.id not in lost]
     running = sum(not task.done() for task in (*life.programs, *life.readers))
     kept = [
         ("writes under way", storage._writer._under_way, 0),
         ("writes that were not taken up", len(driver.rounds.written), 0),
         ("peers whose silence nobody has looked at", len(driver.rounds.unreachable), 0),
-        ("peers for whom something waits", len(transport._waiting), 0),
+        ("peers for whom something waits", len(waiting), 0),
         ("full datagrams", sum(len(peer.ready) for peer in peers), 0),
-        ("frames in open datagrams", sum(peer.builder.frames for peer in peers), 0),
+        ("frames in open datagrams", sum(peer.builder.frames for peer in there), 0),
         ("datagrams that were not read", len(transport._inbox), MOST_WAITING * len(peers)),
         ("incarnations refused", max((len(peer.refused) for peer in peers), default=0), MOST_REFUSED),
         ("tasks", len(life.process.loop.tasks) - running, 0),

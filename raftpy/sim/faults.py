@@ -10,11 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import PurePath
 
 from raftcore.base.errors import RaftError
 from raftpy.contracts.errors import Timeout
-from raftpy.sim.cluster import Cluster, Life
+from raftpy.sim import at_rest
+from raftpy.sim.cluster import DIRECTORY, Cluster, Life, Member
+from raftpy.sim.disk.image import DiskImage
 from raftpy.sim.plan import Fault
+
+DATA = PurePath(DIRECTORY)
+BETWEEN_S = 0.02
+"""How long it takes to copy a disk or to put a copy back, and between two looks at whether that may be done."""
 
 
 def kill(cluster: Cluster, fault: Fault) -> None:
@@ -223,12 +230,47 @@ def drift(cluster: Cluster, fault: Fault) -> None:
     cluster.members[fault.node].rate = fault.value
 
 
+def flipped_bit(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies, and a bit of one of its files turns over, of the one that ``other`` says by its
+    place among them; it is started again after ``value`` seconds.
+
+    The disk counts as good all the same: it is refused as damaged, or everything is there (design-storage.md).
+    """
+    member = cluster.members[fault.node]
+    cluster.crash(fault.node, "kill", fault.value)
+    files = [path for path, file in member.disk.copy().files if file.data]
+    if files and not member.lost:
+        member.disk.flip_bit(files[fault.other % len(files)])
+        member.flipped = True
+
+
+def emptied_disk(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies, and its directory is emptied; it is started again after ``value`` seconds."""
+    member = cluster.members[fault.node]
+    if at_rest.may_be_harmed(cluster, member) and member.disk.find(DATA) is not None:
+        cluster.crash(fault.node, "kill", fault.value)
+        member.trusted, member.emptied = False, True
+        member.disk.empty(DATA)
+
+
+def older_copy(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies, its disk is copied, and it is started again; ``value`` seconds later, or as soon
+    after that as nothing can be lost by it (``at_rest.py``), it is killed, and the copy put back in its place."""
+    member = cluster.members[fault.node]
+    if at_rest.may_be_harmed(cluster, member):
+        cluster.crash(fault.node, "kill", BETWEEN_S)
+        copy = member.disk.copy()
+        if copy.files:
+            cluster.world.after(fault.value, _put_back, cluster, member, copy, member.lives)
+
+
 FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
     function.__name__: function
     for function in (
         kill, power, blackout, kill_in_write, kill_in_turn, kill_in_start, kill_in_stop, stop, pause, isolate, cut,
         mute, deafen, split, slow_link, calm, full_disk, broken_disk, slow_disk, stalled_disk, hand_over, transfer,
         transfer_by, priority, stop_starting, stop_full, second_start, smaller_datagrams, wall_clock, drift,
+        flipped_bit, emptied_disk, older_copy,
     )
 }  # fmt: skip
 """By name."""
@@ -251,6 +293,8 @@ def heal(cluster: Cluster) -> None:
         _mend_disk(cluster, member.node)
         if member.life is not None:
             _resume(cluster, member.life)
+        if member.put_back:
+            cluster.take_out(member)  # as README.md says: nothing that it does counts, or is promised
         cluster.ensure_started(member.node)
 
 
@@ -260,6 +304,18 @@ def heal(cluster: Cluster) -> None:
 def _cut_for(cluster: Cluster, links: list[tuple[int, int]], seconds: float) -> None:
     cluster.network.cuts.update(links)
     cluster.world.after(seconds, cluster.network.cuts.difference_update, links)
+
+
+def _put_back(cluster: Cluster, member: Member, copy: DiskImage, lives: int) -> None:
+    if cluster.healed or not at_rest.may_be_harmed(cluster, member):
+        return
+    if member.lives == lives or not at_rest.nothing_to_lose(cluster, member):
+        cluster.world.after(BETWEEN_S, _put_back, cluster, member, copy, lives)
+        return
+    cluster.crash(member.node, "kill", BETWEEN_S)
+    member.trusted, member.put_back = False, True
+    member.disk.restore(copy)
+    cluster.reached("an older copy was put back")
 
 
 def _resume(cluster: Cluster, life: Life) -> None:

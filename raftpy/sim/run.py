@@ -11,7 +11,7 @@ from raftpy.replicated import kv_commands
 from raftpy.sim import ending, faults
 from raftpy.sim.checks import Broken, Checks
 from raftpy.sim.clients import READ, Clients, Operation
-from raftpy.sim.cluster import Cluster
+from raftpy.sim.cluster import Cluster, Life
 from raftpy.sim.outcome import Failure, Outcome
 from raftpy.sim.plan import Plan
 from raftpy.sim.readers import Readers
@@ -99,10 +99,14 @@ class Run:
 
     def _settle(self) -> None:
         """Liveness: a leader soon, an answer to everybody who waits, and the same state everywhere."""
-        plan, world = self.plan, self.world
+        plan, world, cluster = self.plan, self.world, self.cluster
         longest = 2 * plan.options.election_ms / 1000
         if not world.run(world.now + self._grace(), self._started):
-            raise Broken("a start in time", self._differences())
+            if not self._waits_for_the_lost():
+                raise Broken("a start in time", self._differences())
+            for member, life in cluster.lives():
+                if not life.takes_part:
+                    cluster.take_out(member)
         if self._too_few():
             self.clients.stop()
             return
@@ -124,8 +128,9 @@ class Run:
             raise Broken("comes to rest", str(self._unrest()))
 
     def _unrest(self) -> str | None:
+        lost = {member.node for member in self.cluster.members.values() if member.lost}
         for member, life in self.cluster.lives():
-            if life.serves and (kept := ending.unrest(life, self.checks)) is not None:
+            if life.serves and (kept := ending.unrest(life, self.checks, lost)) is not None:
                 return f"node {member.node}: {kept}"
         return None
 
@@ -184,6 +189,24 @@ class Run:
             for member in self.cluster.members.values()
         )
 
+    def _waits_for_the_lost(self) -> bool:
+        """All have started that can, and those that take no part hold nothing: they wait for the word of a member that
+        is lost, for ever (design.md, decision 5)."""
+        members = self.cluster.members.values()
+        return any(member.lost for member in members) and all(
+            member.lost
+            or (
+                member.life is not None
+                and member.life.serves
+                and (member.life.takes_part or not any(group.raw.term for group in member.life.groups.values()))
+            )
+            for member in members
+        )
+
+    def _kept(self) -> list[Life]:
+        """The lives of those that were not taken out."""
+        return [life for member, life in self.cluster.lives() if not member.lost]
+
     def _led(self) -> bool:
         return all(self.cluster.leader(group) is not None for group in range(self.plan.groups))
 
@@ -205,7 +228,7 @@ class Run:
         )
 
     def _alike(self) -> bool:
-        lives = [life for member, life in self.cluster.lives() if not member.lost]
+        lives = self._kept()
         if len(lives) < sum(not member.lost for member in self.cluster.members.values()):
             return False
         for group in range(self.plan.groups):
@@ -234,9 +257,9 @@ class Run:
 
     def _read_all(self) -> None:
         """What is there in the end belongs to the history."""
-        lives = self.cluster.lives()
+        lives = self._kept()
         for group in range(self.plan.groups):
-            store = lives[0][1].machines[group].store
+            store = lives[0].machines[group].store
             for key in range(self.plan.load.keys):
                 stored = store.get(b"k%d" % key)
                 operation = Operation(0, 0, group, READ, key, self.world.now, answered_s=self.world.now)
@@ -248,7 +271,7 @@ class Run:
 
     def _finish(self) -> None:
         history, applied = self.clients.history, [group.applied for group in self.checks.groups]
-        ending.durable(history, applied, [] if self._too_few() else [life for _, life in self.cluster.lives()])
+        ending.durable(history, applied, [] if self._too_few() else self._kept())
         ending.stale_reads(history, [group.commands for group in self.checks.groups])
         ending.linearizable(history)
         there, not_there = ending.unknown_outcomes(history, applied)

@@ -114,6 +114,9 @@ STORAGE = {
     "a failed write or sync stopped a node": "EIO.",
     "a store could not be opened": "Its disk failed meanwhile.",
     "a store could not be closed cleanly": "Its disk failed meanwhile: the next start must find all the same.",
+    "a damaged store was refused": "Its node never starts again.",
+    "a bit was turned over and nothing came of it": "The store was started, and held what it had held.",
+    "an older copy was put back": "Its node has forgotten what it did since.",
 }
 """What a store and its disk did."""
 
@@ -133,6 +136,8 @@ TRANSPORT = {
     "a peer was found down, refusing": "Its address said so.",
     "a peer was found up again": "Without having started anew.",
     "a peer was found started again": "In a new life.",
+    "an emptied disk was refused by the peers": "One of them knew the disk that it was before.",
+    "an older copy was noticed": "A peer had heard a later life, or another from the same state.",
 }
 """What passed between nodes, and what did not."""
 
@@ -158,6 +163,8 @@ LINES = {
     "is up again": "a peer was found up again",
     "has started again": "a peer was found started again",
     "lost the quorum": "a leader lost its quorum",
+    "an old copy was put back": "an older copy was noticed",
+    "one of them is a copy": "an older copy was noticed",
 }
 """Part of a line of a node's log to what it says."""
 

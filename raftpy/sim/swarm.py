@@ -7,6 +7,7 @@ world that has all of them hardly ever gets anywhere; one that leaves most of th
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from raftpy.sim.disk.faults import DiskFaults
@@ -16,6 +17,8 @@ SILENT = 0.02
 """Share of worlds in which a node is isolated until the others notice that it is silent; they take longer."""
 SILENT_S = 6.5
 """For so long."""
+AT_REST = 1 / 12
+"""Share of worlds in which a disk is harmed while nobody has it open."""
 
 
 def draw_plan(seed: int) -> Plan:
@@ -30,7 +33,7 @@ def draw_plan(seed: int) -> Plan:
     # Where a broadcast and a sync do not take a good deal less than an election timeout, nobody is ever elected (paper
     # 5.6), and all that is left of the world is its elections. A few may be so.
     patience_s = options.election_ms / 1000 * (1.0 if source.random() < 0.9 else 20.0)
-    return Plan(
+    plan = Plan(
         seed=seed,
         nodes=nodes,
         groups=source.choices((1, 2, 5), (8, 1, 1))[0],
@@ -43,6 +46,7 @@ def draw_plan(seed: int) -> Plan:
         faults=_faults(source, nodes, duration, silent),
         watched=source.random() < 0.25,
     )
+    return _with_harm(plan, Random(f"raftpy.sim at rest {seed}"))
 
 
 def _maybe(source: Random, chance: float, draw: Callable[[], float]) -> float:
@@ -180,3 +184,50 @@ def _faults(source: Random, nodes: int, duration: float, silent: bool) -> tuple[
             at = 0.0
         found.append(Fault(at_s=at, kind=name, node=source.randint(1, nodes), other=other, value=value))
     return tuple(sorted(found, key=lambda fault: fault.at_s))
+
+
+HARM: dict[str, Callable[[Random, float], Fault]] = {
+    "flipped_bit": lambda source, duration: Fault(
+        at_s=round(source.uniform(0.0, duration), 5),
+        kind="flipped_bit",
+        other=source.randrange(1000),
+        value=_seconds(source),
+    ),
+    "emptied_disk": lambda source, duration: Fault(
+        at_s=round(source.uniform(0.0, duration), 5), kind="emptied_disk", value=_seconds(source)
+    ),
+    "older_copy": lambda source, duration: Fault(
+        at_s=round(source.uniform(0.0, 0.5 * duration), 5),
+        kind="older_copy",
+        value=round(source.uniform(0.05, 0.4) * duration, 4),
+    ),
+}
+"""What is done to a disk at rest, by name, and how it is drawn."""
+
+
+def _with_harm(plan: Plan, source: Random) -> Plan:
+    """The plan, and in a few worlds one kind of harm to the disk of one member; or the disks of all lose, with the
+    power, what was not synced in any order. The dice are its own, so that they move nothing else.
+
+    One of two members is no minority, and one alone has no peers that could refuse an emptied disk, or an older one.
+    """
+    room = int(MOST_FAULTS * plan.duration_s) + 1 - len(plan.faults)
+    if source.random() >= AT_REST or plan.nodes == 2 or not room:
+        return plan
+    kind = source.choice([*HARM, "out_of_order"] if plan.nodes > 2 else ["flipped_bit", "out_of_order"])
+    node, count = source.randint(1, plan.nodes), min(source.randint(1, 3), room)
+    if kind == "out_of_order":
+        plan = replace(plan, disk=replace(plan.disk, out_of_order=round(source.uniform(0.2, 1.0), 3)))
+        found = [
+            Fault(
+                at_s=round(source.uniform(0.0, plan.duration_s), 5),
+                kind="power",
+                node=source.randint(1, plan.nodes),
+                value=_seconds(source),
+            )
+            for _ in range(count)
+        ]
+    else:
+        times = count if kind == "flipped_bit" else 1  # most bits are noticed only in a file that is read again
+        found = [replace(HARM[kind](source, plan.duration_s), node=node) for _ in range(times)]
+    return replace(plan, faults=tuple(sorted((*plan.faults, *found), key=lambda fault: fault.at_s)))

@@ -15,17 +15,17 @@ from raftcore.values.message import Message
 from raftcore.wire.codec import crc32c
 from raftpy.contracts.errors import WrongIdentity
 from raftpy.replicated import kv_commands
-from raftpy.runtime import commits, group, opening
+from raftpy.runtime import commits, founding, group, opening
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.driver import Driver
-from raftpy.runtime.founding import Founding
+from raftpy.runtime.founding import Founding, Judgement, Outcome
 from raftpy.runtime.group_calls import GroupCalls
-from raftpy.sim import clients, ending
+from raftpy.sim import at_rest, clients, ending
 from raftpy.sim.checks import Broken, Checks, Seen
 from raftpy.sim.clients import READ, WRITE, Client, Operation
-from raftpy.sim.cluster import Cluster
+from raftpy.sim.cluster import Cluster, newest_log
 from raftpy.sim.disk.faults import DiskFaults
-from raftpy.sim.disk.files import DiskFile
+from raftpy.sim.disk.files import Disk, DiskFile
 from raftpy.sim.machine import Machine
 from raftpy.sim.plan import Fault, Load, NetworkFaults, Plan
 from raftpy.sim.run import run
@@ -35,6 +35,8 @@ from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.lock import DirectoryLock
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.transport.datagram.base import DatagramTransport
+from raftpy.transport.identity import gate, rules
+from raftpy.transport.identity.rules import Verdict
 
 QUIET = Plan(seed=3, duration_s=0.6, watched=True, load=Load(clients=5, think_s=0.005))
 """A world in which nothing goes wrong."""
@@ -236,6 +238,79 @@ def test_nothing_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failing(replace(QUIET, duration_s=1.5)) == "nothing escapes"
 
 
+def harmed(kind: str, **more: Any) -> Plan:
+    """The quiet world, in which a disk is harmed at rest."""
+    return replace(QUIET, duration_s=1.5, faults=(Fault(at_s=0.4, kind=kind, node=3, value=0.2, **more),))
+
+
+@pytest.mark.parametrize("kind", ["flipped_bit", "emptied_disk", "older_copy"])
+def test_a_disk_is_harmed_at_rest_and_all_that_must_hold_does(kind: str) -> None:
+    outcome = run(harmed(kind))
+    assert outcome.failure is None
+    assert outcome.reached[f"fault: {kind}"] == 1
+
+
+def test_damage_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(self: Disk, path: object) -> None:
+        log = newest_log(self)
+        assert log is not None
+        log.size = len(log.data) - 1000
+        del log.data[-1000:]
+
+    monkeypatch.setattr(Disk, "flip_bit", cut)
+    assert failing(harmed("flipped_bit")) == "damage is noticed"
+
+
+def believe(monkeypatch: pytest.MonkeyPatch, wrong: Verdict) -> None:
+    """What is to be dropped for this reason is taken instead, and whoever said it is believed."""
+    honest = rules.judge
+
+    def judge(store: int, boot: int, peer: Any, header: Any) -> Verdict:
+        verdict = honest(store, boot, peer, header)
+        if verdict is not wrong:
+            return verdict
+        return Verdict.ACCEPT if header.to_boot == boot else Verdict.PROBE
+
+    monkeypatch.setattr(gate, "judge", judge)
+
+
+def test_an_older_copy_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    believe(monkeypatch, Verdict.FORKED_BOOT)
+    assert failing(harmed("older_copy")) in ("an older copy is noticed", "an earlier life is over")
+
+
+def test_an_emptied_disk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    believe(monkeypatch, Verdict.WRONG_STORE)
+    monkeypatch.setattr(Checks, "_nobody_knew", lambda self, member, store: None)  # which would see it as well
+    assert failing(harmed("emptied_disk")) == "an emptied disk is refused"
+
+
+def test_an_emptied_disk_takes_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = founding.judge
+
+    def begin(*arguments: Any) -> Judgement:
+        judgement = honest(*arguments)
+        return replace(judgement, outcome=Outcome.BEGIN) if judgement.outcome is Outcome.REFUSED else judgement
+
+    monkeypatch.setattr(founding, "judge", begin)
+    assert failing(harmed("emptied_disk")) == "an emptied disk takes no part"
+
+
+def test_what_is_put_back_has_promised_nothing_that_others_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at_rest, "nothing_to_lose", lambda cluster, member: False)
+    outcome = run(harmed("older_copy"))
+    assert outcome.failure is None
+    assert not outcome.reached["an older copy was put back"]
+
+
+def test_no_majority_is_harmed() -> None:
+    cluster = Cluster(World(1), Plan(seed=1, nodes=5), lambda name: None)
+    may = [at_rest.may_be_harmed(cluster, member) for member in cluster.members.values()]
+    assert may == [True] * 5
+    cluster.members[1].trusted = cluster.members[2].trusted = False
+    assert not any(at_rest.may_be_harmed(cluster, member) for member in cluster.members.values())
+
+
 # --- One by one -------------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +385,8 @@ def test_durable_terms_and_votes_stay() -> None:
     checks._written(members[1], 0, Seen(), Head(term=3, vote=1, number=1))
     one = Head(term=3, vote=2, number=1)
     assert broken(lambda: checks._written(members[1], 0, Seen(), one)) == "one vote a term"
+    less = Head(term=3, vote=1, number=1)  # a start writes one batch more
+    assert broken(lambda: checks._written(members[1], 0, Seen(), less)) == "damage is noticed"
     two = Head(term=2, vote=0, number=1)
     assert broken(lambda: checks._written(members[1], 0, Seen(), two)) == "durable term"
 

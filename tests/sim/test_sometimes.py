@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from raftpy.sim import run as running
+from raftpy.sim import swarm
 from raftpy.sim.cluster import Cluster
 from raftpy.sim.plan import Plan
 from raftpy.sim.sometimes import CORE, INFLICTED, LINES, RUNTIME, SOMETIMES, STORAGE, TRANSPORT, unlisted
-from raftpy.sim.swarm import FAULTS, draw_plan
+from raftpy.sim.swarm import FAULTS, HARM, draw_plan
 from raftpy.sim.totals import ENOUGH_SEEDS, Totals
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,29 @@ def test_each_is_named_where_it_is_seen() -> None:
 
 
 def test_each_kind_of_fault_is_drawn() -> None:
-    assert {f"fault: {kind}" for kind in FAULTS} == INFLICTED.keys()
+    assert {f"fault: {kind}" for kind in (*FAULTS, *HARM)} == INFLICTED.keys()
+
+
+def test_a_disk_is_harmed_in_few_worlds_and_the_others_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = [draw_plan(seed) for seed in range(1200)]
+    monkeypatch.setattr(swarm, "AT_REST", 0.0)
+    added: list[str] = []
+    for plan in plans:
+        without = draw_plan(plan.seed)
+        if plan == without:
+            continue
+        more = [fault for fault in plan.faults if fault not in without.faults]
+        assert replace(plan, faults=without.faults, disk=without.disk) == without
+        assert [fault for fault in plan.faults if fault not in more] == list(without.faults)
+        out_of_order = replace(plan.disk, out_of_order=0.0) == without.disk != plan.disk
+        kinds = {fault.kind for fault in more}
+        assert len(kinds) == 1
+        assert kinds <= ({"power"} if out_of_order else HARM.keys())
+        assert out_of_order or len({fault.node for fault in more}) == 1
+        assert plan.nodes > 2 or (plan.nodes == 1 and kinds <= {"power", "flipped_bit"})
+        added += kinds
+    assert set(added) == {"power", *HARM}
+    assert 0.05 < len(added) / len(plans) < 0.11
 
 
 def test_what_is_reached_and_not_listed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

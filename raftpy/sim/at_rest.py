@@ -1,0 +1,60 @@
+"""Which disk may be harmed at rest, and when, so that what raftpy promises must still hold.
+
+An emptied disk, and an older copy that is put back, have forgotten what they promised. What the others promise holds as
+long as they are a majority, and remember the disk that was. They forget an older copy's later lives when they are
+started again themselves (README.md, "Disk and memory"), so a copy is put back only where that makes no difference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raftpy.sim.cluster import Cluster, Life, Member
+
+
+def may_be_harmed(cluster: Cluster, member: Member) -> bool:
+    """Its disk was not harmed yet, and a majority of disks stays that was not."""
+    harmed = sum(not other.trusted for other in cluster.members.values())
+    return member.trusted and not member.lost and 2 * (harmed + 1) < len(cluster.ids)
+
+
+def nothing_to_lose(cluster: Cluster, member: Member) -> bool:
+    """Whether all that ``member`` has ever promised stays true without it.
+
+    All others live, and have heard its present life, so that they will refuse an earlier one. In each group they follow
+    one leader, one of themselves, in a term that is durable for all of them and not below the member's: nobody stands
+    in a term for which it has voted. And each of them holds its whole log, durably: so whoever wins has what it
+    acknowledged, and a leader that counts on it counts on nothing that the others lack.
+    """
+    life = member.life
+    if life is None or not life.serves or not life.takes_part:
+        return False
+    others = [other for other in cluster.members.values() if other is not member]
+    lives = [other.life for other in others if other.life is not None and other.trusted and other.life.serves]
+    if len(lives) < len(others) or not all(_has_heard(other, member.node, life) for other in lives):
+        return False
+    return all(_hold(group, life, lives) for group in life.groups)
+
+
+def _has_heard(other: Life, node: int, life: Life) -> bool:
+    transport: Any = other.host.transport
+    storage: Any = other.storage
+    assert life.host.driver is not None
+    if not other.takes_part or storage._failure is not None or storage._writer._under_way:
+        return False
+    peer = transport._gate.peers.get(node)
+    return peer is not None and peer.incarnation.boot == life.host.driver.boot
+
+
+def _hold(group: int, life: Life, others: list[Life]) -> bool:
+    raw = life.groups[group].raw
+    leaders = set()
+    for other in others:
+        storage: Any = other.storage
+        its, head = other.groups[group].raw, storage._groups[group].head
+        if its.leader in (0, life.process.node) or its.term < raw.term or head.term != its.term:
+            return False
+        if head.last_index < raw.last_index or its.term_at(raw.last_index) != raw.last_term:
+            return False
+        leaders.add((its.term, its.leader))
+    return len(leaders) == 1
