@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 from tests.seeded_bugs.bug import Patch, PatchError
 from tests.seeded_bugs.workshop import Workshop, tail
-from tests.seeded_bugs.worlds.search import CLEAN, FOUND
+from tests.seeded_bugs.worlds.search import BEGUN, CLEAN, FOUND
 
 SECONDS_A_SEED = 5.0
 """On average, and at the most: a search that takes longer goes round in circles."""
+DEADLY = frozenset(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL))
+"""How a search ends that a bug in C has killed."""
 LEAST_SECONDS = 300.0
 
 
@@ -85,6 +88,11 @@ class Searcher:
         limit = max(LEAST_SECONDS, self.seeds * SECONDS_A_SEED)
         done = self.bench.run(["-m", "tests.seeded_bugs.worlds.search", "1", str(self.seeds)], limit)
         outcome.seconds = done.seconds
+        begun = [line for line in done.output.splitlines() if line.startswith(BEGUN)]
+        if done.status in DEADLY and begun:
+            outcome.seed = int(begun[-1].removeprefix(BEGUN))
+            outcome.check, outcome.text = "the process lives", f"it died by signal {-done.status}"
+            return
         if done.status not in (CLEAN, FOUND):
             raise PatchError(f"{outcome.bug.name}: the search ended with {done.status}:\n{tail(done.output)}")
         seen = json.loads(done.output.splitlines()[-1])

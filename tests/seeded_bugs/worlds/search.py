@@ -16,6 +16,9 @@ from raftpy.sim.run import run
 from raftpy.sim.swarm import draw_plan
 
 CLEAN, FOUND, BROKEN = 0, 10, 11
+BEGUN = "seed "
+"""Begins the line that is printed before each world: a bug in C may end the process, and then the last such line says in
+which."""
 LONGEST_TEXT = 300
 
 
@@ -24,6 +27,7 @@ def search(first: int, last: int) -> int:
     seed = first
     try:
         for seed in range(first, last + 1):
+            print(f"{BEGUN}{seed}", flush=True)
             outcome = run(draw_plan(seed))
             if outcome.failure is not None:
                 failure = outcome.failure
