@@ -17,8 +17,8 @@ from raftpy.sim.swarm import draw_plan
 
 CLEAN, FOUND, BROKEN = 0, 10, 11
 BEGUN = "seed "
-"""Begins the line that is printed before each world: a bug in C may end the process, and then the last such line says in
-which."""
+"""Begins the line that is printed before each world: a bug in C may end the process, and then the last such line says
+in which."""
 LONGEST_TEXT = 300
 
 
