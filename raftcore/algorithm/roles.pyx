@@ -99,6 +99,19 @@ cdef void wait_for_writes(Raft r) noexcept:
             r.election_wait += WRITES * writes + <int64_t> r.draw(APART * <uint64_t> writes)
 
 
+cdef void write_took(Raft r, int64_t ticks) noexcept:
+    """A write took so many ticks. A wait that was drawn by a longer one is cut down in proportion.
+
+    Else the node with the newest log could wait for seconds after one stalled write, while the others stand again and
+    again and cannot win (paper 5.4.1). In proportion, because who has drawn apart shall stay apart.
+    """
+    cdef int64_t before = r.write_ticks
+    cdef int64_t drawn = r.election_wait - r.vote_ticks
+    r.write_ticks = max(ticks, before // 2)
+    if drawn > 0 and r.write_ticks < before:
+        r.election_wait -= drawn - drawn * r.write_ticks // before
+
+
 cdef int start(Raft r, term_t term, node_id_t vote, object conflict) except -1:
     """With what was stored (Figure 2, persistent state), a node begins as a follower (paper 5.2), or quarantined."""
     r.term = term

@@ -11,7 +11,7 @@ from raftcore.values.changes import ProposedChange
 cimport cython
 from raftcore.algorithm.membership_changes cimport apply_change, restore_configuration
 from raftcore.algorithm.proposals cimport forward_payloads, propose_payloads, refusal
-from raftcore.algorithm.roles cimport become_follower, start
+from raftcore.algorithm.roles cimport become_follower, start, write_took
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport nobody_can_lead, step, tick, ticks_until_due
 from raftcore.algorithm.transfer cimport successors
@@ -301,10 +301,10 @@ cdef class RawNode:
 
         Only a node that knows no leader uses it, and of the writes so far it uses the longest: the stored figure halves
         with each write that is shorter. From it follows how much longer the node waits for the outcome of an election,
-        whose writes come one after the other, so that one is won on slow disks too. It changes neither when a leader
-        is missed nor how long votes are refused.
+        whose writes come one after the other, so that one is won on slow disks too; what it waits already becomes
+        shorter with the figure. It changes neither when a leader is missed nor how long votes are refused.
         """
-        self.raft.write_ticks = max(<int64_t> min(ticks, LONGEST_WRITE), self.raft.write_ticks // 2)
+        write_took(self.raft, <int64_t> min(ticks, LONGEST_WRITE))
 
     def set_members(self, witnesses=(), priorities=None):
         """What the replicated member table says of the members, beyond the configuration: call it when that changes.

@@ -18,7 +18,7 @@ COMMANDS = {
     "kv": "Put, get, delete, compare-and-swap and list keys.",
     "status": "Show each member of the cluster and how far it is.",
     "demo": "Watch three nodes survive kill -9 of their leader.",
-    "sim": "Run clusters in a simulated world, with faults, and check what Raft promises.",
+    "sim": "Run clusters in a simulated world, and check what Raft promises.",
 }
 """Name to summary; each lives in the module of its name, loaded when it is called."""
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from raftpy.replicated import kv_commands
 from raftpy.replicated.kv import KeyValueStore
+from raftpy.replicated.kv import Kind as Effect
 from raftpy.sim.checks import Broken, Checks
 from raftpy.sim.clients import READ, WRITE, Operation, key_bytes, value_of
 from raftpy.sim.cluster import Life
@@ -24,32 +26,40 @@ MOST_WAITING = 8
 """Datagrams that have arrived in a quiet cluster and were not read yet, for each peer."""
 
 
-def linearizable(history: Iterable[Operation]) -> None:
-    """Raises :class:`Broken` unless the history is linearizable (stale reads apart), and known to be."""
+def linearizable(history: Sequence[Operation], commands: Sequence[Mapping[int, bytes]]) -> None:
+    """Raises :class:`Broken` unless the history is linearizable (stale reads apart), and known to be.
+
+    ``commands``: for each group, index to the command that was applied there. They say what has become of an operation
+    whose client does not know: it took effect at its index, or never. That makes the judgement stricter, and short.
+    """
     entries: list[Entry] = []
+    unknown: list[Operation] = []
+    seen: dict[tuple[int, int], list[tuple[int, int]]] = {}  # of each key: a version, and when somebody was told of it
     for operation in history:
         if operation.refused or operation.stale:
             continue
-        known = operation.answered_s is not None
-        output: Output | None
+        if operation.answered_s is None:
+            unknown.append(operation)
+            continue
+        version = operation.version if operation.kind == READ else operation.index
         if operation.kind == READ:
-            asked = Input(Kind.READ)
-            output = Output(True, operation.found or None, operation.version)
-        elif operation.kind == WRITE:
-            asked = Input(Kind.WRITE, operation.value)
-            output = Output(True, version=operation.index) if known else None
+            output = Output(True, operation.found or None, version)
+        elif operation.kind == WRITE or operation.found:
+            output = Output(True, version=version)
         else:
-            asked = Input(
-                Kind.SWAP, operation.value, expected=operation.expected or None, version=operation.version or None
-            )
-            output = None
-            if known:
-                output = (
-                    Output(True, version=operation.index) if operation.found else Output(False, version=operation.there)
-                )
-        key = (operation.group, operation.key)
-        answered = operation.answered_at if known else None
-        entries.append(Entry(operation.client, key, operation.asked_at, answered, asked, output))
+            version = operation.there
+            output = Output(False, version=version)
+        seen.setdefault((operation.group, operation.key), []).append((version, operation.answered_at))
+        entries.append(entry(operation, operation.answered_at, output))
+    effects = [written_at(of_group) for of_group in commands]
+    end = max((operation.answered_at for operation in history), default=0) + 1
+    for operation in unknown:
+        if index := effects[operation.group].get(operation.value, 0):
+            # It took effect before whoever first saw it, or what came after it, was answered.
+            told = [at for version, at in seen.get((operation.group, operation.key), ()) if version >= index]
+            if min(told, default=end) < operation.asked_at:
+                raise Broken("linearizable", f"somebody was told of {operation.text()} before it was asked for")
+            entries.append(entry(operation, min(told, default=end), Output(True, version=index)))
     result = check(entries)
     if result.verdict is Verdict.VIOLATION:
         raise Broken("linearizable", result.violation.text if result.violation else "")
@@ -74,6 +84,29 @@ def durable(history: Iterable[Operation], applied: Sequence[Mapping[int, int]], 
                     "acknowledged and there",
                     f"{operation.text()} was acknowledged at {index}, and node {life.process.node} does not have it",
                 )
+
+
+def entry(operation: Operation, answered: int, output: Output) -> Entry:
+    """An operation as the checker takes it."""
+    if operation.kind == READ:
+        asked = Input(Kind.READ)
+    elif operation.kind == WRITE:
+        asked = Input(Kind.WRITE, operation.value)
+    else:
+        expected, version = operation.expected or None, operation.version or None
+        asked = Input(Kind.SWAP, operation.value, expected=expected, version=version)
+    return Entry(operation.client, (operation.group, operation.key), operation.asked_at, answered, asked, output)
+
+
+def written_at(commands: Mapping[int, bytes]) -> dict[int, int]:
+    """What was written, each value once, to its index; a swap that found another version wrote nothing."""
+    store, found = KeyValueStore(), {}
+    for index in sorted(commands):
+        (result,) = store.apply_batch(index, [commands[index]])
+        if result.kind is Effect.WRITTEN:
+            _, _, value, _ = kv_commands.decode(index, commands[index])
+            found[value_of(value)] = index
+    return found
 
 
 def stale_reads(history: Iterable[Operation], commands: Sequence[Mapping[int, bytes]]) -> None:

@@ -273,7 +273,7 @@ class Run:
         history, applied = self.clients.history, [group.applied for group in self.checks.groups]
         ending.durable(history, applied, [] if self._too_few() else self._kept())
         ending.stale_reads(history, [group.commands for group in self.checks.groups])
-        ending.linearizable(history)
+        ending.linearizable(history, [group.commands for group in self.checks.groups])
         there, not_there = ending.unknown_outcomes(history, applied)
         if there:
             self._reach("a proposal of unknown outcome took effect")

@@ -32,8 +32,9 @@ def test_run_ends_with_totals() -> None:
     ended = raftpy("sim", "run", "--seeds", "1:4", "--jobs", "2", timeout=120)
     assert (ended.status, ended.err) == (0, "")
     lines = ended.text.splitlines()
-    assert re.match(r"3 seeds, 6 runs, [\d,]+ events, [\d.]+ virtual seconds in [\d.]+ s with 2 jobs: ", lines[-3])
-    assert lines[-2].startswith("reached: ")
+    assert re.match(r"3 seeds, 6 runs, [\d,]+ events, [\d.]+ virtual seconds in [\d.]+ s with 2 jobs: ", lines[-4])
+    assert lines[-3].startswith("reached: ")
+    assert lines[-2].startswith("never reached: ")
     assert lines[-1] == "no failures"
     assert "\x1b" not in ended.text
 

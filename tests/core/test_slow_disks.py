@@ -131,6 +131,31 @@ def test_a_long_write_counts_half_with_each_that_is_shorter() -> None:
     assert server.raw.ticks_until_due() <= LONGEST
 
 
+def test_a_wait_drawn_by_a_long_write_becomes_shorter_with_each_short_one() -> None:
+    """A node with the newest log, after one stalled write: nobody else can win before it stands (paper 5.4.1)."""
+    server = slow_server()
+    server.campaign()
+    waits = [server.raw.ticks_until_due()]
+    for _ in range(10):
+        server.raw.report_write(0)
+        waits.append(server.raw.ticks_until_due())
+    assert waits == sorted(waits, reverse=True)
+    assert waits[0] >= ELECTION_TICK + 2 * SLOW
+    assert waits[2] <= ELECTION_TICK * 2 + 2 * SLOW
+    assert waits[-1] <= LONGEST
+
+
+def test_who_has_drawn_apart_stays_apart_when_waits_become_shorter() -> None:
+    apart = set()
+    server = slow_server()
+    for _ in range(100):
+        server.raw.report_write(SLOW)
+        server.campaign()
+        server.raw.report_write(SLOW // 2)
+        apart.add(server.raw.ticks_until_due())
+    assert max(apart) - min(apart) > 2 * SLOW
+
+
 def test_a_vote_that_comes_too_late_makes_the_next_wait_longer_up_to_a_limit() -> None:
     server = Server([1], term=1, election_tick=ELECTION_TICK)
     longest = 0

@@ -137,7 +137,10 @@ class ModelNode(Faults):
         self.take(Message(MessageType.MsgSnapStatus, from_=id, reject=not ok))
 
     def report_write(self, ticks: int) -> None:
-        self.write_ticks = max(ticks, self.write_ticks // 2)
+        before, self.write_ticks = self.write_ticks, max(ticks, self.write_ticks // 2)
+        drawn = self.writes_wait - self.vote_ticks
+        if drawn > 0 and self.write_ticks < before:  # free choice: what was drawn by a longer write, in proportion
+            self.writes_wait = self.vote_ticks + drawn * self.write_ticks // before
 
     def set_members(self, witnesses: Sequence[int] = (), priorities: Mapping[int, int] | None = None) -> None:
         self.witnesses, self.priorities = set(witnesses), dict(priorities or {})
