@@ -1,0 +1,28 @@
+"""Worlds that have found something: each plan is kept as it was, whatever the swarm draws today, and runs clean now.
+
+long_wait_after_a_stalled_write     the node with the newest log waited for seconds before it stood (roles.write_took)
+many_unknown_outcomes               the history could not be judged in the steps that a search has (ending.linearizable)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raftpy.sim.plan import Plan
+from raftpy.sim.run import run
+
+FOUND = sorted((Path(__file__).parent / "data" / "found").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
+def test_what_was_found_once_is_mended(path: Path) -> None:
+    outcome = run(Plan.from_json(path.read_text()))
+    assert outcome.failure is None, f"raftpy sim replay --plan {path.name}: {outcome.failure}"
+
+
+def test_each_of_them_is_told_of() -> None:
+    assert __doc__ is not None
+    assert len(FOUND) >= 2
+    assert all(path.stem in __doc__ for path in FOUND)
