@@ -137,7 +137,7 @@ def test_a_short_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "One command of 16 B at a time:" in printed
     assert "64 commands of 16 B in flight:" in printed
     for first in printed.split("\n\n")[1::3]:
-        rows = dict(re.findall(r"^\| (.+?) \|.*\| ([\d.]+) \| [\d.]+% \|$", first, re.MULTILINE))
+        rows = dict(re.findall(r"^\| (.+?) \|.*\| (-?[\d.]+) \| -?[\d.]+% \|$", first, re.MULTILINE))
         parts = (PASS, "storage.submit", "transport.receive", f"{PASS} after transport.receive", "apply")
         assert {*(PARTS[part] for part in parts), OUTSIDE} <= set(rows)
         (total,) = re.findall(r"^\| all \| \| ([\d.]+) \| \|$", first, re.MULTILINE)
