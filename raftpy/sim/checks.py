@@ -24,6 +24,7 @@ from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.glance import COMMIT, HEAD, LEFT, LOG, ROLE, UNWRITTEN, Glance
 from raftpy.sim.outcome import Failure
 from raftpy.sim.process import Process
+from raftpy.sim.promises import VOTE, VOTED, undurable
 from raftpy.sim.signs import Signs
 from raftpy.sim.world import Runnable
 from raftpy.storage.leveldb.head import Head
@@ -233,14 +234,10 @@ class Checks:
         if storage is None or storage._failure is not None:
             return
         for group, message in messages(datagram):
-            if not isinstance(message, Message) or message.reject:
+            if not isinstance(message, Message) or message.reject or message.type not in (VOTE, VOTED):
                 continue
-            if message.type not in (MessageType.MsgVote, MessageType.MsgVoteResp):
-                continue
-            head, vote = storage._groups[group].head, node if message.type == MessageType.MsgVote else message.to
-            if head.term < message.term or (head.term == message.term and head.vote != vote):
-                disk = f"its disk has term {head.term}, vote {head.vote}"
-                self._found = Broken("votes are durable", f"node {node} sends {message!r}, and {disk}")
+            if (missing := undurable(message, storage._groups[group].head)) is not None:
+                self._found = Broken("votes are durable", f"node {node} sends {message!r}, and {missing}")
 
     def given_on(self, node: int, datagrams: Sequence[bytes]) -> None:
         """A transport has taken these for datagrams to this life of its node, of lives that are not over."""

@@ -102,8 +102,6 @@ class Member:
         self.disk = disk
         self.life: Life | None = None
         self.lives = 0
-        self.boot = 0
-        """Of the last start."""
         self.trusted = True
         """Nothing was done to its disk that it need not survive: what it acknowledged must be there."""
         self.lost = False
@@ -123,7 +121,6 @@ class Member:
         self.max_datagram = 0
         """Of its next starts, bytes; 0: as the plan's options say."""
         self.rate = 1.0
-        self.offset_s = 0.0
         self.jump_ms = 0
 
 
@@ -148,7 +145,6 @@ class Cluster:
         self.over = False
         """Nobody is started any more."""
         self._threads = world.source("threads")
-        self._clocks = world.source("clocks")
         self._entropy: dict[int, SeededEntropy] = {}
         self.ids = range(1, plan.nodes + 1)
         self.members = {node: self._new_member(node) for node in self.ids}
@@ -184,7 +180,7 @@ class Cluster:
             self.reached("a node started during an outage")
         member.lives += 1
         world, plan, options = self.world, self.plan, self.plan.options
-        process = Process(world, node, offset_s=member.offset_s, rate=member.rate, jump_ms=member.jump_ms)
+        process = Process(world, node, rate=member.rate, jump_ms=member.jump_ms)
         process.took = member.disk.take_seconds
         executor = SimulatedExecutor(process, partial(self._wake_up_s, member.disk), self.reached)
         entropy = self._entropy[node]

@@ -51,15 +51,16 @@ def linearizable(history: Sequence[Operation], commands: Sequence[Mapping[int, b
             output = Output(False, version=version)
         seen.setdefault((operation.group, operation.key), []).append((version, operation.answered_at))
         entries.append(entry(operation, operation.answered_at, output))
-    effects = [written_at(of_group) for of_group in commands]
+    effects = {group: written_at(commands[group]) for group in sorted({operation.group for operation in unknown})}
     end = max((operation.answered_at for operation in history), default=0) + 1
     for operation in unknown:
         if index := effects[operation.group].get(operation.value, 0):
             # It took effect before whoever first saw it, or what came after it, was answered.
-            told = [at for version, at in seen.get((operation.group, operation.key), ()) if version >= index]
-            if min(told, default=end) < operation.asked_at:
+            told = (at for version, at in seen.get((operation.group, operation.key), ()) if version >= index)
+            answered = min(told, default=end)
+            if answered < operation.asked_at:
                 raise Broken("linearizable", f"somebody was told of {operation.text()} before it was asked for")
-            entries.append(entry(operation, min(told, default=end), Output(True, version=index)))
+            entries.append(entry(operation, answered, Output(True, version=index)))
     result = check(entries)
     if result.verdict is Verdict.VIOLATION:
         raise Broken("linearizable", result.violation.text if result.violation else "")

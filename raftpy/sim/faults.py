@@ -16,6 +16,7 @@ from raftcore.base.errors import RaftError
 from raftpy.contracts.errors import Timeout
 from raftpy.sim import at_rest
 from raftpy.sim.cluster import DIRECTORY, Cluster, Life, Member
+from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.image import DiskImage
 from raftpy.sim.plan import Fault
 
@@ -136,45 +137,35 @@ def calm(cluster: Cluster, fault: Fault) -> None:
 
 def full_disk(cluster: Cluster, fault: Fault) -> None:
     """The disk of ``node`` has no room for ``value`` seconds."""
-    member = cluster.members[fault.node]
-    member.disk.faults = replace(cluster.plan.disk, no_space=1.0)
-    cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
+    _harm_disk(cluster, fault, replace(cluster.plan.disk, no_space=1.0))
 
 
 def broken_disk(cluster: Cluster, fault: Fault) -> None:
     """Each write and each sync of the disk of ``node`` fails for ``value`` seconds."""
-    member = cluster.members[fault.node]
-    member.disk.faults = replace(cluster.plan.disk, write_error=0.5, sync_error=0.5)
-    cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
+    _harm_disk(cluster, fault, replace(cluster.plan.disk, write_error=0.5, sync_error=0.5))
 
 
 def slow_disk(cluster: Cluster, fault: Fault) -> None:
     """Each sync of the disk of ``node`` takes long for ``value`` seconds."""
-    member = cluster.members[fault.node]
-    member.disk.faults = replace(cluster.plan.disk, slow=1.0)
-    cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
+    _harm_disk(cluster, fault, replace(cluster.plan.disk, slow=1.0))
 
 
 def stalled_disk(cluster: Cluster, fault: Fault) -> None:
     """Syncs of the disk of ``node`` stall, for ``value`` seconds."""
-    member = cluster.members[fault.node]
-    member.disk.faults = replace(cluster.plan.disk, stall=1.0)
-    cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
+    _harm_disk(cluster, fault, replace(cluster.plan.disk, stall=1.0))
 
 
 def hand_over(cluster: Cluster, fault: Fault) -> None:
     """Whoever leads is asked to hand over to whom it likes, and goes on."""
-    leader = cluster.leader()
-    life = cluster.members[leader].life if leader is not None else None
-    if life is not None and life.serves:
+    life = _leading(cluster)
+    if life is not None:
         life.process.spawn(_hand_over(cluster, life))
 
 
 def transfer(cluster: Cluster, fault: Fault) -> None:
     """Whoever leads is asked to hand over to ``other``."""
-    leader = cluster.leader()
-    life = cluster.members[leader].life if leader is not None else None
-    if life is not None and life.serves:
+    life = _leading(cluster)
+    if life is not None:
         life.process.spawn(_transfer(cluster, life, fault.other))
 
 
@@ -211,9 +202,8 @@ def smaller_datagrams(cluster: Cluster, fault: Fault) -> None:
 
 def priority(cluster: Cluster, fault: Fault) -> None:
     """Whoever leads is told that ``other`` has priority ``value``."""
-    leader = cluster.leader()
-    life = cluster.members[leader].life if leader is not None else None
-    if life is not None and life.serves:
+    life = _leading(cluster)
+    if life is not None:
         life.process.spawn(_set_priority(cluster, life, fault.other, int(fault.value)))
 
 
@@ -301,6 +291,12 @@ def heal(cluster: Cluster) -> None:
 # --- Parts of them ----------------------------------------------------------------------------------------------------
 
 
+def _leading(cluster: Cluster) -> Life | None:
+    """The life of whoever leads group 0."""
+    leader = cluster.leader()
+    return None if leader is None else cluster.members[leader].life
+
+
 def _cut_for(cluster: Cluster, links: list[tuple[int, int]], seconds: float) -> None:
     cluster.network.cuts.update(links)
     cluster.world.after(seconds, cluster.network.cuts.difference_update, links)
@@ -328,6 +324,11 @@ def _resume(cluster: Cluster, life: Life) -> None:
 def _make_bad(cluster: Cluster, faults: object) -> None:
     if not cluster.healed:
         cluster.network.faults = faults  # type: ignore[assignment]
+
+
+def _harm_disk(cluster: Cluster, fault: Fault, faults: DiskFaults) -> None:
+    cluster.members[fault.node].disk.faults = faults
+    cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
 
 
 def _mend_disk(cluster: Cluster, node: int) -> None:

@@ -44,10 +44,6 @@ class Network:
 
     # --- Faults -----------------------------------------------------------------------------------------------------
 
-    def cut(self, from_id: int, to_id: int) -> None:
-        """Loses everything from one node to another; not the other way round."""
-        self.cuts.add((from_id, to_id))
-
     def isolate(self, node: int, others: range) -> None:
         """Cuts a node off from the others, both ways."""
         for other in others:

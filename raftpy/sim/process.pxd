@@ -32,7 +32,6 @@ cdef class Process(Runnable):
     cdef public Py_ssize_t calls_left  # 0: there is no last one
     cdef public object at_the_last
     cdef readonly object loop
-    cdef double offset
     cdef double rate
     cdef object calls             # deque of Call
     cdef bint awake               # the world knows that there is something to do

@@ -76,8 +76,7 @@ cdef class LoopTimer:
 cdef class Process(Runnable):
     """One life of node ``node``: from a start to a stop or a crash. A ``Clock`` of the contract.
 
-    ``offset_s`` and ``rate``: what its clock shows at the beginning of the world, and how many of its seconds pass in
-    one; ``jump_ms`` is by how much its idea of the date is wrong.
+    ``rate``: how many of its clock's seconds pass in one; ``jump_ms`` is by how much its idea of the date is wrong.
 
     ``alive``, ``running`` (it is making calls at this moment), ``paused``: what it does. ``loop``: its event loop.
     ``timers``: how many are due later. ``spent``: seconds that the step under way has taken so far, as what a write
@@ -86,14 +85,13 @@ cdef class Process(Runnable):
     ``complaints``: what went wrong that nobody took care of.
     """
 
-    def __init__(self, World world not None, uint64_t node, *, double offset_s=0.0, double rate=1.0, jump_ms=0):
+    def __init__(self, World world not None, uint64_t node, *, double rate=1.0, jump_ms=0):
         self.world = world
         self.node = node
         self.alive = True
         self.jump_ms = jump_ms
         self.complaints = []
         self.took = None
-        self.offset = offset_s
         self.rate = rate
         self.calls = deque()
         self.loop = ProcessLoop(self)
@@ -103,7 +101,7 @@ cdef class Process(Runnable):
     @cython.binding(False)
     def monotonic(self):
         """Its own seconds."""
-        return self.offset + (self.world.now + self.spent) * self.rate
+        return (self.world.now + self.spent) * self.rate
 
     def count_time(self):
         """What the disk has taken meanwhile counts as time of the step under way."""
@@ -113,7 +111,7 @@ cdef class Process(Runnable):
     def stopwatch(self):
         """``monotonic``, also within a step in which the disk was waited for."""
         self.count_time()
-        return self.offset + (self.world.now + self.spent) * self.rate
+        return (self.world.now + self.spent) * self.rate
 
     def wall_ms(self):
         """Milliseconds since 1970, as this process believes."""
@@ -126,7 +124,7 @@ cdef class Process(Runnable):
         if delay_s <= 0:
             self.take(call)
             return call
-        return self.timer(self.offset + (self.world.now + self.spent) * self.rate + delay_s, call)
+        return self.timer((self.world.now + self.spent) * self.rate + delay_s, call)
 
     # --- The loop's -----------------------------------------------------------------------------------------------
 
@@ -140,7 +138,7 @@ cdef class Process(Runnable):
     @cython.binding(False)
     def call_in(self, double delay, callback, *args, context=None):
         """Has it called in ``delay`` seconds of the process's clock."""
-        cdef double own_time = self.offset + (self.world.now + self.spent) * self.rate + delay
+        cdef double own_time = (self.world.now + self.spent) * self.rate + delay
         return self.timer(own_time, new_call(callback, args, context))
 
     @cython.binding(False)
@@ -153,7 +151,7 @@ cdef class Process(Runnable):
         timer.process = self
         timer.own_time = own_time
         timer.call = call
-        timer.due = self.world.plan((own_time - self.offset) / self.rate, timer._ring, ())
+        timer.due = self.world.plan(own_time / self.rate, timer._ring, ())
         self.timers += 1
         return timer
 

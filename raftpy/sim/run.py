@@ -10,7 +10,7 @@ from raftcore.base.errors import InvariantViolation, RaftError
 from raftpy.replicated import kv_commands
 from raftpy.sim import ending, faults
 from raftpy.sim.checks import Broken, Checks
-from raftpy.sim.clients import READ, Clients, Operation
+from raftpy.sim.clients import READ, Clients, Operation, key_bytes, value_of
 from raftpy.sim.cluster import Cluster, Life
 from raftpy.sim.outcome import Failure, Outcome
 from raftpy.sim.plan import Plan
@@ -261,11 +261,11 @@ class Run:
         for group in range(self.plan.groups):
             store = lives[0].machines[group].store
             for key in range(self.plan.load.keys):
-                stored = store.get(b"k%d" % key)
+                stored = store.get(key_bytes(key))
                 operation = Operation(0, 0, group, READ, key, self.world.now, answered_s=self.world.now)
                 operation.asked_at = operation.answered_at = self.trace.count
                 if stored is not None:
-                    operation.found = int.from_bytes(stored.value[:8], "little")
+                    operation.found = value_of(stored.value)
                     operation.version = stored.version
                 self.clients.history.append(operation)
 

@@ -20,15 +20,9 @@ from raftpy.contracts.entropy import Entropy
 from raftpy.sim.cluster import Cluster, Life, newest_log
 from raftpy.sim.network import Network, SimulatedTransport
 from raftpy.sim.process import Process
-from raftpy.storage.leveldb.head import Head
+from raftpy.sim.promises import ACKNOWLEDGED, APPEND, VOTE, VOTED, undurable
 from raftpy.transport.identity.peer import Peer
 
-APPEND, ACKNOWLEDGED, VOTE, VOTED = (
-    MessageType.MsgApp,
-    MessageType.MsgAppResp,
-    MessageType.MsgVote,
-    MessageType.MsgVoteResp,
-)
 BY_ORDER = b"CampaignTransfer"
 """The context of a candidate's requests that stands because its leader told it to."""
 LEADER, CANDIDATE = StateType.StateLeader, StateType.StateCandidate
@@ -203,21 +197,6 @@ class Wire:
             elif not status.transferee:
                 self._reached("a transfer was aborted")
                 del self._transfers[node]
-
-
-def undurable(m: Message, head: Head) -> str | None:
-    """What of the message, about to be sent, the durable ``head`` of its group does not cover; None: nothing."""
-    type_ = m.type
-    if type_ not in (VOTE, VOTED, ACKNOWLEDGED, APPEND, MessageType.MsgHeartbeat) or head.term > m.term:
-        return None
-    if head.term < m.term:
-        return f"the durable term is {head.term}"
-    vote = m.from_ if type_ == VOTE else m.to if type_ == VOTED and not m.reject else head.vote
-    if vote != head.vote:
-        return f"the durable vote of that term is {head.vote}"
-    if type_ == ACKNOWLEDGED and not m.reject and m.index > head.last_index:
-        return f"the durable log ends at {head.last_index}"
-    return None
 
 
 def unsynced(cluster: Cluster, life: Life) -> bool:

@@ -28,8 +28,9 @@ from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk, DiskFile
 from raftpy.sim.machine import Machine
 from raftpy.sim.plan import Fault, Load, NetworkFaults, Plan
+from raftpy.sim.promises import undurable
 from raftpy.sim.run import run
-from raftpy.sim.wire import Wire, undurable
+from raftpy.sim.wire import Wire
 from raftpy.sim.world import World
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.lock import DirectoryLock

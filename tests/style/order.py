@@ -47,7 +47,7 @@ RAFTPY = """
     sim: loop entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
         disk.database event trace plan outcome world process_loop process executor machine network cluster
-        clients at_rest faults glance signs checks sometimes wire readers ending swarm run
+        clients at_rest faults glance signs promises checks sometimes wire readers ending swarm run
         drawing.datagrams drawing.picture drawing.page shrink written guarded totals
         worker worker_process search
     cli: addresses demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
