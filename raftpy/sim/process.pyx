@@ -74,7 +74,7 @@ cdef class LoopTimer:
 
 @cython.final
 cdef class Process(Runnable):
-    """One life of node ``node``: from a start to a stop or a crash. A ``Clock`` of the contract.
+    """One life of node ``node`` in its ``world``: from a start to a stop or a crash. A ``Clock`` of the contract.
 
     ``rate``: how many of its clock's seconds pass in one; ``jump_ms`` is by how much its idea of the date is wrong.
 
