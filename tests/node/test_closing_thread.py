@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from raftpy import ApplyFailed, BlockingNode, Config, Node, NotOwner, Stopped
+from raftpy import ApplyFailed, BlockingNode, Config, Node, Stopped
 from raftpy.contracts.executor import Thread
 from raftpy.contracts.types import StoreOwner
 from raftpy.sim.loop import VirtualClock, run
@@ -22,7 +20,7 @@ from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.system.threads import Threads
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder, _free_addresses
-from tests.node.test_opening_thread import longest_turn
+from tests.node.test_opening_thread import ended_in_a_child, longest_turn
 
 SLOW = 0.5
 """Seconds that a sync takes here, once the disk has become slow."""
@@ -325,19 +323,8 @@ def test_a_child_forked_meanwhile_waits_for_no_thread(tmp_path: Path) -> None:
         stopping = asyncio.ensure_future(node.stop())
         while storage.closer is None:
             await asyncio.sleep(0.001)
-        pid = os.fork()
-        if pid == 0:
-            signal.alarm(5)
-            try:
-                await stopping
-            except NotOwner:
-                os._exit(7)
-            os._exit(1)
-        while not stopping.done():  # whichever process a wake-up of the loop went to, as they share it
-            await asyncio.sleep(0.01)
-        await stopping
+        assert await ended_in_a_child(stopping) == 7
         assert storage.closed
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
         assert opens_again(tmp_path) == 4
 
     asyncio.run(main())

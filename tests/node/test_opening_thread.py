@@ -54,6 +54,22 @@ def opens_again(path: Path) -> None:
     store.close()
 
 
+async def ended_in_a_child(waiting: asyncio.Future[None]) -> int:
+    """Forks, and waits in both processes; how the child ends: 7 where it was told that the node is not its own."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(5)
+        try:
+            await waiting
+        except NotOwner:
+            os._exit(7)
+        os._exit(1)
+    while not waiting.done():  # whichever process a wake-up of the loop went to, as they share it
+        await asyncio.sleep(0.01)
+    await waiting
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 async def longest_turn(of: Callable[[], Any]) -> float:
     """How long the loop was kept at most, in seconds, while ``of()`` was awaited."""
     longest, last = 0.0, time.monotonic()
@@ -220,18 +236,7 @@ def test_a_child_forked_meanwhile_waits_for_no_thread(tmp_path: Path) -> None:
         node, _ = new_node(tmp_path)
         starting = asyncio.ensure_future(node.start())
         await asyncio.sleep(SLOW / 10)
-        pid = os.fork()
-        if pid == 0:
-            signal.alarm(5)
-            try:
-                await starting
-            except NotOwner:
-                os._exit(7)
-            os._exit(1)
-        while not starting.done():  # whichever process a wake-up of the loop went to, as they share it
-            await asyncio.sleep(0.01)
-        await starting
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        assert await ended_in_a_child(starting) == 7
         await node.wait_for_leader()
         assert await node.propose(b"x") == 3
         await node.stop()
