@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.seeded_bugs.bug import GROUPS, Bug, PatchError
+from tests.seeded_bugs.bug import GROUPS, Bug, PatchError, named
 from tests.seeded_bugs.bugs import BUGS
 from tests.seeded_bugs.finders import Finder, finders
 from tests.seeded_bugs.report import markdown, say, table
@@ -49,13 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
 def chosen(options: argparse.Namespace, bugs: Sequence[Bug]) -> list[Bug]:
     """The bugs that the options name. ValueError for a name that is not in the list, or a sample of none."""
-    out = list(bugs)
-    if options.only is not None:
-        names = [name.strip() for name in options.only.split(",") if name.strip()]
-        unknown = sorted(set(names) - {bug.name for bug in bugs})
-        if unknown or not names:
-            raise ValueError(f"no such bug: {', '.join(unknown) or repr(options.only)}; --list prints all")
-        out = [bug for bug in bugs if bug.name in names]
+    out = named(options.only, bugs)
     if options.sample is not None:
         if not 1 <= options.sample <= len(out):
             raise ValueError(f"--sample must be 1 to {len(out)}, got {options.sample}")

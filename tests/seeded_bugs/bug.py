@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 GROUPS = ("tables", "model", "explorer")
 
@@ -52,3 +54,18 @@ class Bug(Patch):
     found_by: tuple[str, ...] = ("tables",)
     near: str = ""
     seen: str = ""
+
+
+_Patch = TypeVar("_Patch", bound=Patch)
+
+
+def named(only: str | None, bugs: Sequence[_Patch]) -> list[_Patch]:
+    """Those of ``bugs`` that ``only`` names, separated by commas; all for None. ValueError for a name that is not in
+    the list, or none at all."""
+    if only is None:
+        return list(bugs)
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    unknown = sorted(set(names) - {bug.name for bug in bugs})
+    if unknown or not names:
+        raise ValueError(f"no such bug: {', '.join(unknown) or repr(only)}; --list prints all")
+    return [bug for bug in bugs if bug.name in names]

@@ -8,24 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.seeded_bugs.bug import GROUPS, Bug
+from tests.seeded_bugs.bug import GROUPS, Bug, Patch
 from tests.seeded_bugs.bugs import BUGS
 from tests.seeded_bugs.report import ABSENT
+from tests.seeded_bugs.worlds.bugs import BUGS as WORLDS
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_every_patch_applies_exactly_once(bug: Bug) -> None:
+@pytest.mark.parametrize("bug", [*BUGS, *WORLDS], ids=lambda bug: bug.name)
+def test_every_patch_applies_exactly_once(bug: Patch) -> None:
     text = (ROOT / bug.file).read_text()
     assert bug.patched(text) != text
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_every_record_is_whole(bug: Bug) -> None:
+@pytest.mark.parametrize("bug", [*BUGS, *WORLDS], ids=lambda bug: bug.name)
+def test_every_record_is_whole(bug: Patch) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)+", bug.name)
     assert bug.breaks
     assert "|" not in bug.breaks  # it is a cell of a table
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_every_bug_of_the_core_says_who_finds_it(bug: Bug) -> None:
     assert bug.found_by
     assert set(bug.found_by) <= set(GROUPS)
     assert bug.near == "" or (ROOT / bug.near).is_file()

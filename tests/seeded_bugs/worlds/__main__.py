@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.seeded_bugs.bug import Patch, PatchError
+from tests.seeded_bugs.bug import Patch, PatchError, named
 from tests.seeded_bugs.workshop import check_built
 from tests.seeded_bugs.worlds.bugs import BUGS
 from tests.seeded_bugs.worlds.runner import Outcome, Searcher
@@ -40,13 +40,7 @@ def chosen(options: argparse.Namespace, bugs: Sequence[Patch]) -> list[Patch]:
     """The bugs that the options name. ValueError for a name that is not in the list, or no seeds."""
     if options.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {options.seeds}")
-    if options.only is None:
-        return list(bugs)
-    names = [name.strip() for name in options.only.split(",") if name.strip()]
-    unknown = sorted(set(names) - {bug.name for bug in bugs})
-    if unknown or not names:
-        raise ValueError(f"no such bug: {', '.join(unknown) or repr(options.only)}; --list prints all")
-    return [bug for bug in bugs if bug.name in names]
+    return named(options.only, bugs)
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:

@@ -1,4 +1,4 @@
-"""The list of the driver's seeded bugs does not rot, and the documentation has its table."""
+"""The driver's seeded bugs are many, and the documentation has their table; each by itself: ../test_list.py."""
 
 from __future__ import annotations
 
@@ -8,25 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.seeded_bugs.bug import Patch
 from tests.seeded_bugs.worlds.__main__ import SEEDS, main
 from tests.seeded_bugs.worlds.bugs import BUGS
 
 ROOT = Path(__file__).parents[3]
 PARTS = ("raftpy/storage/leveldb/", "raftpy/storage/", "raftpy/runtime/", "raftpy/transport/", "raftcore/")
-
-
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_every_patch_applies_exactly_once(bug: Patch) -> None:
-    text = (ROOT / bug.file).read_text()
-    assert bug.patched(text) != text
-
-
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_every_record_is_whole(bug: Patch) -> None:
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)+", bug.name)
-    assert bug.breaks
-    assert "|" not in bug.breaks  # it is a cell of a table
 
 
 def test_names_are_unique_and_there_are_many_of_each_part() -> None:
