@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from raftpy.cli.addresses import Address
 from raftpy.cli.demo_writer import Writer
+from raftpy.cli.live import LiveView
 from raftpy.cli.status import table_of
 
 PLAIN_INTERVAL = 2.0
 """Seconds between two progress lines when the output is no terminal."""
 
 
-class View:
+class View(LiveView):
     """Used as a context manager; ``event`` and ``refresh`` may be called inside."""
 
     def __init__(self, http: Mapping[int, Address], writer: Writer) -> None:
+        super().__init__(auto_refresh=False)
         self._http = http
         self._writer = writer
         self._started = time.monotonic()
         self._shown = self._started
-        self._live: Any = None
-
-    def __enter__(self) -> View:
-        if sys.stdout.isatty():
-            from rich.live import Live
-
-            self._live = Live(auto_refresh=False)
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, traceback)
-            self._live = None
 
     def event(self, text: str) -> None:
         """One line that stays."""
-        line = f"{time.monotonic() - self._started:6.1f} s  {text}"
-        if self._live is not None:
-            self._live.console.print(line, markup=False, highlight=False)
-        else:
-            print(line, flush=True)
+        self.line(f"{time.monotonic() - self._started:6.1f} s  {text}")
 
     def refresh(self, statuses: Mapping[int, dict[str, Any] | None]) -> None:
         """The state of the cluster as just heard; None for a node that does not answer."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Any
 
+from raftpy.cli.live import LiveView
 from raftpy.sim.outcome import Failure, Outcome
 from raftpy.sim.plan import Plan
 from raftpy.sim.totals import Totals
@@ -20,34 +19,19 @@ MOST_LINES = 12
 """Of a failure's text that are shown while the search goes on."""
 
 
-class View:
+class View(LiveView):
     """The progress of a search over ``count`` seeds; used as a context manager."""
 
     def __init__(self, count: int) -> None:
+        super().__init__(refresh_per_second=4)
         self._count = count
         self._failures = 0
         self._shown = time.monotonic()
-        self._live: Any = None
-
-    def __enter__(self) -> View:
-        if sys.stdout.isatty():
-            from rich.live import Live
-
-            self._live = Live(refresh_per_second=4)
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, traceback)
-            self._live = None
 
     def show(self, totals: Totals) -> None:
         """Called often, with the totals so far."""
         for found in totals.found[self._failures :]:
-            self._line(f"seed {found.seed} fails: {told(found.failure)}")
+            self.line(f"seed {found.seed} fails: {told(found.failure)}")
         self._failures = len(totals.found)
         if self._live is not None:
             from rich.text import Text
@@ -55,7 +39,7 @@ class View:
             self._live.update(Text(self._progress(totals)))
         elif time.monotonic() - self._shown >= QUIET_S:
             self._shown = time.monotonic()
-            self._line(self._progress(totals))
+            self.line(self._progress(totals))
 
     def _progress(self, totals: Totals) -> str:
         left = ""
@@ -63,12 +47,6 @@ class View:
             left = f", {_duration(totals.elapsed_s * (self._count / totals.seeds - 1))} left"
         failures = f", {len(totals.found)} failures" if totals.found else ""
         return f"{totals.seeds:,} of {self._count:,} seeds{failures}, {_speed(totals)}{left}"
-
-    def _line(self, text: str) -> None:
-        if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, flush=True)
 
 
 class Shrinking:

@@ -50,7 +50,7 @@ RAFTPY = """
         clients at_rest faults glance signs promises checks sometimes wire readers ending swarm run
         drawing.datagrams drawing.picture drawing.page shrink written guarded totals
         worker worker_process search
-    cli: addresses demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
+    cli: addresses live demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
         serve status demo_view demo_run demo sim_view sim
     .: __main__
 """
