@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from random import Random
@@ -42,16 +44,35 @@ def write_image(image: DiskImage, target: Path) -> None:
 
 
 def read_image(source: Path) -> DiskImage:
-    """A disk with the files of a real directory."""
-    directories, files = [PurePath("/")], []
-    for path in sorted(source.rglob("*")):
-        name = PurePath("/") / path.relative_to(source)
-        if path.is_dir():
-            directories.append(name)
-        else:
-            data = path.read_bytes()
-            files.append((name, FileImage(data, len(data))))
-    return DiskImage(tuple(directories), tuple(files))
+    """A disk with the files of a real directory, all as they were at one moment.
+
+    LevelDB's own thread writes, names and deletes files there while its database is open: what changed under the
+    reading is read again.
+    """
+    deadline = time.monotonic() + 60
+    while True:
+        with suppress(FileNotFoundError):
+            before = listed(source)
+            directories, files = [PurePath("/")], []
+            for path in before:
+                name = PurePath("/") / path.relative_to(source)
+                if path.is_dir():
+                    directories.append(name)
+                else:
+                    data = path.read_bytes()
+                    files.append((name, FileImage(data, len(data))))
+            if listed(source) == before:
+                return DiskImage(tuple(directories), tuple(files))
+        assert time.monotonic() < deadline, f"the files in {source} change all the time"
+
+
+def listed(source: Path) -> dict[Path, tuple[int, int, int]]:
+    """What is in a real directory: which file it is, its size, and when it was changed last."""
+    return {
+        path: (status.st_ino, status.st_size, status.st_mtime_ns)
+        for path in sorted(source.rglob("*"))
+        if (status := path.stat())
+    }
 
 
 def disk_of(image: DiskImage, seed: int = 1) -> Disk:
