@@ -66,6 +66,10 @@ class File(Protocol):
         """Takes the lock that one open file holds against every other, also of this process; False where it is held."""
         ...
 
+    def unlock(self) -> None:
+        """Lets go of what ``lock`` took, for every copy of this handle, so also for a forked child's."""
+        ...
+
     def lock_for_process(self) -> bool:
         """Takes the lock that LevelDB takes on its ``LOCK``: one process holds it against the others.
 

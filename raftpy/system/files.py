@@ -61,6 +61,9 @@ class SystemFile:
             return False
         return True
 
+    def unlock(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
     def lock_for_process(self) -> bool:
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

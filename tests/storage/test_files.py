@@ -131,6 +131,21 @@ def test_one_open_file_has_the_lock(place: tuple[Files, PurePath]) -> None:
     assert (pid > 0, host != "") == (True, True)
 
 
+def test_unlocking_frees_what_was_locked_and_no_more(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    one, other = files.open(directory / "lock", "share"), files.open(directory / "lock", "share")
+    assert one.lock()
+    other.unlock()
+    assert not other.lock()
+    one.unlock()
+    one.unlock()
+    assert other.lock()
+    one.unlock()
+    assert not one.lock()
+    one.close()
+    other.close()
+
+
 def test_handles_have_places_of_their_own(place: tuple[Files, PurePath]) -> None:
     files, directory = place
     one = files.open(directory / "a", "share")

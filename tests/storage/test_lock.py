@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -187,6 +189,37 @@ class LockFile:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_copy_of_the_handle_that_nobody_has_closed_yet_keeps_no_lock(tmp_path: Path, refused: bool) -> None:
+    """As it is in a child from the fork until the child runs, however long that takes on a busy machine."""
+    copies = []
+
+    class Copied(LockFile):
+        def lock(self) -> bool:
+            copies.append(os.dup(self._file._fd))
+            return super().lock()
+
+        def truncate(self, size: int) -> None:
+            if refused:
+                raise OSError(errno.EIO, "Input/output error")
+            super().truncate(size)
+
+    class Copying(Forking):
+        def open(self, path: PurePath, mode: OpenMode) -> File:
+            file = SystemFiles.open(self, path, mode)
+            return Copied(file, self) if path.name == "lock" else file  # type: ignore[return-value]
+
+    store = LevelDBStorage(tmp_path, files=Copying("never"))
+    with pytest.raises(StorageFailed, match="Input/output") if refused else nullcontext():
+        store.open(OWNER)
+    store.close()
+    again = LevelDBStorage(tmp_path)
+    again.open(OWNER)
+    again.close()
+    (copy,) = copies
+    os.close(copy)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

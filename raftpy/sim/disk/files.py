@@ -342,6 +342,11 @@ class DiskFile:
         self._contents.locked_by = self
         return True
 
+    def unlock(self) -> None:
+        self._check()
+        if self._contents.locked_by is self:
+            self._contents.locked_by = None
+
     def lock_for_process(self) -> bool:
         self._check()
         if self._contents.process not in (0, self._pid):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import PurePath
 
 from raftpy.contracts.errors import StorageLocked
@@ -48,7 +48,7 @@ class DirectoryLock:
             file.write_at(json.dumps(holder).encode() + b"\n", 0)
             _held[self._place] = node_id
         except BaseException:
-            self._close()
+            self._let_go()
             raise
 
     def release(self) -> None:
@@ -61,12 +61,19 @@ class DirectoryLock:
         except OSError:
             pass  # a broken disk: the name that stays there decides nothing
         finally:
-            self._close()
+            self._let_go()
 
     def leave(self) -> None:
         """In a forked child: lets go of this copy of the lock, which could outlive the parent's own."""
         if self._file is not None:
             _held.pop(self._place, None)
+            self._close()
+
+    def _let_go(self) -> None:
+        """Unlocks before it closes: a child that was forked just now may not have come to close its copy."""
+        if self._file is not None:
+            with suppress(OSError):  # closing it unlocks as well, where there is no such child
+                self._file.unlock()
             self._close()
 
     def _close(self) -> None:

@@ -177,6 +177,7 @@ class TestKill:
             file.sync,
             file.size,
             file.lock,
+            file.unlock,
             lambda: files.open(FILE, "rewrite"),
             lambda: files.replace(FILE, PLACE / "other"),
             lambda: files.sync_directory(PLACE),
