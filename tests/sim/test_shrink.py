@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -14,8 +15,8 @@ from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.outcome import Failure, Outcome
 from raftpy.sim.plan import Fault, Load, NetworkFaults, Options, Plan
 from raftpy.sim.run import run
-from raftpy.sim.shrink import NoFailure, Run, shrink
-from raftpy.sim.swarm import draw_plan
+from raftpy.sim.shrink import NAMES_OTHER, NoFailure, Run, shrink
+from raftpy.sim.swarm import FAULTS, draw_plan
 from raftpy.sim.written import read_plan, written
 
 
@@ -126,6 +127,17 @@ def test_what_befalls_a_node_that_is_gone_may_befall_another() -> None:
     plan = shrink(replace(plan_with(), faults=faults), needed).plan
     assert plan.nodes == 2
     assert [(fault.node, fault.other) for fault in plan.faults] == [(1, 0), (2, 1)]
+
+
+def test_each_kind_whose_other_is_a_node_is_known_so_that_none_is_left_that_is_gone() -> None:
+    def drawn(draw: object, nodes: int) -> set[int]:
+        return {draw(Random(dice), nodes)[0] for dice in range(200)}  # type: ignore[operator]
+
+    naming = {
+        kind for kind, (_, draw) in FAULTS.items() if [max(drawn(draw, nodes)) for nodes in (1, 2, 7)] == [1, 2, 7]
+    }
+    assert naming == NAMES_OTHER
+    assert "transfer_by" in naming
 
 
 def test_a_smaller_cluster_is_tried_with_other_dice() -> None:
