@@ -31,6 +31,8 @@ class Readers:
             await life.calls(group).wait_for_leader(LONGEST_WAIT_S)
         except (RaftError, TimeoutError):
             pass
+        except Exception as error:
+            life.process.complain({"message": "while it waited for a leader", "exception": error})
 
 
 def missing(life: Life, group: int, applied: Mapping[int, int]) -> list[int]:

@@ -239,6 +239,18 @@ def test_nothing_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failing(replace(QUIET, duration_s=1.5)) == "nothing escapes"
 
 
+@pytest.mark.parametrize("name", ["wait_for_leader", "transfer_leadership", "hand_over", "set_priority"])
+def test_nothing_escapes_to_whoever_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """What no call may raise is seen, whoever has made it."""
+
+    async def broken(self: GroupCalls, *arguments: object, **more: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(GroupCalls, name, broken)
+    faults = tuple(Fault(at_s=0.4, kind=kind, other=2) for kind in ("transfer", "hand_over", "priority"))
+    assert failing(replace(QUIET, faults=faults)) == "nothing escapes"
+
+
 def harmed(kind: str, **more: Any) -> Plan:
     """The quiet world, in which a disk is harmed at rest."""
     return replace(QUIET, duration_s=1.5, faults=(Fault(at_s=0.4, kind=kind, node=3, value=0.2, **more),))
