@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass, field
 
 from raftpy.sim.trace import Event
+
+EXCEPTION = "exception"
+"""How the name of the check begins that fails when a run lets an exception through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,12 @@ class Failure:
     """What was seen."""
     time_s: float
     """When, in virtual seconds."""
+
+    @classmethod
+    def by(cls, error: Exception, time_s: float) -> Failure:
+        """An exception that nobody took care of, with its traceback."""
+        text = f"{type(error).__name__}: {error}\n" + "".join(traceback.format_exception(error))
+        return cls(f"{EXCEPTION}: {type(error).__name__}", text, time_s)
 
 
 @dataclass(frozen=True, slots=True)

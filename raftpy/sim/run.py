@@ -71,6 +71,8 @@ class Run:
                 failure = Failure("invariant of a node", str(broken), self.world.now)
             except Stuck as stuck:
                 failure = Failure("time goes on", str(stuck), self.world.now)
+            except Exception as error:  # of the simulator itself: what led to it is to be seen like any other failure
+                failure = Failure.by(error, self.world.now)
         if strange := unlisted(self.reached):
             raise ValueError(f"raftpy.sim.sometimes does not list {strange[0]!r}")
         return Outcome(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from raftpy.runtime import opening
-from raftpy.sim import linearizability
+from raftpy.sim import faults, linearizability
 from raftpy.sim.plan import Fault, Plan
 from raftpy.sim.run import run
 from raftpy.storage.leveldb.store import LevelDBStorage
@@ -41,3 +41,18 @@ def test_a_start_that_fails_and_leaves_a_timer_is_noticed(monkeypatch: pytest.Mo
     failure = run(Plan(seed=1, nodes=1, duration_s=0.5, faults=(full,))).failure
     assert failure is not None
     assert failure.check == "nothing left behind"
+
+
+def test_a_simulator_that_breaks_shows_what_has_led_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setitem(faults.FAULTS, "kill", broken)
+    plan = Plan(seed=1, nodes=1, duration_s=0.5, faults=(Fault(at_s=0.25, kind="kill", node=1),))
+    first, again = run(plan, record=True), run(plan)
+    assert first.failure is not None
+    assert (first.failure.check, first.failure.time_s) == ("exception: ZeroDivisionError", 0.25)
+    assert "planted" in first.failure.text
+    assert first.trace is not None
+    assert [event.kind for event in first.trace if event.time == 0.25] == ["fault"]
+    assert (first.hash, first.events) == (again.hash, again.events)
