@@ -393,6 +393,8 @@ class Cluster:
             self._lose_power(member)
         else:
             member.disk.kill()
+        if (lock := life.storage._lock) is not None:
+            lock.leave()  # what its process knew of open directories is gone with it; here all processes are one
         member.life = None
         self.on_ended(member, life)
         if not self.over:

@@ -20,6 +20,7 @@ from raftpy.sim.plan import Fault, Load, Plan
 from raftpy.sim.run import run
 from raftpy.sim.swarm import draw_plan
 from raftpy.sim.world import World
+from raftpy.storage.leveldb import lock
 
 SEEDS = range(1, 41)
 
@@ -87,6 +88,17 @@ def test_writes_that_were_acknowledged_are_there_after_all_machines_lost_power()
     assert outcome.failure is None, outcome.failure
     assert outcome.trace is not None
     assert sum(event.kind == "crash" for event in outcome.trace) >= 6
+
+
+@pytest.mark.parametrize("kind", ["kill", "power", "broken_disk", "kill_in_start"])
+def test_a_process_that_is_gone_leaves_nothing_in_the_memory_of_the_others(kind: str) -> None:
+    held = dict(lock._held)
+    fault = Fault(at_s=0.4, kind=kind, node=1, other=20, value=0.2)
+    outcome = run(Plan(seed=7, duration_s=0.8, faults=(fault,), load=Load(clients=5, think_s=0.005)), record=True)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.trace is not None
+    assert {"crash", "failed"} & {event.kind for event in outcome.trace}
+    assert lock._held == held
 
 
 def test_a_process_may_die_at_each_call_of_its_loop_in_its_first_start_and_after_it() -> None:
