@@ -41,8 +41,6 @@ class Options:
     """Of ``LevelDBStorage``: auto, inline or thread."""
     write_buffer_size: int = 1 << 20
     """Bytes in one write-ahead file."""
-    priorities: tuple[int, ...] = ()
-    """Set once a leader is there, one a node; empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

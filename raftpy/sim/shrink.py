@@ -213,7 +213,6 @@ def _without_nodes_above(plan: Plan, nodes: int) -> Plan:
             for fault in plan.faults
             if fault.node <= nodes and not (fault.kind in NAMES_OTHER and fault.other > nodes)
         ),
-        options=replace(plan.options, priorities=plan.options.priorities[:nodes]),
     )
 
 
