@@ -51,7 +51,7 @@ def _seed(_: click.Context, __: click.Parameter, text: str | None) -> int | None
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise click.UsageError(f"SEED is {text!r}: allowed is a whole number from 0 on")
+        raise click.UsageError(f"SEED is {text!r}: allowed is a whole number from 0 on, of at most 18 digits")
     return int(text)
 
 
@@ -83,16 +83,20 @@ def _plan(seed: int | None, plan_file: Path | None) -> Plan:
 
         assert seed is not None
         return draw_plan(seed)
+    from raftpy.sim.faults import unfit
     from raftpy.sim.written import read_plan
 
     try:
-        return read_plan(plan_file.read_text())
+        plan = read_plan(plan_file.read_text())
     except OSError as error:
         raise CommandFailed(f"cannot read {plan_file}: {reason(error)}") from None
     except UnicodeDecodeError:
         raise click.UsageError(f"--plan is {plan_file}: it is not UTF-8") from None
     except ValueError as error:
         raise click.UsageError(f"--plan is {plan_file}: {error}") from None
+    if (why := unfit(plan)) is not None:
+        raise click.UsageError(f"--plan is {plan_file}: {why}")
+    return plan
 
 
 def _title(seed: int | None, plan_file: Path | None) -> str:

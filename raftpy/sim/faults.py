@@ -18,7 +18,7 @@ from raftpy.sim import at_rest
 from raftpy.sim.cluster import DIRECTORY, Cluster, Life, Member
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.image import DiskImage
-from raftpy.sim.plan import Fault
+from raftpy.sim.plan import Fault, Plan
 
 DATA = PurePath(DIRECTORY)
 BETWEEN_S = 0.02
@@ -264,6 +264,19 @@ FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
     )
 }  # fmt: skip
 """By name."""
+
+
+def unfit(plan: Plan) -> str | None:
+    """Why a plan that somebody has written cannot be run; None: it can."""
+    for what, number in (("nodes", plan.nodes), ("groups", plan.groups), ("keys", plan.load.keys)):
+        if number < 1:
+            return f"{what} is {number}: allowed are whole numbers from 1 on"
+    for fault in plan.faults:
+        if fault.kind not in FAULTS:
+            return f"kind is {fault.kind!r}: allowed are {', '.join(FAULTS)}"
+        if not 0 <= fault.node <= plan.nodes:
+            return f"{fault.kind} befalls node {fault.node}: allowed are the nodes 1 to {plan.nodes}"
+    return None
 
 
 def inflict(cluster: Cluster, fault: Fault) -> None:

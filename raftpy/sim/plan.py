@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from raftpy.sim.disk.faults import DiskFaults
 
@@ -163,14 +163,20 @@ class Plan:
         return plan
 
 
-def _made(kind: Any, value: Any) -> Any:
-    """``value``, as JSON has it, as the type ``kind``."""
+def _made(kind: Any, value: Any, of: str = "the plan") -> Any:
+    """``value``, as JSON has it, as the type ``kind``; ``of``: what it is, for people."""
     if is_dataclass(kind) and isinstance(kind, type):
         if unknown := sorted(value.keys() - {field.name for field in fields(kind)}):
             raise ValueError(f"no plan of a simulated world: {kind.__name__} has no {unknown[0]!r}")
         hints = get_type_hints(kind)
-        return kind(**{name: _made(hints[name], part) for name, part in value.items()})
-    if isinstance(value, list):
+        return kind(**{name: _made(hints[name], part, name) for name, part in value.items()})
+    if get_origin(kind) is tuple:
         kinds = get_args(kind)
-        return tuple(_made(kinds[0], part) for part in value)
-    return value
+        if isinstance(value, list) and (kinds[-1] is ... or len(value) == len(kinds)):
+            return tuple(_made(kinds[0], part, of) for part in value)
+    elif type(value) is kind or (kind is float and type(value) is int):
+        return value
+    raise ValueError(f"no plan of a simulated world: {of} is {value!r}: allowed is {_WORDS.get(kind, 'a list of two')}")
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}

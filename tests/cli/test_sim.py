@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -202,6 +203,22 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "file" / "x")
     check_one_line(in_process("sim", "draw", "1", "--out", nowhere), 1, "cannot write", "not a directory")
     check_one_line(in_process("sim", "run", "--shrink", "--out", nowhere), 1, "cannot make the folder")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"nodes": 0}, ("nodes is 0", "from 1 on")),
+        ({"nodes": "x"}, ("nodes is 'x'", "a whole number")),
+        ({"load": {"keys": 0}}, ("keys is 0",)),
+        ({"faults": [{"at_s": 0.1, "kind": "kil", "node": 1}]}, ("kind is 'kil'", "kill, power")),
+        ({"faults": [{"at_s": 0.1, "kind": "kill", "node": 9}]}, ("kill befalls node 9", "the nodes 1 to 3")),
+    ],
+)
+def test_a_plan_changed_by_hand_that_cannot_be_run(tmp_path: Path, more: dict[str, object], words: list[str]) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({"seed": 1, **more}))
+    check_one_line(in_process("sim", "replay", "--plan", str(path)), 2, "plan.json", *words)
 
 
 def test_a_time_at_which_nothing_happens_is_named(tmp_path: Path) -> None:

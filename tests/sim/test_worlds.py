@@ -75,7 +75,19 @@ def test_a_plan_comes_back_from_its_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "named"), [("[]", "no plan"), ('{"seed": 1, "colour": 3}', "'colour'"), ("{}", "seed"), ("{", "Expecting")]
+    ("text", "named"),
+    [
+        ("[]", "no plan"),
+        ('{"seed": 1, "colour": 3}', "'colour'"),
+        ("{}", "seed"),
+        ("{", "Expecting"),
+        ('{"seed": 1.5}', "seed is 1.5: allowed is a whole number"),
+        ('{"seed": 1, "watched": 1}', "watched is 1: allowed is true or false"),
+        ('{"seed": 1, "duration_s": true}', "duration_s is True: allowed is a number"),
+        ('{"seed": 1, "network": {"delay_s": [0.1]}}', "delay_s is .0.1.: allowed is a list of two"),
+        ('{"seed": 1, "network": {"delay_s": [0.1, "x"]}}', "delay_s is 'x': allowed is a number"),
+        ('{"seed": 1, "faults": [{"at_s": 0.1, "kind": 7}]}', "kind is 7: allowed is a text"),
+    ],
 )
 def test_what_is_no_plan_is_refused(text: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
