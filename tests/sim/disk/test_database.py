@@ -322,7 +322,7 @@ def test_a_script_of_writes_crashes_and_openings_on_both(seed: int, work: Path) 
 
 
 class TestErrors:
-    """Of the double alone: what a disk does to LevelDB cannot be had from a real one without root."""
+    """How the double says what its disk does to it. That LevelDB fares the same: test_failing.py."""
 
     def place(self) -> tuple[Disk, Place]:
         disk = Disk(Random(1))
