@@ -98,6 +98,17 @@ BUGS = (
         new="            if self.over:\n                break\n",
     ),
     Patch(
+        name="applied-twice-after-a-restart",
+        breaks="a server applies each entry once, in order (Figure 2, lastApplied), also what a start finds committed",
+        file="raftpy/runtime/applying.pyx",
+        old="            given = self.apply_batch(first, make_commands(self.entries, self.position, count))\n",
+        new=(
+            "            if self.entries.first == 1:\n"
+            "                self.apply_batch(first, make_commands(self.entries, self.position, count))\n"
+            "            given = self.apply_batch(first, make_commands(self.entries, self.position, count))\n"
+        ),
+    ),
+    Patch(
         name="commits-fed-twice",
         breaks="the commit feed gives each committed command once, in order",
         file="raftpy/runtime/commits.py",
