@@ -2,8 +2,8 @@
 
 Everything is handed over in one of three ways, none of which lets what runs beside the loop wait for the loop: a call
 that runs once (``Executor.start``), items that are worked off in order (``Executor.worker``), and a call that goes back
-into the loop (``Executor.post``). So a simulator may run each call, and each round of a worker, in one step, whenever
-its seed says so.
+into the loop (``Executor.post``). So a simulator may run each call, and each round of a worker, in one step or in
+pieces, whenever its seed says so.
 """
 
 from __future__ import annotations

@@ -65,6 +65,8 @@ class GroupHistory:
         """Term to node id."""
         self.committed: dict[int, int] = {}
         """Index to term."""
+        self.highest = 0
+        """The last index that anybody held as committed."""
         self.committed_in: dict[int, int] = {}
         """Index to the lowest term of a node that held it as committed."""
         self.before: dict[tuple[int, int], int] = {}
@@ -107,6 +109,7 @@ class Checks:
         cluster.network.leaving = self.leaving
         cluster.network.given_on = self.given_on
         cluster.on_fed = self.fed
+        cluster.committed = self.committed
         self.signs = Signs(cluster)
         cluster.found = self.found
         self.groups = [GroupHistory() for _ in range(cluster.plan.groups)]
@@ -137,12 +140,12 @@ class Checks:
             self.cluster.watch(member, life)
             return
         storage: Any = life.storage
-        logs = storage._groups
+        logs, unwritten = storage._groups, life.unwritten
         for group, running in driver.groups.items():
             seen = life.seen.get(group)
             if seen is None:
                 seen = self._first_look(member, life, group)
-            head = logs[group].head
+            head = logs[group].head if unwritten is None else unwritten[group]  # life.head(group)
             changes = seen.changes(running.raw, head)
             if changes:
                 if changes & ~HEAD:
@@ -230,13 +233,12 @@ class Checks:
         if datagram[KIND : KIND + 1] not in VOTES:
             return
         life = self.cluster.members[node].life
-        storage: Any = None if life is None else life.storage
-        if storage is None or storage._failure is not None:
+        if life is None or life.storage._failure is not None:
             return
         for group, message in messages(datagram):
             if not isinstance(message, Message) or message.reject or message.type not in (VOTE, VOTED):
                 continue
-            if (missing := undurable(message, storage._groups[group].head)) is not None:
+            if (missing := undurable(message, life.head(group))) is not None:
                 self._found = Broken("votes are durable", f"node {node} sends {message!r}, and {missing}")
 
     def given_on(self, node: int, datagrams: Sequence[bytes]) -> None:
@@ -333,7 +335,13 @@ class Checks:
                     f"entry {index} was committed in term {first}, and node {member.node} holds it in term {term}",
                 )
             history.committed_in[index] = min(raw.term, history.committed_in.get(index, raw.term))
+        if member.trusted:
+            history.highest = max(history.highest, commit)
         self.world.event(member.node, "commit", commit)
+
+    def committed(self, group: int) -> int:
+        """The last index that is known to be committed by now, by whoever's word."""
+        return self.groups[group].highest
 
     def _written(self, member: Member, group: int, seen: Seen, head: Head) -> None:
         first_look, seen.written = seen.written < 0, head.number

@@ -279,11 +279,17 @@ class Client:
             self._cluster.reached("a read found no leader")
         elif raw.state == StateType.StateLeader and raw.term_at(raw.commit_index) != raw.term:
             self._cluster.reached("a read waited for the first commit of a term")
+        committed = self._cluster.committed(group)
         try:
-            await life.calls(group).read_index(timeout=timeout)
+            index = await life.calls(group).read_index(timeout=timeout)
         except asyncio.CancelledError:
             self._cluster.reached("a read was cancelled")
             raise
+        if index < committed:
+            self._cluster.found(
+                "read index",
+                f"node {life.process.node} reads at {index}, and {committed} was committed before it asked",
+            )
 
     def _command(self, operation: Operation) -> bytes:
         command = self._encoded(operation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from typing import Any
@@ -28,8 +29,10 @@ from raftpy.sim.machine import Machine
 from raftpy.sim.network import Network, SimulatedTransport
 from raftpy.sim.plan import Plan
 from raftpy.sim.process import Died, Process
+from raftpy.sim.strand import Strands
 from raftpy.sim.world import World
 from raftpy.storage.leveldb.floor import Floor
+from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.ownership import DATABASE
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.storage.leveldb.wal_records import TORN, survey
@@ -73,6 +76,20 @@ class Life:
         self.stood_still_s = 0.0
         """How long it was paused, or applied commands, in all."""
         self.paused_at = 0.0
+        self.unwritten: dict[int, Head] | None = None
+        """By group: the head as it was before the round of the store's thread that is under way; None while none is,
+        or none is ever seen by anybody."""
+
+    def head(self, group: int) -> Head:
+        """What is durable of a group. The store's own head is ahead of that while a thread writes."""
+        storage: Any = self.storage
+        head: Head = storage._groups[group].head if self.unwritten is None else self.unwritten[group]
+        return head
+
+    def in_round(self, begins: bool) -> None:
+        """The store's thread begins to write, or has written."""
+        storage: Any = self.storage
+        self.unwritten = {group: replace(log.head) for group, log in storage._groups.items()} if begins else None
 
     def calls(self, group: int) -> GroupCalls:
         """The calls of a group, as a program in that process makes them."""
@@ -137,6 +154,8 @@ class Cluster:
         self.on_fed: Callable[[Life, int, Commit], None] = _nothing_fed
         self.found: Callable[[str, str], None] = _nothing_found
         """Told of what must not be, (name of the check, text), by whoever runs inside of a node."""
+        self.committed: Callable[[int], int] = _nothing_committed
+        """Up to which index of a group it is known that everything is committed."""
         self.on_ended: Callable[[Member, Life], None] = _nothing_ended
         self.on_started: Callable[[Member, Life], None] = _nothing_ended
         self.make_transport: Callable[[Network, Process, Entropy, int], SimulatedTransport] = SimulatedTransport
@@ -145,6 +164,8 @@ class Cluster:
         self.over = False
         """Nobody is started any more."""
         self._threads = world.source("threads")
+        self.strands = Strands(world, self._longer_s, reached) if plan.interleaved else None
+        self._strand_dice = world.source("strands")
         self._entropy: dict[int, SeededEntropy] = {}
         self.ids = range(1, plan.nodes + 1)
         self.members = {node: self._new_member(node) for node in self.ids}
@@ -153,10 +174,14 @@ class Cluster:
         disk = Disk(self.world.source(f"disk {node}"), self.plan.disk)
         member = Member(node, disk)
         disk.on_step = lambda operation: self._on_disk(member, operation)
+        if self.strands is not None:
+            disk.on_wait = self.strands.stand
         self._entropy[node] = SeededEntropy(self.world.source(f"entropy {node}"))
         return member
 
     def _on_disk(self, member: Member, operation: str) -> None:
+        if self.strands is not None:
+            self.strands.stand()
         life = member.life
         if member.die_at is not None:
             member.die_at -= 1
@@ -182,10 +207,12 @@ class Cluster:
         world, plan, options = self.world, self.plan, self.plan.options
         process = Process(world, node, rate=member.rate, jump_ms=member.jump_ms)
         process.took = member.disk.take_seconds
-        executor = SimulatedExecutor(process, partial(self._wake_up_s, member.disk), self.reached)
+        executor = SimulatedExecutor(
+            process, partial(self._wake_up_s, member.disk), self.reached, self.strands, partial(self._in_round, member)
+        )
         entropy = self._entropy[node]
         files = member.disk.files(pid=1000 * node + member.lives)
-        engine = SimulatedEngine(files)
+        engine = SimulatedEngine(files, executor.lock)
         engine.look = self._engine_did
         storage = LevelDBStorage(
             DIRECTORY,
@@ -235,6 +262,23 @@ class Cluster:
         source = self._threads
         waits = source.random() < BUSY
         return source.uniform(0.0, max(disk.faults.sync_s[0], LONGEST_WAKE_UP_S) if waits else LONGEST_WAKE_UP_S)
+
+    def _longer_s(self, process: Process) -> float:
+        """How much longer than it must a thread stands that is in the middle of something: mostly not at all."""
+        source = self._strand_dice
+        if source.random() >= 2 * BUSY:
+            return 0.0
+        return source.uniform(0.0, max(self.members[process.node].disk.faults.sync_s[0], LONGEST_WAKE_UP_S))
+
+    def _in_round(self, member: Member, begins: bool) -> None:
+        life, running = member.life, None if self.strands is None else self.strands.running
+        if life is not None and running is not None and running.process is life.process:
+            life.in_round(begins)
+
+    def end(self) -> None:
+        """The world is over. To be called in the end, whatever has come of it."""
+        if self.strands is not None:
+            self.strands.end()
 
     def _applied(self, life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:
         self.on_applied(life, group, first_index, commands)
@@ -401,6 +445,8 @@ class Cluster:
             self.world.after(member.down_s, self.ensure_started, member.node)
 
     def _died(self, life: Life) -> None:
+        if self.strands is not None and self.strands.of(life.process):
+            self.reached("a process died while a thread stood between two operations")
         if not life.started:
             self.reached("a process died while it started")
         elif life.stopping:
@@ -463,6 +509,11 @@ def _nothing(life: Life, group: int, first_index: int, commands: Sequence[bytes]
 
 def _nothing_fed(life: Life, group: int, commit: Commit) -> None:
     """Nobody reads."""
+
+
+def _nothing_committed(group: int) -> int:
+    """Nobody looks."""
+    return 0
 
 
 def _nothing_found(check: str, text: str) -> None:

@@ -3,6 +3,8 @@
 A call, and each round of a worker, is one step that happens at one moment, drawn from the world's dice. What it has
 cost in time, by the disk, shows in when it is heard of: what it posts into the loop arrives so much later, and
 the worker begins no other round before.
+
+With :class:`raftpy.sim.strand.Strands` they are made piece by piece, and the loop goes on in between.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Generic, TypeVar
 
 from raftpy.contracts.executor import Thread, Worker
 from raftpy.sim.process import Died, Process
+from raftpy.sim.strand import Strand, StrandLock, Strands
 
 _Item = TypeVar("_Item")
 
@@ -23,12 +26,28 @@ LONGEST_WAKE_UP_S = 0.0002
 
 
 class _Beside:
-    """Runs steps beside the loop of ``process``, one after the other."""
+    """Runs calls beside the loop of ``process``: in steps, one after the other, or in pieces, as ``strands``."""
 
-    def __init__(self, process: Process, delay_s: Callable[[], float], reached: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        process: Process,
+        delay_s: Callable[[], float],
+        reached: Callable[[str], object],
+        strands: Strands | None,
+    ) -> None:
         self.process = process
         self.reached = reached
+        self.strands = strands
+        self.on_round: Callable[[bool], object] = _nothing
         self._delay_s = delay_s
+
+    def run(self, call: Callable[[], object], ended: Callable[[float], object]) -> Strand | None:
+        """Begins the call; ``ended(delay_s)`` is called once it has been made, with how long its end takes, in virtual
+        seconds. None: it has."""
+        if self.strands is not None:
+            return self.strands.begin(self.process, call, ended)
+        ended(self.step(call))
+        return None
 
     def step(self, run: Callable[[], object]) -> float:
         """Makes the call, in a thread of its own as far as it can tell; what it took, in virtual seconds."""
@@ -62,8 +81,10 @@ class SimulatedThread:
 
     def _begin(self) -> None:
         if self._beside.process.alive:
-            self._beside.step(self._run)
-            self._ended = True
+            self._beside.run(self._run, self._end)
+
+    def _end(self, delay_s: float) -> None:
+        self._ended = True
 
     def join(self) -> None:
         """Whoever waits for it has been told that it has ended."""
@@ -72,7 +93,7 @@ class SimulatedThread:
 
 
 class SimulatedWorker(Generic[_Item]):
-    """A ``Worker``: rounds, each a step."""
+    """A ``Worker``: rounds, each a step or a strand."""
 
     def __init__(self, beside: _Beside, work: Callable[[list[_Item]], bool]) -> None:
         self._beside = beside
@@ -80,6 +101,7 @@ class SimulatedWorker(Generic[_Item]):
         self._items: list[_Item] = []
         self._due = False
         self._given_up = False
+        self._round_under_way: Strand | None = None
 
     def put(self, item: _Item) -> None:
         self._items.append(item)
@@ -88,11 +110,11 @@ class SimulatedWorker(Generic[_Item]):
             self._beside.soon(self._round)
 
     def _round(self) -> None:
-        process = self._beside.process
-        if not process.alive:
-            return
-        took = self._beside.step(self._do)
-        process.world.after(took, self._again)
+        if self._beside.process.alive:
+            self._round_under_way = self._beside.run(self._do, self._ended)
+
+    def _ended(self, delay_s: float) -> None:
+        self._beside.process.world.after(delay_s, self._again)
 
     def _again(self) -> None:
         self._due = False
@@ -105,24 +127,40 @@ class SimulatedWorker(Generic[_Item]):
         if len(items) > 1:
             self._beside.reached("several submits became one write")
         if items and not self._given_up:
+            self._beside.on_round(True)
             try:
                 self._given_up = not self._work(items)
             except Exception as error:
                 self._given_up = True
                 self._beside.process.complain({"message": "in a worker", "exception": error})
+            finally:
+                self._beside.on_round(False)
 
     def close(self) -> None:
         """What is still there is worked off now; it costs the caller the time."""
+        if self._beside.strands is not None and self._round_under_way is not None:
+            self._beside.strands.finish(self._round_under_way)
         self._do()
 
 
 class SimulatedExecutor:
-    """``Executor`` of a process. ``delay_s`` draws how long a thread takes to wake up; ``reached`` is for SOMETIMES."""
+    """``Executor`` of a process. ``delay_s`` draws how long a thread takes to wake up; ``reached`` is for SOMETIMES.
+
+    With ``strands`` nothing is made in one step, and ``on_round`` is told True when a worker begins a round, and False
+    when that has ended.
+    """
 
     def __init__(
-        self, process: Process, delay_s: Callable[[], float], reached: Callable[[str], object] = lambda name: None
+        self,
+        process: Process,
+        delay_s: Callable[[], float],
+        reached: Callable[[str], object] = lambda name: None,
+        strands: Strands | None = None,
+        on_round: Callable[[bool], object] | None = None,
     ) -> None:
-        self._beside = _Beside(process, delay_s, reached)
+        self._beside = _Beside(process, delay_s, reached, strands)
+        if on_round is not None:
+            self._beside.on_round = on_round
         self._posted_until = 0.0
 
     def start(self, name: str, run: Callable[[], object]) -> Thread:
@@ -136,6 +174,8 @@ class SimulatedExecutor:
     def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
         """See ``Executor.post``. The loop hears of it when the step that posts has taken the time it takes."""
         process = self._beside.process
+        if self._beside.strands is not None:
+            self._beside.strands.stand()
         if loop.is_closed():
             return False
         world = process.world
@@ -147,5 +187,10 @@ class SimulatedExecutor:
         return True
 
     def lock(self) -> AbstractContextManager[object]:
-        """Steps are never interrupted, so nobody waits for it."""
-        return nullcontext()
+        """Steps are never interrupted, so nobody waits for it; strands may stand while they hold it."""
+        strands = self._beside.strands
+        return nullcontext() if strands is None else StrandLock(strands)
+
+
+def _nothing(begins: bool) -> None:
+    """Nobody asks."""

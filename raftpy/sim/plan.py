@@ -147,6 +147,9 @@ class Plan:
     watched: bool = False
     """Every datagram is read as it leaves and as it comes in, the cores keep a trace, and programs follow the commit
     feed: more is checked, and more of SOMETIMES is seen, at the price of some time."""
+    interleaved: bool = False
+    """The loop, the network and the other processes go on while a thread of a process stands between two operations of
+    its disk (strand.py); else each call beside a loop is one step."""
 
     def to_json(self) -> str:
         """Text that ``from_json`` makes the same plan of."""

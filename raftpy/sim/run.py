@@ -73,6 +73,8 @@ class Run:
                 failure = Failure("time goes on", str(stuck), self.world.now)
             except Exception as error:  # of the simulator itself: what led to it is to be seen like any other failure
                 failure = Failure.by(error, self.world.now)
+            finally:
+                self.cluster.end()
         if strange := unlisted(self.reached):
             raise ValueError(f"raftpy.sim.sometimes does not list {strange[0]!r}")
         return Outcome(

@@ -104,6 +104,8 @@ class _Shrinker:
         for name in ("nodes", "groups"):
             self._smaller_number((), name)
         self._smaller_number(("load",), "clients")
+        if self._plan.interleaved:
+            self._try(replace(self._plan, interleaved=False))
         for part, usual in (
             ("network", NetworkFaults()),
             ("disk", type(self._plan.disk)()),

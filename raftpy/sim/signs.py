@@ -94,6 +94,8 @@ class Signs:
             others = (other for _, other in self._cluster.lives() if other is not life)
             if any(group.raw.term for other in others for group in other.groups.values()):
                 reached("a new node joined those that take part")
+        if life.unwritten is not None:
+            reached("the loop went on in the middle of a write")
         writer: Any = storage._writer
         if writer._under_way:
             reached("a write went to a thread")

@@ -105,7 +105,11 @@ STORAGE = {
     "a power failure left unsynced writes": "All of them.",
     "a process died between two operations of its disk": "So perhaps between a write and its sync.",
     "a process died between a write and its sync": "What it wrote last may be there after the next start, or not.",
+    "a process died while a thread stood between two operations": "Of its disk, or between a sync and what is made of "
+    "it.",
     "a write went to a thread": "The loop went on meanwhile.",
+    "the loop went on in the middle of a write": "The thread stood between two operations of its disk.",
+    "a thread in the middle of its work was waited for": "By who closes the store, or writes to it from the loop.",
     "several submits became one write": "They had waited for the one before.",
     "a store found its disk slow": "In mode auto: it writes in a thread from then on.",
     "a write-ahead file was full": "Another was begun, and its records became a table.",

@@ -19,6 +19,8 @@ SILENT_S = 6.5
 """For so long."""
 AT_REST = 1 / 12
 """Share of worlds in which a disk is harmed while nobody has it open."""
+INTERLEAVED = 0.2
+"""Share of worlds in which others go on while a thread stands between two operations of its disk."""
 
 
 def draw_plan(seed: int) -> Plan:
@@ -46,7 +48,8 @@ def draw_plan(seed: int) -> Plan:
         faults=_faults(source, nodes, duration, silent),
         watched=source.random() < 0.25,
     )
-    return _with_harm(plan, Random(f"raftpy.sim at rest {seed}"))
+    plan = _with_harm(plan, Random(f"raftpy.sim at rest {seed}"))
+    return _with_strands(plan, Random(f"raftpy.sim interleaved {seed}"))
 
 
 def _maybe(source: Random, chance: float, draw: Callable[[], float]) -> float:
@@ -231,3 +234,12 @@ def _with_harm(plan: Plan, source: Random) -> Plan:
         times = count if kind == "flipped_bit" else 1  # most bits are noticed only in a file that is read again
         found = [replace(HARM[kind](source, plan.duration_s), node=node) for _ in range(times)]
     return replace(plan, faults=tuple(sorted((*plan.faults, *found), key=lambda fault: fault.at_s)))
+
+
+def _with_strands(plan: Plan, source: Random) -> Plan:
+    """The plan, and in some worlds threads that stand between two operations; half of them have a store that writes in
+    a thread whatever its disk takes. The dice are its own, so that they move nothing else."""
+    if source.random() >= INTERLEAVED:
+        return plan
+    mode = "thread" if source.random() < 0.5 else plan.options.write_mode
+    return replace(plan, interleaved=True, options=replace(plan.options, write_mode=mode))

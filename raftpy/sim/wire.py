@@ -89,10 +89,9 @@ class Wire:
 
     def _check_durable(self, life: Life, group: int, m: Message) -> None:
         storage: Any = life.storage
-        log = storage._groups.get(group)
-        if log is None or storage._failure is not None:
+        if group not in storage._groups or storage._failure is not None:
             return  # what it tried to write last is in memory only
-        missing = undurable(m, log.head)
+        missing = undurable(m, life.head(group))
         if missing is None and m.type in (VOTE, VOTED, ACKNOWLEDGED) and m.term and unsynced(self._cluster, life):
             missing = "what was written last is not synced"
         if missing is not None:
@@ -200,6 +199,8 @@ class Wire:
 
 
 def unsynced(cluster: Cluster, life: Life) -> bool:
-    """Whether something was written to the database of a life and not synced."""
+    """Whether something was written to the database of a life and not synced, by its loop."""
+    if life.unwritten is not None:
+        return False  # a thread is about to: nothing that it writes is promised, see ``Life.head``
     contents = newest_log(cluster.members[life.process.node].disk)
     return contents is not None and any(write[2] is not None for write in contents.unsynced)

@@ -49,6 +49,11 @@ def undivided() -> Iterator[None]:
         yield
 
 
+def is_undivided() -> bool:
+    """Whether this thread is in such a block: forks, and whoever else comes to one, wait for it."""
+    return bool(_undivided._is_owned())  # type: ignore[attr-defined]
+
+
 def _after_fork() -> None:
     _undivided.release()
     _in_child()

@@ -14,6 +14,7 @@ from raftcore.base.types import MessageType, StateType
 from raftcore.values.message import Message
 from raftcore.wire.codec import crc32c
 from raftpy.contracts.errors import WrongIdentity
+from raftpy.contracts.storage import AppendBatch
 from raftpy.replicated import kv_commands
 from raftpy.runtime import commits, founding, group, opening
 from raftpy.runtime.commits import Commit
@@ -35,6 +36,7 @@ from raftpy.sim.world import World
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.lock import DirectoryLock
 from raftpy.storage.leveldb.store import LevelDBStorage
+from raftpy.storage.leveldb.writer import Writer
 from raftpy.transport.datagram.base import DatagramTransport
 from raftpy.transport.identity import gate, rules
 from raftpy.transport.identity.rules import Verdict
@@ -58,11 +60,21 @@ def test_the_world_in_which_all_this_is_done_is_clean_without_it() -> None:
 
 def test_linearizable(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(self: GroupCalls, *, timeout: float) -> int:
-        return 0
+        return 1 << 60
 
     monkeypatch.setattr(GroupCalls, "read_index", at_once)
     load = Load(clients=8, keys=1, think_s=0.001, follower_reads=1.0, stale_reads=0.0)
     assert failing(replace(QUIET, load=load, network=NetworkFaults(delay_s=(0.001, 0.01)))) == "linearizable"
+
+
+def test_read_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_index = GroupCalls.read_index
+
+    async def earlier(self: GroupCalls, *, timeout: float) -> int:
+        return await read_index(self, timeout=timeout) - 1
+
+    monkeypatch.setattr(GroupCalls, "read_index", earlier)
+    assert failing() == "read index"
 
 
 def test_an_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +194,23 @@ def test_votes_are_durable_one_is_asked_for_before_its_term_is_written(monkeypat
 def test_votes_are_durable_a_write_is_reported_and_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LevelDBStorage, "_write", lambda self, batch: True)
     assert failing() == "votes are durable"
+
+
+def test_votes_are_durable_a_write_is_reported_before_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Writer._work
+
+    def reported(self: Writer, submits: list[AppendBatch]) -> bool:
+        self._post(self._done, submits)
+        self._post = lambda method, argument: None  # type: ignore[method-assign]
+        try:
+            return work(self, submits)
+        finally:
+            del self._post
+
+    monkeypatch.setattr(Writer, "_work", reported)
+    threads = replace(QUIET, options=replace(QUIET.options, write_mode="thread"))
+    assert failing(threads) == "none", "where a round is one step, nobody can come in between"
+    assert failing(replace(threads, interleaved=True)) == "votes are durable"
 
 
 def test_promises_are_durable_a_write_is_not_synced(monkeypatch: pytest.MonkeyPatch) -> None:

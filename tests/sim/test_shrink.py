@@ -55,6 +55,7 @@ def test_all_that_is_of_no_use_becomes_usual() -> None:
         network=NetworkFaults(loss=0.3, flipped=0.1, held=0.2),
         disk=DiskFaults(sync_error=0.1, no_space=0.2),
         load=Load(clients=8, burst=4, cancelled=0.3, think_s=0.001),
+        interleaved=True,
     )
     shrunk = shrink(big, failing(lambda plan: True))
     assert shrunk.plan == Plan(

@@ -46,7 +46,7 @@ RAFTPY = """
     sim.linearizability: history models search lineup tried registers result explain checker shrink local_reads
     sim: loop entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
-        disk.database event trace plan outcome world process_loop process executor machine network cluster
+        disk.database event trace plan outcome world process_loop process strand executor machine network cluster
         clients at_rest faults glance signs promises checks sometimes wire readers ending swarm run
         drawing.datagrams drawing.picture drawing.page shrink written guarded totals
         worker worker_process search

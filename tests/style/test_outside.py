@@ -50,6 +50,7 @@ EXCEPTIONS = {
     "raftpy.storage.leveldb.writer": {"time": "likewise"},
     "raftpy.transport.exchange.unreliable": {"os.environ": "a setting of the process, and no data"},
     "raftpy.blocking": {"concurrent.futures": "how the program's own threads wait for the node's"},
+    "raftpy.sim.strand": {"threading": "what keeps a call where it stands; one thread only runs at any moment"},
     # Many seeds are run by processes of their own, which the simulator starts and does not run itself.
     "raftpy.sim.worker": {"os": "its output", "time": "what a seed takes"},
     "raftpy.sim.worker_process": dict.fromkeys(

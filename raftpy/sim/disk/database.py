@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import PurePath
 
 from raftpy.sim.disk.files import DiskFile, DiskFiles
@@ -113,8 +114,10 @@ class SimulatedDatabase:
         create: bool,
         write_buffer_size: int,
         look: Callable[[str, bytes], None] | None = None,
+        writers: AbstractContextManager[object] | None = None,
     ) -> None:
         self._look = look
+        self._writers: AbstractContextManager[object] = nullcontext() if writers is None else writers
         self._files = files
         self._path = path
         self._buffer = max(write_buffer_size, SMALLEST_WRITE_BUFFER)
@@ -212,7 +215,11 @@ class SimulatedDatabase:
     # --- writing
 
     def commit(self, writes: Sequence[Write], sync: bool) -> None:
-        """Writes them as one batch."""
+        """Writes them as one batch; another thread that has come before goes first."""
+        with self._writers:
+            self._commit(writes, sync)
+
+    def _commit(self, writes: Sequence[Write], sync: bool) -> None:
         self._check_open()
         assert self._log is not None
         self._make_room()
@@ -538,18 +545,19 @@ def _first(unreadable: Unreadable) -> bytes:
 
 
 class SimulatedEngine:
-    """A ``DatabaseEngine`` on ``files``."""
+    """A ``DatabaseEngine`` on ``files``. ``lock`` makes a lock between the threads that write to a database."""
 
     Error: type[Exception] = SimulatedDatabaseError
 
-    def __init__(self, files: DiskFiles) -> None:
+    def __init__(self, files: DiskFiles, lock: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
         self._files = files
+        self._lock = lock
         self.look: Callable[[str, bytes], None] | None = None
         """Told of what happens seldom: ("replaced", key) for a value that another takes the place of, ("rotated", b"")
         for a new write-ahead file."""
 
     def open(self, path: PurePath, *, create: bool, write_buffer_size: int) -> SimulatedDatabase:
-        return SimulatedDatabase(self._files, path, create, write_buffer_size, self.look)
+        return SimulatedDatabase(self._files, path, create, write_buffer_size, self.look, self._lock())
 
     def text(self, error: BaseException) -> str:
         return str(error) if isinstance(error, SimulatedDatabaseError) else f"{type(error).__name__}: {error}"

@@ -42,6 +42,8 @@ class Disk:
         self.source = source
         self.faults = faults or DiskFaults()
         self.on_step = on_step
+        self.on_wait: Callable[[], None] | None = None
+        """Called while a sync is under way: what it syncs is durable only when that returns."""
         self.steps = 0
         self.errors = 0
         """Operations that have changed something."""
@@ -195,9 +197,11 @@ class Disk:
         if faults.stall and source.random() < faults.stall:
             low, high = faults.stall_s
         self._seconds += low + (high - low) * source.random()
-        if faults.sync_error and source.random() < faults.sync_error:
-            return self._failed(errno.EIO, "Input/output error")
-        return None
+        fails = faults.sync_error and source.random() < faults.sync_error
+        error = self._failed(errno.EIO, "Input/output error") if fails else None
+        if self.on_wait is not None:
+            self.on_wait()
+        return error
 
     def _failed(self, number: int, text: str) -> OSError:
         self.errors += 1
@@ -315,6 +319,7 @@ class DiskFile:
         if growth <= 0:
             return True
         disk.step("set aside")
+        growth = max(size - contents.size, 0)  # another thread may have written to it meanwhile
         taken, error = disk.written(growth, growth)
         if taken:
             disk.used += taken
