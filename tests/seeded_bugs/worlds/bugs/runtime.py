@@ -49,6 +49,13 @@ BUGS = (
         ),
     ),
     Patch(
+        name="lost-proposal-left-waiting",
+        breaks="who waits for what may never be committed is told so when the leadership is lost",
+        file=PROPOSALS,
+        old="                self.give_up(proposal, LOST)\n",
+        new="                kept.append(proposal)\n",
+    ),
+    Patch(
         name="term-of-the-first-leadership",
         breaks="a proposal is lost when the term it was appended in is not led any more",
         file=GROUP_WORK,

@@ -25,6 +25,39 @@ BUGS = (
         ),
     ),
     Patch(
+        name="completion-before-its-write",
+        breaks="what is reported written is durable (contracts/storage.py)",
+        file=WRITER,
+        old="""        try:
+            self._timed_write([part for batch in submits for part in batch])
+        except StorageFailed as error:
+            self._post(self._failed, error)
+            return False
+        self._post(self._done, submits)
+        return True
+""",
+        new="""        self._post(self._done, submits)
+        try:
+            self._timed_write([part for batch in submits for part in batch])
+        except StorageFailed as error:
+            self._post(self._failed, error)
+            return False
+        return True
+""",
+    ),
+    Patch(
+        name="completions-of-two-writes-swapped",
+        breaks="writes are reported in the order of their submits (contracts/storage.py)",
+        file=WRITER,
+        old="        self._under_way -= len(submits)\n        self._report(submits)\n",
+        new=(
+            "        self._under_way -= len(submits)\n"
+            "        late = self.__dict__.setdefault('_late', [])\n"
+            "        late.append(submits)\n"
+            "        self._loop.call_soon(lambda: self._report(late.pop()))\n"
+        ),
+    ),
+    Patch(
         name="failed-write-leaves-the-handle-alive",
         breaks="after a failed write or sync nothing more is written by this handle (decision 6)",
         file=STORE,
@@ -75,6 +108,13 @@ BUGS = (
         file=GROUP_LOG,
         old="            batch.delete(keys.entry_key(self.group, first))\n",
         new="            assert first >= index\n",
+    ),
+    Patch(
+        name="cut-mark-not-written",
+        breaks="a log that a leader has cut below the floor says so in its head (floor.py 5)",
+        file=GROUP_LOG,
+        old="        head.cut = min(head.cut or index, index)\n",
+        new="        assert head.cut <= head.last_index\n",
     ),
     Patch(
         name="floor-before-the-database",
