@@ -122,6 +122,18 @@ def found_some(monkeypatch: pytest.MonkeyPatch, *found: Found) -> None:
     monkeypatch.setattr("raftpy.sim.search.search", lambda *args, **kwargs: kwargs["tell"](totals) or totals)
 
 
+@pytest.mark.parametrize(("seeds", "status"), [(1_999, 0), (2_000, 1)])
+def test_a_rare_branch_that_so_many_seeds_have_left_out_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, seeds: int, status: int
+) -> None:
+    totals = Totals(seeds=seeds, runs=2 * seeds, elapsed_s=2.0, worked_s=4.0)
+    totals.reached.update({"often": 5, "never": 0})
+    monkeypatch.setattr("raftpy.sim.search.search", lambda *args, **kwargs: totals)
+    ended = in_process("sim", "run", "--seeds", f"1:{seeds + 1}")
+    assert ended.status == status
+    assert f"never reached{' by so many seeds' if status else ''}: never\n" in ended.text
+
+
 def test_failures_are_named_with_their_seeds_and_how_to_replay_them(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = Failure("durable", "entry 7 is gone\nfrom node 2", 1.5)
     found_some(monkeypatch, *(Found(seed, gone) for seed in range(30, 18, -1)), Found(4, Failure("no end", "", 0.0)))

@@ -87,6 +87,13 @@ def test_a_long_search_that_has_left_one_out_is_blind_to_it() -> None:
     assert totals.blind_to() == ["b"]
 
 
+def test_ci_runs_enough_seeds_to_be_told_and_each_of_them_twice() -> None:
+    (first, end, more), *others = re.findall(
+        r"raftpy sim run --seeds (\d+):(\d+)(.*)", (ROOT / ".ci" / "run").read_text()
+    )
+    assert (int(end) - int(first) >= ENOUGH_SEEDS, more, others) == (True, "", [])
+
+
 def test_the_documentation_lists_them_all() -> None:
     text = (ROOT / "docs" / "testing.md").read_text()
     listed = re.findall(r"^- ([^:\n]+): [A-Z].*$", text.partition("### What must be reached")[2], re.MULTILINE)
