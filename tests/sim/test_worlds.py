@@ -9,7 +9,9 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -66,6 +68,32 @@ def test_most_worlds_are_well_enough_for_a_leader() -> None:
         fast += plan.network.delay_s[1] <= election_s / 10 and plan.disk.sync_s[0] <= election_s / 20
         assert len(plan.faults) <= 6 * plan.duration_s + 1
     assert 0.85 < fast / len(plans) < 1.0
+
+
+def test_worlds_differ_in_all_that_they_may_differ_in() -> None:
+    plans = [draw_plan(seed) for seed in range(600)]
+
+    def drawn(value: Callable[[Plan], object]) -> set[object]:
+        return {value(plan) for plan in plans}
+
+    for name, most in {"loss": 0.3, "duplication": 0.5, "late": 0.2, "flipped": 0.05, "held": 0.02}.items():
+        rates = [getattr(plan.network, name) for plan in plans]
+        assert 0.5 < sum(rate == 0.0 for rate in rates) / len(rates) < 0.85, name
+        assert 0.93 * most < max(rates) <= most, name
+    for name in ("slow", "stall", "write_error", "sync_error", "no_space", "out_of_order"):
+        assert 0.0 < sum(getattr(plan.disk, name) > 0 for plan in plans) / len(plans) < 0.4, name
+    assert all(plan.network.delay_s[0] < plan.network.delay_s[1] for plan in plans)
+    assert drawn(lambda plan: plan.nodes) == {1, 2, 3, 4, 5}
+    assert drawn(lambda plan: plan.groups) == {1, 2, 5}
+    assert drawn(lambda plan: plan.options.write_mode) == {"auto", "inline", "thread"}
+    assert drawn(lambda plan: (plan.options.pre_vote, plan.options.check_quorum)) == set(
+        product((True, False), repeat=2)
+    )
+    assert drawn(lambda plan: plan.network.buffer_bytes) == {1_500, 4_000, 1 << 20}
+    assert drawn(lambda plan: (plan.load.feed, plan.watched)) == set(product((True, False), repeat=2))
+    assert drawn(lambda plan: plan.load.clients) == set(range(1, 9))
+    for name in ("stale_reads", "follower_reads", "cancelled", "patient", "apply_s"):
+        assert {0.0, True} == drawn(lambda plan, name=name: getattr(plan.load, name) and True), name  # type: ignore[misc]
 
 
 def test_a_plan_comes_back_from_its_text() -> None:
