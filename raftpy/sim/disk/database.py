@@ -121,9 +121,8 @@ class SimulatedDatabase:
         self._files = files
         self._path = path
         self._buffer = max(write_buffer_size, SMALLEST_WRITE_BUFFER)
-        self._error: SimulatedDatabaseError | None = (
-            None  # of what LevelDB does in its thread: nothing is written after
-        )
+        # Of a sync, or of what LevelDB does in its thread: nothing is written after it.
+        self._error: SimulatedDatabaseError | None = None
         self._memory = _Memory()
         self._full: _Memory | None = None  # which is becoming a table
         self._pending: Callable[[], None] | None = None  # what LevelDB's thread has to do

@@ -45,8 +45,9 @@ class Disk:
         self.on_wait: Callable[[], None] | None = None
         """Called while a sync is under way: what it syncs is durable only when that returns."""
         self.steps = 0
+        """Operations that have changed something, or tried to."""
         self.errors = 0
-        """Operations that have changed something."""
+        """Operations that have failed."""
         self.capacity = 1 << 40
         """Bytes that fit; may be set to less than is there."""
         self.used = 0
