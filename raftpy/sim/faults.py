@@ -24,6 +24,9 @@ DATA = PurePath(DIRECTORY)
 BETWEEN_S = 0.02
 """How long it takes to copy a disk or to put a copy back, and between two looks at whether that may be done."""
 
+OFTEN_S = 0.0005
+"""Between two looks at whether a process that dies again and again is to die."""
+
 
 def kill(cluster: Cluster, fault: Fault) -> None:
     """The process of ``node`` dies, and is started again after ``value`` seconds."""
@@ -66,6 +69,12 @@ def kill_in_start(cluster: Cluster, fault: Fault) -> None:
         return
     member.die_in_start_at = max(fault.other, 1)
     cluster.crash(fault.node, "power", fault.value)
+
+
+def crash_loop(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies and is started at once, ``other`` times, each time ``value`` seconds after somebody
+    read there: what one life has asked for is under way when the next one asks, and counts anew."""
+    _crash_again(cluster, fault, fault.other)
 
 
 def stop(cluster: Cluster, fault: Fault) -> None:
@@ -260,7 +269,7 @@ FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
         kill, power, blackout, kill_in_write, kill_in_turn, kill_in_start, kill_in_stop, stop, pause, isolate, cut,
         mute, deafen, split, slow_link, calm, full_disk, broken_disk, slow_disk, stalled_disk, hand_over, transfer,
         transfer_by, priority, stop_starting, stop_full, second_start, smaller_datagrams, wall_clock, drift,
-        flipped_bit, emptied_disk, older_copy,
+        flipped_bit, emptied_disk, older_copy, crash_loop,
     )
 }  # fmt: skip
 """By name."""
@@ -302,6 +311,23 @@ def heal(cluster: Cluster) -> None:
 
 
 # --- Parts of them ----------------------------------------------------------------------------------------------------
+
+
+def _crash_again(cluster: Cluster, fault: Fault, times: int) -> None:
+    if cluster.healed or not times:
+        return
+    life = cluster.members[fault.node].life
+    again_s = OFTEN_S
+    if life is not None and life.serves and life.reads:
+        cluster.world.after(fault.value, _crash_life, cluster, life)
+        times -= 1
+        again_s += fault.value
+    cluster.world.after(again_s, _crash_again, cluster, fault, times)
+
+
+def _crash_life(cluster: Cluster, life: Life) -> None:
+    if not cluster.healed and cluster.members[life.process.node].life is life:
+        cluster.crash(life.process.node, "kill", 0.0)
 
 
 def _leading(cluster: Cluster) -> Life | None:

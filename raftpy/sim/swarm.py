@@ -19,6 +19,8 @@ SILENT_S = 6.5
 """For so long."""
 AT_REST = 1 / 12
 """Share of worlds in which a disk is harmed while nobody has it open."""
+CRASH_LOOPS = 1 / 15
+"""Share of worlds in which a process dies again and again, where there is room for it."""
 INTERLEAVED = 0.2
 """Share of worlds in which others go on while a thread stands between two operations of its disk."""
 
@@ -48,6 +50,7 @@ def draw_plan(seed: int) -> Plan:
         faults=_faults(source, nodes, duration, silent),
         watched=source.random() < 0.25,
     )
+    plan = _with_crash_loop(plan, Random(f"raftpy.sim crash loop {seed}"))
     plan = _with_harm(plan, Random(f"raftpy.sim at rest {seed}"))
     return _with_strands(plan, Random(f"raftpy.sim interleaved {seed}"))
 
@@ -187,6 +190,34 @@ def _faults(source: Random, nodes: int, duration: float, silent: bool) -> tuple[
             at = 0.0
         found.append(Fault(at_s=at, kind=name, node=source.randint(1, nodes), other=other, value=value))
     return tuple(sorted(found, key=lambda fault: fault.at_s))
+
+
+def _with_crash_loop(plan: Plan, source: Random) -> Plan:
+    """The plan, and in a few worlds a process that dies again and again while what it has asked for is under way: the
+    minority without which nothing is decided while it is down answers late. The dice are its own, so that they move
+    nothing else."""
+    slow = (plan.nodes - 1) // 2
+    room = MOST_FAULTS * plan.duration_s - len(plan.faults)
+    if source.random() >= CRASH_LOOPS or not slow or slow * plan.nodes > room:
+        return plan
+    node, at_s = source.randint(1, plan.nodes), round(source.uniform(0.2, 0.5) * plan.duration_s, 5)
+    delay_s = round(source.uniform(0.05, 0.4) * plan.options.election_ms / 1000, 4)
+    low, high = plan.network.delay_s
+    found = [
+        Fault(at_s=at_s, kind="slow_link", node=late, other=other, value=delay_s)
+        for late in ((node + step) % plan.nodes + 1 for step in range(slow))
+        for other in range(1, plan.nodes + 1)
+        if other != late
+    ]
+    # So that what it asks has come, and what is asked of it in turn has not.
+    value = round(source.uniform(high, max(high, 2 * low)), 6)
+    found.append(Fault(at_s=at_s, kind="crash_loop", node=node, other=source.randint(5, 40), value=value))
+    return replace(
+        plan,
+        load=replace(plan.load, follower_reads=1.0, think_s=0.002, clients=8),
+        disk=replace(plan.disk, sync_s=(0.0001, 0.0003)),
+        faults=tuple(sorted((*plan.faults, *found), key=lambda fault: fault.at_s)),
+    )
 
 
 HARM: dict[str, Callable[[Random, float], Fault]] = {

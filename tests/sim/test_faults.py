@@ -119,6 +119,23 @@ def test_kill_in_turn_comes_before_a_call_of_the_loop() -> None:
         world.until(lambda: lives(world) == [1, 2, 3], "it is back", 0.21)
 
 
+def test_crash_loop_comes_each_time_that_somebody_has_read_there() -> None:
+    with faulty() as (world, act):
+        act("crash_loop", 2, other=2, value=0.01)
+        for times in (1, 2):
+            world.pass_(0.5)
+            before = world.life(2)
+            before.reads[0] = 1  # as clients count them
+            world.pass_(0.009)
+            assert world.life(2) is before
+            world.until(lambda life=before: world.member(2).life is not life, "it dies", 0.002)  # type: ignore[misc]
+            world.until(lambda: world.up(2), "it is there again, at once", 0.1)
+            assert world.member(2).lives == 1 + times
+        world.life(2).reads[0] = 1
+        world.pass_(0.5)
+        assert world.member(2).lives == 3
+
+
 def test_kill_in_start_comes_in_the_start_that_follows() -> None:
     with faulty() as (world, act):
         done = operations(world, 2)

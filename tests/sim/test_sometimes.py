@@ -34,7 +34,7 @@ def test_each_is_named_where_it_is_seen() -> None:
 
 
 def test_each_kind_of_fault_is_drawn() -> None:
-    assert {f"fault: {kind}" for kind in (*FAULTS, *HARM)} == INFLICTED.keys()
+    assert {f"fault: {kind}" for kind in (*FAULTS, *HARM, "crash_loop")} == INFLICTED.keys()
 
 
 def test_a_disk_is_harmed_in_few_worlds_and_the_others_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +57,28 @@ def test_a_disk_is_harmed_in_few_worlds_and_the_others_stay_what_they_are(monkey
         added += kinds
     assert set(added) == {"power", *HARM}
     assert 0.05 < len(added) / len(plans) < 0.11
+
+
+def test_a_process_dies_again_and_again_in_few_worlds_and_the_others_stay_what_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(swarm, "AT_REST", 0.0)
+    plans = [draw_plan(seed) for seed in range(1200)]
+    monkeypatch.setattr(swarm, "CRASH_LOOPS", 0.0)
+    added = 0
+    for plan in plans:
+        without = draw_plan(plan.seed)
+        if plan == without:
+            continue
+        added += 1
+        more = [fault for fault in plan.faults if fault not in without.faults]
+        [loop] = [fault for fault in more if fault.kind == "crash_loop"]
+        slow = {fault.node for fault in more if fault.kind == "slow_link"}
+        assert {fault.kind for fault in more} == {"crash_loop", "slow_link"}
+        assert loop.node not in slow
+        assert 2 * (plan.nodes - 1 - len(slow)) <= plan.nodes, "who is left when it is down decides nothing"
+        assert replace(plan, faults=without.faults, disk=without.disk, load=without.load) == without
+    assert 0.02 < added / len(plans) < 0.08
 
 
 def test_what_is_reached_and_not_listed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from tests.seeded_bugs.bug import Bug
+from tests.seeded_bugs.bug import Patch
 from tests.seeded_bugs.bugs import BUGS
+from tests.seeded_bugs.worlds.bugs import BUGS as DRIVER_BUGS
 
 HERE = Path(__file__).parent
 
@@ -17,8 +18,8 @@ def scenarios() -> list[str]:
     return [name for name in names if name != "mistakes"]
 
 
-def caught(scenario: str) -> list[Bug]:
+def caught(scenario: str) -> list[Patch]:
     """The mistakes that the scenario says it catches. KeyError for a seeded bug that is not known."""
     module = importlib.import_module(f"{__package__}.test_{scenario}")
-    known = {bug.name: bug for bug in BUGS}
-    return [one if isinstance(one, Bug) else known[one] for one in module.CAUGHT]
+    known: dict[str, Patch] = {bug.name: bug for bug in (*BUGS, *DRIVER_BUGS)}
+    return [one if isinstance(one, Patch) else known[one] for one in module.CAUGHT]

@@ -77,6 +77,13 @@ BUGS = (
         new="        self.number |= 1\n",
     ),
     Patch(
+        name="read-answered-from-an-earlier-life",
+        breaks="the answer to what an earlier start of the node asked is none to this one's question (reads.pyx, boot)",
+        file="raftpy/runtime/group.py",
+        old="2 * config.heartbeat_ms / 1000, host.boot)",
+        new="2 * config.heartbeat_ms / 1000)",
+    ),
+    Patch(
         name="read-not-asked-again",
         breaks="a question without an answer is put again (reads.pyx)",
         file=READS,
