@@ -16,14 +16,21 @@ import errno
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import PurePath
+from typing import TypeAlias
 
 from raftpy.sim.disk.files import DiskFile, DiskFiles
 from raftpy.sim.disk.leveldb import batches, tables
-from raftpy.sim.disk.leveldb.batches import Write
 from raftpy.sim.disk.leveldb.manifest import COMPARATOR, Edit, TableFile, Version
 from raftpy.sim.disk.leveldb.records import fragments, read_records
-from raftpy.sim.disk.leveldb.tables import Entry, Table, Unreadable
+from raftpy.sim.disk.leveldb.tables import Table
 from raftpy.sim.disk.leveldb.varints import Malformed
+
+Write: TypeAlias = tuple[bytes, bytes | None]
+"""Key and value; None: it is deleted."""
+Entry: TypeAlias = tuple[bytes, int, bytes | None]
+"""Key, sequence number of the write, and its value; None where it deletes."""
+Unreadable: TypeAlias = tuple[bytes, Malformed]
+"""Of something that does not hold: the key before it, b"" for none, and what is wrong."""
 
 SMALLEST_WRITE_BUFFER = 64 << 10
 """Bytes; LevelDB takes no smaller one."""
@@ -213,19 +220,18 @@ class SimulatedDatabase:
 
     # --- writing
 
-    def commit(self, writes: Sequence[Write], sync: bool) -> None:
+    def commit(self, writes: list[Write], sync: bool) -> None:
         """Writes them as one batch; another thread that has come before goes first."""
         with self._writers:
             self._commit(writes, sync)
 
-    def _commit(self, writes: Sequence[Write], sync: bool) -> None:
+    def _commit(self, writes: list[Write], sync: bool) -> None:
         self._check_open()
         assert self._log is not None
         self._make_room()
         sequence = self._sequence + 1
-        body = b"".join([batches.pack(key, value) for key, value in writes])
         try:
-            self._log.add(batches.HEADER.pack(sequence, len(writes)) + body)
+            self._log.add(batches.pack(sequence, writes))
         except OSError as error:
             raise _io_error(self._log.path, error) from error
         if sync:
