@@ -12,11 +12,12 @@ from typing import Any
 from raftpy.replicated import kv_commands
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.replicated.kv import Kind as Effect
-from raftpy.sim.checks import Broken, Checks
+from raftpy.sim.checks import Checks
 from raftpy.sim.clients import READ, WRITE, Operation, key_bytes, value_of
 from raftpy.sim.cluster import Life
 from raftpy.sim.linearizability import Input, Kind, Output, Verdict, check
 from raftpy.sim.linearizability import Operation as Entry
+from raftpy.sim.outcome import Broken
 from raftpy.sim.readers import missing
 from raftpy.transport.identity.refusal import MOST_REFUSED
 
@@ -179,7 +180,7 @@ def _kept(life: Life, driver: Any, transport: Any, storage: Any, lost: Collectio
         ("peers for whom something waits", len(waiting), 0),
         ("full datagrams", sum(len(peer.ready) for peer in peers), 0),
         ("frames in open datagrams", sum(peer.builder.frames for peer in there), 0),
-        ("datagrams that were not read", len(transport._inbox), MOST_WAITING * len(peers)),
+        ("datagrams that were not read", len(transport.socket), MOST_WAITING * len(peers)),
         ("incarnations refused", max((len(peer.refused) for peer in peers), default=0), MOST_REFUSED),
         ("tasks", len(life.process.loop.tasks) - running, 0),
         ("timers", life.process.timers, MOST_TIMERS),

@@ -11,11 +11,10 @@ cdef class Call:
     cdef object context
 
 @cython.final
-cdef class LoopTimer:
+cdef class LoopTimer(Due):
     cdef Process process
     cdef double own_time          # seconds of the process's clock
     cdef Call call
-    cdef Due due                  # None once it has rung or was cancelled
 
 @cython.final
 cdef class Process(Runnable):
@@ -32,6 +31,7 @@ cdef class Process(Runnable):
     cdef public Py_ssize_t calls_left  # 0: there is no last one
     cdef public object at_the_last
     cdef readonly object loop
+    cdef object sight             # what the checks have found out about it; None before they have looked
     cdef double rate
     cdef object calls             # deque of Call
     cdef bint awake               # the world knows that there is something to do
@@ -39,4 +39,6 @@ cdef class Process(Runnable):
 
     cdef LoopTimer timer(self, double own_time, Call call)
     cdef int take(self, Call call) except -1
+    cdef int soon(self, callback) except -1
+    cpdef count_time(self)
     cdef int wake_up(self) except -1

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from raftpy.contracts.clock import TimerHandle
 from raftpy.sim.process_loop import ProcessLoop
-from raftpy.sim.world import Runnable, World
+from raftpy.sim.world import Due, Runnable, World
 
 class Died(BaseException): ...
 
@@ -17,7 +17,7 @@ class Call:
     def cancelled(self) -> bool: ...
 
 @final
-class LoopTimer:
+class LoopTimer(Due):
     def cancel(self) -> None: ...
     def cancelled(self) -> bool: ...
     def when(self) -> float: ...

@@ -14,7 +14,7 @@ from libc.stdint cimport uint64_t
 
 from raftpy.sim.process_loop import ProcessLoop
 
-from raftpy.sim.world cimport Runnable, World
+from raftpy.sim.world cimport Due, Runnable, World
 
 cdef object set_running_loop = events._set_running_loop
 cdef object get_running_loop = events._get_running_loop
@@ -47,25 +47,24 @@ cdef inline Call new_call(call, tuple arguments, context):
 
 
 @cython.final
-cdef class LoopTimer:
+cdef class LoopTimer(Due):
     """A call at a later time; what ``call_later`` gives."""
 
-    def _ring(self):
-        self.due = None
+    cdef int happen(self) except -1:
         self.process.timers -= 1
         self.process.take(self.call)
+        return 0
 
     def cancel(self):
         """It is not made."""
-        self.call.cancel()
-        if self.due is not None:
-            self.due.cancel()
-            self.due = None
+        self.call.call = None
+        if self.open:
+            self.open = False
             self.process.timers -= 1
 
     def cancelled(self):
         """Whether it is not made."""
-        return self.call.cancelled()
+        return self.call.call is None
 
     def when(self):
         """Seconds of the loop's ``time``."""
@@ -103,7 +102,7 @@ cdef class Process(Runnable):
         """Its own seconds."""
         return (self.world.now + self.spent) * self.rate
 
-    def count_time(self):
+    cpdef count_time(self):
         """What the disk has taken meanwhile counts as time of the step under way."""
         if self.took is not None:
             self.spent += <double> self.took()
@@ -151,9 +150,13 @@ cdef class Process(Runnable):
         timer.process = self
         timer.own_time = own_time
         timer.call = call
-        timer.due = self.world.plan(own_time / self.rate, timer._ring, ())
+        self.world.put(own_time / self.rate, timer)
         self.timers += 1
         return timer
+
+    cdef int soon(self, callback) except -1:
+        # As call_soon.
+        return self.take(new_call(callback, (), None))
 
     cdef int take(self, Call call) except -1:
         if not self.alive:

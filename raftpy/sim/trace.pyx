@@ -38,16 +38,10 @@ cdef class Trace:
 
     cdef int note(self, double time, uint64_t node, str kind, tuple detail) except -1:
         cdef Word word
-        self.count += 1
-        word.real = time
-        self.mix(&word.bytes[0], 8)
-        word.whole = node
-        self.mix(&word.bytes[0], 8)
-        self.mix_text(kind)
+        self.begin(time, node, kind)
         for part in detail:
             if type(part) is int:
-                word.whole = <uint64_t> (part & 0xFFFFFFFFFFFFFFFF)
-                self.mix(&word.bytes[0], 8)
+                self.mix_whole(<uint64_t> (part & 0xFFFFFFFFFFFFFFFF))
             elif type(part) is bytes:
                 self.mix(<const uint8_t*> PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part))
             elif type(part) is float:
@@ -55,12 +49,46 @@ cdef class Trace:
                 self.mix(&word.bytes[0], 8)
             else:
                 self.mix_text(part)
-        # The number of the event is in the chain, so that what belongs to one and to the next cannot be shifted.
-        word.whole = self.count
-        self.mix(&word.bytes[0], 8)
+        self.end()
         if self.events is not None:
             self.events.append(Event(time, node, kind, detail))
         return 0
+
+    cdef int note_sent(self, double time, uint64_t node, uint64_t number, uint64_t to, bytes datagram) except -1:
+        if self.events is not None:
+            return self.note(time, node, "send", (number, to, datagram))
+        self.begin(time, node, "send")
+        self.mix_whole(number)
+        self.mix_whole(to)
+        self.mix(<const uint8_t*> PyBytes_AS_STRING(datagram), PyBytes_GET_SIZE(datagram))
+        self.end()
+        return 0
+
+    cdef int note_number(self, double time, uint64_t node, str kind, uint64_t number) except -1:
+        if self.events is not None:
+            return self.note(time, node, kind, (number,))
+        self.begin(time, node, kind)
+        self.mix_whole(number)
+        self.end()
+        return 0
+
+    cdef int begin(self, double time, uint64_t node, str kind) except -1:
+        cdef Word word
+        self.count += 1
+        word.real = time
+        self.mix(&word.bytes[0], 8)
+        self.mix_whole(node)
+        self.mix_text(kind)
+        return 0
+
+    cdef void end(self) noexcept:
+        # The number of the event is in the chain, so that what belongs to one and to the next cannot be shifted.
+        self.mix_whole(self.count)
+
+    cdef void mix_whole(self, uint64_t whole) noexcept:
+        cdef Word word
+        word.whole = whole
+        self.mix(&word.bytes[0], 8)
 
     cdef int mix_text(self, str text) except -1:
         cdef Py_ssize_t size

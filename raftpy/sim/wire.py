@@ -21,7 +21,6 @@ from raftpy.sim.cluster import Cluster, Life, newest_log
 from raftpy.sim.network import Network, SimulatedTransport
 from raftpy.sim.process import Process
 from raftpy.sim.promises import ACKNOWLEDGED, APPEND, VOTE, VOTED, undurable
-from raftpy.transport.identity.peer import Peer
 
 BY_ORDER = b"CampaignTransfer"
 """The context of a candidate's requests that stands because its leader told it to."""
@@ -36,11 +35,7 @@ class WatchedTransport(SimulatedTransport):
     ) -> None:
         super().__init__(network, process, entropy, max_datagram)
         self._wire = wire
-
-    def _put(self, peer: Peer, datagram: bytes) -> None:
-        if self.process.alive:
-            self._wire.sends(self.process, datagram)
-        super()._put(peer, datagram)
+        self.socket.leaves = wire.sends
 
     def receive(self, limit: int = 64) -> list[bytes]:
         accepted = super().receive(limit)

@@ -4,10 +4,16 @@ from libc.stdint cimport uint64_t
 
 from raftpy.sim.trace cimport Trace
 
-@cython.final
 cdef class Due:
     cdef readonly double time
-    cdef object call              # None: it was made, or is not to be made
+    cdef uint64_t number          # of those that are due at one time, the lowest is made first
+    cdef bint open                # False: it was made, or is not to be made
+
+    cdef int happen(self) except -1
+
+@cython.final
+cdef class PlannedCall(Due):
+    cdef object call
     cdef tuple arguments
 
 cdef class Runnable:
@@ -19,10 +25,12 @@ cdef class World:
     cdef readonly double now
     cdef readonly Trace trace
     cdef public object look
-    cdef list due                 # a heap of (time, number, Due)
+    cdef list due                 # a heap of Due, by time and number
     cdef uint64_t number
     cdef object ready             # deque of Runnable
 
     cdef Due plan(self, double time, call, tuple arguments)
+    cdef int put(self, double time, Due due) except -1
+    cdef Due take_next(self)
     cdef int wake(self, Runnable process) except -1
     cdef int settle(self) except -1

@@ -7,13 +7,18 @@ of their steps ``look`` is called, which is where everything is checked. Then ti
 """
 
 from collections import deque
-from heapq import heappop, heappush
 from random import Random
 
 cimport cython
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
 from raftpy.sim.trace cimport Trace
+
+cdef extern from "Python.h":
+    ctypedef struct PyListObject:
+        PyObject** ob_item
 
 # Steps of all processes without time going on: more is a program that goes round in a circle.
 MOST_STEPS_AT_ONCE = 20_000
@@ -23,15 +28,38 @@ class Stuck(AssertionError):
     """Processes have gone round and round at one moment of virtual time."""
 
 
-@cython.final
-@cython.freelist(1024)
 cdef class Due:
-    """A call that is due at ``time``, virtual seconds; as ``TimerHandle`` of the contract of clocks."""
+    """Something that is due at ``time``, virtual seconds; as ``TimerHandle`` of the contract of clocks."""
+
+    cdef int happen(self) except -1:
+        # Its time has come.
+        raise NotImplementedError
 
     def cancel(self):
         """It is not made."""
-        self.call = None
-        self.arguments = None
+        self.open = False
+
+
+@cython.final
+cdef class PlannedCall(Due):
+    """A call."""
+
+    cdef int happen(self) except -1:
+        call, arguments = self.call, self.arguments
+        self.call = self.arguments = None
+        call(*arguments)
+        return 0
+
+    def cancel(self):
+        """It is not made."""
+        self.open = False
+        self.call = self.arguments = None
+
+
+cdef inline bint before(PyObject* one, PyObject* other) noexcept:
+    cdef Due left = <Due> one
+    cdef Due right = <Due> other
+    return left.time < right.time or (left.time == right.time and left.number < right.number)
 
 
 cdef class Runnable:
@@ -72,13 +100,53 @@ cdef class World:
         return self.plan(self.now + delay_s, call, arguments)
 
     cdef Due plan(self, double time, call, tuple arguments):
-        cdef Due due = Due.__new__(Due)
-        due.time = time if time > self.now else self.now
+        cdef PlannedCall due = PlannedCall.__new__(PlannedCall)
         due.call = call
         due.arguments = arguments
-        self.number += 1
-        heappush(self.due, (due.time, self.number, due))
+        self.put(time, due)
         return due
+
+    cdef int put(self, double time, Due due) except -1:
+        # It is due at `time`, at once if that has passed.
+        cdef list heap = self.due
+        cdef Py_ssize_t at = PyList_GET_SIZE(heap)
+        cdef Py_ssize_t above
+        cdef PyObject** items
+        due.time = time if time > self.now else self.now
+        self.number += 1
+        due.number = self.number
+        due.open = True
+        heap.append(due)
+        items = (<PyListObject*> heap).ob_item
+        while at > 0:
+            above = (at - 1) >> 1
+            if not before(<PyObject*> due, items[above]):
+                break
+            items[at] = items[above]
+            at = above
+        items[at] = <PyObject*> due
+        return 0
+
+    cdef Due take_next(self):
+        # Takes the first off the heap, which is not empty.
+        cdef list heap = self.due
+        cdef PyObject** items = (<PyListObject*> heap).ob_item
+        cdef Py_ssize_t last = PyList_GET_SIZE(heap) - 1
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t below = 1
+        cdef PyObject* moved = items[last]
+        items[last] = items[0]
+        while below < last:
+            if below + 1 < last and before(items[below + 1], items[below]):
+                below += 1
+            if not before(items[below], moved):
+                break
+            items[at] = items[below]
+            at = below
+            below = 2 * at + 1
+        if last > 0:
+            items[at] = moved
+        return <Due> heap.pop()
 
     cdef int wake(self, Runnable process) except -1:
         # The process has something to do; called once until it has said that nothing is left.
@@ -95,25 +163,17 @@ cdef class World:
         True: ``done`` holds. Raises what a call raises, and ``Stuck``.
         """
         cdef list due = self.due
-        cdef tuple entry
         cdef Due next_due
-        cdef double time
         self.settle()
-        while due:
-            entry = <tuple> due[0]
-            time = <double> entry[0]
-            if time > until:
+        while PyList_GET_SIZE(due):
+            if (<Due> PyList_GET_ITEM(due, 0)).time > until:
                 break
-            heappop(due)
-            next_due = <Due> entry[2]
-            call = next_due.call
-            if call is None:
+            next_due = self.take_next()
+            if not next_due.open:
                 continue
-            arguments = next_due.arguments
-            self.now = time
-            next_due.call = None
-            next_due.arguments = None
-            call(*arguments)
+            next_due.open = False
+            self.now = next_due.time
+            next_due.happen()
             self.settle()
             if done is not None and done():
                 return True
@@ -138,4 +198,4 @@ cdef class World:
     @property
     def pending(self):
         """What is due and not cancelled, in no particular order."""
-        return [entry[2] for entry in self.due if (<Due> entry[2]).call is not None]
+        return [due for due in self.due if (<Due> due).open]

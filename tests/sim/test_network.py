@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from random import Random
 from typing import Any
 
 import pytest
 
-from raftpy.sim.entropy import SeededEntropy
-from raftpy.sim.network import Network, SimulatedTransport
+from raftpy.sim.network import Network, Socket
 from raftpy.sim.plan import NetworkFaults
 from raftpy.sim.process import Process
 from raftpy.sim.world import World
@@ -20,16 +18,18 @@ AT_ONCE = (0.001, 0.001)
 
 
 class Host:
-    """Stands where a node's transport would, and keeps what arrives, with the time."""
+    """Reads at the address of a node what arrives, at once, and keeps it with the time."""
 
-    def __init__(self, world: World, alive: bool = True) -> None:
-        self.world = world
-        self.process = type("Life", (), {"alive": alive})()
+    def __init__(self, network: Network, node: int, alive: bool = True) -> None:
+        self.world = network.world
+        self.socket = Socket(network, Process(network.world, node))
+        self.socket.open(node, self.read)
         self.heard: list[tuple[float, bytes]] = []
+        if not alive:
+            self.socket.process.kill()
 
-    def arrive(self, datagram: bytes, buffer_bytes: int) -> bool:
-        self.heard.append((self.world.now, datagram))
-        return len(datagram) <= buffer_bytes
+    def read(self) -> None:
+        self.heard += [(self.world.now, datagram) for datagram in self.socket.read(64)]
 
     @property
     def numbers(self) -> list[int]:
@@ -40,9 +40,7 @@ class Host:
 def made(**faults: Any) -> tuple[Network, Host]:
     """A network that is as bad as that, and who listens at the address of node 2."""
     network = Network(World(7), NetworkFaults(**{"delay_s": AT_ONCE, **faults}))
-    host = Host(network.world)
-    network.attach(2, host)  # type: ignore[arg-type]
-    return network, host
+    return network, Host(network, 2)
 
 
 def carried(count: int = COUNT, apart_s: float = 0.0, **faults: Any) -> Host:
@@ -113,9 +111,8 @@ def test_of_some_one_bit_is_turned_over() -> None:
 def test_what_is_held_back_comes_to_whoever_lives_there_by_then() -> None:
     network, before = made(held=1.0, held_s=(1.0, 1.0))
     network.carry(1, 2, b"\7", 0.0)
-    network.detach(2, before)  # type: ignore[arg-type]
-    after = Host(network.world)
-    network.attach(2, after)  # type: ignore[arg-type]
+    before.socket.close()
+    after = Host(network, 2)
     network.world.run(2.0)
     assert (before.numbers, after.numbers) == ([], [7])
 
@@ -123,8 +120,7 @@ def test_what_is_held_back_comes_to_whoever_lives_there_by_then() -> None:
 @pytest.mark.parametrize("when", ["before it leaves", "on its way"])
 def test_a_link_that_is_cut_loses_everything_and_the_other_way_nothing(when: str) -> None:
     network, host = made()
-    back = Host(network.world)
-    network.attach(1, back)  # type: ignore[arg-type]
+    back = Host(network, 1)
     if when == "before it leaves":
         network.cuts.add((1, 2))
     network.carry(1, 2, b"\1", 0.0)
@@ -160,18 +156,18 @@ def test_healed_it_loses_nothing_and_changes_nothing() -> None:
 @pytest.mark.parametrize("alive", [True, False], ids=["alive", "dead"])
 def test_a_sender_is_told_only_that_nobody_is_there(alive: bool) -> None:
     network, _ = made(refused=0.5)
-    network.attach(2, Host(network.world, alive))  # type: ignore[arg-type]
+    Host(network, 2, alive)
     told = sum(not network.carry(1, 2, b"", 0.0) for _ in range(COUNT))
     assert told == 0 if alive else 0.45 < told / COUNT < 0.55
 
 
 def test_a_socket_takes_what_fits_into_its_buffer_or_one_datagram() -> None:
     world = World(1)
-    transport = SimulatedTransport(Network(world), Process(world, 1), SeededEntropy(Random(1)), None)
-    assert transport.arrive(bytes(1_600), 1_500)
-    assert not transport.arrive(b"1", 1_500)
-    assert transport._pull(64) == [bytes(1_600)]
-    assert [transport.arrive(bytes(500), 1_500) for _ in range(4)] == [True, True, True, False]
-    assert transport._pull(1) == [bytes(500)]
-    assert transport.arrive(bytes(500), 1_500)
-    assert not transport.arrive(b"1", 1_500)
+    socket = Socket(Network(world, NetworkFaults(buffer_bytes=1_500)), Process(world, 1))
+    assert socket.take(bytes(1_600))
+    assert not socket.take(b"1")
+    assert socket.read(64) == [bytes(1_600)]
+    assert [socket.take(bytes(500)) for _ in range(4)] == [True, True, True, False]
+    assert socket.read(1) == [bytes(500)]
+    assert socket.take(bytes(500))
+    assert not socket.take(b"1")

@@ -27,7 +27,8 @@ def test_there_are_many_and_each_says_what_it_means() -> None:
 
 
 def test_each_is_named_where_it_is_seen() -> None:
-    texts = [path.read_text() for path in SIMULATOR.rglob("*.py") if path.name != "sometimes.py"]
+    paths = [path for kind in ("*.py", "*.pyx") for path in SIMULATOR.rglob(kind) if path.name != "sometimes.py"]
+    texts = [path.read_text() for path in paths]
     source = "\n".join([*texts, *LINES.values()])
     source += " a proposal was cancelled before it was appended a proposal was cancelled after it was appended "
     assert [name for name in SOMETIMES if name not in INFLICTED and name not in source] == []
