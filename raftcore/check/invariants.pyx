@@ -121,6 +121,22 @@ cdef int check_log(Raft r, bint each_entry) except -1:
 cdef int check_configuration(Raft r) except -1:
     cdef Progress pr
     config = r.tracker.config
+    learners = config.learners
+    if learners or config.learners_next or config.voters_outgoing:
+        check_sets(r, config)
+    else:
+        hold(r, "C5", not config.auto_leave, "only a joint configuration is left by itself")
+        hold(r, "C6", r.tracker.progress.keys() == set(config.voters), "members, and nobody else, have progress")
+    for pr in r.tracker.ordered:
+        hold_of(r, "C8", pr.is_learner == (pr.id in learners), pr, "its progress agrees on who learns")
+        hold_of(r, "C9", pr.conf_index <= r.conf_index, pr, "its progress is not from a later configuration")
+    hold(r, "C10", r.is_learner == (r.id in learners), "a node knows whether it learns")
+    hold(r, "C11", r.conf_index <= r.log.committed, "the configuration's entry is committed")
+    return 0
+
+
+cdef int check_sets(Raft r, config) except -1:
+    # How the sets of a configuration stand to one another, where there is more of them than the voters.
     voters = {*config.voters, *config.voters_outgoing}
     learners = set(config.learners)
     hold(r, "C1", not voters & learners, "nobody is voter and learner")
@@ -130,11 +146,6 @@ cdef int check_configuration(Raft r) except -1:
     hold(r, "C5", not config.auto_leave or config.voters_outgoing, "only a joint configuration is left by itself")
     hold(r, "C6", set(r.tracker.progress) == voters | learners, "members, and nobody else, have progress")
     hold(r, "C7", not config.voters_outgoing or config.voters, "both halves of a joint configuration have voters")
-    for pr in r.tracker.ordered:
-        hold_of(r, "C8", pr.is_learner == (pr.id in learners), pr, "its progress agrees on who learns")
-        hold_of(r, "C9", pr.conf_index <= r.conf_index, pr, "its progress is not from a later configuration")
-    hold(r, "C10", r.is_learner == (r.id in learners), "a node knows whether it learns")
-    hold(r, "C11", r.conf_index <= r.log.committed, "the configuration's entry is committed")
     return 0
 
 

@@ -9,31 +9,21 @@ is as good as looking at everything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from struct import Struct
-from typing import Any, Protocol
+from typing import Any, NoReturn
 
 from raftcore.api.raw_node import RawNode
-from raftcore.base.types import MessageType, StateType
+from raftcore.base.types import StateType
 from raftcore.values.message import Message
-from raftcore.wire.codec import crc32c, messages
+from raftcore.wire.codec import crc32c, messages, parse_header
 from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed, WrongIdentity
 from raftpy.runtime.commits import Commit
-from raftpy.runtime.driver import Driver
 from raftpy.sim.cluster import Cluster, Life, Member
-from raftpy.sim.glance import COMMIT, HEAD, LEFT, LOG, ROLE, UNWRITTEN, Glance
-from raftpy.sim.outcome import Failure
-from raftpy.sim.process import Process
+from raftpy.sim.glance import LEFT, Glance, GroupHistory, Looks
+from raftpy.sim.outcome import Broken
 from raftpy.sim.promises import VOTE, VOTED, undurable
 from raftpy.sim.signs import Signs
-from raftpy.sim.world import Runnable
-from raftpy.storage.leveldb.head import Head
+from raftpy.transport.exchange.exchange import Link
 
-HEADER = Struct("<8x7Q")
-"""Of a datagram, behind checksum and version: cluster, from, to, store and boot of either (docs/wire-format.md)."""
-KIND = 72
-"""Where a datagram says what its first frame is."""
-VOTES = (bytes([MessageType.MsgVote + 1]), bytes([MessageType.MsgVoteResp + 1]))
 LEADER = StateType.StateLeader
 ROLES = {
     StateType.StateFollower: "follower",
@@ -44,146 +34,37 @@ ROLES = {
 }
 
 
-class Broken(AssertionError):
-    """Something did not hold that must."""
-
-    def __init__(self, check: str, text: str) -> None:
-        super().__init__(f"{check}: {text}")
-        self.check = check
-        self.text = text
-
-    def failure(self, time_s: float) -> Failure:
-        """As the outcome of a run says it."""
-        return Failure(self.check, self.text, time_s)
-
-
-class GroupHistory:
-    """What all lives of all members have shown in one group."""
-
-    def __init__(self) -> None:
-        self.leaders: dict[int, int] = {}
-        """Term to node id."""
-        self.committed: dict[int, int] = {}
-        """Index to term."""
-        self.highest = 0
-        """The last index that anybody held as committed."""
-        self.committed_in: dict[int, int] = {}
-        """Index to the lowest term of a node that held it as committed."""
-        self.before: dict[tuple[int, int], int] = {}
-        """(index, term) of an entry to the term of the one before it: log matching, entry by entry."""
-        self.applied: dict[int, int] = {}
-        """Index to the checksum of the command."""
-        self.commands: dict[int, bytes] = {}
-        """Index to the command."""
-        self.votes: dict[tuple[int, int], int] = {}
-        """(node, term) to the vote that was durable."""
-        self.terms: dict[int, int] = {}
-        """Node to its highest durable term."""
-        self.batches: dict[int, int] = {}
-        """Node to the number of the last batch that was durable."""
-
-
-class Stepped(Protocol):
-    """Who is told after each step."""
-
-    def stepped(self, life: Life) -> None:
-        """The process of this life has made a step."""
-        ...
-
-
-class Seen(Glance):
-    """What one life looked like at the last look, in one group."""
-
-    def __init__(self) -> None:
-        self.written = -1
-        self.terms: dict[int, int] = {}
-        """Index to term, of its log."""
-
-
-class Checks:
-    """The checks of one cluster. Raises :class:`Broken`."""
+class Checks(Looks):
+    """The checks of one cluster. Raises :class:`Broken`. Its looks are in glance.pyx: they call what is here when
+    something has changed, or is not as it must be."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-        self.world = cluster.world
+        super().__init__(cluster)
         cluster.network.leaving = self.leaving
         cluster.network.given_on = self.given_on
         cluster.on_fed = self.fed
         cluster.committed = self.committed
         self.signs = Signs(cluster)
         cluster.found = self.found
-        self.groups = [GroupHistory() for _ in range(cluster.plan.groups)]
-        self.wire: Stepped | None = None
-        """Told after each step of a process, in worlds that are watched."""
-        self._found: Broken | None = None  # inside a node, which would take it for its own failure
         self._boots: dict[int, int] = {}
-        self._pins: dict[int, dict[int, int]] = {}  # node: the pins that one of its lives has believed
-        self._heard: dict[tuple[int, int], int] = {}  # (node, peer): the newest boot it has taken something from
 
     # --- After each step ------------------------------------------------------------------------------------------
 
-    def look(self, stepped: Runnable) -> None:
-        """A process has done something."""
-        assert isinstance(stepped, Process)
-        if self._found is not None:
-            raise self._found
-        member = self.cluster.members[stepped.node]
-        life = member.life
-        if life is None or life.process is not stepped:
-            return
-        if stepped.complaints:
-            raise Broken("nothing escapes", f"node {member.node}: {stepped.complaints[0]}")
-        driver = life.host.driver
-        if driver is None:
-            return
-        if driver.closed:
-            self.cluster.watch(member, life)
-            return
-        storage: Any = life.storage
-        logs, unwritten = storage._groups, life.unwritten
-        for group, running in driver.groups.items():
-            seen = life.seen.get(group)
-            if seen is None:
-                seen = self._first_look(member, life, group)
-            head = logs[group].head if unwritten is None else unwritten[group]  # life.head(group)
-            changes = seen.changes(running.raw, head)
-            if changes:
-                if changes & ~HEAD:
-                    self._changed(member, life, running.raw, seen, group, changes)
-                if changes & HEAD and storage._failure is None:  # else what it tried to write last is in memory only
-                    self._written(member, group, seen, head)
-        if not stepped.has_calls:
-            self._idle(member, life, driver)
-        if self.wire is not None:
-            self.signs.step(life)
-            self.wire.stepped(life)
+    def _escaped(self, member: Member, life: Life) -> NoReturn:
+        raise Broken("nothing escapes", f"node {member.node}: {life.process.complaints[0]}")
 
     def found(self, check: str, text: str) -> None:
         """To be raised at the next look: whoever finds it inside of a node must not raise it there."""
         if self._found is None:
             self._found = Broken(check, text)
 
-    def _first_look(self, member: Member, life: Life, group: int) -> Seen:
-        if not life.seen:
-            self._new_life(member, life)
-        seen = life.seen[group] = Seen()
-        return seen
-
-    def _changed(self, member: Member, life: Life, raw: RawNode, seen: Seen, group: int, changes: int) -> None:
-        history = self.groups[group]
-        leads = raw.state == LEADER
-        if changes & ROLE:
-            self.world.event(member.node, "role", raw.term, ROLES[StateType(raw.state)], raw.leader, group)
-            if raw.state == StateType.StateQuarantined and member.trusted:
-                raise Broken("quarantine", f"node {member.node} is quarantined, and nothing was done to its disk")
-            self.signs.role(member, life, group, raw, seen)
-            if leads:
-                self._leads(member, raw, history)
-        if changes & LOG:
-            self._log_changed(member, raw, seen, history, leads and seen.role == LEADER and raw.term == seen.term)
-        if changes & COMMIT:
-            self._commits(member, raw, seen.commit, raw.commit_index, history)
-        seen.take(raw)
+    def _role_changed(self, member: Member, life: Life, raw: RawNode, seen: Glance, group: int) -> None:
+        self.world.event(member.node, "role", raw.term, ROLES[StateType(raw.state)], raw.leader, group)
+        if raw.state == StateType.StateQuarantined and member.trusted:
+            raise Broken("quarantine", f"node {member.node} is quarantined, and nothing was done to its disk")
+        self.signs.role(member, life, group, raw, seen)
+        if raw.state == LEADER:
+            self._leads(member, raw, self.groups[group])
 
     def _new_life(self, member: Member, life: Life) -> None:
         assert life.host.driver is not None
@@ -196,30 +77,17 @@ class Checks:
             if pinned.get(peer) != store and member.trusted:
                 raise Broken("a pin stays", f"node {member.node} has forgotten that node {peer} has store {store:x}")
 
-    def _idle(self, member: Member, life: Life, driver: Driver) -> None:
-        """Nothing is to be done in a process before something comes: no pass may have left anything, and where no write
-        is under way the disk has what the cores promise by."""
-        storage: Any = life.storage
-        settled = storage._failure is None and not storage._writer._under_way
-        for group, running in driver.groups.items():
-            head = storage._groups[group].head if settled else None
-            found = Glance.rest(running.work, running.reads, running.applying, running.raw, head)
-            if found == LEFT:
-                raise Broken("nothing is forgotten", f"node {member.node} rests with work to do in group {group}")
-            if found == UNWRITTEN:
-                raw = running.raw
-                core = f"term {raw.term}, vote {raw.vote}, last index {raw.last_index}"
-                raise Broken("written", f"node {member.node} in group {group}: {core}; its disk has {head}")
-        transport: Any = driver.transport
-        gate = transport._gate
-        if member.emptied and driver.rounds.takes_part:
-            self._nobody_knew(member, gate.own.store_id)
-        if len(gate.pins) != len(self._pins.get(member.node, ())):
-            self._pins[member.node] = dict(gate.pins)
-        for peer in gate.peers.values():
-            if peer.ready:
-                what = f"{len(peer.ready)} full datagrams for node {peer.id}"
-                raise Broken("bounded memory", f"node {member.node} keeps {what}")
+    def _rests_too_early(self, member: Member, life: Life, group: int, found: int) -> NoReturn:
+        if found == LEFT:
+            raise Broken("nothing is forgotten", f"node {member.node} rests with work to do in group {group}")
+        raw, storage = life.groups[group].raw, life.storage
+        core = f"term {raw.term}, vote {raw.vote}, last index {raw.last_index}"
+        what = f"{core}; its disk has {storage._groups[group].head}"
+        raise Broken("written", f"node {member.node} in group {group}: {what}")
+
+    def _keeps_datagrams(self, member: Member, peer: Link) -> NoReturn:
+        what = f"{len(peer.ready)} full datagrams for node {peer.id}"
+        raise Broken("bounded memory", f"node {member.node} keeps {what}")
 
     def _nobody_knew(self, member: Member, store: int) -> None:
         for other, life in self.cluster.lives():
@@ -228,10 +96,7 @@ class Checks:
                 what = f"node {member.node} takes part from an emptied disk, and node {other.node} knows the one before"
                 raise Broken("an emptied disk takes no part", what)
 
-    def leaving(self, node: int, datagram: bytes) -> None:
-        """A vote that is asked for, or given, is on the disk before it leaves (Figure 2; thesis 3.8)."""
-        if datagram[KIND : KIND + 1] not in VOTES:
-            return
+    def _vote_leaves(self, node: int, datagram: bytes) -> None:
         life = self.cluster.members[node].life
         if life is None or life.storage._failure is not None:
             return
@@ -241,25 +106,19 @@ class Checks:
             if (missing := undurable(message, life.head(group))) is not None:
                 self._found = Broken("votes are durable", f"node {node} sends {message!r}, and {missing}")
 
-    def given_on(self, node: int, datagrams: Sequence[bytes]) -> None:
-        """A transport has taken these for datagrams to this life of its node, of lives that are not over."""
-        life = self.cluster.members[node].life
-        if life is None or life.host.driver is None:
-            return
-        own = life.host.driver.boot
-        for datagram in datagrams:
-            _, peer, _, store, boot, _, to = HEADER.unpack_from(datagram)
-            if to != own:
-                self._found = Broken("an earlier life is over", f"node {node} takes what was said to boot {to:x}")
-            newest = self._heard.get((own, peer), 0)
-            if boot < newest:
-                self._found = Broken("an earlier life is over", f"node {node} takes what boot {boot:x} of {peer} said")
-            elif boot != newest and boot >> 32 == newest >> 32:
-                other = f"boots {newest:x} and {boot:x} of node {peer} under one counter"
-                self._found = Broken("an older copy is noticed", f"node {node} takes what was said by {other}")
-            self._heard[own, peer] = boot
-            if self.cluster.members[peer].emptied:
-                self._is_pinned(life, peer, store)
+    def _hears_another(self, node: int, own: int, peer: int, newest: int, datagram: bytes) -> None:
+        """The life with boot ``own`` takes something that is not from the newest boot of a peer that it has heard, or
+        not for itself."""
+        header = parse_header(datagram)
+        boot = header.from_boot
+        if header.to_boot != own:
+            what = f"node {node} takes what was said to boot {header.to_boot:x}"
+            self._found = Broken("an earlier life is over", what)
+        if boot < newest:
+            self._found = Broken("an earlier life is over", f"node {node} takes what boot {boot:x} of {peer} said")
+        elif boot != newest and boot >> 32 == newest >> 32:
+            other = f"boots {newest:x} and {boot:x} of node {peer} under one counter"
+            self._found = Broken("an older copy is noticed", f"node {node} takes what was said by {other}")
 
     def _is_pinned(self, life: Life, peer: int, store: int) -> None:
         pins: Any = life.storage._pins
@@ -295,85 +154,9 @@ class Checks:
                     f"node {member.node} leads term {term} without entry {index} of term {entry_term}, committed",
                 )
 
-    def _log_changed(self, member: Member, raw: RawNode, seen: Seen, history: GroupHistory, leads: bool) -> None:
-        terms, before = seen.terms, history.before
-        last, old_last = raw.last_index, seen.last_index
-        changed: list[int] = []
-        index = last
-        while index >= raw.first_index and terms.get(index) != (term := raw.term_at(index) or 0):
-            if leads and index <= old_last:
-                raise Broken("leader append-only", f"leader {member.node} of term {raw.term} changed entry {index}")
-            terms[index] = term
-            changed.append(index)
-            index -= 1
-        if leads and last < old_last:
-            raise Broken("leader append-only", f"leader {member.node} of term {raw.term} cut its log at {last}")
-        if last < old_last or (changed and changed[-1] <= old_last):
-            self.signs.replaced()
-        for gone in range(last + 1, old_last + 1):
-            terms.pop(gone, None)
-        for index in changed:
-            prior = terms.get(index - 1, 0) if index - 1 >= raw.first_index else raw.term_at(index - 1) or 0
-            first = before.setdefault((index, terms[index]), prior)
-            if first != prior:
-                raise Broken(
-                    "log matching",
-                    f"entry {index} of term {terms[index]} follows one of term {prior} in the log of node "
-                    f"{member.node}, and one of term {first} in another",
-                )
-
-    def _commits(self, member: Member, raw: RawNode, old: int, commit: int, history: GroupHistory) -> None:
-        if commit < old:
-            raise Broken("commit index", f"node {member.node} went back from {old} to {commit}")
-        self.signs.committed(raw, max(old + 1, raw.first_index))
-        for index in range(max(old + 1, raw.first_index), commit + 1):
-            term = raw.term_at(index) or 0
-            first = history.committed.setdefault(index, term)
-            if first != term and member.trusted:
-                raise Broken(
-                    "state machine safety",
-                    f"entry {index} was committed in term {first}, and node {member.node} holds it in term {term}",
-                )
-            history.committed_in[index] = min(raw.term, history.committed_in.get(index, raw.term))
-        if member.trusted:
-            history.highest = max(history.highest, commit)
-        self.world.event(member.node, "commit", commit)
-
     def committed(self, group: int) -> int:
         """The last index that is known to be committed by now, by whoever's word."""
         return self.groups[group].highest
-
-    def _written(self, member: Member, group: int, seen: Seen, head: Head) -> None:
-        first_look, seen.written = seen.written < 0, head.number
-        history = self.groups[group]
-        term, vote = head.term, head.vote
-        highest = history.terms.get(member.node, 0)
-        if term < highest and member.trusted:
-            raise Broken("durable term", f"node {member.node} had written term {highest}, and has term {term} now")
-        history.terms[member.node] = term
-        if vote and history.votes.setdefault((member.node, term), vote) != vote and member.trusted:
-            first = history.votes[member.node, term]
-            raise Broken("one vote a term", f"node {member.node} voted in term {term} for {first} and for {vote}")
-        batch = history.batches.get(member.node, -1)
-        if first_look and head.number <= batch and member.trusted:  # a start adds one of its own
-            raise Broken("damage is noticed", f"node {member.node} had batch {batch}, and starts with {head.number}")
-        history.batches[member.node] = head.number
-
-    def applied(self, life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:
-        """A state machine is about to apply these."""
-        history = self.groups[group].applied
-        node, done = life.process.node, life.applied.get(group, 0)
-        if first_index <= done:
-            self.found("applied once", f"node {node} applies {first_index} after {done}")
-        life.applied[group] = first_index + len(commands) - 1
-        checksum = 0
-        there = self.groups[group].commands
-        for index, command in enumerate(commands, first_index):
-            checksum = crc32c(command)
-            there[index] = command
-            if history.setdefault(index, checksum) != checksum and self.cluster.members[node].trusted:
-                self.found("state machine safety", f"node {node} applies another command at {index}")
-        self.world.event(node, "applied", first_index + len(commands) - 1, checksum)
 
     # --- When a life ends -----------------------------------------------------------------------------------------
 

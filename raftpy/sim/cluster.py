@@ -65,8 +65,6 @@ class Life:
         """Of the commit feeds."""
         self.fed: dict[int, int] = {}
         """By group: the last index that its commit feed has given."""
-        self.seen: dict[int, Any] = {}
-        """By group: what the checks saw when they last looked."""
         self.reads: dict[int, int] = {}
         """By group: how many reads by a read index it was asked for."""
         self.programs: list[asyncio.Task[None]] = []

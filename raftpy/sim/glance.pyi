@@ -1,23 +1,43 @@
-"""What of a core has changed since it was last looked at; the docstrings are in glance.pyx."""
+"""The look at a node after each step of its process; the docstrings are in glance.pyx."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, final
 
 from typing_extensions import disjoint_base
 
 from raftcore.api.raw_node import RawNode
-from raftpy.runtime.applying import Applying
-from raftpy.runtime.group_work import GroupWork
-from raftpy.runtime.reads import Reads
+from raftpy.sim.cluster import Cluster, Life, Member
+from raftpy.sim.outcome import Broken
+from raftpy.sim.process import Process
+from raftpy.sim.world import World
 from raftpy.storage.leveldb.head import Head
 
-ROLE: Final[int]
-LOG: Final[int]
-COMMIT: Final[int]
-HEAD: Final[int]
 LEFT: Final[int]
-UNWRITTEN: Final[int]
 
-@disjoint_base
+@final
+class GroupHistory:
+    @property
+    def leaders(self) -> dict[int, int]: ...
+    @property
+    def committed(self) -> dict[int, int]: ...
+    @property
+    def highest(self) -> int: ...
+    @property
+    def committed_in(self) -> dict[int, int]: ...
+    @property
+    def before(self) -> dict[tuple[int, int], int]: ...
+    @property
+    def applied(self) -> dict[int, int]: ...
+    @property
+    def commands(self) -> dict[int, bytes]: ...
+    @property
+    def votes(self) -> dict[tuple[int, int], int]: ...
+    @property
+    def terms(self) -> dict[int, int]: ...
+    @property
+    def batches(self) -> dict[int, int]: ...
+
+@final
 class Glance:
     role: int
     term: int
@@ -26,7 +46,34 @@ class Glance:
     last_index: int
     last_term: int
     written: int
-    def changes(self, raw: RawNode, head: Head) -> int: ...
-    @staticmethod
-    def rest(work: GroupWork, reads: Reads, applying: Applying, raw: RawNode, head: Head | None) -> int: ...
+    @property
+    def terms(self) -> dict[int, int]: ...
     def take(self, raw: RawNode) -> None: ...
+
+@final
+class GroupSight: ...
+
+@final
+class Sight: ...
+
+@disjoint_base
+class Looks:
+    cluster: Cluster
+    signs: Any
+    wire: Any
+    _found: Broken | None
+    _pins: dict[int, dict[int, int]]
+    _heard: dict[tuple[int, int], int]
+    @property
+    def world(self) -> World: ...
+    @property
+    def groups(self) -> list[GroupHistory]: ...
+    def __init__(self, cluster: Cluster) -> None: ...
+    def look(self, stepped: Process) -> None: ...
+    def leaving(self, node: int, datagram: bytes) -> None: ...
+    def given_on(self, node: int, datagrams: list[bytes]) -> None: ...
+    def applied(self, life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None: ...
+    def _changed(self, member: Member, life: Life, raw: RawNode, seen: Glance, group: int, changes: int) -> None: ...
+    def _log_changed(self, member: Member, raw: RawNode, seen: Glance, history: GroupHistory, leads: bool) -> None: ...
+    def _commits(self, member: Member, raw: RawNode, old: int, commit: int, history: GroupHistory) -> None: ...
+    def _written(self, member: Member, group: int, seen: Glance, head: Head) -> None: ...

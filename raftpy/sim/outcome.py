@@ -29,6 +29,19 @@ class Failure:
         return cls(f"{EXCEPTION}: {type(error).__name__}", text, time_s)
 
 
+class Broken(AssertionError):
+    """Something did not hold that must."""
+
+    def __init__(self, check: str, text: str) -> None:
+        super().__init__(f"{check}: {text}")
+        self.check = check
+        self.text = text
+
+    def failure(self, time_s: float) -> Failure:
+        """As the outcome of a run says it."""
+        return Failure(self.check, self.text, time_s)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Of one run of one plan."""

@@ -9,10 +9,10 @@ from collections import Counter
 from raftcore.base.errors import InvariantViolation, RaftError
 from raftpy.replicated import kv_commands
 from raftpy.sim import ending, faults
-from raftpy.sim.checks import Broken, Checks
+from raftpy.sim.checks import Checks
 from raftpy.sim.clients import READ, Clients, Operation, key_bytes, value_of
 from raftpy.sim.cluster import Cluster, Life
-from raftpy.sim.outcome import Failure, Outcome
+from raftpy.sim.outcome import Broken, Failure, Outcome
 from raftpy.sim.plan import Plan
 from raftpy.sim.readers import Readers
 from raftpy.sim.sometimes import SOMETIMES, Watch, unlisted

@@ -22,12 +22,14 @@ from raftpy.runtime.driver import Driver
 from raftpy.runtime.founding import Founding, Judgement, Outcome
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.sim import at_rest, clients, ending
-from raftpy.sim.checks import Broken, Checks, Seen
+from raftpy.sim.checks import Checks
 from raftpy.sim.clients import READ, WRITE, Client, Operation
 from raftpy.sim.cluster import Cluster, newest_log
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk, DiskFile
+from raftpy.sim.glance import Glance
 from raftpy.sim.machine import Machine
+from raftpy.sim.outcome import Broken
 from raftpy.sim.plan import Fault, Load, NetworkFaults, Plan
 from raftpy.sim.promises import undurable
 from raftpy.sim.run import run
@@ -400,11 +402,11 @@ def test_election_safety_and_leader_completeness() -> None:
 
 def test_logs_match_and_leaders_only_append() -> None:
     checks, members = fresh()
-    history, seen = checks.groups[0], Seen()
+    history, seen = checks.groups[0], Glance()
     checks._log_changed(members[1], core([1, 2]), seen, history, True)
     seen.last_index, seen.last_term = 2, 2
-    checks._log_changed(members[2], core([1, 2, 2]), Seen(), history, False)
-    assert broken(lambda: checks._log_changed(members[2], core([2, 2]), Seen(), history, False)) == "log matching"
+    checks._log_changed(members[2], core([1, 2, 2]), Glance(), history, False)
+    assert broken(lambda: checks._log_changed(members[2], core([2, 2]), Glance(), history, False)) == "log matching"
     other = core([1, 1, 2, 2])
     assert broken(lambda: checks._log_changed(members[1], other, seen, history, True)) == "leader append-only"
 
@@ -424,13 +426,13 @@ def life_of(head: Head, node: int = 1) -> Any:
 
 def test_durable_terms_and_votes_stay() -> None:
     checks, members = fresh()
-    checks._written(members[1], 0, Seen(), Head(term=3, vote=1, number=1))
+    checks._written(members[1], 0, Glance(), Head(term=3, vote=1, number=1))
     one = Head(term=3, vote=2, number=1)
-    assert broken(lambda: checks._written(members[1], 0, Seen(), one)) == "one vote a term"
+    assert broken(lambda: checks._written(members[1], 0, Glance(), one)) == "one vote a term"
     less = Head(term=3, vote=1, number=1)  # a start writes one batch more
-    assert broken(lambda: checks._written(members[1], 0, Seen(), less)) == "damage is noticed"
+    assert broken(lambda: checks._written(members[1], 0, Glance(), less)) == "damage is noticed"
     two = Head(term=2, vote=0, number=1)
-    assert broken(lambda: checks._written(members[1], 0, Seen(), two)) == "durable term"
+    assert broken(lambda: checks._written(members[1], 0, Glance(), two)) == "durable term"
 
 
 @pytest.mark.parametrize(

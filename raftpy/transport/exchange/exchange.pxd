@@ -4,6 +4,10 @@ from libc.stdint cimport uint64_t
 
 from raftcore.api.outbox cimport Outbox
 from raftcore.wire.datagram cimport DatagramBuilder
+from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
+
+cdef enum:
+    FIRST_KIND = DATAGRAM_HEADER_SIZE + 8  # offset of the first frame's kind: the transport's stand first or nowhere
 
 # Datagrams from and to a socket's descriptor.
 @cython.final

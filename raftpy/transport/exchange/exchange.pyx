@@ -144,10 +144,6 @@ cdef class DatagramIO:
 
 # --- For every datagram ----------------------------------------------------------------------------------------------
 
-cdef enum:
-    FIRST_KIND = DATAGRAM_HEADER_SIZE + 8  # offset of the first frame's kind: the transport's stand first or nowhere
-
-
 # Has a datagram with a header the checksum that its bytes have?
 cdef inline bint whole(bytes datagram) noexcept:
     cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(datagram)
