@@ -130,14 +130,14 @@ class Checks(Looks):
 
     def fed(self, life: Life, group: int, commit: Commit) -> None:
         """A commit feed has given this: each command once, in order."""
-        before, applied = life.fed.get(group, 0), self.groups[group].applied
+        before, commands = life.fed.get(group, 0), self.groups[group].commands
         node, index = life.process.node, commit.index
         life.fed[group] = index
         if index <= before:
             self._found = Broken("commit feed", f"node {node} gives {index} after {before}")
-        elif any(skipped in applied for skipped in range(before + 1, index)):
+        elif any(skipped in commands for skipped in range(before + 1, index)):
             self._found = Broken("commit feed", f"node {node} gives {index} after {before}, and leaves some out")
-        elif applied.get(index) != crc32c(commit.command):
+        elif commands.get(index) != commit.command:
             self._found = Broken("commit feed", f"node {node} gives another command at {index} than was applied")
 
     def _leads(self, member: Member, raw: RawNode, history: GroupHistory) -> None:
@@ -187,6 +187,10 @@ class Checks(Looks):
             own = 1 + (failed_start and life.stopping)  # the tasks that start and stop it have one step left
             if tasks > own or timers:
                 raise Broken("nothing left behind", f"node {member.node} ended with {tasks} tasks, {timers} timers")
+            for group in life.groups.values():
+                unanswered = sum(not waiter.done() for waiter in group._leader_waiters)
+                if waiting := len(group.proposals) + group.reads.waiting + unanswered:
+                    raise Broken("nothing left behind", f"node {member.node} ended, and {waiting} still wait for it")
             if life.storage._lock is not None or life.storage._database is not None:
                 raise Broken("nothing left behind", f"node {member.node} ended, and its store is still open")
 

@@ -397,7 +397,8 @@ class Cluster:
         if life.started and life.host.failed is None and not self._closed_cleanly(member):
             self.reached("a store could not be closed cleanly")
         life.stopped = True
-        self.world.event(member.node, "stop")
+        if life.error is None:
+            self.world.event(member.node, "stop")
         # What is left over must not need more than the turns of the loop that are under way.
         life.process.loop.call_soon(self._end, member, life, "")
 
@@ -466,6 +467,7 @@ class Cluster:
         """As a supervisor of services does: a node that has stopped by itself is started again, a little later."""
         failed = life.host.failed
         if failed is not None and not life.stopping:
+            life.stopping = True
             life.error = failed
             self.world.event(member.node, "failed", str(failed))
             self.reached("a node stopped by itself")
@@ -473,7 +475,7 @@ class Cluster:
                 self.reached("a full disk stopped a node")
             elif "Input/output error" in str(failed):
                 self.reached("a failed write or sync stopped a node")
-            self._end(member, life, "")
+            life.process.spawn(self._stop(member, life))  # as the program does whose node has failed
 
     # --- Looking ----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from raftcore.wire.codec import crc32c
 from raftpy.replicated import kv_commands
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.replicated.kv import Kind as Effect
@@ -69,16 +70,16 @@ def linearizable(history: Sequence[Operation], commands: Sequence[Mapping[int, b
         raise Broken("a history that can be judged", f"the search was given up after {result.steps:,} steps")
 
 
-def durable(history: Iterable[Operation], applied: Sequence[Mapping[int, int]], lives: Sequence[Life]) -> None:
+def durable(history: Iterable[Operation], commands: Sequence[Mapping[int, bytes]], lives: Sequence[Life]) -> None:
     """Each write that was acknowledged was applied at the index that its client was told, and every node has it.
 
-    ``applied``: for each group, index to the checksum of the command that was applied there, on any node.
+    ``commands``: for each group, index to the command that was applied there, on any node.
     """
     for operation in history:
         if operation.kind == READ or operation.refused or operation.answered_s is None:
             continue
         group, index = operation.group, operation.index
-        if applied[group].get(index) != operation.checksum:
+        if index not in commands[group] or crc32c(commands[group][index]) != operation.checksum:
             raise Broken("acknowledged and there", f"{operation.text()} was acknowledged at {index}, and is not there")
         for life in lives:
             if life.applied.get(group, 0) < index:
@@ -160,7 +161,7 @@ def unrest(life: Life, checks: Checks, lost: Collection[int] = ()) -> str | None
             ("appends that were not submitted", len(group.work.appends)),
             ("entries that were not applied", group.applying.pending),
             ("a core with work that nobody takes", group.raw.has_ready()),
-            ("entries that the feed has not given", len(missing(life, group_id, checks.groups[group_id].applied))),
+            ("entries that the feed has not given", len(missing(life, group_id, checks.groups[group_id].commands))),
         ]
         for what, number in waiting:
             if number:
@@ -191,9 +192,9 @@ def _kept(life: Life, driver: Any, transport: Any, storage: Any, lost: Collectio
     return None
 
 
-def unknown_outcomes(history: Iterable[Operation], applied: Sequence[Mapping[int, int]]) -> tuple[int, int]:
+def unknown_outcomes(history: Iterable[Operation], commands: Sequence[Mapping[int, bytes]]) -> tuple[int, int]:
     """Of the writes whose client was never told: how many were applied all the same, and how many were not."""
-    there: list[set[int]] = [set(of_group.values()) for of_group in applied]
+    there: list[set[int]] = [set(map(crc32c, of_group.values())) for of_group in commands]
     unknown = [
         operation.checksum in there[operation.group]
         for operation in history

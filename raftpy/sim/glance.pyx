@@ -48,8 +48,7 @@ cdef class GroupHistory:
         highest: the last index that anybody held as committed.
         committed_in: index to the lowest term of a node that held it as committed.
         before: (index, term) of an entry to the term of the one before it: log matching, entry by entry.
-        applied: index to the checksum of the command.
-        commands: index to the command.
+        commands: index to the command that was applied there first.
         votes: (node, term) to the vote that was durable.
         terms: node to its highest durable term.
         batches: node to the number of the last batch that was durable.
@@ -59,7 +58,6 @@ cdef class GroupHistory:
     cdef readonly uint64_t highest
     cdef readonly dict committed_in
     cdef readonly dict before
-    cdef readonly dict applied
     cdef readonly dict commands
     cdef readonly dict votes
     cdef readonly dict terms
@@ -70,7 +68,6 @@ cdef class GroupHistory:
         self.committed = {}
         self.committed_in = {}
         self.before = {}
-        self.applied = {}
         self.commands = {}
         self.votes = {}
         self.terms = {}
@@ -338,7 +335,7 @@ cdef class Looks:
             led = r.state == StateLeader and seen.role == <int> StateLeader and r.term == seen.term
             self._log_changed(member, raw, seen, history, led)
         if changes & <int> COMMIT_CHANGED:
-            self._commits(member, raw, seen.commit, r.log.committed, history)
+            self._commits(member, raw, seen.commit, r.log.committed, group)
         seen.take(raw)
 
     def _log_changed(self, member, raw, Glance seen not None, GroupHistory history not None, bint leads):
@@ -381,7 +378,8 @@ cdef class Looks:
             )
         return 0
 
-    def _commits(self, member, raw, uint64_t old, uint64_t commit, GroupHistory history not None):
+    def _commits(self, member, raw, uint64_t old, uint64_t commit, group):
+        cdef GroupHistory history = <GroupHistory> self.groups[group]
         cdef uint64_t index = max(old + 1, <uint64_t> raw.first_index)
         cdef uint64_t term
         if commit < old:
@@ -403,7 +401,7 @@ cdef class Looks:
             index += 1
         if member.trusted:
             history.highest = max(history.highest, commit)
-        self.world.trace.note_number(self.world.now, member.node, "commit", commit)
+        self.world.trace.note(self.world.now, member.node, "commit", (commit, group))
 
     def _written(self, member, group, Glance seen not None, head):
         cdef GroupHistory history = <GroupHistory> self.groups[group]
@@ -427,19 +425,20 @@ cdef class Looks:
         """A state machine is about to apply these."""
         cdef GroupHistory history = <GroupHistory> self.groups[group]
         cdef uint64_t index = first_index
-        cdef uint32_t checksum = 0
-        cdef bytes command
+        cdef uint32_t checksum
+        cdef bytes command = b""
         node, done = life.process.node, life.applied.get(group, 0)
         if first_index <= <uint64_t> done:
             self.found("applied once", f"node {node} applies {first_index} after {done}")
         life.applied[group] = first_index + <uint64_t> PyList_GET_SIZE(commands) - 1
         for command in commands:
-            checksum = crc32c_update(0, <const uint8_t*> PyBytes_AS_STRING(command), PyBytes_GET_SIZE(command))
-            history.commands[index] = command
-            if <uint32_t> history.applied.setdefault(index, checksum) != checksum and self.members[node].trusted:
+            first = history.commands.setdefault(index, command)
+            if first is not command and first != command and self.members[node].trusted:
                 self.found("state machine safety", f"node {node} applies another command at {index}")
             index += 1
-        self.world.trace.note(self.world.now, node, "applied", (index - 1, checksum))
+        # Of the last one.
+        checksum = crc32c_update(0, <const uint8_t*> PyBytes_AS_STRING(command), PyBytes_GET_SIZE(command))
+        self.world.trace.note(self.world.now, node, "applied", (index - 1, checksum, group))
 
 
 cdef uint64_t term_of(raw, uint64_t index) except? 0:

@@ -35,8 +35,8 @@ class Readers:
             life.process.complain({"message": "while it waited for a leader", "exception": error})
 
 
-def missing(life: Life, group: int, applied: Mapping[int, int]) -> list[int]:
+def missing(life: Life, group: int, commands: Mapping[int, bytes]) -> list[int]:
     """Indexes of commands that a life has applied and its reader, if it has one, was not given yet."""
     if group not in life.fed:
         return []
-    return [index for index in applied if life.fed[group] < index <= life.applied.get(group, 0)]
+    return [index for index in commands if life.fed[group] < index <= life.applied.get(group, 0)]

@@ -274,11 +274,11 @@ class Run:
                 self.clients.history.append(operation)
 
     def _finish(self) -> None:
-        history, applied = self.clients.history, [group.applied for group in self.checks.groups]
-        ending.durable(history, applied, [] if self._too_few() else self._kept())
-        ending.stale_reads(history, [group.commands for group in self.checks.groups])
-        ending.linearizable(history, [group.commands for group in self.checks.groups])
-        there, not_there = ending.unknown_outcomes(history, applied)
+        history, commands = self.clients.history, [group.commands for group in self.checks.groups]
+        ending.durable(history, commands, [] if self._too_few() else self._kept())
+        ending.stale_reads(history, commands)
+        ending.linearizable(history, commands)
+        there, not_there = ending.unknown_outcomes(history, commands)
         if there:
             self._reach("a proposal of unknown outcome took effect")
         if not_there:

@@ -102,8 +102,8 @@ class Story:
                 self.at(arrives, peer, "disk", "sync")
                 done.append(self.send(arrives + 0.0004, peer, leader, MessageType.MsgAppResp, term, index=index))
         if done:
-            self.at(min(done), leader, "commit", index)
-            self.at(min(done), leader, "applied", index, number * 977)
+            self.at(min(done), leader, "commit", index, 0)
+            self.at(min(done), leader, "applied", index, number * 977, 0)
             self.at(min(done) + 0.0001, leader, "return", number, f"ok version {index}")
 
     def heartbeats(self, start: float, end: float, leader: int, term: int) -> None:

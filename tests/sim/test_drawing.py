@@ -159,6 +159,18 @@ def test_groups_have_roles_of_their_own() -> None:
     assert drawn["groups"] == [1, 2]
 
 
+def test_what_a_group_has_committed_and_applied_is_its_own() -> None:
+    events = [Event(0.0, 1, "role", (1, 3, 1, group)) for group in (0, 1)]
+    events += [Event(0.1, 1, "commit", (7, 0)), Event(0.2, 1, "commit", (5, 1)), Event(0.3, 1, "applied", (5, 99, 1))]
+    assert [mark[2:4] + mark[5:] for mark in picture(events)["marks"]] == [
+        ["commit", "committed up to 7 of group 0", 0],
+        ["commit", "committed up to 5 of group 1", 1],
+        ["applied", "applied 5 of group 1 (checksum 99)", 1],
+    ]
+    alone = [event for event in events if event.detail[-1] == 0]
+    assert picture(alone)["marks"][0][3] == "committed up to 7"
+
+
 def test_operations_are_spans_from_question_to_answer() -> None:
     drawn = picture(
         [

@@ -167,6 +167,28 @@ def test_nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failing() == "nothing left behind"
 
 
+def nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = group.Group.end_waits
+    monkeypatch.setattr(group.Group, "end_waits", lambda self: end(self) if self.host.failure is None else None)
+
+
+def the_lock_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    close = LevelDBStorage.close
+    monkeypatch.setattr(LevelDBStorage, "close", lambda self: close(self) if self._failure is None else None)
+
+
+@pytest.mark.parametrize("plant", [nobody_is_told, the_lock_stays])
+def test_nothing_left_behind_by_a_node_whose_store_failed(
+    monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    fault = Fault(at_s=0.5, kind="full_disk", node=1, value=0.2)
+    world = replace(QUIET, nodes=1, duration_s=1.5, faults=(fault,))
+    outcome = run(world)
+    assert (outcome.failure, outcome.reached["a node stopped by itself"]) == (None, 1)
+    plant(monkeypatch)
+    assert failing(world) == "nothing left behind"
+
+
 @pytest.mark.parametrize("pages", ["twice", "without the third", "other commands"])
 def test_commit_feed(monkeypatch: pytest.MonkeyPatch, pages: str) -> None:
     honest = commits._commands
@@ -396,7 +418,7 @@ def test_election_safety_and_leader_completeness() -> None:
     history = checks.groups[0]
     checks._leads(members[1], core([1, 2]), history)
     assert broken(lambda: checks._leads(members[2], core([1, 2]), history)) == "election safety"
-    checks._commits(members[1], core([1, 2]), 0, 2, history)
+    checks._commits(members[1], core([1, 2]), 0, 2, 0)
     assert broken(lambda: checks._leads(members[2], core([1], term=4), history)) == "leader completeness"
 
 
@@ -413,10 +435,9 @@ def test_logs_match_and_leaders_only_append() -> None:
 
 def test_what_is_committed_stays() -> None:
     checks, members = fresh()
-    history = checks.groups[0]
-    checks._commits(members[1], core([1, 2]), 0, 2, history)
-    assert broken(lambda: checks._commits(members[1], core([1, 2]), 2, 1, history)) == "commit index"
-    assert broken(lambda: checks._commits(members[2], core([1, 3]), 0, 2, history)) == "state machine safety"
+    checks._commits(members[1], core([1, 2]), 0, 2, 0)
+    assert broken(lambda: checks._commits(members[1], core([1, 2]), 2, 1, 0)) == "commit index"
+    assert broken(lambda: checks._commits(members[2], core([1, 3]), 0, 2, 0)) == "state machine safety"
 
 
 def life_of(head: Head, node: int = 1) -> Any:
@@ -440,12 +461,29 @@ def test_durable_terms_and_votes_stay() -> None:
 )
 def test_what_is_applied(first: int, command: bytes, named: str) -> None:
     checks, _ = fresh()
-    checks.groups[0].applied[2] = crc32c(b"b")
+    checks.groups[0].commands[2] = b"b"
     life = life_of(Head())
     checks.applied(life, 0, 1, [b"a"])
     checks.applied(life, 0, first, [command])
     assert checks._found is not None
     assert checks._found.check == named
+
+
+def test_what_a_member_without_trust_applies_moves_nothing() -> None:
+    checks, members = fresh()
+    checks.applied(life_of(Head(), 1), 0, 1, [b"a"])
+    members[2].trusted = False
+    checks.applied(life_of(Head(), 2), 0, 1, [b"other", b"b"])
+    assert checks.groups[0].commands == {1: b"a", 2: b"b"}
+    checks.applied(life_of(Head(), 3), 0, 1, [b"a", b"b"])
+    assert checks._found is None
+
+
+def test_what_is_committed_and_applied_says_in_which_group() -> None:
+    trace = run(replace(QUIET, groups=2), record=True).trace
+    assert trace is not None
+    for kind, place in (("commit", 1), ("applied", 2)):
+        assert {event.detail[place] for event in trace if event.kind == kind} == {0, 1}
 
 
 def test_one_boot_after_the_other() -> None:
@@ -516,15 +554,16 @@ def test_stale_reads() -> None:
 
 
 def test_a_write_that_some_node_lacks() -> None:
-    write = Operation(0, 1, 0, WRITE, 0, 0.0, answered_s=1.0, found=1, index=4, checksum=77)
+    write = Operation(0, 1, 0, WRITE, 0, 0.0, answered_s=1.0, found=1, index=4, checksum=crc32c(b"a"))
     life = life_of(Head())
     life.applied[0] = 4
-    ending.durable([write], [{4: 77}], [life])
-    assert broken(lambda: ending.durable([write], [{4: 78}], [life])) == "acknowledged and there"
+    ending.durable([write], [{4: b"a"}], [life])
+    assert broken(lambda: ending.durable([write], [{4: b"b"}], [life])) == "acknowledged and there"
+    assert broken(lambda: ending.durable([write], [{5: b"a"}], [life])) == "acknowledged and there"
     life.applied[0] = 3
-    assert broken(lambda: ending.durable([write], [{4: 77}], [life])) == "acknowledged and there"
+    assert broken(lambda: ending.durable([write], [{4: b"a"}], [life])) == "acknowledged and there"
 
 
 def test_unknown_outcomes_are_told_apart() -> None:
-    writes = [Operation(0, 1, 0, WRITE, 0, 0.0, checksum=checksum) for checksum in (5, 6)]
-    assert ending.unknown_outcomes(writes, [{1: 5}]) == (1, 1)
+    writes = [Operation(0, 1, 0, WRITE, 0, 0.0, checksum=crc32c(command)) for command in (b"a", b"b")]
+    assert ending.unknown_outcomes(writes, [{1: b"a"}]) == (1, 1)

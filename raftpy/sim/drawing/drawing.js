@@ -272,7 +272,7 @@ function drawSign(mark, at, y, { sign, colour }) {
 function drawTick(mark, at, y, kind) {
   const rows = { commit: ["commits", "#0a0", -8], applied: ["applied", "#777", 2], disk: ["disk", "#a60", 9] };
   const [wanted, colour, below] = rows[kind] || ["others", "#a0a", 16];
-  if (!chosen.marks[wanted]) return;
+  if (!chosen.marks[wanted] || !seen(chosen.groups, mark[MARK.group])) return;
   const top = y + BAR / 2 + below;
   brush.fillStyle = "#fff";
   brush.fillRect(at - 2, top - 1, 4, 8);

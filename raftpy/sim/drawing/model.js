@@ -5,7 +5,7 @@ const LIFE = { node: 0, from: 1, to: 2, state: 3, why: 4 };
 const ROLE = { node: 0, group: 1, from: 2, to: 3, term: 4, name: 5, leader: 6 };
 const ARROW = { from: 0, to: 1, time: 2, row: 3, types: 4, label: 5, text: 6, groups: 7, arrivals: 8, size: 9, number: 10 };
 const SPAN = { client: 0, from: 1, to: 2, text: 3, result: 4, asked: 5, answered: 6, node: 7 };
-const MARK = { time: 0, node: 1, kind: 2, text: 3, row: 4 };
+const MARK = { time: 0, node: 1, kind: 2, text: 3, row: 4, group: 5 };
 const ROW = { time: 0, node: 1, kind: 2, text: 3, number: 4 };
 
 const RARELY_WANTED = new Set(["Heartbeat", "HeartbeatResp", "Hello", "Transport"]);
@@ -72,8 +72,14 @@ const landmarks = [
   ...(data.failure ? [data.failure[0]] : []),
 ].filter((time) => time >= TOTAL.from && time <= TOTAL.to).sort((a, b) => a - b);
 
-const commits = new Map(data.nodes.map((node) => [node, []]));
-for (const mark of data.marks) if (mark[MARK.kind] === "commit" && commits.has(mark[MARK.node])) commits.get(mark[MARK.node]).push(mark);
+// What a node has committed in a group: marks, in order.
+const commits = new Map();
+const committedBy = (node, group) => commits.get(`${node} ${group}`) || [];
+for (const mark of data.marks) if (mark[MARK.kind] === "commit") {
+  const key = `${mark[MARK.node]} ${mark[MARK.group]}`;
+  if (!commits.has(key)) commits.set(key, []);
+  commits.get(key).push(mark);
+}
 
 // The last of a list, sorted by what ``key`` gives, that is not behind ``value``; -1: all are.
 function lastUpTo(list, value, key) {

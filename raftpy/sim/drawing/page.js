@@ -111,7 +111,7 @@ function tell(hit, time) {
       `sent at ${shortTime(arrow[ARROW.time])}`, ...(ends.length ? ends : ["does not arrive in what is drawn"]), arrow[ARROW.text]].join("\n");
   }
   if (hit.role) {
-    const role = hit.role, made = commits.get(role[ROLE.node]);
+    const role = hit.role, made = committedBy(role[ROLE.node], role[ROLE.group]);
     const at = lastUpTo(made, time, (mark) => mark[MARK.time]);
     const leader = role[ROLE.leader] && role[ROLE.name] !== "Leader" ? `, leader node ${role[ROLE.leader]}` : "";
     const group = data.groups.length > 1 ? `, group ${role[ROLE.group]}` : "";

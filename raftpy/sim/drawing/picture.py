@@ -113,7 +113,7 @@ class _Picture:
         self._flying: dict[Any, list[Any]] = {}
         self._spans: list[list[Any]] = []  # [client, from, to or -1, text, result, row of invoke, row of return, node]
         self._asking: dict[Any, list[Any]] = {}
-        self._marks: list[list[Any]] = []  # [time, node, kind, text, row]
+        self._marks: list[list[Any]] = []  # [time, node, kind, text, row, group or -1]
 
     def take(self, event: Event, row: int) -> None:
         """``row``: its place in the list of the events that are drawn; negative: it lies before them."""
@@ -136,7 +136,7 @@ class _Picture:
         self._living[event.node] = life = [event.node, _time(event.time), -1, state, text]
         self._lives.append(life)
         if mark and row >= 0:
-            self._marks.append([_time(event.time), event.node, event.kind, text, row])
+            self._marks.append([_time(event.time), event.node, event.kind, text, row, -1])
         return text, -1
 
     def _on_start(self, event: Event, row: int) -> tuple[str, int]:
@@ -176,10 +176,9 @@ class _Picture:
                 before[3] = _time(event.time)
             self._playing[event.node, group] = played = [event.node, group, _time(event.time), -1, term, name, leader]
             self._roles.append(played)
-        whose = f" of group {group}" if self._many else ""
         who = f"node {_word(leader)} as leader" if leader else "no leader"
         known = "" if name == "Leader" else f", knows {who}"
-        return f"{name}{whose} in term {_word(term)}{known}", -1
+        return f"{name}{self._whose(group)} in term {_word(term)}{known}", -1
 
     def _end_roles(self, event: Event) -> None:
         """A node that is paused keeps its role, one that is gone has none."""
@@ -253,17 +252,24 @@ class _Picture:
 
     # --- The rest -------------------------------------------------------------------------------------------------
 
-    def _mark(self, event: Event, row: int, text: str) -> tuple[str, int]:
+    def _mark(self, event: Event, row: int, text: str, group: int = -1) -> tuple[str, int]:
+        """``group``: of one group; -1: of the node."""
         if row >= 0:
-            self._marks.append([_time(event.time), event.node, event.kind, text, row])
+            self._marks.append([_time(event.time), event.node, event.kind, text, row, group])
         return text, -1
 
     def _on_commit(self, event: Event, row: int) -> tuple[str, int]:
-        return self._mark(event, row, f"committed up to {_words(event.detail)}")
+        index, group = event.detail
+        assert isinstance(group, int)
+        return self._mark(event, row, f"committed up to {_word(index)}{self._whose(group)}", group)
 
     def _on_applied(self, event: Event, row: int) -> tuple[str, int]:
-        index, *rest = event.detail
-        return self._mark(event, row, f"applied {_word(index)}" + (f" (checksum {_words(rest)})" if rest else ""))
+        index, checksum, group = event.detail
+        assert isinstance(group, int)
+        return self._mark(event, row, f"applied {_word(index)}{self._whose(group)} (checksum {_word(checksum)})", group)
+
+    def _whose(self, group: int) -> str:
+        return f" of group {group}" if self._many else ""
 
     def _on_disk(self, event: Event, row: int) -> tuple[str, int]:
         return self._mark(event, row, f"disk: {_words(event.detail)}")
