@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
@@ -161,6 +162,8 @@ class Cluster:
         """The time for faults is over."""
         self.over = False
         """Nobody is started any more."""
+        self.lasting: Counter[Hashable] = Counter()
+        """What befalls something for a time, and how many faults are under way that do: see ``faults.py``."""
         self._threads = world.source("threads")
         self.strands = Strands(world, self._longer_s, reached) if plan.interleaved else None
         self._strand_dice = world.source("strands")

@@ -1,28 +1,36 @@
 """The faults of a simulated world: what each kind does, by its name in a plan.
 
 A fault is a function of the cluster and the plan's :class:`Fault`, under the name that plans use. What ends by itself
-says so to the world with ``after``. Everything is undone when the time for faults is over: see ``heal``.
+says so to the world with ``after``, and where two may overlap with ``_last_for``: they end with the last. Everything is
+undone when the time for faults is over: see ``heal``.
 
 To add one: write the function, give it a line in ``FAULTS``, and let ``swarm.py`` draw it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePath
 
 from raftcore.base.errors import RaftError
 from raftpy.contracts.errors import Timeout
 from raftpy.sim import at_rest
 from raftpy.sim.cluster import DIRECTORY, Cluster, Life, Member
-from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.image import DiskImage
 from raftpy.sim.plan import Fault, Plan
 
 DATA = PurePath(DIRECTORY)
 BETWEEN_S = 0.02
 """How long it takes to copy a disk or to put a copy back, and between two looks at whether that may be done."""
+BAD_DISKS = {
+    "full": {"no_space": 1.0},
+    "broken": {"write_error": 0.5, "sync_error": 0.5},
+    "slow": {"slow": 1.0},
+    "stalled": {"stall": 1.0},
+}
+"""In which ways a disk is bad for a time, several at once too, and what its rates are then."""
 
 OFTEN_S = 0.0005
 """Between two looks at whether a process that dies again and again is to die."""
@@ -97,9 +105,9 @@ def pause(cluster: Cluster, fault: Fault) -> None:
     if life is not None:
         if not life.process.paused:
             life.paused_at = cluster.world.now
-        life.process.pause()
-        cluster.world.event(fault.node, "pause")
-        cluster.world.after(fault.value, _resume, cluster, life)
+            life.process.pause()
+            cluster.world.event(fault.node, "pause")
+        _last_for(cluster, fault.value, life, lambda: _resume(cluster, life))
 
 
 def isolate(cluster: Cluster, fault: Fault) -> None:
@@ -139,29 +147,28 @@ def slow_link(cluster: Cluster, fault: Fault) -> None:
 
 def calm(cluster: Cluster, fault: Fault) -> None:
     """The network is good for ``value`` seconds, and then as bad as before."""
-    network = cluster.network
-    bad, network.faults = network.faults, replace(network.faults, loss=0.0, late=0.0, flipped=0.0, held=0.0)
-    cluster.world.after(fault.value, _make_bad, cluster, bad)
+    cluster.network.faults = replace(cluster.plan.network, loss=0.0, late=0.0, flipped=0.0, held=0.0)
+    _last_for(cluster, fault.value, "calm", lambda: _make_bad(cluster))
 
 
 def full_disk(cluster: Cluster, fault: Fault) -> None:
     """The disk of ``node`` has no room for ``value`` seconds."""
-    _harm_disk(cluster, fault, replace(cluster.plan.disk, no_space=1.0))
+    _harm_disk(cluster, fault, "full")
 
 
 def broken_disk(cluster: Cluster, fault: Fault) -> None:
     """Each write and each sync of the disk of ``node`` fails for ``value`` seconds."""
-    _harm_disk(cluster, fault, replace(cluster.plan.disk, write_error=0.5, sync_error=0.5))
+    _harm_disk(cluster, fault, "broken")
 
 
 def slow_disk(cluster: Cluster, fault: Fault) -> None:
     """Each sync of the disk of ``node`` takes long for ``value`` seconds."""
-    _harm_disk(cluster, fault, replace(cluster.plan.disk, slow=1.0))
+    _harm_disk(cluster, fault, "slow")
 
 
 def stalled_disk(cluster: Cluster, fault: Fault) -> None:
     """Syncs of the disk of ``node`` stall, for ``value`` seconds."""
-    _harm_disk(cluster, fault, replace(cluster.plan.disk, stall=1.0))
+    _harm_disk(cluster, fault, "stalled")
 
 
 def hand_over(cluster: Cluster, fault: Fault) -> None:
@@ -302,7 +309,7 @@ def heal(cluster: Cluster) -> None:
     cluster.network.heal(cluster.plan.options.election_ms / 1000 / 20)
     for member in cluster.members.values():
         member.die_at = member.die_in_start_at = None
-        _mend_disk(cluster, member.node)
+        _set_disk(cluster, member.node)
         if member.life is not None:
             _resume(cluster, member.life)
         if member.put_back:
@@ -336,9 +343,23 @@ def _leading(cluster: Cluster) -> Life | None:
     return None if leader is None else cluster.members[leader].life
 
 
+def _last_for(cluster: Cluster, seconds: float, what: Hashable, end: Callable[[], object]) -> None:
+    """``end()`` is called ``seconds`` from now, unless something else that has begun the same has not ended then."""
+    cluster.lasting[what] += 1
+    cluster.world.after(seconds, _over, cluster, what, end)
+
+
+def _over(cluster: Cluster, what: Hashable, end: Callable[[], object]) -> None:
+    cluster.lasting[what] -= 1
+    if not cluster.lasting[what]:
+        end()
+
+
 def _cut_for(cluster: Cluster, links: list[tuple[int, int]], seconds: float) -> None:
-    cluster.network.cuts.update(links)
-    cluster.world.after(seconds, cluster.network.cuts.difference_update, links)
+    cuts = cluster.network.cuts
+    cuts.update(links)
+    for link in links:
+        _last_for(cluster, seconds, link, partial(cuts.discard, link))
 
 
 def _put_back(cluster: Cluster, member: Member, copy: DiskImage, lives: int) -> None:
@@ -360,18 +381,22 @@ def _resume(cluster: Cluster, life: Life) -> None:
         life.process.resume()
 
 
-def _make_bad(cluster: Cluster, faults: object) -> None:
+def _make_bad(cluster: Cluster) -> None:
     if not cluster.healed:
-        cluster.network.faults = faults  # type: ignore[assignment]
+        cluster.network.faults = cluster.plan.network
 
 
-def _harm_disk(cluster: Cluster, fault: Fault, faults: DiskFaults) -> None:
-    cluster.members[fault.node].disk.faults = faults
-    cluster.world.after(fault.value, _mend_disk, cluster, fault.node)
+def _harm_disk(cluster: Cluster, fault: Fault, how: str) -> None:
+    _last_for(cluster, fault.value, (fault.node, how), lambda: _set_disk(cluster, fault.node))
+    _set_disk(cluster, fault.node)
 
 
-def _mend_disk(cluster: Cluster, node: int) -> None:
+def _set_disk(cluster: Cluster, node: int) -> None:
+    """As bad as the plan has it, and what befalls it now; as good as can be once all is healed."""
     faults = cluster.plan.disk
+    for how, rates in BAD_DISKS.items():
+        if cluster.lasting[node, how]:
+            faults = replace(faults, **rates)  # type: ignore[arg-type]
     if cluster.healed:
         longest = cluster.plan.options.election_ms / 1000 / 10
         sync_s = (min(faults.sync_s[0], longest), min(faults.sync_s[1], longest))

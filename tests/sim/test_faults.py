@@ -269,6 +269,44 @@ def test_calm_is_good_for_a_time() -> None:
         assert network.faults == bad
 
 
+def test_what_overlaps_ends_with_the_last() -> None:
+    bad = NetworkFaults(loss=0.1, late=0.1, flipped=0.1, held=0.1)
+    with faulty() as (world, act):
+        network, disk = world.cluster.network, world.member(2).disk
+        world.cluster.plan = replace(world.cluster.plan, network=bad)
+        network.faults = bad
+
+        def seen() -> tuple[bool, bool, set[tuple[int, int]], DiskFaults]:
+            return network.faults != bad, world.life(3).process.paused, set(network.cuts), disk.faults
+
+        act("calm", value=0.3)
+        act("pause", 3, value=0.3)
+        act("mute", 2, value=0.3)
+        act("slow_disk", 2, value=0.3)
+        world.pass_(0.1)
+        act("calm", value=0.3)
+        act("pause", 3, value=0.3)
+        act("cut", 2, 3, value=0.3)
+        act("stalled_disk", 2, value=0.1)
+        assert seen() == (True, True, {(2, 1), (2, 3)}, replace(STEADY_DISK, slow=1.0, stall=1.0))
+        world.pass_(0.15)
+        assert seen() == (True, True, {(2, 1), (2, 3)}, replace(STEADY_DISK, slow=1.0))
+        world.pass_(0.1)
+        assert seen() == (True, True, {(2, 3)}, STEADY_DISK)
+        world.pass_(0.1)
+        assert seen() == (False, False, set(), STEADY_DISK)
+
+
+def test_a_shorter_one_does_not_end_what_is_under_way() -> None:
+    with faulty() as (world, act):
+        act("pause", 3, value=0.3)
+        act("cut", 1, 2, value=0.3)
+        act("pause", 3, value=0.1)
+        act("cut", 1, 2, value=0.1)
+        world.pass_(0.2)
+        assert (world.life(3).process.paused, world.cluster.network.cuts) == (True, {(1, 2)})
+
+
 def test_smaller_datagrams_come_with_the_next_start() -> None:
     with faulty() as (world, act):
         act("smaller_datagrams", 2, value=512.0)
