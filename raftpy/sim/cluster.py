@@ -26,7 +26,7 @@ from raftpy.sim.disk.directory import Directory
 from raftpy.sim.disk.files import Disk
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.sim.executor import LONGEST_WAKE_UP_S, SimulatedExecutor
-from raftpy.sim.machine import Machine
+from raftpy.sim.machine import BatchMachine, Machine
 from raftpy.sim.network import Network, SimulatedTransport
 from raftpy.sim.plan import Plan
 from raftpy.sim.process import Died, Process
@@ -239,7 +239,8 @@ class Cluster:
             max_uncommitted_bytes=options.max_uncommitted_bytes,
             seed=plan.seed % 2**64,
         )
-        machines = {group: Machine() for group in range(plan.groups)}
+        kind = Machine if plan.one_by_one else BatchMachine
+        machines = {group: kind() for group in range(plan.groups)}
         host = Host(
             config,
             machines,

@@ -123,6 +123,19 @@ def cut(cluster: Cluster, fault: Fault) -> None:
     _cut_for(cluster, [(fault.node, fault.other)], fault.value)
 
 
+def sever(cluster: Cluster, fault: Fault) -> None:
+    """``node`` and ``other`` do not hear one another for ``value`` seconds; all others hear both."""
+    _cut_for(cluster, [(fault.node, fault.other), (fault.other, fault.node)], fault.value)
+
+
+def see_some(cluster: Cluster, fault: Fault) -> None:
+    """``node`` and those whose bit is not set in ``other`` do not hear one another for ``value`` seconds; else all
+    hear all, so that the two sides overlap."""
+    unseen = [node for node in cluster.ids if node != fault.node and not fault.other >> node & 1]
+    links = [link for node in unseen for link in ((fault.node, node), (node, fault.node))]
+    _cut_for(cluster, links, fault.value)
+
+
 def mute(cluster: Cluster, fault: Fault) -> None:
     """Everything that ``node`` sends is lost for ``value`` seconds; it hears all."""
     _cut_for(cluster, [(fault.node, other) for other in cluster.ids if other != fault.node], fault.value)
@@ -274,9 +287,9 @@ FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
     function.__name__: function
     for function in (
         kill, power, blackout, kill_in_write, kill_in_turn, kill_in_start, kill_in_stop, stop, pause, isolate, cut,
-        mute, deafen, split, slow_link, calm, full_disk, broken_disk, slow_disk, stalled_disk, hand_over, transfer,
-        transfer_by, priority, stop_starting, stop_full, second_start, smaller_datagrams, wall_clock, drift,
-        flipped_bit, emptied_disk, older_copy, crash_loop,
+        sever, see_some, mute, deafen, split, slow_link, calm, full_disk, broken_disk, slow_disk, stalled_disk,
+        hand_over, transfer, transfer_by, priority, stop_starting, stop_full, second_start, smaller_datagrams,
+        wall_clock, drift, flipped_bit, emptied_disk, older_copy, crash_loop,
     )
 }  # fmt: skip
 """By name."""

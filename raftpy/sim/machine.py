@@ -19,13 +19,8 @@ class Machine:
 
     def apply(self, index: int, command: bytes) -> Any:
         """See ``StateMachine.apply``."""
-        return self.apply_batch(index, [command])[0]
-
-    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> list[Outcome]:
-        """See ``BatchStateMachine.apply_batch``."""
-        commands = list(commands)
-        self.on_applied(first_index, commands)
-        return self.store.apply_batch(first_index, commands)
+        self.on_applied(index, [command])
+        return self.store.apply(index, command)
 
     def fingerprint(self) -> int:
         """Equal for equal states."""
@@ -35,6 +30,16 @@ class Machine:
             assert stored is not None
             text += b"%d %d %d " % (item.version, len(item.key), len(stored.value)) + item.key + stored.value
         return crc32c(bytes(text))
+
+
+class BatchMachine(Machine):
+    """One that takes many commands at once."""
+
+    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> list[Outcome]:
+        """See ``BatchStateMachine.apply_batch``."""
+        commands = list(commands)
+        self.on_applied(first_index, commands)
+        return self.store.apply_batch(first_index, commands)
 
 
 def _nothing(first_index: int, commands: Sequence[bytes]) -> None:

@@ -147,6 +147,10 @@ class Plan:
     watched: bool = False
     """Every datagram is read as it leaves and as it comes in, the cores keep a trace, and programs follow the commit
     feed: more is checked, and more of SOMETIMES is seen, at the price of some time."""
+    last_blackout: bool = False
+    """Once all is healed and everybody was answered, all machines lose power at once and come back."""
+    one_by_one: bool = False
+    """The state machines have no ``apply_batch``."""
     interleaved: bool = False
     """The loop, the network and the other processes go on while a thread of a process stands between two operations of
     its disk (strand.py); else each call beside a loop is one step."""

@@ -26,6 +26,8 @@ MOST_SETTLES = 6
 """Times ``settle_s`` until all replicas are alike, at the most."""
 QUIET_S = 2.0
 """Virtual seconds in which a cluster of which nobody asks anything comes to rest."""
+DARK_S = 0.1
+"""How long all machines are without power, in the end."""
 ELECTIONS = 10
 """Election timeouts, the longest, after which a healed cluster must have a leader."""
 
@@ -103,8 +105,26 @@ class Run:
 
     def _settle(self) -> None:
         """Liveness: a leader soon, an answer to everybody who waits, and the same state everywhere."""
-        plan, world, cluster = self.plan, self.world, self.cluster
+        plan, world = self.plan, self.world
         longest = 2 * plan.options.election_ms / 1000
+        if not self._come_up():
+            self.clients.stop()
+            return
+        # What was asked for in the bad times is answered, or its time runs out.
+        world.run(world.now + 2 * longest)
+        self.clients.stop()
+        if not world.run(world.now + plan.settle_s + plan.load.timeout_s, lambda: not self.clients.waiting):
+            raise Broken("an answer to everybody", f"{self.clients.waiting} clients still wait")
+        if plan.last_blackout and not self._black_out():
+            return
+        self._write_one()
+        self._wait_until_alike()
+        self._read_all()
+        self._rest()
+
+    def _come_up(self) -> bool:
+        """All start that can, and elect a leader in each group. False: so few can that nobody is ever elected."""
+        world, cluster, longest = self.world, self.cluster, 2 * self.plan.options.election_ms / 1000
         if not world.run(world.now + self._grace(), self._started):
             if not self._waits_for_the_lost():
                 raise Broken("a start in time", self._differences())
@@ -112,19 +132,20 @@ class Run:
                 if not life.takes_part:
                     cluster.take_out(member)
         if self._too_few():
-            self.clients.stop()
-            return
+            return False
         if not world.run(world.now + self._standing() + ELECTIONS * longest, self._led):
             raise Broken("a leader in time", f"none within {ELECTIONS} election timeouts after all was healed")
-        # What was asked for in the bad times is answered, or its time runs out.
-        world.run(world.now + 2 * longest)
-        self.clients.stop()
-        if not world.run(world.now + plan.settle_s + plan.load.timeout_s, lambda: not self.clients.waiting):
-            raise Broken("an answer to everybody", f"{self.clients.waiting} clients still wait")
-        self._write_one()
-        self._wait_until_alike()
-        self._read_all()
-        self._rest()
+        return True
+
+    def _black_out(self) -> bool:
+        """All machines lose power at once, now that nothing that was acknowledged is under way any more, though perhaps
+        not every node has it. False: so few of them came back that nobody is ever elected."""
+        for node in self.cluster.ids:
+            self.cluster.crash(node, "power", DARK_S)
+        if not self._come_up():
+            return False
+        self._reach("all power was lost at the end")
+        return True
 
     def _rest(self) -> None:
         """Nobody is kept waiting, and nothing is kept, where nobody asks."""

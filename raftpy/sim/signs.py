@@ -118,6 +118,8 @@ class Signs:
 
     def ended(self, life: Life) -> None:
         """A life is over, or the world is."""
+        if self._cluster.plan.one_by_one and life.applied:
+            self._reached("commands were applied one by one")
         transport: Any = life.host.transport
         for peer in transport._peers.values():
             for counter, name in PEER_COUNTERS.items():

@@ -78,6 +78,7 @@ RUNTIME = {
     "a swap found another version": "It has changed nothing.",
     "a process died with an operation under way": "Its client never heard.",
     "applying went on in a later pass": "The slice of time was over with entries left.",
+    "commands were applied one by one": "The state machine takes no more at a time.",
     "the loop was found blocked": "The node's timer came so late that heartbeats were late; it said so.",
     "a write was found slow": "Longer than a heartbeat interval; the node said so.",
     "a write under way was found slow": "Longer than a second, and not done; the node said so.",
@@ -103,6 +104,7 @@ STORAGE = {
     "space set aside was cut off": "The last life did not end in a clean stop.",
     "a power failure took unsynced writes": "All of them or some.",
     "a power failure left unsynced writes": "All of them.",
+    "all power was lost at the end": "What was acknowledged was there again, and the replicas were alike.",
     "a process died between two operations of its disk": "So perhaps between a write and its sync.",
     "a process died between a write and its sync": "What it wrote last may be there after the next start, or not.",
     "a process died while a thread stood between two operations": "Of its disk, or between a sync and what is made of "

@@ -21,6 +21,10 @@ AT_REST = 1 / 12
 """Share of worlds in which a disk is harmed while nobody has it open."""
 CRASH_LOOPS = 1 / 15
 """Share of worlds in which a process dies again and again, where there is room for it."""
+LAST_BLACKOUT = 0.25
+"""Share of worlds in which all machines lose power once everybody was answered."""
+ONE_BY_ONE = 0.2
+"""Share of worlds whose state machines take one command at a time."""
 INTERLEAVED = 0.2
 """Share of worlds in which others go on while a thread stands between two operations of its disk."""
 
@@ -52,7 +56,12 @@ def draw_plan(seed: int) -> Plan:
     )
     plan = _with_crash_loop(plan, Random(f"raftpy.sim crash loop {seed}"))
     plan = _with_harm(plan, Random(f"raftpy.sim at rest {seed}"))
-    return _with_strands(plan, Random(f"raftpy.sim interleaved {seed}"))
+    plan = _with_strands(plan, Random(f"raftpy.sim interleaved {seed}"))
+    return replace(
+        plan,
+        last_blackout=Random(f"raftpy.sim last blackout {seed}").random() < LAST_BLACKOUT,
+        one_by_one=Random(f"raftpy.sim one by one {seed}").random() < ONE_BY_ONE,
+    )
 
 
 def _maybe(source: Random, chance: float, draw: Callable[[], float]) -> float:
@@ -144,11 +153,13 @@ FAULTS: dict[str, tuple[float, Callable[[Random, int], tuple[int, float]]]] = {
     "stop": (0.3, lambda source, nodes: (0, _seconds(source))),
     "pause": (0.3, lambda source, nodes: (0, _seconds(source))),
     "isolate": (0.3, lambda source, nodes: (0, _seconds(source))),
-    "cut": (0.3, lambda source, nodes: (source.randint(1, nodes), _seconds(source))),
+    "cut": (0.3, lambda source, nodes: (source.randint(1, nodes - 1), _seconds(source))),
+    "sever": (0.3, lambda source, nodes: (source.randint(1, nodes - 1), _seconds(source))),
+    "see_some": (0.3, lambda source, nodes: (source.randint(1, 2 ** (nodes - 1) - 2), _seconds(source))),
     "mute": (0.2, lambda source, nodes: (0, _seconds(source))),
     "deafen": (0.2, lambda source, nodes: (0, _seconds(source))),
-    "split": (0.3, lambda source, nodes: (source.randrange(2 ** (nodes + 1)), _seconds(source))),
-    "slow_link": (0.2, lambda source, nodes: (source.randint(1, nodes), round(source.uniform(0.01, 0.2), 4))),
+    "split": (0.3, lambda source, nodes: (2 * source.randint(1, 2**nodes - 2), _seconds(source))),
+    "slow_link": (0.2, lambda source, nodes: (source.randint(1, nodes - 1), round(source.uniform(0.01, 0.2), 4))),
     "calm": (0.2, lambda source, nodes: (0, _seconds(source))),
     "full_disk": (0.1, lambda source, nodes: (0, _seconds(source))),
     "broken_disk": (0.1, lambda source, nodes: (0, _seconds(source))),
@@ -165,7 +176,10 @@ FAULTS: dict[str, tuple[float, Callable[[Random, int], tuple[int, float]]]] = {
     "wall_clock": (0.2, lambda source, nodes: (0, round(source.uniform(-1e4, 1e4), 3))),
     "drift": (0.2, lambda source, nodes: (0, round(source.uniform(0.97, 1.03), 5))),
 }
-"""By name: how many worlds have it, and what to draw for ``other`` and ``value``."""
+"""By name: how many worlds have it, and what to draw for ``other`` and ``value``. ``other`` as a node at the other end
+of a link, or as bits of nodes that are seen, counts them from the one behind ``node`` on."""
+LINKS = {"cut": 2, "sever": 2, "see_some": 3, "slow_link": 2, "isolate": 2, "mute": 2, "deafen": 2, "split": 2}
+"""What befalls links, and how many nodes there must be for it to have an effect of its own."""
 
 
 FIRST_START = frozenset({"kill_in_start", "kill_in_turn"})
@@ -174,8 +188,17 @@ MOST_FAULTS = 6
 """In a second: with more of them, no leader lasts long enough to be asked for anything."""
 
 
+def _behind(node: int, places: int, nodes: int) -> int:
+    """So many places behind ``node``, in a ring."""
+    return (node - 1 + places) % nodes + 1
+
+
 def _faults(source: Random, nodes: int, duration: float, silent: bool) -> tuple[Fault, ...]:
-    enabled = [(name, draw) for name, (share, draw) in FAULTS.items() if source.random() < share]
+    enabled = [
+        (name, draw)
+        for name, (share, draw) in FAULTS.items()
+        if source.random() < share and nodes >= LINKS.get(name, 1)
+    ]
     count = min(source.choice((0, 2, 5, 12, 25)), int(MOST_FAULTS * duration))
     first_starts = source.random() < 0.5
     within = duration * source.choice((1.0,) * 9 + (0.02,))  # most at the beginning, when all are new
@@ -188,7 +211,12 @@ def _faults(source: Random, nodes: int, duration: float, silent: bool) -> tuple[
         at = round(source.uniform(0.0, within), 5)
         if name in FIRST_START and source.random() < 0.5 and first_starts:
             at = 0.0
-        found.append(Fault(at_s=at, kind=name, node=source.randint(1, nodes), other=other, value=value))
+        node = source.randint(1, nodes)
+        if name in ("cut", "sever", "slow_link"):
+            other = _behind(node, other, nodes)
+        elif name == "see_some":
+            other = sum(1 << _behind(node, place, nodes) for place in range(1, nodes) if other >> place - 1 & 1)
+        found.append(Fault(at_s=at, kind=name, node=node, other=other, value=value))
     return tuple(sorted(found, key=lambda fault: fault.at_s))
 
 

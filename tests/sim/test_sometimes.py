@@ -13,7 +13,7 @@ from raftpy.sim import swarm
 from raftpy.sim.cluster import Cluster
 from raftpy.sim.plan import Plan
 from raftpy.sim.sometimes import CORE, INFLICTED, LINES, RUNTIME, SOMETIMES, STORAGE, TRANSPORT, unlisted
-from raftpy.sim.swarm import FAULTS, HARM, draw_plan
+from raftpy.sim.swarm import FAULTS, HARM, LINKS, draw_plan
 from raftpy.sim.totals import ENOUGH_SEEDS, Totals
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +80,26 @@ def test_a_process_dies_again_and_again_in_few_worlds_and_the_others_stay_what_t
         assert 2 * (plan.nodes - 1 - len(slow)) <= plan.nodes, "who is left when it is down decides nothing"
         assert replace(plan, faults=without.faults, disk=without.disk, load=without.load) == without
     assert 0.02 < added / len(plans) < 0.08
+
+
+def test_what_befalls_links_has_an_effect() -> None:
+    plans = [draw_plan(seed) for seed in range(600)]
+    drawn = [(plan.nodes, fault) for plan in plans for fault in plan.faults if fault.kind in LINKS]
+    assert {fault.kind for _, fault in drawn} == LINKS.keys()
+    assert all(nodes > 1 for nodes, _ in drawn)
+    for nodes, fault in drawn:
+        others = set(range(1, nodes + 1)) - {fault.node}
+        if fault.kind in ("cut", "sever", "slow_link"):
+            assert fault.other in others
+        elif fault.kind == "see_some":
+            assert 0 < len([node for node in others if fault.other >> node & 1]) < len(others)
+        elif fault.kind == "split":
+            assert 0 < len([node for node in range(1, nodes + 1) if fault.other >> node & 1]) < nodes
+    assert {fault.other for nodes, fault in drawn if (nodes, fault.kind, fault.node) == (3, "cut", 2)} == {1, 3}
+    assert {fault.other for nodes, fault in drawn if (nodes, fault.kind) == (3, "split")} == set(range(2, 14, 2))
+    parted = [fault for _, fault in drawn if fault.kind != "slow_link"]
+    partial = [fault for fault in parted if fault.kind in ("cut", "sever", "see_some")]
+    assert len(partial) > len(parted) / 3
 
 
 def test_what_is_reached_and_not_listed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

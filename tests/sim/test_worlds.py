@@ -17,6 +17,7 @@ import pytest
 
 from raftpy.sim.cluster import Cluster
 from raftpy.sim.disk.faults import DiskFaults
+from raftpy.sim.disk.files import DiskFile
 from raftpy.sim.executor import LONGEST_WAKE_UP_S
 from raftpy.sim.plan import Fault, Load, Plan
 from raftpy.sim.run import run
@@ -92,6 +93,8 @@ def test_worlds_differ_in_all_that_they_may_differ_in() -> None:
     assert drawn(lambda plan: plan.network.buffer_bytes) == {1_500, 4_000, 1 << 20}
     assert drawn(lambda plan: (plan.load.feed, plan.watched)) == set(product((True, False), repeat=2))
     assert drawn(lambda plan: plan.load.clients) == set(range(1, 9))
+    for name, share in {"last_blackout": 0.25, "one_by_one": 0.2}.items():
+        assert abs(sum(getattr(plan, name) for plan in plans) / len(plans) - share) < 0.06, name
     for name in ("stale_reads", "follower_reads", "cancelled", "patient", "apply_s"):
         assert {getattr(plan.load, name) > 0 for plan in plans} == {False, True}, name
 
@@ -128,6 +131,31 @@ def test_writes_that_were_acknowledged_are_there_after_all_machines_lost_power()
     assert outcome.failure is None, outcome.failure
     assert outcome.trace is not None
     assert sum(event.kind == "crash" for event in outcome.trace) >= 6
+
+
+def test_in_the_end_all_machines_may_lose_power(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(seed=7, duration_s=0.5, load=Load(clients=5, think_s=0.005), last_blackout=True)
+    outcome = run(plan, record=True)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.trace is not None
+    crashes = [event for event in outcome.trace if event.kind == "crash"]
+    assert [(event.node, event.detail, event.time) for event in crashes] == [
+        (node, ("power",), crashes[0].time) for node in (1, 2, 3)
+    ]
+    assert max(event.time for event in outcome.trace if event.kind == "invoke") < crashes[0].time
+    assert outcome.reached["all power was lost at the end"] == 1
+    monkeypatch.setattr(DiskFile, "sync", lambda self: None)
+    lost = run(plan).failure
+    assert lost is not None
+    assert run(replace(plan, last_blackout=False)).failure is None, "without it nobody would ever know"
+
+
+def test_a_state_machine_may_take_one_command_at_a_time() -> None:
+    plan = Plan(seed=7, duration_s=0.5, load=Load(think_s=0.005, burst=5))
+    for one_by_one in (True, False):
+        outcome = run(replace(plan, one_by_one=one_by_one))
+        assert outcome.failure is None, outcome.failure
+        assert (outcome.reached["commands were applied one by one"] > 0) is one_by_one
 
 
 @pytest.mark.parametrize("kind", ["kill", "power", "broken_disk", "kill_in_start"])
