@@ -23,11 +23,11 @@ from raftpy.contracts.clock import Clock, SystemClock
 from raftpy.contracts.transport import Transport
 from raftpy.runtime.pending_proposals import Proposal
 from raftpy.sim.entropy import SeededEntropy
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from raftpy.transport.datagram.udp import UdpTransport
 from raftpy.transport.exchange.exchange import DatagramIO
+from tests.node.loop import VirtualClock, run
 from tests.node.spy import Spy
 
 PLAIN = {"pre_vote": False, "check_quorum": False}

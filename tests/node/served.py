@@ -10,8 +10,8 @@ from raftpy import Node
 from raftpy.members.operations import MemberOperations
 from raftpy.members.table import MemberRecord, MemberTable
 from raftpy.runtime.group import Group
-from raftpy.sim.loop import run
 from tests.node.harness import Cluster
+from tests.node.loop import run
 
 NEXT_LIFE_MS = 1500
 """Long enough for a hello, its entry and every follower's commit."""

@@ -14,12 +14,12 @@ import pytest
 from raftpy import ApplyFailed, BlockingNode, Config, Node, Stopped
 from raftpy.contracts.executor import Thread
 from raftpy.contracts.types import StoreOwner
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.system.threads import Threads
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder, _free_addresses
+from tests.node.loop import VirtualClock, run
 from tests.node.test_opening_thread import ended_in_a_child, longest_turn
 
 SLOW = 0.5

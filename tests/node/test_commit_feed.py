@@ -11,8 +11,8 @@ from raftcore import Entries, Entry, EntryKind
 from raftpy import Stopped
 from raftpy.runtime import commits
 from raftpy.runtime.commits import Commit, CommitFeed
-from raftpy.sim.loop import run
 from tests.node.harness import Cluster, play
+from tests.node.loop import run
 from tests.node.test_errors import single
 
 

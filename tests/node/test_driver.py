@@ -15,10 +15,10 @@ from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, decode_message, frames
 from raftpy import Config, Node, Timeout
 from raftpy.contracts.storage import AppendBatch, Storage
 from raftpy.runtime.passes import Ticks
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, play
+from tests.node.loop import VirtualClock, run
 
 ADDRESSES = {i: f"127.0.0.1:{7100 + i}" for i in (1, 2, 3)}
 

@@ -23,10 +23,10 @@ from raftpy import (
     TooLarge,
 )
 from raftpy.contracts.storage import AppendBatch
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import PLAIN, Cluster, Recorder, play
+from tests.node.loop import VirtualClock, run
 
 
 class Picky(Recorder):

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Sequence
 import pytest
 
 from raftpy import ApplyFailed, Config, Node, StateMachine, StorageDamaged
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
+from tests.node.loop import VirtualClock, run
 
 
 def alone(machine: StateMachine) -> Node:

@@ -13,9 +13,9 @@ import pytest
 from raftcore.values.message import HardState
 from raftcore.wire.codec import frames
 from raftpy import Node, NotLeader, Stopped, Unreliable, WrongIdentity
-from raftpy.sim.loop import run
 from raftpy.transport.datagram.memory import MemoryTransport
 from tests.node.harness import Cluster
+from tests.node.loop import run
 from tests.node.served import group
 
 LONG_MS = 60_000

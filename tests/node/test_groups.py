@@ -15,13 +15,13 @@ from raftpy import ApplyFailed, Config, ConfigError, NotLeader, StorageFailed, T
 from raftpy.contracts.errors import Stopped
 from raftpy.contracts.storage import AppendBatch
 from raftpy.runtime.host import Host
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from raftpy.transport.datagram.udp import UdpTransport
 from raftpy.transport.exchange.unreliable import Unreliable
 from tests.node.harness import Recorder, _free_addresses
+from tests.node.loop import VirtualClock, run
 
 ADDRESSES = {i: f"127.0.0.1:{7100 + i}" for i in (1, 2, 3)}
 QUICK_NETWORK = Unreliable(delay_ms=(0.05, 0.2), long_delay_rate=0, drop_rate=0)

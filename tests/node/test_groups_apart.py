@@ -19,10 +19,10 @@ from raftpy.members.table import MemberRecord, encode_records
 from raftpy.runtime.host import Host
 from raftpy.runtime.opening import first_standing
 from raftpy.runtime.quarantine import Quarantine
-from raftpy.sim.loop import run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
+from tests.node.loop import run
 from tests.node.spy import Spy
 from tests.node.test_groups import ADDRESSES, Hosts, play
 

@@ -12,10 +12,10 @@ from aiohttp import web
 from raftcore.wire.codec import frames
 from raftpy import ApplyFailed, Config, Conflict, Node, NotLeader
 from raftpy.cli.serving import _close
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, play
+from tests.node.loop import VirtualClock, run
 
 BOUND = 0.150
 """The shortest election timeout: what handing over may take, as documented."""

@@ -12,9 +12,9 @@ import pytest
 
 from raftpy import Config, Node
 from raftpy.runtime.linger import Linger
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, play
+from tests.node.loop import VirtualClock, run
 
 
 class Pair:

@@ -15,10 +15,10 @@ from raftcore.wire.codec import frames
 from raftpy import Config, Conflict, Node, NotLeader, Quarantined, Stopped, Timeout
 from raftpy.contracts.types import Heard
 from raftpy.members.table import MAX_PRIORITY, MemberRecord, MemberTable
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from raftpy.transport.identity.hello import FRAME_HELLO
 from tests.node.harness import KINDS, Cluster, Recorder
+from tests.node.loop import VirtualClock, run
 from tests.node.served import (
     NEXT_LIFE_MS,
     agreed,

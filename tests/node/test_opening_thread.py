@@ -16,13 +16,13 @@ import pytest
 from raftpy import BlockingNode, Config, Node, NotOwner, Stopped, StorageDamaged, StorageFailed, WrongIdentity
 from raftpy.contracts.executor import Thread
 from raftpy.contracts.types import Recovered, StoreOwner
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.startup import Reader
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.system.threads import Threads
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder, _free_addresses
+from tests.node.loop import VirtualClock, run
 
 SLOW = 0.5
 """Seconds that an opening takes here."""

@@ -13,8 +13,8 @@ from raftcore.wire.codec import decode_message, frames
 from raftcore.wire.codec import messages as decoded
 from raftpy import Node, NotLeader, Stopped, Timeout
 from raftpy.contracts.storage import AppendBatch
-from raftpy.sim.loop import run
 from tests.node.harness import Cluster, Recorder, play
+from tests.node.loop import run
 
 
 def messages(datagram: bytes) -> list[Message]:

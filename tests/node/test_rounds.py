@@ -9,10 +9,10 @@ from typing import Any
 from raftcore import Message
 from raftpy import Config, Node
 from raftpy.contracts.storage import AppendBatch
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
+from tests.node.loop import VirtualClock, run
 
 ADDRESSES = {i: f"127.0.0.1:{7100 + i}" for i in (1, 2, 3)}
 

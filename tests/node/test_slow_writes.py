@@ -10,9 +10,9 @@ import pytest
 from raftcore.base.types import MessageType
 from raftcore.values.message import Message
 from raftpy.runtime.slow_writes import APART_S, SlowWrites
-from raftpy.sim.loop import run
 from raftpy.storage import MemoryStore
 from tests.node.harness import PLAIN, Cluster
+from tests.node.loop import run
 
 SLOW_S = 0.4
 ELECTION_S = 7.0

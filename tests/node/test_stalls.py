@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from raftpy import Config, Node
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, _free_addresses, play
+from tests.node.loop import VirtualClock, run
 
 BLOCKED = re.compile(r"node (\d+): the loop was blocked for (\d+) ms or more(, heartbeat late)?")
 

@@ -8,10 +8,10 @@ import pytest
 
 from raftpy import Config, Node
 from raftpy.server.status import StatusHandlers
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, play
+from tests.node.loop import VirtualClock, run
 
 
 def test_a_leader_that_has_failed_is_no_leader() -> None:

@@ -12,10 +12,10 @@ from raftpy import Config, Node
 from raftpy.contracts.errors import StorageFailed, WrongIdentity
 from raftpy.members.table import MemberRecord, encode_records
 from raftpy.sim.entropy import SeededEntropy
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder
+from tests.node.loop import VirtualClock, run
 from tests.node.served import NEXT_LIFE_MS, agreed, changes, expected, group, serve
 
 

@@ -43,8 +43,8 @@ RAFTPY = """
     .: node blocking
     replicated: kv_commands sorted_keys kv
     server: connections errors proposer redirect dispatch accepting request kv status app
-    sim.linearizability: history models search lineup tried registers result explain checker shrink local_reads
-    sim: loop entropy disk disk.faults disk.image disk.contents disk.directory disk.files
+    sim.linearizability: history models search lineup tried registers result explain checker shrink
+    sim: entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
         disk.database event trace plan outcome world process_loop process strand executor machine network cluster
         clients at_rest faults glance signs promises checks sometimes wire readers ending swarm run

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from raftpy.sim.loop import Deadlock, VirtualClock, run
+from tests.node.loop import Deadlock, VirtualClock, run
 
 
 def test_an_hour_passes_at_once_and_in_order() -> None:
