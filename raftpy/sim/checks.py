@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from raftcore.api.raw_node import RawNode
 from raftcore.base.types import StateType
 from raftcore.values.message import Message
-from raftcore.wire.codec import crc32c, messages, parse_header
+from raftcore.wire.codec import messages, parse_header
 from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed, WrongIdentity
 from raftpy.runtime.commits import Commit
 from raftpy.sim.cluster import Cluster, Life, Member
