@@ -287,6 +287,7 @@ def test_a_script_of_writes_crashes_and_openings_on_both(seed: int, work: Path) 
     places = PATH, root / "db"
     databases: list[Database] = []
     crashes = 0
+    found_again = False  # after a power failure, since it was made
     for step in range(400):
         if not databases:
             engines = SimulatedEngine(disk.files()), engines[1]
@@ -314,7 +315,16 @@ def test_a_script_of_writes_crashes_and_openings_on_both(seed: int, work: Path) 
                     fresh(root)
             simulated, real = judge_both(disk.copy(), work / "real", PATH, KEYS)
             assert simulated == real
-            if end != "power":
+            if simulated.refused and disk.files().exists(PATH):
+                # CURRENT was made and not replaced yet, as far as the disk knows, and what it names was never synced:
+                # LevelDB leaves the directory for its owner to sync, which the store does, and this script does not.
+                assert (end, found_again) == ("power", False)
+                disk.files().remove_tree(PATH)
+                disk.files().sync_directory(PATH.parent)
+                fresh(root)
+            if end == "power":
+                found_again = not simulated.refused
+            else:
                 assert judge_both(read_image(root), work / "real", PATH, KEYS)[0] == real
     for database in databases:
         database.close()
