@@ -19,6 +19,12 @@ SILENT_S = 6.5
 """For so long."""
 AT_REST = 1 / 12
 """Share of worlds in which a disk is harmed while nobody has it open."""
+LOST_REQUESTS = 1 / 40
+"""Share of worlds in which nobody hears anybody while a priority is to be set, where there is room for it."""
+ALONE_S = 1.1
+"""For so long: longer than whoever asks for it waits."""
+LARGE_ENTRIES = 1 / 40
+"""Share of worlds whose logs hold what is larger than a datagram of later, where there is room for it."""
 CRASH_LOOPS = 1 / 15
 """Share of worlds in which a process dies again and again, where there is room for it."""
 LAST_BLACKOUT = 0.25
@@ -54,6 +60,8 @@ def draw_plan(seed: int) -> Plan:
         faults=_faults(source, nodes, duration, silent),
         watched=source.random() < 0.25,
     )
+    plan = _with_lost_request(plan, Random(f"raftpy.sim lost request {seed}"))
+    plan = _with_large_entries(plan, Random(f"raftpy.sim large entries {seed}"))
     plan = _with_crash_loop(plan, Random(f"raftpy.sim crash loop {seed}"))
     plan = _with_harm(plan, Random(f"raftpy.sim at rest {seed}"))
     plan = _with_strands(plan, Random(f"raftpy.sim interleaved {seed}"))
@@ -184,6 +192,8 @@ LINKS = {"cut": 2, "sever": 2, "see_some": 3, "slow_link": 2, "isolate": 2, "mut
 
 FIRST_START = frozenset({"kill_in_start", "kill_in_turn"})
 """What may befall the very first start as well: in half of the worlds it does, half of the time."""
+EARLIEST_S = 0.4
+"""By then most worlds have a leader."""
 MOST_FAULTS = 6
 """In a second: with more of them, no leader lasts long enough to be asked for anything."""
 
@@ -218,6 +228,39 @@ def _faults(source: Random, nodes: int, duration: float, silent: bool) -> tuple[
             other = sum(1 << _behind(node, place, nodes) for place in range(1, nodes) if other >> place - 1 & 1)
         found.append(Fault(at_s=at, kind=name, node=node, other=other, value=value))
     return tuple(sorted(found, key=lambda fault: fault.at_s))
+
+
+def _with_lost_request(plan: Plan, source: Random) -> Plan:
+    """The plan, and in a few worlds nobody hears anybody while whoever leads is asked to set a priority, until nobody
+    waits for it any more. The dice are its own, so that they move nothing else."""
+    room = MOST_FAULTS * plan.duration_s - len(plan.faults)
+    latest_s = plan.duration_s - ALONE_S
+    if source.random() >= LOST_REQUESTS or plan.nodes == 1 or latest_s < EARLIEST_S or plan.nodes + 1 > room:
+        return plan
+    at_s = round(source.uniform(EARLIEST_S, latest_s), 5)
+    found = [Fault(at_s=at_s, kind="isolate", node=node, value=ALONE_S) for node in range(1, plan.nodes + 1)]
+    asked = float(source.randint(1, 3))
+    found.append(Fault(at_s=at_s, kind="priority", other=source.randint(1, plan.nodes), value=asked))
+    return replace(plan, faults=tuple(sorted((*plan.faults, *found), key=lambda fault: fault.at_s)))
+
+
+def _with_large_entries(plan: Plan, source: Random) -> Plan:
+    """The plan, and in a few worlds one node misses entries that are larger than any datagram may be once all have
+    started anew. The dice are its own, so that they move nothing else."""
+    room = MOST_FAULTS * plan.duration_s - len(plan.faults)
+    latest_s = plan.duration_s - 2 * EARLIEST_S
+    if source.random() >= LARGE_ENTRIES or plan.nodes < 3 or latest_s < EARLIEST_S or plan.nodes + 2 > room:
+        return plan
+    at_s, missing_s = round(source.uniform(EARLIEST_S, latest_s), 5), EARLIEST_S
+    found = [Fault(at_s=at_s, kind="smaller_datagrams", node=node, value=512.0) for node in range(1, plan.nodes + 1)]
+    found.append(Fault(at_s=at_s, kind="isolate", node=source.randint(1, plan.nodes), value=missing_s))
+    found.append(Fault(at_s=round(at_s + missing_s - 0.02, 5), kind="blackout", value=0.02))
+    return replace(
+        plan,
+        options=replace(plan.options, max_datagram=1200, max_uncommitted_bytes=64 << 20),
+        load=replace(plan.load, value_bytes=600, think_s=min(plan.load.think_s, 0.01)),
+        faults=tuple(sorted((*plan.faults, *found), key=lambda fault: fault.at_s)),
+    )
 
 
 def _with_crash_loop(plan: Plan, source: Random) -> Plan:

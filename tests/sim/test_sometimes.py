@@ -82,6 +82,24 @@ def test_a_process_dies_again_and_again_in_few_worlds_and_the_others_stay_what_t
     assert 0.02 < added / len(plans) < 0.08
 
 
+@pytest.mark.parametrize(
+    ("share", "name"),
+    [
+        ("LOST_REQUESTS", "a priority was not set"),
+        ("LARGE_ENTRIES", "a message needed a datagram above the limit"),
+    ],
+)
+def test_what_hardly_ever_comes_by_itself_is_brought_about(
+    monkeypatch: pytest.MonkeyPatch, share: str, name: str
+) -> None:
+    plans = [draw_plan(seed) for seed in range(1, 2001)]
+    monkeypatch.setattr(swarm, share, 0.0)
+    brought = [plan for plan in plans if plan != draw_plan(plan.seed)]
+    assert 15 <= len(brought) <= 60
+    assert all(len(plan.faults) <= swarm.MOST_FAULTS * plan.duration_s + 1 for plan in brought)
+    assert sum(running.run(plan).reached[name] > 0 for plan in brought[:8]) >= 4
+
+
 def test_what_befalls_links_has_an_effect() -> None:
     plans = [draw_plan(seed) for seed in range(600)]
     drawn = [(plan.nodes, fault) for plan in plans for fault in plan.faults if fault.kind in LINKS]
