@@ -38,6 +38,13 @@ BUGS = (
         new="                value = results[<Py_ssize_t> (self.position - self.cursor.start)]\n",
     ),
     Patch(
+        name="single-commands-from-one-place",
+        breaks="a state machine is given each entry's own command, also one by one (contracts/state_machine.py)",
+        file="raftpy/runtime/applying.pyx",
+        old="            payload += length\n            entry += 1\n",
+        new="            entry += 1\n",
+    ),
+    Patch(
         name="lost-proposal-told-as-refused",
         breaks="of a command that stands in a log nobody can say that it will never happen",
         file=PROPOSALS,
@@ -156,6 +163,16 @@ BUGS = (
         file=DRIVER,
         old="        self.ticks.stop()\n",
         new="",
+    ),
+    Patch(
+        name="waiters-left-when-the-store-fails",
+        breaks="whoever waits hears why a node has stopped by itself (driver.py)",
+        file=DRIVER,
+        old="        self._end_waits()\n        for group in self.groups.values():\n            group.close_feed()  #",
+        new=(
+            "        if self.failure is None:\n            self._end_waits()\n"
+            "        for group in self.groups.values():\n            group.close_feed()  #"
+        ),
     ),
     Patch(
         name="wait-for-a-leader-leaves-its-timer",

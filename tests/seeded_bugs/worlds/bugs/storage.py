@@ -188,4 +188,11 @@ BUGS = (
         old="    return beginning is not None and found is not None and beginning.startswith(found)\n",
         new="    return beginning is not None and found is not None and found == beginning\n",
     ),
+    Patch(
+        name="failed-store-keeps-its-lock",
+        breaks="a store that is closed lets go of its directory, also when it has failed (contracts/storage.py)",
+        file=STORE,
+        old="            self._release()\n\n    def _in_child",
+        new="            if self._failure is None:\n                self._release()\n\n    def _in_child",
+    ),
 )
