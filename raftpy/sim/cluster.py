@@ -174,7 +174,7 @@ class Cluster:
     def _new_member(self, node: int) -> Member:
         disk = Disk(self.world.source(f"disk {node}"), self.plan.disk)
         member = Member(node, disk)
-        disk.on_step = lambda operation: self._on_disk(member, operation)
+        disk.on_step = partial(self._on_disk, member)
         if self.strands is not None:
             disk.on_wait = self.strands.stand
         self._entropy[node] = SeededEntropy(self.world.source(f"entropy {node}"))
@@ -207,7 +207,7 @@ class Cluster:
         member.lives += 1
         world, plan, options = self.world, self.plan, self.plan.options
         process = Process(world, node, rate=member.rate, jump_ms=member.jump_ms)
-        process.took = member.disk.take_seconds
+        process.disk = member.disk
         executor = SimulatedExecutor(
             process, partial(self._wake_up_s, member.disk), self.reached, self.strands, partial(self._in_round, member)
         )

@@ -27,7 +27,7 @@ cdef class Process(Runnable):
     cdef readonly list complaints
     cdef readonly Py_ssize_t timers
     cdef public double spent
-    cdef public object took       # None: nothing takes time
+    cdef public object disk       # None: nothing takes time
     cdef public Py_ssize_t calls_left  # 0: there is no last one
     cdef public object at_the_last
     cdef readonly object loop

@@ -6,6 +6,7 @@ from contextvars import Context
 from typing import Any, final
 
 from raftpy.contracts.clock import TimerHandle
+from raftpy.sim.disk.files import Disk
 from raftpy.sim.process_loop import ProcessLoop
 from raftpy.sim.world import Due, Runnable, World
 
@@ -33,7 +34,7 @@ class Process(Runnable):
     complaints: list[str]
     timers: int
     spent: float
-    took: Callable[[], float] | None
+    disk: Disk | None
     calls_left: int
     at_the_last: Callable[[], object] | None
     loop: ProcessLoop

@@ -6,7 +6,6 @@ time, and the clock of the process, go on.
 """
 
 import traceback
-from asyncio import events
 from collections import deque
 
 cimport cython
@@ -15,9 +14,6 @@ from libc.stdint cimport uint64_t
 from raftpy.sim.process_loop import ProcessLoop
 
 from raftpy.sim.world cimport Due, Runnable, World
-
-cdef object set_running_loop = events._set_running_loop
-cdef object get_running_loop = events._get_running_loop
 
 
 class Died(BaseException):
@@ -79,9 +75,9 @@ cdef class Process(Runnable):
 
     ``alive``, ``running`` (it is making calls at this moment), ``paused``: what it does. ``loop``: its event loop.
     ``timers``: how many are due later. ``spent``: seconds that the step under way has taken so far, as what a write
-    inside it took. ``took()``: what the disk took since it was last asked, in seconds. ``calls_left``: so many calls of
-    its loop from now, before the last of them, ``at_the_last()`` is called, which may kill it; 0 for never.
-    ``complaints``: what went wrong that nobody took care of.
+    inside it took. ``disk``: a ``Disk``, which tells what it has taken; None: nothing takes time. ``calls_left``: so
+    many calls of its loop from now, before the last of them, ``at_the_last()`` is called, which may kill it; 0 for
+    never. ``complaints``: what went wrong that nobody took care of.
     """
 
     def __init__(self, World world not None, uint64_t node, *, double rate=1.0, jump_ms=0):
@@ -90,7 +86,6 @@ cdef class Process(Runnable):
         self.alive = True
         self.jump_ms = jump_ms
         self.complaints = []
-        self.took = None
         self.rate = rate
         self.calls = deque()
         self.loop = ProcessLoop(self)
@@ -104,8 +99,8 @@ cdef class Process(Runnable):
 
     cpdef count_time(self):
         """What the disk has taken meanwhile counts as time of the step under way."""
-        if self.took is not None:
-            self.spent += <double> self.took()
+        if self.disk is not None and <double> self.disk.seconds > 0:
+            self.spent += <double> self.disk.take_seconds()
 
     def stopwatch(self):
         """``monotonic``, also within a step in which the disk was waited for."""
@@ -181,8 +176,7 @@ cdef class Process(Runnable):
         cdef Py_ssize_t left = len(self.calls)
         cdef Call entry
         self.running = True
-        outer = get_running_loop()
-        set_running_loop(self.loop)
+        self.world.enter(self.loop)
         try:
             while left > 0 and self.alive and not self.paused:
                 left -= 1
@@ -209,7 +203,6 @@ cdef class Process(Runnable):
                     self.complain({"message": f"in {call!r}", "exception": error})
                 self.count_time()
         finally:
-            set_running_loop(outer)
             self.running = False
         if not self.alive:
             self.awake = False

@@ -28,9 +28,13 @@ cdef class World:
     cdef list due                 # a heap of Due, by time and number
     cdef uint64_t number
     cdef object ready             # deque of Runnable
+    cdef object outer             # the loop in which the world itself runs, mostly None
+    cdef object loop              # the loop that passes for the running one instead; None: `outer` does
 
     cdef Due plan(self, double time, call, tuple arguments)
     cdef int put(self, double time, Due due) except -1
     cdef Due take_next(self)
     cdef int wake(self, Runnable process) except -1
+    cdef int enter(self, loop) except -1
+    cdef int leave(self) except -1
     cdef int settle(self) except -1

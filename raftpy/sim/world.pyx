@@ -6,6 +6,7 @@ for. After each of them, the processes that have something to do do it, in the o
 of their steps ``look`` is called, which is where everything is checked. Then time jumps to what is due next.
 """
 
+from asyncio import events
 from collections import deque
 from random import Random
 
@@ -19,6 +20,9 @@ from raftpy.sim.trace cimport Trace
 cdef extern from "Python.h":
     ctypedef struct PyListObject:
         PyObject** ob_item
+
+cdef object set_running_loop = events._set_running_loop
+cdef object get_running_loop = events._get_running_loop
 
 # Steps of all processes without time going on: more is a program that goes round in a circle.
 MOST_STEPS_AT_ONCE = 20_000
@@ -164,21 +168,44 @@ cdef class World:
         """
         cdef list due = self.due
         cdef Due next_due
-        self.settle()
-        while PyList_GET_SIZE(due):
-            if (<Due> PyList_GET_ITEM(due, 0)).time > until:
-                break
-            next_due = self.take_next()
-            if not next_due.open:
-                continue
-            next_due.open = False
-            self.now = next_due.time
-            next_due.happen()
+        self.outer = get_running_loop()
+        try:
             self.settle()
-            if done is not None and done():
-                return True
+            while PyList_GET_SIZE(due):
+                if (<Due> PyList_GET_ITEM(due, 0)).time > until:
+                    break
+                next_due = self.take_next()
+                if not next_due.open:
+                    continue
+                next_due.open = False
+                self.now = next_due.time
+                if type(next_due) is PlannedCall:
+                    self.leave()  # whatever it calls is not in any process
+                next_due.happen()
+                self.settle()
+                if done is not None:
+                    self.leave()
+                    if done():
+                        return True
+        finally:
+            self.leave()
         self.now = max(self.now, until)
         return done is not None and bool(done())
+
+    cdef int enter(self, loop) except -1:
+        # The loop of a process is the running one from now on. Asking asyncio for that, and saying it, asks the kernel
+        # which process this is, each time; so it stays until another one is, or something else is to be called.
+        if self.loop is not loop:
+            set_running_loop(loop)
+            self.loop = loop
+        return 0
+
+    cdef int leave(self) except -1:
+        # No process's loop is the running one any more.
+        if self.loop is not None:
+            self.loop = None
+            set_running_loop(self.outer)
+        return 0
 
     cdef int settle(self) except -1:
         # Until no process has anything to do at this moment.

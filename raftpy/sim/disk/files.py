@@ -63,7 +63,8 @@ class Disk:
         a store refuse to open."""
         self.total_s = 0.0
         """What all operations together have taken, in virtual seconds, as far as it was asked for."""
-        self._seconds = 0.0
+        self.seconds = 0.0
+        """What was done since the last ``take_seconds`` has taken, in virtual seconds."""
         self._number = next(_disks)
         self._directories = count(1)
         self._root = Directory(0)
@@ -76,7 +77,7 @@ class Disk:
 
     def take_seconds(self) -> float:
         """How long all that was done since the last call has taken, in virtual seconds."""
-        seconds, self._seconds = self._seconds, 0.0
+        seconds, self.seconds = self.seconds, 0.0
         self.total_s += seconds
         return seconds
 
@@ -106,7 +107,7 @@ class Disk:
         self.life += 1
         self.stopped = False
         self.databases.clear()
-        self._seconds = 0.0
+        self.seconds = 0.0
 
     # --- what is done to it behind the back of all processes
 
@@ -179,7 +180,7 @@ class Disk:
         not. ``growth``: by how much it makes the file longer, at its end."""
         source, faults = self.source, self.faults
         low, high = faults.write_s
-        self._seconds += low + (high - low) * source.random()
+        self.seconds += low + (high - low) * source.random()
         if faults.write_error and source.random() < faults.write_error:
             return source.randint(0, wanted), self._failed(errno.EIO, "Input/output error")
         if faults.no_space and (wanted or growth > 0) and source.random() < faults.no_space:
@@ -197,7 +198,7 @@ class Disk:
             low, high = faults.slow_s
         if faults.stall and source.random() < faults.stall:
             low, high = faults.stall_s
-        self._seconds += low + (high - low) * source.random()
+        self.seconds += low + (high - low) * source.random()
         fails = faults.sync_error and source.random() < faults.sync_error
         error = self._failed(errno.EIO, "Input/output error") if fails else None
         if self.on_wait is not None:
