@@ -20,7 +20,7 @@ import statistics
 import time
 
 from raftpy.sim.plan import Load, Plan
-from raftpy.sim.run import Run
+from raftpy.sim.run import Run, collected_at_the_end
 
 LOADS = {
     "single": Load(clients=10, keys=10, think_s=0.049, writes=0.9, swaps=0.05),
@@ -33,13 +33,16 @@ VIRTUAL_S = 30.0
 
 def measure(name: str) -> tuple[float, float, float]:
     """(virtual seconds in one of processor time, commands in a virtual second, events in a second of processor time)"""
-    run = Run(Plan(seed=1, duration_s=VIRTUAL_S, load=LOADS[name]))
     begin = time.process_time()
-    outcome = run.run()
+    with collected_at_the_end():
+        run = Run(Plan(seed=1, duration_s=VIRTUAL_S, load=LOADS[name]))
+        outcome = run.run()
+        commands = len(run.clients.history)
+        del run
     took = time.process_time() - begin
     if outcome.failure is not None:
         raise SystemExit(f"{name}: {outcome.failure}")
-    return outcome.virtual_s / took, len(run.clients.history) / VIRTUAL_S, outcome.events / took
+    return outcome.virtual_s / took, commands / VIRTUAL_S, outcome.events / took
 
 
 def profile() -> None:

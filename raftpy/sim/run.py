@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 
 from raftcore.base.errors import InvariantViolation, RaftError
 from raftpy.replicated import kv_commands
@@ -30,6 +33,9 @@ DARK_S = 0.1
 """How long all machines are without power, in the end."""
 ELECTIONS = 10
 """Election timeouts, the longest, after which a healed cluster must have a leader."""
+ALL_COLLECTED_EVERY = 16
+"""Of so many worlds, one at whose end also what was there before it is looked at: that takes longer than most."""
+_worlds = count(1)
 
 
 class Run:
@@ -313,16 +319,29 @@ class Run:
         self.checks.look_again()
 
 
-def run(plan: Plan, record: bool = False) -> Outcome:
-    """Runs ``plan`` once. ``record``: the outcome has all events. The same plan has the same outcome, always."""
-    enabled = gc.isenabled()
+@contextmanager
+def collected_at_the_end() -> Iterator[None]:
+    """A world runs in here: what it leaves behind is garbage, and is collected once, when it is over."""
+    enabled, frozen = gc.isenabled(), gc.get_freeze_count()
     gc.disable()
+    if not frozen:
+        gc.freeze()  # what is there already is not the world's
     try:
-        return Run(plan, record).run()
+        yield
     finally:
+        if not frozen and next(_worlds) % ALL_COLLECTED_EVERY == 0:
+            gc.unfreeze()
         with warnings.catch_warnings():
             # The coroutines of processes that were killed are never awaited again.
             warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
             gc.collect()
+        if not frozen:
+            gc.unfreeze()
         if enabled:
             gc.enable()
+
+
+def run(plan: Plan, record: bool = False) -> Outcome:
+    """Runs ``plan`` once. ``record``: the outcome has all events. The same plan has the same outcome, always."""
+    with collected_at_the_end():
+        return Run(plan, record).run()

@@ -5,10 +5,13 @@ More of them: ``raftpy sim run --seeds A:B``. A seed that fails here is replayed
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import random
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
@@ -20,7 +23,8 @@ from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import DiskFile
 from raftpy.sim.executor import LONGEST_WAKE_UP_S
 from raftpy.sim.plan import Fault, Load, Plan
-from raftpy.sim.run import run
+from raftpy.sim.process import Process
+from raftpy.sim.run import ALL_COLLECTED_EVERY, collected_at_the_end, run
 from raftpy.sim.swarm import draw_plan
 from raftpy.sim.world import World
 from raftpy.storage.leveldb import lock
@@ -189,3 +193,79 @@ def test_a_crash_may_come_before_a_thread_has_written_what_it_was_given() -> Non
     waits = [cluster._wake_up_s(cluster.members[1].disk) for _ in range(1000)]
     assert sum(wait <= LONGEST_WAKE_UP_S for wait in waits) > 800
     assert max(waits) > 0.01
+
+
+def test_the_loop_of_a_process_is_the_running_one_in_its_steps_and_nowhere_else() -> None:
+    world = World(seed=1)
+    processes = [Process(world, node) for node in (1, 2)]
+    seen: list[tuple[str, object]] = []
+
+    def see(where: str) -> None:
+        seen.append((where, asyncio._get_running_loop()))
+
+    def done() -> bool:
+        see("done")
+        return False
+
+    for process in processes:
+        process.loop.call_soon(see, "step")
+        process.loop.call_later(1.0, see, "timer")
+    world.at(0.25, see, "call of the world")
+    world.run(0.5)
+    see("between")
+    world.run(2.0, done)
+    see("behind")
+    one, other = (process.loop for process in processes)
+    assert seen == [
+        ("step", one),
+        ("step", other),
+        ("call of the world", None),
+        ("between", None),
+        ("timer", one),
+        ("done", None),
+        ("timer", other),
+        ("done", None),
+        ("done", None),
+        ("behind", None),
+    ]
+
+
+def test_no_loop_is_the_running_one_once_a_world_has_failed() -> None:
+    world = World(seed=1)
+    process = Process(world, 1)
+    process.loop.call_soon(lambda: process.loop.call_soon(sys.exit))
+    with pytest.raises(SystemExit):
+        world.run(1.0)
+    assert asyncio._get_running_loop() is None
+
+
+class _Ring:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_a_world_is_collected_when_it_is_over_and_what_was_garbage_before_it_now_and_then() -> None:
+    enabled = gc.isenabled()
+    before = weakref.ref(_Ring())
+    assert before() is not None
+    for _ in range(ALL_COLLECTED_EVERY):
+        with collected_at_the_end():
+            within = weakref.ref(_Ring())
+            assert not gc.isenabled()
+            assert within() is not None
+        assert within() is None
+    assert before() is None
+    assert gc.isenabled() == enabled
+    assert gc.get_freeze_count() == 0
+
+
+def test_a_world_leaves_frozen_what_somebody_else_has_frozen() -> None:
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with collected_at_the_end():
+            within = weakref.ref(_Ring())
+        assert within() is None
+        assert frozen <= gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
