@@ -21,6 +21,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from raftpy.replicated import kv_commands
+from raftpy.replicated.kv_commands import PUT, decode
 from raftpy.replicated.sorted_keys import SortedKeys
 
 
@@ -37,6 +38,9 @@ class Kind(Enum):
     """A delete found no such key."""
     MISMATCH = "mismatch"
     """The condition did not hold; nothing changed."""
+
+
+_WRITTEN = Kind.WRITTEN
 
 
 @dataclass(slots=True)
@@ -76,7 +80,8 @@ class KeyValueStore:
     """
 
     def __init__(self) -> None:
-        self._data: dict[bytes, Stored] = {}
+        # A value and the version before it, as a plain tuple: Python's collector need not look at those, however many.
+        self._data: dict[bytes, tuple[int, bytes]] = {}
         self._keys = SortedKeys(self._data)
         self.applied_index = 0
         """The log index of the last command applied; 0 before the first."""
@@ -86,14 +91,14 @@ class KeyValueStore:
 
     def apply(self, index: int, command: bytes) -> Outcome:
         """Performs the command of log entry ``index``. Raises ``UnknownCommand``, and nothing else."""
-        form, key, value, expected = kv_commands.decode(index, command)
+        form, key, value, expected = decode(index, command)
         self.applied_index = index
-        if form == kv_commands.PUT:  # first, because it is by far the most frequent
+        if form == PUT:  # first, because it is by far the most frequent
             return self._put(index, key, value)
         if form == kv_commands.READ:
             return Outcome(Kind.READ, index, 0)
         stored = self._data.get(key)
-        version = stored.version if stored is not None else 0
+        version = stored[0] if stored is not None else 0
         if form == kv_commands.PUT_IF_ABSENT:
             return self._put(index, key, value) if stored is None else Outcome(Kind.MISMATCH, index, version)
         if form == kv_commands.PUT_IF_VERSION:
@@ -117,13 +122,14 @@ class KeyValueStore:
     def _put(self, index: int, key: bytes, value: bytes) -> Outcome:
         if key not in self._data:
             self._keys.toggle(key)
-        self._data[key] = Stored(index, value)
-        return Outcome(Kind.WRITTEN, index, index)
+        self._data[key] = (index, value)
+        return Outcome(_WRITTEN, index, index)
 
     def get(self, key: bytes) -> Stored | None:
         """The value of ``key`` as applied here, or None. It may be old: ``Node.read_index`` first makes it
         linearizable."""
-        return self._data.get(key)
+        stored = self._data.get(key)
+        return None if stored is None else Stored(*stored)
 
     def scan(self, prefix: bytes = b"", limit: int = 1000, after: bytes = b"") -> tuple[list[Item], bool]:
         """The first ``limit`` keys, at least 0, that begin with ``prefix`` and come after ``after`` (b"": from the
@@ -133,5 +139,5 @@ class KeyValueStore:
         """
         keys = self._keys.range(prefix, after, limit + 1)
         data = self._data
-        items = [Item(key, data[key].version, len(data[key].value)) for key in keys[:limit]]
+        items = [Item(key, version, len(value)) for key in keys[:limit] for version, value in (data[key],)]
         return items, len(keys) > limit

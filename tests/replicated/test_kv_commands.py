@@ -106,3 +106,17 @@ def test_the_error_is_one_line_that_shows_the_first_bytes() -> None:
         "log entry 5 is no command of this key-value store (version 1): 101 bytes beginning with "
         "99 78 78 78 78 78 78 78 78 78 78 78 78 78 78 78; was it written by a newer raftpy?"
     )
+
+
+def test_a_key_whose_length_has_no_room_is_refused_and_never_cut() -> None:
+    key = b"k" * 65536
+    for command in (
+        lambda: commands.put(key, b""),
+        lambda: commands.put_if_absent(key, b""),
+        lambda: commands.put_if_version(key, b"", 1),
+        lambda: commands.delete(key),
+        lambda: commands.delete_if_version(key, 1),
+    ):
+        with pytest.raises(ValueError, match="a key of 65536 bytes: allowed are 1 to 4096"):
+            command()
+    assert commands.decode(1, commands.put(key[1:], b"v")) == (commands.PUT, key[1:], b"v", 0)
