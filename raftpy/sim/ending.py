@@ -6,13 +6,14 @@ the state at that index; nobody is left waiting, and nothing that was needed on 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from raftcore.wire.codec import crc32c
 from raftpy.replicated import kv_commands
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.replicated.kv import Kind as Effect
+from raftpy.replicated.kv_commands import MAX_VERSION
 from raftpy.sim.checks import Checks
 from raftpy.sim.clients import READ, WRITE, Operation, key_bytes, value_of
 from raftpy.sim.cluster import Life
@@ -24,6 +25,7 @@ from raftpy.transport.identity.refusal import MOST_REFUSED
 
 MOST_TIMERS = 12
 """Of one process in which nobody waits for anything: the node's own, its transport's, and those of a hand-over."""
+ASKED_TO_READ = Input(Kind.READ)
 MOST_WAITING = 8
 """Datagrams that have arrived in a quiet cluster and were not read yet, for each peer."""
 
@@ -36,7 +38,6 @@ def linearizable(history: Sequence[Operation], commands: Sequence[Mapping[int, b
     """
     entries: list[Entry] = []
     unknown: list[Operation] = []
-    seen: dict[tuple[int, int], list[tuple[int, int]]] = {}  # of each key: a version, and when somebody was told of it
     for operation in history:
         if operation.refused or operation.stale:
             continue
@@ -51,8 +52,8 @@ def linearizable(history: Sequence[Operation], commands: Sequence[Mapping[int, b
         else:
             version = operation.there
             output = Output(False, version=version)
-        seen.setdefault((operation.group, operation.key), []).append((version, operation.answered_at))
         entries.append(entry(operation, operation.answered_at, output))
+    seen = told_of(entries) if unknown else {}
     effects = {group: written_at(commands[group]) for group in sorted({operation.group for operation in unknown})}
     end = max((operation.answered_at for operation in history), default=0) + 1
     for operation in unknown:
@@ -70,29 +71,41 @@ def linearizable(history: Sequence[Operation], commands: Sequence[Mapping[int, b
         raise Broken("a history that can be judged", f"the search was given up after {result.steps:,} steps")
 
 
+def told_of(entries: Iterable[Entry]) -> dict[Hashable, list[tuple[int, int]]]:
+    """Of each key: a version, and when somebody was told of it."""
+    seen: dict[Hashable, list[tuple[int, int]]] = {}
+    for one in entries:
+        if one.output is not None and one.output.version is not None and one.returned is not None:
+            seen.setdefault(one.key, []).append((one.output.version, int(one.returned)))
+    return seen
+
+
 def durable(history: Iterable[Operation], commands: Sequence[Mapping[int, bytes]], lives: Sequence[Life]) -> None:
     """Each write that was acknowledged was applied at the index that its client was told, and every node has it.
 
     ``commands``: for each group, index to the command that was applied there, on any node.
     """
+    everywhere = [
+        min((life.applied.get(group, 0) for life in lives), default=MAX_VERSION) for group in range(len(commands))
+    ]
     for operation in history:
         if operation.kind == READ or operation.refused or operation.answered_s is None:
             continue
         group, index = operation.group, operation.index
         if index not in commands[group] or crc32c(commands[group][index]) != operation.checksum:
             raise Broken("acknowledged and there", f"{operation.text()} was acknowledged at {index}, and is not there")
-        for life in lives:
-            if life.applied.get(group, 0) < index:
-                raise Broken(
-                    "acknowledged and there",
-                    f"{operation.text()} was acknowledged at {index}, and node {life.process.node} does not have it",
-                )
+        if everywhere[group] < index:
+            (node, *_) = (life.process.node for life in lives if life.applied.get(group, 0) < index)
+            raise Broken(
+                "acknowledged and there",
+                f"{operation.text()} was acknowledged at {index}, and node {node} does not have it",
+            )
 
 
 def entry(operation: Operation, answered: int, output: Output) -> Entry:
     """An operation as the checker takes it."""
     if operation.kind == READ:
-        asked = Input(Kind.READ)
+        asked = ASKED_TO_READ
     elif operation.kind == WRITE:
         asked = Input(Kind.WRITE, operation.value)
     else:
@@ -105,7 +118,7 @@ def written_at(commands: Mapping[int, bytes]) -> dict[int, int]:
     """What was written, each value once, to its index; a swap that found another version wrote nothing."""
     store, found = KeyValueStore(), {}
     for index in sorted(commands):
-        (result,) = store.apply_batch(index, [commands[index]])
+        result = store.apply(index, commands[index])
         if result.kind is Effect.WRITTEN:
             _, _, value, _ = kv_commands.decode(index, commands[index])
             found[value_of(value)] = index
@@ -134,7 +147,7 @@ def stale_reads(history: Iterable[Operation], commands: Sequence[Mapping[int, by
         ordered = sorted(of_group)
         for read in sorted((read for read in reads if read.group == group), key=lambda read: read.index):
             while at < len(ordered) and ordered[at] <= read.index:
-                store.apply_batch(ordered[at], [of_group[ordered[at]]])
+                store.apply(ordered[at], of_group[ordered[at]])
                 at += 1
             stored = store.get(key_bytes(read.key))
             there = (0, 0) if stored is None else (value_of(stored.value), stored.version)

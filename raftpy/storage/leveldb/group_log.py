@@ -122,8 +122,12 @@ class LevelDBGroupLog:
             batch.put(key, seal(key, block))
         key = keys.entry_key(group, last[0])
         batch.put(key, seal(key, last[1], head.pack()))
-        self._records = [first for first, _ in blocks] + [last[0]]
-        self._size = sum(len(entries.data) for entries in staged)
+        records, size = [last[0]], 0
+        if blocks:  # seldom
+            records[:0] = [first for first, _ in blocks]
+        for entries in staged:
+            size += len(entries.data)
+        self._records, self._size = records, size
 
     def _put_cut(self, index: int, batch: Batch) -> None:
         """Deletes what the log holds from ``index`` on, in the batch and, for readers, at once."""
