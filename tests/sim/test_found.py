@@ -1,7 +1,7 @@
 """Worlds that have found something: each plan is kept as it was, whatever the swarm draws today, and runs clean now.
 
 long_wait_after_a_stalled_write     the node with the newest log waited for seconds before it stood (roles.write_took)
-record_of_a_killed_start_unsynced   an older write-ahead file came back torn: a good store was refused (wal.py)
+record_of_a_killed_start_unsynced   an older write-ahead file came back torn: a good store was refused (store.py)
 many_unknown_outcomes               the history could not be judged in the steps that a search has (ending.linearizable)
 """
 

@@ -94,7 +94,7 @@ def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert recorder.take() == ["batch, synced", "fsync 000003.log", *write_floor]
     store = LevelDBStorage(path)
     store.open(OWNER)
-    assert recorder.take() == ["batch, synced", *write_floor]
+    assert recorder.take() == ["fsync leveldb", "batch, synced", *write_floor]
     assert recorder.options["create_if_missing"] is False
     store.close()
 

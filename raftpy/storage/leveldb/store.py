@@ -142,10 +142,13 @@ class LevelDBStorage:
     def _open(self, identity: StoreOwner, named: dict[int, tuple[int, ...]]) -> Recovered:
         floor = self._find_floor()
         self._database = self._open_database(first=floor.boot == 0)
+        # LevelDB goes on from what it has read, renames CURRENT to say so, and removes what it has read: names
+        # that only this makes durable. Else a power failure may bring back a write-ahead file without a record that was
+        # read from memory and never synced (its writer had died, or its sync had failed), and CURRENT from before, or
+        # at a first start the very first manifest, which LevelDB never syncs.
+        self._files.sync_directory(self._database_path)
         if floor.boot == 0:
-            # Its name, which LevelDB leaves to its caller, before a floor that tells of a boot asks for it; and in it
-            # the name CURRENT, which may else be found leading to LevelDB's very first manifest, that it never syncs.
-            self._files.sync_directory(self._database_path)
+            # Its own name, which LevelDB leaves to its caller, before a floor that tells of a boot asks for it.
             self._files.sync_directory(self.path)
         self._batch = self._database.write_batch(sync=True)
         self._reader = reader = Reader(self._engine, self._database, self._database_path, self._given_up)

@@ -42,8 +42,7 @@ def write_ahead_files(files: Files, directory: PurePath) -> list[PurePath]:
 def check_write_ahead(files: Files, directory: PurePath) -> None:
     """Raises ``StorageDamaged`` when the database in ``directory`` has lost a write-ahead file or a record of one.
 
-    Cuts off what is behind the last whole record: zeros, and the beginning of a write that was never acknowledged. What
-    is left is durable: a process may have died between a write and its sync.
+    Cuts off what is behind the last whole record: zeros, and the beginning of a write that was never acknowledged.
     Nobody may have the database open. Raises ``OSError`` when a file cannot be read or cut.
     """
     paths = write_ahead_files(files, directory)
@@ -51,12 +50,10 @@ def check_write_ahead(files: Files, directory: PurePath) -> None:
         raise StorageDamaged("its write-ahead file (*.log) is missing", str(directory))
     ends: list[int] = []
     for path in reversed(paths):
-        # A file is begun only when everything in the one before is synced, by LevelDB or below: torn is only what
-        # nothing follows.
+        # LevelDB begins a file only when everything in the one before is synced: torn is only what nothing follows.
         ends.append(_checked_end(files, path, may_be_torn=not any(ends)))
     for path, end in zip(reversed(paths), ends, strict=True):
-        # LevelDB goes on in a new file and removes this one, and a power failure may bring it back.
-        _cut(files, path, end, sync=True)
+        _cut(files, path, end)
 
 
 def check_manifest(files: Files, directory: PurePath) -> None:
@@ -81,14 +78,12 @@ def _checked_end(files: Files, path: PurePath, *, may_be_torn: bool) -> int:
     return end
 
 
-def _cut(files: Files, path: PurePath, size: int, *, sync: bool = False) -> None:
-    """Makes the file ``size`` bytes long if it is longer, durably; ``sync``: makes it durable in any case."""
+def _cut(files: Files, path: PurePath, size: int) -> None:
+    """Makes the file ``size`` bytes long if it is longer, durably."""
     file = files.open(path, "change")
     try:
-        longer = size < file.size()
-        if longer:
+        if size < file.size():
             file.truncate(size)
-        if longer or sync:
             file.sync()
     finally:
         file.close()

@@ -83,20 +83,29 @@ class Life:
         except StorageFailed:
             return
         for _ in range(rng.choice((0, 1, 5, 15))):
-            appends = draw_appends(rng, self.known)
-            following = deepcopy(self.known)
-            following.submit(appends)
-            if appends[0].must_sync:
-                self.maybe = [self.known, following]
             try:
-                assert submit(opened, appends)
+                self.submit(opened, draw_appends(rng, self.known))
             except StorageFailed:
                 break
-            if appends[0].must_sync:  # a commit index alone is not written
-                self.known = following
-                self.maybe = [following]
         if rng.random() < 0.5:
             opened.close()
+
+    def submit(self, opened: LevelDBStorage, appends: list[Message]) -> None:
+        """Acknowledged when it returns, and perhaps written when it raises."""
+        following = deepcopy(self.known)
+        following.submit(appends)
+        if appends[0].must_sync:
+            self.maybe = [self.known, following]
+        assert submit(opened, appends)
+        if appends[0].must_sync:  # a commit index alone is not written
+            self.known = following
+            self.maybe = [following]
+
+    def append(self, opened: LevelDBStorage, count: int) -> None:
+        """So many entries of a new term, behind the log."""
+        term, _, commit = self.known.hard_state
+        new = entries(len(self.known.log) + 1, count, term + 1)
+        self.submit(opened, [append(new, term=term + 1, commit=commit)])
 
     def new(self) -> LevelDBStorage:
         """A store, to be opened by ``open``."""

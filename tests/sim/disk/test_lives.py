@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from raftpy.contracts.errors import StorageDamaged
+import pytest
+
+from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk, PowerFailure
 from tests.sim.disk.lives import Life, draw_faults
@@ -44,6 +46,32 @@ def test_wherever_the_power_fails_while_the_disk_fails_now_and_then(seed: int) -
             continue
         outcomes[end_of_life(life)] += 1
     assert outcomes["found"] > 120, outcomes
+
+
+def test_what_a_start_has_read_from_memory_alone_is_durable_once_it_goes_on(seed: int) -> None:
+    """The sync of a batch failed, and the next start finds the batch, or not. What it finds it builds on, and LevelDB
+    removes the file that it stood in: a power failure brings neither that file back, nor the list that names it."""
+    read_back = 0
+    for number in range(60):
+        life = Life(Disk(Random(seed * 1000 + number)), Random(seed * 1000 + number))
+        life.run(1)
+        opened = life.new()
+        life.open(opened)
+        length = len(life.known.log)
+        life.disk.faults = DiskFaults(sync_error=1.0)
+        with pytest.raises(StorageFailed):
+            life.append(opened, 3)
+        opened.close()
+        life.disk.faults = DiskFaults()
+        life.disk.kill()
+        opened = life.new()
+        life.open(opened)
+        read_back += len(life.known.log) > length
+        for _ in range(3):
+            life.append(opened, 3)
+        life.disk.kill()
+        assert end_of_life(life) == "found"
+    assert read_back > 20
 
 
 def test_a_power_failure_out_of_order_loses_nothing_in_silence(seed: int) -> None:
