@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from typing import Any
@@ -88,7 +87,7 @@ class Life:
     def in_round(self, begins: bool) -> None:
         """The store's thread begins to write, or has written."""
         storage: Any = self.storage
-        self.unwritten = {group: replace(log.head) for group, log in storage._groups.items()} if begins else None
+        self.unwritten = {group: log.head.copy() for group, log in storage._groups.items()} if begins else None
 
     def calls(self, group: int) -> GroupCalls:
         """The calls of a group, as a program in that process makes them."""

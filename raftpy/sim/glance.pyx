@@ -24,6 +24,7 @@ from raftpy.runtime.group_work cimport GroupWork
 from raftpy.runtime.reads cimport Reads
 from raftpy.sim.process cimport Process
 from raftpy.sim.world cimport World
+from raftpy.storage.leveldb.head cimport Head
 from raftpy.transport.exchange.exchange cimport FIRST_KIND, Link
 
 cdef enum:
@@ -95,7 +96,7 @@ cdef class Glance:
         self.written = -1
         self.terms = {}
 
-    cdef int changes(self, Raft r, head) except -1:
+    cdef int changes(self, Raft r, Head head) except -1:
         # Checks what must hold within the node (InvariantViolation), and says what is not as it was: a sum of ROLE
         # (role, term or leader), LOG (where it ends), COMMIT and HEAD (the store's head is of a later batch); 0 for
         # nothing.
@@ -125,7 +126,7 @@ cdef class Glance:
         self.last_term = r.log.last_term()
 
 
-cdef int rest(GroupWork work, Reads reads, Applying applying, Raft r, head) except -1:
+cdef int rest(GroupWork work, Reads reads, Applying applying, Raft r, Head head) except -1:
     # Whether a group rests when nothing is to be done in its process: RESTS; FORGOTTEN: a pass has left work;
     # NOT_WRITTEN: nothing is under way to the disk, and it does not have what the core promises by. `head`: the
     # store's, None while something may be under way.
@@ -135,8 +136,7 @@ cdef int rest(GroupWork work, Reads reads, Applying applying, Raft r, head) exce
         return FORGOTTEN
     if head is None or r.state == StateQuarantined:
         return RESTS
-    if r.term != <uint64_t> head.term or r.vote != <uint64_t> head.vote \
-            or r.log.last_index() != <uint64_t> head.last_index:
+    if r.term != head.term or r.vote != head.vote or r.log.last_index() != head.last_index:
         return NOT_WRITTEN
     return RESTS
 
@@ -216,7 +216,7 @@ cdef class Looks:
         unwritten = sight.life.unwritten
         for group in sight.groups:
             head = group.log.head if unwritten is None else unwritten[group.id]  # life.head(group)
-            changes = group.seen.changes(group.raw.raft, head)
+            changes = group.seen.changes(group.raw.raft, <Head?> head)
             if changes:
                 if changes & ~<int> WRITTEN:
                     self._changed(sight.member, sight.life, group.raw, group.seen, group.id, changes)

@@ -135,6 +135,43 @@ class TestKeys:
         assert keys.describe(b"z" + bytes(8)).startswith("record 'unknown'")
 
 
+class TestHead:
+    ALL = Head(1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2**64 - 1)
+
+    def test_its_bytes_are_these_and_stay_these(self) -> None:
+        numbers = (1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2**64 - 1)
+        assert self.ALL.pack() == b"".join(number.to_bytes(8, "little") for number in numbers)
+        assert Head.unpack(self.ALL.pack()) == self.ALL
+
+    def test_a_copy_says_the_same_and_is_another(self) -> None:
+        copy = self.ALL.copy()
+        assert copy == self.ALL
+        copy.vote = 0
+        assert copy != self.ALL
+        assert self.ALL.vote == 3
+        assert self.ALL != (1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2**64 - 1)
+
+    def test_it_says_all_of_itself(self) -> None:
+        assert repr(self.ALL) == (
+            "Head(boot=1, term=2, vote=3, commit=4, prev_index=5, prev_term=6, last_index=7, last_term=8, cut=9, "
+            "closed=1, number=18446744073709551615)"
+        )
+
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            (bytes(87), "87 bytes, 88 expected"),
+            (bytes(89), "89 bytes, 88 expected"),
+            (Head(prev_index=2, last_index=1).pack(), "contradict each other"),
+            (Head(commit=2, last_index=1).pack(), "contradict each other"),
+            (Head(closed=2).pack(), "contradict each other"),
+        ],
+    )
+    def test_what_cannot_be_one_is_refused(self, body: bytes, said: str) -> None:
+        with pytest.raises(ValueError, match=said):
+            Head.unpack(body)
+
+
 class TestFloor:
     FLOOR = Floor(5, 3 << 32 | 9, False, {0: GroupFloor(term=4, vote=2, prev_index=10, last_index=20, last_term=3)})
     HEAD = Head(boot=3 << 32 | 9, term=4, vote=2, commit=15, prev_index=10, last_index=20, last_term=3)
