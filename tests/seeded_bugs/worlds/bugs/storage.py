@@ -76,7 +76,7 @@ BUGS = (
     ),
     Patch(
         name="head-behind-records-not-counted",
-        breaks="the newest head counts, which their numbers tell (head.py)",
+        breaks="the newest head counts, which their numbers tell (head.pyx)",
         file=GROUP_LOG,
         old="        head.number += 1\n        head.last_index, head.last_term",
         new="        head.last_index, head.last_term",
