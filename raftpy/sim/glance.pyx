@@ -163,7 +163,7 @@ cdef class Sight:
     cdef object writer
     cdef object gate
     cdef list groups              # GroupSight, empty before the first look
-    cdef Py_ssize_t pins          # how many the node was seen to have believed
+    cdef dict pins                # what the node was last seen to believe
 
 
 cdef class Looks:
@@ -249,7 +249,7 @@ cdef class Looks:
         sight.writer = life.storage._writer
         sight.gate = driver.transport._gate
         sight.groups = []
-        sight.pins = len(self._pins.get(stepped.node, ()))
+        sight.pins = self._pins.get(stepped.node, {})
         return sight
 
     cdef int first_look(self, Sight sight) except -1:
@@ -283,9 +283,8 @@ cdef class Looks:
         if sight.member.emptied and sight.driver.rounds.takes_part:
             self._nobody_knew(sight.member, sight.gate.own.store_id)
         pins = sight.gate.pins
-        if len(pins) != sight.pins:
-            self._pins[sight.member.node] = dict(pins)
-            sight.pins = len(pins)
+        if pins != sight.pins:  # one more, or another store that the member table has agreed on
+            sight.pins = self._pins[sight.member.node] = dict(pins)
         for link in (<dict> sight.gate.peers).values():
             if PyList_GET_SIZE(link.ready):
                 self._keeps_datagrams(sight.member, link)

@@ -2,6 +2,7 @@
 
 long_wait_after_a_stalled_write     the node with the newest log waited for seconds before it stood (roles.write_took)
 record_of_a_killed_start_unsynced   an older write-ahead file came back torn: a good store was refused (store.py)
+pin_replaced_by_the_member_table    what the cluster had agreed on counted as forgotten (glance.pyx)
 many_unknown_outcomes               the history could not be judged in the steps that a search has (ending.linearizable)
 """
 
