@@ -22,6 +22,7 @@ from raftpy.sim.glance import LEFT, Glance, GroupHistory, Looks
 from raftpy.sim.outcome import Broken
 from raftpy.sim.promises import VOTE, VOTED, undurable
 from raftpy.sim.signs import Signs
+from raftpy.storage.leveldb.floor import Floor
 from raftpy.transport.exchange.exchange import Link
 
 LEADER = StateType.StateLeader
@@ -176,6 +177,8 @@ class Checks(Looks):
             member.lost = True
         elif isinstance(life.error, WrongIdentity) and self._has_forgotten(member):
             member.lost = True
+        elif "has format" in str(life.error) and any(what.endswith(f"/{Floor.FILE}") for what in member.disk.harm):
+            member.lost = True  # the bit that was turned over is one of the number of its format
         elif life.error is not None and member.trusted:
             disk_failed = isinstance(life.error, StorageFailed) and member.disk.errors > life.errors_before
             if not disk_failed and not isinstance(life.error, Stopped):
@@ -184,7 +187,7 @@ class Checks(Looks):
         if life.stopped or failed_start:
             tasks, timers = life.left
             tasks -= sum(not reader.done() for reader in life.readers)  # as tasks of the program they end by themselves
-            own = 1 + (failed_start and life.stopping)  # the tasks that start and stop it have one step left
+            own = failed_start + (failed_start and life.stopping)  # what starts and stops it has one step left then
             if tasks > own or timers:
                 raise Broken("nothing left behind", f"node {member.node} ended with {tasks} tasks, {timers} timers")
             for group in life.groups.values():

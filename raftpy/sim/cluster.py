@@ -38,6 +38,8 @@ from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.storage.leveldb.wal_records import TORN, survey
 
 DIRECTORY = "/data"
+RETRY_S = 0.01
+"""How long a supervisor waits at least before it starts a node again that could not be started."""
 BUSY = 0.1
 """How often a thread that has something to do does not get a processor at once."""
 
@@ -432,8 +434,9 @@ class Cluster:
         if how:
             self.world.event(member.node, "crash", how)
             self._died(life)
+        under_way = sum(not task.done() for task in life.process.loop.tasks)
         own = sum(not task.done() for task in life.programs)
-        life.left = (len(life.process.loop.tasks) - own, life.process.timers)
+        life.left = (under_way - own, life.process.timers)
         life.process.kill()
         if how == "power":
             self._lose_power(member)
@@ -444,7 +447,9 @@ class Cluster:
         member.life = None
         self.on_ended(member, life)
         if not self.over:
-            self.world.after(member.down_s, self.ensure_started, member.node)
+            failed_start = not how and not life.started
+            down_s = max(member.down_s, RETRY_S) if failed_start else member.down_s
+            self.world.after(down_s, self.ensure_started, member.node)
 
     def _died(self, life: Life) -> None:
         if self.strands is not None and self.strands.of(life.process):

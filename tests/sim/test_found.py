@@ -3,6 +3,9 @@
 long_wait_after_a_stalled_write     the node with the newest log waited for seconds before it stood (roles.write_took)
 record_of_a_killed_start_unsynced   an older write-ahead file came back torn: a good store was refused (store.py)
 pin_replaced_by_the_member_table    what the cluster had agreed on counted as forgotten (glance.pyx)
+start_again_on_a_full_disk          a node that cannot start was started again without end, at one moment (cluster.py)
+bit_of_the_format_of_a_floor        a changed format number, refused as another release's, was no reason (checks.py)
+stopped_while_its_disk_is_full      a task that was done counted as left behind (cluster.py)
 many_unknown_outcomes               the history could not be judged in the steps that a search has (ending.linearizable)
 """
 

@@ -115,7 +115,7 @@ class Floor:
         if len(words) == 4 and " ".join(words[:2]) == MAGIC and words[2].isdigit() and int(words[2]) != FLOOR_FORMAT:
             raise StorageFailed(
                 f"{path} has format {words[2]}, and this release reads format {FLOOR_FORMAT}: use the release that "
-                "wrote it"
+                "wrote it, unless the file is damaged"
             )
         try:
             floor = cls._parse(body)
