@@ -64,6 +64,8 @@ async def with_a_sync_under_way(node: Node, storage: SlowStore) -> asyncio.Futur
     await node.start()
     await node.wait_for_leader()
     await node.propose(b"x")
+    while node.status().applied_index < 3:  # and the leader's own two, one of which may come behind it
+        await asyncio.sleep(0.001)
     storage.slow = True
     waiting = asyncio.ensure_future(outcome(node))
     await asyncio.sleep(SLOW / 10)

@@ -16,9 +16,8 @@ CAUGHT = (
         name="current-not-synced-at-the-founding",
         breaks="a floor tells of a boot only once the database's CURRENT is durable, which LevelDB does not see to",
         file="raftpy/storage/leveldb/store.py",
-        old="            self._files.sync_directory(self._database_path)\n"
-        "            self._files.sync_directory(self.path)\n",
-        new="            self._files.sync_directory(self.path)\n",
+        old="        self._files.sync_directory(self._database_path)\n        if floor.boot == 0:\n",
+        new="        if floor.boot == 0:\n",
     ),
 )
 

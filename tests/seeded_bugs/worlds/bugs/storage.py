@@ -96,6 +96,13 @@ BUGS = (
         new="        if stop <= block_end:\n",
     ),
     Patch(
+        name="names-durable-at-the-first-start-only",
+        breaks="what a start has read from memory alone is durable once it goes on (store.py, design-storage.md)",
+        file="raftpy/storage/leveldb/store.py",
+        old="        self._files.sync_directory(self._database_path)\n        if floor.boot == 0:\n",
+        new="        if floor.boot == 0:\n            self._files.sync_directory(self._database_path)\n",
+    ),
+    Patch(
         name="torn-tail-not-cut",
         breaks="what a crash leaves of a write under way is cut off before LevelDB reads it (wal.py)",
         file="raftpy/storage/leveldb/wal.py",
