@@ -227,29 +227,37 @@ def _faults(source: Random, nodes: int, duration: float, silent: bool) -> tuple[
         elif name == "see_some":
             other = sum(1 << _behind(node, place, nodes) for place in range(1, nodes) if other >> place - 1 & 1)
         found.append(Fault(at_s=at, kind=name, node=node, other=other, value=value))
-    return tuple(sorted(found, key=lambda fault: fault.at_s))
+    return _in_order(*found)
+
+
+def _in_order(*faults: Fault) -> tuple[Fault, ...]:
+    """As a plan has them: by time, and those of one moment as they were given."""
+    return tuple(sorted(faults, key=lambda fault: fault.at_s))
+
+
+def _room(plan: Plan) -> float:
+    """How many faults more a plan may have for its duration."""
+    return MOST_FAULTS * plan.duration_s - len(plan.faults)
 
 
 def _with_lost_request(plan: Plan, source: Random) -> Plan:
     """The plan, and in a few worlds nobody hears anybody while whoever leads is asked to set a priority, until nobody
     waits for it any more. The dice are its own, so that they move nothing else."""
-    room = MOST_FAULTS * plan.duration_s - len(plan.faults)
     latest_s = plan.duration_s - ALONE_S
-    if source.random() >= LOST_REQUESTS or plan.nodes == 1 or latest_s < EARLIEST_S or plan.nodes + 1 > room:
+    if source.random() >= LOST_REQUESTS or plan.nodes == 1 or latest_s < EARLIEST_S or plan.nodes + 1 > _room(plan):
         return plan
     at_s = round(source.uniform(EARLIEST_S, latest_s), 5)
     found = [Fault(at_s=at_s, kind="isolate", node=node, value=ALONE_S) for node in range(1, plan.nodes + 1)]
     asked = float(source.randint(1, 3))
     found.append(Fault(at_s=at_s, kind="priority", other=source.randint(1, plan.nodes), value=asked))
-    return replace(plan, faults=tuple(sorted((*plan.faults, *found), key=lambda fault: fault.at_s)))
+    return replace(plan, faults=_in_order(*plan.faults, *found))
 
 
 def _with_large_entries(plan: Plan, source: Random) -> Plan:
     """The plan, and in a few worlds one node misses entries that are larger than any datagram may be once all have
     started anew. The dice are its own, so that they move nothing else."""
-    room = MOST_FAULTS * plan.duration_s - len(plan.faults)
     latest_s = plan.duration_s - 2 * EARLIEST_S
-    if source.random() >= LARGE_ENTRIES or plan.nodes < 3 or latest_s < EARLIEST_S or plan.nodes + 2 > room:
+    if source.random() >= LARGE_ENTRIES or plan.nodes < 3 or latest_s < EARLIEST_S or plan.nodes + 2 > _room(plan):
         return plan
     at_s, missing_s = round(source.uniform(EARLIEST_S, latest_s), 5), EARLIEST_S
     found = [Fault(at_s=at_s, kind="smaller_datagrams", node=node, value=512.0) for node in range(1, plan.nodes + 1)]
@@ -259,7 +267,7 @@ def _with_large_entries(plan: Plan, source: Random) -> Plan:
         plan,
         options=replace(plan.options, max_datagram=1200, max_uncommitted_bytes=64 << 20),
         load=replace(plan.load, value_bytes=600, think_s=min(plan.load.think_s, 0.01)),
-        faults=tuple(sorted((*plan.faults, *found), key=lambda fault: fault.at_s)),
+        faults=_in_order(*plan.faults, *found),
     )
 
 
@@ -268,15 +276,14 @@ def _with_crash_loop(plan: Plan, source: Random) -> Plan:
     minority without which nothing is decided while it is down answers late. The dice are its own, so that they move
     nothing else."""
     slow = (plan.nodes - 1) // 2
-    room = MOST_FAULTS * plan.duration_s - len(plan.faults)
-    if source.random() >= CRASH_LOOPS or not slow or slow * plan.nodes > room:
+    if source.random() >= CRASH_LOOPS or not slow or slow * plan.nodes > _room(plan):
         return plan
     node, at_s = source.randint(1, plan.nodes), round(source.uniform(0.2, 0.5) * plan.duration_s, 5)
     delay_s = round(source.uniform(0.05, 0.4) * plan.options.election_ms / 1000, 4)
     low, high = plan.network.delay_s
     found = [
         Fault(at_s=at_s, kind="slow_link", node=late, other=other, value=delay_s)
-        for late in ((node + step) % plan.nodes + 1 for step in range(slow))
+        for late in (_behind(node, step, plan.nodes) for step in range(1, slow + 1))
         for other in range(1, plan.nodes + 1)
         if other != late
     ]
@@ -287,7 +294,7 @@ def _with_crash_loop(plan: Plan, source: Random) -> Plan:
         plan,
         load=replace(plan.load, follower_reads=1.0, think_s=0.002, clients=8),
         disk=replace(plan.disk, sync_s=(0.0001, 0.0003)),
-        faults=tuple(sorted((*plan.faults, *found), key=lambda fault: fault.at_s)),
+        faults=_in_order(*plan.faults, *found),
     )
 
 
@@ -335,7 +342,7 @@ def _with_harm(plan: Plan, source: Random) -> Plan:
     else:
         times = count if kind == "flipped_bit" else 1  # most bits are noticed only in a file that is read again
         found = [replace(HARM[kind](source, plan.duration_s), node=node) for _ in range(times)]
-    return replace(plan, faults=tuple(sorted((*plan.faults, *found), key=lambda fault: fault.at_s)))
+    return replace(plan, faults=_in_order(*plan.faults, *found))
 
 
 def _with_strands(plan: Plan, source: Random) -> Plan:
