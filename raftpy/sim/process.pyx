@@ -162,11 +162,6 @@ cdef class Process(Runnable):
             self.world.wake(self)
         return 0
 
-    @property
-    def has_calls(self):
-        """Whether something is to be done at once."""
-        return len(self.calls) > 0
-
     def spawn(self, main):
         """A task in its loop."""
         return self.loop.create_task(main)

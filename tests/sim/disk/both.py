@@ -20,8 +20,6 @@ from raftpy.sim.disk.image import DiskImage, FileImage
 from raftpy.system.leveldb import LevelDB
 
 BUFFER = 64 << 10
-EVENTS = ("LOG", "LOG.old")
-"""What LevelDB writes for people, and nobody reads."""
 
 
 @pytest.fixture
