@@ -33,6 +33,17 @@ class GroupLog(Protocol):
         """
         ...
 
+    def compact(self, index: int) -> None:
+        """The entries up to ``index``, which are applied and stand in a snapshot that is durable, are needed no more.
+
+        They are gone, durably, with the group's next submit that completes; ``submit([(group, ())])`` is one, and
+        writes that alone. Until then ``entries`` may give them or raise ``Compacted``, and a crash keeps all of them.
+        Each later ``open`` tells where the log begins (``InitialState.snapshot_index`` and ``snapshot_term``), and a
+        commit index that is not below. What is compacted already is not asked for again. Raises ``Unavailable`` for an
+        index beyond the last durable entry, ``StorageFailed``.
+        """
+        ...
+
     def quarantine(self, conflict: Conflict) -> None:
         """Keeps why this node is quarantined in the group, durable on return.
 

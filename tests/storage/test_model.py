@@ -33,6 +33,7 @@ class StoreMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.models = {group: Model() for group in GROUPS}
         self.durable_commits = dict.fromkeys(GROUPS, 0)
+        self.compacting = dict.fromkeys(GROUPS, 0)  # what was asked for, and may still wait for a batch
         self.pins: dict[int, int] = {}
         self.boots = 0
         self.term = 1
@@ -54,8 +55,10 @@ class StoreMachine(RuleBasedStateMachine):
         written: set[int] = set()
         for group, appends in batch:
             self.models[group].submit(appends)
-            if any(message.must_sync for message in appends):
+            model = self.models[group]
+            if any(message.must_sync for message in appends) or self.compacting[group] > model.compacted:
                 written.add(group)
+                model.compacted = self.compacting[group]
         for group, model in self.models.items():
             if group in written:
                 self.durable_commits[group] = model.hard_state[2]
@@ -63,7 +66,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def run_from(self, data: st.DataObject, group: int, last: int) -> Message:
         """Entries that follow or replace, in one block or two, with or without a hard state."""
-        first = data.draw(st.integers(max(1, last - 7), last + 1), "first")
+        first = data.draw(st.integers(max(self.compacting[group] + 1, last - 7), last + 1), "first")
         if first <= last:
             self.term += 1
         made = entries(first, data.draw(st.integers(1, 6), "count"), self.term)
@@ -105,17 +108,28 @@ class StoreMachine(RuleBasedStateMachine):
         """The groups that have something to commit."""
         return [group for group, model in self.models.items() if model.log and model.hard_state[0]]
 
+    @precondition(lambda self: any(model.log for model in self.models.values()))
+    @rule(data=st.data(), at_once=st.booleans())
+    def compact(self, data: st.DataObject, at_once: bool) -> None:
+        """Written by itself, or with what comes next."""
+        group = data.draw(st.sampled_from([group for group, model in self.models.items() if model.log]), "group")
+        index = data.draw(st.integers(0, len(self.models[group].log)), "index")
+        self.store.group(group).compact(index)
+        self.compacting[group] = max(self.compacting[group], index)
+        if at_once:
+            self.submit((group, []))
+
     @rule(node_id=st.integers(2, 4))
     def pin(self, node_id: int) -> None:
         self.store.pin(node_id, node_id * 11)
         self.pins[node_id] = node_id * 11
 
-    @precondition(lambda self: any(model.log for model in self.models.values()))
+    @precondition(lambda self: self.readable())
     @rule(data=st.data(), max_bytes=st.integers(0, 400))
     def read(self, data: st.DataObject, max_bytes: int) -> None:
-        group = data.draw(st.sampled_from([group for group, model in self.models.items() if model.log]), "group")
+        group = data.draw(st.sampled_from(self.readable()), "group")
         model = self.models[group]
-        lo = data.draw(st.integers(1, len(model.log)), "lo")
+        lo = data.draw(st.integers(model.compacted + 1, len(model.log)), "lo")
         hi = data.draw(st.integers(lo + 1, len(model.log) + 1), "hi")
         log = self.store.group(group)
         read = log.entries(lo, hi, max_bytes)
@@ -124,10 +138,15 @@ class StoreMachine(RuleBasedStateMachine):
         if lo + read.count < hi:
             assert len(log.entries(lo, lo + read.count + 1, EVERYTHING).data) > max_bytes
 
+    def readable(self) -> list[int]:
+        """The groups that have entries which are not compacted."""
+        return [group for group, model in self.models.items() if len(model.log) > model.compacted]
+
     @rule()
     def restart(self) -> None:
         self.store.close()
         self.durable_commits = {group: model.hard_state[2] for group, model in self.models.items()}  # written by it
+        self.compacting = {group: model.compacted for group, model in self.models.items()}
         self.open()
 
     @rule()
@@ -136,6 +155,7 @@ class StoreMachine(RuleBasedStateMachine):
         for group, model in self.models.items():
             term, vote, _ = model.hard_state
             model.hard_state = (term, vote, self.durable_commits[group])
+        self.compacting = {group: model.compacted for group, model in self.models.items()}
         self.open()
 
     def teardown(self) -> None:

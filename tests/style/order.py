@@ -28,7 +28,7 @@ CORE = """
 RAFTPY = """
     contracts: errors files database entropy executor clock state_machine types storage transport
     system: forking leveldb space files entropy threads
-    storage: identity leveldb records memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
+    storage: records identity leveldb memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal_batches
         leveldb.wal leveldb.group_log leveldb.writer leveldb.store
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes

@@ -46,7 +46,7 @@ from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Identity, Reader, found, found_group, pack_pins
 from raftpy.storage.leveldb.wal import SpaceAhead, check_manifest, check_write_ahead, cut_off_ahead
 from raftpy.storage.leveldb.writer import Mode, Writer
-from raftpy.storage.records import by_group
+from raftpy.storage.records import by_group, needs_writing
 from raftpy.system.entropy import SystemEntropy
 from raftpy.system.files import SystemFiles
 from raftpy.system.forking import call_in_child
@@ -111,7 +111,7 @@ class LevelDBStorage:
         self._groups: dict[int, LevelDBGroupLog] = {}  # all that the store knows
         self._pins: dict[int, int] = {}
         self._floor: Floor  # as it was last written
-        self._writer = Writer(self._write, mode, self._executor, timer)
+        self._writer = Writer(self._write, mode, self._executor, timer, self._needs_writing)
 
     # --- opening and closing
 
@@ -198,7 +198,9 @@ class LevelDBStorage:
         self._groups[group] = LevelDBGroupLog(
             group, log, conflict, self._reader, self._executor.lock(), self._check, self._fail, self._keep_conflict
         )
-        return initial_state(head.hard_state, voters, head.last_index, log.term_runs, log.last_time_ms, conflict)
+        return initial_state(
+            head.hard_state, voters, log.index, log.term_runs, log.last_time_ms, conflict, head.prev_term
+        )
 
     def _find_floor(self) -> Floor:
         """The floor, a new one at a first start; ``StorageDamaged`` when floor and database do not go together."""
@@ -313,6 +315,13 @@ class LevelDBStorage:
     def submit(self, batch: AppendBatch) -> bool:
         self._check()
         return self._writer.submit(batch)
+
+    def _needs_writing(self, batch: AppendBatch) -> bool:
+        """Whether anything of it, or of what waits for a batch of these groups, has to be written now."""
+        if needs_writing(batch):
+            return True
+        logs = (self._groups.get(group) for group, _ in batch)
+        return any(log is not None and log.compacting for log in logs)
 
     def _write(self, batch: AppendBatch) -> bool:
         """One synced batch for all of it; False when there was nothing to write. In the writer's thread."""
