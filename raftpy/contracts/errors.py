@@ -175,6 +175,50 @@ class ForeignDirectory(StorageFailed):
         self.entries = tuple(entries)
 
 
+class SnapshotFailed(RaftError):
+    """A snapshot could not be written, read or received: the system refused a call, as on a full disk. What was begun
+    is gone, and every other snapshot is as it was.
+
+    Raised by the calls of ``Snapshots`` and of what they give. ``path`` names the file or directory, ``what`` what
+    failed and why; where the system said so, its ``OSError`` is the ``__cause__``.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"the snapshot file {path}: {what}")
+        self.path = path
+        self.what = what
+
+
+class SnapshotDamaged(SnapshotFailed):
+    """A snapshot is not what was written: cut, changed, of another place, or gone. Nothing of the damaged part was
+    given out, and an older snapshot may be whole.
+
+    Raised by ``Snapshots.verify`` and ``open``, while a reader reads, and by ``SnapshotReceiver.finish``.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(path, f"it is damaged: {what}")
+
+
+class NotUnderstood(RaftError):
+    """Something was written by a release that knows more than this one, and must not be passed over.
+
+    Raised where typed parts are read: sections of a snapshot, entries of the runtime's own. ``where`` is the file or
+    the entry, ``name`` and ``version`` are the part's, ``known`` is the newest version that is known here, or None.
+    """
+
+    def __init__(self, where: str, name: str, version: int, known: int | None = None) -> None:
+        limit = "does not know it" if known is None else f"knows it up to version {known}"
+        super().__init__(
+            f"{where}: {name!r} of version {version} must be understood, and this release {limit}: run the release "
+            "that wrote it, or a newer one"
+        )
+        self.where = where
+        self.name = name
+        self.version = version
+        self.known = known
+
+
 class TransportFailed(RaftError):
     """The node's address cannot be used: taken, not of this machine, or a name that does not resolve. Raised by
     ``Transport.start``, so by ``Node.start``; nothing is left open."""

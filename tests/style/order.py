@@ -26,9 +26,12 @@ CORE = """
 # raftpy: storage and transport know the contracts and the system alone, only the runtime sees both, applications see
 # only the node.
 RAFTPY = """
-    contracts: errors files database entropy executor clock state_machine types storage transport
+    contracts: errors files database entropy executor clock state_machine types typed snapshots storage transport
     system: forking leveldb space files entropy threads
-    storage: records identity leveldb memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
+    storage: records identity leveldb
+        snapshots.names snapshots.blocks snapshots.checking snapshots.folder snapshots.memory snapshots.writer
+        snapshots.reader snapshots.receiver snapshots.metadata snapshots.store
+        memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal_batches
         leveldb.wal leveldb.group_log leveldb.writer leveldb.store
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
