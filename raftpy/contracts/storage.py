@@ -8,6 +8,7 @@ from typing import Protocol
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.snapshots import Snapshots
 from raftpy.contracts.types import Recovered, StoreOwner
 
 AppendBatch = Sequence[tuple[int, Sequence[Message]]]
@@ -73,6 +74,12 @@ class Storage(Protocol):
     - ``closes_in_thread = True``: the ``close`` that ends an open store may be called in another thread, while the loop
       goes on. From then on no other method is called, nor any of a ``GroupLog``. ``close`` never waits for the loop.
     """
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """The snapshots of all groups, which lie beside the log and outlive the process with it. Asked once ``open``
+        has returned; a call of it that fails leaves the store as it was."""
+        ...
 
     def open(self, identity: StoreOwner) -> Recovered:
         """Opens the store, making it at the first start, and syncs a new boot before it returns.

@@ -26,6 +26,8 @@ from raftpy.storage.identity import (
     resolve_cluster_id,
 )
 from raftpy.storage.records import Index, Plan, by_group, gather, needs_writing
+from raftpy.storage.snapshots.memory import MemoryFolder
+from raftpy.storage.snapshots.store import SnapshotStore
 from raftpy.system.entropy import SystemEntropy
 from raftpy.system.forking import process_id
 
@@ -118,7 +120,7 @@ class MemoryDisk:
     """What is durable, in ``groups`` by group id, plus the faults a test can put in.
 
     ``fault``: when set, the next write of any store on this disk fails with this text and its handle is dead.
-    ``damaged``: when set, opening raises ``StorageDamaged`` with this text.
+    ``damaged``: when set, opening raises ``StorageDamaged`` with this text. ``snapshots`` has the files of snapshots.
     """
 
     def __init__(self, name: str = "memory", entropy: Entropy | None = None) -> None:
@@ -137,6 +139,7 @@ class MemoryDisk:
         self.members: dict[int, str] = {}
         self.pins: dict[int, int] = {}
         self.groups = {0: MemoryGroup()}
+        self.snapshots = MemoryFolder(f"{self.name}/snapshots", lambda: self.fault)
 
     def crash(self, surviving: int = 0) -> None:
         """The machine loses power: the store on this disk is gone, and with it what was not durable yet.
@@ -148,6 +151,7 @@ class MemoryDisk:
             self._holder = None
         for group in self.groups.values():
             group.forget_held()
+        self.snapshots = self.snapshots.after_crash()
 
     def erase(self) -> None:
         """The disk is replaced by an empty one. Raises ``StorageLocked`` while a store is open on it."""
@@ -225,6 +229,7 @@ class MemoryStore:
         self._on_failure: Callable[[StorageFailed], None] | None = None
         self._waiting: list[AppendBatch] = []
         self._writing: list[AppendBatch] = []
+        self.snapshots = SnapshotStore(disk.snapshots)
 
     def open(self, identity: StoreOwner) -> Recovered:
         disk = self._disk
@@ -246,6 +251,8 @@ class MemoryStore:
         for group, voters in named.items():
             disk.groups.setdefault(group, MemoryGroup(voters))
         states = {group: disk.groups[group].initial_state() for group in sorted(disk.groups)}
+        self.snapshots = SnapshotStore(disk.snapshots)  # of the disk as it is now
+        self.snapshots.load()
         disk.boot = boot_after(disk.boot, disk._entropy)
         disk._holder = self
         for log in disk.groups.values():
