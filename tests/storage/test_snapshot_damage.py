@@ -121,6 +121,13 @@ def test_blocks_out_of_order(made: Sample) -> None:
         made.refuse(b"".join(blocks))
 
 
+def test_one_without_a_block_is_not_even_opened(made: Sample) -> None:
+    blocks = made.blocks()
+    made.place.put("0-7-1.snapshot", b"".join([*blocks[:3], *blocks[4:]]))
+    with pytest.raises(SnapshotDamaged, match="the end is not there"):
+        made.store.open(ref(7))
+
+
 def test_blocks_of_another_snapshot(made: Sample) -> None:
     write(made.store, ref(8), SAMPLE)
     made_too = Sample(made.place.path)

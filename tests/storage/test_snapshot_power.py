@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 
-from raftpy.contracts.errors import SnapshotFailed
+from raftpy.contracts.errors import SnapshotDamaged, SnapshotFailed
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef, complete
 from raftpy.sim.disk.faults import DiskFaults
-from raftpy.sim.disk.files import Disk, DiskFiles
+from raftpy.sim.disk.files import Disk, DiskFile, DiskFiles
 from raftpy.storage.snapshots.blocks import BLOCK_SIZE
 from raftpy.storage.snapshots.folder import SystemFolder
 from raftpy.storage.snapshots.store import SnapshotStore
@@ -176,6 +176,20 @@ def test_what_an_end_leaves_is_durable_before_it_counts() -> None:
     assert renames >= 8
 
 
+def test_what_a_receiver_that_was_closed_has_is_durable(sent: tuple[SnapshotFile, bytes]) -> None:
+    offered, data = sent
+    for seed in range(20):
+        disk = Disk(Random(seed))
+        make_node(disk.files())
+        store = SnapshotStore(SystemFolder(disk.files(), NODE / "snapshots"))  # that syncs nothing before the end
+        store.load()
+        receiver = complete(store.receive(offered))
+        receiver.write(data[:400])
+        receiver.close()
+        disk.power_failure()
+        assert complete(opened(disk.files()).receive(offered)).position >= 400 - BLOCK_SIZE - SMALL
+
+
 REFUSALS = [(errno.EIO, "Input/output error"), (errno.ENOSPC, "No space left on device")]
 
 
@@ -325,6 +339,30 @@ def test_a_disk_that_is_full_takes_no_snapshot_and_the_next_one_when_there_is_ro
     disk.capacity = 1 << 40
     write(store, ref(2))
     assert contents(store, ref(2)) == sample(2)
+
+
+def test_one_that_cannot_be_read_is_not_taken_for_damaged_and_nothing_goes_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = Disk(Random(1))
+    make_node(disk.files())
+    store = opened(disk.files())
+    for index in (1, 2, 3):
+        write(store, ref(index))
+
+    def read_at(self: DiskFile, size: int, offset: int) -> bytes:
+        raise OSError(*REFUSALS[0])
+
+    with monkeypatch.context() as broken:
+        broken.setattr(DiskFile, "read_at", read_at)
+        for call in (lambda: complete(store.retain(0)), lambda: store.open(ref(2))):
+            with pytest.raises(
+                SnapshotFailed, match=r"0-2-1\.snapshot: reading it failed: Input/output error"
+            ) as caught:
+                call()
+            assert not isinstance(caught.value, SnapshotDamaged)
+    assert store.refs(0) == (ref(3), ref(2), ref(1))
+    assert complete(store.retain(0)) == ref(2)
 
 
 def test_what_cannot_be_deleted_is_said_and_still_there() -> None:

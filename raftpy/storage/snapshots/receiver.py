@@ -80,7 +80,6 @@ class SnapshotFileReceiver:
         if self.position != self.file.size:
             raise ValueError(f"{self.file.size - self.position} bytes of the snapshot are missing")
         with self._unfinished.while_open() as file:
-            self._appender.sync()
             checked = yield from check_all(file, self.file.ref)
             if checked.file != self.file:
                 raise SnapshotDamaged(
