@@ -169,7 +169,8 @@ class SnapshotReceiver(Protocol):
 
 
 class Snapshots(Protocol):
-    """The snapshots of one node. The same contract for every implementation, in tests/storage/test_snapshots.py:
+    """The snapshots of one node. The same contract for every implementation, checked by tests/storage/test_snapshots.py
+    and test_snapshot_receiving.py:
 
     1. What ``commit`` or ``finish`` has returned for is there after a crash at any later moment, until ``retain``
        deletes it. What they have not returned for may be there as a whole, or not at all.

@@ -30,7 +30,7 @@ RAFTPY = """
     system: forking leveldb space files entropy threads
     storage: records identity leveldb
         snapshots.names snapshots.blocks snapshots.checking snapshots.folder snapshots.memory snapshots.writer
-        snapshots.reader snapshots.receiver snapshots.metadata snapshots.store
+        snapshots.reader snapshots.receiver snapshots.metadata snapshots.store snapshots.choosing
         memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal_batches
         leveldb.wal leveldb.group_log leveldb.writer leveldb.store
