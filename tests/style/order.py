@@ -33,7 +33,7 @@ RAFTPY = """
         snapshots.reader snapshots.receiver snapshots.metadata snapshots.store snapshots.choosing
         memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal_batches
-        leveldb.wal leveldb.group_log leveldb.writer leveldb.store
+        leveldb.wal leveldb.places leveldb.segment leveldb.row leveldb.group_log leveldb.writer leveldb.store
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
         identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.base datagram.memory
