@@ -77,8 +77,11 @@ class Storage(Protocol):
 
     @property
     def snapshots(self) -> Snapshots:
-        """The snapshots of all groups, which lie beside the log and outlive the process with it. Asked once ``open``
-        has returned; a call of it that fails leaves the store as it was."""
+        """The snapshots of all groups, which lie beside the log and outlive the process with it.
+
+        Used from when ``open`` has returned until ``close`` is called, also in other threads; what is being written or
+        received by then has ended before. A call of it that fails leaves the rest of the store as it was.
+        """
         ...
 
     def open(self, identity: StoreOwner) -> Recovered:

@@ -19,6 +19,7 @@ from tests.storage.snapshots import (
     Place,
     contents,
     flipped,
+    ranges,
     raw,
     read,
     ref,
@@ -67,6 +68,19 @@ class TestWriting:
         changed = [*SAMPLE[:-1], (MACHINE, bytes(256))]
         assert write(other, ref(7, group=1), changed).size == file.size
         assert write(Place("memory", tmp_path).store(), ref(7), changed).digest != file.digest
+
+    def test_it_does_not_matter_in_which_chunks(self, place: Place, tmp_path: Path) -> None:
+        data = bytes(range(251)) * 3000
+        files = []
+        for size in (1000, 262_144, 300_001, 10**9):
+            store = Place(place.kind, tmp_path / str(size)).store()
+            writer = store.begin(ref(7))
+            for header in (MEMBERS, MACHINE):
+                writer.section(header)
+                for chunk in ranges(data, size):
+                    writer.write(chunk)
+            files.append(writer.commit())
+        assert files == files[:1] * 4
 
     def test_it_is_there_when_commit_returns_and_not_before(self, place: Place) -> None:
         store = place.store()

@@ -26,7 +26,8 @@ The end is the last block and ends the file; its body::
     8   8  bytes in the file
     16  16 digest: BLAKE2b of the head and of the 20 bytes in front of each block, which have the checksum of its body
 
-The same sections in the same chunks give the same bytes, on every node: there is no clock and nothing random in it.
+The same sections give the same bytes, on every node and in whatever chunks they were written: of a section every block
+but the last is full, and there is no clock and nothing random in it.
 """
 
 from __future__ import annotations
