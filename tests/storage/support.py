@@ -17,6 +17,7 @@ from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.store import WRITE_BUFFER_SIZE
 from raftpy.system.files import SystemFiles
+from tests.storage.segmented import SegmentedStorage
 
 MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
 OWNER = StoreOwner(1, MEMBERS)
@@ -101,7 +102,8 @@ class Disk:
         if self.kind == "memory":
             store = MemoryStore(self.memory)
         else:
-            store = LevelDBStorage(self.path, write_buffer_size=self.write_buffer_size)
+            made = SegmentedStorage if self.kind == "segments" else LevelDBStorage
+            store = made(self.path, write_buffer_size=self.write_buffer_size)
         OPENED.append(store)
         return store
 

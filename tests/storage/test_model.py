@@ -15,6 +15,7 @@ from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 from tests.storage.script import GROUPS, OWNER_OF_GROUPS
+from tests.storage.segmented import SegmentedStorage
 from tests.storage.support import EVERYTHING, Model, abandon, append, commit_only, entries, joined
 
 GROUP = st.sampled_from(list(GROUPS))
@@ -181,7 +182,7 @@ class LevelDBMachine(StoreMachine):
         memory = Path("/dev/shm")
         self.work = Path(tempfile.mkdtemp(prefix="raftpy-test-", dir=memory if memory.is_dir() else None))
 
-    def new(self) -> Storage:
+    def new(self) -> LevelDBStorage:
         return LevelDBStorage(self.work / "node1", write_buffer_size=64 << 10)
 
     def crash(self) -> None:
@@ -192,7 +193,16 @@ class LevelDBMachine(StoreMachine):
         shutil.rmtree(self.work)
 
 
+class SegmentsMachine(LevelDBMachine):
+    """With segments of which each holds a few batches."""
+
+    def new(self) -> LevelDBStorage:
+        return SegmentedStorage(self.work / "node1", write_buffer_size=2000)
+
+
 TestMemory = MemoryMachine.TestCase
 TestMemory.settings = settings(max_examples=100, stateful_step_count=30)
+TestSegments = SegmentsMachine.TestCase
+TestSegments.settings = settings(max_examples=50, stateful_step_count=30)
 TestLevelDB = LevelDBMachine.TestCase
 TestLevelDB.settings = settings(max_examples=50, stateful_step_count=30)

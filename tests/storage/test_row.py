@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import threading
-from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePath
 from random import Random
-from typing import Any
 
 import pytest
 
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
-from raftpy.sim.disk.database import SimulatedEngine
+from raftpy.sim.disk.database import SimulatedDatabaseError, SimulatedEngine
+from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk, DiskFiles, PowerFailure
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage.leveldb import keys
@@ -26,6 +22,7 @@ from raftpy.system.entropy import SystemEntropy
 from raftpy.system.files import SystemFiles
 from raftpy.system.leveldb import LevelDB
 from raftpy.system.threads import Threads
+from tests.storage.late import LateExecutor
 
 ROW = PurePath("/row")
 SIZE = 20_000
@@ -33,51 +30,12 @@ SIZE = 20_000
 END = b"\xff"
 
 
-class DrawnWorker:
-    """A ``Worker`` whose rounds come later, when the test says so."""
-
-    def __init__(self, work: Callable[[list[Any]], bool]) -> None:
-        self._work = work
-        self._items: deque[Any] = deque()
-
-    def put(self, item: Any) -> None:
-        self._items.append(item)
-
-    def run(self, count: int) -> None:
-        for _ in range(min(count, len(self._items))):
-            self._work([self._items.popleft()])
-
-    def close(self) -> None:
-        self.run(len(self._items))
-
-
-class DrawnExecutor(Threads):
-    """An ``Executor`` in one thread."""
-
-    def __init__(self) -> None:
-        self.workers: list[DrawnWorker] = []
-
-    def worker(self, name: str, work: Callable[[list[Any]], bool]) -> Any:
-        self.workers.append(DrawnWorker(work))
-        return self.workers[-1]
-
-    def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
-        raise NotImplementedError
-
-    def lock(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
-    def run(self, count: int = 1000) -> None:
-        for worker in self.workers:
-            worker.run(count)
-
-
 class Simulated:
     """Rows on a simulated disk."""
 
     def __init__(self, seed: int = 1) -> None:
         self.disk = Disk(Random(seed))
-        self.executor = DrawnExecutor()
+        self.executor = LateExecutor()
         files = self.disk.files()
         files.make_directory(ROW)
         files.sync_directory(ROW.parent)
@@ -88,7 +46,7 @@ class Simulated:
 
     def open(self, *, create: bool = False, size: int = SIZE) -> SegmentRow:
         files = self.disk.files()
-        self.executor = DrawnExecutor()
+        self.executor = LateExecutor()
         return SegmentRow(
             ROW,
             create=create,
@@ -497,6 +455,35 @@ class TestDamage:
 
 
 class TestPowerFailure:
+    @pytest.mark.parametrize("failed_sync", [False, True])
+    def test_what_a_start_has_found_stays(self, failed_sync: bool) -> None:
+        """Also a batch that nobody was told of: its sync failed, or the process died before it."""
+        both = 0
+        for seed in range(20):
+            place = Simulated(seed)
+            row = place.open(create=True)
+            row.put(*record(0, 1), sync=True)
+            place.disk.faults = DiskFaults(sync_error=float(failed_sync))
+            if not failed_sync:
+
+                def on_step(operation: str, disk: Disk = place.disk) -> None:
+                    if operation == "sync":
+                        raise PowerFailure
+
+                place.disk.on_step = on_step
+            with pytest.raises(SimulatedDatabaseError if failed_sync else PowerFailure):
+                row.put(*record(0, 2), sync=True)
+            place.disk.faults, place.disk.on_step = DiskFaults(), None
+            place.disk.kill()
+            row = place.open()
+            found = scan(row)
+            assert found in (told := dict([record(0, 1)]), told | dict([record(0, 2)]))  # a failed sync may lose it
+            both += len(found) == 2
+            row.put(b"I", seal(b"I", b"rests on it"), sync=True)
+            place.disk.power_failure()
+            assert scan(place.open()) == {**found, b"I": seal(b"I", b"rests on it")}
+        assert both > 3
+
     def test_at_each_step(self, seed: int) -> None:
         """Whatever was written is there, what was under way wholly or not at all, and the row goes on."""
         step = 0

@@ -16,7 +16,8 @@ What is durable when, so that a crash at any moment leaves either all of it or w
    missing, or has lost its header, is missed. It is named with an ordinary batch, and costs no sync of its own.
 3. The first batch of a segment is its opening, and holds all that older segments are not asked for any more.
 4. Older segments go oldest first, once the number of the lowest one needed is durable in the newest.
-5. A start never goes on writing a segment; it begins the next one, and cuts off what a crash has left of a batch.
+5. A start never goes on writing a segment; it begins the next one. Before that it cuts off what a crash has left of a
+   batch, and makes the last whole batch durable, which may not have been acknowledged.
 
 ``get`` may be called from one thread and ``commit`` from another. What costs time beside a write (the next segment,
 closing and reading back the one before, removing directories) is done by a worker; a segment that is not ready makes
@@ -49,7 +50,7 @@ from raftpy.storage.leveldb.segment import (
     pack_number,
     segments,
 )
-from raftpy.storage.leveldb.wal import cut_off, cut_off_ahead
+from raftpy.storage.leveldb.wal import cut_off_ahead
 from raftpy.storage.leveldb.wal_batches import DELETED, stored_size, value_in
 
 SEGMENT_SIZE = 16 << 20
@@ -339,7 +340,7 @@ class SegmentRow:
             if self._trouble is None:
                 try:
                     job()
-                except Exception as error:
+                except BaseException as error:
                     self._trouble = error
         return True
 
@@ -435,8 +436,7 @@ class SegmentRow:
             following = SegmentFile(files, path, successor, self._row_id)
             if following.header is None:
                 raise following.damaged("it is missing, or empty, and may have been in use")
-        if not newest.is_whole:
-            cut_off(files, newest.path, newest.end)
+        newest.write_last_batch_again()  # on which the opening of the next segment will rest
         previous = 0
         in_use: list[int] = []
         for number in numbers:

@@ -25,7 +25,7 @@ from raftpy.contracts.database import Database, DatabaseEngine
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.files import Files
 from raftpy.storage.leveldb.sealing import seal, unseal
-from raftpy.storage.leveldb.wal import SpaceAhead, write_ahead_files
+from raftpy.storage.leveldb.wal import SpaceAhead, cut_off, write_ahead_files
 from raftpy.storage.leveldb.wal_batches import Batches, MalformedBatch
 from raftpy.storage.leveldb.wal_records import TORN, WHOLE, survey
 
@@ -106,12 +106,14 @@ class SegmentFile:
     """
 
     def __init__(self, files: Files, row: PurePath, number: int, row_id: int | None = None) -> None:
+        self._files = files
         self.number = number
         self.directory = row / name_of(number)
         self.header: Header | None = None
         self.data = b""
         self._end = 0
         self._torn = False
+        self._last_batch = 0  # where it begins
         found = write_ahead_files(files, self.directory)
         if len(found) > 1:
             raise self.damaged("it has more than one write-ahead file")
@@ -134,7 +136,9 @@ class SegmentFile:
 
     def batches(self) -> Iterator[list[tuple[bytes, int, int]]]:
         """The batches behind the header, once; see :class:`Batches`."""
+        start = self.end
         while (batch := self._next()) is not None:
+            self._last_batch, start = start, self.end
             yield batch
 
     def value(self, offset: int, size: int) -> bytes:
@@ -150,6 +154,20 @@ class SegmentFile:
     def is_whole(self) -> bool:
         """Whether the beginning of no batch is left behind the last whole one; likewise."""
         return not self._torn and self._batches.end == self._end
+
+    def write_last_batch_again(self) -> None:
+        """Makes the last batch durable, which may not be, and cuts off what is behind it; likewise. Raises ``OSError``.
+
+        Where its writer was killed before the sync, a sync would do. Where the sync failed, the system may hold what
+        was written for clean although it is not on the disk: only what is written again is synced again.
+        """
+        cut_off(self._files, self.path, self.end)
+        file = self._files.open(self.path, "change")
+        try:
+            file.write_at(self.data[self._last_batch : self.end], self._last_batch)
+            file.sync()
+        finally:
+            file.close()
 
     def number_in(self, key: bytes, offset: int, size: int) -> int:
         """The number that the record with this key holds."""
