@@ -50,7 +50,7 @@ from raftpy.storage.leveldb.segment import (
     pack_number,
     segments,
 )
-from raftpy.storage.leveldb.wal import cut_off_ahead
+from raftpy.storage.leveldb.wal import cut_off, cut_off_ahead
 from raftpy.storage.leveldb.wal_batches import DELETED, stored_size, value_in
 
 SEGMENT_SIZE = 16 << 20
@@ -352,12 +352,11 @@ class SegmentRow:
 
     def _close_segment(self, number: int) -> None:
         """LevelDB lets go of a segment; from now on it is read here, and was once already."""
-        directory = self._path / name_of(number)
-        cut_off_ahead(self._files, directory)
         found = SegmentFile(self._files, self._path, number, self._row_id)
         settled = [write for batch in found.batches() for write in batch if is_record(write[0])]
         if found.header is None or not found.is_whole:
             raise found.damaged("what was written to it is not there any more")
+        cut_off(self._files, found.path, found.end)
         with self._mutex:
             for key, offset, size in settled:
                 place = self._places.find(key)
