@@ -200,6 +200,18 @@ class SnapshotDamaged(SnapshotFailed):
         super().__init__(path, f"it is damaged: {what}")
 
 
+class NoSnapshots(RaftError, TypeError):
+    """The state machine gives out no state: it has neither ``capture`` nor ``restore``, or not all that belongs to one
+    of the protocols in ``raftpy.contracts.state_machine``. Nothing has happened; its node keeps the whole log.
+
+    Raised by ``Node.snapshot``; and by ``Node.start`` where the log was cut behind a snapshot, which only a machine
+    that can be restored is able to begin with.
+    """
+
+    def __init__(self, machine: object, why: str) -> None:
+        super().__init__(f"the state machine {type(machine).__name__} gives out no state: {why}")
+
+
 class NotUnderstood(RaftError):
     """Something was written by a release that knows more than this one, and must not be passed over.
 
