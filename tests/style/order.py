@@ -40,9 +40,9 @@ RAFTPY = """
         datagram.udp
     .: config
     members: table operations
-    runtime: awaited commands commits defaults founding linger owner store_threads opening pending_proposals applying
-        quarantine reads role_log slow_writes stalls status group_work rounds passes calls leaving group describe
-        group_calls driver host
+    runtime: awaited beside commands commits defaults founding linger owner store_threads sections capturing restoring
+        opening pending_proposals applying quarantine reads role_log slow_writes snapshot_policy stalls status
+        stored_view group_work snapshotting rounds passes calls leaving group describe group_calls driver host
     .: node blocking
     replicated: kv_commands sorted_keys kv
     server: connections errors proposer redirect dispatch accepting request kv status app
