@@ -92,6 +92,17 @@ class Config:
     is uncommitted: so much more there may be.
     """
 
+    snapshot_bytes: int = 256 << 20
+    """Bytes of log behind a group's last snapshot before the next is taken, 1 to 2**40, where the state machine gives
+    out its state (``raftpy.InMemoryStateMachine``).
+
+    A state that is larger waits for as much log as it had bytes in the last snapshot, so that snapshots never write
+    more than the log does. One a minute at most. A node's first snapshot comes up to an interval later, by its place
+    among the members, so that not all of them are at it at once."""
+
+    snapshot_entries: int | None = None
+    """The same in entries, 1 to 2**40: whichever comes first, and as often as they come. None: they do not count."""
+
     bootstrap: bool = False
     """Lets a new node take part without the members that do not answer within three seconds.
 
@@ -139,6 +150,9 @@ class Config:
                 f"{datagram:,} bytes"
             )
         _within("max_uncommitted_bytes", self.max_uncommitted_bytes, 1, 1 << 40, " bytes")
+        _within("snapshot_bytes", self.snapshot_bytes, 1, 1 << 40, " bytes")
+        if self.snapshot_entries is not None:
+            _within("snapshot_entries", self.snapshot_entries, 1, 1 << 40, " entries")
         if self.seed is not None:
             _within("seed", self.seed, 0, 2**64 - 1)
 

@@ -160,7 +160,7 @@ class Group:
             self.host.storage.snapshots,
             Beside(self.host.executor, f"raftpy snapshot {self.config.id}"),
             start,
-            SnapshotPolicy(),
+            SnapshotPolicy(self.config.snapshot_bytes, self.config.snapshot_entries),
             share_of(self.config.id, self.host.members),
         )
 

@@ -16,28 +16,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from raftcore.base.errors import ConfigError
-
-DEFAULT_BYTES = 256 << 20
-"""Bytes of log behind the last snapshot before the next."""
 APART_S = 60.0
 """Seconds between two snapshots at least, unless a number of entries was asked for."""
-MOST = 1 << 50
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPolicy:
-    """What a node was told. Raises ``ConfigError``."""
+    """What a node was told: ``Config.snapshot_bytes`` and ``snapshot_entries``."""
 
-    bytes: int = DEFAULT_BYTES
-    """Of log behind the last snapshot, or since the beginning, 1 to 2**50."""
+    bytes: int
+    """Of log behind the last snapshot, or since the beginning."""
     entries: int | None = None
-    """The same in entries, 1 to 2**50, whatever time has passed; None: they are not counted."""
-
-    def __post_init__(self) -> None:
-        for name, value in (("snapshot_bytes", self.bytes), ("snapshot_entries", self.entries)):
-            if value is not None and not 1 <= value <= MOST:
-                raise ConfigError(f"{name} is {value!r}: allowed is a whole number from 1 to {MOST:,}")
+    """The same in entries, whatever time has passed; None: they are not counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,9 +213,11 @@ class Snapshotting:
         members = None if group.table is None else group.table.encode()
         view = self._view = offered.machine.capture()
 
-        def begin() -> SnapshotWriter:
-            writer = self._snapshots.begin(ref_of(group.id, known))
-            self._writer = writer
+        def begin() -> SnapshotWriter | None:
+            try:
+                writer = self._writer = self._snapshots.begin(ref_of(group.id, known))
+            except ValueError:  # it is there: a machine on disk stood before it when the node started
+                return None
             write_metadata(writer, known)
             if members is not None:
                 writer.section(MEMBERS)
@@ -225,13 +227,14 @@ class Snapshotting:
 
         try:
             writer = await beside.call(begin)
-            await self._write_state(view, writer)
-            file = await beside.call(writer.commit)
-            self._writer = None
+            if writer is not None:
+                await self._write_state(view, writer)
+                self._size = (await beside.call(writer.commit)).size
+                self._writer = None
         finally:
             if not beside.stopped:
                 self._let_go()
-        self._newest, self._size, self._bytes_before = index, file.size, bytes_before
+        self._newest, self._bytes_before = index, bytes_before
         self._retained = False
 
     async def _write_state(self, view: StateView, writer: SnapshotWriter) -> None:

@@ -82,6 +82,8 @@ class NodeStatus:
     has stopped."""
     first_index: int
     """Index of the first entry of its log; what lies before is compacted."""
+    snapshot_index: int
+    """Index of the last entry that its newest snapshot covers; 0: it has none."""
     last_index: int
     """Index of the last entry of its log, be it durable yet or not."""
     commit_index: int

@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from raftcore.base.errors import ConfigError
 from raftpy.runtime.snapshot_policy import APART_S, Behind, SnapshotPolicy, cut_to, is_due, share_of
 
 MB = 1 << 20
@@ -70,9 +69,3 @@ def test_the_shares_of_the_members_lie_apart() -> None:
     members = (7, 3, 5)
     assert [share_of(node_id, members) for node_id in sorted(members)] == [0, 1 / 3, 2 / 3]
     assert share_of(9, (9,)) == 0
-
-
-@pytest.mark.parametrize(("name", "arguments"), [("snapshot_bytes", (0,)), ("snapshot_entries", (1, 0))])
-def test_a_policy_of_nothing_is_refused(name: str, arguments: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigError, match=rf"{name} is 0: allowed is a whole number from 1"):
-        SnapshotPolicy(*arguments)

@@ -31,12 +31,13 @@ class Lone:
         self.steps = LoopSteps()
         self.node: Node
         self.clock = VirtualClock(asyncio.get_running_loop())
+        self.settings: dict[str, Any] = {}
 
     async def start(self) -> Node:
         self.machine = self.make()
         self.steps = LoopSteps()
         self.node = Node(
-            Config(id=1, cluster={1: "127.0.0.1:7101"}, seed=1),
+            Config(id=1, cluster={1: "127.0.0.1:7101"}, seed=1, **self.settings),
             self.machine,
             storage=MemoryStore(self.disk),
             transport=MemoryTransport(MemoryNetwork(self.clock, 1)),
@@ -458,19 +459,120 @@ def test_the_commit_index_begins_no_lower_than_what_was_applied() -> None:
     run(main())
 
 
-# --- The log is cut only where nobody needs it ----------------------------------------------------------------------
+# --- By themselves ----------------------------------------------------------------------
 
 
 def test_a_warning_once_where_a_snapshot_would_be_due(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         lone = Lone(Recorder)
-        node = await lone.start()
-        snapshots = node._running.snapshots
-        snapshots._policy = type(snapshots._policy)(entries=1)
+        lone.settings = {"snapshot_entries": 1}
+        await lone.start()
         await lone.propose(b"a", b"b")
         with caplog.at_level(logging.WARNING, "raftpy"):
             await asyncio.sleep(10)
         assert caplog.text.count("so the log is kept whole") == 1
+        await lone.stop()
+
+    run(main())
+
+
+def test_snapshots_are_taken_by_themselves_after_so_many_entries() -> None:
+    async def main() -> None:
+        lone = Lone()
+        lone.settings = {"snapshot_entries": 10}
+        node = await lone.start()
+        taken: list[int] = []
+        for _ in range(6):
+            await lone.propose(*[b"word"] * 7)
+            await asyncio.sleep(2)
+            if (index := node.status().snapshot_index) not in taken:
+                taken.append(index)
+        assert len(taken) in (4, 5)
+        assert all(b - a >= 10 for a, b in zip(taken, taken[1:], strict=False))
+        assert node.status().first_index == taken[-2] + 1
+        await lone.restart()
+        assert len(lone.machine.given) < 14
+        assert lone.node.status().snapshot_index == taken[-1]
+        await lone.stop()
+
+    run(main())
+
+
+def test_and_after_so_many_bytes_one_a_minute() -> None:
+    async def main() -> None:
+        lone = Lone()
+        lone.settings = {"snapshot_bytes": 1000}
+        node = await lone.start()
+        await lone.propose(b"x" * 600)
+        await asyncio.sleep(70)
+        assert node.status().snapshot_index == 0
+        await lone.propose(b"x" * 400)
+        await asyncio.sleep(2)
+        assert (first := node.status().snapshot_index) > 0
+        await lone.propose(*[b"x" * 1000] * 5)
+        await asyncio.sleep(50)
+        assert node.status().snapshot_index == first
+        await asyncio.sleep(15)
+        assert (second := node.status().snapshot_index) > first
+        await lone.propose(b"x")
+        await asyncio.sleep(130)
+        assert node.status().snapshot_index == second, "what was before it counts no more"
+        await lone.stop()
+
+    run(main())
+
+
+def test_one_that_fails_by_itself_is_said_and_tried_again_a_minute_later(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        lone = Lone()
+        lone.settings = {"snapshot_entries": 5}
+        node = await lone.start()
+        lone.disk.snapshots.capacity = 10
+        await lone.propose(*[b"word"] * 7)
+        await asyncio.sleep(30)
+        assert caplog.text.count("No space left") == 1
+        lone.disk.snapshots.capacity = 1 << 20
+        await asyncio.sleep(20)
+        assert node.status().snapshot_index == 0
+        await asyncio.sleep(15)
+        assert node.status().snapshot_index == node.status().applied_index
+        await lone.stop()
+
+    run(main())
+
+
+def test_those_of_an_earlier_life_let_the_log_be_cut_too() -> None:
+    async def main() -> None:
+        lone = Lone()
+        node = await lone.start()
+        await lone.propose(b"a")
+        first = await node.snapshot()
+        await lone.propose(b"b")
+        node._running.snapshots._cut = lambda: None  # type: ignore[method-assign]  # it dies before
+        await node.snapshot()
+        await lone.restart()
+        assert lone.log[0] == 1
+        await asyncio.sleep(2)
+        assert lone.log[0] == first + 1
+        await lone.stop()
+
+    run(main())
+
+
+def test_a_machine_on_disk_may_come_to_a_snapshot_that_is_there() -> None:
+    async def main() -> None:
+        disk = WordsDisk()
+        lone = Lone(lambda: WordsOnDisk(disk))
+        node = await lone.start()
+        await lone.propose(b"a")
+        await node.snapshot()
+        await lone.propose(b"b", b"c")
+        index = await node.snapshot()
+        # As after a start from the older one, with the machine between the two.
+        node._running.snapshots._newest = index - 2
+        assert await node.snapshot() == index
+        assert node.status().snapshot_index == index
+        assert len(lone.files) == 2
         await lone.stop()
 
     run(main())

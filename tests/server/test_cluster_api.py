@@ -91,7 +91,8 @@ def test_status(cluster: Cluster) -> None:
         assert answer.status == 200
         status = answer.json
         assert list(status) == [
-            "id", "role", "failure", "refused", "quarantine", "term", "leader", "first_index", "last_index",
+            "id", "role", "failure", "refused", "quarantine", "term", "leader", "first_index", "snapshot_index",
+            "last_index",
             "commit_index", "applied_index", "waits_for", "proposals", "members", "transport",
         ]  # fmt: skip
         assert status["id"] == node_id
