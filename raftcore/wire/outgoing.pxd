@@ -31,7 +31,7 @@ cdef struct Departure:
 cdef class Outgoing:
     cdef readonly Congestion congestion
     cdef readonly int64_t room           # bytes of messages that the peer puts together at a time
-    cdef readonly int64_t burst          # bytes on their way that it can take without reading
+    cdef readonly int64_t burst          # bytes that it can take without reading
     cdef readonly int64_t waiting        # bytes of messages that are not done
     cdef readonly uint64_t fragments     # sent, repeated ones too
     cdef readonly uint64_t repeated      # of these, sent before

@@ -44,6 +44,7 @@ cdef enum:
     ON_ITS_WAY = 0
     ARRIVED = 1
     GONE = 2
+    UNREAD_US = 10000      # how long the peer may be busy with something else than its socket
     LONGEST_BACKOFF = 10   # doublings of the probe timeout
     FIRST_CAPACITY = 64
 
@@ -59,7 +60,7 @@ cdef class Pending:
 @cython.final
 cdef class Outgoing:
     """Outgoing(datagram, room, burst): to a peer that puts together messages of ``room`` bytes at a time and whose
-    socket holds ``burst``, in datagrams of at most ``datagram`` bytes.
+    socket holds ``burst`` of them, in datagrams of at most ``datagram`` bytes.
 
     Each call at ``now_us`` that changes something may change :meth:`deadline`. ValueError for a datagram that is too
     small to hold a fragment.
@@ -157,9 +158,13 @@ cdef class Outgoing:
         return self.build(message, index, now_us)
 
     cdef bint has_room(self, int64_t size) noexcept:
-        """Whether the path, by what is known of it, and the peer's socket take another datagram now."""
+        """Whether the path, by what is known of it, and the peer's socket take another datagram now. What comes to the
+        peer while it does not read for UNREAD_US is to fit its socket: on a short path that is all that is on its way,
+        on a longer one a share of it."""
         return self.congestion.has_room(size) and (
-            self.congestion.in_flight == 0 or self.congestion.in_flight + size <= self.burst)
+            self.congestion.in_flight == 0
+            or self.congestion.in_flight + size <= max(
+                self.burst, self.burst * self.congestion.smoothed_rtt_us // UNREAD_US))
 
     cdef Pending choose(self):
         """The message that something may be sent of: the oldest; None."""
@@ -368,8 +373,11 @@ cdef class Outgoing:
             self.probes = 1 if self.next - self.base == 1 else 2
         return 0
 
+    def give_up(self):
+        """Gives up everything; how many messages. What is on its way may arrive, and nobody asks."""
+        return self.drop_all()
+
     cdef int drop_all(self) except -1:
-        """Gives up everything. What is on its way may arrive, and nobody asks."""
         cdef int count = len(self.open) + len(self.queue)
         cdef uint64_t number
         for number in range(self.base, self.next):

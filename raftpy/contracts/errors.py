@@ -74,14 +74,14 @@ class NotOwner(RaftError, RuntimeError):
 
 
 class TooLarge(RaftError, ValueError):
-    """A command of ``size`` bytes cannot travel: one datagram carries at most ``limit`` bytes of it. Nothing has
+    """A command of ``size`` bytes is larger than what is taken, at most ``limit`` bytes. Nothing has
     happened.
 
     Raised by ``propose``'s awaitable; the limit is ``Node.max_command``.
     """
 
     def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"a command of {size} bytes is too large: at most {limit} bytes fit one datagram")
+        super().__init__(f"a command of {size} bytes is too large: at most {limit} bytes are allowed")
         self.size = size
         self.limit = limit
 

@@ -32,7 +32,7 @@ from raftpy.runtime.beside import Beside
 from raftpy.runtime.commits import CommitFeed
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.leaving import HandOver
-from raftpy.runtime.opening import core_config, name_of
+from raftpy.runtime.opening import core_config, largest_command, name_of
 from raftpy.runtime.owner import Owner
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.pending_proposals import Proposals
@@ -135,7 +135,7 @@ class Group:
             self._role_changed,
             self._failed,
         )
-        self.proposals = Proposals(loop, self.work.queued, host.transport.max_command)
+        self.proposals = Proposals(loop, self.work.queued, largest_command(config, host.transport))
         self.applying = Applying(
             state_machine,
             self.proposals,

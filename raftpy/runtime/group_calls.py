@@ -62,8 +62,8 @@ class GroupCalls(Calls):
 
     @property
     def max_command(self) -> int:
-        """Bytes in the largest command; what is larger is refused with ``TooLarge``. It follows from the largest
-        datagram. Raises ``Stopped`` before ``start``."""
+        """Bytes in the largest command; what is larger is refused with ``TooLarge``: ``Config.max_command``. Raises
+        ``Stopped`` before ``start``."""
         group = self._group
         if group is None:
             raise Stopped(NOT_STARTED)

@@ -23,6 +23,8 @@ from raftpy.runtime.store_threads import before_the_start, open_store
 
 BLOCK_OVERHEAD = BLOCK_HEADER_SIZE + LENGTH_SIZE
 """Bytes that a block of one entry needs beside its payload: header and length (docs/wire-format.md)."""
+MESSAGE_OVERHEAD = 1024
+"""More than a message with one command needs beside it."""
 MAX_APPLY_BYTES = 1 << 20
 """Committed entries the core hands out at a time."""
 
@@ -197,6 +199,12 @@ def core_config(
         seed=_seed(config, boot, entropy, group_id),
         trace=_trace if core_log.isEnabledFor(logging.DEBUG) else None,
     )
+
+
+def largest_command(config: Config, transport: Transport) -> int:
+    """Bytes in the largest command that is taken: as set, and as the transport carries it to the peers."""
+    largest: int = getattr(transport, "max_message", 0)  # see FragmentingTransport
+    return min(config.max_command, max(transport.max_command, largest - MESSAGE_OVERHEAD))
 
 
 def _seed(config: Config, boot: int, entropy: Entropy, group_id: int) -> int:

@@ -116,7 +116,7 @@ def why_unserved(oversized: Oversized | None, match: int, max_datagram: int, now
     entry = f"entry {oversized.index} does not fit a datagram of max_datagram, {max_datagram} bytes"
     if oversized.refused:
         return f"{entry}: {oversized.refused}"
-    if now_s < oversized.since_s + UNANSWERED_S:
+    if oversized.cut or now_s < oversized.since_s + UNANSWERED_S:
         return None
     return (
         f"{entry}, and in one of {oversized.size} bytes it has not come through for {now_s - oversized.since_s:.0f} s: "

@@ -36,8 +36,8 @@ RAFTPY = """
         leveldb.wal leveldb.places leveldb.segment leveldb.row leveldb.group_log leveldb.writer leveldb.store
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
-        identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.base datagram.memory
-        datagram.udp
+        identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.fragments datagram.base
+        datagram.memory datagram.udp
     .: config
     members: table operations
     runtime: awaited beside commands commits defaults founding linger owner store_threads sections capturing restoring
