@@ -17,8 +17,14 @@ SILENT = 0.02
 """Share of worlds in which a node is isolated until the others notice that it is silent; they take longer."""
 SILENT_S = 6.5
 """For so long."""
+LARGE = 1 / 8
+"""Share of worlds in which some values are larger than a datagram."""
 AT_REST = 1 / 12
 """Share of worlds in which a disk is harmed while nobody has it open."""
+
+
+MOST_BYTES = 200_000
+"""Of a large value."""
 
 
 def draw_plan(seed: int) -> Plan:
@@ -46,7 +52,16 @@ def draw_plan(seed: int) -> Plan:
         faults=_faults(source, nodes, duration, silent),
         watched=source.random() < 0.25,
     )
+    plan = _with_large_values(plan, Random(f"raftpy.sim large {seed}"))
     return _with_harm(plan, Random(f"raftpy.sim at rest {seed}"))
+
+
+def _with_large_values(plan: Plan, source: Random) -> Plan:
+    """The plan, and in some worlds values that go from node to node in fragments, few or many. Dice of its own."""
+    if source.random() >= LARGE:
+        return plan
+    size = min(MOST_BYTES, int(plan.options.max_datagram * source.choice((1.2, 4.0, 30.0))))
+    return replace(plan, load=replace(plan.load, large=round(source.choice((0.02, 0.1, 0.5)), 3), large_bytes=size))
 
 
 def _maybe(source: Random, chance: float, draw: Callable[[], float]) -> float:
