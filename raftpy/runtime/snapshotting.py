@@ -214,10 +214,13 @@ class Snapshotting:
         view = self._view = offered.machine.capture()
 
         def begin() -> SnapshotWriter | None:
+            ref = ref_of(group.id, known)
             try:
-                writer = self._writer = self._snapshots.begin(ref_of(group.id, known))
-            except ValueError:  # it is there: a machine on disk stood before it when the node started
-                return None
+                writer = self._writer = self._snapshots.begin(ref)
+            except ValueError:
+                if ref in self._snapshots.refs(group.id):
+                    return None  # a machine on disk stood before it when the node started
+                raise
             write_metadata(writer, known)
             if members is not None:
                 writer.section(MEMBERS)
@@ -231,6 +234,9 @@ class Snapshotting:
                 await self._write_state(view, writer)
                 self._size = (await beside.call(writer.commit)).size
                 self._writer = None
+        except asyncio.CancelledError:  # as the loop ends: a thread may be at work still, so ``end`` lets go
+            beside.stop(Stopped)
+            raise
         finally:
             if not beside.stopped:
                 self._let_go()

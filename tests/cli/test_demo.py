@@ -173,7 +173,8 @@ def test_the_check_sees_what_is_missing_or_different() -> None:
         ask(port, "DELETE", "/v1/kv/demo/b")  # lost
         version, value = acknowledged["demo/c"]
         ask(port, "PUT", "/v1/kv/demo/c", value)  # written again: not the write that was acknowledged
-        cluster.stores[1]._data[b"demo/d"] = cluster.stores[1]._data[b"demo/d"]._replace(value=b"VALUE of demo/d")
+        version, value = cluster.stores[1]._data.get(b"demo/d")
+        cluster.stores[1]._data.put(b"demo/d", (version, value.replace(b"value", b"VALUE")))
         assert check() == Replica(2, ["demo/b", "demo/c", "demo/d"])
 
 

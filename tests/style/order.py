@@ -44,7 +44,7 @@ RAFTPY = """
         opening pending_proposals applying quarantine reads role_log slow_writes snapshot_policy stalls status
         stored_view group_work snapshotting rounds passes calls leaving group describe group_calls driver host
     .: node blocking
-    replicated: kv_commands sorted_keys kv
+    replicated: kv_commands parted_dict kv_packing kv_state sorted_keys kv
     server: connections errors proposer redirect dispatch accepting request kv status app
     sim.linearizability: history models search lineup tried registers result explain checker shrink local_reads
     sim: loop entropy disk disk.faults disk.image disk.contents disk.directory disk.files
