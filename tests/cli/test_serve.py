@@ -221,6 +221,46 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def test_a_node_starts_from_its_snapshot(options: dict[str, str]) -> None:
+    http = parse_http(options["--http"])
+    with serving(*flat(options)) as node:
+        node.first_line()
+        for number in range(30):
+            assert put(options, f"k{number:02}", b"v" * number) == 200
+            if number in (10, 20):
+                ended = raftpy("snapshot", "--http", options["--http"])
+                assert (ended.status, ended.err) == (0, "")
+        taken = re.fullmatch(rf"{http}: snapshot at (\d+), log from (\d+)\n", ended.text)
+        assert taken is not None
+        assert 1 < int(taken[2]) < int(taken[1])
+        node.stop(signal.SIGKILL)
+    assert len(list((Path(options["--data"]) / "snapshots").iterdir())) == 2
+    with serving(*flat(options)) as node:
+        node.first_line()
+        assert put(options, "k30", b"v" * 30) == 200
+        status = ask(http, "GET", "/v1/status").json()
+        assert status["snapshot_index"] == int(taken[1])
+        assert status["first_index"] == int(taken[2])
+        for number in range(31):
+            assert ask(http, "GET", f"/v1/kv/k{number:02}").body == b"v" * number
+        items = ask(http, "GET", "/v1/kv").json()["items"]
+        assert [item["size"] for item in items] == list(range(31))
+        node.stop()
+
+
+def test_a_snapshot_that_fails_is_one_line(options: dict[str, str]) -> None:
+    check_one_line(
+        raftpy("snapshot", "--http", options["--http"]), 1, "no snapshot was asked for", "connection refused"
+    )
+    with serving(*flat(options)) as node:
+        node.first_line()
+        assert put(options, "k", b"v") == 200
+        (Path(options["--data"]) / "snapshots").write_text("in the way")
+        check_one_line(raftpy("snapshot", "--http", options["--http"]), 1, options["--http"], "snapshots", "failed")
+        assert put(options, "k", b"w") == 200
+        node.stop()
+
+
 # --- Settings from a file --------------------------------------------------------------------------------------------
 
 
