@@ -74,14 +74,16 @@ class Beside:
 
     def stop(self, why: Callable[[], RaftError]) -> None:
         """Whoever waits hears ``why()``; the call under way goes on until ``wait`` has returned."""
-        with self._lock:
-            self.stopped = True
-        self._why = why
+        if not self.stopped:
+            with self._lock:
+                self.stopped = True
+            self._why = why
         if self._waited is not None:
             _fail(self._waited, why())
 
     def disown(self, error: RaftError) -> None:
-        """In a forked child, which has no copy of the thread: whoever waits in it hears ``error``."""
+        """In a forked child, which has no copy of the thread, but perhaps the lock as it held it: before ``stop``,
+        which leaves the lock alone then. Whoever waits hears ``error``."""
         self.stopped = True
         self._why = lambda: error
         self._runs = False
