@@ -21,6 +21,7 @@ cdef class Congestion:
     cdef readonly int64_t latest_rtt_us
     cdef readonly int64_t smoothed_rtt_us
     cdef readonly int64_t rtt_variation_us
+    cdef readonly int64_t least_rtt_us
     cdef readonly int64_t first_sample_us  # when the first sample was taken; INT64_MAX: none was
     cdef int64_t recovery_us              # when the last recovery began; -1: none has
     cdef int64_t credit                   # of growth below one byte, in bytes squared

@@ -25,7 +25,8 @@ cdef class Congestion:
     Attributes:
         window: bytes that may be on their way; ``in_flight``: bytes that are.
         threshold: window from which on it grows by one datagram a round trip only.
-        latest_rtt_us, smoothed_rtt_us, rtt_variation_us: of the round trips, microseconds (5).
+        latest_rtt_us, smoothed_rtt_us, rtt_variation_us, least_rtt_us: of the round trips, microseconds (5).
+            The least is that of the path without what waits on it; 0 before the first.
         first_sample_us: when the first round trip was measured.
     """
 
@@ -49,9 +50,10 @@ cdef class Congestion:
         self.latest_rtt_us = rtt_us
         if self.first_sample_us == INT64_MAX:
             self.first_sample_us = now_us
-            self.smoothed_rtt_us = rtt_us
+            self.least_rtt_us = self.smoothed_rtt_us = rtt_us
             self.rtt_variation_us = rtt_us // 2
             return 0
+        self.least_rtt_us = min(self.least_rtt_us, rtt_us)
         self.rtt_variation_us = (3 * self.rtt_variation_us + abs(self.smoothed_rtt_us - rtt_us)) // 4
         self.smoothed_rtt_us = (7 * self.smoothed_rtt_us + rtt_us) // 8
         return 0
@@ -99,6 +101,7 @@ cdef class Congestion:
         """Nothing of a long stretch has arrived: it begins anew with the smallest window (7.6.2)."""
         self.window = LEAST_WINDOW_DATAGRAMS * self.datagram
         self.recovery_us = -1
+        self.least_rtt_us = self.latest_rtt_us  # the path may be another one (5.2)
         self.credit = 0
         return 0
 

@@ -53,7 +53,7 @@ cdef class Outgoing:
     cdef int64_t progress_us             # when something arrived last, or began after silence
     cdef int timeouts                    # probe timeouts in a row
     cdef int probes                      # datagrams that may leave beside the window
-    cdef bint limited                    # window or pauses have held something back
+    cdef bint limited                    # window or pauses, and they alone, have held something back
 
     cdef Departure* at(self, uint64_t number) noexcept
     cdef Pending find(self, uint64_t number)
@@ -67,4 +67,4 @@ cdef class Outgoing:
     cdef int forget_settled(self) noexcept
     cdef int64_t probe_us(self) noexcept
     cdef int drop_all(self) except -1
-    cdef bint has_room(self, int64_t size) noexcept
+    cdef bint fits_socket(self, int64_t size) noexcept

@@ -152,19 +152,19 @@ cdef class Outgoing:
         size = FRAGMENT_OVERHEAD + fragment_length(message.size, self.step, index)
         if self.probes:
             self.probes -= 1  # window and pauses do not hold it back (7.5)
-        elif not self.has_room(size) or self.congestion.paced_us(size, now_us) > now_us:
+        elif not self.congestion.has_room(size) or self.congestion.paced_us(size, now_us) > now_us:
             self.limited = True
+            return None
+        elif not self.fits_socket(size):
+            self.limited = False  # the window is not made use of, and does not grow
             return None
         return self.build(message, index, now_us)
 
-    cdef bint has_room(self, int64_t size) noexcept:
-        """Whether the path, by what is known of it, and the peer's socket take another datagram now. What comes to the
-        peer while it does not read for UNREAD_US is to fit its socket: on a short path that is all that is on its way,
-        on a longer one a share of it."""
-        return self.congestion.has_room(size) and (
-            self.congestion.in_flight == 0
-            or self.congestion.in_flight + size <= max(
-                self.burst, self.burst * self.congestion.smoothed_rtt_us // UNREAD_US))
+    cdef bint fits_socket(self, int64_t size) noexcept:
+        """Whether the peer's socket takes another datagram. What comes while the peer does not read for UNREAD_US is to
+        fit: on a short path that is all that is on its way, on a longer one a share of it."""
+        cdef int64_t most = max(self.burst, self.burst * self.congestion.least_rtt_us // UNREAD_US)
+        return self.congestion.in_flight == 0 or self.congestion.in_flight + size <= most
 
     cdef Pending choose(self):
         """The message that something may be sent of: the oldest; None."""
@@ -408,6 +408,6 @@ cdef class Outgoing:
         message = self.choose()
         if message is not None:
             size = FRAGMENT_OVERHEAD + fragment_length(message.size, self.step, self.choose_fragment(message))
-            if self.has_room(size):
+            if self.congestion.has_room(size) and self.fits_socket(size):
                 due_us = min(due_us, self.congestion.paced_us(size, now_us))
         return max(due_us, now_us)

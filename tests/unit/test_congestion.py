@@ -54,6 +54,12 @@ def test_the_round_trip_is_smoothed() -> None:
     assert congestion.smoothed_rtt_us == 110_000
     assert congestion.rtt_variation_us == (3 * 50_000 + 80_000) // 4
     assert congestion.first_sample_us == 7
+    assert congestion.least_rtt_us == 100_000
+    congestion.sample(90_000, 9)
+    assert congestion.least_rtt_us == 90_000
+    congestion.sample(300_000, 10)
+    congestion.persistent()
+    assert congestion.least_rtt_us == 300_000, "5.2: the path may have become another one"
 
 
 def test_loss_delay_and_probe_timeout() -> None:

@@ -160,10 +160,19 @@ def test_one_percent_of_loss_costs_less_than_a_fifth() -> None:
 
 def test_a_receiver_s_socket_is_not_overrun() -> None:
     path = Path(burst=20_000, delay_us=5_000)
-    path.send(content(1 << 20), 1)
+    path.send(content(4 << 20), 1)
     path.run_until_whole(1)
     assert path.most_on_the_way <= 20_000
     assert path.outgoing.lost == 0
+    assert path.outgoing.congestion.window < 200_000, "a window that is not used does not grow (RFC 9002, 7.8)"
+
+
+def test_the_socket_of_a_receiver_far_away_holds_a_share_of_what_is_on_its_way() -> None:
+    """What comes within 10 ms is to fit it: at a round trip of 100 ms that is a tenth."""
+    path = Path(burst=20_000, delay_us=50_000)
+    path.send(content(4 << 20), 1)
+    path.run_until_whole(1)
+    assert 150_000 < path.most_on_the_way <= 201_000
 
 
 def test_two_senders_share_a_path() -> None:
