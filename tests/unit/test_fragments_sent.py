@@ -7,7 +7,7 @@ import random
 import pytest
 
 from raftcore.base.errors import DecodeError
-from raftcore.wire.fragment import FRAGMENT_OVERHEAD, decode_fragment, encode_ack, encode_fragment
+from raftcore.wire.fragment import FRAGMENT_OVERHEAD, decode_ack, decode_fragment, encode_ack, encode_fragment
 from raftcore.wire.incoming import Incoming
 from raftcore.wire.outgoing import GIVE_UP_US, Outgoing
 from tests.unit.fragment_path import OPENING, Path, fragment_body, whole
@@ -258,18 +258,35 @@ def test_at_most_sixteen_messages_are_put_together_at_a_time() -> None:
 
 
 def test_the_sender_keeps_to_the_room_of_the_receiver(seed: int) -> None:
-    path = Path(seed, room=50_000, jitter_us=3000, loss=0.05)
-    for number in range(1, 40):
-        path.send(content(20_000, number), number)
+    path = Path(seed, room=20_000, delay_us=20_000, jitter_us=3000, loss=0.005)
+    for number in range(1, 201):
+        path.send(content(5_000, number), number)
     most = 0
     until = path.now + 60_000_000
     while path.step(until):
         most = max(most, path.incoming.held)
-    assert len(path.arrived) == 39
+    assert len(path.arrived) == 200
     assert path.incoming.given_up == 0
-    assert 20_000 <= most <= 50_000
-    with pytest.raises(ValueError, match="larger than what the peer puts together, 50000 bytes"):
-        path.send(content(50_001), 99)
+    assert 10_000 <= most <= 20_000
+    with pytest.raises(ValueError, match="larger than what the peer puts together, 20000 bytes"):
+        path.send(content(20_001), 999)
+
+
+def test_no_message_begins_without_room_at_the_receiver() -> None:
+    """The window alone would let ten datagrams leave."""
+    outgoing = Outgoing(1200, 4000, 1 << 20)
+    for number in range(1, 6):
+        outgoing.add(whole(content(1500)), number, None, 0)
+
+    def begun() -> list[int]:
+        found: list[int] = []
+        while (datagram := outgoing.next_datagram(0)) is not None:
+            found.append(decode_fragment(fragment_body(datagram))[1])
+        return found
+
+    assert begun() == [1, 1, 2, 2]
+    outgoing.ack(encode_ack([(1, 2)]), 0)
+    assert begun() == [3, 3]
 
 
 def test_fragments_that_contradict_one_another_are_refused() -> None:
@@ -334,6 +351,21 @@ def test_any_fragment_is_taken_or_refused_within_bounds(seed: int) -> None:
     assert refused > 1000
     assert incoming.expire(2**62) >= 0
     assert incoming.held == 0
+
+
+def test_an_acknowledgement_names_all_that_has_come(seed: int) -> None:
+    """In whatever order: what closes a gap, lengthens a stretch at either end, or stands alone."""
+    source = random.Random(seed)
+    for _ in range(50):
+        incoming = Incoming(OPENING, 1 << 20)
+        numbers = source.sample(range(1, 61), source.randrange(1, 61))  # never more than 32 stretches
+        for at, number in enumerate(numbers, 1):
+            incoming.take(encode_fragment(number, 1, 0, 300_000, 300, at, bytes(300)), 0)
+            ack = incoming.ack()
+            assert ack is not None
+            named = [each for low, high in decode_ack(ack) for each in range(high, low - 1, -1)]
+            assert named == sorted(numbers[:at], reverse=True)
+        assert incoming.ack() is None
 
 
 # --- Giving up ------------------------------------------------------------------------------------------------------
