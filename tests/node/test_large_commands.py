@@ -49,15 +49,15 @@ def test_no_election_starts_while_a_large_command_is_sent(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, term = await cluster.single_leader()
         begun = cluster.clock.monotonic()
-        cluster.network.unreliable = Unreliable(delay_ms=(20, 20), long_delay_rate=0, drop_rate=0.01)
-        proposal = cluster.propose(leader, large(2 << 20), timeout=60)
+        cluster.network.unreliable = Unreliable(delay_ms=(20, 20), long_delay_rate=0, drop_rate=0)
+        proposal = cluster.propose(leader, large(4 << 20), timeout=60)
         small = [cluster.propose(leader, b"small %d" % number, timeout=60) for number in range(10)]
         await proposal
         assert cluster.clock.monotonic() - begun > 0.5
         for each in small:
             await each
         assert await cluster.single_leader() == (leader, term)
-        await cluster.committed(large(2 << 20), 3)
+        await cluster.committed(large(4 << 20), 3)
 
     play("memory", 3, seed, scenario, max_datagram=1200)
 
@@ -67,9 +67,7 @@ def test_a_follower_that_was_away_is_sent_what_it_missed(seed: int) -> None:
         leader, _ = await cluster.single_leader()
         away = next(i for i in cluster.ids if i != leader)
         await cluster.crash(away)
-        commands = [large(size, size) for size in (100, 100_000, 5_000, 200, 500_000)]
-        for command in commands:
-            await cluster.propose(leader, command, timeout=20)
+        commands = [await proposed(cluster, size) for size in (100, 100_000, 5_000, 200, 500_000)]
         await cluster.restart(away)
         for command in commands:
             await cluster.committed(command, 3)
