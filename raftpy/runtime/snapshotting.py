@@ -137,7 +137,10 @@ class Snapshotting:
         elif self._may_retain():
             self._begin(self._retain).add_done_callback(self._report)
         else:
-            self._cut()
+            try:
+                self._cut()
+            except Exception as error:  # of a machine that cannot sync
+                self._failed(error)
 
     def _may_retain(self) -> bool:
         """Whether those of an earlier life may let the log be cut: reading one back is much work for nothing else."""
@@ -172,11 +175,14 @@ class Snapshotting:
             return
         error = task.exception()
         if error is not None:
-            self._not_before_s = self._group.clock.monotonic() + AGAIN_S
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        self._not_before_s = self._group.clock.monotonic() + AGAIN_S
         if isinstance(error, RaftError):
-            log.warning("%s: the log is not cut, as there is no new snapshot: %s", self._group.name, error)
-        elif error is not None:
-            log.error("%s: the log is not cut, as there is no new snapshot", self._group.name, exc_info=error)
+            log.warning("%s: no new snapshot, or the log not cut behind it: %s", self._group.name, error)
+        else:
+            log.error("%s: no new snapshot, or the log not cut behind it", self._group.name, exc_info=error)
 
     # --- Taking one ---------------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,66 +11,14 @@ import pytest
 from raftcore import ConfState
 from raftpy import Config, Node, NoSnapshots, SnapshotFailed, StorageDamaged
 from raftpy.contracts.errors import Stopped
-from raftpy.sim.loop import VirtualClock, run
-from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.sim.loop import run
+from raftpy.storage import MemoryStore
 from raftpy.storage.snapshots.names import whole_name
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
+from tests.node.lone import Lone
 from tests.node.steps import LoopSteps
-from tests.node.words import ThreadedWords, Words, WordsDisk, WordsOnDisk
-
-
-class Lone:
-    """A cluster of one on virtual time, whose disk outlives it. ``machine`` makes the state machine of each life."""
-
-    def __init__(self, machine: Callable[[], Any] = Words) -> None:
-        self.disk = MemoryDisk()
-        self.make = machine
-        self.machine: Any = None
-        self.steps = LoopSteps()
-        self.node: Node
-        self.clock = VirtualClock(asyncio.get_running_loop())
-        self.settings: dict[str, Any] = {}
-
-    async def start(self) -> Node:
-        self.machine = self.make()
-        self.steps = LoopSteps()
-        self.node = Node(
-            Config(id=1, cluster={1: "127.0.0.1:7101"}, seed=1, **self.settings),
-            self.machine,
-            storage=MemoryStore(self.disk),
-            transport=MemoryTransport(MemoryNetwork(self.clock, 1)),
-            clock=self.clock,
-            executor=self.steps,
-        )
-        await self.node.start()
-        await self.node.wait_for_leader()
-        await self.node.read_index()
-        return self.node
-
-    async def stop(self) -> None:
-        await self.node.stop()
-
-    async def restart(self) -> Node:
-        """After a crash: what was durable is there, and nothing else."""
-        self.disk.crash()
-        driver = self.node._host.driver
-        assert driver is not None
-        driver._shut()
-        return await self.start()
-
-    async def propose(self, *words: bytes) -> list[int]:
-        return [await self.node.propose(word) for word in words]
-
-    @property
-    def files(self) -> list[str]:
-        return sorted(self.disk.snapshots.held)
-
-    @property
-    def log(self) -> tuple[int, int]:
-        """First and last index in the store."""
-        index = self.disk.groups[0].index
-        return index.prev + 1, index.last
+from tests.node.words import ThreadedWords, Words
 
 
 def test_a_snapshot_is_of_what_is_applied_and_a_restart_goes_on_from_it() -> None:
@@ -333,104 +280,6 @@ def test_a_stop_while_a_snapshot_is_written_leaves_nothing_of_it() -> None:
     run(main())
 
 
-# --- On disk ------------------------------------------------------------------------------------------------------
-
-
-def test_a_machine_on_disk_is_given_only_what_it_has_not() -> None:
-    async def main() -> None:
-        disk = WordsDisk()
-        lone = Lone(lambda: WordsOnDisk(disk))
-        node = await lone.start()
-        await lone.propose(b"a", b"b")
-        lone.machine.sync()
-        later = await lone.propose(b"c")
-        await lone.restart()
-        assert lone.machine.given == later
-        assert lone.machine.restored == []
-        assert lone.machine.commands == [b"a", b"b", b"c"]
-        node = lone.node
-        await node.snapshot()
-        later = await lone.propose(b"d")
-        await node.snapshot()
-        lone.machine.sync()
-        last = await lone.propose(b"e")
-        await lone.restart()
-        assert lone.machine.given == last
-        assert lone.machine.restored == []
-        assert lone.machine.commands == [b"a", b"b", b"c", b"d", b"e"]
-        await lone.stop()
-
-    run(main())
-
-
-def test_the_log_is_never_cut_beyond_what_a_machine_on_disk_has_synced() -> None:
-    async def main() -> None:
-        disk = WordsDisk()
-
-        class Lazy(WordsOnDisk):
-            def sync(self) -> int:
-                return self.disk.applied
-
-        lone = Lone(lambda: Lazy(disk))
-        node = await lone.start()
-        for word in (b"a", b"b", b"c"):
-            await lone.propose(word)
-            await node.snapshot()
-        await asyncio.sleep(0.1)
-        assert lone.log[0] == 1
-        WordsOnDisk.sync(lone.machine)
-        await lone.propose(b"d")
-        await node.snapshot()
-        await asyncio.sleep(0.1)
-        assert 1 < lone.log[0] <= disk.applied + 1
-        await lone.stop()
-
-    run(main())
-
-
-def test_a_machine_on_disk_that_fell_behind_the_log_is_restored_and_may_be_cut_off_in_it() -> None:
-    class Killed(Exception):
-        pass
-
-    async def main() -> None:
-        disk = WordsDisk()
-        lone = Lone(lambda: WordsOnDisk(disk))
-        node = await lone.start()
-        for word in (b"a", b"b", b"c"):
-            await lone.propose(word)
-            await node.snapshot()
-        await asyncio.sleep(0.1)
-        words = list(lone.machine.words)
-        assert lone.log[0] > 1
-        disk.words, disk.applied = [], 0  # its own disk was lost
-
-        class Dying(WordsOnDisk):
-            def restore(self, saved: Any) -> None:
-                saved.read(5)
-                raise Killed
-
-        lone.make = lambda: Dying(disk)
-        with pytest.raises(Killed):
-            await lone.restart()
-        lone.make = lambda: WordsOnDisk(disk)
-        await lone.start()
-        assert lone.machine.words == words
-        assert lone.machine.restored
-        await lone.stop()
-
-    run(main())
-
-
-def test_a_machine_on_disk_beyond_the_log_is_damage() -> None:
-    async def main() -> None:
-        disk = WordsDisk(applied=1000)
-        lone = Lone(lambda: WordsOnDisk(disk))
-        with pytest.raises(StorageDamaged, match="applied entries up to 1000"):
-            await lone.start()
-
-    run(main())
-
-
 def test_the_commit_index_begins_no_lower_than_what_was_applied() -> None:
     async def main() -> None:
         lone = Lone()
@@ -554,25 +403,6 @@ def test_those_of_an_earlier_life_let_the_log_be_cut_too() -> None:
         assert lone.log[0] == 1
         await asyncio.sleep(2)
         assert lone.log[0] == first + 1
-        await lone.stop()
-
-    run(main())
-
-
-def test_a_machine_on_disk_may_come_to_a_snapshot_that_is_there() -> None:
-    async def main() -> None:
-        disk = WordsDisk()
-        lone = Lone(lambda: WordsOnDisk(disk))
-        node = await lone.start()
-        await lone.propose(b"a")
-        await node.snapshot()
-        await lone.propose(b"b", b"c")
-        index = await node.snapshot()
-        # As after a start from the older one, with the machine between the two.
-        node._running.snapshots._newest = index - 2
-        assert await node.snapshot() == index
-        assert node.status().snapshot_index == index
-        assert len(lone.files) == 2
         await lone.stop()
 
     run(main())
