@@ -25,6 +25,8 @@ AT_REST = 1 / 12
 
 MOST_BYTES = 200_000
 """Of a large value."""
+MEAN_BYTES = 2_000
+"""What large values add to the mean of all, at most: a simulated disk merges its tables byte by byte."""
 
 
 def draw_plan(seed: int) -> Plan:
@@ -58,10 +60,11 @@ def draw_plan(seed: int) -> Plan:
 
 def _with_large_values(plan: Plan, source: Random) -> Plan:
     """The plan, and in some worlds values that go from node to node in fragments, few or many. Dice of its own."""
-    if source.random() >= LARGE:
+    if source.random() >= LARGE or plan.nodes == 1:
         return plan
     size = min(MOST_BYTES, int(plan.options.max_datagram * source.choice((1.2, 4.0, 30.0))))
-    return replace(plan, load=replace(plan.load, large=round(source.choice((0.02, 0.1, 0.5)), 3), large_bytes=size))
+    share = min(source.choice((0.02, 0.1, 0.5)), MEAN_BYTES / size)
+    return replace(plan, load=replace(plan.load, large=round(share, 4), large_bytes=size))
 
 
 def _maybe(source: Random, chance: float, draw: Callable[[], float]) -> float:
