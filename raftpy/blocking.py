@@ -254,6 +254,12 @@ class BlockingNode:
         """As ``Node.set_priority``."""
         self._await(lambda node: node.set_priority(member, priority, timeout=timeout))
 
+    # --- Snapshots ----------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> int:
+        """As ``Node.snapshot``."""
+        return self._await(lambda node: node.snapshot())
+
     # --- Looking on ---------------------------------------------------------------------------------------------
 
     @property

@@ -12,7 +12,13 @@ from raftcore.base.types import LARGEST_ID
 from raftpy.transport.exchange.address import is_wildcard as is_wildcard  # noqa: PLC0414 (for applications, too)
 from raftpy.transport.exchange.address import parse_address
 from raftpy.transport.exchange.http_address import HttpAddress, split_scheme
-from raftpy.transport.exchange.sizes import LARGEST_DATAGRAM, LOOPBACK_DATAGRAM, SMALLEST_DATAGRAM
+from raftpy.transport.exchange.sizes import (
+    DEFAULT_COMMAND,
+    LARGEST_COMMAND,
+    LARGEST_DATAGRAM,
+    LOOPBACK_DATAGRAM,
+    SMALLEST_DATAGRAM,
+)
 from raftpy.transport.exchange.unreliable import Unreliable
 
 LISTEN_HINT = "to listen at the wildcard, give --listen {} (Config.listen) beside it"
@@ -75,7 +81,14 @@ class Config:
     max_datagram: int | None = None
     """Bytes, 512 to 65,507. None: 60,000 when every member is on loopback, else 1,200.
 
-    Bounds new commands; an entry that is in the log already is sent in a larger datagram if it needs one.
+    What does not fit one, as a message with a large command, is sent in fragments.
+    """
+
+    max_command: int = DEFAULT_COMMAND
+    """Bytes in the largest command, 1 to 33,554,432; what is larger is refused as ``TooLarge``.
+
+    Bounds new commands on this node; whatever is in the log is sent and taken. On a transport of one's own that sends
+    no fragments it is at most what one datagram carries.
     """
 
     max_inflight_messages: int = 256
@@ -83,7 +96,7 @@ class Config:
 
     max_inflight_bytes: int = 1 << 20
     """Their bytes together, at least one datagram's, 2**40 at most; about what a follower's socket buffer should
-    hold."""
+    hold. A larger message may be on its way when no other is."""
 
     max_uncommitted_bytes: int = 64 << 20
     """Commands a leader takes while they are not applied, in bytes, 1 to 2**40; more is refused as ``Overloaded``.
@@ -91,6 +104,17 @@ class Config:
     What is proposed before the next pass of the event loop is taken or refused together, and always taken where nothing
     is uncommitted: so much more there may be.
     """
+
+    snapshot_bytes: int = 256 << 20
+    """Bytes of log behind a group's last snapshot before the next is taken, 1 to 2**40, where the state machine gives
+    out its state (``raftpy.InMemoryStateMachine``).
+
+    A state that is larger waits for as much log as it had bytes in the last snapshot, so that snapshots never write
+    more than the log does. One a minute at most. A node's first snapshot comes up to an interval later, by its place
+    among the members, so that not all of them are at it at once."""
+
+    snapshot_entries: int | None = None
+    """The same in entries, 1 to 2**40: whichever comes first, and as often as they come. None: they do not count."""
 
     bootstrap: bool = False
     """Lets a new node take part without the members that do not answer within three seconds.
@@ -131,6 +155,7 @@ class Config:
         self._check_times()
         if self.max_datagram is not None:
             _within("max_datagram", self.max_datagram, SMALLEST_DATAGRAM, LARGEST_DATAGRAM, " bytes")
+        _within("max_command", self.max_command, 1, LARGEST_COMMAND, " bytes")
         _within("max_inflight_messages", self.max_inflight_messages, 1, 1 << 20)
         _within("max_inflight_bytes", self.max_inflight_bytes, 1, 1 << 40, " bytes")
         if self.max_inflight_bytes < (datagram := self.max_datagram or LOOPBACK_DATAGRAM):
@@ -139,6 +164,9 @@ class Config:
                 f"{datagram:,} bytes"
             )
         _within("max_uncommitted_bytes", self.max_uncommitted_bytes, 1, 1 << 40, " bytes")
+        _within("snapshot_bytes", self.snapshot_bytes, 1, 1 << 40, " bytes")
+        if self.snapshot_entries is not None:
+            _within("snapshot_entries", self.snapshot_entries, 1, 1 << 40, " entries")
         if self.seed is not None:
             _within("seed", self.seed, 0, 2**64 - 1)
 

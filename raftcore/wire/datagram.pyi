@@ -6,6 +6,7 @@ from raftcore.values.message import Message
 from raftcore.wire.header import Header
 
 def max_command(max_datagram: int) -> int: ...
+def whole_datagram(header: Header, message: Message, group: int = 0) -> bytes: ...
 
 @final
 class DatagramBuilder:

@@ -32,6 +32,21 @@ cdef int check_limit(Py_ssize_t max_datagram) except -1:
     return 0
 
 
+def whole_datagram(Header header not None, Message message not None, uint64_t group=0):
+    """A datagram with this message alone, as large as it needs, checksum and all: one too large for a path is cut into
+    fragments (outgoing.pyx). ValueError for a message that must not travel."""
+    cdef BodyPlan plan
+    cdef bytes out
+    cdef uint8_t* at
+    plan_body(message, header.from_, header.to, &plan)
+    out = PyBytes_FromStringAndSize(NULL, DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE + plan.size)
+    at = <uint8_t*> PyBytes_AS_STRING(out)
+    write_frame_header(at + DATAGRAM_HEADER_SIZE, group, FRAME_MESSAGE + message.type, <uint32_t> plan.size)
+    write_body(message, &plan, at + DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE)
+    write_header(at, PyBytes_GET_SIZE(out), header)
+    return out
+
+
 @cython.final
 cdef class DatagramBuilder:
     """Builds datagrams of at most max_datagram bytes to one receiver, one after the other.

@@ -70,6 +70,19 @@ What is given on the command line wins.
     "[default: 60000 on loopback, else 1200]",
 )
 @click.option(
+    "--snapshot-bytes",
+    type=int,
+    metavar="BYTES",
+    help="A snapshot is taken when so much was written to the log since the last one, and as much as that one has.  "
+    "[default: 268435456]",
+)
+@click.option(
+    "--snapshot-entries",
+    type=int,
+    metavar="COUNT",
+    help="Also after so many entries of the log.  [default: they do not count]",
+)
+@click.option(
     "--log-level",
     metavar="LEVEL",
     help="What to print on stderr: debug, info (changes of the leader, peers up and down), warning, error or critical, "

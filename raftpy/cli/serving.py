@@ -74,6 +74,8 @@ def _config(settings: Settings) -> Config:
         "heartbeat_ms": settings.heartbeat_ms,
         "election_ms": settings.election_ms,
         "max_datagram": settings.max_datagram,
+        "snapshot_bytes": settings.snapshot_bytes,
+        "snapshot_entries": settings.snapshot_entries,
     }
     try:
         cluster = parse_cluster(settings.cluster)

@@ -43,6 +43,10 @@ class Settings:
     """The shortest and the longest election timeout."""
     max_datagram: int | None = None
     """Bytes in a datagram."""
+    snapshot_bytes: int | None = None
+    """Bytes of log before the next snapshot."""
+    snapshot_entries: int | None = None
+    """Entries of log before the next snapshot."""
     log_level: str = "info"
     """One of ``LOG_LEVELS``: what is below it is not printed."""
     bootstrap: bool = False
@@ -118,6 +122,8 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "heartbeat-ms": _number,
     "election-ms": _election,
     "max-datagram": _number,
+    "snapshot-bytes": _number,
+    "snapshot-entries": _number,
     "log-level": _log_level,
     "bootstrap": _flag,
     "unreliable": _flag,

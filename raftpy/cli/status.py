@@ -26,9 +26,11 @@ COLUMNS = {
     "id": "id",
     "role": "role",
     "term": "term",
+    "first": "first_index",
     "last": "last_index",
     "commit": "commit_index",
     "applied": "applied_index",
+    "snapshot": "snapshot_index",
     "leader": "leader",
     "http": "http",
 }
@@ -41,7 +43,8 @@ IN_TROUBLE = ("unreachable", "unknown", "quarantined")
 @http_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def status(http: tuple[Address, ...], as_json: bool) -> None:
-    """Show each member of the cluster: role, term, last, commit and applied index, and whom it follows.
+    """Show each member of the cluster: role, term, where its log begins and ends, its commit and applied index, its
+    newest snapshot, and whom it follows.
 
     Any node can be asked; it names the others. A member that does not answer is shown as unreachable, and for one that
     its leader cannot bring up to date, or that its peers refuse, a line below the table says why.

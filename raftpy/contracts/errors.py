@@ -74,14 +74,14 @@ class NotOwner(RaftError, RuntimeError):
 
 
 class TooLarge(RaftError, ValueError):
-    """A command of ``size`` bytes cannot travel: one datagram carries at most ``limit`` bytes of it. Nothing has
+    """A command of ``size`` bytes is larger than what is taken, at most ``limit`` bytes. Nothing has
     happened.
 
     Raised by ``propose``'s awaitable; the limit is ``Node.max_command``.
     """
 
     def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"a command of {size} bytes is too large: at most {limit} bytes fit one datagram")
+        super().__init__(f"a command of {size} bytes is too large: at most {limit} bytes are allowed")
         self.size = size
         self.limit = limit
 
@@ -173,6 +173,62 @@ class ForeignDirectory(StorageFailed):
         )
         self.path = path
         self.entries = tuple(entries)
+
+
+class SnapshotFailed(RaftError):
+    """A snapshot could not be written, read or received: the system refused a call, as on a full disk. What was begun
+    is gone, and every other snapshot is as it was.
+
+    Raised by the calls of ``Snapshots`` and of what they give. ``path`` names the file or directory, ``what`` what
+    failed and why; where the system said so, its ``OSError`` is the ``__cause__``.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"the snapshot file {path}: {what}")
+        self.path = path
+        self.what = what
+
+
+class SnapshotDamaged(SnapshotFailed):
+    """A snapshot is not what was written: cut, changed, of another place, or gone. Nothing of the damaged part was
+    given out, and an older snapshot may be whole.
+
+    Raised by ``Snapshots.verify`` and ``open``, while a reader reads, and by ``SnapshotReceiver.finish``.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(path, f"it is damaged: {what}")
+
+
+class NoSnapshots(RaftError, TypeError):
+    """The state machine gives out no state: it has neither ``capture`` nor ``restore``, or not all that belongs to one
+    of the protocols in ``raftpy.contracts.state_machine``. Nothing has happened; its node keeps the whole log.
+
+    Raised by ``Node.snapshot``; and by ``Node.start`` where the log was cut behind a snapshot, which only a machine
+    that can be restored is able to begin with.
+    """
+
+    def __init__(self, machine: object, why: str) -> None:
+        super().__init__(f"the state machine {type(machine).__name__} gives out no state: {why}")
+
+
+class NotUnderstood(RaftError):
+    """Something was written by a release that knows more than this one, and must not be passed over.
+
+    Raised where typed parts are read: sections of a snapshot, entries of the runtime's own. ``where`` is the file or
+    the entry, ``name`` and ``version`` are the part's, ``known`` is the newest version that is known here, or None.
+    """
+
+    def __init__(self, where: str, name: str, version: int, known: int | None = None) -> None:
+        limit = "does not know it" if known is None else f"knows it up to version {known}"
+        super().__init__(
+            f"{where}: {name!r} of version {version} must be understood, and this release {limit}: run the release "
+            "that wrote it, or a newer one"
+        )
+        self.where = where
+        self.name = name
+        self.version = version
+        self.known = known
 
 
 class TransportFailed(RaftError):

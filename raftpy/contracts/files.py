@@ -17,11 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from pathlib import PurePath
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
-OpenMode = Literal["share", "rewrite", "change"]
+OpenMode = Literal["share", "rewrite", "change", "read"]
 """``share``: made where missing, read and written, what it holds stays; ``rewrite``: made where missing, emptied, and
-written; ``change``: must be there, and is written."""
+written; ``change``: must be there, and is written; ``read``: must be there, and is read."""
+
+Data: TypeAlias = bytes | bytearray | memoryview
+"""What is written. It is taken as it is at the call: whoever has written it may change it afterwards."""
 
 
 class File(Protocol):
@@ -31,12 +34,12 @@ class File(Protocol):
         """At most ``size`` bytes from ``offset`` on; fewer only where the file ends."""
         ...
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Data) -> None:
         """All of ``data``, behind what was written before through this handle."""
         ...
 
-    def write_at(self, data: bytes, offset: int) -> None:
-        """A few bytes at ``offset``, in one call."""
+    def write_at(self, data: Data, offset: int) -> None:
+        """All of ``data`` at ``offset``; a few bytes in one call."""
         ...
 
     def size(self) -> int:
@@ -130,6 +133,10 @@ class Files(Protocol):
 
     def replace(self, old: PurePath, new: PurePath) -> None:
         """Gives a file another name in its directory; a file that has had that name is gone."""
+        ...
+
+    def remove(self, path: PurePath) -> None:
+        """Deletes a file. Whoever has it open reads and writes it as before; its room is free once nobody has."""
         ...
 
     def remove_tree(self, directory: PurePath) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.snapshots import Snapshots
 from raftpy.contracts.types import Recovered, StoreOwner
 
 AppendBatch = Sequence[tuple[int, Sequence[Message]]]
@@ -30,6 +31,17 @@ class GroupLog(Protocol):
 
         Its index is not below the last one compacted, and its configuration need not name the member it is for:
         :meth:`raftcore.StorageView.snapshot` says more.
+        """
+        ...
+
+    def compact(self, index: int) -> None:
+        """The entries up to ``index``, which are applied and stand in a snapshot that is durable, are needed no more.
+
+        They are gone, durably, with the group's next submit that completes; ``submit([(group, ())])`` is one, and
+        writes that alone. Until then ``entries`` may give them or raise ``Compacted``, and a crash keeps all of them.
+        Each later ``open`` tells where the log begins (``InitialState.snapshot_index`` and ``snapshot_term``), and a
+        commit index that is not below. What is compacted already is not asked for again. Raises ``Unavailable`` for an
+        index beyond the last durable entry, ``StorageFailed``.
         """
         ...
 
@@ -62,6 +74,15 @@ class Storage(Protocol):
     - ``closes_in_thread = True``: the ``close`` that ends an open store may be called in another thread, while the loop
       goes on. From then on no other method is called, nor any of a ``GroupLog``. ``close`` never waits for the loop.
     """
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """The snapshots of all groups, which lie beside the log and outlive the process with it.
+
+        Used from when ``open`` has returned until ``close`` is called, also in other threads; what is being written or
+        received by then has ended before. A call of it that fails leaves the rest of the store as it was.
+        """
+        ...
 
     def open(self, identity: StoreOwner) -> Recovered:
         """Opens the store, making it at the first start, and syncs a new boot before it returns.

@@ -47,8 +47,8 @@ class Transport(Protocol):
     def send(self, message: Message, group: int = 0) -> None:
         """Queues a message of ``group`` (u64) in the open datagram of ``message.to``; nothing leaves before ``flush``.
 
-        One that no datagram of ``max_datagram`` bytes holds goes in a larger one of its own, as far as the wire can
-        carry it: what is in the log already must reach the peers, whatever the limit is now.
+        One that no datagram of ``max_datagram`` bytes holds goes in fragments or in a larger one of its own, as far as
+        the wire can carry it: what is in the log already must reach the peers, whatever the limit is now.
         """
         ...
 
@@ -136,6 +136,19 @@ class LendingTransport(Transport, Protocol):
         What was encoded for an incarnation of a peer that has ended is dropped and counted. For other nodes, and when a
         message fits no datagram, ``send`` is called as ever.
         """
+        ...
+
+
+class FragmentingTransport(Transport, Protocol):
+    """A ``Transport`` that carries messages larger than any datagram.
+
+    Optional: a transport is one of these when it has ``max_message``. On one without it, what no datagram holds may
+    never arrive, so that commands are limited by ``max_command``.
+    """
+
+    @property
+    def max_message(self) -> int:
+        """Bytes in the largest message that reaches the peers, as far as this node can say."""
         ...
 
 

@@ -127,13 +127,15 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Oversized:
-    """The newest message to a peer that took a datagram above ``max_datagram``."""
+    """The newest message to a peer that no datagram of ``max_datagram`` bytes held."""
 
     index: int
     """Of the entry that is too large, or the last one of the snapshot: the peer has it when its log reaches there."""
     size: int
-    """Bytes of the datagram; 0: no UDP datagram holds it."""
+    """Bytes of the datagram, before it is cut; 0: no UDP datagram holds it."""
     since_s: float
     """The clock's reading when a message for this index was handed in first."""
     refused: str = ""
     """Why the last attempt to send it failed; empty: it is on its way, as far as this machine knows."""
+    cut: bool = False
+    """It goes in fragments that the peer puts together; else in one datagram."""

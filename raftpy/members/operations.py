@@ -83,6 +83,14 @@ class MemberOperations:
         self._requests: list[PriorityRequest] = []
         self._warned: set[object] = set()
 
+    def restore(self, table: MemberTable | None) -> None:
+        """At a start, before anything else: the table as it stands in the snapshot that this node goes on from, if any.
+
+        Raises ``WrongIdentity`` where it knows this node's id by another store, and ``StorageFailed``.
+        """
+        before, self.table = self.table, table or MemberTable()
+        self._changed(before)
+
     # --- What is known ------------------------------------------------------------------------------------------
 
     def http(self, node_id: int) -> str | None:
@@ -158,6 +166,9 @@ class MemberOperations:
                 f"the change at {index} names another store for node {node_id}, or another kind of member: "
                 "it does nothing",
             )
+        self._changed(before)
+
+    def _changed(self, before: MemberTable) -> None:
         for node_id in self.table:
             record = self.table.get(node_id)
             if record is not None and record != (known := before.get(node_id)):

@@ -3,7 +3,7 @@
 Node id -> record (addresses, store id, priority, witness). The records of members that change travel in the context of
 a configuration change that "updates" a node, and a table changes only when such an entry is applied, so it is the same
 on every replica at the same index; at a restart it comes back with the log. A whole table has the same byte form, which
-a snapshot will carry. The form stands in docs/wire-format.md ("Member table").
+a snapshot carries. The form stands in docs/wire-format.md ("Member table").
 
 Invariant: a record with a store id keeps it for ever. A node is one disk: what forgot its promises must not speak under
 the id of what made them, whoever proposes it.

@@ -20,8 +20,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from raftpy.contracts.state_machine import SavedState
 from raftpy.replicated import kv_commands
 from raftpy.replicated.kv_commands import PUT, decode
+from raftpy.replicated.kv_state import VERSION, KeyValueView, SavedKeys
+from raftpy.replicated.parted_dict import PartedDict
 from raftpy.replicated.sorted_keys import SortedKeys
 
 
@@ -76,12 +79,16 @@ class Item(NamedTuple):
 class KeyValueStore:
     """Keys and values are bytes; keys are listed in byte order, which for UTF-8 is the order of code points.
 
-    A ``BatchStateMachine``. It is not thread-safe: whoever reads it beside the node's thread locks it himself.
+    A ``BatchStateMachine`` and an ``InMemoryStateMachine``. It is not thread-safe: whoever reads it beside the node's
+    thread locks it himself.
     """
 
+    state_version = VERSION
+    """See ``InMemoryStateMachine``."""
+
     def __init__(self) -> None:
-        # A value and the version before it, as a plain tuple: Python's collector need not look at those, however many.
-        self._data: dict[bytes, tuple[int, bytes]] = {}
+        # Of version and value, as plain tuples: Python's collector need not look at those, however many.
+        self._data = PartedDict()
         self._keys = SortedKeys(self._data)
         self.applied_index = 0
         """The log index of the last command applied; 0 before the first."""
@@ -110,7 +117,7 @@ class KeyValueStore:
             return Outcome(Kind.MISSING, index, 0)
         if form == kv_commands.DELETE_IF_VERSION and version != expected:
             return Outcome(Kind.MISMATCH, index, version)
-        del self._data[key]
+        self._data.remove(key)
         self._keys.toggle(key)
         return Outcome(Kind.DELETED, index, 0)
 
@@ -120,9 +127,8 @@ class KeyValueStore:
         return [apply(index, command) for index, command in enumerate(commands, first_index)]
 
     def _put(self, index: int, key: bytes, value: bytes) -> Outcome:
-        if key not in self._data:
+        if self._data.put(key, (index, value)):
             self._keys.toggle(key)
-        self._data[key] = (index, value)
         return Outcome(_WRITTEN, index, index)
 
     def get(self, key: bytes) -> Stored | None:
@@ -138,6 +144,17 @@ class KeyValueStore:
         Also says whether there are more of them; to go on, pass the last key as ``after``.
         """
         keys = self._keys.range(prefix, after, limit + 1)
-        data = self._data
-        items = [Item(key, version, len(value)) for key in keys[:limit] for version, value in (data[key],)]
+        get = self._data.get
+        items = [Item(key, version, len(value)) for key in keys[:limit] for version, value in (get(key),)]
         return items, len(keys) > limit
+
+    def capture(self) -> KeyValueView:
+        """All keys as they are now, at once, however many there are."""
+        return KeyValueView(self.applied_index, len(self._data), self._data.capture())
+
+    def restore(self, saved: SavedState) -> None:
+        """Takes over what a view has written, in place of what there is. Raises ``ValueError`` where it is none."""
+        keys = SavedKeys(saved)
+        self._data.load(keys)
+        self._keys.load(self._data.keys())
+        self.applied_index = keys.applied_index

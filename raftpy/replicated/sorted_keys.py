@@ -13,7 +13,7 @@ are sorted and merged instead, which the list's own sort does in one linear pass
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 _FEW_KEYS = 16
 """Up to this many changed keys are put in place one by one."""
@@ -34,6 +34,11 @@ class SortedKeys:
             self._changed.discard(key)  # came and went again, or the other way round
         else:
             self._changed.add(key)
+
+    def load(self, keys: Iterable[bytes]) -> None:
+        """These are all there are, from now on; they are sorted here, and not by the next listing."""
+        self._order = sorted(keys)
+        self._changed.clear()
 
     def range(self, prefix: bytes, after: bytes, count: int) -> list[bytes]:
         """Up to ``count`` keys in order that begin with ``prefix`` and come after ``after`` (b"": from the first)."""

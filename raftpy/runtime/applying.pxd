@@ -24,6 +24,8 @@ cdef class Applying:
     cdef uint64_t position          # the next of them
     cdef Cursor cursor              # the block that holds it, or the one before that when it is the first of its block
     cdef readonly index_t applied   # the last index handed to the state machine
+    cdef readonly index_t known     # the state machine has the commands up to here from before
+    cdef readonly uint64_t applied_bytes  # of the entries applied so far, as they are in the log
     # Slices: run() looks at the clock every `stride` entries.
     cdef double slice_seconds       # how long it may go on before it gives the loop a turn
     cdef double until               # when this slice ends
@@ -39,6 +41,7 @@ cdef class Applying:
     cdef int look(self) except -1
     cdef void next_block(self) noexcept
     cdef uint64_t next_run(self, uint64_t limit) noexcept
+    cdef uint64_t pass_over(self, uint64_t count) noexcept
     cdef int run_singles(self, uint64_t count) except -1
     cdef int run_batch(self, uint64_t count) except -1
     cdef int deliver_batch(self, list results) except -1

@@ -10,7 +10,7 @@ it acknowledges anything that follows (decision 10).
 from collections import deque
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from raftcore.base.types cimport EntryNoop, EntryNormal, index_t
@@ -38,16 +38,21 @@ cdef class Applying:
 
     ``configure(index, kind, data)`` is called for configuration entries. ``applied`` is the index the state machine
     already has. ``slice_seconds`` is how long :meth:`run` may keep the loop. ``shared``: other groups wait meanwhile.
+    Commands up to ``known`` the state machine has from before, and is not given.
+
+    Attributes: ``applied`` is the index of the last entry that was handed over, ``applied_bytes`` how many bytes the
+    entries that are applied to their end take in the log.
     """
 
     def __init__(self, state_machine, Proposals proposals, configure, monotonic, index_t applied=0,
-                 double slice_seconds=0.004, bint shared=False):
+                 double slice_seconds=0.004, bint shared=False, index_t known=0):
         self.apply_one = state_machine.apply
         self.apply_batch = getattr(state_machine, "apply_batch", None)
         self.proposals = proposals
         self.configure = configure
         self.monotonic = monotonic
         self.applied = applied
+        self.known = known
         self.slice_seconds = slice_seconds
         self.longest_stride = LONGEST_STRIDE
         if shared:
@@ -90,7 +95,9 @@ cdef class Applying:
                 return None
             count = self.next_run(min(self.entries.count - self.position, <uint64_t> (self.stride - self.unlooked)))
             if self.cursor.header.kind == <uint32_t> EntryNormal:
-                if self.apply_batch is None:
+                if self.applied < self.known:
+                    count = self.pass_over(count)
+                elif self.apply_batch is None:
                     self.run_singles(count)
                 else:
                     self.run_batch(count)
@@ -101,6 +108,7 @@ cdef class Applying:
                 self.look()
         self.proposals.drop_passed()
         done = self.entries
+        self.applied_bytes += <uint64_t> PyBytes_GET_SIZE(done.data)
         self.entries = None
         return done
 
@@ -149,6 +157,15 @@ cdef class Applying:
                 return end - self.position
             end += ahead.header.count
         return limit
+
+    cdef uint64_t pass_over(self, uint64_t count) noexcept:
+        # Commands that the state machine has from before: how many of them there are.
+        count = min(count, <uint64_t> (self.known - self.applied))
+        self.applied = self.entries.first + self.position + count - 1
+        self.position += count
+        while self.position > self.cursor.start + self.cursor.header.count:
+            self.next_block()
+        return count
 
     cdef int run_singles(self, uint64_t count) except -1:
         # apply, once for each entry.

@@ -33,6 +33,7 @@ def describe(group: Group) -> NodeStatus:
         term=raw.term,
         leader=leader,
         first_index=raw.first_index,
+        snapshot_index=group.snapshots.newest,
         last_index=raw.last_index,
         commit_index=raw.commit_index,
         applied_index=group.applying.applied,
@@ -59,7 +60,7 @@ def _members(group: Group) -> tuple[MemberStatus, ...]:
             priority=host.priority(node_id),
             refuses=None if host.closed else transport.refused_by(node_id),
             quarantine=group.quarantine.of(node_id),
-            unserved=_unserved(group, node_id, progress[node_id].match) if node_id in progress else None,
+            unserved=_unserved(group, node_id, progress[node_id]) if node_id in progress else None,
         )
         for node_id, udp in _addresses(group).items()
     )
@@ -83,6 +84,8 @@ def _progress(group: Group) -> dict[int, PeerProgress]:
     }
 
 
-def _unserved(group: Group, node_id: int, match: int) -> str | None:
-    transport = group.transport
-    return why_unserved(transport.oversized(node_id), match, transport.max_datagram, group.clock.monotonic())
+def _unserved(group: Group, node_id: int, progress: PeerProgress) -> str | None:
+    transport, first = group.transport, group.raw.first_index
+    if progress.next < first:
+        return f"it needs entry {progress.next}, the log begins at {first}, and a snapshot cannot be sent to it yet"
+    return why_unserved(transport.oversized(node_id), progress.match, transport.max_datagram, group.clock.monotonic())

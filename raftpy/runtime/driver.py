@@ -34,6 +34,9 @@ from raftpy.runtime.stalls import Stalls
 from raftpy.runtime.store_threads import StoreClosing
 from raftpy.system.forking import thread_id
 
+LOOK_S = 1.0
+"""Between two looks at whether a snapshot is due."""
+
 log = logging.getLogger("raftpy")
 
 
@@ -69,11 +72,11 @@ class Driver:
                 self,
                 group_id,
                 state_machines[group_id],
-                initial,
+                start,
                 opened.storage.group(group_id),
                 len(opened.groups) > 1,
             )
-            for group_id, initial in opened.groups.items()
+            for group_id, start in opened.groups.items()
         }
         self.first = self.groups[0]
         self.member_operations = self.first.member_operations = MemberOperations(
@@ -86,12 +89,14 @@ class Driver:
             opened.store_id,
             self._prefer,
         )
+        self.member_operations.restore(opened.groups[0].table)
         self._loop, self._id = loop, config.id
         self._shut_waiter: asyncio.Future[None] = loop.create_future()  # done when store and socket are closed
         self._leaving: asyncio.Task[None] | None = None
         self._closing: StoreClosing | None = None
         self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, self._on_timer)
         self.stalls = Stalls(config, clock)
+        self._look_at_s = clock.monotonic() + LOOK_S
         self._led = False  # since the timer was last set: a stall may have cost a leadership before it is seen
         self.rounds = self._make_rounds(opened)
         self._standing = opened.standing
@@ -186,12 +191,18 @@ class Driver:
             self.transport.close()
         finally:
             if beside:
-                self._closing = StoreClosing(self.storage, self.executor, self._id, self._ended)
+                self._closing = StoreClosing(self.storage, self.executor, self._id, self._ended, self._end_snapshots)
             else:
                 try:
+                    self._end_snapshots()
                     self.storage.close()
                 finally:
                     self._ended()
+
+    def _end_snapshots(self) -> None:
+        """Nothing is at work on the store's snapshots any more. Perhaps in another thread."""
+        for group in self.groups.values():
+            group.snapshots.end()
 
     def _ended(self) -> None:
         """Store and socket are closed."""
@@ -212,6 +223,7 @@ class Driver:
         for group in self.groups.values():
             group.stored = group.transport = elsewhere
             group.closed = True
+            group.snapshots.disown(not_of_this_process(self._id, owner.pid))
         if owner.thread == thread_id():  # the loop's thread has come along; of others the child has no copy
             self._end_waits()
             for group in self.groups.values():
@@ -320,6 +332,7 @@ class Driver:
             self.passes.run()
             if late_s := self.ticks.take_late():
                 self.stalls.note(late_s, self._led)
+            self._look_at_snapshots()
         finally:
             if not self.closed:
                 try:
@@ -328,6 +341,15 @@ class Driver:
                     self._fail(error)
                     if not isinstance(error, Exception):
                         raise
+
+    def _look_at_snapshots(self) -> None:
+        now = self.clock.monotonic()
+        if now < self._look_at_s or self.closed:
+            return
+        self._look_at_s = now + LOOK_S
+        for group in self.groups.values():
+            if not group.closed:
+                group.snapshots.look()
 
     def _plan(self) -> None:
         """Sleeps until something may be due: a heartbeat interval at most, so that a stall is told from sleep."""

@@ -17,26 +17,32 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.errors import ConfChangeError, DecodeError, RaftError
 from raftcore.base.types import EntryKind, StateType
 from raftcore.values.changes import ConfChange, ConfChangeV2
-from raftcore.values.storage_view import InitialState
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFailed, same_error
+from raftpy.contracts.executor import Executor
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import GroupLog, Storage
 from raftpy.contracts.transport import Transport
 from raftpy.members.operations import MemberOperations
+from raftpy.members.table import MemberTable
 from raftpy.runtime.applying import Applying
+from raftpy.runtime.beside import Beside
 from raftpy.runtime.commits import CommitFeed
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.leaving import HandOver
-from raftpy.runtime.opening import core_config
+from raftpy.runtime.opening import core_config, largest_command, name_of
 from raftpy.runtime.owner import Owner
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.pending_proposals import Proposals
 from raftpy.runtime.quarantine import Quarantine
 from raftpy.runtime.reads import Reads
+from raftpy.runtime.restoring import Start
 from raftpy.runtime.role_log import RoleLog
+from raftpy.runtime.snapshot_policy import SnapshotPolicy, share_of
+from raftpy.runtime.snapshotting import Snapshotting
+from raftpy.runtime.stored_view import StoredView
 
 log = logging.getLogger("raftpy")
 
@@ -44,15 +50,16 @@ log = logging.getLogger("raftpy")
 class Hosting(Protocol):
     """The host of a group, as far as the group needs it.
 
-    Its parts are there under the driver's names (``config``, ``storage``, ``transport``, ``clock``, ``entropy``,
-    ``passes``, ``owner``), its ``boot`` and its table of first ``members``, node id to UDP address. ``closed``: it has
-    ended, by itself where there is a ``failure``.
+    Its parts are there under the driver's names (``config``, ``storage``, ``transport``, ``clock``, ``executor``,
+    ``entropy``, ``passes``, ``owner``), its ``boot`` and its table of first ``members``, node id to UDP address.
+    ``closed``: it has ended, by itself where there is a ``failure``.
     """
 
     config: Config
     storage: Storage
     transport: Transport
     clock: Clock
+    executor: Executor
     entropy: Entropy
     passes: Passes
     owner: Owner
@@ -95,11 +102,11 @@ class Group:
         host: Hosting,
         group_id: int,
         state_machine: StateMachine,
-        initial: InitialState,
+        start: Start,
         stored: GroupLog,
         shared: bool,
     ) -> None:
-        """``shared``: the host has other groups."""
+        """``start``: from where it goes on. ``shared``: the host has other groups."""
         config, loop = host.config, asyncio.get_running_loop()
         self.id = group_id
         self.host = host
@@ -109,16 +116,16 @@ class Group:
         self.clock = host.clock
         self.passes = host.passes
         self.owner = host.owner
-        core = core_config(config, host.transport.max_command, host.boot, host.entropy, group_id)
-        self.raw = RawNode(core, initial, stored)
-        self.name = f"node {config.id}" + (f", group {group_id}" if group_id else "")
+        core = core_config(config, host.transport.max_command, host.boot, host.entropy, group_id, start.applied)
+        self.raw = RawNode(core, start.initial, StoredView(stored))
+        self.name = name_of(config.id, group_id)
         self.quarantine = Quarantine(config.id, group_id, self.raw, stored, host.transport)
         self.failure: BaseException | None = None
         """Why this group alone has ended; see ``why_ended``."""
         self.closed = False
         self.member_operations: MemberOperations | None = None
         """Group 0's, which the host sets."""
-        self.feed = CommitFeed(stored.entries, initial.snapshot_index, host.owner.check)
+        self.feed = CommitFeed(stored.entries, start.applied, host.owner.check)
         self.work = GroupWork(
             group_id,
             self.raw,
@@ -128,16 +135,34 @@ class Group:
             self._role_changed,
             self._failed,
         )
-        self.proposals = Proposals(loop, self.work.queued, host.transport.max_command)
+        self.proposals = Proposals(loop, self.work.queued, largest_command(config, host.transport))
         self.applying = Applying(
-            state_machine, self.proposals, self._configure, host.clock.monotonic, initial.snapshot_index, shared=shared
+            state_machine,
+            self.proposals,
+            self._configure,
+            host.clock.monotonic,
+            start.applied,
+            shared=shared,
+            known=start.known,
         )
         self.reads = Reads(loop, self.work.queued, 2 * config.heartbeat_ms / 1000, host.boot)
         self.work.bind(self.proposals, self.applying, self.reads)
+        self.snapshots = self._make_snapshots(state_machine, start)
         self._loop = loop
         self._role_log = RoleLog(self.name)
         self._leader_waiters: list[asyncio.Future[int]] = []
         self._handing_over: asyncio.Task[bool] | None = None
+
+    def _make_snapshots(self, state_machine: StateMachine, start: Start) -> Snapshotting:
+        return Snapshotting(
+            self,
+            state_machine,
+            self.host.storage.snapshots,
+            Beside(self.host.executor, f"raftpy snapshot {self.config.id}"),
+            start,
+            SnapshotPolicy(self.config.snapshot_bytes, self.config.snapshot_entries),
+            share_of(self.config.id, self.host.members),
+        )
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
@@ -157,6 +182,7 @@ class Group:
         """The group takes part no more: whoever waits, or comes, hears why."""
         self.closed = self.work.closed = True
         self._refuse(self.stopped_error)
+        self.snapshots.stop(self.stopped_error)
 
     def close_feed(self) -> None:
         """No more will be committed here."""
@@ -202,6 +228,18 @@ class Group:
                 error = Stopped(f"the node has stopped: {failure!r}")
                 error.__cause__ = failure
                 return error
+
+    # --- Snapshots ----------------------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> MemberTable | None:
+        """The member table as applied, of group 0; None for any other."""
+        return None if self.member_operations is None else self.member_operations.table
+
+    async def snapshot(self) -> int:
+        """Takes one now; see ``Node.snapshot``."""
+        self.check_serving()
+        return await self.snapshots.take()
 
     # --- What the parts ask for ---------------------------------------------------------------------------------
 

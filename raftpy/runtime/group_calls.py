@@ -62,8 +62,8 @@ class GroupCalls(Calls):
 
     @property
     def max_command(self) -> int:
-        """Bytes in the largest command; what is larger is refused with ``TooLarge``. It follows from the largest
-        datagram. Raises ``Stopped`` before ``start``."""
+        """Bytes in the largest command; what is larger is refused with ``TooLarge``: ``Config.max_command``. Raises
+        ``Stopped`` before ``start``."""
         group = self._group
         if group is None:
             raise Stopped(NOT_STARTED)
@@ -136,6 +136,22 @@ class GroupCalls(Calls):
         except TimeoutError:
             raise Timeout(f"not done within {timeout} s: the priority may or may not be set") from None
 
+    # --- Snapshots ----------------------------------------------------------------------------------------------
+
+    async def snapshot(self) -> int:
+        """Takes a snapshot of what is applied here now, and cuts the log behind it as far as may be. Returns the index
+        that it is of once it is durable: 0 where nothing was ever applied, that of the last one where nothing was
+        since. This node's alone: the others take theirs.
+
+        The log stays whole up to the snapshot before, and as far as any member needs it: a leader knows that, a
+        follower cuts nothing yet. Calls at the same time share one. Commands go on meanwhile.
+
+        Raises ``NoSnapshots`` where the state machine gives out no state, ``SnapshotFailed`` where it could not be
+        written or read back (what was there before still is), what the state machine raised, ``Stopped``,
+        ``StorageFailed``, ``ApplyFailed``, ``Quarantined``.
+        """
+        return await self._running.snapshot()
+
     # --- Looking on ---------------------------------------------------------------------------------------------
 
     def commits(self, start_index: int | None = None) -> AsyncIterator[Commit]:
@@ -144,7 +160,9 @@ class GroupCalls(Calls):
 
         Commands only: indexes of other entries are left out. A reader that falls behind reads older entries from the
         store; it never holds the node up. Ends when the node stops, and raises why when it failed; ``Stopped`` when it
-        has stopped with entries that were not read here, ``Quarantined`` in quarantine.
+        has stopped with entries that were not read here, ``Quarantined`` in quarantine, and
+        ``raftcore.base.errors.Compacted`` where the log was cut behind the next one to read: it begins at
+        ``status().first_index``.
         """
         return self._running.feed.subscribe(start_index)
 

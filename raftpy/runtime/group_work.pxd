@@ -26,6 +26,7 @@ cdef class GroupWork:
     cdef readonly list appends         # MsgStorageAppend not yet submitted
     cdef readonly bint noted           # the pass under way, or the next one, looks at it
     cdef public bint moved             # the core may have decided something that was not collected yet
+    cdef public bint cuts              # the store was told to cut the log, which rides in the group's next batch
     cdef public bint closed            # it has ended: it is as if it were not there
 
     cdef bint has_left(self) except -1

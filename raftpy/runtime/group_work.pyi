@@ -14,6 +14,7 @@ from raftpy.runtime.reads import Reads
 @final
 class GroupWork:
     moved: bool
+    cuts: bool
     closed: bool
     def __init__(
         self,

@@ -41,6 +41,7 @@ cdef class GroupWork:
         appends: MsgStorageAppend messages that are not submitted yet.
         noted: the pass under way, or the next one, looks at it.
         moved: the core may have decided something that was not collected yet; set by whoever orders something of it.
+        cuts: the store was told to cut the log, which a batch of this group has to carry out; set by whoever told it.
         closed: it has ended; set by whoever ends it.
     """
 
@@ -74,7 +75,8 @@ cdef class GroupWork:
 
     cdef bint has_queued(self) noexcept:
         # Whether something waits to go to the core, or to the store.
-        return PyList_GET_SIZE(self.proposals.queued) > 0 or self.reads.wanted or PyList_GET_SIZE(self.appends) > 0
+        return (PyList_GET_SIZE(self.proposals.queued) > 0 or self.reads.wanted or PyList_GET_SIZE(self.appends) > 0
+                or self.cuts)
 
     cdef bint is_awaited(self) noexcept:
         # Whether somebody waits for an answer of other nodes.

@@ -32,7 +32,7 @@ from raftpy.runtime.calls import NOT_STARTED
 from raftpy.runtime.defaults import default_storage, default_transport
 from raftpy.runtime.driver import Driver
 from raftpy.runtime.group_calls import GroupCalls
-from raftpy.runtime.opening import open_host
+from raftpy.runtime.opening import GivingUp, open_host
 from raftpy.runtime.passes import Passes
 from raftpy.system.entropy import SystemEntropy
 from raftpy.system.forking import call_in_child
@@ -76,6 +76,7 @@ class Host:
         self._calls = {group_id: GroupCalls() for group_id in self._state_machines}
         self._starting: asyncio.Future[None] | None = None  # done when the start that is under way has ended
         self._given_up = False  # stopped before the start had ended
+        self._giving_up = GivingUp(self.storage)
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
@@ -93,7 +94,7 @@ class Host:
         ended = self._starting = loop.create_future()
         try:
             await self._start(loop)
-        except StorageFailed:
+        except (StorageFailed, Stopped):
             if self._given_up:
                 raise Stopped(GIVEN_UP) from None
             raise
@@ -104,7 +105,16 @@ class Host:
 
     async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         passes = Passes(loop)
-        opened = await open_host(self.config, self.storage, self.transport, self.executor, passes.wake, self._members)
+        opened = await open_host(
+            self.config,
+            self.storage,
+            self.transport,
+            self.executor,
+            passes.wake,
+            self._members,
+            self._state_machines,
+            self._giving_up,
+        )
         try:
             if self._given_up:
                 raise Stopped(GIVEN_UP)
@@ -133,7 +143,7 @@ class Host:
             await self.driver.stop()
         elif self._starting is not None:
             self._given_up = True
-            self.storage.close()  # which ends an opening
+            self._giving_up.ask()
             await asyncio.wait([self._starting])
 
     async def __aenter__(self) -> Host:

@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftcore.base.config import Config as CoreConfig
-from raftcore.values.storage_view import InitialState
 from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
 from raftpy.config import Config, format_cluster
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.executor import Executor
+from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import LocalIdentity, Recovered, Standing, StoreOwner
 from raftpy.members.operations import contradicted
-from raftpy.runtime.store_threads import open_store
+from raftpy.runtime.restoring import Restoring, Start
+from raftpy.runtime.store_threads import before_the_start, open_store
 
 BLOCK_OVERHEAD = BLOCK_HEADER_SIZE + LENGTH_SIZE
 """Bytes that a block of one entry needs beside its payload: header and length (docs/wire-format.md)."""
+MESSAGE_OVERHEAD = 1024
+"""More than a message with one command needs beside it."""
 MAX_APPLY_BYTES = 1 << 20
 """Committed entries the core hands out at a time."""
 
@@ -42,8 +45,8 @@ class Opened:
     """Open, with this start's boot."""
     transport: Transport
     """Started."""
-    groups: dict[int, InitialState]
-    """Where each group's core starts from, by ascending id."""
+    groups: dict[int, Start]
+    """From where each group goes on, by ascending id; its state machine has been restored."""
     members: dict[int, str]
     """Node id to UDP address, as first given."""
     store_id: int
@@ -54,6 +57,23 @@ class Opened:
     """How far this node has come, by what its store holds."""
 
 
+class GivingUp:
+    """Ends the opening of a host where that takes long: in the store's own, or while state machines are restored."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.restoring = False
+        """The store is open."""
+        self.asked = False
+        """``ask`` was called."""
+
+    def ask(self) -> None:
+        """The opening is wanted no more; it ends by ``StorageFailed`` or ``Stopped``, or soon."""
+        self.asked = True
+        if not self.restoring:
+            self._storage.close()
+
+
 async def open_host(
     config: Config,
     storage: Storage,
@@ -61,13 +81,15 @@ async def open_host(
     executor: Executor,
     wake: Callable[[], None],
     groups: Mapping[int, Collection[int]],
+    machines: Mapping[int, StateMachine],
+    giving_up: GivingUp,
 ) -> Opened:
-    """Opens store and transport.
+    """Opens the store, restores the state machines, by group id, and opens the transport.
 
-    ``executor`` runs the opening of a store that takes long. ``wake`` is called in the event loop when the transport
-    has something to read, perhaps at once. ``groups`` has the first members of each group, by its id; what the store
-    holds of any other is left alone. Raises what ``Storage.open`` and ``Transport.start`` raise; nothing is left open
-    then.
+    ``executor`` runs the first two where they take long. ``wake`` is called in the event loop when the transport has
+    something to read, perhaps at once. ``groups`` has the first members of each group, by its id; what the store holds
+    of any other is left alone. Raises what ``Storage.open``, ``Restoring.run`` and ``Transport.start`` raise; nothing
+    is left open then.
     """
     try:
         recovered = await open_store(
@@ -76,6 +98,8 @@ async def open_host(
         _check_own_pin(config, recovered)
         _compare_members(config, recovered)
         _compare_groups(config, recovered, groups)
+        giving_up.restoring = True
+        starts = await _restore(config, storage, executor, recovered, sorted(groups), machines, giving_up)
         identity = LocalIdentity(
             node_id=config.id,
             store_id=recovered.store_id,
@@ -95,12 +119,46 @@ async def open_host(
     return Opened(
         storage,
         transport,
-        {group_id: recovered.groups[group_id] for group_id in sorted(groups)},
+        starts,
         recovered.members,
         recovered.store_id,
         recovered.boot,
         identity.standing,
     )
+
+
+async def _restore(
+    config: Config,
+    storage: Storage,
+    executor: Executor,
+    recovered: Recovered,
+    groups: Collection[int],
+    machines: Mapping[int, StateMachine],
+    giving_up: GivingUp,
+) -> dict[int, Start]:
+    """From where each of the groups goes on."""
+    parts = {
+        group_id: Restoring(
+            name_of(config.id, group_id),
+            group_id,
+            machines[group_id],
+            storage.snapshots,
+            recovered.groups[group_id],
+        )
+        for group_id in groups
+    }
+
+    def run() -> dict[int, Start]:
+        return {group_id: part.run(lambda: giving_up.asked) for group_id, part in parts.items()}
+
+    if not any(storage.snapshots.refs(group_id) for group_id in groups):
+        return run()  # there is nothing to read
+    return await before_the_start(storage, executor, config.id, "restoring", run, giving_up.ask)
+
+
+def name_of(node_id: int, group_id: int) -> str:
+    """What a group of a node is called in its log."""
+    return f"node {node_id}" + (f", group {group_id}" if group_id else "")
 
 
 def first_standing(recovered: Recovered) -> Standing:
@@ -115,14 +173,17 @@ def first_standing(recovered: Recovered) -> Standing:
     return Standing.NEW
 
 
-def core_config(config: Config, max_command: int, boot: int, entropy: Entropy, group_id: int = 0) -> CoreConfig:
+def core_config(
+    config: Config, max_command: int, boot: int, entropy: Entropy, group_id: int = 0, applied: int = 0
+) -> CoreConfig:
     """The settings of a group's core.
 
     ``max_command`` is what one datagram carries; ``boot`` makes each start draw anew, and ``entropy`` gives the seed
-    where ``config`` has none.
+    where ``config`` has none. ``applied``: the index of the snapshot that it goes on from.
     """
     return CoreConfig(
         id=config.id,
+        applied=applied,
         election_tick=config.election_ticks,
         heartbeat_tick=config.heartbeat_ticks,
         max_size_per_msg=max_command + BLOCK_OVERHEAD,
@@ -138,6 +199,12 @@ def core_config(config: Config, max_command: int, boot: int, entropy: Entropy, g
         seed=_seed(config, boot, entropy, group_id),
         trace=_trace if core_log.isEnabledFor(logging.DEBUG) else None,
     )
+
+
+def largest_command(config: Config, transport: Transport) -> int:
+    """Bytes in the largest command that is taken: as set, and as the transport carries it to the peers."""
+    largest: int = getattr(transport, "max_message", 0)  # see FragmentingTransport
+    return min(config.max_command, max(transport.max_command, largest - MESSAGE_OVERHEAD))
 
 
 def _seed(config: Config, boot: int, entropy: Entropy, group_id: int) -> int:

@@ -350,12 +350,13 @@ cdef class Rounds:
         cdef list batch = None
         cdef double begun
         for group in self.noted:
-            if PyList_GET_SIZE(group.appends):
+            if PyList_GET_SIZE(group.appends) or group.cuts:
                 if not group.closed and group.raw.raft.state != StateQuarantined:  # which promises nothing any more
                     if batch is None:
                         batch = []
                     batch.append((group.id, group.appends))
                 group.appends = []
+                group.cuts = False
         if batch is None:
             return False
         begun = self.monotonic()

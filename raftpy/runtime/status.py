@@ -82,6 +82,8 @@ class NodeStatus:
     has stopped."""
     first_index: int
     """Index of the first entry of its log; what lies before is compacted."""
+    snapshot_index: int
+    """Index of the last entry that its newest snapshot covers; 0: it has none."""
     last_index: int
     """Index of the last entry of its log, be it durable yet or not."""
     commit_index: int
@@ -114,7 +116,7 @@ def why_unserved(oversized: Oversized | None, match: int, max_datagram: int, now
     entry = f"entry {oversized.index} does not fit a datagram of max_datagram, {max_datagram} bytes"
     if oversized.refused:
         return f"{entry}: {oversized.refused}"
-    if now_s < oversized.since_s + UNANSWERED_S:
+    if oversized.cut or now_s < oversized.since_s + UNANSWERED_S:
         return None
     return (
         f"{entry}, and in one of {oversized.size} bytes it has not come through for {now_s - oversized.since_s:.0f} s: "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from raftpy.contracts.errors import NotOwner, StorageFailed
 from raftpy.contracts.executor import Executor, Thread
@@ -18,6 +18,8 @@ from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.runtime.owner import not_of_this_process
 from raftpy.system.forking import call_in_child, process_id
+
+_T = TypeVar("_T")
 
 
 async def open_store(storage: Storage, bootstrap: StoreOwner, executor: Executor) -> Recovered:
@@ -27,60 +29,94 @@ async def open_store(storage: Storage, bootstrap: StoreOwner, executor: Executor
     about, and closes what may have been opened all the same. Raises ``StorageFailed`` where there is no room for a
     thread, ``NotOwner`` in a child that was forked meanwhile: the thread stays with the parent.
     """
+
+    def give_up() -> None:
+        storage.close()
+
+    return await before_the_start(
+        storage, executor, bootstrap.node_id, "opening", lambda: storage.open(bootstrap), give_up
+    )
+
+
+async def before_the_start(
+    storage: Storage,
+    executor: Executor,
+    node_id: int,
+    what: str,
+    call: Callable[[], _T],
+    give_up: Callable[[], object],
+) -> _T:
+    """What ``call`` returns and raises, as of :func:`open_store`, which says more; ``what`` names the thread, and
+    ``give_up`` asks the call to end soon. Raises ``StorageFailed``, ``NotOwner``."""
     if not getattr(storage, "opens_in_thread", False):
-        return storage.open(bootstrap)
+        return call()
     loop = asyncio.get_running_loop()
-    opened: asyncio.Future[Recovered] = loop.create_future()
-    waiting = _Waiting(bootstrap.node_id, opened)
+    ended: asyncio.Future[_T] = loop.create_future()
+    waiting = _Waiting(node_id, ended)
     call_in_child(waiting.end)
 
     def run() -> None:
         try:
-            recovered = storage.open(bootstrap)
+            result = call()
         except BaseException as error:
-            report = partial(opened.set_exception, error)
+            report = partial(ended.set_exception, error)
         else:
-            report = partial(opened.set_result, recovered)
+            report = partial(ended.set_result, result)
         if not executor.post(loop, report):
             storage.close()  # the loop is closed: nobody is left to take it
 
     try:
-        thread = executor.start(f"raftpy opening {bootstrap.node_id}", run)
+        thread = executor.start(f"raftpy {what} {node_id}", run)
     except RuntimeError as error:
         raise StorageFailed(f"the store was not opened, as the system has no room for a thread: {error}") from error
     cancelled: asyncio.CancelledError | None = None
-    while not opened.done():
+    while not ended.done():
         try:
-            await asyncio.wait([opened])
+            await asyncio.wait([ended])
         except asyncio.CancelledError as error:
             cancelled = error
-            storage.close()
+            give_up()
     thread.join()  # it has reported, and has nothing else to do
     if cancelled is None:
-        return opened.result()
-    opened.exception()  # is not what the caller hears
+        return ended.result()
+    ended.exception()  # is not what the caller hears
     raise cancelled
 
 
 class StoreClosing:
     """The closing of a node's ``storage`` for good, begun when it is made; then ``ended()`` is called in the loop.
+    ``before()`` is called first, and returns when nothing is at work on the store's snapshots any more.
 
     Where the store says ``closes_in_thread``, a thread of ``executor`` closes it, whatever becomes of the loop
     meanwhile: cancelled or closed, it costs nobody the lock on the store. ``asyncio.run`` waits for the thread at its
     end. Any other store, and any where the system has no room for a thread, is closed before the maker goes on.
     """
 
-    def __init__(self, storage: Storage, executor: Executor, node_id: int, ended: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        executor: Executor,
+        node_id: int,
+        ended: Callable[[], object],
+        before: Callable[[], object] = lambda: None,
+    ) -> None:
         self._storage = storage
+        self._before = before
         self._ended = ended
         self._thread: Thread | None = None
         if getattr(storage, "closes_in_thread", False):
             self._begin(executor, node_id)
         if self._thread is None:
             try:
-                storage.close()
+                self._close()
             finally:
                 ended()
+
+    def _close(self) -> None:
+        try:
+            self._before()
+        finally:
+            self._storage.close()
 
     def _begin(self, executor: Executor, node_id: int) -> None:
         loop = asyncio.get_running_loop()
@@ -88,7 +124,7 @@ class StoreClosing:
 
         def run() -> None:
             try:
-                self._storage.close()
+                self._close()
             except BaseException as error:
                 report = partial(closed.set_exception, error)
             else:

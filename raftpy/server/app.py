@@ -15,6 +15,7 @@ from raftpy.server.dispatch import ApiServer, Dispatcher
 from raftpy.server.kv import KeyValueHandlers
 from raftpy.server.proposer import MOST_WAITING, Proposer
 from raftpy.server.request import KV_PREFIX
+from raftpy.server.snapshot import SnapshotHandlers
 from raftpy.server.status import StatusHandlers
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def create_server(
     dispatcher = Dispatcher(
         exact={
             "/v1/kv": {"GET": kv.list},
+            "/v1/snapshot": {"POST": SnapshotHandlers(node).take},
             "/v1/status": {"GET": status.status},
             "/healthz": {"GET": status.health},
         },

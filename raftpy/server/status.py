@@ -35,6 +35,7 @@ class StatusHandlers:
                 "term": status.term,
                 "leader": status.leader,
                 "first_index": status.first_index,
+                "snapshot_index": status.snapshot_index,
                 "last_index": status.last_index,
                 "commit_index": status.commit_index,
                 "applied_index": status.applied_index,

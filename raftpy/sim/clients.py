@@ -117,6 +117,7 @@ class Client:
         self._world = cluster.world
         self._load = load
         self._source = source
+        self._sizes = cluster.world.source(f"client {number}, large values")
         self._history = history
         self._believed: dict[int, int] = {}  # group: who leads
         self._known: dict[tuple[int, int], tuple[int, int]] = {}  # (group, key): version and value last seen
@@ -190,6 +191,10 @@ class Client:
                 version, expected = self._known.get((group, key), (0, 0))
                 out.append(Operation(number, self.number, group, SWAP, key, now, value, version, expected))
         return out
+
+    def _size(self) -> int:
+        load = self._load
+        return load.large_bytes if load.large and self._sizes.random() < load.large else load.value_bytes
 
     def _target(self, group: int, anywhere: bool) -> Member | None:
         serving = [member for member, life in self._cluster.lives() if life.serves and group in life.groups]
@@ -298,7 +303,7 @@ class Client:
 
     def _encoded(self, operation: Operation) -> bytes:
         key = key_bytes(operation.key)
-        value = operation.value.to_bytes(8, "little").ljust(self._load.value_bytes, b".")
+        value = operation.value.to_bytes(8, "little").ljust(self._size(), b".")
         if operation.kind == WRITE:
             return kv_commands.put(key, value)
         if operation.version:

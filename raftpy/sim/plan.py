@@ -95,6 +95,10 @@ class Load:
     """Share of the operations that their client gives up on at once or soon."""
     value_bytes: int = 16
     """Length of a value."""
+    large: float = 0.0
+    """Share of the values that have ``large_bytes`` instead."""
+    large_bytes: int = 0
+    """Length of these: above what a datagram holds."""
     patient: float = 0.0
     """Share of the operations whose client waits for an answer without a limit."""
     apply_s: float = 0.0

@@ -24,7 +24,10 @@ PEER_COUNTERS = {
     "other_incarnation": "a datagram for an earlier life was dropped",
     "probes": "a probe was answered",
     "messages_dropped": "messages for an unheard peer were given up",
-    "oversized": "a message needed a datagram above the limit",
+    "fragmented": "a message went in fragments",
+    "fragmented_again": "a message was on its way in fragments already",
+    "fragmented_given_up": "a message in fragments was given up",
+    "fragmented_received": "a message was put together from fragments",
 }
 """Of a transport's counters for each peer, what they count."""
 

@@ -17,6 +17,8 @@ SILENT = 0.02
 """Share of worlds in which a node is isolated until the others notice that it is silent; they take longer."""
 SILENT_S = 6.5
 """For so long."""
+LARGE = 1 / 8
+"""Share of worlds in which some values are larger than a datagram."""
 AT_REST = 1 / 12
 """Share of worlds in which a disk is harmed while nobody has it open."""
 LOST_REQUESTS = 1 / 40
@@ -33,6 +35,12 @@ ONE_BY_ONE = 0.2
 """Share of worlds whose state machines take one command at a time."""
 INTERLEAVED = 0.2
 """Share of worlds in which others go on while a thread stands between two operations of its disk."""
+
+
+MOST_BYTES = 200_000
+"""Of a large value."""
+MEAN_BYTES = 2_000
+"""What large values add to the mean of all, at most: a simulated disk merges its tables byte by byte."""
 
 
 def draw_plan(seed: int) -> Plan:
@@ -60,6 +68,7 @@ def draw_plan(seed: int) -> Plan:
         faults=_faults(source, nodes, duration, silent),
         watched=source.random() < 0.25,
     )
+    plan = _with_large_values(plan, Random(f"raftpy.sim large {seed}"))
     plan = _with_lost_request(plan, Random(f"raftpy.sim lost request {seed}"))
     plan = _with_large_entries(plan, Random(f"raftpy.sim large entries {seed}"))
     plan = _with_crash_loop(plan, Random(f"raftpy.sim crash loop {seed}"))
@@ -70,6 +79,15 @@ def draw_plan(seed: int) -> Plan:
         last_blackout=Random(f"raftpy.sim last blackout {seed}").random() < LAST_BLACKOUT,
         one_by_one=Random(f"raftpy.sim one by one {seed}").random() < ONE_BY_ONE,
     )
+
+
+def _with_large_values(plan: Plan, source: Random) -> Plan:
+    """The plan, and in some worlds values that go from node to node in fragments, few or many. Dice of its own."""
+    if source.random() >= LARGE or plan.nodes == 1:
+        return plan
+    size = min(MOST_BYTES, int(plan.options.max_datagram * source.choice((1.2, 4.0, 30.0))))
+    share = min(source.choice((0.02, 0.1, 0.5)), MEAN_BYTES / size)
+    return replace(plan, load=replace(plan.load, large=round(share, 4), large_bytes=size))
 
 
 def _maybe(source: Random, chance: float, draw: Callable[[], float]) -> float:

@@ -12,6 +12,7 @@ from raftcore.values.message import ConfState, HardState
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.types import BOOT_SHIFT, MAX_GROUP, StoreOwner
+from raftpy.storage.records import Index
 
 MAX_BOOTS = 2**32 - 1
 
@@ -72,16 +73,22 @@ def named_groups(identity: StoreOwner) -> dict[int, tuple[int, ...]]:
 def initial_state(
     hard_state: HardState,
     voters: Iterable[int],
-    last: int,
+    index: Index,
     term_runs: Sequence[tuple[int, int]],
     time_ms: int,
     conflict: Conflict | None = None,
+    prev_term: int = 0,
 ) -> InitialState:
-    """What a group's core starts from: its first voters, nothing applied, the whole log ahead of it."""
+    """What a group's core starts from: its first voters, nothing applied, the whole log ahead of it.
+
+    ``prev_term``: of the last entry that was compacted.
+    """
     return InitialState(
         hard_state=hard_state,
         conf_state=ConfState(voters=voters),
-        last_index=last,
+        snapshot_index=index.prev,
+        snapshot_term=prev_term,
+        last_index=index.last,
         term_runs=tuple(term_runs),
         last_time_ms=time_ms,
         conflict=conflict,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from raftcore.base.conflict import Conflict
+from raftcore.base.errors import Unavailable
 from raftcore.values.message import Entries, HardState, Message, Snapshot
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.clock import Clock
@@ -25,6 +26,8 @@ from raftpy.storage.identity import (
     resolve_cluster_id,
 )
 from raftpy.storage.records import Index, Plan, by_group, gather, needs_writing
+from raftpy.storage.snapshots.memory import MemoryFolder
+from raftpy.storage.snapshots.store import SnapshotStore
 from raftpy.system.entropy import SystemEntropy
 from raftpy.system.forking import process_id
 
@@ -37,7 +40,9 @@ class MemoryGroup:
         self.conflict: Conflict | None = None
         self.voters = voters
         self.index = Index()
+        self.prev_term = 0  # of the last entry that was compacted
         self.held: HardState | None = None  # a commit index that waits, not durable, to ride in the next batch
+        self.compact_to = 0  # likewise, what is up to here is to go
         self._records: dict[int, Entries] = {}
 
     def plan(self, appends: Sequence[Message]) -> Plan:
@@ -61,10 +66,30 @@ class MemoryGroup:
             if through is not None:
                 self._records[through] = self._records[through].slice(through, plan.cut)
             index.truncate(plan.cut)
+        if self.compacting:
+            self._compact(self.compact_to)
         for entries in plan.staged:
             self._records[entries.first] = entries
             index.firsts.append(entries.first)
             index.last = entries.last
+
+    @property
+    def compacting(self) -> bool:
+        """Whether a compaction waits for a batch to be written with."""
+        return self.compact_to > self.index.prev
+
+    def _compact(self, to: int) -> None:
+        index = self.index
+        if to > index.last:
+            raise StorageFailed(f"compacted up to {to}, and entries are replaced from {index.last + 1} on")
+        self.prev_term = self._records[index.span(index.position(to))[0]].slice(to, to + 1).first_term
+        for first in index.compact(to):
+            del self._records[first]
+
+    def forget_held(self) -> None:
+        """What waits for a batch is gone with the store that it was given to."""
+        self.held = None
+        self.compact_to = 0
 
     def write_held_commit(self) -> None:
         """Writes what is held, at a clean close."""
@@ -81,18 +106,21 @@ class MemoryGroup:
         """Where the group's core starts from."""
         runs: list[tuple[int, int]] = []
         time_ms = 0
+        begins = self.index.prev + 1
         for first in self.index.firsts:
-            for run_first, _, term, _, time_ms in self._records[first].runs():  # noqa: B007 - the last one counts
-                if not runs or runs[-1][1] != term:
-                    runs.append((run_first, term))
-        return initial_state(self.hard_state, self.voters, self.index.last, runs, time_ms, self.conflict)
+            for run_first, count, term, _, time_ms in self._records[first].runs():  # noqa: B007 - the last one counts
+                if run_first + count > begins and (not runs or runs[-1][1] != term):
+                    runs.append((max(run_first, begins), term))
+        kept, conflict = self.hard_state, self.conflict
+        state = HardState(kept.term, kept.vote, max(kept.commit, self.index.prev))
+        return initial_state(state, self.voters, self.index, runs, time_ms, conflict, self.prev_term)
 
 
 class MemoryDisk:
     """What is durable, in ``groups`` by group id, plus the faults a test can put in.
 
     ``fault``: when set, the next write of any store on this disk fails with this text and its handle is dead.
-    ``damaged``: when set, opening raises ``StorageDamaged`` with this text.
+    ``damaged``: when set, opening raises ``StorageDamaged`` with this text. ``snapshots`` has the files of snapshots.
     """
 
     def __init__(self, name: str = "memory", entropy: Entropy | None = None) -> None:
@@ -111,6 +139,7 @@ class MemoryDisk:
         self.members: dict[int, str] = {}
         self.pins: dict[int, int] = {}
         self.groups = {0: MemoryGroup()}
+        self.snapshots = MemoryFolder(f"{self.name}/snapshots", lambda: self.fault)
 
     def crash(self, surviving: int = 0) -> None:
         """The machine loses power: the store on this disk is gone, and with it what was not durable yet.
@@ -121,7 +150,8 @@ class MemoryDisk:
             self._holder._die(surviving)
             self._holder = None
         for group in self.groups.values():
-            group.held = None
+            group.forget_held()
+        self.snapshots = self.snapshots.after_crash()
 
     def erase(self) -> None:
         """The disk is replaced by an empty one. Raises ``StorageLocked`` while a store is open on it."""
@@ -136,13 +166,18 @@ class MemoryDisk:
             if group is None:
                 raise StorageFailed(f"appends for group {group_id}, which the store {self.name} does not know")
             planned.append((group, group.plan(appends)))
-        due = [(group, plan) for group, plan in planned if plan.must_write]
+        due = [(group, plan) for group, plan in planned if plan.must_write or group.compacting]
         if due and self.fault is not None:
             raise StorageFailed(f"writing to {self.name} failed: {self.fault}")
         for group, plan in planned:
             group.hold(plan)
         for group, plan in due:
             group.carry_out(plan)
+
+    def _needs_writing(self, batch: AppendBatch) -> bool:
+        """Whether anything of it, or of what waits for a batch of these groups, has to be written now."""
+        groups = (self.groups.get(group) for group, _ in batch)
+        return needs_writing(batch) or any(group is not None and group.compacting for group in groups)
 
     def _write_held_commits(self) -> None:
         """A clean close writes the commit indexes that were held back."""
@@ -166,6 +201,12 @@ class MemoryGroupLog:
         self._check()
         return Snapshot()
 
+    def compact(self, index: int) -> None:
+        self._check()
+        if index > self._group.index.last:
+            raise Unavailable
+        self._group.compact_to = max(self._group.compact_to, index)
+
     def quarantine(self, conflict: Conflict) -> None:
         self._check()
         self._group.conflict = conflict
@@ -188,6 +229,7 @@ class MemoryStore:
         self._on_failure: Callable[[StorageFailed], None] | None = None
         self._waiting: list[AppendBatch] = []
         self._writing: list[AppendBatch] = []
+        self.snapshots = SnapshotStore(disk.snapshots)
 
     def open(self, identity: StoreOwner) -> Recovered:
         disk = self._disk
@@ -209,8 +251,12 @@ class MemoryStore:
         for group, voters in named.items():
             disk.groups.setdefault(group, MemoryGroup(voters))
         states = {group: disk.groups[group].initial_state() for group in sorted(disk.groups)}
+        self.snapshots = SnapshotStore(disk.snapshots)  # of the disk as it is now
+        self.snapshots.load()
         disk.boot = boot_after(disk.boot, disk._entropy)
         disk._holder = self
+        for log in disk.groups.values():
+            log.compact_to = 0  # of a store before, which was closed
         self._state = "open"
         return Recovered(
             store_id=disk.store_id,
@@ -235,7 +281,7 @@ class MemoryStore:
             self._write([batch])
             return True
         if not self._writing:
-            if not needs_writing(batch):
+            if not self._disk._needs_writing(batch):
                 self._write([batch])
                 return True
             self._begin([batch])

@@ -31,7 +31,9 @@ from raftpy.contracts.storage import AppendBatch
 class Index:
     """Which records there are: first indexes, ascending, 8 bytes each.
 
-    Invariant: the records cover exactly ``prev`` + 1 to ``last``, so record i ends where record i + 1 begins.
+    Invariant: the records reach from ``prev`` + 1 to ``last`` without a gap, so record i ends where i + 1 begins. Where
+    the log is compacted the first of them is the one that holds entry ``prev`` as well: its term and its log time are
+    still needed, and what it holds beyond need not be written anew.
     """
 
     __slots__ = ("firsts", "last", "prev")
@@ -63,6 +65,17 @@ class Index:
         """Forgets everything from ``index`` on; the record cut through stays under its first index."""
         del self.firsts[bisect_left(self.firsts, index) :]
         self.last = index - 1
+
+    def compact(self, index: int) -> Sequence[int]:
+        """Forgets everything up to ``index``, prev < index <= last.
+
+        The records that have to go: all before the one that holds it.
+        """
+        position = self.position(index)
+        doomed = self.firsts[:position]
+        del self.firsts[:position]
+        self.prev = index
+        return doomed
 
     def check_range(self, lo: int, hi: int) -> None:
         """Raises ``Compacted`` or ``Unavailable`` unless [lo, hi) is a part of the log with at least one entry."""

@@ -10,13 +10,14 @@ import socket
 from collections.abc import Hashable
 from pathlib import Path, PurePath
 
-from raftpy.contracts.files import File, OpenMode
+from raftpy.contracts.files import Data, File, OpenMode
 from raftpy.system.space import set_aside
 
 _FLAGS: dict[OpenMode, int] = {
     "share": os.O_RDWR | os.O_CREAT,
     "rewrite": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
     "change": os.O_WRONLY,
+    "read": os.O_RDONLY,
 }
 
 
@@ -31,12 +32,15 @@ class SystemFile:
     def read_at(self, size: int, offset: int) -> bytes:
         return os.pread(self._fd, size, offset)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Data) -> None:
         while data:
             data = data[os.write(self._fd, data) :]
 
-    def write_at(self, data: bytes, offset: int) -> None:
-        os.pwrite(self._fd, data, offset)
+    def write_at(self, data: Data, offset: int) -> None:
+        while data:
+            written = os.pwrite(self._fd, data, offset)
+            data = data[written:]
+            offset += written
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size
@@ -114,6 +118,9 @@ class SystemFiles:
 
     def replace(self, old: PurePath, new: PurePath) -> None:
         os.replace(old, new)
+
+    def remove(self, path: PurePath) -> None:
+        os.unlink(path)
 
     def remove_tree(self, directory: PurePath) -> None:
         shutil.rmtree(directory)

@@ -174,7 +174,7 @@ def test_the_check_sees_what_is_missing_or_different() -> None:
         version, value = acknowledged["demo/c"]
         ask(port, "PUT", "/v1/kv/demo/c", value)  # written again: not the write that was acknowledged
         data = cluster.stores[1]._data
-        data[b"demo/d"] = data[b"demo/d"][0], b"VALUE of demo/d"
+        data.put(b"demo/d", (data.get(b"demo/d")[0], b"VALUE of demo/d"))
         assert check() == Replica(2, ["demo/b", "demo/c", "demo/d"])
 
 

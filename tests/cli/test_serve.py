@@ -221,6 +221,46 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def test_a_node_starts_from_its_snapshot(options: dict[str, str]) -> None:
+    http = parse_http(options["--http"])
+    with serving(*flat(options)) as node:
+        node.first_line()
+        for number in range(30):
+            assert put(options, f"k{number:02}", b"v" * number) == 200
+            if number in (10, 20):
+                ended = raftpy("snapshot", "--http", options["--http"])
+                assert (ended.status, ended.err) == (0, "")
+        taken = re.fullmatch(rf"{http}: snapshot at (\d+), log from (\d+)\n", ended.text)
+        assert taken is not None
+        assert 1 < int(taken[2]) < int(taken[1])
+        node.stop(signal.SIGKILL)
+    assert len(list((Path(options["--data"]) / "snapshots").iterdir())) == 2
+    with serving(*flat(options)) as node:
+        node.first_line()
+        assert put(options, "k30", b"v" * 30) == 200
+        status = ask(http, "GET", "/v1/status").json()
+        assert status["snapshot_index"] == int(taken[1])
+        assert status["first_index"] == int(taken[2])
+        for number in range(31):
+            assert ask(http, "GET", f"/v1/kv/k{number:02}").body == b"v" * number
+        items = ask(http, "GET", "/v1/kv").json()["items"]
+        assert [item["size"] for item in items] == list(range(31))
+        node.stop()
+
+
+def test_a_snapshot_that_fails_is_one_line(options: dict[str, str]) -> None:
+    check_one_line(
+        raftpy("snapshot", "--http", options["--http"]), 1, "no snapshot was asked for", "connection refused"
+    )
+    with serving(*flat(options)) as node:
+        node.first_line()
+        assert put(options, "k", b"v") == 200
+        (Path(options["--data"]) / "snapshots").write_text("in the way")
+        check_one_line(raftpy("snapshot", "--http", options["--http"]), 1, options["--http"], "snapshots", "failed")
+        assert put(options, "k", b"w") == 200
+        node.stop()
+
+
 # --- Settings from a file --------------------------------------------------------------------------------------------
 
 
@@ -229,7 +269,7 @@ def test_all_options_can_come_from_a_file(options: dict[str, str], tmp_path: Pat
     udp = options["--cluster"].removeprefix("1=")
     config.write_text(
         f'id = 1\ndata = "{options["--data"]}"\nhttp = "{options["--http"]}"\nlisten = "{udp}"\n'
-        f"tick-ms = 5\nheartbeat-ms = 20\n"
+        f"tick-ms = 5\nheartbeat-ms = 20\nsnapshot-bytes = 1000\nsnapshot-entries = 5\n"
         f'election-ms = "100-200"\nmax-datagram = 2000\nunreliable = true\nadvertise-http = "example.org:80"\n'
         f'[cluster]\n1 = "{udp}"\n'
     )
@@ -364,6 +404,8 @@ def test_a_configuration_file_that_is_not_there(tmp_path: Path) -> None:
         ({"--election-ms": "150-200"}, ["(150, 200)", "300"]),
         ({"--heartbeat-ms": "500"}, ["heartbeat_ms", "500"]),
         ({"--tick-ms": "0"}, ["tick_ms", "0"]),
+        ({"--snapshot-bytes": "0"}, ["snapshot_bytes", "0", "1"]),
+        ({"--snapshot-entries": "0"}, ["snapshot_entries", "0", "1"]),
         ({"--max-datagram": "100"}, ["max_datagram", "100", "512"]),
         ({"--max-datagram": "x"}, ["'x'"]),
         ({"--log-level": "loud"}, ["--log-level is 'loud'", "debug, info, warning, error, critical"]),

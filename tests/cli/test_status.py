@@ -24,14 +24,15 @@ def test_the_table_has_a_line_for_each_member(cluster: DemoCluster) -> None:
     ended = raftpy("status", "--http", str(cluster.http[follower]))
     assert (ended.status, ended.err) == (0, "")
     head, *rows = [line.split() for line in ended.text.splitlines() if line.strip() and "─" not in line]
-    assert head == ["id", "role", "term", "last", "commit", "applied", "leader", "http"]
+    assert head == ["id", "role", "term", "first", "last", "commit", "applied", "snapshot", "leader", "http"]
     assert [row[0] for row in rows] == ["1", "2", "3"]
     for row in rows:
         node_id = int(row[0])
         assert row[1] == ("leader" if node_id == leader else "follower")
-        assert row[6] == str(leader)
-        assert row[7] == str(cluster.http[node_id])
-        assert all(int(number) >= 1 for number in row[2:6])
+        assert row[8] == str(leader)
+        assert row[9] == str(cluster.http[node_id])
+        assert all(int(number) >= 1 for number in row[2:7])
+        assert row[7] == "0", "no snapshot yet"
 
 
 def test_json(cluster: DemoCluster) -> None:
@@ -41,7 +42,19 @@ def test_json(cluster: DemoCluster) -> None:
     assert [member["id"] for member in members] == [1, 2, 3]
     for member in members:
         assert sorted(member) == sorted(
-            ["id", "udp", "http", "role", "term", "leader", "last_index", "commit_index", "applied_index"]
+            [
+                "id",
+                "udp",
+                "http",
+                "role",
+                "term",
+                "leader",
+                "first_index",
+                "last_index",
+                "commit_index",
+                "applied_index",
+                "snapshot_index",
+            ]
         )
         assert member["leader"] == leader
         assert member["udp"] == cluster.udp[member["id"]]
@@ -57,7 +70,7 @@ def test_an_unreachable_member_is_shown_as_such(cluster: DemoCluster) -> None:
         ended = raftpy("status", "--http", http)
         assert ended.status == 0
         row = next(line.split() for line in ended.text.splitlines() if line.split()[:1] == [str(dead)])
-        assert row == [str(dead), "unreachable", "-", "-", "-", "-", "-", str(cluster.http[dead])]
+        assert row == [str(dead), "unreachable", *["-"] * 7, str(cluster.http[dead])]
         members = json.loads(raftpy("status", "--http", http, "--json").out)["members"]
         assert members[dead - 1] == {
             "id": dead,

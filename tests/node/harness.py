@@ -29,6 +29,7 @@ from raftpy.transport.datagram.udp import UdpTransport
 from raftpy.transport.exchange.exchange import DatagramIO
 from tests.node.loop import VirtualClock, run
 from tests.node.spy import Spy
+from tests.node.steps import LoopSteps
 
 PLAIN = {"pre_vote": False, "check_quorum": False}
 """The algorithm as the text has it: whoever comes back with a higher term forces an election."""
@@ -152,6 +153,7 @@ class Cluster:
             storage=MemoryStore(self.disks[node_id], self.clock, self.write_seconds[node_id]),
             transport=transport,
             clock=self.clock,
+            executor=LoopSteps() if self.kind.startswith("memory") else None,
         )
         await node.start()
         self.nodes[node_id] = node

@@ -63,6 +63,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"max_inflight_bytes": 59_999}, r"max_inflight_bytes is 59999.*at least one datagram, 60,000"),
     ({"max_inflight_bytes": 59_999, "max_datagram": 65_507}, r"at least one datagram, 65,507"),
     ({"max_uncommitted_bytes": 0}, r"max_uncommitted_bytes is 0"),
+    ({"snapshot_bytes": 0}, r"snapshot_bytes is 0: allowed is a whole number from 1 to .* bytes"),
+    ({"snapshot_bytes": 1.5}, r"snapshot_bytes is 1.5"),
+    ({"snapshot_entries": 0}, r"snapshot_entries is 0: allowed is a whole number from 1 to .* entries"),
     ({"seed": -1}, r"seed is -1: allowed is a whole number from 0 to"),
 ]
 

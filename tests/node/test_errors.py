@@ -40,16 +40,18 @@ class Picky(Recorder):
         return super().apply(index, command)
 
 
-def single(max_datagram: int | None = None, storage: MemoryStore | None = None) -> tuple[Node, MemoryDisk, Recorder]:
+def single(
+    storage: MemoryStore | None = None, transport: type[MemoryTransport] = MemoryTransport, **settings: Any
+) -> tuple[Node, MemoryDisk, Recorder]:
     """A cluster of one, in memory, inside a virtual loop."""
     clock = VirtualClock(asyncio.get_running_loop())
     disk = MemoryDisk()
     machine = Picky()
     node = Node(
-        Config(id=1, cluster={1: "127.0.0.1:7101"}),
+        Config(id=1, cluster={1: "127.0.0.1:7101"}, **settings),
         machine,
         storage=storage or MemoryStore(disk),
-        transport=MemoryTransport(MemoryNetwork(clock), max_datagram=max_datagram),
+        transport=transport(MemoryNetwork(clock), max_datagram=settings.get("max_datagram")),
         clock=clock,
     )
     return node, disk, machine
@@ -102,15 +104,43 @@ def test_not_leader_before_there_is_one() -> None:
 
 def test_too_large_names_size_and_limit() -> None:
     async def main() -> None:
-        node, _, _ = single(max_datagram=1200)
+        node, _, _ = single(max_command=1000)
         async with node:
             await node.wait_for_leader()
             limit = node.max_command
-            assert 900 < limit < 1200
+            assert limit == 1000
             with pytest.raises(TooLarge, match=f"{limit + 1} bytes.*at most {limit} bytes"):
                 await node.propose(bytes(limit + 1))
             assert node.status().last_index == 2
             await node.propose(bytes(limit))
+
+    run(main())
+
+
+def test_a_transport_without_fragments_limits_commands_to_a_datagram() -> None:
+    class Plain(MemoryTransport):
+        max_message = property()  # type: ignore[assignment]  # raises AttributeError
+
+    async def main() -> None:
+        node, _, _ = single(transport=Plain, max_datagram=1200)
+        async with node:
+            await node.wait_for_leader()
+            with pytest.raises(TooLarge, match="1001 bytes.*at most 1000 bytes"):
+                await node.propose(bytes(1001))
+            await node.propose(bytes(1000))
+
+    run(main())
+
+
+def test_sixteen_mebibytes_are_the_limit_unless_it_is_set() -> None:
+    async def main() -> None:
+        node, _, machine = single()
+        async with node:
+            await node.wait_for_leader()
+            with pytest.raises(TooLarge, match="16777217 bytes.*at most 16777216 bytes"):
+                await node.propose(bytes(16_777_217))
+            await node.propose(bytes(16_777_216))
+            assert [len(command) for command in machine.commands] == [16_777_216]
 
     run(main())
 

@@ -60,7 +60,7 @@ def test_bad_requests_are_refused_by_whoever_is_asked(cluster: Cluster) -> None:
     """A follower does not send a client on that will be refused anyway."""
     follower = followers(cluster, cluster.leader())[0]
     assert ask(cluster.port[follower], "PUT", "/v1/kv/x", b"x", {"If-Match": "1"}).status == 400
-    assert ask(cluster.port[follower], "PUT", "/v1/kv/x", bytes(100_000)).status == 413
+    assert ask(cluster.port[follower], "PUT", "/v1/kv/x", bytes(17_000_000)).status == 413
 
 
 def test_every_replica_answers_stale_reads_by_itself(cluster: Cluster) -> None:
@@ -91,7 +91,8 @@ def test_status(cluster: Cluster) -> None:
         assert answer.status == 200
         status = answer.json
         assert list(status) == [
-            "id", "role", "failure", "refused", "quarantine", "term", "leader", "first_index", "last_index",
+            "id", "role", "failure", "refused", "quarantine", "term", "leader", "first_index", "snapshot_index",
+            "last_index",
             "commit_index", "applied_index", "waits_for", "proposals", "members", "transport",
         ]  # fmt: skip
         assert status["id"] == node_id

@@ -292,8 +292,8 @@ def test_a_key_has_a_limit_of_its_own(port: int) -> None:
         assert answer.json["message"] == "a key of 4097 bytes is too large: at most 4096 bytes"
 
 
-def test_a_small_datagram_bounds_the_key_as_well() -> None:
-    with Cluster(1, config=lambda _: {"max_datagram": 1200}) as cluster:
+def test_a_small_limit_of_commands_bounds_the_key_as_well() -> None:
+    with Cluster(1, config=lambda _: {"max_command": 1000}) as cluster:
         cluster.leader()
         most = cluster.nodes[1].max_command
         assert put(cluster.port[1], "k" * (most - 3), b"").status == 200

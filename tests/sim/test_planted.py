@@ -137,7 +137,7 @@ def full_datagrams_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         self._waiting += self._kept
 
     monkeypatch.setattr(DatagramTransport, "_look_at", keep)
-    monkeypatch.setattr(DatagramTransport, "_flush_unheard", lambda self: None)
+    monkeypatch.setattr(DatagramTransport, "_flush_waiting", lambda self: None)
 
 
 def one_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:

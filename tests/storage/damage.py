@@ -11,6 +11,8 @@ from pathlib import Path
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
+from raftpy.storage.leveldb.sealing import seal
+from raftpy.system.leveldb import LevelDB
 from tests.storage.support import MEMBERS, OWNER, SMALLEST_BUFFER, Disk, Model, abandon, append, entries
 
 PINS = {2: 22, 3: 33}
@@ -107,3 +109,16 @@ def flip(path: Path, byte: int, bit: int) -> None:
 
 def cut_off(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
+
+
+def rewrite(path: Path, *changes: tuple[bytes, bytes | None]) -> None:
+    """Changes records behind the store's back: (key, body sealed anew, or None to delete)."""
+    database = LevelDB().open(path / "leveldb", create=False, write_buffer_size=1 << 20)
+    batch = database.write_batch(sync=True)
+    for key, body in changes:
+        if body is None:
+            batch.delete(key)
+        else:
+            batch.put(key, seal(key, body))
+    batch.write()
+    database.close()

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 
+import pytest
+
+from raftcore.base.errors import Compacted
 from raftcore.base.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
-from raftcore.values.message import Entries, Entry, Message
+from raftcore.values.message import Entries, Entry, HardState, Message
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.store import WRITE_BUFFER_SIZE
 from raftpy.system.files import SystemFiles
+from tests.storage.segmented import SegmentedStorage
 
 MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
 OWNER = StoreOwner(1, MEMBERS)
@@ -98,7 +102,8 @@ class Disk:
         if self.kind == "memory":
             store = MemoryStore(self.memory)
         else:
-            store = LevelDBStorage(self.path, write_buffer_size=self.write_buffer_size)
+            made = SegmentedStorage if self.kind == "segments" else LevelDBStorage
+            store = made(self.path, write_buffer_size=self.write_buffer_size)
         OPENED.append(store)
         return store
 
@@ -113,10 +118,12 @@ class Disk:
 
 @dataclass
 class Model:
-    """The plain truth about what a store has been told: a list of (term, payload), and the hard state."""
+    """The plain truth about what a store has been told: a list of (term, payload), also of the ``compacted`` first
+    ones, and the hard state."""
 
     log: list[tuple[int, bytes]] = field(default_factory=list)
     hard_state: tuple[int, int, int] = (0, 0, 0)
+    compacted: int = 0
 
     def submit(self, appends: Sequence[Message]) -> None:
         for message in appends:
@@ -128,18 +135,24 @@ class Model:
 
     def check(self, store: Storage, recovered: Recovered | None = None, group: int = 0) -> None:
         """The store gives back exactly this log; a newly opened one also the hard state and the log's shape."""
-        if self.log:
-            read = store.group(group).entries(1, len(self.log) + 1, EVERYTHING)
-            assert [(entry.term, entry.data) for entry in read] == self.log
-            assert [entry.index for entry in read] == list(range(1, len(self.log) + 1))
+        compacted, last = self.compacted, len(self.log)
+        if last > compacted:
+            read = store.group(group).entries(compacted + 1, last + 1, EVERYTHING)
+            assert [(entry.term, entry.data) for entry in read] == self.log[compacted:]
+            assert [entry.index for entry in read] == list(range(compacted + 1, last + 1))
+        for lo in range(max(1, compacted - 5), compacted + 1):
+            with pytest.raises(Compacted):
+                store.group(group).entries(lo, last + 1, EVERYTHING)
         if recovered is None:
             return
         state = recovered.groups[group]
-        assert (state.hard_state.term, state.hard_state.vote, state.hard_state.commit) == self.hard_state
-        assert state.last_index == len(self.log)
-        assert (state.snapshot_index, state.snapshot_term) == (0, 0)
+        term, vote, commit = self.hard_state
+        assert state.hard_state == HardState(term, vote, max(commit, compacted))
+        assert state.last_index == last
+        assert state.snapshot_index == compacted
+        assert state.snapshot_term == (self.log[compacted - 1][0] if compacted else 0)
         runs: list[tuple[int, int]] = []
-        for index, (term, _) in enumerate(self.log, 1):
+        for index, (term, _) in enumerate(self.log[compacted:], compacted + 1):
             if not runs or runs[-1][1] != term:
                 runs.append((index, term))
         assert state.term_runs == tuple(runs)

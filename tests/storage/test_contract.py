@@ -10,12 +10,13 @@ import pytest
 from raftcore.base.errors import Compacted, Unavailable
 from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageFailed, StorageLocked, WrongIdentity
+from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage.identity import cluster_hash
 from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, append, commit_only, entries, joined, submit
 
 
-@pytest.fixture(params=["memory", "leveldb"])
+@pytest.fixture(params=["memory", "leveldb", "segments"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
     return Disk(request.param, tmp_path / "node1")
 
@@ -227,6 +228,137 @@ class TestWriting:
         with pytest.raises(StorageFailed):
             store.open(OWNER)
         disk.open()
+
+
+LATER = 77
+"""A log time, in milliseconds."""
+
+
+class TestCompaction:
+    """Records [1 2 3] [4] [5 6 7 8] [9 10], of terms 1, 1, 2 and 3."""
+
+    WRITTEN = append(
+        joined(entries(1, 3, 1), entries(4, 1, 1), entries(5, 4, 2), entries(9, 2, 3, LATER)),
+        term=3,
+        vote=2,
+        commit=8,
+    )
+
+    @pytest.fixture
+    def store(self, disk: Disk) -> Storage:
+        store, _ = disk.open()
+        submit(store, [self.WRITTEN])
+        return store
+
+    @pytest.fixture
+    def model(self) -> Model:
+        model = Model()
+        model.submit([self.WRITTEN])
+        return model
+
+    @pytest.mark.parametrize("index", range(1, 11))
+    def test_every_index(self, disk: Disk, store: Storage, model: Model, index: int) -> None:
+        store.group(0).compact(index)
+        assert submit(store, [])
+        model.compacted = index
+        model.check(store)
+        store, recovered = disk.reopen(store)
+        model.check(store, recovered)
+        assert recovered.groups[0].last_time_ms == LATER
+        for message in (append(entries(11, 2, 3, LATER)), append(entries(12, 3, 4, LATER))):
+            submit(store, [message])
+            model.submit([message])
+            model.check(store)
+        model.check(*disk.reopen(store))
+
+    @pytest.mark.parametrize(("index", "first"), [(i, f) for i in (2, 4, 6, 10) for f in range(i + 1, 12)])
+    @pytest.mark.parametrize("order", ["before", "with", "after"])
+    def test_entries_are_replaced_behind_it(
+        self, disk: Disk, store: Storage, model: Model, index: int, first: int, order: str
+    ) -> None:
+        """Right behind it, and farther on; by a batch before the compaction's, the same, or one after it."""
+        replacing = append(joined(entries(first, 1, 5, LATER), entries(first + 1, 1, 6, LATER)), term=6)
+        if order == "before":
+            submit(store, [replacing])
+        store.group(0).compact(index)
+        submit(store, [replacing] if order == "with" else [])
+        if order == "after":
+            submit(store, [replacing])
+        model.submit([replacing])
+        model.compacted = index
+        model.check(store)
+        model.check(*disk.reopen(store))
+
+    def test_it_is_there_with_the_next_batch_that_is_written(self, disk: Disk, store: Storage, model: Model) -> None:
+        """A commit index is enough to carry it; before that a crash, or a close, keeps everything."""
+        store.group(0).compact(5)
+        store, recovered = disk.reopen(store)
+        model.check(store, recovered)
+        assert submit(store, [])
+        store, recovered = disk.reopen(store)
+        model.check(store, recovered)
+        store.group(0).compact(5)
+        store.group(0).compact(3)  # which is said already
+        submit(store, [commit_only(3, 2, 9)])
+        model.submit([commit_only(3, 2, 9)])
+        model.compacted = 5
+        model.check(store)
+        store.group(0).compact(4)
+        submit(store, [append(term=4)])
+        model.submit([append(term=4)])
+        model.check(*disk.reopen(store))
+
+    def test_step_by_step(self, disk: Disk, store: Storage, model: Model) -> None:
+        for index in range(1, 11):
+            store.group(0).compact(index)
+            following = append(entries(10 + index, 1, 3, LATER))
+            submit(store, [following])
+            model.submit([following])
+            model.compacted = index
+            model.check(store)
+            if index % 3 == 0:
+                store, recovered = disk.reopen(store)
+                model.check(store, recovered)
+
+    def test_the_commit_index_is_not_below_it(self, disk: Disk, store: Storage) -> None:
+        store.group(0).compact(10)
+        submit(store, [append(term=4, commit=8)])
+        assert disk.reopen(store)[1].groups[0].hard_state.commit == 10
+
+    def test_a_group_of_its_own(self, disk: Disk, tmp_path: Path) -> None:
+        owner = StoreOwner(1, MEMBERS, groups={7: (1, 2)})
+        store, _ = disk.open(owner)
+        models = {group: Model() for group in (0, 7)}
+        for group, model in models.items():
+            submit(store, [self.WRITTEN], group)
+            model.submit([self.WRITTEN])
+        store.group(7).compact(6)
+        submit(store, [], 0)  # in which it does not ride
+        models[0].check(store, None, 0)
+        assert store.submit([(0, [commit_only(3, 2, 8)]), (7, [])])
+        models[7].compacted = 6
+        store, recovered = disk.reopen(store, owner)
+        for group, model in models.items():
+            model.check(store, recovered, group)
+
+    def test_what_cannot_be(self, disk: Disk, store: Storage, model: Model) -> None:
+        with pytest.raises(Unavailable):
+            store.group(0).compact(11)
+        store.group(0).compact(0)
+        submit(store, [])
+        model.check(store)
+        store.group(0).compact(6)
+        submit(store, [])
+        with pytest.raises(StorageFailed, match="entries from 6 on, but the log begins after 6"):
+            submit(store, [append(entries(6, 1, 5, LATER))])
+        model.compacted = 6
+        store, recovered = disk.reopen(store)
+        model.check(store, recovered)
+        store.group(0).compact(9)
+        with pytest.raises(StorageFailed, match="compacted up to 9, and entries are replaced from 8 on"):
+            submit(store, [append(entries(8, 5, 5, LATER))])
+        with pytest.raises(StorageFailed, match="compacted up to 9"):
+            store.group(0).compact(7)
 
 
 class TestReading:

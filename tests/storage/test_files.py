@@ -56,6 +56,50 @@ def test_what_is_written_is_read(place: tuple[Files, PurePath]) -> None:
     assert files.read(path) == b"new"
 
 
+def test_what_is_written_is_taken_as_it_is_at_the_call(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    data = bytearray(b"abcdef")
+    file = files.open(directory / "a", "share")
+    file.write(memoryview(data)[1:4])
+    file.write_at(data, 3)
+    data[:] = b"......"
+    assert files.read(directory / "a") == b"bcdabcdef"
+    file.write_at(memoryview(b"Z" * 3_000_000), 1)
+    assert (file.size(), files.read_beginning(directory / "a", 3)) == (3_000_001, b"bZZ")
+    file.close()
+
+
+def test_a_file_that_is_only_read(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    put(files, directory / "a", b"abc")
+    file = files.open(directory / "a", "read")
+    assert (file.read_at(9, 1), file.size()) == (b"bc", 3)
+    for call in (
+        lambda: file.write(b"x"),
+        lambda: file.write_at(b"x", 0),
+        lambda: file.truncate(1),
+    ):
+        with pytest.raises(OSError):  # noqa: PT011 - which one differs from system to system
+            call()
+    assert not file.set_aside(10)
+    file.close()
+    assert files.read(directory / "a") == b"abc"
+
+
+def test_a_file_that_is_deleted_stays_for_who_has_it_open(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    put(files, directory / "a", b"abc")
+    file = files.open(directory / "a", "read")
+    files.remove(directory / "a")
+    files.sync_directory(directory)
+    assert files.names(directory) == []
+    assert file.read_at(9, 0) == b"abc"
+    put(files, directory / "a", b"new")
+    assert file.read_at(9, 0) == b"abc"
+    file.close()
+    assert files.read(directory / "a") == b"new"
+
+
 def test_space_that_is_set_aside_reads_as_zeros(place: tuple[Files, PurePath]) -> None:
     files, directory = place
     put(files, directory / "a", b"one")
@@ -96,6 +140,8 @@ def test_what_is_not_there(place: tuple[Files, PurePath]) -> None:
     put(files, directory / "file", b"")
     for call in (
         lambda: files.open(path, "change"),
+        lambda: files.open(path, "read"),
+        lambda: files.remove(path),
         lambda: files.open(path / "b", "rewrite"),
         lambda: files.read(path),
         lambda: files.read_beginning(path, 3),
@@ -205,6 +251,7 @@ def test_what_is_something_else(place: tuple[Files, PurePath]) -> None:
         lambda: files.open(inner, "share"),
         lambda: files.open(inner, "rewrite"),
         lambda: files.open(inner, "change"),
+        lambda: files.remove(inner),
         lambda: files.read_beginning(inner, 1),
         lambda: files.replace(file, inner),
     ):
@@ -213,6 +260,8 @@ def test_what_is_something_else(place: tuple[Files, PurePath]) -> None:
     for call in (
         lambda: files.open(file / "x", "share"),
         lambda: files.open(file / "x", "change"),
+        lambda: files.open(file / "x", "read"),
+        lambda: files.remove(file / "x"),
         lambda: files.read(file / "x"),
         lambda: files.make_directory(file / "x"),
         lambda: files.remove_tree(file),

@@ -22,7 +22,7 @@ from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.head import HEAD, Head
 from raftpy.storage.leveldb.sealing import seal, unseal
 from raftpy.system.leveldb import LevelDB
-from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip
+from tests.storage.damage import IRRELEVANT, Sample, cut_off, flip, rewrite
 from tests.storage.interrupted import Interrupted, interrupted_after
 from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, abandon, append, entries, joined, submit
 
@@ -206,19 +206,6 @@ class TestFiles:
         shutil.copy(other.path / Floor.FILE, one.path / Floor.FILE)
         with pytest.raises(StorageDamaged, match="below its floor: store id"):
             one.open()
-
-
-def rewrite(path: Path, *changes: tuple[bytes, bytes | None]) -> None:
-    """Changes records behind the store's back: (key, body sealed anew, or None to delete)."""
-    database = LevelDB().open(path / "leveldb", create=False, write_buffer_size=1 << 20)
-    batch = database.write_batch(sync=True)
-    for key, body in changes:
-        if body is None:
-            batch.delete(key)
-        else:
-            batch.put(key, seal(key, body))
-    batch.write()
-    database.close()
 
 
 def read(path: Path, key: bytes) -> bytes:

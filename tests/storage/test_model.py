@@ -15,6 +15,7 @@ from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 from tests.storage.script import GROUPS, OWNER_OF_GROUPS
+from tests.storage.segmented import SegmentedStorage
 from tests.storage.support import EVERYTHING, Model, abandon, append, commit_only, entries, joined
 
 GROUP = st.sampled_from(list(GROUPS))
@@ -33,6 +34,7 @@ class StoreMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.models = {group: Model() for group in GROUPS}
         self.durable_commits = dict.fromkeys(GROUPS, 0)
+        self.compacting = dict.fromkeys(GROUPS, 0)  # what was asked for, and may still wait for a batch
         self.pins: dict[int, int] = {}
         self.boots = 0
         self.term = 1
@@ -54,8 +56,10 @@ class StoreMachine(RuleBasedStateMachine):
         written: set[int] = set()
         for group, appends in batch:
             self.models[group].submit(appends)
-            if any(message.must_sync for message in appends):
+            model = self.models[group]
+            if any(message.must_sync for message in appends) or self.compacting[group] > model.compacted:
                 written.add(group)
+                model.compacted = self.compacting[group]
         for group, model in self.models.items():
             if group in written:
                 self.durable_commits[group] = model.hard_state[2]
@@ -63,7 +67,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def run_from(self, data: st.DataObject, group: int, last: int) -> Message:
         """Entries that follow or replace, in one block or two, with or without a hard state."""
-        first = data.draw(st.integers(max(1, last - 7), last + 1), "first")
+        first = data.draw(st.integers(max(self.compacting[group] + 1, last - 7), last + 1), "first")
         if first <= last:
             self.term += 1
         made = entries(first, data.draw(st.integers(1, 6), "count"), self.term)
@@ -105,17 +109,28 @@ class StoreMachine(RuleBasedStateMachine):
         """The groups that have something to commit."""
         return [group for group, model in self.models.items() if model.log and model.hard_state[0]]
 
+    @precondition(lambda self: any(model.log for model in self.models.values()))
+    @rule(data=st.data(), at_once=st.booleans())
+    def compact(self, data: st.DataObject, at_once: bool) -> None:
+        """Written by itself, or with what comes next."""
+        group = data.draw(st.sampled_from([group for group, model in self.models.items() if model.log]), "group")
+        index = data.draw(st.integers(0, len(self.models[group].log)), "index")
+        self.store.group(group).compact(index)
+        self.compacting[group] = max(self.compacting[group], index)
+        if at_once:
+            self.submit((group, []))
+
     @rule(node_id=st.integers(2, 4))
     def pin(self, node_id: int) -> None:
         self.store.pin(node_id, node_id * 11)
         self.pins[node_id] = node_id * 11
 
-    @precondition(lambda self: any(model.log for model in self.models.values()))
+    @precondition(lambda self: self.readable())
     @rule(data=st.data(), max_bytes=st.integers(0, 400))
     def read(self, data: st.DataObject, max_bytes: int) -> None:
-        group = data.draw(st.sampled_from([group for group, model in self.models.items() if model.log]), "group")
+        group = data.draw(st.sampled_from(self.readable()), "group")
         model = self.models[group]
-        lo = data.draw(st.integers(1, len(model.log)), "lo")
+        lo = data.draw(st.integers(model.compacted + 1, len(model.log)), "lo")
         hi = data.draw(st.integers(lo + 1, len(model.log) + 1), "hi")
         log = self.store.group(group)
         read = log.entries(lo, hi, max_bytes)
@@ -124,10 +139,15 @@ class StoreMachine(RuleBasedStateMachine):
         if lo + read.count < hi:
             assert len(log.entries(lo, lo + read.count + 1, EVERYTHING).data) > max_bytes
 
+    def readable(self) -> list[int]:
+        """The groups that have entries which are not compacted."""
+        return [group for group, model in self.models.items() if len(model.log) > model.compacted]
+
     @rule()
     def restart(self) -> None:
         self.store.close()
         self.durable_commits = {group: model.hard_state[2] for group, model in self.models.items()}  # written by it
+        self.compacting = {group: model.compacted for group, model in self.models.items()}
         self.open()
 
     @rule()
@@ -136,6 +156,7 @@ class StoreMachine(RuleBasedStateMachine):
         for group, model in self.models.items():
             term, vote, _ = model.hard_state
             model.hard_state = (term, vote, self.durable_commits[group])
+        self.compacting = {group: model.compacted for group, model in self.models.items()}
         self.open()
 
     def teardown(self) -> None:
@@ -161,7 +182,7 @@ class LevelDBMachine(StoreMachine):
         memory = Path("/dev/shm")
         self.work = Path(tempfile.mkdtemp(prefix="raftpy-test-", dir=memory if memory.is_dir() else None))
 
-    def new(self) -> Storage:
+    def new(self) -> LevelDBStorage:
         return LevelDBStorage(self.work / "node1", write_buffer_size=64 << 10)
 
     def crash(self) -> None:
@@ -172,7 +193,16 @@ class LevelDBMachine(StoreMachine):
         shutil.rmtree(self.work)
 
 
+class SegmentsMachine(LevelDBMachine):
+    """With segments of which each holds a few batches."""
+
+    def new(self) -> LevelDBStorage:
+        return SegmentedStorage(self.work / "node1", write_buffer_size=2000)
+
+
 TestMemory = MemoryMachine.TestCase
 TestMemory.settings = settings(max_examples=100, stateful_step_count=30)
+TestSegments = SegmentsMachine.TestCase
+TestSegments.settings = settings(max_examples=50, stateful_step_count=30)
 TestLevelDB = LevelDBMachine.TestCase
 TestLevelDB.settings = settings(max_examples=50, stateful_step_count=30)

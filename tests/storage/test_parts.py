@@ -52,6 +52,15 @@ class TestIndex:
         assert index.last == at - 1
         assert list(index.firsts) == [first for first in (1, 4, 5, 9) if first not in doomed]
 
+    @pytest.mark.parametrize("at", range(1, 12))
+    def test_compact(self, at: int) -> None:
+        """The record that holds the entry stays, and those behind it."""
+        index = index_of(1, 4, 5, 9, last=11)
+        doomed = list(index.compact(at))
+        assert doomed + list(index.firsts) == [1, 4, 5, 9]
+        assert index.firsts[0] == max(first for first in (1, 4, 5, 9) if first <= at)
+        assert (index.prev, index.last) == (at, 11)
+
 
 class TestPlan:
     def test_the_newest_hard_state_counts(self) -> None:

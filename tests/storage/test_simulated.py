@@ -7,7 +7,7 @@ in the place of each step that changes the disk.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import PurePath
 from random import Random
@@ -16,11 +16,11 @@ from typing import Any, Never
 
 import pytest
 
-from raftpy.contracts.errors import ForeignDirectory, StorageFailed, StorageLocked
+from raftpy.contracts.errors import ForeignDirectory, StorageLocked
 from raftpy.contracts.executor import Executor
 from raftpy.sim.disk.database import SimulatedEngine
 from raftpy.sim.disk.faults import DiskFaults
-from raftpy.sim.disk.files import Disk, DiskFiles, PowerFailure
+from raftpy.sim.disk.files import Disk, DiskFiles
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
@@ -28,49 +28,10 @@ from raftpy.storage.leveldb.lock import DirectoryLock
 from raftpy.storage.leveldb.ownership import check_ours
 from raftpy.storage.leveldb.store import make_directory
 from raftpy.storage.leveldb.writer import Mode
+from tests.storage.power import fail_at_each_step
 from tests.storage.support import OWNER, SMALLEST_BUFFER, Model, append, commit_only, entries, submit
 
 NODE = PurePath("/data/node1")
-SOURCES = range(4)
-"""Seeds of what a power failure leaves of what was not synced."""
-
-
-def failing_at(disk: Disk, step: int) -> None:
-    """The power fails in the place of the step with this number, from now on."""
-    at = disk.steps + step
-
-    def on_step(operation: str) -> None:
-        if disk.steps == at:
-            raise PowerFailure
-
-    disk.on_step = on_step
-
-
-def fail_at_each_step(
-    before: Callable[[DiskFiles], None],
-    act: Callable[[DiskFiles], None],
-    check: Callable[[DiskFiles, bool], None],
-    sources: Iterable[int] = SOURCES,
-) -> int:
-    """Runs ``act`` on a disk on which ``before`` has run, and lets the power fail at its first step, at its second, and
-    so on until it gets through; ``check(files, done)`` sees each disk after the failure. The number of steps."""
-    for step in range(1000):
-        done = False
-        for seed in sources:
-            disk = Disk(Random(seed))
-            before(disk.files())
-            failing_at(disk, step)
-            try:
-                act(disk.files())
-            except (PowerFailure, StorageFailed):
-                pass
-            done = not disk.stopped  # some calls bear a failure: closing has nobody to tell
-            disk.on_step = None
-            disk.power_failure()
-            check(disk.files(pid=2), done)
-        if done:
-            return step
-    raise AssertionError("it never gets through")
 
 
 class TestFloor:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from raftcore.base.errors import Compacted
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.storage import AppendBatch
@@ -109,6 +110,24 @@ def gate() -> Gate:
 
 
 class TestThread:
+    async def test_what_waits_for_a_batch_is_not_written_in_the_call(self, tmp_path: Path) -> None:
+        """A commit index alone is, for it costs no sync; with a compaction that waits it does."""
+        store = LevelDBStorage(tmp_path / "node1", mode="thread")
+        store.open(OWNER)
+        done: list[AppendBatch] = []
+        store.set_completion(done.append)
+        assert not store.submit([(0, [append(entries(1, 3, 1), term=1)])])
+        await until(lambda: len(done) == 1)
+        assert store.submit([(0, [commit_only(1, 0, 3)])])
+        store.group(0).compact(2)
+        assert store.group(0).entries(1, 4, EVERYTHING).count == 3
+        assert not store.submit([(0, [commit_only(1, 0, 3)])])
+        await until(lambda: len(done) == 2)
+        with pytest.raises(Compacted):
+            store.group(0).entries(2, 4, EVERYTHING)
+        assert store.submit([(0, [commit_only(1, 0, 3)])])
+        store.close()
+
     async def test_without_room_for_a_thread_it_is_written_in_the_call(
         self, gate: Gate, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 CORE = """
     base: buffer bytes conflict crc errors growable lists types config options
     values: block changes entries message storage_view
-    wire: header frame datagram codec
+    wire: header frame datagram codec fragment incoming congestion outgoing
     log: term_runs unstable window slices log_entries log
     membership: progress quorum tracker confchange
     algorithm: options state options.backtrack options.lease options.witness sending read_index
@@ -26,23 +26,26 @@ CORE = """
 # raftpy: storage and transport know the contracts and the system alone, only the runtime sees both, applications see
 # only the node.
 RAFTPY = """
-    contracts: errors files database entropy executor clock state_machine types storage transport
+    contracts: errors files database entropy executor clock state_machine types typed snapshots storage transport
     system: forking leveldb space files entropy threads
-    storage: identity leveldb records memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
-        leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal
-        leveldb.group_log leveldb.writer leveldb.store
+    storage: records identity leveldb
+        snapshots.names snapshots.blocks snapshots.checking snapshots.folder snapshots.memory snapshots.writer
+        snapshots.reader snapshots.receiver snapshots.metadata snapshots.store snapshots.choosing
+        memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
+        leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal_batches
+        leveldb.wal leveldb.places leveldb.segment leveldb.row leveldb.group_log leveldb.writer leveldb.store
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
-        identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.base datagram.memory
-        datagram.udp
+        identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.fragments datagram.base
+        datagram.memory datagram.udp
     .: config
     members: table operations
-    runtime: awaited commands commits defaults founding linger owner store_threads opening pending_proposals applying
-        quarantine reads role_log slow_writes stalls status group_work rounds passes calls leaving group describe
-        group_calls driver host
+    runtime: awaited beside commands commits defaults founding linger owner store_threads sections capturing restoring
+        opening pending_proposals applying quarantine reads role_log slow_writes snapshot_policy stalls status
+        stored_view group_work snapshotting rounds passes calls leaving group describe group_calls driver host
     .: node blocking
-    replicated: kv_commands sorted_keys kv
-    server: connections errors proposer redirect dispatch accepting request kv status app
+    replicated: kv_commands parted_dict kv_packing kv_state sorted_keys kv
+    server: connections errors proposer redirect dispatch accepting request kv snapshot status app
     sim.linearizability: history models search lineup tried registers result explain checker shrink
     sim: entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
@@ -51,7 +54,7 @@ RAFTPY = """
         drawing.datagrams drawing.picture drawing.page shrink written guarded totals
         worker worker_process search
     cli: addresses live demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
-        serve status demo_view demo_run demo sim_view sim
+        serve snapshot status demo_view demo_run demo sim_view sim
     .: __main__
 """
 

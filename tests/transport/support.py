@@ -88,6 +88,13 @@ def commits(datagrams: list[bytes]) -> list[int]:
     return [message.commit for message in messages(datagrams)]
 
 
+class EarlierTransport(MemoryTransport):
+    """Of a version that knows no fragments: it does not say that it takes any."""
+
+    def _takes(self) -> None:
+        return None
+
+
 class World:
     """Memory transports on one network and a clock that moves by hand; what is received is kept by node."""
 
@@ -99,12 +106,13 @@ class World:
         self.wakes: dict[int, int] = {}
         self.pinned: list[tuple[int, int, int]] = []
 
-    def start(self, own: LocalIdentity, **settings: Any) -> MemoryTransport:
-        """Begins an incarnation, in place of an earlier one of the same node."""
+    def start(self, own: LocalIdentity, *, earlier: bool = False, **settings: Any) -> MemoryTransport:
+        """Begins an incarnation, in place of an earlier one of the same node; ``earlier``: of an earlier version."""
         node_id = own.node_id
         if node_id in self.transports:
             self.transports[node_id].close()
-        transport = self.transports[node_id] = MemoryTransport(self.network, **settings)
+        kind = EarlierTransport if earlier else MemoryTransport
+        transport = self.transports[node_id] = kind(self.network, **settings)
         self.received.setdefault(node_id, [])
         self.wakes[node_id] = 0
 

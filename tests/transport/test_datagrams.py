@@ -108,7 +108,7 @@ def test_each_peer_has_its_own_datagram() -> None:
 def test_largest_command_fits_a_datagram_and_one_byte_more_gets_a_larger_one() -> None:
     world = World()
     one = world.start(ONE, max_datagram=1200)
-    world.start(TWO)
+    world.start(TWO, earlier=True)
     world.settle()
     assert one.max_command == max_command(1200)
     one.send(append(2, one.max_command))
@@ -136,7 +136,7 @@ def test_largest_command_fits_a_datagram_and_one_byte_more_gets_a_larger_one() -
 def test_a_message_that_is_too_large_again_and_again_dates_from_the_first_time() -> None:
     world = World()
     one = world.start(ONE, max_datagram=1200)
-    world.start(TWO)
+    world.start(TWO, earlier=True)
     world.settle()
     first = world.clock.monotonic()
     for index, since in ((7, first), (7, first), (9, first + 2), (9, first + 2)):
@@ -152,7 +152,7 @@ def test_a_message_that_is_too_large_again_and_again_dates_from_the_first_time()
 def test_what_no_datagram_holds_at_all_is_dropped_and_the_rest_goes_on() -> None:
     world = World()
     one = world.start(ONE, max_datagram=1200)
-    world.start(TWO)
+    world.start(TWO, earlier=True)
     world.settle()
     one.send(append(2, 65_507, index=7))
     one.send(heartbeat(2, commit=6))
@@ -182,7 +182,9 @@ def test_what_is_too_large_does_not_wait_for_a_peer_that_was_not_heard() -> None
 
 def test_snapshot_beyond_a_datagram_is_dropped_and_counted() -> None:
     world = World()
-    one, _ = world.pair()
+    one = world.start(ONE)
+    world.start(TWO, earlier=True)
+    world.settle()
     many = ConfState(range(1, 9000))  # a snapshot's bytes never travel in it: all that grows is its configuration
     one.send(Message(type=MessageType.MsgSnap, to=2, from_=1, term=1, snapshot=Snapshot(5, 1, many)))
     one.flush()

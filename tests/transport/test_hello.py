@@ -7,7 +7,7 @@ import pytest
 from raftcore.base.errors import ConfigError, DecodeError
 from raftcore.wire.codec import DatagramBuilder
 from raftpy.contracts.types import Heard, Standing
-from raftpy.transport.identity.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
+from raftpy.transport.identity.hello import FRAME_HELLO, Hello, Takes, decode_hello, encode_hello
 from tests.transport.support import World, commits, header, heartbeat, identity, peer_counts
 
 ONE, TWO = identity(1), identity(2)
@@ -97,6 +97,8 @@ def test_hello_round_trip_and_room_for_later() -> None:
         Hello("node1.example.org:8101"),
         Hello("https://node1.example.org:443"),
         Hello("", Standing.NEW),
+        Hello("", Standing.NEW, takes=Takes(1, 2**64 - 1)),
+        Hello("a:1", takes=Takes(1 << 26, 1200)),
         Hello("[::1]:80", Standing.ESTABLISHED, asks=2**64 - 1, answers=7),
     ):
         assert decode_hello(encode_hello(hello)) == hello
@@ -106,9 +108,11 @@ def test_hello_round_trip_and_room_for_later() -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [b"\2", b"\2\1\1", b"\2\x11\1" + bytes(15), b"\2\x11\0" + bytes(16), b"\2\x11\5" + bytes(16)]
+    "record",
+    [b"\2", b"\2\1\1", b"\2\x11\1" + bytes(15), b"\2\x11\0" + bytes(16), b"\2\x11\5" + bytes(16)]
+    + [b"\3\x0f" + b"x" * 15, b"\3\x10" + bytes(16), b"\3\x10\1" + bytes(15), b"\3\x10" + bytes(15) + b"x"],
 )
-def test_a_standing_that_is_none_is_passed_over(record: bytes) -> None:
+def test_a_record_that_is_none_is_passed_over(record: bytes) -> None:
     assert decode_hello(b"\1\3a:1" + record) == Hello("a:1")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from raftcore import ConfState, Entries, Entry, EntryKind, Message, MessageType, Snapshot
 from raftcore.wire.codec import DatagramBuilder, Header, decode_message, encode_message, frames, parse_header
+from raftcore.wire.fragment import decode_ack, decode_fragment, encode_ack, encode_fragment
 from raftpy.contracts.types import Standing
 from raftpy.transport.identity.hello import Hello, decode_hello, encode_hello
 from tests import model_codec as model
@@ -73,6 +74,8 @@ def test_every_vector_of_the_page_is_checked_here() -> None:
         *BODIES,
         "datagram-bare",
         "datagram-two-frames",
+        "fragment-body",
+        "fragment-ack-body",
         "hello-body",
     }
 
@@ -115,6 +118,18 @@ def test_datagram() -> None:
     assert [(g, k) for g, k, _ in model.decode_frames(vector[64:])] == [(0, 9), (7, 4)]
     rebuilt = b"".join(model.encode_frame(*frame) for frame in model.decode_frames(vector[64:]))
     assert model.encode_datagram(model.decode_header(vector), rebuilt) == vector
+
+
+def test_fragment() -> None:
+    fields = (5, 3, 0x11223344, 520, 256, 2, b"the rest")
+    assert encode_fragment(*fields) == VECTORS["fragment-body"]
+    assert decode_fragment(VECTORS["fragment-body"]) == fields
+
+
+def test_acknowledgement_of_fragments() -> None:
+    ranges = [(90, 100), (80, 85), (1, 7)]
+    assert encode_ack(ranges) == VECTORS["fragment-ack-body"]
+    assert decode_ack(VECTORS["fragment-ack-body"]) == ranges
 
 
 def test_hello() -> None:

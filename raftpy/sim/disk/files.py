@@ -14,7 +14,7 @@ from pathlib import PurePath
 from random import Random
 from typing import NoReturn
 
-from raftpy.contracts.files import OpenMode
+from raftpy.contracts.files import Data, OpenMode
 from raftpy.sim.disk.contents import Contents
 from raftpy.sim.disk.directory import Directory, Node
 from raftpy.sim.disk.faults import DiskFaults
@@ -264,10 +264,11 @@ class Disk:
 class DiskFile:
     """A ``File`` of a :class:`DiskFiles`."""
 
-    __slots__ = ("_contents", "_disk", "_life", "_offset", "_pid")
+    __slots__ = ("_contents", "_disk", "_life", "_offset", "_pid", "_reads")
 
-    def __init__(self, disk: Disk, contents: Contents, pid: int) -> None:
+    def __init__(self, disk: Disk, contents: Contents, pid: int, reads: bool = False) -> None:
         self._disk, self._contents, self._pid = disk, contents, pid
+        self._reads = reads  # and does nothing else
         self._life = disk.life  # -1 once it is closed
         self._offset = 0
 
@@ -275,26 +276,26 @@ class DiskFile:
         self._check()
         return self._contents.read(offset, size)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Data) -> None:
         written, error = self._write(data, self._offset)
         self._offset += written
         if error is not None:
             raise error
 
-    def write_at(self, data: bytes, offset: int) -> None:
+    def write_at(self, data: Data, offset: int) -> None:
         _, error = self._write(data, offset)
         if error is not None:
             raise error
 
-    def _write(self, data: bytes, offset: int) -> tuple[int, OSError | None]:
+    def _write(self, data: Data, offset: int) -> tuple[int, OSError | None]:
         """How many bytes were written, and what has kept the others from it."""
         disk, contents = self._disk, self._contents
-        self._check()
+        self._check_change()
         disk.step("write")
         before = contents.size
         written, error = disk.written(len(data), offset + len(data) - before)
         if written:
-            contents.write(data if error is None else data[:written], offset)
+            contents.write(bytes(data if error is None else data[:written]), offset)
             disk.used += contents.size - before
         return written, error
 
@@ -304,7 +305,7 @@ class DiskFile:
 
     def truncate(self, size: int) -> None:
         disk, contents = self._disk, self._contents
-        self._check()
+        self._check_change()
         if size == contents.size:
             return
         disk.step("truncate")
@@ -318,8 +319,8 @@ class DiskFile:
         disk, contents = self._disk, self._contents
         self._check()
         growth = size - contents.size
-        if growth <= 0:
-            return True
+        if self._reads or growth <= 0:
+            return not self._reads
         disk.step("set aside")
         growth = max(size - contents.size, 0)  # another thread may have written to it meanwhile
         taken, error = disk.written(growth, growth)
@@ -373,6 +374,11 @@ class DiskFile:
         if self._life != self._disk.life:
             raise OSError(errno.EBADF, "Bad file descriptor")
 
+    def _check_change(self) -> None:
+        self._check()
+        if self._reads:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
 
 class DiskFiles:
     """``Files`` on a :class:`Disk`, as one process sees them. Every path begins at its root.
@@ -387,7 +393,7 @@ class DiskFiles:
 
     def open(self, path: PurePath, mode: OpenMode) -> DiskFile:
         disk = self._alive()
-        if mode != "change" and disk.find(path) is None:
+        if mode not in ("change", "read") and disk.find(path) is None:
             directory = disk.directory(path.parent)
             disk.step("create")
             self._make_room()
@@ -397,7 +403,7 @@ class DiskFiles:
             disk.step("truncate")
             disk.used -= contents.size
             contents.resize(0)
-        return DiskFile(disk, contents, self.pid)
+        return DiskFile(disk, contents, self.pid, reads=mode == "read")
 
     def read(self, path: PurePath) -> bytes:
         contents = self._alive().contents(path)
@@ -448,7 +454,6 @@ class DiskFiles:
             disk.used -= replaced.size
 
     def remove(self, path: PurePath) -> None:
-        """Deletes a file. No part of the contract: for a database, whose own files nobody else touches."""
         disk = self._alive()
         contents = disk.contents(path)
         disk.step("remove")

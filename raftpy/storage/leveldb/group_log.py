@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from raftcore.base.conflict import Conflict
+from raftcore.base.errors import Unavailable
 from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.database import Batch
 from raftpy.contracts.errors import StorageFailed
@@ -62,6 +63,7 @@ class LevelDBGroupLog:
         self._mutex = mutex
         self._index = log.index
         self._cut_through: int | None = None  # record that the batch under way makes shorter
+        self._compact_to = 0  # what is up to here is to go with the next batch
 
     # --- writing: all of it is for one thread at a time
 
@@ -78,13 +80,18 @@ class LevelDBGroupLog:
         newest = plan.newest
         if newest is not None:
             head.term, head.vote, head.commit = newest.term, newest.vote, newest.commit
-        if not plan.must_write:
+            head.commit = max(head.commit, head.prev_index)
+        compact_to = self._compact_to if self.compacting else 0
+        if not plan.must_write and not compact_to:
             return False
         if plan.cut:
             self._put_cut(plan.cut, batch)
+        if compact_to:
+            self._put_compaction(compact_to, batch)
         if plan.staged:
             self._put_entries(plan.staged, batch)
-        else:
+        if not plan.staged or compact_to:
+            # Where the log begins is looked for under the head's own key, before any record is read.
             self.put_head(batch)
         return True
 
@@ -143,6 +150,31 @@ class LevelDBGroupLog:
             self._index.truncate(index)
         head = self.head
         head.cut = min(head.cut or index, index)
+
+    def _put_compaction(self, index: int, batch: Batch) -> None:
+        """Deletes the records up to ``index``, in the batch and, for readers, at once."""
+        head = self.head
+        if index > self._index.last:
+            raise StorageFailed(f"compacted up to {index}, and entries are replaced from {self._index.last + 1} on")
+        holding, _ = self._index.span(self._index.position(index))
+        head.prev_index, head.prev_term = index, self._reader.record(self.group, holding).first_term
+        head.commit = max(head.commit, index)
+        with self._mutex:
+            doomed = self._index.compact(index)
+        for key in [keys.entry_key(self.group, first) for first in doomed]:
+            batch.delete(key)
+
+    @property
+    def compacting(self) -> bool:
+        """Whether a compaction waits for a batch to be written with."""
+        return self._compact_to > self.head.prev_index
+
+    def compact(self, index: int) -> None:
+        self._check()
+        with self._mutex:
+            if index > self._index.last:
+                raise Unavailable
+        self._compact_to = max(self._compact_to, index)
 
     def floor(self) -> GroupFloor:
         """The group's part of the floor, as of now."""

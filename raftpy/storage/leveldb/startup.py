@@ -194,23 +194,36 @@ class Reader:
                     self._check_wanted()
                 entries, behind = self._open(key, value)
                 first = entries.first
-                if first != expected or key != start + first.to_bytes(8, "big"):
+                if not index.firsts and head.prev_index:
+                    self._check_first(key, entries, head)
+                elif first != expected:
                     raise self.damaged(key, f"it holds entries from {first} on where {expected} follows")
-                if entries.first_term != term:
-                    if entries.first_term < term:
-                        raise self.damaged(key, f"term {entries.first_term} after term {term}")
+                if key != start + first.to_bytes(8, "big"):
+                    raise self.damaged(key, f"it holds entries from {first} on")
+                if entries.first_term < term:
+                    raise self.damaged(key, f"term {entries.first_term} after term {term}")
+                if (entries.first_term != term or not runs) and entries.last >= expected:
                     term = entries.first_term
-                    runs.append((first, term))
+                    runs.append((expected, term))
                 block_time = int.from_bytes(entries.data[16:24], "little")
                 if block_time < time_ms:
                     raise self.damaged(key, f"log time {block_time} ms after {time_ms} ms")
                 time_ms = block_time
                 append(first)
                 expected = first + entries.count
+        if head.prev_index and not index.firsts:
+            raise self.damaged(keys.entry_key(group, head.prev_index), "no record holds it, up to which is compacted")
         index.last = expected - 1
         if behind:
             head = self._newer(head, keys.entry_key(group, index.firsts[-1]), behind)
         return Log(index, runs, term, time_ms, head, bool(behind) or not index.firsts)
+
+    def _check_first(self, key: bytes, entries: Entries, head: Head) -> None:
+        """The first record of a log that is compacted holds the last entry that was given up."""
+        if not entries.first <= head.prev_index <= entries.last or entries.first_term != head.prev_term:
+            what = f"entries {entries.first} to {entries.last} in term {entries.first_term}"
+            needed = f"{head.prev_index} in term {head.prev_term}"
+            raise self.damaged(key, f"it holds {what}, and the log is compacted up to {needed}")
 
     def check_end(self, group: int, log: Log) -> None:
         """Refuses a log that does not end where the newest head says, or that goes on beyond."""

@@ -2,9 +2,10 @@
 
 A data directory holds::
 
-    lock      who has it open                  (lock.py)
-    floor     what the store held at its start (floor.py)
-    leveldb/  the records                      (keys.py)
+    lock        who has it open                  (lock.py)
+    floor       what the store held at its start (floor.py)
+    leveldb/    the records                      (keys.py)
+    snapshots/  what stands for the beginning of a log, once there is a snapshot (raftpy/storage/snapshots)
 
 One ``submit`` is one synced batch, whatever the number of its groups. Of each group it has the entries as block
 records, the deletion of what they replace, and the head with term, vote, commit and the log's ends, behind the last
@@ -22,7 +23,14 @@ from raftcore.base.conflict import Conflict
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.database import Batch, Database, DatabaseEngine
 from raftpy.contracts.entropy import Entropy
-from raftpy.contracts.errors import StorageDamaged, StorageFailed, StorageLocked, UnknownGroup, WrongIdentity
+from raftpy.contracts.errors import (
+    SnapshotFailed,
+    StorageDamaged,
+    StorageFailed,
+    StorageLocked,
+    UnknownGroup,
+    WrongIdentity,
+)
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.files import Files
 from raftpy.contracts.storage import AppendBatch
@@ -46,7 +54,9 @@ from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Identity, Reader, found, found_group, pack_pins
 from raftpy.storage.leveldb.wal import SpaceAhead, check_manifest, check_write_ahead, cut_off_ahead
 from raftpy.storage.leveldb.writer import Mode, Writer
-from raftpy.storage.records import by_group
+from raftpy.storage.records import by_group, needs_writing
+from raftpy.storage.snapshots.folder import SystemFolder
+from raftpy.storage.snapshots.store import SnapshotStore
 from raftpy.system.entropy import SystemEntropy
 from raftpy.system.files import SystemFiles
 from raftpy.system.forking import call_in_child
@@ -59,6 +69,9 @@ WRITE_BUFFER_SIZE = 16 << 20
 More means fewer stalls under load (longest 1% of syncs a third shorter with 16 MiB than with LevelDB's own 4), and a
 longer replay after kill -9 (a tenth of a second at most).
 """
+
+SNAPSHOTS = "snapshots"
+"""The directory of snapshots, in the data directory."""
 
 SPACE_BEYOND = 64 << 10
 """What a write-ahead file may get longer than the write buffer: the last batch, and what stands around the records."""
@@ -95,6 +108,7 @@ class LevelDBStorage:
         self._database_path = self.path / DATABASE
         self._write_buffer_size = write_buffer_size
         self._files: Files = files or SystemFiles()
+        self.snapshots = SnapshotStore(SystemFolder(self._files, self.path / SNAPSHOTS))
         self._engine: DatabaseEngine = database or LevelDB()
         self._executor: Executor = executor or Threads()
         self._entropy: Entropy = entropy or SystemEntropy()
@@ -111,7 +125,7 @@ class LevelDBStorage:
         self._groups: dict[int, LevelDBGroupLog] = {}  # all that the store knows
         self._pins: dict[int, int] = {}
         self._floor: Floor  # as it was last written
-        self._writer = Writer(self._write, mode, self._executor, timer)
+        self._writer = Writer(self._write, mode, self._executor, timer, self._needs_writing)
 
     # --- opening and closing
 
@@ -173,6 +187,7 @@ class LevelDBStorage:
             else:
                 found_group(self._batch, group, cluster_id, named[group])
                 states[group] = self._open_group(group, named[group], Head(), None)
+        self._load_snapshots()
         self._begin_boot()
         self._space_ahead = SpaceAhead(self._files, self._database_path, self._write_buffer_size + SPACE_BEYOND)
         return Recovered(
@@ -183,6 +198,12 @@ class LevelDBStorage:
             members=members,
             pins=dict(self._pins),
         )
+
+    def _load_snapshots(self) -> None:
+        try:
+            self.snapshots.load()
+        except SnapshotFailed as error:
+            raise StorageFailed(str(error)) from error
 
     def _open_group(self, group: int, voters: Iterable[int], head: Head, floor: Floor | None) -> InitialState:
         """Checks a group's records, and the newest head of it against the floor; None for one founded just now.
@@ -201,7 +222,9 @@ class LevelDBStorage:
         self._groups[group] = LevelDBGroupLog(
             group, log, conflict, self._reader, self._executor.lock(), self._check, self._fail, self._keep_conflict
         )
-        return initial_state(head.hard_state, voters, head.last_index, log.term_runs, log.last_time_ms, conflict)
+        return initial_state(
+            head.hard_state, voters, log.index, log.term_runs, log.last_time_ms, conflict, head.prev_term
+        )
 
     def _find_floor(self) -> Floor:
         """The floor, a new one at a first start; ``StorageDamaged`` when floor and database do not go together."""
@@ -316,6 +339,13 @@ class LevelDBStorage:
     def submit(self, batch: AppendBatch) -> bool:
         self._check()
         return self._writer.submit(batch)
+
+    def _needs_writing(self, batch: AppendBatch) -> bool:
+        """Whether anything of it, or of what waits for a batch of these groups, has to be written now."""
+        if needs_writing(batch):
+            return True
+        logs = (self._groups.get(group) for group, _ in batch)
+        return any(log is not None and log.compacting for log in logs)
 
     def _write(self, batch: AppendBatch) -> bool:
         """One synced batch for all of it; False when there was nothing to write. In the writer's thread."""

@@ -53,7 +53,7 @@ def check_write_ahead(files: Files, directory: PurePath) -> None:
         # LevelDB begins a file only when everything in the one before is synced: torn is only what nothing follows.
         ends.append(_checked_end(files, path, may_be_torn=not any(ends)))
     for path, end in zip(reversed(paths), ends, strict=True):
-        _cut(files, path, end)
+        cut_off(files, path, end)
 
 
 def check_manifest(files: Files, directory: PurePath) -> None:
@@ -78,7 +78,7 @@ def _checked_end(files: Files, path: PurePath, *, may_be_torn: bool) -> int:
     return end
 
 
-def _cut(files: Files, path: PurePath, size: int) -> None:
+def cut_off(files: Files, path: PurePath, size: int) -> None:
     """Makes the file ``size`` bytes long if it is longer, durably."""
     file = files.open(path, "change")
     try:
@@ -135,4 +135,4 @@ def cut_off_ahead(files: Files, directory: PurePath) -> None:
     for path in write_ahead_files(files, directory):
         verdict, end = survey(files.read(path))
         if verdict == WHOLE:
-            _cut(files, path, end)
+            cut_off(files, path, end)

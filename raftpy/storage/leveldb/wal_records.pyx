@@ -11,8 +11,6 @@ from raftcore.base.bytes cimport load16, load32
 from raftcore.base.crc cimport crc32c_update
 
 cdef enum:
-    BLOCK_SIZE = 32 * 1024
-    RECORD_HEADER = 7
     MASK_DELTA = 0xA282EAD8
 
 BLOCK = BLOCK_SIZE

@@ -54,7 +54,8 @@ class Writer:
     """Hands submits, in order, to ``write``, inline or on a worker of ``executor``.
 
     ``write(batch)`` makes it durable and returns whether the disk had to be touched for it; it raises
-    ``StorageFailed``, after which it is not called again. All methods are for the loop's thread, but for ``close``.
+    ``StorageFailed``, after which it is not called again. ``needs_writing(batch)`` tells beforehand. All methods are
+    for the loop's thread, but for ``close``.
     """
 
     def __init__(
@@ -63,9 +64,11 @@ class Writer:
         mode: Mode,
         executor: Executor,
         timer: Callable[[], float] = time.perf_counter,
+        needs_writing: Callable[[AppendBatch], bool] = needs_writing,
     ) -> None:
         self.pace = Pace()
         self._write = write
+        self._needs_writing = needs_writing
         self._mode = mode
         self._timer = timer
         self._under_way = 0  # submits that have returned False and were not called back yet
@@ -91,7 +94,7 @@ class Writer:
             self._loop is None
             or self._mode == "inline"
             or (self._mode == "auto" and not self.pace.slow)
-            or not needs_writing(batch)
+            or not self._needs_writing(batch)
         ):
             self._timed_write(batch)
             return True

@@ -25,17 +25,21 @@ from raftpy.contracts.clock import Clock, SystemClock, TimerHandle
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
 from raftpy.system.entropy import SystemEntropy
-from raftpy.transport.datagram.oversized import oversized_datagram
+from raftpy.transport.datagram.fragments import Fragments
+from raftpy.transport.datagram.oversized import note_oversized, oversized_datagram
 from raftpy.transport.exchange.exchange import Exchange
-from raftpy.transport.exchange.sizes import LARGEST_DATAGRAM, LOOPBACK_DATAGRAM, SMALLEST_DATAGRAM
+from raftpy.transport.exchange.sizes import LARGEST_DATAGRAM, LARGEST_MESSAGE, LOOPBACK_DATAGRAM, SMALLEST_DATAGRAM
 from raftpy.transport.exchange.unreliable import Unreliable, carry
 from raftpy.transport.identity.gate import Gate
-from raftpy.transport.identity.hello import FRAME_HELLO, Hello, decode_hello, encode_hello
+from raftpy.transport.identity.hello import FRAME_HELLO, Hello, Takes, decode_hello, encode_hello
 from raftpy.transport.identity.peer import HELD_FOR_S, PROBE_PERIOD_S, Peer
 from raftpy.transport.identity.presence import SILENT_LOOKS
 from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, decode_refusal
 
 HELLO_PERIOD_S = 1.0
+
+SOCKET_BYTES = 1 << 20
+"""What a socket is taken to hold for each peer where nothing better is known."""
 
 HEADER_SIZE: int = DATAGRAM_HEADER_SIZE
 
@@ -80,6 +84,7 @@ class DatagramTransport(Exchange):
         self._conflicts = dict(own.conflicts)
         self._gate = Gate(own, self.clock, pin, self._max_datagram, self._changed)
         self._peers = self._gate.peers
+        self._fragments = Fragments(self.clock, self._transmit)
         self.counters = self._gate.counters
         self._heard = []
         self._waiting = []
@@ -88,6 +93,7 @@ class DatagramTransport(Exchange):
     def _changed(self, peer: Peer) -> None:
         """Another incarnation of the peer is heard than before, or none any more."""
         peer.give_up(self._take_back(peer.id))
+        self._fragments.forget(peer)
         self._heard = sorted((p for p in self._peers.values() if p.expected is not None), key=lambda p: p.id)
         self._lend()
 
@@ -118,6 +124,10 @@ class DatagramTransport(Exchange):
 
     def _default_max_datagram(self, addresses: Iterable[str]) -> int:
         return LOOPBACK_DATAGRAM
+
+    def _takes(self) -> Takes | None:
+        """What this node takes in fragments from each peer; None: it does not say that it does."""
+        return Takes(LARGEST_MESSAGE, SOCKET_BYTES)
 
     def _wire_stats(self) -> dict[str, Any]:
         return {}
@@ -154,6 +164,7 @@ class DatagramTransport(Exchange):
         self._running = False
         if self._timer is not None:
             self._timer.cancel()
+        self._fragments.close()
         self._wake = _nothing
         self._shut()
 
@@ -198,6 +209,7 @@ class DatagramTransport(Exchange):
         return self._gate.admit(header)
 
     def _after_receive(self) -> None:
+        self._fragments.answer()
         if self._gate.answer or self._gate.hello or self._gate.refuse:
             self._reply()
 
@@ -235,6 +247,10 @@ class DatagramTransport(Exchange):
             self._heard_callback(peer.id)
         return more
 
+    def _take_fragment(self, peer: Peer, datagram: bytes) -> bytes | None:
+        """Takes a datagram with a fragment or an acknowledgement of some; a whole one when it has become whole."""
+        return self._fragments.take(peer, datagram)
+
     def _take_hello(self, peer: Peer, hello: Hello) -> bool:
         """True when it says something new; one that asks is answered at once."""
         news = peer.take_hello(hello)
@@ -271,24 +287,43 @@ class DatagramTransport(Exchange):
             self._send_oversized(peer, message, group)
 
     def _send_oversized(self, peer: Peer, message: Message, group: int) -> None:
-        """No datagram of the usual size holds it: it gets one of its own, behind what was queued before it."""
+        """No datagram of the usual size holds it: it goes in fragments, or gets a datagram of its own, behind what was
+        queued before it."""
         if peer.expected is None:
             peer.counters.messages_dropped += 1  # nothing of the kind waits for a peer that may never be heard
+            return
+        if peer.takes is not None:
+            self._send_in_fragments(peer, message, group)
             return
         try:
             datagram = oversized_datagram(peer, message, group, self.clock.monotonic())
         except ValueError as error:
-            self._gate.warn_once(("too large", peer.id), f"a message for node {peer.id} is dropped: {error}")
+            self._warn_too_large(peer, error)
             return
         if peer.builder.frames:
             peer.ready.append(peer.builder.finish())
         peer.ready.append(datagram)
         self._gate.warn_once(
             ("oversized", peer.id),
-            f"node {peer.id} needs a datagram of {len(datagram)} bytes, above max_datagram, {self._max_datagram}: the "
-            "log holds what was taken under a higher limit; it is sent all the same, in fragments where the path takes "
-            "less",
+            f"node {peer.id} needs a datagram of {len(datagram)} bytes, above max_datagram, {self._max_datagram}, and "
+            "does not say that it puts fragments together; it is sent all the same, in fragments of IP where the path "
+            "takes less",
         )
+
+    def _send_in_fragments(self, peer: Peer, message: Message, group: int) -> None:
+        try:
+            self._fragments.send(peer, message, group)
+        except ValueError as error:
+            peer.counters.too_large += 1
+            note_oversized(peer, message, self.clock.monotonic(), 0, str(error))
+            self._warn_too_large(peer, error)
+            return
+        if not peer.queued:
+            peer.queued = True
+            self._waiting.append(peer)
+
+    def _warn_too_large(self, peer: Peer, error: ValueError) -> None:
+        self._gate.warn_once(("too large", peer.id), f"a message for node {peer.id} is dropped: {error}")
 
     def _hold(self, peer: Peer) -> None:
         """Something is about to wait for a peer not heard yet; what waits too long already is given up."""
@@ -302,8 +337,8 @@ class DatagramTransport(Exchange):
             peer.give_up_queued()
             peer.held_since_s = now
 
-    def _flush_unheard(self) -> None:
-        """Probes the peers for whom something waits."""
+    def _flush_waiting(self) -> None:
+        """Probes the peers not heard for whom something waits, and sends fragments to the others."""
         waiting = self._waiting
         self._waiting = []
         for peer in waiting:
@@ -313,6 +348,7 @@ class DatagramTransport(Exchange):
                 now = self.clock.monotonic()
                 if peer.probed_at_s <= now - PROBE_PERIOD_S:
                     self._probe(peer, now)
+        self._fragments.flush()
 
     def _transmit(self, peer: Peer, datagram: bytes) -> None:
         counters = peer.counters
@@ -338,7 +374,7 @@ class DatagramTransport(Exchange):
 
     def _send_hello(self, peer: Peer, asks: int = 0) -> None:
         """Tells the peer who we are; with ``asks``, the number of a question, it is to tell the same."""
-        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflicts)
+        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflicts, self._takes())
         room = self._max_datagram - HEADER_SIZE - FRAME_HEADER_SIZE
         self._transmit(peer, peer.hello_datagram(self._own, encode_hello(hello, room)))
 
@@ -348,6 +384,7 @@ class DatagramTransport(Exchange):
             return
         for peer in self._peers.values():
             self._look_at(peer)
+            self._fragments.expire(peer)
             if peer.expected is None:
                 self._probe(peer, self.clock.monotonic())
             else:
@@ -448,6 +485,11 @@ class DatagramTransport(Exchange):
     def max_command(self) -> int:
         """Bytes in the largest command that fits one datagram."""
         return max_command(self._max_datagram)
+
+    @property
+    def max_message(self) -> int:
+        """Bytes in the largest message; see ``FragmentingTransport.max_message``."""
+        return LARGEST_MESSAGE
 
     def stats(self) -> dict[str, Any]:
         """See ``Transport.stats``."""

@@ -40,8 +40,9 @@ from raftpy.transport.exchange.address import (
     resolve,
 )
 from raftpy.transport.exchange.exchange import DatagramIO, pack_address
-from raftpy.transport.exchange.sizes import LOOPBACK_DATAGRAM, NETWORK_DATAGRAM
+from raftpy.transport.exchange.sizes import LARGEST_MESSAGE, LOOPBACK_DATAGRAM, NETWORK_DATAGRAM
 from raftpy.transport.exchange.unreliable import Unreliable
+from raftpy.transport.identity.hello import Takes
 from raftpy.transport.identity.peer import Peer
 
 ASKED_BUFFER = 4 << 20
@@ -243,6 +244,11 @@ class UdpTransport(DatagramTransport):
                 "bursts will be lost and repeated; raise it with: sysctl -w net.core.rmem_max=%d net.core.wmem_max=%d",
                 self._own.node_id, holds, self._max_datagram, self._granted[0], self._asked[0], *self._asked,
             )  # fmt: skip
+
+    def _takes(self) -> Takes | None:
+        # Half of what the socket holds, as others send as well; and one datagram always.
+        holds = self._granted[0] // datagram_cost(self._max_datagram) // 2
+        return Takes(LARGEST_MESSAGE, max(1, holds) * self._max_datagram)
 
     def _wire_stats(self) -> dict[str, Any]:
         return {

@@ -40,7 +40,21 @@ class PeerCounters(Traffic):
     oversized: int = 0
     """Messages sent in a datagram of their own above max_datagram: an entry of a time when the limit was higher."""
     too_large: int = 0
-    """Messages given up because no UDP datagram holds them."""
+    """Messages given up because no UDP datagram holds them, or not as many fragments as the peer puts together."""
+    fragmented: int = 0
+    """Messages that were to go in fragments."""
+    fragmented_again: int = 0
+    """Messages that were not taken because the same was on its way in fragments."""
+    fragmented_given_up: int = 0
+    """Messages given up with some of their fragments not acknowledged."""
+    fragments_sent: int = 0
+    """Of the datagrams in ``sent``, those with a fragment."""
+    fragments_received: int = 0
+    """Of the datagrams in ``received``, those with a fragment."""
+    fragmented_received: int = 0
+    """Messages put together from fragments."""
+    malformed_fragments: int = 0
+    """Fragments, and acknowledgements of such, that did not decode, or said what cannot be."""
     send_buffer_full: int = 0
     """Datagrams the system did not take because its buffers were full."""
     send_refused: int = 0

@@ -43,7 +43,7 @@ cdef class Exchange:
     cdef public object _unreliable       # not None: everything sent passes _transmit, to be lost and delayed
     cdef public bint _running
     cdef public list _heard              # Link of the peers that have been heard; replaced, never changed
-    cdef public list _waiting            # peers not heard for whom something waits
+    cdef public list _waiting            # peers for whom something waits: they are not heard, or it goes in fragments
     cdef Outbox outbox                   # whom builders are lent to, or None
 
     cdef Link known(self, bytes datagram)

@@ -22,6 +22,7 @@ cimport cython
 
 from raftcore.base.bytes cimport load32
 from raftcore.base.crc cimport crc32c_update
+from raftcore.wire.fragment cimport FRAME_FRAGMENT, FRAME_FRAGMENT_ACK
 from raftcore.wire.frame cimport FRAME_TRANSPORT
 from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
 
@@ -184,7 +185,8 @@ cdef class Exchange:
 
     A subclass provides ``_read_errors()`` and ``_put_failed(link, datagram, number)`` where there is a socket,
     ``_pull(limit)`` where there is none, and for what happens seldom ``_admit(datagram)``, ``_after_receive()``,
-    ``_take_own(link, datagram)``, ``_transmit(link, datagram)`` and ``_flush_unheard()``.
+    ``_take_own(link, datagram)``, ``_take_fragment(link, datagram)``, ``_transmit(link, datagram)`` and
+    ``_flush_waiting()``.
     """
 
     def __cinit__(self, *arguments, **options):
@@ -198,6 +200,7 @@ cdef class Exchange:
         cdef bytes datagram
         cdef Link link
         cdef Py_ssize_t size
+        cdef uint8_t kind
         cdef bint strange = False
         if not self._running:
             return []
@@ -225,9 +228,17 @@ cdef class Exchange:
             size = PyBytes_GET_SIZE(datagram)
             link.counters.received += 1
             link.counters.received_bytes += size
-            if size > FIRST_KIND and (
-                <uint8_t> PyBytes_AS_STRING(datagram)[FIRST_KIND] < FRAME_TRANSPORT or self._take_own(link, datagram)
-            ):
+            if size <= FIRST_KIND:
+                continue
+            kind = <uint8_t> PyBytes_AS_STRING(datagram)[FIRST_KIND]
+            if kind < FRAME_TRANSPORT:
+                accepted.append(datagram)
+            elif kind == FRAME_FRAGMENT or kind == FRAME_FRAGMENT_ACK:
+                strange = True
+                datagram = self._take_fragment(link, datagram)
+                if datagram is not None:
+                    accepted.append(datagram)
+            elif self._take_own(link, datagram):
                 accepted.append(datagram)
         if strange:
             self._after_receive()
@@ -281,7 +292,7 @@ cdef class Exchange:
             if PyList_GET_SIZE(link.ready) or link.builder.frames:
                 self.send_open(link)
         if PyList_GET_SIZE(self._waiting):
-            self._flush_unheard()
+            self._flush_waiting()
 
     cdef int send_full(self) except -1:
         # What the core has filled, in the order in which it did.

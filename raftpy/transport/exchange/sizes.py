@@ -1,4 +1,4 @@
-"""How large a datagram may be, in bytes: what ``max_datagram`` can be set to, and what it is when nobody sets it."""
+"""How large datagrams, messages and commands may be, in bytes: what can be set, and what it is when nobody sets it."""
 
 from __future__ import annotations
 
@@ -9,3 +9,9 @@ LOOPBACK_DATAGRAM = 60_000
 """``max_datagram`` where every member is on this machine: loopback takes 64 KiB in one piece."""
 NETWORK_DATAGRAM = 1_200
 """``max_datagram`` elsewhere: passes every path that IPv6 allows without being cut into fragments."""
+LARGEST_MESSAGE = 64 << 20
+"""Bytes of the messages of one peer that are put together from fragments at a time, and so of the largest."""
+LARGEST_COMMAND = 32 << 20
+"""What ``max_command`` can be set to; well below the above, so that a message with such a command is taken."""
+DEFAULT_COMMAND = 16 << 20
+"""``max_command`` when nobody sets it."""

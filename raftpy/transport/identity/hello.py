@@ -11,6 +11,8 @@
     kind 2      standing (u8, raftpy.contracts.types.Standing); asks (u64), the number of a question for the
     receiver's
                 standing, 0: none; answers (u64), the newest number that the receiver has asked, 0: none
+    kind 3      the sender puts messages together from fragments: room (u64), bytes of the receiver's messages at a
+                time; burst (u64), bytes that its socket holds for the receiver while it does not read; neither is 0
 
 A hello that asks is answered by a hello that does not, so questions and answers end. A transport frame stands first in
 its datagram, so that looking for one costs a single comparison.
@@ -35,11 +37,23 @@ HELLO_VERSION = 1
 
 QUARANTINED = 1
 STANDING = 2
+TAKES = 3
 _CONFLICT = Struct("<6Q")
 _STANDING = Struct("<BQQ")
+_TAKES = Struct("<QQ")
 SMALLEST_ROOM: int = SMALLEST_DATAGRAM - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE
 """Bytes that a hello's body may take in a datagram of any size."""
 _STANDINGS = {int(standing): standing for standing in Standing}
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What a node takes in fragments of messages from each peer."""
+
+    room: int
+    """Bytes of messages that are put together at a time, at least 1."""
+    burst: int
+    """Bytes that its socket holds for the peer while it does not read, at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,8 @@ class Hello:
     """The newest number that the receiver has asked, 0 for none."""
     conflicts: Mapping[int, Conflict] = field(default_factory=dict)
     """Why the sender is quarantined: group id to conflict, for each group that it is in quarantine in."""
+    takes: Takes | None = None
+    """What it takes in fragments; None: it knows none."""
 
 
 def encode_hello(hello: Hello, room: int = SMALLEST_ROOM) -> bytes:
@@ -69,6 +85,8 @@ def encode_hello(hello: Hello, room: int = SMALLEST_ROOM) -> bytes:
     told = bytes((HELLO_VERSION, len(body))) + body
     if hello.standing is not None:
         told += bytes((STANDING, _STANDING.size)) + _STANDING.pack(hello.standing, hello.asks, hello.answers)
+    if hello.takes is not None:
+        told += bytes((TAKES, _TAKES.size)) + _TAKES.pack(hello.takes.room, hello.takes.burst)
     for group, c in sorted(hello.conflicts.items())[: (room - len(told)) // (2 + _CONFLICT.size)]:
         record = _CONFLICT.pack(group, c.index, c.term, c.leader, c.leader_term, c.current_term)
         told += bytes((QUARANTINED, len(record))) + record
@@ -95,7 +113,7 @@ def decode_hello(body: bytes | memoryview) -> Hello:
 
 
 def _with_records(http_address: str, records: bytes) -> Hello:
-    standing, asks, answers, at = None, 0, 0, 0
+    standing, asks, answers, takes, at = None, 0, 0, None, 0
     conflicts: dict[int, Conflict] = {}
     while at + 2 <= len(records):
         kind, record = records[at], records[at + 2 : at + 2 + records[at + 1]]
@@ -105,5 +123,7 @@ def _with_records(http_address: str, records: bytes) -> Hello:
         elif kind == STANDING and standing is None and len(record) == _STANDING.size and record[0] in _STANDINGS:
             number, asks, answers = _STANDING.unpack(record)
             standing = _STANDINGS[number]
+        elif kind == TAKES and takes is None and len(record) == _TAKES.size and all(_TAKES.unpack(record)):
+            takes = Takes(*_TAKES.unpack(record))
         at += 2 + records[at + 1]
-    return Hello(http_address, standing, asks, answers, conflicts)
+    return Hello(http_address, standing, asks, answers, conflicts, takes)

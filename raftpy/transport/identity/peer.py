@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from raftcore.base.conflict import Conflict
 from raftcore.wire.codec import CHECKSUM_SIZE, DatagramBuilder, Header, frames
+from raftcore.wire.incoming import Incoming
+from raftcore.wire.outgoing import Outgoing
 from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
 from raftpy.transport.exchange.address import SocketAddress
 from raftpy.transport.exchange.counters import PeerCounters
 from raftpy.transport.exchange.exchange import Link
-from raftpy.transport.identity.hello import FRAME_HELLO, Hello
+from raftpy.transport.identity.hello import FRAME_HELLO, Hello, Takes
 from raftpy.transport.identity.presence import Presence
 from raftpy.transport.identity.refusal import MOST_REFUSED, REFUSED_AGAIN_S, Refusal
 from raftpy.transport.identity.rules import PeerIncarnation
@@ -44,6 +46,8 @@ class Peer(Link):
         "held_since_s",
         "http_address",
         "incarnation",
+        "incoming",
+        "outgoing",
         "oversized",
         "presence",
         "probed_at_s",
@@ -52,6 +56,7 @@ class Peer(Link):
         "refusal_when",
         "refused",
         "standing",
+        "takes",
         "target",
     )
 
@@ -71,6 +76,8 @@ class Peer(Link):
         self.held_since_s = NEVER
         self.presence = Presence(self.counters)
         self.oversized: Oversized | None = None  # what was last too large for the builder
+        self.outgoing: Outgoing | None = None  # what goes to its incarnation in fragments,
+        self.incoming: Incoming | None = None  # and comes from it
         self.refusal: Refusal | None = None  # said to this incarnation; stands while nothing else is received of it
         self.refusal_when = 0  # counters.received then
         self.refused: dict[tuple[int, int], float] = {}  # (store, boot): when it was refused here, less than 1 s ago
@@ -84,6 +91,7 @@ class Peer(Link):
         self.standing: Standing | None = None  # None: not told
         self.asked = 0  # the newest number it has asked us; every hello to it answers it
         self.answered = 0  # the newest of our numbers that it has answered
+        self.takes: Takes | None = None  # in fragments; None: none, or it has not told
 
     def header_to(self, own: LocalIdentity) -> Header:
         """What stands over everything said to the peer, with its incarnation as last heard."""
@@ -140,6 +148,7 @@ class Peer(Link):
         before = self.heard()
         self.http_address = hello.http_address
         self.conflicts = hello.conflicts
+        self.takes = hello.takes
         if hello.standing is not None:
             self.standing = max(hello.standing, self.standing or hello.standing)
             self.asked = max(self.asked, hello.asks)

@@ -5,6 +5,7 @@ from tests.seeded_bugs.bugs import (
     commits,
     elections,
     forgotten,
+    fragments,
     logs,
     membership,
     quorums,
@@ -27,4 +28,5 @@ BUGS: tuple[Bug, ...] = (
     *logs.BUGS,
     *forgotten.BUGS,
     *wire.BUGS,
+    *fragments.BUGS,
 )

@@ -157,3 +157,20 @@ def draw_faults(rng: Random) -> DiskFaults:
         return rng.choice((0.0, 0.0, 0.01, 0.05))
 
     return DiskFaults(write_error=rate(), sync_error=rate(), no_space=rate())
+
+
+def end_of_life(life: Life) -> str:
+    """What the first start after a power failure finds: "found", or "refused" where the disk has done what may be
+    refused. Anything else fails the test."""
+    life.lose_power()
+    opened = life.new()
+    try:
+        life.open(opened)
+    except StorageDamaged:
+        assert life.disk.harm, "refused, and the disk has kept its contract"
+        return "refused"
+    opened.close()
+    opened = life.new()  # and a clean close is one
+    life.open(opened)
+    opened.close()
+    return "found"

@@ -69,6 +69,14 @@ class TestPowerFailure:
             *(b"old" + b"NEW"[:some] + bytes(zeros) for some in range(4) for zeros in (0, 3 - some)),
         }
 
+    def test_what_was_written_from_a_buffer_is_what_was_in_it_then(self) -> None:
+        def act(files: DiskFiles) -> None:
+            buffer = bytearray(b"new")
+            put(files, FILE, b"", sync=True).write(buffer)
+            buffer[:] = b"..."
+
+        assert found_after(act, ordered=True) == {b"", b"n", b"ne", b"new"}
+
     def test_sectors_out_of_order(self) -> None:
         old, new = bytes([1]) * 1536, bytes([2]) * 1536
 

@@ -10,24 +10,7 @@ import pytest
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk, PowerFailure
-from tests.sim.disk.lives import Life, draw_faults
-
-
-def end_of_life(life: Life) -> str:
-    """What the first start after a power failure finds: "found", or "refused" where the disk has done what may be
-    refused. Anything else fails the test."""
-    life.lose_power()
-    opened = life.new()
-    try:
-        life.open(opened)
-    except StorageDamaged:
-        assert life.disk.harm, "refused, and the disk has kept its contract"
-        return "refused"
-    opened.close()
-    opened = life.new()  # and a clean close is one
-    life.open(opened)
-    opened.close()
-    return "found"
+from tests.sim.disk.lives import Life, draw_faults, end_of_life
 
 
 def test_wherever_the_power_fails_while_the_disk_fails_now_and_then(seed: int) -> None:

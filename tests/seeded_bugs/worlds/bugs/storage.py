@@ -106,8 +106,8 @@ BUGS = (
         name="torn-tail-not-cut",
         breaks="what a crash leaves of a write under way is cut off before LevelDB reads it (wal.py)",
         file="raftpy/storage/leveldb/wal.py",
-        old="        _cut(files, path, end)\n\n\ndef check_manifest",
-        new="        if end == 0:\n            _cut(files, path, end)\n\n\ndef check_manifest",
+        old="        cut_off(files, path, end)\n\n\ndef check_manifest",
+        new="        if end == 0:\n            cut_off(files, path, end)\n\n\ndef check_manifest",
     ),
     Patch(
         name="replaced-records-not-deleted",

@@ -44,8 +44,8 @@ BUGS = (
         name="hello-timer-left-behind",
         breaks="a stop leaves no timer behind",
         file=BASE,
-        old="        if self._timer is not None:\n            self._timer.cancel()\n        self._wake = _nothing\n",
-        new="        self._wake = _nothing\n",
+        old="        if self._timer is not None:\n            self._timer.cancel()\n        self._fragments.close()\n",
+        new="        self._fragments.close()\n",
     ),
     Patch(
         name="pinned-only-in-memory",

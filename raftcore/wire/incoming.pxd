@@ -1,0 +1,43 @@
+# What comes from one peer in fragments.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+cimport cython
+
+from raftcore.wire.fragment cimport ACK_RANGES, Fragment, Range
+
+cdef enum:
+    MOST_OPEN = 16             # messages of a peer that are under way at a time
+    MOST_DONE = 64             # messages that are remembered as done
+
+# A message of which not all has come.
+@cython.final
+cdef class Partial:
+    cdef uint64_t number
+    cdef uint32_t checksum, size, step, count
+    cdef uint32_t have         # fragments that have come
+    cdef int64_t heard_us      # when the last of them did
+    cdef bytes datagram        # header, then the bytes that have come
+    cdef uint8_t* there        # of each fragment: has it come?
+
+@cython.final
+cdef class Incoming:
+    cdef readonly int64_t room           # bytes of messages that are put together at a time
+    cdef readonly int64_t held           # bytes of them now
+    cdef readonly uint64_t fragments     # taken, repeated ones too
+    cdef readonly uint64_t repeated      # of these, had come before, or were of a message that is over
+    cdef readonly uint64_t messages      # whole ones handed out
+    cdef readonly uint64_t given_up      # messages of which not all came
+    cdef readonly bint heard             # something has come since the last acknowledgement
+    cdef bytes opening                   # of each datagram's header, behind the checksum
+    cdef list partials                   # Partial, by ascending number
+    cdef uint64_t done[MOST_DONE]        # numbers of messages that are over, as a ring
+    cdef int next_done
+    cdef uint64_t floor                  # all messages up to here are over
+    cdef Range ranges[ACK_RANGES]        # datagrams that have come, the newest first
+    cdef int count
+
+    cdef int note(self, uint64_t packet) noexcept
+    cdef bint is_over(self, uint64_t number) noexcept
+    cdef bint make_room(self, const Fragment* fragment) except -1
+    cdef Py_ssize_t place_of(self, Partial partial) except -1
+    cdef int finish(self, Partial partial) except -1

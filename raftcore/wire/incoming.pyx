@@ -1,0 +1,204 @@
+"""What comes from one peer in fragments, put together.
+
+Each incarnation of a peer has an Incoming of its own; datagrams of another one never get here. Fragments may come
+in any order and any number of times, and those of several messages side by side: a message is whole when each of its
+fragments has come. Numbers of messages rise for as long as their sender lives. One that is over, handed out or given
+up, is over for good: what is left of it on the way does nothing.
+
+Memory is bounded: by ``room`` for the messages under way, at most MOST_OPEN of them. The sender knows ``room`` and
+keeps to it. Where it has given up a message that is held here, the oldest makes way for a newer one.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+cimport cython
+
+from raftcore.base.buffer cimport Buffer, buffer_of
+from raftcore.base.bytes cimport store32
+from raftcore.base.crc cimport crc32c_update
+from raftcore.wire.fragment cimport LARGEST_CUT, Fragment, fragment_count, read_fragment, write_ack
+from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
+
+from raftcore.base.errors import DecodeError
+
+
+@cython.final
+cdef class Partial:
+    """A message of which not all has come; for Incoming only."""
+
+    def __dealloc__(self):
+        free(self.there)
+
+
+cdef Partial new_partial(const Fragment* fragment, bytes opening):
+    cdef Partial out = Partial.__new__(Partial)
+    cdef uint8_t* at
+    out.number, out.checksum, out.size, out.step = fragment.message, fragment.checksum, fragment.size, fragment.step
+    out.count = fragment_count(fragment.size, fragment.step)
+    out.there = <uint8_t*> calloc(out.count, 1)
+    if out.there == NULL:
+        raise MemoryError(f"{out.count} bytes for the fragments of a message")
+    # Not written yet: no memory is taken for it before its fragments come.
+    out.datagram = PyBytes_FromStringAndSize(NULL, DATAGRAM_HEADER_SIZE + <Py_ssize_t> fragment.size)
+    at = <uint8_t*> PyBytes_AS_STRING(out.datagram)
+    store32(at, fragment.checksum)
+    memcpy(at + CHECKSUM_SIZE, PyBytes_AS_STRING(opening), DATAGRAM_HEADER_SIZE - CHECKSUM_SIZE)
+    return out
+
+
+@cython.final
+cdef class Incoming:
+    """Incoming(opening, room): of a peer whose datagrams have headers that go on like ``opening`` behind the checksum
+    (60 bytes), and whose messages may take ``room`` bytes while they are put together. ValueError for other sizes.
+
+    Attributes:
+        room, held: bytes that messages under way may take, and do.
+        fragments, repeated: that have come; those of them that had come before.
+        messages, given_up: that were handed out whole; of which not all came.
+        heard: something has come since :meth:`ack`.
+    """
+
+    def __cinit__(self, bytes opening not None, int64_t room):
+        if PyBytes_GET_SIZE(opening) != DATAGRAM_HEADER_SIZE - CHECKSUM_SIZE:
+            raise ValueError(f"a header has {DATAGRAM_HEADER_SIZE - CHECKSUM_SIZE} bytes behind its checksum, not "
+                             f"{PyBytes_GET_SIZE(opening)}")
+        if not 1 <= room <= LARGEST_CUT:
+            raise ValueError(f"room must be 1 to {<int> LARGEST_CUT} bytes, not {room}")
+        self.opening = opening
+        self.room = room
+        self.partials = []
+
+    def take(self, body, int64_t now_us):
+        """Takes the body (bytes-like) of a frame with a fragment, which comes at ``now_us``, microseconds of any clock.
+
+        The whole datagram, as it would have come in one piece, when this was all that was missing; else None.
+        DecodeError for a malformed fragment, one that contradicts others, one of a message too large for ``room``, and
+        when all of a message has come and its checksum does not fit it: that message is over then.
+        """
+        cdef Buffer view = buffer_of(body)
+        cdef Fragment fragment
+        cdef Partial partial = None
+        cdef Partial other
+        cdef uint8_t* at
+        read_fragment(view.at, view.size, &fragment)
+        if fragment.size > self.room:
+            raise DecodeError(f"a message of {fragment.size} bytes in fragments: at most {self.room} are taken")
+        for other in self.partials:
+            if other.number == fragment.message:
+                if (other.size != fragment.size or other.step != fragment.step or other.checksum != fragment.checksum):
+                    raise DecodeError(f"two fragments of message {fragment.message} say different things of it")
+                partial = other
+        self.fragments += 1
+        self.note(fragment.packet)
+        if partial is None:
+            if self.is_over(fragment.message) or not self.make_room(&fragment):
+                self.repeated += 1
+                return None
+            partial = new_partial(&fragment, self.opening)
+            self.held += partial.size
+            self.partials.insert(self.place_of(partial), partial)
+        partial.heard_us = now_us
+        if partial.there[fragment.index]:
+            self.repeated += 1
+            return None
+        partial.there[fragment.index] = 1
+        partial.have += 1
+        at = <uint8_t*> PyBytes_AS_STRING(partial.datagram)
+        memcpy(at + DATAGRAM_HEADER_SIZE + <uint64_t> fragment.index * partial.step, fragment.bytes, fragment.length)
+        if partial.have < partial.count:
+            return None
+        self.finish(partial)
+        if crc32c_update(0, at + CHECKSUM_SIZE, PyBytes_GET_SIZE(partial.datagram) - CHECKSUM_SIZE) != partial.checksum:
+            self.given_up += 1
+            raise DecodeError(f"message {partial.number} has come whole, and its checksum does not fit it")
+        self.messages += 1
+        return partial.datagram
+
+    cdef bint make_room(self, const Fragment* fragment) except -1:
+        """Whether the message may begin. Older ones make way for it, as their sender has given them up."""
+        cdef Partial oldest
+        while self.held + fragment.size > self.room or len(self.partials) >= MOST_OPEN:
+            oldest = self.partials[0]
+            if oldest.number > fragment.message:
+                return False
+            self.given_up += 1
+            self.finish(oldest)
+        return True
+
+    cdef Py_ssize_t place_of(self, Partial partial) except -1:
+        # Where it belongs among the others, which ascend.
+        cdef Py_ssize_t at = len(self.partials)
+        while at and (<Partial> self.partials[at - 1]).number > partial.number:
+            at -= 1
+        return at
+
+    cdef int finish(self, Partial partial) except -1:
+        # The message is over. Of those that are forgotten none older may begin any more.
+        self.partials.remove(partial)
+        self.held -= partial.size
+        self.floor = max(self.floor, self.done[self.next_done])
+        self.done[self.next_done] = partial.number
+        self.next_done = (self.next_done + 1) % MOST_DONE
+        return 0
+
+    cdef bint is_over(self, uint64_t number) noexcept:
+        cdef int i
+        if number <= self.floor:
+            return True
+        for i in range(MOST_DONE):
+            if self.done[i] == number:
+                return True
+        return False
+
+    def expire(self, int64_t before_us):
+        """Gives up the messages of which nothing has come since ``before_us``; how many."""
+        cdef Partial partial
+        cdef int count = 0
+        for partial in list(self.partials):
+            if partial.heard_us < before_us:
+                self.finish(partial)
+                count += 1
+        self.given_up += count
+        return count
+
+    # --- Acknowledging ------------------------------------------------------------------------------------------
+
+    cdef int note(self, uint64_t packet) noexcept:
+        # Puts the number among the ranges, which descend with at least one number missing between each two. What has
+        # no place any more is forgotten: its sender repeats it, or has heard of it long ago.
+        cdef Range* ranges = self.ranges
+        cdef int at = 0
+        cdef int i
+        self.heard = True
+        while at < self.count and packet < ranges[at].low:
+            at += 1
+        if at < self.count and packet <= ranges[at].high:
+            return 0
+        # It lies between the ranges at - 1 and at.
+        if at and packet + 1 == ranges[at - 1].low:
+            ranges[at - 1].low = packet
+            if at < self.count and ranges[at].high + 1 == packet:
+                ranges[at - 1].low = ranges[at].low
+                self.count -= 1
+                for i in range(at, self.count):
+                    ranges[i] = ranges[i + 1]
+            return 0
+        if at < self.count and ranges[at].high + 1 == packet:
+            ranges[at].high = packet
+            return 0
+        if at == ACK_RANGES:
+            return 0
+        self.count = min(self.count + 1, <int> ACK_RANGES)
+        for i in range(self.count - 1, at, -1):
+            ranges[i] = ranges[i - 1]
+        ranges[at].low = ranges[at].high = packet
+        return 0
+
+    def ack(self):
+        """The body of a frame that tells what has come, None when nothing has since the last."""
+        if not self.heard:
+            return None
+        self.heard = False
+        return write_ack(self.ranges, self.count)

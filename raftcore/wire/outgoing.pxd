@@ -1,0 +1,70 @@
+# What goes to one peer in fragments.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+cimport cython
+
+from raftcore.wire.congestion cimport Congestion
+
+# A message that goes in fragments.
+@cython.final
+cdef class Pending:
+    cdef uint64_t number
+    cdef object key
+    cdef bytes datagram        # the whole one
+    cdef uint32_t size         # bytes behind its header
+    cdef uint32_t count        # fragments
+    cdef uint32_t begun        # fragments that have been sent once, from the first on
+    cdef uint32_t done         # fragments that have arrived
+    cdef uint32_t lost         # fragments that have to be sent again,
+    cdef uint32_t first_lost   # none of which is before this one
+    cdef uint8_t* states       # of each fragment
+
+# A datagram with a fragment that has left.
+cdef struct Departure:
+    uint64_t message
+    int64_t sent_us
+    uint32_t index             # of the fragment
+    uint32_t size              # bytes of the datagram
+    int fate
+
+@cython.final
+cdef class Outgoing:
+    cdef readonly Congestion congestion
+    cdef readonly int64_t room           # bytes of messages that the peer puts together at a time
+    cdef readonly int64_t burst          # bytes that it can take without reading
+    cdef readonly int64_t waiting        # bytes of messages that are not done
+    cdef readonly uint64_t fragments     # sent, repeated ones too
+    cdef readonly uint64_t repeated      # of these, sent before
+    cdef readonly uint64_t lost          # datagrams taken for lost
+    cdef readonly uint64_t messages      # that have arrived
+    cdef readonly uint64_t given_up      # that have not
+    cdef int64_t datagram                # bytes in the largest
+    cdef uint32_t step
+    cdef list queue                      # Pending that have not begun
+    cdef list open                       # Pending that have, by ascending number
+    cdef int64_t open_bytes
+    cdef Departure* ring                 # those from number base up to next, at number % capacity
+    cdef uint64_t capacity
+    cdef uint64_t base
+    cdef uint64_t next
+    cdef uint64_t newest                 # the largest number acknowledged
+    cdef int64_t loss_us                 # when something may count as lost; INT64_MAX: nothing
+    cdef int64_t last_us                 # when the last datagram left
+    cdef int64_t progress_us             # when something arrived last, or began after silence
+    cdef int timeouts                    # probe timeouts in a row
+    cdef int probes                      # datagrams that may leave beside the window
+    cdef bint limited                    # window or pauses, and they alone, have held something back
+
+    cdef Departure* at(self, uint64_t number) noexcept
+    cdef Pending find(self, uint64_t number)
+    cdef Pending choose(self)
+    cdef uint32_t choose_fragment(self, Pending message) noexcept
+    cdef Pending repeat_oldest(self, uint32_t* index)
+    cdef bytes build(self, Pending message, uint32_t index, int64_t now_us)
+    cdef int push(self, Pending message, uint32_t index, Py_ssize_t size, int64_t now_us) except -1
+    cdef int arrived(self, Departure* departure, int64_t now_us) except -1
+    cdef int find_lost(self, int64_t now_us) except -1
+    cdef int forget_settled(self) noexcept
+    cdef int64_t probe_us(self) noexcept
+    cdef int drop_all(self) except -1
+    cdef bint fits_socket(self, int64_t size) noexcept

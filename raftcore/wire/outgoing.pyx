@@ -1,0 +1,413 @@
+"""What goes to one peer in fragments: what leaves next and when, what is sent again, and what is given up.
+
+A message is cut into fragments of equal size. The oldest message goes first, and of it what was lost before what was
+never sent; a later one begins when nothing is left of it to send, without waiting for its arrival. Each datagram has a
+number of its own, as in RFC 9002, so that an acknowledgement says which of two datagrams with one fragment has arrived.
+Which are lost is section 6 of that RFC: one sent before another that has arrived, by three numbers or by 9/8 of a round
+trip; and when nothing is heard any more, datagrams that ask for an acknowledgement. How fast they leave is
+congestion.pyx.
+
+When nothing of all that is under way arrives for ``GIVE_UP_US``, all of it is given up: Raft repeats what still
+matters. An Outgoing belongs to one incarnation of the peer. Times are whole microseconds of one clock.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
+
+cimport cython
+
+from raftcore.base.buffer cimport Buffer, buffer_of
+from raftcore.base.bytes cimport load32, store32
+from raftcore.base.crc cimport crc32c_update
+from raftcore.wire.congestion cimport PACKET_THRESHOLD, PERSISTENT_THRESHOLD, Congestion
+from raftcore.wire.fragment cimport (
+    ACK_RANGES, FRAGMENT_HEADER_SIZE, FRAGMENT_OVERHEAD, FRAME_FRAGMENT, LARGEST_CUT, LEAST_STEP, Fragment, Range,
+    fragment_count, fragment_length, read_ack, write_fragment,
+)
+from raftcore.wire.frame cimport FRAME_HEADER_SIZE, write_frame_header
+from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
+from raftcore.wire.incoming cimport MOST_OPEN
+
+from raftcore.base.errors import DecodeError
+
+GIVE_UP_US = 5_000_000
+cdef int64_t give_up_us = GIVE_UP_US
+
+cdef enum:
+    # What became of a fragment,
+    UNSENT = 0
+    SENT = 1
+    LOST = 2
+    DONE = 3
+    # and of a datagram.
+    ON_ITS_WAY = 0
+    ARRIVED = 1
+    GONE = 2
+    UNREAD_US = 10000      # how long the peer may be busy with something else than its socket
+    LONGEST_BACKOFF = 10   # doublings of the probe timeout
+    FIRST_CAPACITY = 64
+
+
+@cython.final
+cdef class Pending:
+    """A message that goes in fragments; for Outgoing only."""
+
+    def __dealloc__(self):
+        free(self.states)
+
+
+@cython.final
+cdef class Outgoing:
+    """Outgoing(datagram, room, burst): to a peer that puts together messages of ``room`` bytes at a time and whose
+    socket holds ``burst`` of them, in datagrams of at most ``datagram`` bytes.
+
+    Each call at ``now_us`` that changes something may change :meth:`deadline`. ValueError for a datagram that is too
+    small to hold a fragment.
+
+    Attributes:
+        congestion: what is known of the path.
+        waiting: bytes of the messages that are not done.
+        fragments, repeated, lost: datagrams sent; those of them that held what had been sent before; taken for lost.
+        messages, given_up: that have arrived whole; that were given up.
+    """
+
+    def __cinit__(self, int64_t datagram, int64_t room, int64_t burst):
+        if not FRAGMENT_OVERHEAD + LEAST_STEP <= datagram <= FRAGMENT_OVERHEAD + LARGEST_CUT:
+            raise ValueError(f"a datagram with a fragment has {FRAGMENT_OVERHEAD + LEAST_STEP} bytes or more, not "
+                             f"{datagram}")
+        self.congestion = Congestion(datagram)
+        self.datagram = datagram
+        self.step = <uint32_t> (datagram - FRAGMENT_OVERHEAD)
+        self.room = room
+        self.burst = burst
+        self.queue = []
+        self.open = []
+        self.base = self.next = 1
+        self.loss_us = INT64_MAX
+
+    def __dealloc__(self):
+        free(self.ring)
+
+    # --- Messages -----------------------------------------------------------------------------------------------
+
+    def add(self, bytes datagram not None, uint64_t number, object key, int64_t now_us):
+        """Takes a whole datagram, which is too large for the path. ``number``: above all that were ever given to this
+        peer by this incarnation; ``key``: anything hashable, for :meth:`holds`. ValueError when the peer cannot take
+        that much."""
+        cdef Pending message = Pending.__new__(Pending)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(datagram) - DATAGRAM_HEADER_SIZE
+        if size < 1:
+            raise ValueError(f"a datagram of {PyBytes_GET_SIZE(datagram)} bytes has no frames to cut")
+        if size > self.room or size > LARGEST_CUT:
+            raise ValueError(f"a message of {size} bytes is larger than what the peer puts together, {self.room} bytes")
+        message.number = number
+        message.key = key
+        message.datagram = datagram
+        message.size = <uint32_t> size
+        message.count = fragment_count(message.size, self.step)
+        message.states = <uint8_t*> calloc(message.count, 1)
+        if message.states == NULL:
+            raise MemoryError(f"{message.count} bytes for the fragments of a message")
+        if self.waiting == 0:
+            self.progress_us = now_us
+        self.waiting += size
+        self.queue.append(message)
+
+    def holds(self, object key):
+        """Whether a message that was added with this key is not done yet."""
+        cdef Pending message
+        for message in self.open:
+            if message.key == key:
+                return True
+        for message in self.queue:
+            if message.key == key:
+                return True
+        return False
+
+    cdef Pending find(self, uint64_t number):
+        cdef Pending message
+        for message in self.open:
+            if message.number == number:
+                return message
+        return None
+
+    # --- Sending ------------------------------------------------------------------------------------------------
+
+    def next_datagram(self, int64_t now_us):
+        """The next datagram that may leave now, checksum and all, which counts as sent; None: none may."""
+        cdef Pending message = self.choose()
+        cdef uint32_t index
+        cdef int64_t size
+        if message is None:
+            self.limited = False
+            if not self.probes:
+                return None
+            message = self.repeat_oldest(&index)
+            if message is None:
+                self.probes = 0
+                return None
+        else:
+            index = self.choose_fragment(message)
+        size = FRAGMENT_OVERHEAD + fragment_length(message.size, self.step, index)
+        if self.probes:
+            self.probes -= 1  # window and pauses do not hold it back (7.5)
+        elif not self.congestion.has_room(size) or self.congestion.paced_us(size, now_us) > now_us:
+            self.limited = True
+            return None
+        elif not self.fits_socket(size):
+            self.limited = False  # the window is not made use of, and does not grow
+            return None
+        return self.build(message, index, now_us)
+
+    cdef bint fits_socket(self, int64_t size) noexcept:
+        """Whether the peer's socket takes another datagram. What comes while the peer does not read for UNREAD_US is to
+        fit: on a short path that is all that is on its way, on a longer one a share of it."""
+        cdef int64_t most = max(self.burst, self.burst * self.congestion.least_rtt_us // UNREAD_US)
+        return self.congestion.in_flight == 0 or self.congestion.in_flight + size <= most
+
+    cdef Pending choose(self):
+        """The message that something may be sent of: the oldest; None."""
+        cdef Pending message
+        for message in self.open:
+            if message.lost or message.begun < message.count:
+                return message
+        if not self.queue or len(self.open) >= MOST_OPEN:
+            return None
+        message = self.queue[0]
+        if self.open and self.open_bytes + message.size > self.room:
+            return None
+        del self.queue[0]
+        self.open.append(message)
+        self.open_bytes += message.size
+        return message
+
+    cdef uint32_t choose_fragment(self, Pending message) noexcept:
+        cdef uint32_t index
+        if not message.lost:
+            return message.begun
+        index = message.first_lost
+        while message.states[index] != LOST:
+            index += 1
+        message.first_lost = index
+        return index
+
+    cdef Pending repeat_oldest(self, uint32_t* index):
+        """What has been under way longest, for a datagram that asks for an acknowledgement."""
+        cdef uint64_t number
+        cdef Departure* departure
+        cdef Pending message
+        for number in range(self.base, self.next):
+            departure = self.at(number)
+            if departure.fate == ON_ITS_WAY:
+                message = self.find(departure.message)
+                if message is not None and message.states[departure.index] == SENT:
+                    index[0] = departure.index
+                    return message
+        return None
+
+    cdef bytes build(self, Pending message, uint32_t index, int64_t now_us):
+        cdef const uint8_t* whole = <const uint8_t*> PyBytes_AS_STRING(message.datagram)
+        cdef Fragment fragment
+        cdef Py_ssize_t size
+        cdef bytes out
+        cdef uint8_t* at
+        fragment.packet = self.next
+        fragment.message = message.number
+        fragment.checksum = load32(whole)
+        fragment.size = message.size
+        fragment.step = self.step
+        fragment.index = index
+        fragment.length = fragment_length(message.size, self.step, index)
+        fragment.bytes = whole + DATAGRAM_HEADER_SIZE + <uint64_t> index * self.step
+        size = FRAGMENT_OVERHEAD + fragment.length
+        out = PyBytes_FromStringAndSize(NULL, size)
+        at = <uint8_t*> PyBytes_AS_STRING(out)
+        memcpy(at, whole, DATAGRAM_HEADER_SIZE)
+        write_frame_header(at + DATAGRAM_HEADER_SIZE, 0, FRAME_FRAGMENT, FRAGMENT_HEADER_SIZE + fragment.length)
+        write_fragment(at + DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE, &fragment)
+        store32(at, crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE))
+        self.push(message, index, size, now_us)
+        return out
+
+    cdef int push(self, Pending message, uint32_t index, Py_ssize_t size, int64_t now_us) except -1:
+        # The datagram is on its way.
+        cdef Departure* grown
+        cdef Departure* departure
+        cdef uint64_t number, capacity
+        if self.next - self.base == self.capacity:
+            capacity = max(2 * self.capacity, <uint64_t> FIRST_CAPACITY)
+            grown = <Departure*> malloc(capacity * sizeof(Departure))
+            if grown == NULL:
+                raise MemoryError(f"{capacity} datagrams under way")
+            for number in range(self.base, self.next):
+                grown[number % capacity] = self.ring[number % self.capacity]
+            free(self.ring)
+            self.ring = grown
+            self.capacity = capacity
+        departure = self.at(self.next)
+        departure.message, departure.index, departure.size = message.number, index, <uint32_t> size
+        departure.sent_us, departure.fate = now_us, ON_ITS_WAY
+        self.next += 1
+        if message.states[index] == UNSENT:
+            message.begun += 1
+        else:
+            self.repeated += 1
+        if message.states[index] == LOST:
+            message.lost -= 1
+        message.states[index] = SENT
+        self.fragments += 1
+        self.last_us = now_us
+        self.congestion.sent(size, now_us)
+        return 0
+
+    cdef inline Departure* at(self, uint64_t number) noexcept:
+        return self.ring + number % self.capacity
+
+    # --- What became of it --------------------------------------------------------------------------------------
+
+    def ack(self, body, int64_t now_us):
+        """Takes the body (bytes-like) of a frame that acknowledges. DecodeError for a malformed one, and one that
+        acknowledges what was never sent: nothing has changed then."""
+        cdef Buffer view = buffer_of(body)
+        cdef Range ranges[ACK_RANGES]
+        cdef int count = read_ack(view.at, view.size, ranges)
+        cdef int i
+        cdef uint64_t number
+        cdef Departure* departure
+        cdef bint news = False
+        if ranges[0].high >= self.next:
+            raise DecodeError(f"datagram {ranges[0].high} is acknowledged, and {self.next - 1} was the last")
+        number = ranges[0].high
+        if number >= self.base and self.at(number).fate == ON_ITS_WAY:
+            self.congestion.sample(now_us - self.at(number).sent_us, now_us)
+        self.newest = max(self.newest, number)
+        for i in range(count - 1, -1, -1):
+            for number in range(max(self.base, ranges[i].low), ranges[i].high + 1):
+                departure = self.at(number)
+                if departure.fate == ON_ITS_WAY:
+                    self.arrived(departure, now_us)
+                    news = True
+        if not news:
+            return
+        self.timeouts = self.probes = 0
+        self.progress_us = now_us
+        self.find_lost(now_us)
+
+    cdef int arrived(self, Departure* departure, int64_t now_us) except -1:
+        cdef Pending message = self.find(departure.message)
+        departure.fate = ARRIVED
+        self.congestion.acknowledged(departure.size, departure.sent_us, self.limited)
+        if message is None or message.states[departure.index] == DONE:
+            return 0
+        if message.states[departure.index] == LOST:
+            message.lost -= 1
+        message.states[departure.index] = DONE
+        message.done += 1
+        if message.done == message.count:
+            self.open.remove(message)
+            self.open_bytes -= message.size
+            self.waiting -= message.size
+            self.messages += 1
+        return 0
+
+    cdef int find_lost(self, int64_t now_us) except -1:
+        """Which datagrams are lost (6.1, A.10), and what follows (7.3.2, 7.6.2, B.8)."""
+        cdef int64_t delay_us = self.congestion.loss_delay_us()
+        cdef int64_t last_us = -1     # when the last of the lost left
+        cdef int64_t begun_us = -1    # when the first of a stretch did of which nothing has arrived
+        cdef int64_t longest_us = 0
+        cdef uint64_t number
+        cdef Departure* departure
+        cdef Pending message
+        self.loss_us = INT64_MAX
+        for number in range(self.base, min(self.newest, self.next)):
+            departure = self.at(number)
+            if departure.fate == ARRIVED:
+                begun_us = -1
+            if departure.fate != ON_ITS_WAY:
+                continue
+            if number + PACKET_THRESHOLD > self.newest and departure.sent_us > now_us - delay_us:
+                self.loss_us = min(self.loss_us, departure.sent_us + delay_us)
+                continue
+            departure.fate = GONE
+            self.lost += 1
+            self.congestion.lost(departure.size)
+            last_us = departure.sent_us
+            if departure.sent_us > self.congestion.first_sample_us:
+                if begun_us < 0:
+                    begun_us = departure.sent_us
+                longest_us = max(longest_us, departure.sent_us - begun_us)
+            message = self.find(departure.message)
+            if message is not None and message.states[departure.index] == SENT:
+                message.states[departure.index] = LOST
+                message.first_lost = departure.index if not message.lost else min(message.first_lost, departure.index)
+                message.lost += 1
+        if last_us >= 0:
+            self.congestion.event(last_us, now_us)
+        if longest_us > PERSISTENT_THRESHOLD * self.congestion.probe_timeout_us():
+            self.congestion.persistent()
+        return self.forget_settled()
+
+    cdef int forget_settled(self) noexcept:
+        while self.base < self.next and self.at(self.base).fate != ON_ITS_WAY:
+            self.base += 1
+        return 0
+
+    # --- Time ---------------------------------------------------------------------------------------------------
+
+    cdef int64_t probe_us(self) noexcept:
+        """When to ask for an acknowledgement, if none comes (6.2.1): twice as long after each time in a row."""
+        if self.base == self.next:
+            return INT64_MAX
+        return self.last_us + (self.congestion.probe_timeout_us() << min(self.timeouts, <int> LONGEST_BACKOFF))
+
+    def tick(self, int64_t now_us):
+        """What time alone brings about: losses, questions, giving up. How many messages are given up."""
+        if self.waiting and now_us >= self.progress_us + give_up_us:
+            return self.drop_all()
+        if now_us >= self.loss_us:
+            self.find_lost(now_us)
+        elif now_us >= self.probe_us():
+            self.timeouts += 1
+            self.probes = 1 if self.next - self.base == 1 else 2
+        return 0
+
+    def give_up(self):
+        """Gives up everything; how many messages. What is on its way may arrive, and nobody asks."""
+        return self.drop_all()
+
+    cdef int drop_all(self) except -1:
+        cdef int count = len(self.open) + len(self.queue)
+        cdef uint64_t number
+        for number in range(self.base, self.next):
+            if self.at(number).fate == ON_ITS_WAY:
+                self.congestion.forgotten(self.at(number).size)
+        self.base = self.next
+        self.open = []
+        self.queue = []
+        self.open_bytes = self.waiting = 0
+        self.loss_us = INT64_MAX
+        self.timeouts = self.probes = 0
+        self.congestion.persistent()
+        self.given_up += count
+        return count
+
+    def deadline(self, int64_t now_us):
+        """When :meth:`tick` or :meth:`next_datagram` have something to do unless an acknowledgement comes first, at
+        ``now_us`` or later; None: never."""
+        cdef int64_t due_us
+        cdef Pending message
+        cdef int64_t size
+        if self.waiting == 0:
+            # Datagrams that are still under way repeat what has arrived: nobody waits for them.
+            return None
+        if self.probes:
+            return now_us
+        due_us = min(self.progress_us + give_up_us, min(self.loss_us, self.probe_us()))
+        message = self.choose()
+        if message is not None:
+            size = FRAGMENT_OVERHEAD + fragment_length(message.size, self.step, self.choose_fragment(message))
+            if self.congestion.has_room(size) and self.fits_socket(size):
+                due_us = min(due_us, self.congestion.paced_us(size, now_us))
+        return max(due_us, now_us)

@@ -1,0 +1,3 @@
+"""Keys with values and versions as bytes; the docstring is in kv_packing.pyx."""
+
+def pack_keys(keys: list[bytes], values: list[tuple[int, bytes]], start: int, size: int) -> tuple[bytes, int]: ...

@@ -1,0 +1,367 @@
+"""Snapshots of one group, taken while it runs, and the log cut behind them (paper 7).
+
+    in the loop, between two commands   index, configuration, member table and the machine's view, all of one moment
+    in slices, or in a thread           the view's chunks -> a file, durable before it has its name
+    in a thread                         of those kept the oldest is read back, older ones are deleted
+    in the loop                         core and store are told how far the log is cut
+    with the group's next batch         the log begins there, durably: this one step decides
+
+A crash before that step leaves snapshots that the log does not need yet, one behind it a log that begins at a snapshot
+which was durable and whole. Nothing here holds the loop for longer than a slice.
+
+The log is cut only as far as every member is known to hold it, because no snapshot can be sent to one yet: by a leader,
+which knows, or where there is no other member.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from typing import Protocol
+
+from raftcore.api.raw_node import RawNode
+from raftcore.base.errors import Compacted, RaftError, Unavailable
+from raftcore.base.types import StateType
+from raftcore.values.message import Snapshot
+from raftpy.contracts.clock import Clock
+from raftpy.contracts.errors import NoSnapshots, SnapshotFailed, Stopped, same_error
+from raftpy.contracts.files import Data
+from raftpy.contracts.snapshots import KEPT, Snapshots, SnapshotWriter
+from raftpy.contracts.state_machine import StateMachine, StateView
+from raftpy.contracts.storage import GroupLog
+from raftpy.members.table import MemberTable
+from raftpy.runtime.applying import Applying
+from raftpy.runtime.beside import Beside
+from raftpy.runtime.capturing import Capturing, capturing
+from raftpy.runtime.group_work import GroupWork
+from raftpy.runtime.restoring import Start
+from raftpy.runtime.sections import MEMBERS, state_header
+from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due
+from raftpy.storage.snapshots.metadata import ref_of, write_metadata
+
+SLICE_S = 0.001
+"""For how long chunks are taken in the loop before commands are applied again."""
+SLICE_BYTES = 1 << 20
+"""And how many bytes at most, which are in memory until they are written."""
+AGAIN_S = 60.0
+"""Until the next attempt, where one has failed."""
+EVERYTHING = 2**64 - 1
+
+log = logging.getLogger("raftpy")
+
+
+class Snapshotted(Protocol):
+    """A group, as far as its snapshots need it: its ``id``, its ``name`` for the log, its parts under the group's names
+    (``raw``, ``stored``, ``clock``, ``applying``, ``work``), and whether it is ``closed``."""
+
+    id: int
+    name: str
+    raw: RawNode
+    stored: GroupLog
+    clock: Clock
+    applying: Applying
+    work: GroupWork
+    closed: bool
+
+    @property
+    def table(self) -> MemberTable | None:
+        """The member table as applied, of group 0; None for any other."""
+        ...
+
+    def schedule(self) -> None:
+        """A pass has to look at the group."""
+        ...
+
+
+class Snapshotting:
+    """Takes one snapshot at a time. All calls but ``end`` are made in the loop's thread.
+
+    ``policy`` and ``share`` say when one is due (snapshot_policy.py). ``start``: from where the group went on.
+    """
+
+    def __init__(
+        self,
+        group: Snapshotted,
+        machine: StateMachine,
+        snapshots: Snapshots,
+        beside: Beside,
+        start: Start,
+        policy: SnapshotPolicy,
+        share: float,
+    ) -> None:
+        self._group = group
+        self._snapshots = snapshots
+        self._beside = beside
+        self._policy = policy
+        self._share = share
+        self._offered: Capturing | None = None
+        self._why_not: NoSnapshots | None = None
+        try:
+            self._offered = capturing(machine)
+        except NoSnapshots as error:
+            self._why_not = error
+        self._newest = start.applied
+        self._size = start.size
+        self._bytes_before = 0  # applied by this process when the newest was captured
+        self._tried_s = self._not_before_s = -math.inf
+        self._kept = 0  # index of the oldest one kept, once it was read back
+        self._retained = False  # what is there was looked at since the last one was taken, or the start
+        self._said = False
+        self._task: asyncio.Task[int] | None = None
+        self._writer: SnapshotWriter | None = None
+        self._view: StateView | None = None
+
+    @property
+    def newest(self) -> int:
+        """Index of the newest snapshot, 0 for none."""
+        return self._newest
+
+    # --- When ---------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Takes a snapshot, or cuts the log further, where that is due. To be called every now and then."""
+        if self._beside.stopped or self._busy() or self._group.raw.state == StateType.StateQuarantined:
+            return
+        if self._group.clock.monotonic() < self._not_before_s:
+            return
+        if is_due(self._policy, self._share, self._behind()):
+            if self._offered is not None:
+                self._begin(self._take).add_done_callback(self._report)
+            elif not self._said:
+                self._said = True
+                log.warning("%s: %s, so the log is kept whole, and each start applies all of it", self._group.name,
+                            self._why_not)  # fmt: skip
+        elif self._may_retain():
+            self._begin(self._retain).add_done_callback(self._report)
+        else:
+            try:
+                self._cut()
+            except Exception as error:  # of a machine that cannot sync
+                self._failed(error)
+
+    def _may_retain(self) -> bool:
+        """Whether those of an earlier life may let the log be cut: reading one back is much work for nothing else."""
+        raw, refs = self._group.raw, self._snapshots.refs(self._group.id)
+        return (
+            not self._retained
+            and self._offered is not None
+            and len(refs) >= KEPT
+            and min(refs[KEPT - 1].index, held_by_all(raw)) >= raw.first_index
+        )
+
+    def _behind(self) -> Behind:
+        applying = self._group.applying
+        return Behind(
+            applying.applied - self._newest,
+            applying.applied_bytes - self._bytes_before,
+            self._size,
+            self._group.clock.monotonic() - self._tried_s,
+        )
+
+    def _busy(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def _begin(self, work: Callable[[], Coroutine[object, object, int]]) -> asyncio.Task[int]:
+        self._task = asyncio.get_running_loop().create_task(work())
+        self._task.add_done_callback(_retrieve)
+        return self._task
+
+    def _report(self, task: asyncio.Task[int]) -> None:
+        """Nobody else hears of the failure of what was done by itself; the node goes on with what it has."""
+        if task.cancelled() or self._beside.stopped:
+            return
+        error = task.exception()
+        if error is not None:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        self._not_before_s = self._group.clock.monotonic() + AGAIN_S
+        if isinstance(error, RaftError):
+            log.warning("%s: no new snapshot, or the log not cut behind it: %s", self._group.name, error)
+        else:
+            log.error("%s: no new snapshot, or the log not cut behind it", self._group.name, exc_info=error)
+
+    # --- Taking one ---------------------------------------------------------------------------------------------
+
+    async def take(self) -> int:
+        """Takes a snapshot now; returns when it is durable, and the log cut as far as may be. The index it is of.
+
+        Calls at the same time share one. Where nothing was applied since the last one, that is it; 0 where nothing ever
+        was. Raises ``NoSnapshots``, ``SnapshotFailed``, why the node has stopped, and what the state machine raises.
+        """
+        if self._why_not is not None:
+            raise same_error(self._why_not)
+        while self._busy():
+            assert self._task is not None
+            index = await asyncio.shield(self._task)
+            if index:
+                return index
+        return await asyncio.shield(self._begin(self._take))
+
+    async def _take(self) -> int:
+        if self._beside.stopped:
+            raise Stopped
+        self._tried_s = self._group.clock.monotonic()
+        index = self._group.applying.applied
+        if index > self._newest:
+            await self._write(index)
+        await self._retain()
+        return index
+
+    async def _write(self, index: int) -> None:
+        group, beside, offered = self._group, self._beside, self._offered
+        assert offered is not None
+        # All of one moment: nothing is awaited before the view is there.
+        known, bytes_before = self._known(index), group.applying.applied_bytes
+        members = None if group.table is None else group.table.encode()
+        view = self._view = offered.machine.capture()
+
+        def begin() -> SnapshotWriter | None:
+            ref = ref_of(group.id, known)
+            try:
+                writer = self._writer = self._snapshots.begin(ref)
+            except ValueError:
+                if ref in self._snapshots.refs(group.id):
+                    return None  # a machine on disk stood before it when the node started
+                raise
+            write_metadata(writer, known)
+            if members is not None:
+                writer.section(MEMBERS)
+                writer.write(members)
+            writer.section(state_header(offered.version))
+            return writer
+
+        try:
+            writer = await beside.call(begin)
+            if writer is not None:
+                await self._write_state(view, writer)
+                self._size = (await beside.call(writer.commit)).size
+                self._writer = None
+        except asyncio.CancelledError:  # as the loop ends: a thread may be at work still, so ``end`` lets go
+            beside.stop(Stopped)
+            raise
+        finally:
+            if not beside.stopped:
+                self._let_go()
+        self._newest, self._bytes_before = index, bytes_before
+        self._retained = False
+
+    async def _write_state(self, view: StateView, writer: SnapshotWriter) -> None:
+        beside, chunks = self._beside, view.write()
+
+        def write(part: Iterator[Data] | list[Data]) -> None:
+            for chunk in part:
+                if beside.stopped:
+                    return
+                writer.write(chunk)
+
+        if getattr(view, "writes_in_thread", False):
+            await beside.call(partial(write, chunks))
+            return
+        while part := self._slice(chunks):
+            await beside.call(partial(write, part))
+
+    def _slice(self, chunks: Iterator[Data]) -> list[Data]:
+        """The next chunks; none at the end."""
+        monotonic = self._group.clock.monotonic
+        until = monotonic() + SLICE_S
+        part: list[Data] = []
+        size = 0
+        if self._beside.stopped:  # then the view belongs to ``end``
+            return part
+        for chunk in chunks:
+            part.append(chunk)
+            size += len(chunk)
+            if size >= SLICE_BYTES or monotonic() >= until:
+                break
+        return part
+
+    def _known(self, index: int) -> Snapshot:
+        """What the core knows of the state as it is applied."""
+        raw = self._group.raw
+        term = raw.term_at(index)
+        assert term is not None  # it is applied, and the log is cut no further than the snapshot before
+        *_, (_, _, _, _, time_ms) = self._group.stored.entries(index, index + 1, 1).runs()
+        return Snapshot(index, term, raw.conf_state, raw.conf_index, time_ms)
+
+    def _let_go(self) -> None:
+        writer, self._writer = self._writer, None
+        view, self._view = self._view, None
+        try:
+            if writer is not None:
+                writer.abort()
+        finally:
+            if view is not None:
+                view.close()
+
+    # --- Cutting the log ----------------------------------------------------------------------------------------
+
+    async def _retain(self) -> int:
+        """Keeps the newest snapshots, reads the oldest of them back, and cuts the log behind it. 0."""
+        self._retained = True
+        retain = self._snapshots.retain(self._group.id)
+        kept = await self._beside.call(lambda: self._beside.complete(retain))
+        self._kept = 0 if kept is None else kept.index
+        self._cut()
+        return 0
+
+    def _cut(self) -> None:
+        group, offered = self._group, self._offered
+        raw = group.raw
+        first = raw.first_index
+        if self._kept < first or offered is None or group.closed or raw.state == StateType.StateQuarantined:
+            return
+        held = held_by_all(raw)
+        if held < first:
+            return
+        durable = EVERYTHING if offered.on_disk is None else offered.on_disk.sync()
+        to = cut_to(first, min(self._kept, raw.applied_index), durable, held)
+        if not to:
+            return
+        try:
+            raw.compact(to)  # first: the core must not ask for what the store may have given up
+            group.stored.compact(to)
+        except (Compacted, Unavailable) as error:
+            log.debug("%s: the log is not cut at %d yet: %r", group.name, to, error)
+            return
+        group.work.cuts = True
+        group.schedule()
+
+    # --- The end ------------------------------------------------------------------------------------------------
+
+    def stop(self, why: Callable[[], RaftError]) -> None:
+        """The node ends: whoever waits hears ``why()``. Before the store is closed, ``end`` is called."""
+        self._beside.stop(why)
+
+    def disown(self, error: RaftError) -> None:
+        """In a forked child: nothing of the parent's is touched."""
+        self._beside.disown(error)
+
+    def end(self) -> None:
+        """After ``stop``, in any thread: returns when nothing is at work on a snapshot any more, and none is begun."""
+        self._beside.wait()
+        try:
+            self._let_go()
+        except SnapshotFailed as error:  # the next start removes it
+            log.warning("%s: %s", self._group.name, error)
+
+
+def _retrieve(task: asyncio.Task[int]) -> None:
+    if not task.cancelled():
+        task.exception()  # whoever waited may have gone
+
+
+def held_by_all(raw: RawNode) -> int:
+    """Up to which entry every member is known to hold the log; 0 where this node does not know."""
+    conf, others = raw.conf_state, set[int]()
+    others.update(conf.voters, conf.voters_outgoing, conf.learners, conf.learners_next)
+    others.discard(raw.id)
+    if not others:
+        return EVERYTHING
+    if raw.state != StateType.StateLeader:
+        return 0
+    progress = raw.status().progress
+    return min((progress[node_id].match if node_id in progress else 0) for node_id in others)

@@ -1,0 +1,203 @@
+"""One segment of a row: a LevelDB database of its own that is written until it is full, and then only read.
+
+It is never flushed (its write buffer is larger than it ever gets) and never opened by LevelDB again, so all that was
+written to it stands in its one write-ahead file, once. Beside the records of the store it has three of its own, under
+keys that no other record has:
+
+=== ================ ==================================================================================
+\\0S header           u32 format, u64 id of the row, u64 number of the segment, u64 number of the one before
+\\0N successor        u64 number of the segment that may be in use from here on
+\\0L lowest           u64 number of the oldest segment that is needed; in the first batch of what it is used for
+=== ================ ==================================================================================
+
+The header is a batch of its own, written and synced when the segment is made. A segment with nothing but a header is
+not in use; the batch behind it opens it (raftpy/storage/leveldb/row.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+from struct import Struct
+
+from raftpy.contracts.database import Database, DatabaseEngine
+from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.contracts.files import Files
+from raftpy.storage.leveldb.sealing import seal, unseal
+from raftpy.storage.leveldb.wal import SpaceAhead, cut_off, write_ahead_files
+from raftpy.storage.leveldb.wal_batches import Batches, MalformedBatch
+from raftpy.storage.leveldb.wal_records import TORN, WHOLE, survey
+
+ROW_FORMAT = 1
+UNFLUSHED = 1 << 30
+"""The largest write buffer that LevelDB takes, in bytes: nothing is ever flushed."""
+HEADER_KEY = b"\0S"
+SUCCESSOR_KEY = b"\0N"
+LOWEST_KEY = b"\0L"
+OWN_KEYS = frozenset((HEADER_KEY, SUCCESSOR_KEY, LOWEST_KEY))
+
+_HEADER = Struct("<IQQQ")
+_NUMBER_DIGITS = 16
+
+
+def name_of(number: int) -> str:
+    """The name of a segment's directory."""
+    return f"{number:0{_NUMBER_DIGITS}}"
+
+
+def segments(files: Files, row: PurePath) -> list[int]:
+    """The numbers of the segments that have a directory, ascending."""
+    names = files.names(row) if files.is_directory(row) else []
+    return sorted(int(name) for name in names if len(name) == _NUMBER_DIGITS and name.isdigit())
+
+
+def pack_number(key: bytes, number: int) -> bytes:
+    """The value of a record that is a segment's number."""
+    return seal(key, number.to_bytes(8, "little"))
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Whose segment it is: the id of its ``row``, its own ``number``, and the number of the one that was in use when it
+    was made (``previous``, 0: none)."""
+
+    row: int
+    number: int
+    previous: int
+
+    def pack(self) -> bytes:
+        """The record's value."""
+        return seal(HEADER_KEY, _HEADER.pack(ROW_FORMAT, self.row, self.number, self.previous))
+
+
+def make(files: Files, engine: DatabaseEngine, row: PurePath, header: Header, size: int) -> Database:
+    """A new segment with nothing but its header, durable, with room for ``size`` bytes set aside.
+
+    What is left of one with this number that was never finished is removed. Raises the engine's ``Error``, ``OSError``.
+    """
+    directory = row / name_of(header.number)
+    if files.is_directory(directory):
+        files.remove_tree(directory)
+    database = engine.open(directory, create=True, write_buffer_size=UNFLUSHED)
+    try:
+        database.put(HEADER_KEY, header.pack(), sync=True)
+        (path,) = write_ahead_files(files, directory)
+        file = files.open(path, "change")
+        try:
+            if file.free_space() >= SpaceAhead.ROOM * size:
+                file.set_aside(size)
+                file.sync()
+        finally:
+            file.close()
+        files.sync_directory(directory)
+        files.sync_directory(row)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+class SegmentFile:
+    """What a segment's write-ahead file holds, read without LevelDB while nobody writes it.
+
+    ``header`` is None where not even that is there whole: the segment was not finished. Raises ``StorageDamaged`` for
+    what no crash leaves, ``OSError``.
+    """
+
+    def __init__(self, files: Files, row: PurePath, number: int, row_id: int | None = None) -> None:
+        self._files = files
+        self.number = number
+        self.directory = row / name_of(number)
+        self.header: Header | None = None
+        self.data = b""
+        self._end = 0
+        self._torn = False
+        self._last_batch = 0  # where it begins
+        found = write_ahead_files(files, self.directory)
+        if len(found) > 1:
+            raise self.damaged("it has more than one write-ahead file")
+        if not found:
+            return
+        self.path = found[0]
+        self.data = files.read(self.path)
+        verdict, self._end = survey(self.data)
+        if verdict not in (WHOLE, TORN):
+            raise StorageDamaged(f"the record at byte {self._end} is not what was written", str(self.path))
+        self._torn = verdict == TORN
+        self._batches = Batches(self.data, self._end)
+        first = self._next()
+        if first is not None:
+            self.header = self._read_header(first, row_id)
+
+    def damaged(self, what: str) -> StorageDamaged:
+        """What to raise about the segment."""
+        return StorageDamaged(what, str(self.directory))
+
+    def batches(self) -> Iterator[list[tuple[bytes, int, int]]]:
+        """The batches behind the header, once; see :class:`Batches`."""
+        start = self.end
+        while (batch := self._next()) is not None:
+            self._last_batch, start = start, self.end
+            yield batch
+
+    def value(self, offset: int, size: int) -> bytes:
+        """The value there."""
+        return self._batches.value(offset, size)
+
+    @property
+    def end(self) -> int:
+        """Behind the last whole batch, once ``batches`` was read to its end."""
+        return self._batches.end
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the beginning of no batch is left behind the last whole one; likewise."""
+        return not self._torn and self._batches.end == self._end
+
+    def write_last_batch_again(self) -> None:
+        """Makes the last batch durable, which may not be, and cuts off what is behind it; likewise. Raises ``OSError``.
+
+        Where its writer was killed before the sync, a sync would do. Where the sync failed, the system may hold what
+        was written for clean although it is not on the disk: only what is written again is synced again.
+        """
+        cut_off(self._files, self.path, self.end)
+        file = self._files.open(self.path, "change")
+        try:
+            file.write_at(self.data[self._last_batch : self.end], self._last_batch)
+            file.sync()
+        finally:
+            file.close()
+
+    def number_in(self, key: bytes, offset: int, size: int) -> int:
+        """The number that the record with this key holds."""
+        body = unseal(key, self.value(offset, size))
+        if body is None or len(body) != 8:
+            raise self.damaged(f"its record {key!r} is none")
+        return int.from_bytes(body, "little")
+
+    def _next(self) -> list[tuple[bytes, int, int]] | None:
+        try:
+            return next(self._batches, None)
+        except MalformedBatch as error:
+            raise StorageDamaged(str(error), str(self.path)) from error
+
+    def _read_header(self, batch: list[tuple[bytes, int, int]], row_id: int | None) -> Header:
+        key, offset, size = batch[0]
+        body = unseal(key, self.value(offset, size)) if len(batch) == 1 and key == HEADER_KEY and size > 0 else None
+        if body is None or len(body) < 4:
+            raise self.damaged("it does not begin with a header")
+        version = int.from_bytes(body[:4], "little")
+        if version != ROW_FORMAT:
+            raise StorageFailed(
+                f"{self.directory} has segment format {version}, and this release reads and writes format "
+                f"{ROW_FORMAT}: use the release that wrote it"
+            )
+        if len(body) != _HEADER.size:
+            raise self.damaged(f"its header has {len(body)} bytes, {_HEADER.size} expected")
+        header = Header(*_HEADER.unpack(body)[1:])
+        if header.number != self.number:
+            raise self.damaged(f"it is segment {header.number}")
+        if row_id is not None and header.row != row_id:
+            raise self.damaged("it belongs to another store")
+        return header

@@ -1,0 +1,239 @@
+"""The batches of a LevelDB write-ahead file, read without LevelDB: what was written, in order, and where it lies.
+
+LevelDB makes tables of a write-ahead file when it opens the database, so a file that is only to be read is read here.
+``wal_records.survey`` says first where its records end and that their checksums hold. What stands in them is LevelDB's
+doc/log_format.md and db/write_batch.cc: a batch is one FULL record or, across blocks, a FIRST, any number of MIDDLE and
+a LAST one, each but the LAST up to the end of its block. Joined, the pieces are
+
+    u64  sequence number of the first write: those of a file are numbered one by one
+    u32  number of writes
+    and for each of them a byte, 0 for a deletion and 1 for a value, the key behind its length, and of a value the value
+    behind its length (varint32)
+
+A value is found again by its offset in the file and its size: what stands between its pieces is known from these two.
+
+    |<------- block ------->|<------- block ------->|
+    [7][.. key value value ][7][value value][7][...]
+               ^ offset         ^ pieces of one value
+"""
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from raftcore.base.buffer cimport Buffer, buffer_of
+from raftcore.base.bytes cimport load16
+from raftpy.storage.leveldb.wal_records cimport BLOCK_SIZE, RECORD_HEADER
+
+cdef enum:
+    BATCH_HEADER = 12
+    DELETION = 0
+    VALUE = 1
+    NO_SIZE = -1
+
+cdef enum:
+    FULL = 1
+    FIRST = 2
+    MIDDLE = 3
+    LAST = 4
+
+DELETED = NO_SIZE
+
+
+class MalformedBatch(ValueError):
+    """Records whose checksums hold, and which are no batches as LevelDB writes them; the text says which and why."""
+
+
+@cython.final
+cdef class Batches:
+    """Iterates over the batches in the first ``end`` bytes of a file, as ``survey`` has found them, in order.
+
+    Each is a list of ``(key, offset, size)``, one for each write: where the value lies, and how many bytes it has, or
+    ``DELETED``. The writes are numbered from ``sequence`` on (1 in the first file of a database). A batch that was not
+    finished, at the end, is left out: ``end`` then stays before it. Raises ``MalformedBatch``, and ``ValueError`` for
+    an ``end`` behind the data.
+    """
+    cdef Buffer _data
+    cdef Py_ssize_t _stop       # records are there up to here
+    cdef readonly Py_ssize_t end        # behind the last whole batch
+    cdef readonly uint64_t sequence     # of the next write
+    # Where the next byte of the batch is taken from, and how many bytes of it are left.
+    cdef Py_ssize_t _at
+    cdef uint64_t _left
+
+    def __init__(self, data, Py_ssize_t end, uint64_t sequence=1):
+        self._data = buffer_of(data)
+        if not 0 <= end <= self._data.size:
+            raise ValueError(f"{end} is no place in {self._data.size} bytes")
+        self._stop = end
+        self.end = 0
+        self.sequence = sequence
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef Py_ssize_t start = self.end
+        cdef Py_ssize_t behind = self._span(start)
+        cdef uint32_t count
+        cdef list writes
+        if behind < 0:
+            raise StopIteration
+        if self._left < BATCH_HEADER:
+            raise self._malformed(start, f"it has {self._left} bytes")
+        if self._number(8) != self.sequence:
+            raise self._malformed(start, f"its writes are not numbered from {self.sequence} on")
+        count = <uint32_t> self._number(4)
+        writes = []
+        while self._left:
+            writes.append(self._write(start))
+        if <uint64_t> len(writes) != count:
+            raise self._malformed(start, f"it has {len(writes)} writes, and says {count}")
+        self.sequence += count
+        self.end = behind
+        return writes
+
+    def value(self, Py_ssize_t offset, Py_ssize_t size):
+        """The ``size`` bytes of the value at ``offset``. ValueError where the file ends before."""
+        cdef Py_ssize_t stored
+        if offset < 0 or size < 0:
+            raise ValueError(f"no value at {offset}, {size}")
+        stored = span_of(offset, size)
+        if offset + stored > self._data.size:
+            raise ValueError(f"the value at {offset} ends behind the file")
+        return joined(self._data.at + offset, offset, size)
+
+    cdef Py_ssize_t _span(self, Py_ssize_t start) except -2:
+        # Sets _at and _left to the batch that begins at or behind start, and tells where it ends; -1: there is none.
+        cdef const uint8_t* data = self._data.at
+        cdef Py_ssize_t at = start
+        cdef Py_ssize_t block_end, stop
+        cdef int kind
+        cdef bint begun = False
+        self._left = 0
+        while True:
+            block_end = (at // BLOCK_SIZE + 1) * BLOCK_SIZE
+            if block_end - at < RECORD_HEADER:
+                at = block_end
+                continue
+            if at + RECORD_HEADER > self._stop:
+                return -1
+            stop = at + RECORD_HEADER + load16(data + at + 4)
+            kind = data[at + 6]
+            if stop > block_end or stop > self._stop:
+                raise self._malformed(at, "it leaves its block, or the file")
+            if kind < FULL or kind > LAST or (kind == FULL or kind == FIRST) == begun:
+                raise self._malformed(at, f"a record of type {kind} {'in' if begun else 'before'} a batch")
+            if (kind == FIRST or kind == MIDDLE) and stop != block_end:
+                raise self._malformed(at, "it goes on before the end of its block")
+            if not begun:
+                self._at = at + RECORD_HEADER
+            begun = True
+            self._left += <uint64_t> (stop - at - RECORD_HEADER)
+            at = stop
+            if kind == FULL or kind == LAST:
+                return stop
+
+    cdef object _malformed(self, Py_ssize_t at, str what):
+        return MalformedBatch(f"the batch at byte {at} is none that LevelDB writes: {what}")
+
+    cdef tuple _write(self, Py_ssize_t start):
+        # The next write of the batch that begins at start.
+        cdef uint8_t kind = self._byte()
+        cdef bytes key
+        cdef Py_ssize_t size, offset
+        if kind > VALUE:
+            raise self._malformed(start, f"a write of kind {kind}")
+        size = self._size(start)
+        offset = self._skip(size)
+        key = joined(self._data.at + offset, offset, size)
+        if kind == DELETION:
+            return key, 0, NO_SIZE
+        size = self._size(start)
+        offset = self._skip(size)
+        return key, offset, size
+
+    cdef inline Py_ssize_t _here(self) noexcept:
+        # Where the next byte is, which is behind a record's header where a block begins.
+        if self._at % BLOCK_SIZE == 0:
+            self._at += RECORD_HEADER
+        return self._at
+
+    cdef uint8_t _byte(self) noexcept:
+        # The next byte, of which there is one left.
+        cdef uint8_t byte = self._data.at[self._here()]
+        self._at += 1
+        self._left -= 1
+        return byte
+
+    cdef uint64_t _number(self, int size) noexcept:
+        cdef uint64_t number = 0
+        cdef int i
+        for i in range(size):
+            number |= <uint64_t> self._byte() << (8 * i)
+        return number
+
+    cdef Py_ssize_t _size(self, Py_ssize_t start) except -1:
+        # A length, of which so many bytes follow.
+        cdef uint64_t size = 0
+        cdef uint8_t byte
+        cdef int shift
+        for shift in range(0, 35, 7):
+            if not self._left:
+                break
+            byte = self._byte()
+            size |= <uint64_t> (byte & 0x7F) << shift
+            if byte < 0x80:
+                if size > self._left:
+                    break
+                return <Py_ssize_t> size
+        raise self._malformed(start, "a length that it does not have")
+
+    cdef Py_ssize_t _skip(self, Py_ssize_t size) noexcept:
+        # Where the next size bytes begin, of which there are as many left.
+        cdef Py_ssize_t offset
+        if not size:
+            return self._at  # and behind it there may be nothing
+        offset = self._here()
+        self._at += span_of(offset, size)
+        self._left -= <uint64_t> size
+        return offset
+
+
+def stored_size(Py_ssize_t offset, Py_ssize_t size):
+    """How many bytes of the file hold a value of ``size`` bytes at ``offset``, with what is between its pieces."""
+    return span_of(offset, size)
+
+
+def value_in(stored, Py_ssize_t offset, Py_ssize_t size):
+    """The value of ``size`` bytes, out of the ``stored_size(offset, size)`` bytes of the file from ``offset`` on.
+
+    ValueError when ``stored`` has another size.
+    """
+    cdef Buffer view = buffer_of(stored)
+    if offset < 0 or size < 0 or view.size != span_of(offset, size):
+        raise ValueError(f"{view.size} bytes do not hold the value of {size} bytes at {offset}")
+    return joined(view.at, offset, size)
+
+
+cdef Py_ssize_t span_of(Py_ssize_t offset, Py_ssize_t size) noexcept:
+    cdef Py_ssize_t room = BLOCK_SIZE - offset % BLOCK_SIZE
+    if size <= room:
+        return size
+    return size + RECORD_HEADER * ((size - room + BLOCK_SIZE - RECORD_HEADER - 1) // (BLOCK_SIZE - RECORD_HEADER))
+
+
+cdef bytes joined(const uint8_t* at, Py_ssize_t offset, Py_ssize_t size):
+    # size bytes without the headers between them; `at` is byte `offset` of the file.
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, size)
+    cdef char* to = PyBytes_AS_STRING(whole)
+    cdef Py_ssize_t room = BLOCK_SIZE - offset % BLOCK_SIZE
+    while size > room:
+        memcpy(to, at, <size_t> room)
+        to += room
+        at += room + RECORD_HEADER
+        size -= room
+        room = BLOCK_SIZE - RECORD_HEADER
+    if size:
+        memcpy(to, at, <size_t> size)
+    return whole

@@ -1,0 +1,1 @@
+"""Snapshots as files beside the log (docs/design-storage.md, "Snapshots")."""

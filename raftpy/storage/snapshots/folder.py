@@ -1,0 +1,188 @@
+"""The directory ``snapshots/``, as the store of snapshots uses it, and the files in it: a name, not a path.
+
+Whatever the system refuses comes out as ``SnapshotFailed``, which says what was tried, and with which file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from typing import Protocol
+
+from raftpy.contracts.errors import SnapshotDamaged, SnapshotFailed
+from raftpy.contracts.files import Data, File, Files, OpenMode
+
+
+class FolderFile(Protocol):
+    """An open file of a folder: ``File`` as far as it is used, raising ``SnapshotFailed``. To be closed."""
+
+    path: str
+    """What errors call it."""
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        """See ``File``."""
+        ...
+
+    def write_at(self, data: Data, offset: int) -> None:
+        """See ``File``."""
+        ...
+
+    def size(self) -> int:
+        """See ``File``."""
+        ...
+
+    def truncate(self, size: int) -> None:
+        """See ``File``."""
+        ...
+
+    def free_space(self) -> int:
+        """See ``File``."""
+        ...
+
+    def sync(self) -> None:
+        """See ``File``."""
+        ...
+
+    def close(self) -> None:
+        """See ``File``."""
+        ...
+
+
+class Folder(Protocol):
+    """One directory of files; it is made when the first file is. What is done with names is durable after ``sync``."""
+
+    def names(self) -> list[str]:
+        """What is in it. Raises ``SnapshotFailed``."""
+        ...
+
+    def open(self, name: str, mode: OpenMode) -> FolderFile:
+        """See ``Files.open``. ``SnapshotDamaged`` where the file should be there and is not, ``SnapshotFailed``."""
+        ...
+
+    def rename(self, old: str, new: str) -> None:
+        """In one step, also where there is a file of that name. Raises ``SnapshotFailed``."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Deletes a file; one that is not there is as good as deleted. Raises ``SnapshotFailed``."""
+        ...
+
+    def sync(self) -> None:
+        """Returns when the names would outlive a crash. Raises ``SnapshotFailed``."""
+        ...
+
+
+class Appender:
+    """Writes a file from ``position`` on, and syncs it each time that ``sync_bytes`` have come together: the last sync
+    is short then, and what others sync meanwhile never waits for gigabytes. Raises ``SnapshotFailed``."""
+
+    def __init__(self, file: FolderFile, position: int, sync_bytes: int) -> None:
+        self.position = position
+        """Where the next bytes go."""
+        self._file = file
+        self._sync_bytes = sync_bytes
+        self._unsynced = 0
+
+    def write(self, data: Data) -> None:
+        """All of ``data``."""
+        size = len(data)
+        self._file.write_at(data, self.position)
+        self.position += size
+        self._unsynced += size
+        if self._unsynced >= self._sync_bytes:
+            self.sync()
+
+    def sync(self) -> None:
+        """Returns when all of it would outlive a crash."""
+        self._file.sync()
+        self._unsynced = 0
+
+
+@contextmanager
+def told(path: str, doing: str) -> Iterator[None]:
+    """Whatever the system refuses inside is raised as ``SnapshotFailed`` of this file, with what was being done."""
+    try:
+        yield
+    except OSError as error:
+        raise SnapshotFailed(path, f"{doing} failed: {error.strerror or error}") from error
+
+
+class SystemFolderFile(FolderFile):
+    """A ``FolderFile`` over a ``File``."""
+
+    def __init__(self, file: File, path: str) -> None:
+        self._file = file
+        self.path = path
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        with told(self.path, "reading it"):
+            return self._file.read_at(size, offset)
+
+    def write_at(self, data: Data, offset: int) -> None:
+        with told(self.path, "writing it"):
+            self._file.write_at(data, offset)
+
+    def size(self) -> int:
+        with told(self.path, "asking for its size"):
+            return self._file.size()
+
+    def truncate(self, size: int) -> None:
+        with told(self.path, "cutting it"):
+            self._file.truncate(size)
+
+    def free_space(self) -> int:
+        with told(self.path, "asking for free space"):
+            return self._file.free_space()
+
+    def sync(self) -> None:
+        with told(self.path, "syncing it"):
+            self._file.sync()
+
+    def close(self) -> None:
+        with told(self.path, "closing it"):
+            self._file.close()
+
+
+class SystemFolder(Folder):
+    """A ``Folder`` of a file system."""
+
+    def __init__(self, files: Files, directory: PurePath) -> None:
+        self._files = files
+        self._directory = directory
+        self._made = False  # it is there, durably
+
+    def names(self) -> list[str]:
+        with told(str(self._directory), "listing it"):
+            try:
+                return self._files.names(self._directory)
+            except FileNotFoundError:
+                return []
+
+    def open(self, name: str, mode: OpenMode) -> FolderFile:
+        """See ``Folder``. Raises ``SnapshotDamaged``, ``SnapshotFailed``."""
+        path = self._directory / name
+        with told(str(path), "opening it"):
+            if mode in ("rewrite", "share") and not self._made:
+                self._files.make_directory(self._directory)
+                self._files.sync_directory(self._directory.parent)
+                self._made = True
+            try:
+                return SystemFolderFile(self._files.open(path, mode), str(path))
+            except FileNotFoundError:
+                raise SnapshotDamaged(str(path), "it is not there") from None
+
+    def rename(self, old: str, new: str) -> None:
+        with told(str(self._directory / old), f"giving it the name {new}"):
+            self._files.replace(self._directory / old, self._directory / new)
+
+    def remove(self, name: str) -> None:
+        with told(str(self._directory / name), "deleting it"):
+            try:
+                self._files.remove(self._directory / name)
+            except FileNotFoundError:
+                pass
+
+    def sync(self) -> None:
+        with told(str(self._directory), "syncing it"):
+            self._files.sync_directory(self._directory)

@@ -1,0 +1,201 @@
+"""Messages that no datagram of ``max_datagram`` bytes holds go in fragments, to peers that put them together.
+
+Such a message is encoded as one datagram, which is cut (raftcore.wire.outgoing) and put together again
+(raftcore.wire.incoming). Each peer has one of either, for its present incarnation; this module gives them the clock,
+the wire and a timer. Everything else a node says leaves in its own datagrams as ever and waits for no fragment: so
+heartbeats, votes, answers and small appends overtake a large message.
+
+Raft repeats what is not answered, as often as with every heartbeat. A message that is on its way is not taken again:
+the receiver learns nothing from a second copy that it does not learn from the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from raftcore.base.errors import DecodeError
+from raftcore.base.types import MessageType
+from raftcore.values.message import Message
+from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, DatagramBuilder, frames
+from raftcore.wire.datagram import whole_datagram
+from raftcore.wire.fragment import FRAME_FRAGMENT, FRAME_FRAGMENT_ACK
+from raftcore.wire.incoming import Incoming
+from raftcore.wire.outgoing import GIVE_UP_US, Outgoing
+from raftpy.contracts.clock import Clock, TimerHandle
+from raftpy.transport.datagram.oversized import note_given_up, note_oversized
+from raftpy.transport.exchange.sizes import LARGEST_MESSAGE
+from raftpy.transport.identity.peer import Peer
+
+MOST_WAITING = 2 * LARGEST_MESSAGE
+"""Bytes of messages that wait or are under way to one peer; beyond it they are dropped, and Raft repeats them."""
+SILENT_US = 2 * GIVE_UP_US
+"""An unfinished message of which nothing came for so long is given up: its sender has given it up before."""
+MICROSECONDS = 1_000_000
+"""In a second."""
+
+
+class Fragments:
+    """The fragments from and to all peers of one transport, in one incarnation of this node.
+
+    ``transmit(peer, datagram)`` puts a datagram on the wire.
+    """
+
+    def __init__(self, clock: Clock, transmit: Callable[[Peer, bytes], None]) -> None:
+        self._clock = clock
+        self._transmit = transmit
+        self._number = 0  # of the newest message; it only grows, also when a peer goes and comes back
+        self._busy: dict[int, Peer] = {}  # to whom something is under way
+        self._heard: dict[int, Peer] = {}  # of whom fragments came that are not acknowledged
+        self._timer: TimerHandle | None = None
+        self._due_us = 0
+
+    def _now_us(self) -> int:
+        return int(self._clock.monotonic() * MICROSECONDS)
+
+    def close(self) -> None:
+        """Nothing is sent any more."""
+        self._busy.clear()
+        self._heard.clear()
+        self._stop_timer()
+
+    def forget(self, peer: Peer) -> None:
+        """Another incarnation of the peer is heard than before, or none any more: what was under way was to and from
+        the former."""
+        if peer.outgoing is not None:
+            peer.counters.fragmented_given_up += peer.outgoing.give_up()
+        peer.outgoing = peer.incoming = None
+        self._busy.pop(peer.id, None)
+        self._heard.pop(peer.id, None)
+
+    def expire(self, peer: Peer) -> None:
+        """Gives up what has not come whole; to be called now and then."""
+        if peer.incoming is not None and peer.incoming.held:
+            peer.incoming.expire(self._now_us() - SILENT_US)
+
+    # --- Sending ------------------------------------------------------------------------------------------------
+
+    def send(self, peer: Peer, message: Message, group: int) -> None:
+        """Takes a message for a peer that has told what it takes; it leaves with ``flush``. ValueError when it is
+        larger than that."""
+        assert peer.takes is not None
+        now_us = self._now_us()
+        outgoing = peer.outgoing
+        if outgoing is None:
+            outgoing = peer.outgoing = Outgoing(peer.builder.max_datagram, peer.takes.room, peer.takes.burst)
+        key = key_of(message, group)
+        if key is not None and outgoing.holds(key):
+            peer.counters.fragmented_again += 1
+            return
+        if outgoing.waiting > MOST_WAITING:
+            peer.counters.messages_dropped += 1
+            return
+        datagram = whole_datagram(peer.builder.header, message, group)
+        outgoing.add(datagram, self._number + 1, key, now_us)
+        self._number += 1
+        peer.counters.fragmented += 1
+        note_oversized(peer, message, self._clock.monotonic(), len(datagram), cut=True)
+        self._busy[peer.id] = peer
+
+    def flush(self) -> None:
+        """Sends what may leave now."""
+        if self._busy:
+            now_us = self._now_us()
+            for peer in self._busy.values():
+                self._send_to(peer, now_us)
+            self._plan(now_us)
+
+    def _send_to(self, peer: Peer, now_us: int) -> None:
+        outgoing = peer.outgoing
+        assert outgoing is not None
+        while (datagram := outgoing.next_datagram(now_us)) is not None:
+            peer.counters.fragments_sent += 1
+            self._transmit(peer, datagram)
+
+    # --- Time ---------------------------------------------------------------------------------------------------
+
+    def _plan(self, now_us: int) -> None:
+        """Sets the timer for what is due first. One that is set already and comes too early plans again then."""
+        due_us: int | None = None
+        for peer in list(self._busy.values()):
+            assert peer.outgoing is not None
+            at_us = peer.outgoing.deadline(now_us)
+            if at_us is None:
+                del self._busy[peer.id]
+            elif due_us is None or at_us < due_us:
+                due_us = at_us
+        if due_us is None:
+            self._stop_timer()
+        elif self._timer is None or due_us < self._due_us:
+            self._stop_timer()
+            self._due_us = due_us
+            self._timer = self._clock.call_later((due_us - now_us) / MICROSECONDS, self._on_timer)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now_us = self._now_us()
+        for peer in self._busy.values():
+            assert peer.outgoing is not None
+            if given_up := peer.outgoing.tick(now_us):
+                peer.counters.fragmented_given_up += given_up
+                note_given_up(peer)
+            self._send_to(peer, now_us)
+        self._plan(now_us)
+
+    # --- Receiving ----------------------------------------------------------------------------------------------
+
+    def take(self, peer: Peer, datagram: bytes) -> bytes | None:
+        """Takes a datagram with a fragment or an acknowledgement; gives the whole one, when nothing is missing."""
+        try:
+            _, kind, body = next(iter(frames(datagram)))
+            if DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE + len(body) != len(datagram):
+                raise DecodeError("a fragment and an acknowledgement have a datagram for themselves")
+            if kind == FRAME_FRAGMENT:
+                return self._take_fragment(peer, body)
+            if peer.outgoing is not None:
+                peer.outgoing.ack(body, self._now_us())
+        except DecodeError:
+            peer.counters.malformed_fragments += 1
+        return None
+
+    def _take_fragment(self, peer: Peer, body: memoryview) -> bytes | None:
+        incoming = peer.incoming
+        if incoming is None:
+            assert peer.expected is not None
+            incoming = peer.incoming = Incoming(peer.expected, LARGEST_MESSAGE)
+        peer.counters.fragments_received += 1
+        self._heard[peer.id] = peer
+        whole = incoming.take(body, self._now_us())
+        if whole is not None:
+            peer.counters.fragmented_received += 1
+        return whole
+
+    def answer(self) -> None:
+        """Acknowledges what has come in one pass, and sends what acknowledgements have made room for."""
+        for peer in self._heard.values():
+            assert peer.incoming is not None
+            ack = peer.incoming.ack()
+            if ack is not None:
+                builder = DatagramBuilder(peer.builder.header, peer.builder.max_datagram)
+                builder.add_frame(FRAME_FRAGMENT_ACK, ack)
+                self._transmit(peer, builder.finish())
+        self._heard.clear()
+        self.flush()
+
+
+def key_of(message: Message, group: int) -> Hashable:
+    """The same for two messages of which the second says nothing new; None: each is its own.
+
+    A leader sends what it has in its log, and within one term that does not change. An append with the same entries may
+    have a later commit index; its receiver hears that in the next heartbeat.
+    """
+    what = (group, message.type, message.term, message.index, message.conf_index)
+    if message.type == MessageType.MsgApp and message.entries is not None:
+        return (*what, message.entries.count, message.entries.payload_size)
+    if message.snapshot is not None:
+        return (*what, message.snapshot.index, message.snapshot.term)
+    return None

@@ -1,0 +1,191 @@
+"""From where a group goes on at a start: by what its log, its snapshots and its state machine say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from raftcore import ConfState, HardState, Snapshot
+from raftcore.values.storage_view import InitialState
+from raftpy import NotUnderstood, StorageDamaged
+from raftpy.contracts.errors import Stopped
+from raftpy.contracts.snapshots import SnapshotRef
+from raftpy.contracts.typed import TypeHeader
+from raftpy.members.table import MemberRecord, MemberTable
+from raftpy.runtime.restoring import Restoring, Start, StateReader
+from raftpy.runtime.sections import MEMBERS, state_header
+from raftpy.storage.snapshots.memory import MemoryFolder
+from raftpy.storage.snapshots.metadata import write_metadata
+from raftpy.storage.snapshots.names import whole_name
+from raftpy.storage.snapshots.store import SnapshotStore
+from tests.node.words import CHUNK, Words, WordsDisk, WordsOnDisk
+
+TABLE = MemberTable({3: MemberRecord(priority=7)})
+
+
+def term_at(index: int) -> int:
+    """In every log here: term 1 up to entry 15, then term 2."""
+    return 1 if index <= 15 else 2
+
+
+def log(begins_behind: int, last: int, commit: int = 0) -> InitialState:
+    runs = tuple((max(first, begins_behind + 1), term_at(first)) for first in (1, 16) if first <= last)
+    return InitialState(
+        hard_state=HardState(2, 0, max(commit, begins_behind)),
+        conf_state=ConfState([1]),
+        snapshot_index=begins_behind,
+        snapshot_term=term_at(begins_behind) if begins_behind else 0,
+        last_index=last,
+        term_runs=runs[-1:] if begins_behind >= 15 else runs,
+    )
+
+
+class Given:
+    """A folder of snapshots, each of the words up to its index, with the configuration of as many voters."""
+
+    def __init__(self, *indexes: int) -> None:
+        self.folder = MemoryFolder()
+        self.store = SnapshotStore(self.folder)
+        self.store.load()
+        for index in indexes:
+            self.write(SnapshotRef(0, index, term_at(index)))
+
+    def write(self, ref: SnapshotRef, state: TypeHeader | None = None) -> None:
+        writer = self.store.begin(ref)
+        write_metadata(writer, Snapshot(ref.index, ref.term, ConfState([1, ref.index]), ref.index - 1, 5))
+        writer.section(MEMBERS)
+        writer.write(TABLE.encode())
+        writer.section(state or state_header(1))
+        for index in range(1, ref.index + 1):
+            writer.write(CHUNK.pack(index, 1) + b"x")
+        writer.commit()
+
+    def damage(self, index: int) -> None:
+        self.folder.held[whole_name(SnapshotRef(0, index, term_at(index)))][-60] ^= 1
+
+    def start(self, machine: Words, initial: InitialState) -> Start:
+        self.store = SnapshotStore(self.folder)
+        self.store.load()
+        return Restoring("node 1", 0, machine, self.store, initial).run()
+
+
+def on_disk(applied: int) -> WordsOnDisk:
+    return WordsOnDisk(WordsDisk([(index, b"x") for index in range(1, applied + 1)], applied))
+
+
+def test_the_snapshot_is_where_the_core_begins() -> None:
+    given, machine = Given(10, 20), Words()
+    start = given.start(machine, log(10, 30))
+    assert (start.applied, start.known, start.size) == (
+        20,
+        20,
+        len(given.folder.held[whole_name(SnapshotRef(0, 20, 2))]),
+    )
+    assert start.initial.conf_state == ConfState([1, 20])
+    assert start.initial.conf_index == 19
+    assert start.initial.snapshot_index == 10, "the log begins where it did"
+    assert start.table == TABLE
+    assert [index for index, _ in machine.words] == list(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "begins_behind", "stands", "restored", "applied"),
+    [
+        ((), 0, 0, False, 0),  # a first start
+        ((), 0, 17, False, 0),  # the log alone says the configuration
+        ((10, 20), 0, 25, False, 20),
+        ((10, 20), 10, 25, False, 20),
+        ((10, 20), 10, 20, False, 20),
+        ((10, 20), 10, 17, False, 10),  # the older one says what the configuration was
+        ((10, 20), 0, 7, False, 0),  # older than both, and the log is whole
+        ((10, 20), 5, 7, True, 20),  # older than both, and nothing says the configuration at 5
+        ((10, 20), 10, 7, True, 20),  # the log begins behind it
+        ((10, 20), 10, 0, True, 20),  # a restore was cut off, or the machine's disk is new
+        ((10, 20), 0, 0, True, 20),
+    ],
+)
+def test_a_machine_on_disk_is_restored_only_where_the_log_does_not_go_on_from_it(
+    snapshots: tuple[int, ...], begins_behind: int, stands: int, *, restored: bool, applied: int
+) -> None:
+    machine = on_disk(stands)
+    start = Given(*snapshots).start(machine, log(begins_behind, 30))
+    assert bool(machine.restored) is restored
+    assert start.applied == applied
+    assert start.known == (applied if restored else stands)
+    assert start.initial.hard_state.commit >= start.known
+    if applied:
+        assert start.initial.conf_state == ConfState([1, applied])
+
+
+@pytest.mark.parametrize("commit", [0, 22, 29])
+def test_the_commit_index_is_the_highest_that_anything_says(commit: int) -> None:
+    assert Given(10, 20).start(Words(), log(10, 30, commit)).initial.hard_state == HardState(2, 0, max(commit, 20))
+    assert Given(10).start(on_disk(25), log(10, 30, commit)).initial.hard_state == HardState(2, 0, max(commit, 25))
+    assert Given().start(on_disk(25), log(0, 30, commit)).initial.hard_state == HardState(2, 0, max(commit, 25))
+
+
+def test_an_older_one_is_used_where_the_newest_is_damaged_unless_the_log_does_not_reach_it() -> None:
+    given = Given(10, 20)
+    given.damage(20)
+    machine = Words()
+    assert given.start(machine, log(10, 30)).applied == 10
+    assert len(machine.words) == 10
+    with pytest.raises(StorageDamaged, match="the log begins behind entry 11, and no whole snapshot reaches it"):
+        given.start(Words(), log(11, 30))
+    given.damage(10)
+    with pytest.raises(StorageDamaged, match="no whole snapshot reaches it"):
+        given.start(Words(), log(10, 30))
+    assert given.start(Words(), log(0, 30)) == Start(log(0, 30))
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(StorageDamaged, match="a snapshot of group 0, index 20, term 2, and the log ends at 19"):
+        Given(20).start(Words(), log(0, 19))
+    with pytest.raises(StorageDamaged, match="applied entries up to 31, and the log ends at 30"):
+        Given().start(on_disk(31), log(0, 30))
+    given = Given()
+    given.write(SnapshotRef(0, 20, 1))
+    with pytest.raises(StorageDamaged, match="the log has term 2 at entry 20, and the snapshot there term 1"):
+        given.start(Words(), log(0, 30))
+    given = Given()
+    given.write(SnapshotRef(0, 20, 2), TypeHeader("other"))
+    with pytest.raises(NotUnderstood, match="'other' of version 1 must be understood"):
+        given.start(Words(), log(0, 30))
+    given = Given()
+    given.write(SnapshotRef(0, 20, 2), state_header(2))
+    with pytest.raises(NotUnderstood, match="knows it up to version 1"):
+        given.start(Words(), log(0, 30))
+    given.write(SnapshotRef(0, 21, 2), replace(state_header(1), name="passed-over", must_understand=False))
+    with pytest.raises(StorageDamaged, match="has no section 'state'"):
+        given.start(Words(), log(0, 30))
+
+
+def test_what_the_machine_raises_says_where() -> None:
+    class Wrong(Words):
+        def restore(self, saved: object) -> None:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        Given(20).start(Wrong(), log(0, 30))
+    assert caught.value.__notes__ == ["node 1: while the snapshot of group 0, index 20, term 2 was restored"]
+
+
+def test_a_start_that_is_given_up_ends_at_the_next_block() -> None:
+    given = Given(20)
+    with pytest.raises(Stopped):
+        Restoring("node 1", 0, Words(), given.store, log(0, 30)).run(lambda: True)
+
+
+def test_the_machine_reads_its_bytes_in_whatever_pieces_it_likes() -> None:
+    data = bytes(range(100))
+    for size in (1, 7, 40, 99, 100, 101):
+        reader = StateReader(1, 100, iter([data[:40], b"", data[40:41], data[41:]]), lambda: False)
+        pieces = []
+        while piece := reader.read(size):
+            pieces.append(piece)
+        assert b"".join(pieces) == data
+        assert {len(piece) for piece in pieces[:-1]} <= {size}
+    assert reader.read(0) == b""
+    with pytest.raises(ValueError, match="0 or more, got -1"):
+        reader.read(-1)

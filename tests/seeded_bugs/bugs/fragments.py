@@ -1,0 +1,138 @@
+"""Mistakes in cutting messages, putting them together, and in how fast they leave (docs/wire-format.md, RFC 9002)."""
+
+from tests.seeded_bugs.bug import Bug
+
+NEAR = "tests/unit/test_fragments_sent.py"
+FORM = "tests/unit/test_fragment.py"
+RATE = "tests/unit/test_congestion.py"
+
+BUGS = (
+    Bug(
+        name="fragment-of-a-message-that-is-over-begins-it-again",
+        breaks="a message that is over does not begin again (docs/wire-format.md)",
+        file="raftcore/wire/incoming.pyx",
+        old="            if self.is_over(fragment.message) or not self.make_room(&fragment):\n",
+        new="            if not self.make_room(&fragment):\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="messages-forgotten-as-over-begin-again",
+        breaks="a message that is over does not begin again, however long ago (docs/wire-format.md)",
+        file="raftcore/wire/incoming.pyx",
+        old="        self.floor = max(self.floor, self.done[self.next_done])\n",
+        new="",
+        near=NEAR,
+    ),
+    Bug(
+        name="reassembly-without-a-bound",
+        breaks="a receiver holds no more of a peer's messages than the room it has told (docs/wire-format.md)",
+        file="raftcore/wire/incoming.pyx",
+        old="        while self.held + fragment.size > self.room or len(self.partials) >= MOST_OPEN:\n",
+        new="        while len(self.partials) >= MOST_OPEN:\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="newer-message-makes-way-for-an-older-one",
+        breaks="the oldest message makes way (docs/wire-format.md)",
+        file="raftcore/wire/incoming.pyx",
+        old="            if oldest.number > fragment.message:\n                return False\n",
+        new="",
+        near=NEAR,
+    ),
+    Bug(
+        name="fragment-counted-twice",
+        breaks="a fragment may come any number of times (docs/wire-format.md)",
+        file="raftcore/wire/incoming.pyx",
+        old="        if partial.there[fragment.index]:\n            self.repeated += 1\n            return None\n",
+        new="",
+        near=NEAR,
+    ),
+    Bug(
+        name="checksum-of-a-whole-message-not-compared",
+        breaks="a message put together is the one that was cut (docs/wire-format.md)",
+        file="raftcore/wire/incoming.pyx",
+        old="PyBytes_GET_SIZE(partial.datagram) - CHECKSUM_SIZE) != partial.checksum:\n",
+        new="PyBytes_GET_SIZE(partial.datagram) - CHECKSUM_SIZE) == 0:\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="fragments-that-contradict-one-another-taken",
+        breaks="the fragments of a message agree on checksum, size and step (docs/wire-format.md)",
+        file="raftcore/wire/incoming.pyx",
+        old="if (other.size != fragment.size or other.step != fragment.step or other.checksum != fragment.checksum):\n",
+        new="if other.size != fragment.size:\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="gap-that-closes-acknowledged-only-in-part",
+        breaks="an acknowledgement names what has come, the newest first (docs/wire-format.md)",
+        file="raftcore/wire/incoming.pyx",
+        old="                ranges[at - 1].low = ranges[at].low\n",
+        new="",
+        near=NEAR,
+    ),
+    Bug(
+        name="acknowledgement-of-what-was-never-sent-believed",
+        breaks="what cannot be is refused, with nothing done (docs/wire-format.md)",
+        file="raftcore/wire/outgoing.pyx",
+        old="        if ranges[0].high >= self.next:\n",
+        new="        if ranges[0].high > self.next:\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="message-under-way-not-known-by-its-key",
+        breaks="a message that is on its way is not begun again (docs/wire-format.md)",
+        file="raftcore/wire/outgoing.pyx",
+        old="        for message in self.open:\n            if message.key == key:\n                return True\n",
+        new="",
+        near="tests/transport/test_fragments.py",
+    ),
+    Bug(
+        name="silence-lasts-ten-times-as-long",
+        breaks="when nothing is acknowledged for 5 seconds all that is under way is given up (docs/wire-format.md)",
+        file="raftcore/wire/outgoing.pyx",
+        old="GIVE_UP_US = 5_000_000\n",
+        new="GIVE_UP_US = 50_000_000\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="sender-keeps-to-no-room",
+        breaks="a sender keeps to the room that the receiver has told (docs/wire-format.md)",
+        file="raftcore/wire/outgoing.pyx",
+        old="        if self.open and self.open_bytes + message.size > self.room:\n            return None\n",
+        new="",
+        near=NEAR,
+    ),
+    Bug(
+        name="where-a-fragment-begins-wraps",
+        breaks="a bounds check opens every read of foreign bytes (docs/wire-format.md)",
+        file="raftcore/wire/fragment.pyx",
+        old="    if <uint64_t> fragment.index * fragment.step >= fragment.size:\n",
+        new="    if fragment.index * fragment.step >= fragment.size:\n",
+        near=FORM,
+    ),
+    Bug(
+        name="acknowledged-numbers-begin-below-one",
+        breaks="a bounds check opens every read of foreign bytes (docs/wire-format.md)",
+        file="raftcore/wire/fragment.pyx",
+        old="        if missing == 0 or have == 0 or missing + have >= ranges[i - 1].low:\n",
+        new="        if missing == 0 or have == 0:\n",
+        near=FORM,
+    ),
+    Bug(
+        name="window-halved-for-each-loss",
+        breaks="losses of one round trip are one event (RFC 9002, 7.3.2)",
+        file="raftcore/wire/congestion.pyx",
+        old="        if sent_us <= self.recovery_us:\n            return 0\n",
+        new="",
+        near=RATE,
+    ),
+    Bug(
+        name="unused-window-grows",
+        breaks="a window that is not made use of does not grow (RFC 9002, 7.8)",
+        file="raftcore/wire/congestion.pyx",
+        old="        if sent_us <= self.recovery_us or not limited:\n",
+        new="        if sent_us <= self.recovery_us:\n",
+        near=RATE,
+    ),
+)

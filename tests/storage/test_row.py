@@ -1,0 +1,530 @@
+"""A row of segments: a database that looks like one, whatever happens to its disk."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path, PurePath
+from random import Random
+
+import pytest
+
+from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.sim.disk.database import SimulatedDatabaseError, SimulatedEngine
+from raftpy.sim.disk.faults import DiskFaults
+from raftpy.sim.disk.files import Disk, DiskFiles, PowerFailure
+from raftpy.sim.entropy import SeededEntropy
+from raftpy.storage.leveldb import keys
+from raftpy.storage.leveldb.row import RowBatch, SegmentRow
+from raftpy.storage.leveldb.sealing import seal
+from raftpy.storage.leveldb.segment import name_of, segments
+from raftpy.system.entropy import SystemEntropy
+from raftpy.system.files import SystemFiles
+from raftpy.system.leveldb import LevelDB
+from raftpy.system.threads import Threads
+from tests.storage.late import LateExecutor
+
+ROW = PurePath("/row")
+SIZE = 20_000
+"""Bytes of a segment."""
+END = b"\xff"
+
+
+class Simulated:
+    """Rows on a simulated disk."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.disk = Disk(Random(seed))
+        self.executor = LateExecutor()
+        files = self.disk.files()
+        files.make_directory(ROW)
+        files.sync_directory(ROW.parent)
+
+    @property
+    def files(self) -> DiskFiles:
+        return self.disk.files()
+
+    def open(self, *, create: bool = False, size: int = SIZE) -> SegmentRow:
+        files = self.disk.files()
+        self.executor = LateExecutor()
+        return SegmentRow(
+            ROW,
+            create=create,
+            files=files,
+            engine=SimulatedEngine(files),
+            executor=self.executor,
+            entropy=SeededEntropy(Random(7)),
+            segment_size=size,
+        )
+
+
+def open_real(path: Path, *, create: bool = False, size: int = SIZE) -> SegmentRow:
+    """A row on the system's files and LevelDB."""
+    return SegmentRow(
+        path,
+        create=create,
+        files=SystemFiles(),
+        engine=LevelDB(),
+        executor=Threads(),
+        entropy=SystemEntropy(),
+        segment_size=size,
+    )
+
+
+def record(group: int, first: int, size: int = 300) -> tuple[bytes, bytes]:
+    """A record of a log as a store writes it."""
+    key = keys.entry_key(group, first)
+    return key, seal(key, Random(first + group * 1000).randbytes(size))
+
+
+def scan(row: SegmentRow) -> dict[bytes, bytes]:
+    return dict(row.iterator(start=b"", stop=END, verify_checksums=True, fill_cache=False))
+
+
+class Told:
+    """What a row was told, and has to hold."""
+
+    def __init__(self) -> None:
+        self.content: dict[bytes, bytes] = {}
+        self.forgotten: set[bytes] = set()
+        self.last = {0: 0, 7: 0}
+        self.first = {0: 1, 7: 1}
+
+    def draw(self, rng: Random, batch: RowBatch) -> None:
+        """A drawn batch is built, and taken note of."""
+        for _ in range(rng.choice((1, 1, 1, 2, 5))):
+            group = rng.choice((0, 0, 0, 7))
+            kind = rng.random()
+            if kind < 0.15:
+                key = rng.choice((b"I", b"P", keys.head_key(group), keys.bootstrap_key(group)))
+                value = None if kind < 0.03 else seal(key, rng.randbytes(20))
+                self._write(batch, key, value)
+                continue
+            if kind < 0.25 and self.last[group] > self.first[group]:  # the end is cut off, a record cut through
+                cut = rng.randint(max(self.first[group], self.last[group] - 5), self.last[group])
+                for first in range(cut + 1, self.last[group] + 1):
+                    self._write(batch, keys.entry_key(group, first), None)
+                self._write(batch, *record(group, cut, 100))
+                self.last[group] = cut
+            if kind < 0.35 and self.last[group] > self.first[group] + 3:  # compacted
+                upto = rng.randint(self.first[group], self.last[group] - 1)
+                for first in range(self.first[group], upto):
+                    key = keys.entry_key(group, first)
+                    batch.forget(key)
+                    self.forgotten.add(key)
+                    del self.content[key]
+                self.first[group] = upto
+            self.last[group] += 1
+            self._write(batch, *record(group, self.last[group], rng.choice((20, 300, 300, 2000, 9000))))
+
+    def _write(self, batch: RowBatch, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            batch.delete(key)
+            self.content.pop(key, None)
+        else:
+            batch.put(key, value)
+            self.content[key] = value
+
+    def check(self, row: SegmentRow) -> None:
+        """The row holds all of it; and nothing else, but for what it was told to forget."""
+        found = scan(row)
+        extra = found.keys() - self.content.keys()
+        assert extra <= self.forgotten
+        assert {key: value for key, value in found.items() if key not in extra} == self.content
+        assert list(found) == sorted(found)
+        for key, value in self.content.items():
+            assert row.get(key, verify_checksums=True) == value
+        assert row.get(keys.entry_key(0, 10**6), verify_checksums=True) is None
+        assert row.get(b"X", verify_checksums=True) is None
+
+
+def forget_again(row: SegmentRow, told: Told) -> None:
+    """What a store does after an opening."""
+    batch = row.write_batch(sync=True)
+    for key in told.forgotten:
+        batch.forget(key)
+    batch.write()
+
+
+class TestContent:
+    def test_on_leveldb(self, tmp_path: Path, seed: int) -> None:
+        rng, told = Random(seed), Told()
+        row = open_real(tmp_path, create=True)
+        for _ in range(6):
+            for _ in range(60):
+                batch = row.write_batch(sync=True)
+                told.draw(rng, batch)
+                batch.write()
+            told.check(row)
+            row.close()
+            row = open_real(tmp_path)
+            told.check(row)
+            forget_again(row, told)
+        row.close()
+        assert segments(SystemFiles(), tmp_path)[0] > 5
+
+    @pytest.mark.parametrize("late", [0, 1, 3])
+    def test_on_the_double_with_kills(self, seed: int, late: int) -> None:
+        """With what is done beside the writes done at once, or late."""
+        rng, told, place = Random(seed), Told(), Simulated(seed)
+        row = place.open(create=True)
+        for _ in range(8):
+            for _ in range(60):
+                batch = row.write_batch(sync=True)
+                told.draw(rng, batch)
+                batch.write()
+                place.executor.run(1000 if not late else rng.randrange(0, late + 1) // late)
+            told.check(row)
+            if rng.random() < 0.5:
+                row.close()
+            place.disk.kill()
+            row = place.open()
+            told.check(row)
+            forget_again(row, told)
+        assert segments(place.files, ROW)[0] > 5
+
+    def test_what_the_double_has_written_is_read_on_leveldb(self, tmp_path: Path, seed: int) -> None:
+        rng, told, place = Random(seed), Told(), Simulated(seed)
+        row = place.open(create=True)
+        for _ in range(100):
+            batch = row.write_batch(sync=True)
+            told.draw(rng, batch)
+            batch.write()
+            place.executor.run()
+        for path, (data, size) in place.disk.copy().files:
+            target = tmp_path / path.relative_to("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data + bytes(size - len(data)))
+        told.check(open_real(tmp_path / "row"))
+
+
+class TestSegments:
+    def test_each_record_is_written_once(self) -> None:
+        place = Simulated()
+        row = place.open(create=True)
+        for first in range(1, 400):
+            row.put(*record(0, first), sync=True)
+            place.executor.run()
+        row.close()
+        for number in segments(place.files, ROW):
+            names = place.files.names(ROW / name_of(number))
+            assert not [name for name in names if name.endswith(".ldb")]
+        logs = [place.files.read(path) for path in place.disk.paths() if path.suffix == ".log"]
+        written = sum(len(log.rstrip(b"\0")) for log in logs)
+        assert written < 400 * (300 + 64) + 2000
+
+    def test_a_batch_larger_than_a_segment(self) -> None:
+        place = Simulated()
+        row = place.open(create=True)
+        told: dict[bytes, bytes] = {}
+        for first in range(1, 9):
+            key, value = record(0, first, (10 * SIZE if first % 3 == 0 else 50))
+            told[key] = value
+            row.put(key, value, sync=True)
+            place.executor.run()
+        assert len(segments(place.files, ROW)) == 6
+        assert scan(row) == told
+        place.disk.power_failure()
+        assert scan(place.open()) == told
+
+    def test_the_next_one_is_not_waited_for(self) -> None:
+        """While it is not ready the one before grows."""
+        place = Simulated()
+        row = place.open(create=True)
+        for first in range(1, 200):
+            row.put(*record(0, first), sync=True)
+        assert segments(place.files, ROW) == [1]
+        place.executor.run()
+        row.put(*record(0, 200), sync=True)
+        assert segments(place.files, ROW) == [1, 2]
+        assert len(scan(row)) == 200
+        place.disk.power_failure()
+        assert len(scan(place.open())) == 200
+
+    def test_a_successor_is_named_before_it_is_used(self) -> None:
+        """Also where no batch has come since it was ready: without it the row is refused."""
+        place = Simulated()
+        row = place.open(create=True)
+        for first in range(1, 100):
+            row.put(*record(0, first), sync=True)
+        place.executor.run()
+        row.put(*record(0, 100), sync=True)
+        place.disk.kill()
+        assert segments(place.files, ROW) == [1, 2]
+        place.files.remove_tree(ROW / name_of(2))
+        with pytest.raises(StorageDamaged, match="missing"):
+            place.open()
+
+    def test_readers_beside_a_writer(self, tmp_path: Path) -> None:
+        """They find each record while segments change, close and go."""
+        row = open_real(tmp_path, create=True, size=3000)
+        written: list[int] = [0]
+        failed: list[object] = []
+        for first in range(1, 4):
+            row.put(*record(7, first), sync=True)
+
+        def write() -> None:
+            for first in range(1, 1200):
+                batch = row.write_batch(sync=True)
+                batch.put(*record(0, first))
+                if first > 50:
+                    batch.forget(keys.entry_key(0, first - 50))
+                batch.write()
+                written[0] = first
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        idle = [record(7, first) for first in range(1, 4)]  # which go along from segment to segment
+        while writer.is_alive() and not failed:
+            last = written[0]
+            for first in range(max(1, last - 20), last + 1):
+                key, value = record(0, first)
+                if row.get(key, verify_checksums=True) != value and written[0] - first < 45:
+                    failed.append(first)
+            failed += [key for key, value in idle if row.get(key, verify_checksums=True) != value]
+        writer.join()
+        assert not failed
+        assert len(segments(SystemFiles(), tmp_path)) < 20
+        row.close()
+
+    def test_without_room_for_a_thread(self) -> None:
+        place = Simulated()
+        row = place.open(create=True)
+
+        def no_room(item: object) -> None:
+            raise RuntimeError
+
+        place.executor.workers[0].put = no_room  # type: ignore[method-assign]
+        for first in range(1, 200):
+            row.put(*record(0, first), sync=True)
+        assert len(segments(place.files, ROW)) > 3
+        assert len(scan(row)) == 199
+
+    @pytest.mark.parametrize("idle", [1, 99])
+    def test_idle_groups_keep_no_segments(self, idle: int) -> None:
+        """One busy group whose log is compacted all the time, and others that wrote once."""
+        place = Simulated()
+        row = place.open(create=True)
+        told = dict(record(group, 1, 50) for group in range(1, idle + 1))
+        for key, value in told.items():
+            row.put(key, value, sync=True)
+            row.put(keys.head_key(keys.entry_first(key)), seal(b"H", b"x"), sync=True)
+            place.executor.run()
+        for first in range(1, 1500):
+            batch = row.write_batch(sync=True)
+            batch.put(*record(0, first))
+            if first > 20:
+                batch.forget(keys.entry_key(0, first - 20))
+            batch.write()
+            place.executor.run()
+            live = sum(len(value) for value in told.values()) + 21 * 310
+            assert len(segments(place.files, ROW)) <= 2 * live // SIZE + 8
+        told.update(record(0, first) for first in range(1480, 1500))
+        assert {key: value for key, value in scan(row).items() if key.startswith(b"e")} == told
+        place.disk.power_failure()
+        found = {key: value for key, value in scan(place.open()).items() if key.startswith(b"e")}
+        assert told.items() <= found.items()
+
+    def test_what_fails_beside_the_writes_fails_a_write(self) -> None:
+        place = Simulated()
+        row = place.open(create=True)
+        row.put(*record(0, 1), sync=True)
+        place.disk.capacity = place.disk.used + 100
+        with pytest.raises(Exception, match="No space"):
+            for first in range(2, 300):
+                place.executor.run()
+                row.put(*record(0, first, 10), sync=True)
+        place.disk.capacity = 1 << 40
+        with pytest.raises(Exception, match="No space"):
+            row.put(*record(0, 300), sync=True)
+        row.close()
+        assert record(0, 1)[0] in scan(place.open())
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bytes, bytes]]:
+    """Three segments in use and one made beforehand, as kill -9 leaves them, and what is in them."""
+    place = Simulated()
+    row = place.open(create=True, size=3000)
+    row.put(b"I", seal(b"I", b"identity"), sync=True)
+    for first in range(1, 22):
+        row.put(*record(0, first, 200), sync=True)
+        place.executor.run()
+    told = scan(row)
+    path = tmp_path_factory.mktemp("row")
+    for name, (data, size) in place.disk.copy().files:
+        target = path / name.relative_to(ROW)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data + bytes(size - len(data)))
+    assert segments(SystemFiles(), path) == [1, 2, 3, 4]
+    return path, told
+
+
+def outcome(path: Path, told: dict[bytes, bytes]) -> str:
+    """ "exact", or why the row was refused; anything else is a failure."""
+    try:
+        row = open_real(path)
+    except (StorageDamaged, StorageFailed) as error:
+        return str(error)
+    try:
+        assert scan(row) == told
+        return "exact"
+    finally:
+        row.close()
+
+
+@pytest.fixture
+def copy(sample: tuple[Path, dict[bytes, bytes]], tmp_path: Path) -> Path:
+    return shutil.copytree(sample[0], tmp_path / "copy")
+
+
+class TestDamage:
+    def test_none(self, sample: tuple[Path, dict[bytes, bytes]], copy: Path) -> None:
+        assert outcome(copy, sample[1]) == "exact"
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    def test_a_missing_segment(self, sample: tuple[Path, dict[bytes, bytes]], copy: Path, number: int) -> None:
+        shutil.rmtree(copy / name_of(number))
+        assert "missing" in outcome(copy, sample[1])
+
+    def test_the_newest_two_missing(self, sample: tuple[Path, dict[bytes, bytes]], copy: Path) -> None:
+        shutil.rmtree(copy / name_of(4))
+        shutil.rmtree(copy / name_of(3))
+        assert "missing" in outcome(copy, sample[1])
+
+    def test_all_missing(self, sample: tuple[Path, dict[bytes, bytes]], copy: Path) -> None:
+        for number in range(1, 5):
+            shutil.rmtree(copy / name_of(number))
+        assert "no segment" in outcome(copy, sample[1])
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    @pytest.mark.parametrize("empty", [False, True])
+    def test_a_missing_or_empty_file(
+        self, sample: tuple[Path, dict[bytes, bytes]], tmp_path: Path, number: int, empty: bool
+    ) -> None:
+        for file in sorted((sample[0] / name_of(number)).iterdir()):
+            copy = shutil.copytree(sample[0], tmp_path / file.name)
+            target = copy / file.relative_to(sample[0])
+            target.write_bytes(b"") if empty else target.unlink()
+            assert (outcome(copy, sample[1]) == "exact") == (file.suffix != ".log"), file
+
+    def test_any_flipped_bit_of_what_was_written(
+        self, sample: tuple[Path, dict[bytes, bytes]], tmp_path: Path, seed: int
+    ) -> None:
+        rng = Random(seed)
+        copy = shutil.copytree(sample[0], tmp_path / "copy")
+        files = sorted(copy.rglob("*.log"))
+        for round_ in range(250):
+            file = rng.choice(files)
+            data = file.read_bytes()
+            size = len(data.rstrip(b"\0"))
+            at = round_ % size if round_ < 60 else rng.randrange(size)
+            bit = rng.randrange(8)
+            file.write_bytes(data[:at] + bytes((data[at] ^ 1 << bit,)) + data[at + 1 :])
+            assert outcome(copy, sample[1]) != "exact", (file, at, bit)
+            file.write_bytes(data)
+            assert segments(SystemFiles(), copy) == [1, 2, 3, 4]
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_a_closed_segment_cut_off(
+        self, sample: tuple[Path, dict[bytes, bytes]], tmp_path: Path, number: int
+    ) -> None:
+        (file,) = (sample[0] / name_of(number)).glob("*.log")
+        data = file.read_bytes().rstrip(b"\0")
+        for left in (0, 20, 60, len(data) - 1):
+            copy = shutil.copytree(sample[0], tmp_path / str(left))
+            (copy / file.relative_to(sample[0])).write_bytes(data[:left])
+            assert outcome(copy, sample[1]) != "exact", left
+
+    def test_a_segment_of_another_row(self, sample: tuple[Path, dict[bytes, bytes]], tmp_path: Path) -> None:
+        (tmp_path / "other").mkdir()
+        other = open_real(tmp_path / "other", create=True, size=3000)
+        for first in range(1, 30):
+            other.put(*record(0, first, 200), sync=True)
+        other.close()
+        copy = shutil.copytree(sample[0], tmp_path / "copy")
+        shutil.rmtree(copy / name_of(2))
+        shutil.copytree(tmp_path / "other" / name_of(2), copy / name_of(2))
+        assert "another store" in outcome(copy, sample[1])
+
+    def test_a_segment_under_anothers_number(self, sample: tuple[Path, dict[bytes, bytes]], copy: Path) -> None:
+        (copy / name_of(2)).rename(copy / "aside")
+        (copy / name_of(1)).rename(copy / name_of(2))
+        (copy / "aside").rename(copy / name_of(1))
+        assert "it is segment 2" in outcome(copy, sample[1])
+
+
+class TestPowerFailure:
+    @pytest.mark.parametrize("failed_sync", [False, True])
+    def test_what_a_start_has_found_stays(self, failed_sync: bool) -> None:
+        """Also a batch that nobody was told of: its sync failed, or the process died before it."""
+        both = 0
+        for seed in range(20):
+            place = Simulated(seed)
+            row = place.open(create=True)
+            row.put(*record(0, 1), sync=True)
+            place.disk.faults = DiskFaults(sync_error=float(failed_sync))
+            if not failed_sync:
+
+                def on_step(operation: str, disk: Disk = place.disk) -> None:
+                    if operation == "sync":
+                        raise PowerFailure
+
+                place.disk.on_step = on_step
+            with pytest.raises(SimulatedDatabaseError if failed_sync else PowerFailure):
+                row.put(*record(0, 2), sync=True)
+            place.disk.faults, place.disk.on_step = DiskFaults(), None
+            place.disk.kill()
+            row = place.open()
+            found = scan(row)
+            assert found in (told := dict([record(0, 1)]), told | dict([record(0, 2)]))  # a failed sync may lose it
+            both += len(found) == 2
+            row.put(b"I", seal(b"I", b"rests on it"), sync=True)
+            place.disk.power_failure()
+            assert scan(place.open()) == {**found, b"I": seal(b"I", b"rests on it")}
+        assert both > 3
+
+    def test_at_each_step(self, seed: int) -> None:
+        """Whatever was written is there, what was under way wholly or not at all, and the row goes on."""
+        step = 0
+        for step in range(0, 2000, 1 + seed % 3):
+            rng, told, place = Random(step), Told(), Simulated(step)
+            at = place.disk.steps + step
+
+            def on_step(operation: str, disk: Disk = place.disk, at: int = at) -> None:
+                if disk.steps == at:
+                    raise PowerFailure
+
+            place.disk.on_step = on_step
+            before: dict[bytes, bytes] = {}
+            written = created = False
+            try:
+                row = place.open(create=True, size=3000)
+                for _ in range(25):
+                    before = dict(told.content)
+                    batch = row.write_batch(sync=True)
+                    told.draw(rng, batch)
+                    batch.write()
+                    created = True
+                    before = dict(told.content)
+                    place.executor.run(rng.randrange(3))
+                row.close()
+                written = True
+            except (PowerFailure, StorageFailed):
+                pass
+            place.disk.on_step = None
+            place.disk.power_failure()
+            row = place.open(create=not created, size=3000)
+            found = scan(row)
+            kept = {key: value for key, value in found.items() if key not in told.forgotten}
+            now = {key: value for key, value in told.content.items() if key not in told.forgotten}
+            then = {key: value for key, value in before.items() if key not in told.forgotten}
+            assert kept in (now, then), step
+            row.put(b"I", seal(b"I", b"goes on"), sync=True)
+            place.executor.run()
+            row.close()
+            place.disk.power_failure()
+            assert scan(place.open())[b"I"] == seal(b"I", b"goes on")
+            if written:
+                break
+        assert step > 100

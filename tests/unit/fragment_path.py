@@ -1,0 +1,135 @@
+"""A sender and a receiver of fragments, and a path between them, on virtual time: whole microseconds."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+
+from raftcore.base.errors import DecodeError
+from raftcore.wire.codec import DatagramBuilder, Header, crc32c, frames
+from raftcore.wire.fragment import FRAME_FRAGMENT
+from raftcore.wire.incoming import Incoming
+from raftcore.wire.outgoing import Outgoing
+
+HEADER = Header(cluster_id=1, from_=1, to=2, from_store=11, from_boot=12, to_store=21, to_boot=22)
+OPENING = DatagramBuilder(HEADER, 256).bare()[4:]
+
+
+def whole(content: bytes) -> bytes:
+    """A datagram of any size whose bytes behind the header are ``content``."""
+    rest = OPENING + content
+    return crc32c(rest).to_bytes(4, "little") + rest
+
+
+def fragment_body(datagram: bytes) -> bytes:
+    """The body of the one frame of a datagram, which is a fragment."""
+    [(group, kind, body)] = list(frames(datagram))
+    assert (group, kind) == (0, FRAME_FRAGMENT)
+    return bytes(body)
+
+
+class Path:
+    """Carries fragments one way and acknowledgements back.
+
+    ``rate``: bytes a second of the bottleneck, which queues ``queue`` bytes and loses what comes beyond; 0: none.
+    ``delay_us``: each way; ``jitter_us``: at most so much more, each datagram by itself.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        datagram: int = 1200,
+        room: int = 1 << 26,
+        burst: int = 1 << 20,
+        delay_us: int = 500,
+        jitter_us: int = 0,
+        loss: float = 0.0,
+        duplication: float = 0.0,
+        rate: int = 0,
+        queue: int = 1 << 18,
+    ) -> None:
+        self.outgoing = Outgoing(datagram, room, burst)
+        self.incoming = Incoming(OPENING, room)
+        self.now = 1_000_000
+        self.arrived: list[bytes] = []
+        self.faults = 0
+        self.loss = loss
+        self.sent_bytes = 0
+        self.most_on_the_way = 0
+        self._delay, self._jitter, self._duplication = delay_us, jitter_us, duplication
+        self._rate, self._queue = rate, queue
+        self._free_us = 0
+        self._source = random.Random(f"path {seed}")
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._count = 0
+        self._datagram = datagram
+
+    def send(self, content: bytes, number: int, key: object = None) -> None:
+        self.outgoing.add(whole(content), number, key, self.now)
+
+    def _after(self, delay_us: int, call: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._events, (self.now + delay_us, self._count, call))
+
+    def _carry(self, size: int, call: Callable[[], None], limited: bool) -> None:
+        if self._source.random() < self.loss:
+            return
+        wait = 0
+        if limited and self._rate:
+            wait = max(0, self._free_us - self.now)
+            if wait * self._rate // 1_000_000 + size > self._queue:
+                return
+            self._free_us = self.now + wait + size * 1_000_000 // self._rate
+            wait = self._free_us - self.now
+        copies = 1 + (self._source.random() < self._duplication)
+        for _ in range(copies):
+            self._after(wait + self._delay + self._source.randint(0, self._jitter), call)
+
+    def _deliver(self, datagram: bytes) -> None:
+        try:
+            got = self.incoming.take(fragment_body(datagram), self.now)
+        except DecodeError:
+            self.faults += 1
+            got = None
+        if got is not None:
+            self.arrived.append(got)
+        ack = self.incoming.ack()
+        assert ack is not None
+        self._carry(len(ack), lambda: self.outgoing.ack(ack, self.now), False)
+
+    def step(self, until_us: int) -> bool:
+        """One thing that happens; False: nothing does any more until then."""
+        while (datagram := self.outgoing.next_datagram(self.now)) is not None:
+            assert len(datagram) <= self._datagram
+            self.sent_bytes += len(datagram)
+            self.most_on_the_way = max(self.most_on_the_way, self.outgoing.congestion.in_flight)
+            self._carry(len(datagram), lambda whole=datagram: self._deliver(whole), True)  # type: ignore[misc]
+        due = self.outgoing.deadline(self.now)
+        if due is not None and (not self._events or due < self._events[0][0]):
+            if due > until_us:
+                return False
+            self.now = max(due, self.now)
+            self.outgoing.tick(self.now)
+            return True
+        if not self._events or self._events[0][0] > until_us:
+            return False
+        self.now, _, call = heapq.heappop(self._events)
+        call()
+        return True
+
+    def run(self, seconds: float = 100.0) -> None:
+        """Until nothing happens any more, or the time is over."""
+        until_us = self.now + int(seconds * 1_000_000)
+        while self.step(until_us):
+            pass
+        if self.outgoing.waiting:
+            self.now = until_us
+
+    def run_until_whole(self, count: int, seconds: float = 100.0) -> float:
+        """Until so many messages have arrived; the seconds it took."""
+        begun, until_us = self.now, self.now + int(seconds * 1_000_000)
+        while len(self.arrived) < count:
+            assert self.step(until_us), f"{len(self.arrived)} of {count} messages have arrived"
+        return (self.now - begun) / 1_000_000
