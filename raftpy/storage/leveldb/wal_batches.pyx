@@ -23,19 +23,20 @@ from libc.string cimport memcpy
 
 from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.base.bytes cimport load16
-from raftpy.storage.leveldb.wal_records cimport BLOCK_SIZE, RECORD_HEADER
+from raftpy.storage.leveldb.wal_records cimport (
+    BLOCK_SIZE,
+    DELETION,
+    FIRST,
+    FULL,
+    LAST,
+    MIDDLE,
+    RECORD_HEADER,
+    VALUE,
+)
 
 cdef enum:
     BATCH_HEADER = 12
-    DELETION = 0
-    VALUE = 1
     NO_SIZE = -1
-
-cdef enum:
-    FULL = 1
-    FIRST = 2
-    MIDDLE = 3
-    LAST = 4
 
 DELETED = NO_SIZE
 

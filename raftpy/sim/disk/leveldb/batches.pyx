@@ -7,12 +7,11 @@ from raftcore.base.bytes cimport load32, load64, store32, store64
 from raftpy.sim.disk.leveldb.varints import Malformed
 
 from raftpy.sim.disk.leveldb.varints cimport Unpacking, prefixed_size, put_prefixed
+from raftpy.storage.leveldb.wal_records cimport DELETION, VALUE
 
 cdef enum:
     # The sequence number of the first write (u64), and how many there are (u32).
     HEADER_SIZE = 12
-    DELETION = 0
-    VALUE = 1
 
 
 def pack(uint64_t sequence, list writes not None):

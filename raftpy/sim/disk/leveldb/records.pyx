@@ -10,15 +10,12 @@ from libc.string cimport memcpy, memset
 
 from raftcore.base.bytes cimport load32, store32
 from raftcore.base.crc cimport crc32c_update
+from raftpy.storage.leveldb.wal_records cimport FIRST, FULL, LAST, MIDDLE
 
 cdef enum:
     BLOCK = 32768    # bytes
     HEADER_SIZE = 7  # checksum (u32), size (u16) and kind (u8) of a fragment
     ZERO = 0
-    FULL = 1
-    FIRST = 2
-    MIDDLE = 3
-    LAST = 4
     UNKNOWN = 256  # zero, where it is none
 
 
