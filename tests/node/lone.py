@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from raftpy import Config, Node
-from raftpy.sim.loop import VirtualClock
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
+from tests.node.loop import VirtualClock
 from tests.node.steps import LoopSteps
 from tests.node.words import Words
 

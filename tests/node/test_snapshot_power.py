@@ -13,9 +13,9 @@ import pytest
 
 from raftpy import Config, Node
 from raftpy.sim.disk.files import Disk, DiskFiles
-from raftpy.sim.loop import VirtualClock, run
 from raftpy.storage.leveldb.store import make_directory
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
+from tests.node.loop import VirtualClock, run
 from tests.node.steps import LoopSteps
 from tests.node.words import Words, WordsDisk, WordsOnDisk
 from tests.storage.power import fail_at_each_step

@@ -11,12 +11,12 @@ import pytest
 from raftcore import ConfState
 from raftpy import Config, Node, NoSnapshots, SnapshotFailed, StorageDamaged
 from raftpy.contracts.errors import Stopped
-from raftpy.sim.loop import run
 from raftpy.storage import MemoryStore
 from raftpy.storage.snapshots.names import whole_name
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Recorder
 from tests.node.lone import Lone
+from tests.node.loop import run
 from tests.node.steps import LoopSteps
 from tests.node.words import ThreadedWords, Words
 

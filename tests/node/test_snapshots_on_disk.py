@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from raftpy import StorageDamaged
-from raftpy.sim.loop import run
 from tests.node.lone import Lone
+from tests.node.loop import run
 from tests.node.words import WordsDisk, WordsOnDisk
 
 
