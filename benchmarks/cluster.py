@@ -130,10 +130,14 @@ class Cluster:
 
     def launch(self, number: int) -> MemberProcess:
         """Starts a member, for the first time or again on its data; its first line says that it is up."""
-        command = self._launch(number, self._cluster, self._data / str(number))
+        command = self._launch(number, self._cluster, self.data_of(number))
         member = MemberProcess(number, command, self._data / f"{number}.err")
         self.members[number] = member
         return member
+
+    def data_of(self, number: int) -> Path:
+        """A member's directory."""
+        return self._data / str(number)
 
     def kill(self, member: MemberProcess) -> None:
         """kill -9 of a member; its data stays."""
