@@ -108,7 +108,7 @@ class Storage(Protocol):
         ...
 
     def submit(self, batch: AppendBatch) -> bool:
-        """Writes the term, vote, commit index and entries of MsgStorageAppend messages, as one synced batch.
+        """Writes the term, vote, commit index, snapshot and entries of MsgStorageAppend messages, as one synced batch.
 
         ``batch`` has ``(group id, appends)`` for each group that has something to write; a group's appends hold in
         their order, and of a group that comes twice the later ones after the earlier. An unknown group is a failed
@@ -116,8 +116,11 @@ class Storage(Protocol):
 
         True: all of them are durable now, and the caller delivers their responses. False: they complete later, when
         the completion callback is called with the same object. Entries that begin at or below the last index
-        replace what was there from their first index on. An append with ``must_sync`` False (a commit index alone)
-        is not written by itself: it rides in a later batch of its group, and completes when everything before it has.
+        replace what was there from their first index on. A snapshot takes the place of the whole log (paper 7): the log
+        begins and ends at its index, until the entries that follow, and a crash leaves the one log or the other, whole.
+        Its file is the caller's to have brought before, durably. An append with ``must_sync`` False (a commit index
+        alone) is not written by itself: it rides in a later batch of its group, and completes when everything before it
+        has.
         Raises ``StorageFailed``.
         """
         ...

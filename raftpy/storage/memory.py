@@ -25,7 +25,7 @@ from raftpy.storage.identity import (
     reported_groups,
     resolve_cluster_id,
 )
-from raftpy.storage.records import Index, Plan, by_group, gather, needs_writing
+from raftpy.storage.records import Index, Plan, by_group, gather, needs_writing, placeholder
 from raftpy.storage.snapshots.memory import MemoryFolder
 from raftpy.storage.snapshots.store import SnapshotStore
 from raftpy.system.entropy import SystemEntropy
@@ -59,6 +59,8 @@ class MemoryGroup:
         """Writes what is held, and the plan's entries."""
         index = self.index
         self.hard_state = self.held or self.hard_state
+        if plan.snapshot is not None:
+            self._install(plan.snapshot)
         if plan.cut:
             doomed, through = index.cut(plan.cut)
             for first in doomed:
@@ -77,6 +79,11 @@ class MemoryGroup:
     def compacting(self) -> bool:
         """Whether a compaction waits for a batch to be written with."""
         return self.compact_to > self.index.prev
+
+    def _install(self, snapshot: Snapshot) -> None:
+        self._records = {snapshot.index: placeholder(snapshot)}
+        self.index.install(snapshot.index)
+        self.prev_term = snapshot.term
 
     def _compact(self, to: int) -> None:
         index = self.index

@@ -10,6 +10,10 @@ Entries that begin at or below the last index replace everything from there on. 
 written anew, shorter, in the same batch, so that at every moment records neither overlap nor leave a gap::
 
     append [7 8]:     [1 2 3]  [4] [5 6]   [7 8]         9 deleted, 5 rewritten, 7 written
+
+A snapshot takes the place of everything. A record of one empty entry stands for the last entry that it covers::
+
+    snapshot at 20:   [20]                               prev = last = 20; the rest is outside of the log from then on
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from raftcore.base.errors import Compacted, Unavailable
-from raftcore.values.message import Entries, Message
+from raftcore.base.types import EntryKind
+from raftcore.values.message import Entries, Entry, Message, Snapshot
 from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.storage import AppendBatch
@@ -77,6 +82,16 @@ class Index:
         self.prev = index
         return doomed
 
+    def install(self, index: int) -> Sequence[int]:
+        """The log is a snapshot at ``index`` from now on, and the record that stands for it (:func:`placeholder`).
+
+        The records there were, which are outside of the log from now on; one of them may begin at ``index`` itself.
+        """
+        outside = self.firsts
+        self.firsts = array("Q", [index])
+        self.prev = self.last = index
+        return outside
+
     def check_range(self, lo: int, hi: int) -> None:
         """Raises ``Compacted`` or ``Unavailable`` unless [lo, hi) is a part of the log with at least one entry."""
         if lo <= self.prev:
@@ -106,27 +121,38 @@ class Plan:
     ``staged``: the entries to write, consecutive. ``cut``: the log ends before this index first; 0 when nothing
     written before is replaced. ``newest``: the append whose term, vote and commit hold in the end, None when none says.
     ``must_write``: False when only the commit index changed. Entries staged by one append and replaced by a later one
-    of the same batch are never written. Raises ``StorageFailed`` for a snapshot, and for entries that leave a gap.
+    of the same batch are never written. ``snapshot``: takes the place of the whole log first, None when none does;
+    ``staged`` follows it then. Raises ``StorageFailed`` for a snapshot that does not move the log's beginning up, and
+    for entries that leave a gap.
     """
 
-    __slots__ = ("cut", "must_write", "newest", "staged")
+    __slots__ = ("cut", "must_write", "newest", "snapshot", "staged")
 
     def __init__(self, appends: Sequence[Message], prev: int, last: int) -> None:
         self.staged: list[Entries] = []
         self.cut = 0
         self.newest: Message | None = None
         self.must_write = False
+        self.snapshot: Snapshot | None = None
         for append in appends:
             if append.term or append.vote or append.commit:
                 self.newest = append
             if append.snapshot is not None:
-                raise StorageFailed("a snapshot was handed in, and this release stores none")
+                prev = last = self._install(append.snapshot, prev)
             entries = append.entries
             if entries is not None:
                 self.must_write = True
                 last = self._stage(entries, prev, last)
             elif append.must_sync:
                 self.must_write = True
+
+    def _install(self, snapshot: Snapshot, prev: int) -> int:
+        """Takes in the snapshot of one append, where the log began behind ``prev``; where log and prev are now."""
+        if snapshot.index <= prev:
+            raise StorageFailed(f"a snapshot at {snapshot.index}, but the log begins after {prev}")
+        self.snapshot, self.cut, self.must_write = snapshot, 0, True
+        self.staged.clear()
+        return snapshot.index
 
     def _stage(self, entries: Entries, prev: int, last: int) -> int:
         """Takes in the entries of one append, given where the log ended before it; returns where it ends now."""
@@ -145,6 +171,12 @@ class Plan:
             raise StorageFailed(f"entries from {first} on, but the log ends at {last}")
         self.staged.append(entries)
         return entries.last
+
+
+def placeholder(snapshot: Snapshot) -> Entries:
+    """What stands in the log for the last entry that a snapshot covers: index, term and log time, and no payload. It is
+    never given out, being compacted."""
+    return Entries.build([Entry(snapshot.term, snapshot.index, EntryKind.EntryNoop)], snapshot.time_ms)
 
 
 def gather(index: Index, lo: int, hi: int, max_bytes: int, read: Callable[[int, int], Entries]) -> Entries:

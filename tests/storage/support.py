@@ -11,7 +11,7 @@ import pytest
 
 from raftcore.base.errors import Compacted
 from raftcore.base.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
-from raftcore.values.message import Entries, Entry, HardState, Message
+from raftcore.values.message import Entries, Entry, HardState, Message, Snapshot
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
@@ -45,9 +45,14 @@ def joined(*parts: Entries) -> Entries:
 
 
 def append(
-    run: Entries | None = None, term: int = 0, vote: int = 0, commit: int = 0, must_sync: bool = True
+    run: Entries | None = None,
+    term: int = 0,
+    vote: int = 0,
+    commit: int = 0,
+    must_sync: bool = True,
+    snapshot: Snapshot | None = None,
 ) -> Message:
-    """A MsgStorageAppend: the hard state when any part of it is given, and entries."""
+    """A MsgStorageAppend: the hard state when any part of it is given, a snapshot, and entries."""
     return Message(
         MessageType.MsgStorageAppend,
         to=LOCAL_APPEND_THREAD,
@@ -56,6 +61,7 @@ def append(
         commit=commit,
         must_sync=must_sync,
         entries=run,
+        snapshot=snapshot,
     )
 
 
@@ -129,6 +135,9 @@ class Model:
         for message in appends:
             if message.term or message.vote or message.commit:
                 self.hard_state = (message.term, message.vote, message.commit)
+            if message.snapshot is not None:
+                self.compacted = message.snapshot.index
+                self.log = [(message.snapshot.term, b"")] * self.compacted  # of which only the last one's term is known
             if message.entries is not None:
                 del self.log[message.entries.first - 1 :]
                 self.log += [(entry.term, entry.data) for entry in message.entries]

@@ -27,7 +27,7 @@ def disk(tmp_path: Path) -> Disk:
     ("first", "body", "what"),
     [
         (1, None, "it holds entries 4 to 4 in term 1, and the log is compacted up to 3 in term 1"),
-        (1, entries(1, 2, 1).data, "it holds entries 1 to 2 in term 1"),
+        (1, entries(1, 2, 1).data, "it holds entries 4 to 4 in term 1, and the log is compacted up to 3 in term 1"),
         (1, entries(1, 3, 2).data, "it holds entries 1 to 3 in term 2"),
         (1, entries(2, 2, 1).data, "it holds entries from 2 on"),
         (1, entries(1, 4, 1).data, "it holds entries from 4 on where 5 follows"),

@@ -201,13 +201,6 @@ class TestWriting:
             submit(store, [append(entries(4, 1, 1))])
         assert disk.reopen(store)[1].groups[0].last_index == 3
 
-    def test_a_snapshot_is_refused_by_name(self, disk: Disk) -> None:
-        store, _ = disk.open()
-        message = append(term=1)
-        message.snapshot = Snapshot(5, 1)
-        with pytest.raises(StorageFailed, match="snapshot"):
-            submit(store, [message])
-
     def test_closed(self, disk: Disk) -> None:
         store, _ = disk.open()
         store.close()

@@ -21,8 +21,10 @@ from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import GroupFloor
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Log, Reader
-from raftpy.storage.records import Plan, gather
+from raftpy.storage.records import Plan, gather, placeholder
 
+OUTSIDE_AT_ONCE = 4096
+"""Records outside of the log that one batch takes away at most; they may be many, and nothing waits for that."""
 RECORD_OVERHEAD = 160
 """About how many bytes a record takes in the write-ahead file beside its block."""
 
@@ -64,6 +66,7 @@ class LevelDBGroupLog:
         self._index = log.index
         self._cut_through: int | None = None  # record that the batch under way makes shorter
         self._compact_to = 0  # what is up to here is to go with the next batch
+        self._outside = log.outside  # first indexes of records before the log, to be deleted some time
 
     # --- writing: all of it is for one thread at a time
 
@@ -81,6 +84,8 @@ class LevelDBGroupLog:
         if newest is not None:
             head.term, head.vote, head.commit = newest.term, newest.vote, newest.commit
             head.commit = max(head.commit, head.prev_index)
+        if plan.snapshot is not None:
+            self._put_snapshot(plan.snapshot, batch)
         compact_to = self._compact_to if self.compacting else 0
         if not plan.must_write and not compact_to:
             return False
@@ -90,7 +95,9 @@ class LevelDBGroupLog:
             self._put_compaction(compact_to, batch)
         if plan.staged:
             self._put_entries(plan.staged, batch)
-        if not plan.staged or compact_to:
+        if self._outside:
+            self._put_outside(batch)
+        if not plan.staged or compact_to or plan.snapshot is not None:
             # Where the log begins is looked for under the head's own key, before any record is read.
             self.put_head(batch)
         return True
@@ -163,6 +170,35 @@ class LevelDBGroupLog:
             doomed = self._index.compact(index)
         for key in [keys.entry_key(self.group, first) for first in doomed]:
             batch.delete(key)
+
+    def _put_snapshot(self, snapshot: Snapshot, batch: Batch) -> None:
+        """The log is the snapshot from this batch on, for readers at once. Records that reach its index are deleted in
+        the batch, since others come there; those before it are outside of the log, and go with later ones."""
+        head, index = self.head, snapshot.index
+        reach = index if index > self._index.last else self._index.span(self._index.position(index))[0]
+        if index < self._index.last:
+            head.cut = min(head.cut or index + 1, index + 1)
+        head.prev_index, head.prev_term = index, snapshot.term
+        head.last_index, head.last_term = index, snapshot.term
+        head.commit = max(head.commit, index)
+        with self._mutex:
+            firsts = self._index.install(index)
+            self._cut_through = None
+        for first in firsts:
+            if first < reach:
+                self._outside.append(first)
+            else:
+                batch.delete(keys.entry_key(self.group, first))
+        head.number += 1
+        key = keys.entry_key(self.group, index)
+        batch.put(key, seal(key, placeholder(snapshot).data, head.pack()))
+
+    def _put_outside(self, batch: Batch) -> None:
+        """Deletes some of the records before the log. A start that finds them leaves them out."""
+        going = self._outside[-OUTSIDE_AT_ONCE:]
+        del self._outside[-OUTSIDE_AT_ONCE:]
+        for first in going:
+            batch.delete(keys.entry_key(self.group, first))
 
     @property
     def compacting(self) -> bool:

@@ -9,6 +9,7 @@ read then says so.
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class Identity:
 @dataclass(frozen=True, slots=True)
 class Log:
     """What the scan of a group's log has found: where its records are (``index``), (first index, term) of each run of
-    terms (``term_runs``), ``last_term`` and ``last_time_ms`` of its last entry, in milliseconds."""
+    terms (``term_runs``), ``last_term`` and ``last_time_ms`` of its last entry, in milliseconds; ``outside``: records
+    before the log, by their first index, which a snapshot has put out of it."""
 
     index: Index
     term_runs: list[tuple[int, int]]
@@ -49,6 +51,7 @@ class Log:
     last_time_ms: int
     head: Head
     """The newest there is."""
+    outside: array[int]
     whole: bool
     """Whether a head stands behind the last record, as behind the last of every batch."""
 
@@ -182,6 +185,7 @@ class Reader:
         """Reads the whole log of the group; ``head`` is the one under its own key. Whether the log ends where it should
         is :meth:`check_end`'s business."""
         index = Index(head.prev_index)
+        outside = array("Q")
         runs: list[tuple[int, int]] = []
         expected, term, time_ms, behind = head.prev_index + 1, head.prev_term, 0, b""
         start, stop = keys.entry_range(group)
@@ -194,12 +198,17 @@ class Reader:
                     self._check_wanted()
                 entries, behind = self._open(key, value)
                 first = entries.first
-                if not index.firsts and head.prev_index:
+                outside_of_it = not index.firsts and entries.last < head.prev_index
+                if outside_of_it:
+                    outside.append(first)
+                elif not index.firsts and head.prev_index:
                     self._check_first(key, entries, head)
                 elif first != expected:
                     raise self.damaged(key, f"it holds entries from {first} on where {expected} follows")
                 if key != start + first.to_bytes(8, "big"):
                     raise self.damaged(key, f"it holds entries from {first} on")
+                if outside_of_it:
+                    continue
                 if entries.first_term < term:
                     raise self.damaged(key, f"term {entries.first_term} after term {term}")
                 if (entries.first_term != term or not runs) and entries.last >= expected:
@@ -216,7 +225,7 @@ class Reader:
         index.last = expected - 1
         if behind:
             head = self._newer(head, keys.entry_key(group, index.firsts[-1]), behind)
-        return Log(index, runs, term, time_ms, head, bool(behind) or not index.firsts)
+        return Log(index, runs, term, time_ms, head, outside, bool(behind) or not index.firsts)
 
     def _check_first(self, key: bytes, entries: Entries, head: Head) -> None:
         """The first record of a log that is compacted holds the last entry that was given up."""
