@@ -254,6 +254,10 @@ class BlockingNode:
         """As ``Node.set_priority``."""
         self._await(lambda node: node.set_priority(member, priority, timeout=timeout))
 
+    def set_max_command(self, size: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """As ``Node.set_max_command``."""
+        self._await(lambda node: node.set_max_command(size, timeout=timeout))
+
     # --- Snapshots ----------------------------------------------------------------------------------------------
 
     def snapshot(self) -> int:

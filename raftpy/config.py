@@ -13,8 +13,6 @@ from raftpy.transport.exchange.address import is_wildcard as is_wildcard  # noqa
 from raftpy.transport.exchange.address import parse_address
 from raftpy.transport.exchange.http_address import HttpAddress, split_scheme
 from raftpy.transport.exchange.sizes import (
-    DEFAULT_COMMAND,
-    LARGEST_COMMAND,
     LARGEST_DATAGRAM,
     LOOPBACK_DATAGRAM,
     SMALLEST_DATAGRAM,
@@ -84,13 +82,6 @@ class Config:
     What does not fit one, as a message with a large command, is sent in fragments.
     """
 
-    max_command: int = DEFAULT_COMMAND
-    """Bytes in the largest command, 1 to 33,554,432; what is larger is refused as ``TooLarge``.
-
-    Bounds new commands on this node; whatever is in the log is sent and taken. On a transport of one's own that sends
-    no fragments it is at most what one datagram carries.
-    """
-
     max_inflight_messages: int = 256
     """Append messages that may be on their way to one follower, 1 to 2**20."""
 
@@ -155,7 +146,6 @@ class Config:
         self._check_times()
         if self.max_datagram is not None:
             _within("max_datagram", self.max_datagram, SMALLEST_DATAGRAM, LARGEST_DATAGRAM, " bytes")
-        _within("max_command", self.max_command, 1, LARGEST_COMMAND, " bytes")
         _within("max_inflight_messages", self.max_inflight_messages, 1, 1 << 20)
         _within("max_inflight_bytes", self.max_inflight_bytes, 1, 1 << 40, " bytes")
         if self.max_inflight_bytes < (datagram := self.max_datagram or LOOPBACK_DATAGRAM):

@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": "Run one node of a cluster and serve its key-value store over HTTP.",
     "kv": "Put, get, delete, compare-and-swap and list keys.",
     "status": "Show each member of the cluster and how far it is.",
+    "limits": "Show or set the largest command that the cluster takes.",
     "snapshot": "Have a node take a snapshot now.",
     "demo": "Watch three nodes survive kill -9 of their leader.",
     "sim": "Run clusters in a simulated world, and check what Raft promises.",

@@ -17,10 +17,10 @@ from raftcore.base.errors import RaftError
 class NotLeader(RaftError):
     """The command was never appended here: this node does not lead. It may be proposed again, to the leader.
 
-    Raised by ``propose``'s awaitable, ``set_priority`` and ``require_leader``, also while leadership is handed over.
-    ``leader_id`` is the leader as far as this node knows, or None; ``leader_udp`` and ``leader_http`` are its addresses
-    as ``host:port`` (HTTP perhaps ``https://host:port``), None when they are not known. ``because``: what this node
-    knows of why there is no leader, in words, or None.
+    Raised by ``propose``'s awaitable, ``set_priority``, ``set_max_command`` and ``require_leader``, also while
+    leadership is handed over. ``leader_id`` is the leader as far as this node knows, or None; ``leader_udp`` and
+    ``leader_http`` are its addresses as ``host:port`` (HTTP perhaps ``https://host:port``), None when they are not
+    known. ``because``: what this node knows of why there is no leader, in words, or None.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Timeout(RaftError, TimeoutError):
     """No answer in time, or leadership was lost after appending: the command may or may not be committed.
 
     Raised by the awaitables of ``propose``, ``propose_many`` and ``read_index`` (a read changes nothing and can be
-    asked for again), and by ``transfer_leadership`` and ``set_priority``.
+    asked for again), and by ``transfer_leadership``, ``set_priority`` and ``set_max_command``.
     """
 
     def __init__(self, text: str = "no answer in time: the command may or may not be committed") -> None:
@@ -77,7 +77,7 @@ class TooLarge(RaftError, ValueError):
     """A command of ``size`` bytes is larger than what is taken, at most ``limit`` bytes. Nothing has
     happened.
 
-    Raised by ``propose``'s awaitable; the limit is ``Node.max_command``.
+    Raised by ``propose``'s awaitable; the limit is ``Node.max_command``, set by ``Node.set_max_command``.
     """
 
     def __init__(self, size: int, limit: int) -> None:

@@ -1,7 +1,9 @@
 """Operations on the member table: how it comes about on a node, and what it means to it.
 
     hellos, pins, own addresses --(the leader, when they differ from the table)--> a change that updates a member
-    the change, applied         --> table --> pins (store and transport), HTTP addresses, priorities and witnesses
+    set_priority, set_max_command --(the leader, when asked)------------------------> such a change, too
+    the change, applied         --> table --> pins (store and transport), HTTP addresses, priorities and witnesses,
+                                              and the largest command
 
 Only the leader proposes: one change at a time, with all the records that differ, and only once it has applied an entry
 of its own term, so that its table is as new as any. What it hears itself counts; so after its change is applied nothing
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raftcore.api.raw_node import RawNode
@@ -46,6 +48,25 @@ class PriorityRequest:
     done: asyncio.Future[None]
     index: int = 0
 
+    def __str__(self) -> str:
+        return f"the priority of node {self.node_id}"
+
+
+@dataclass(slots=True)
+class LimitRequest:
+    """A largest command of ``max_command`` bytes that somebody waits to be set; ``done`` and ``index`` as above."""
+
+    max_command: int
+    done: asyncio.Future[None]
+    index: int = 0
+
+    def __str__(self) -> str:
+        return "the largest command"
+
+
+_Wanted = tuple[Sequence[PriorityRequest | LimitRequest], int, bytes]
+"""What the next change is to say: whose requests it answers, which node it "updates", and its context."""
+
 
 class MemberOperations:
     """What one node knows of the members. All calls are made in the event loop's thread.
@@ -64,8 +85,10 @@ class MemberOperations:
         members: Mapping[int, str],
         store_id: int,
         prefer: Callable[[Mapping[int, int]], object] = lambda _: None,
+        limit: Callable[[int], object] = lambda _: None,
     ) -> None:
-        """``prefer``: told the priorities, by node id, whenever they change, for the host's other groups."""
+        """``prefer``: told the priorities, by node id, whenever they change, for the host's other groups. ``limit``:
+        told the largest command in bytes whenever that changes, for all of them."""
         self.table = MemberTable()
         self.due = False
         self.stepped_down = False
@@ -77,10 +100,11 @@ class MemberOperations:
         self._members = members
         self._store_id = store_id
         self._prefer = prefer
+        self._limit = limit
         self._retry = False  # a change was refused for a while
         self._term = 0  # in which the requests were taken
         self._http: dict[int, str] = {}  # the last word on each peer, its own or the table's; empty: it serves none
-        self._requests: list[PriorityRequest] = []
+        self._requests: list[PriorityRequest | LimitRequest] = []
         self._warned: set[object] = set()
 
     def restore(self, table: MemberTable | None) -> None:
@@ -148,13 +172,13 @@ class MemberOperations:
         for request in self._requests:
             if 0 < request.index <= index and not request.done.done():
                 request.done.set_result(None)
-        self._requests = [request for request in self._requests if not request.done.done()]
+        self._forget_done()
         self.due = self._raw.state == StateType.StateLeader
 
     # --- The table, applied -------------------------------------------------------------------------------------
 
     def _take(self, index: int, context: bytes) -> None:
-        before = MemberTable({node_id: record for node_id in self.table if (record := self.table.get(node_id))})
+        before = self.table.copy()
         try:
             refused = self.table.apply(context)
         except DecodeError as error:
@@ -176,6 +200,8 @@ class MemberOperations:
         if self.table.witnesses() != before.witnesses() or self.table.priorities() != before.priorities():
             self._raw.set_members(self.table.witnesses(), self.table.priorities())
             self._prefer(self.table.priorities())
+        if self.table.max_command != before.max_command:
+            self._limit(self.table.max_command)
 
     def _adopt(self, node_id: int, record: MemberRecord, known: MemberRecord) -> None:
         if node_id == self._config.id:
@@ -218,12 +244,11 @@ class MemberOperations:
         if not self._may_propose():
             return False  # due until it may: something under way has to be applied first
         self.due = False
-        records = self._differing()
-        if not records:
+        requests, node_id, context = self._wanted_limit() or self._wanted_records() or ((), 0, b"")
+        if not context:
             return False
-        first = next(iter(records))
         # One change only: two would go through a joint configuration (thesis 4.3), whatever they are.
-        change = ConfChangeV2((ConfChange(ConfChangeType.UpdateNode, first),), context=encode_records(records))
+        change = ConfChangeV2((ConfChange(ConfChangeType.UpdateNode, node_id),), context=context)
         try:
             proposed = raw.propose_conf_change(change, self._clock.wall_ms(), expected_conf_index=raw.conf_index)
         except ProposalDropped:
@@ -232,9 +257,8 @@ class MemberOperations:
         if proposed.refused is not None:  # in spite of _may_propose: not again before something new happens
             self._warn_once(proposed.refused, f"a change of the member table was refused: {proposed.refused}")
             return True
-        for request in self._requests:
-            if request.node_id in records and not request.index:
-                request.index = proposed.index
+        for request in requests:
+            request.index = proposed.index
         return True
 
     def _may_propose(self) -> bool:
@@ -247,10 +271,42 @@ class MemberOperations:
             and not raw.conf_state.voters_outgoing
         )
 
+    def _wanted_limit(self) -> _Wanted | None:
+        """The largest command that was asked for last, in an entry of its own: a release that does not know that form
+        takes nothing from it, and must not miss a record."""
+        requests = [each for each in self._asked() if isinstance(each, LimitRequest)]
+        if not requests:
+            return None
+        if requests[-1].max_command == self.table.max_command:
+            for request in requests:
+                request.done.set_result(None)
+            self._forget_done()
+            return None
+        return requests, self._config.id, encode_records({}, requests[-1].max_command)
+
+    def _wanted_records(self) -> _Wanted | None:
+        """The records that differ, with the node that the change "updates"."""
+        records = self._differing()
+        if not records:
+            return None
+        requests = [each for each in self._priorities() if each.node_id in records]
+        return requests, next(iter(records)), encode_records(records)
+
+    def _asked(self) -> Iterator[PriorityRequest | LimitRequest]:
+        """The requests that are in no entry yet, and wanted still."""
+        return (request for request in self._requests if not request.index and not request.done.done())
+
+    def _priorities(self) -> list[PriorityRequest]:
+        """Of these, those for a priority."""
+        return [request for request in self._asked() if isinstance(request, PriorityRequest)]
+
+    def _forget_done(self) -> None:
+        self._requests = [request for request in self._requests if not request.done.done()]
+
     def _differing(self) -> dict[int, MemberRecord]:
         """What this leader knows better than the table, as much as one entry carries; requests come first."""
         room = self._transport.max_command - CHANGE_OVERHEAD
-        first = {request.node_id: None for request in self._requests}
+        first = {request.node_id: None for request in self._requests if isinstance(request, PriorityRequest)}
         records: dict[int, MemberRecord] = {}
         for node_id in {**first, **dict.fromkeys(sorted(self._members))}:
             try:
@@ -277,7 +333,7 @@ class MemberOperations:
         else:
             heard = self._transport.heard(node_id)
             http, store_id = heard.http_address, heard.store_id
-        wanted = [r.priority for r in self._requests if r.node_id == node_id and not r.index and not r.done.done()]
+        wanted = [request.priority for request in self._priorities() if request.node_id == node_id]
         return replace(
             known,
             udp=known.udp or self._members.get(node_id, ""),
@@ -286,28 +342,35 @@ class MemberOperations:
             priority=wanted[-1] if wanted else known.priority,
         )
 
-    # --- Priorities ---------------------------------------------------------------------------------------------
+    # --- What is asked for --------------------------------------------------------------------------------------
 
     def request_priority(self, node_id: int, priority: int, done: asyncio.Future[None]) -> None:
         """On the leader: wants this priority for a member; ``done`` when it is in the table and applied here."""
+        self._request(PriorityRequest(node_id, priority, done))
+
+    def request_limit(self, max_command: int, done: asyncio.Future[None]) -> None:
+        """On the leader: wants commands of up to ``max_command`` bytes to be taken; ``done`` as above."""
+        self._request(LimitRequest(max_command, done))
+
+    def _request(self, request: PriorityRequest | LimitRequest) -> None:
         self._term = self._raw.term
-        self._requests.append(PriorityRequest(node_id, priority, done))
+        self._requests.append(request)
         self.due = True
 
     def _fulfil(self, node_id: int) -> None:
         """The table says of this member what was asked for."""
-        for request in self._requests:
-            if request.node_id == node_id and not request.index and not request.done.done():
+        for request in self._priorities():
+            if request.node_id == node_id:
                 request.done.set_result(None)
-        self._requests = [request for request in self._requests if not request.done.done()]
+        self._forget_done()
 
     def _give_up(self, node_id: int, text: str) -> None:
         """No record can be made of this member: whoever asked for one hears why."""
         self._warn_once(("record", node_id), text)
-        for request in self._requests:
-            if request.node_id == node_id and not request.index:
+        for request in self._priorities():
+            if request.node_id == node_id:
                 _fail(request, ConfigError(text))
-        self._requests = [request for request in self._requests if not request.done.done()]
+        self._forget_done()
 
     def _warn_once(self, key: object, text: str) -> None:
         if key not in self._warned:
@@ -315,13 +378,13 @@ class MemberOperations:
             log.warning("node %d: %s", self._config.id, text)
 
 
-def _fail(request: PriorityRequest, error: RaftError) -> None:
+def _fail(request: PriorityRequest | LimitRequest, error: RaftError) -> None:
     if not request.done.done():
         request.done.set_exception(error)
 
 
-def _unknown_outcome(request: PriorityRequest) -> Timeout:
-    return Timeout(f"leadership was lost: the priority of node {request.node_id} may or may not have been set")
+def _unknown_outcome(request: PriorityRequest | LimitRequest) -> Timeout:
+    return Timeout(f"leadership was lost: {request} may or may not have been set")
 
 
 def contradicted(node_id: int, store_id: int, agreed: int) -> WrongIdentity:

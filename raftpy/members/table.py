@@ -1,9 +1,9 @@
 """The member table: what the cluster has agreed on about its members, beside the configuration (decision 5).
 
-Node id -> record (addresses, store id, priority, witness). The records of members that change travel in the context of
-a configuration change that "updates" a node, and a table changes only when such an entry is applied, so it is the same
-on every replica at the same index; at a restart it comes back with the log. A whole table has the same byte form, which
-a snapshot carries. The form stands in docs/wire-format.md ("Member table").
+Node id -> record (addresses, store id, priority, witness), and beside them the largest command that is taken. What
+changes of it travels in the context of a configuration change that "updates" a node, and a table changes only when such
+an entry is applied, so it is the same on every replica at the same index; at a restart it comes back with the log. A
+whole table has the same byte form, which a snapshot carries. The form stands in docs/wire-format.md ("Member table").
 
 Invariant: a record with a store id keeps it for ever. A node is one disk: what forgot its promises must not speak under
 the id of what made them, whoever proposes it.
@@ -21,9 +21,16 @@ from raftcore.base.types import LARGEST_ID
 from raftpy.contracts.types import MAX_ADDRESS
 
 TABLE_VERSION = 1
+"""Of what says nothing of the largest command; releases that know no other take nothing from the next."""
+LIMITED_VERSION = 2
 MAX_PRIORITY = 65_535
+DEFAULT_COMMAND = 16 << 20
+"""Bytes in the largest command, as long as no entry has set it."""
+LARGEST_COMMAND = 32 << 20
+"""What it can be set to; well below the largest message of a transport."""
 
 _HEAD = Struct("<BBH")  # version, 0, number of records
+_LIMIT = Struct("<I")  # in version 2, behind the head: bytes in the largest command
 _RECORD = Struct("<QQHBBB")  # node id, store id, priority, flags, lengths of both addresses
 _WITNESS = 1
 # Narrow and fixed, because every replica must read the same: what host:port is takes no look at a library here.
@@ -59,9 +66,12 @@ class MemberRecord:
             raise ValueError(f"priority {self.priority}: 0 to {MAX_PRIORITY} is allowed")
 
 
-def encode_records(records: Mapping[int, MemberRecord]) -> bytes:
-    """Records, by node id, as bytes, in ascending order (docs/wire-format.md, "Member table")."""
-    parts = [_HEAD.pack(TABLE_VERSION, 0, len(records))]
+def encode_records(records: Mapping[int, MemberRecord], max_command: int = 0) -> bytes:
+    """Records, by node id, as bytes, in ascending order (docs/wire-format.md, "Member table"); and the largest command,
+    0 for nothing about it."""
+    parts = [_HEAD.pack(LIMITED_VERSION if max_command else TABLE_VERSION, 0, len(records))]
+    if max_command:
+        parts.append(_LIMIT.pack(max_command))
     for node_id, record in sorted(records.items()):
         udp, http = record.udp.encode("ascii"), record.http.encode("ascii")
         flags = _WITNESS if record.witness else 0
@@ -70,20 +80,22 @@ def encode_records(records: Mapping[int, MemberRecord]) -> bytes:
     return b"".join(parts)
 
 
-def decode_records(data: bytes | bytearray | memoryview) -> dict[int, MemberRecord]:
-    """The records in ``data``; ``DecodeError`` when these bytes are none, or of a version not known here."""
+def decode_records(data: bytes | bytearray | memoryview) -> tuple[dict[int, MemberRecord], int]:
+    """The records in ``data``, and the largest command, 0 where nothing is said of it; ``DecodeError`` when these bytes
+    are none, or of a version not known here."""
     view = bytes(data)
     if len(view) < _HEAD.size:
         raise DecodeError(f"member records of {len(view)} bytes: they have at least {_HEAD.size}")
     version, reserved, count = _HEAD.unpack_from(view)
-    if version != TABLE_VERSION:
-        raise DecodeError(f"member records of version {version}: this release reads version {TABLE_VERSION}")
+    if version not in (TABLE_VERSION, LIMITED_VERSION):
+        raise DecodeError(f"member records of version {version}: this release reads versions up to {LIMITED_VERSION}")
     if reserved:
         raise DecodeError(f"member records with {reserved} where 0 is expected")
-    if count * _RECORD.size > len(view) - _HEAD.size:
+    max_command, start = _limit_in(view) if version == LIMITED_VERSION else (0, _HEAD.size)
+    if count * _RECORD.size > len(view) - start:
         raise DecodeError(f"{count} member records in {len(view)} bytes: each has at least {_RECORD.size}")
     records: dict[int, MemberRecord] = {}
-    at, before = _HEAD.size, 0
+    at, before = start, 0
     for _ in range(count):
         node_id, record, at = _decode_one(view, at)
         if not before < node_id <= LARGEST_ID:
@@ -92,7 +104,18 @@ def decode_records(data: bytes | bytearray | memoryview) -> dict[int, MemberReco
         before = node_id
     if at != len(view):
         raise DecodeError(f"{len(view) - at} bytes are left over after {count} member records")
-    return records
+    return records, max_command
+
+
+def _limit_in(view: bytes) -> tuple[int, int]:
+    """The largest command in ``view``, and where it ends."""
+    end = _HEAD.size + _LIMIT.size
+    if len(view) < end:
+        raise DecodeError(f"{len(view) - _HEAD.size} bytes where the largest command has {_LIMIT.size}")
+    (max_command,) = _LIMIT.unpack_from(view, _HEAD.size)
+    if not max_command:
+        raise DecodeError("the largest command has 0 bytes: at least 1 is allowed")
+    return max_command, end
 
 
 def _decode_one(view: bytes, at: int) -> tuple[int, MemberRecord, int]:
@@ -112,10 +135,17 @@ def _decode_one(view: bytes, at: int) -> tuple[int, MemberRecord, int]:
 
 
 class MemberTable:
-    """Node id -> ``MemberRecord``, as of the last applied entry."""
+    """Node id -> ``MemberRecord``, as of the last applied entry, and the largest command."""
 
-    def __init__(self, records: Mapping[int, MemberRecord] | None = None) -> None:
+    def __init__(self, records: Mapping[int, MemberRecord] | None = None, max_command: int = 0) -> None:
+        """``max_command``: in bytes, 0 where no entry has set it."""
         self._records = dict(records or {})
+        self._max_command = max_command
+
+    @property
+    def max_command(self) -> int:
+        """Bytes in the largest command that is taken, as set last, else the default."""
+        return self._max_command or DEFAULT_COMMAND
 
     def get(self, node_id: int) -> MemberRecord | None:
         """The member's record, None when it has none."""
@@ -128,21 +158,32 @@ class MemberTable:
         return len(self._records)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, MemberTable) and self._records == other._records
+        return (
+            isinstance(other, MemberTable)
+            and self._records == other._records
+            and self._max_command == other._max_command
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"MemberTable({self._records!r})"
+        limit = f", {self._max_command}" if self._max_command else ""
+        return f"MemberTable({self._records!r}{limit})"
+
+    def copy(self) -> MemberTable:
+        """The same, to be changed by itself."""
+        return MemberTable(self._records, self._max_command)
 
     def apply(self, context: bytes) -> Iterable[int]:
-        """Takes over the records in an applied entry's context. Gives the ids whose record names another store than the
+        """Takes over what an applied entry's context says. Gives the ids whose record names another store than the
         one known, or another kind of member (a witness stays one, and nobody becomes one): such a record does nothing.
 
         Raises ``DecodeError``, and nothing has changed.
         """
         refused = []
-        for node_id, record in decode_records(context).items():
+        records, max_command = decode_records(context)
+        self._max_command = max_command or self._max_command
+        for node_id, record in records.items():
             known = self._records.get(node_id)
             if known is not None and (known.store_id not in (0, record.store_id) or known.witness != record.witness):
                 refused.append(node_id)
@@ -160,9 +201,9 @@ class MemberTable:
 
     def encode(self) -> bytes:
         """The whole table as bytes: the same for equal tables."""
-        return encode_records(self._records)
+        return encode_records(self._records, self._max_command)
 
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview) -> MemberTable:
         """The table in ``data``; ``DecodeError`` when these bytes are none."""
-        return cls(decode_records(data))
+        return cls(*decode_records(data))

@@ -79,16 +79,7 @@ class Driver:
             for group_id, start in opened.groups.items()
         }
         self.first = self.groups[0]
-        self.member_operations = self.first.member_operations = MemberOperations(
-            config,
-            self.first.raw,
-            opened.storage,
-            opened.transport,
-            clock,
-            opened.members,
-            opened.store_id,
-            self._prefer,
-        )
+        self.member_operations = self.first.member_operations = self._make_member_operations(opened)
         self.member_operations.restore(opened.groups[0].table)
         self._loop, self._id = loop, config.id
         self._shut_waiter: asyncio.Future[None] = loop.create_future()  # done when store and socket are closed
@@ -103,6 +94,19 @@ class Driver:
         self._asking = asking(opened.transport)
         self.founding = self._founding(opened)
         passes.bind(self.rounds, self.ticks, self._fail)
+
+    def _make_member_operations(self, opened: Opened) -> MemberOperations:
+        return MemberOperations(
+            self.config,
+            self.first.raw,
+            opened.storage,
+            opened.transport,
+            self.clock,
+            opened.members,
+            opened.store_id,
+            self._prefer,
+            self._limit,
+        )
 
     def _make_rounds(self, opened: Opened) -> Rounds:
         return Rounds(
@@ -299,6 +303,11 @@ class Driver:
         for group in self.groups.values():
             if group is not self.first:
                 group.raw.set_members(frozenset(), priorities)
+
+    def _limit(self, max_command: int) -> None:
+        """The table says how large a command may be: so it may in every group of this host."""
+        for group in self.groups.values():
+            group.limit(max_command)
 
     def _report_write(self, ticks: int) -> None:
         for group in self.groups.values():

@@ -26,7 +26,7 @@ from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import GroupLog, Storage
 from raftpy.contracts.transport import Transport
 from raftpy.members.operations import MemberOperations
-from raftpy.members.table import MemberTable
+from raftpy.members.table import DEFAULT_COMMAND, MemberTable
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.commits import CommitFeed
@@ -135,7 +135,7 @@ class Group:
             self._role_changed,
             self._failed,
         )
-        self.proposals = Proposals(loop, self.work.queued, largest_command(config, host.transport))
+        self.proposals = Proposals(loop, self.work.queued, largest_command(DEFAULT_COMMAND, host.transport))
         self.applying = Applying(
             state_machine,
             self.proposals,
@@ -332,6 +332,19 @@ class Group:
         self.member_operations.request_priority(node_id, priority, done)
         self.schedule()
         await done
+
+    async def set_max_command(self, max_command: int) -> None:
+        """On the leader of group 0: puts the largest command into the table and waits until that is applied here."""
+        assert self.member_operations is not None
+        self.require_leader()
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.member_operations.request_limit(max_command, done)
+        self.schedule()
+        await done
+
+    def limit(self, max_command: int) -> None:
+        """Larger commands are refused from now on; those handed in already are not looked at again."""
+        self.proposals.limit(largest_command(max_command, self.transport))
 
     async def leader_changed(self, within_s: float) -> None:
         """Waits until this node learns who leads, ``within_s`` seconds at most."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection
 from raftcore.base.conflict import Conflict
 from raftcore.base.errors import Unavailable
 from raftpy.contracts.errors import Stopped, Timeout
-from raftpy.members.table import MAX_PRIORITY
+from raftpy.members.table import LARGEST_COMMAND, MAX_PRIORITY
 from raftpy.runtime.awaited import DEFAULT_TIMEOUT
 from raftpy.runtime.calls import NOT_STARTED, Calls
 from raftpy.runtime.commits import Commit
@@ -62,8 +62,12 @@ class GroupCalls(Calls):
 
     @property
     def max_command(self) -> int:
-        """Bytes in the largest command; what is larger is refused with ``TooLarge``: ``Config.max_command``. Raises
-        ``Stopped`` before ``start``."""
+        """Bytes in the largest command; what is larger is refused with ``TooLarge``.
+
+        The cluster has agreed on it: 16 MiB, until ``set_max_command`` changes it. It is what this node has applied of
+        that in group 0, also for any other group of a host, so a little old where the node is behind. On a transport of
+        one's own that sends no fragments it is at most what one datagram carries. Raises ``Stopped`` before ``start``.
+        """
         group = self._group
         if group is None:
             raise Stopped(NOT_STARTED)
@@ -136,6 +140,29 @@ class GroupCalls(Calls):
         except TimeoutError:
             raise Timeout(f"not done within {timeout} s: the priority may or may not be set") from None
 
+    async def set_max_command(self, size: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """Sets how large a command may be, 1 to 33,554,432 bytes, in every group; on the leader. Returns when it is
+        replicated and applied here; every other member takes it over as it applies the entry.
+
+        It bounds commands that are handed in from then on, and nothing else: whatever is in a log is sent, taken and
+        applied, so it may be lowered below what is there. Remembered by the cluster, also across restarts.
+
+        Raises ``ValueError`` (a size that is not allowed, or another group than 0), ``NotLeader`` (nothing has
+        happened; its fields name the leader), ``Timeout`` (it may or may not be set: after ``timeout`` seconds, None
+        for never, or when leadership is lost; it can be set again), ``Stopped``, ``StorageFailed``, ``Quarantined``.
+        """
+        group = self._running
+        if group.member_operations is None:
+            raise ValueError("the largest command stands in the member table, which is group 0's: set it there")
+        _check_size(size)
+        try:
+            async with asyncio.timeout(timeout):
+                await group.set_max_command(size)
+        except Timeout:
+            raise
+        except TimeoutError:
+            raise Timeout(f"not done within {timeout} s: the largest command may or may not be set") from None
+
     # --- Snapshots ----------------------------------------------------------------------------------------------
 
     async def snapshot(self) -> int:
@@ -195,3 +222,10 @@ def _check_member(member: object, members: Collection[int]) -> None:
 def _check_priority(priority: object) -> None:
     if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= MAX_PRIORITY:
         raise ValueError(f"priority is {priority!r}: allowed is a whole number from 0 to {MAX_PRIORITY:,}")
+
+
+def _check_size(size: object) -> None:
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= LARGEST_COMMAND:
+        raise ValueError(
+            f"the largest command is {size!r}: allowed is a whole number from 1 to {LARGEST_COMMAND:,} bytes"
+        )

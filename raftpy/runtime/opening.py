@@ -201,10 +201,11 @@ def core_config(
     )
 
 
-def largest_command(config: Config, transport: Transport) -> int:
-    """Bytes in the largest command that is taken: as set, and as the transport carries it to the peers."""
+def largest_command(max_command: int, transport: Transport) -> int:
+    """Bytes in the largest command that is taken: as the member table has it, and as the transport carries it to the
+    peers."""
     largest: int = getattr(transport, "max_message", 0)  # see FragmentingTransport
-    return min(config.max_command, max(transport.max_command, largest - MESSAGE_OVERHEAD))
+    return min(max_command, max(transport.max_command, largest - MESSAGE_OVERHEAD))
 
 
 def _seed(config: Config, boot: int, entropy: Entropy, group_id: int) -> int:

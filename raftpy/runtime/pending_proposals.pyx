@@ -208,6 +208,10 @@ cdef class Proposals(Waits):
         """Every later proposal raises what ``error()`` makes, until this is called with None; those there are go on."""
         self.stopped = error
 
+    def limit(self, Py_ssize_t max_command):
+        """Commands of more bytes are refused from now on; those queued already stay."""
+        self.max_command = max_command
+
     def stop(self, error):
         """Every proposal there is and every later one raises what ``error()`` makes. Call :meth:`resume_soon` then."""
         self.stopped = error

@@ -13,6 +13,7 @@ from raftpy.server.accepting import ApiRunner
 from raftpy.server.connections import Connections, most_connections
 from raftpy.server.dispatch import ApiServer, Dispatcher
 from raftpy.server.kv import KeyValueHandlers
+from raftpy.server.limits import LimitsHandlers
 from raftpy.server.proposer import MOST_WAITING, Proposer
 from raftpy.server.request import KV_PREFIX
 from raftpy.server.snapshot import SnapshotHandlers
@@ -41,9 +42,11 @@ def create_server(
     """
     kv = KeyValueHandlers(Proposer(node, timeout=timeout, most_waiting=most_waiting), store)
     status = StatusHandlers(node)
+    limits = LimitsHandlers(node, timeout=timeout)
     dispatcher = Dispatcher(
         exact={
             "/v1/kv": {"GET": kv.list},
+            "/v1/limits": {"GET": limits.get, "PUT": limits.put},
             "/v1/snapshot": {"POST": SnapshotHandlers(node).take},
             "/v1/status": {"GET": status.status},
             "/healthz": {"GET": status.health},

@@ -34,7 +34,8 @@ class KeyValueHandlers:
         if version is not None and absent:
             raise bad_request("If-Match and If-None-Match are both given: one of them is allowed")
         overhead = kv_commands.PLAIN_OVERHEAD if version is None else kv_commands.VERSIONED_OVERHEAD
-        value = await body_of(request, self._room_for_value(key, overhead))
+        room = self._room_for_value(key, overhead)
+        value = await body_of(request, room, why=" with this key and these conditions")
         if version is not None:
             command = kv_commands.put_if_version(key, value, version)
         elif absent:

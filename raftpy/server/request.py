@@ -110,11 +110,12 @@ def if_none_match(request: web.BaseRequest) -> bool:
     return True
 
 
-async def body_of(request: web.BaseRequest, limit: int) -> bytes:
-    """The body, at most ``limit`` bytes. More is never read into memory; the connection is closed then."""
+async def body_of(request: web.BaseRequest, limit: int, what: str = "a value", why: str = "") -> bytes:
+    """The body, at most ``limit`` bytes. More is never read into memory; the connection is closed then. The error says
+    ``what`` it is, and ``why`` it has this limit."""
     length = request.content_length
     if length is not None and length > limit:
-        raise _body_too_large(f"a value of {length} bytes", limit)
+        raise _body_too_large(f"{what} of {length} bytes", limit, why)
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     parts: list[bytes] = []
@@ -124,7 +125,7 @@ async def body_of(request: web.BaseRequest, limit: int) -> bytes:
             while part := await request.content.readany():
                 size += len(part)
                 if size > limit:
-                    raise _body_too_large("the value", limit)
+                    raise _body_too_large(what, limit, why)
                 parts.append(part)
     except TimeoutError:
         late = bad_request(f"the body did not arrive within {BODY_TIMEOUT:g} seconds")
@@ -133,7 +134,7 @@ async def body_of(request: web.BaseRequest, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _body_too_large(what: str, limit: int) -> ApiError:
-    error = too_large(f"{what} is too large: at most {limit} bytes with this key and these conditions")
+def _body_too_large(what: str, limit: int, why: str) -> ApiError:
+    error = too_large(f"{what} is too large: at most {limit} bytes{why}")
     error.close = True
     return error

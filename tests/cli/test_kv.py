@@ -154,6 +154,24 @@ def test_too_large_names_the_limit(kv: Kv) -> None:
     check_one_line(kv("put", "big", "-", stdin=bytes(20_000_000)), 1, "20000000 bytes is too large: at most 16777")
 
 
+def test_the_largest_command_is_shown_and_set(cluster: DemoCluster, kv: Kv) -> None:
+    http = ",".join(map(str, cluster.http.values()))
+
+    def limits(*arguments: str) -> str:
+        ended = raftpy("limits", "--http", http, *arguments)
+        assert (ended.status, ended.err) == (0, "")
+        return ended.text
+
+    assert limits() == "max_command 16777216\n"
+    assert limits("--max-command", "1000") == "max_command 1000\n"
+    check_one_line(kv("put", "big", "-", stdin=bytes(1000)), 1, "1000 bytes is too large: at most 994 bytes")
+    assert version_of(kv("put", "big", "-", stdin=bytes(994)))
+    assert limits("--max-command", "16777216") == "max_command 16777216\n"
+    too_much = raftpy("limits", "--http", http, "--max-command", "33554433")
+    check_one_line(too_much, 1, "the largest command is 33554433: allowed is a whole number from 1 to 33,554,432 bytes")
+    check_one_line(in_process("limits", "--max-command", "0"), 2, "0 is not in the range", "--help")
+
+
 class Script(BaseHTTPRequestHandler):
     """Answers from a list of (status, headers, body), the last one for good; None breaks the connection."""
 

@@ -20,6 +20,7 @@ def group_calls(group: GroupCalls | BlockingNode) -> dict[str, Callable[[], Any]
         "transfer_leadership": lambda: group.transfer_leadership(1),
         "hand_over": group.hand_over,
         "set_priority": lambda: group.set_priority(1, 1),
+        "set_max_command": lambda: group.set_max_command(1),
         "snapshot": group.snapshot,
         "commits": group.commits,
         "wait_for_leader": group.wait_for_leader,

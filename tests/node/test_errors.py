@@ -104,14 +104,15 @@ def test_not_leader_before_there_is_one() -> None:
 
 def test_too_large_names_size_and_limit() -> None:
     async def main() -> None:
-        node, _, _ = single(max_command=1000)
+        node, _, _ = single()
         async with node:
             await node.wait_for_leader()
+            await node.set_max_command(1000)
             limit = node.max_command
             assert limit == 1000
             with pytest.raises(TooLarge, match=f"{limit + 1} bytes.*at most {limit} bytes"):
                 await node.propose(bytes(limit + 1))
-            assert node.status().last_index == 2
+            assert node.status().last_index == 3
             await node.propose(bytes(limit))
 
     run(main())

@@ -36,7 +36,7 @@ async def lower_the_limit(cluster: Cluster) -> int:
     await cluster.crash(behind)
     await cluster.propose(leader, LARGE, timeout=20)
     others = [i for i in cluster.ids if i != behind]
-    cluster.settings |= {"max_datagram": LIMIT, "max_command": COMMAND}
+    cluster.settings |= {"max_datagram": LIMIT}
     for node_id in others:
         await cluster.crash(node_id)
         await cluster.restart(node_id)
@@ -58,6 +58,7 @@ def test_what_is_in_the_log_is_still_sent_and_the_limit_is_one_for_new_commands(
         await cluster.committed(LARGE, 3)
         assert unserved(cluster, behind) is None
         leader, _ = await cluster.single_leader()
+        await cluster.nodes[leader].set_max_command(COMMAND)
         with pytest.raises(TooLarge, match=f"at most {COMMAND} bytes"):
             await cluster.propose(leader, b"x" * (COMMAND + 1))
         await cluster.propose(leader, b"x" * COMMAND, timeout=20)

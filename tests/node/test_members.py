@@ -32,13 +32,17 @@ records = st.builds(
     priority=st.integers(0, MAX_PRIORITY),
     witness=st.booleans(),
 )
+limits = st.just(0) | st.integers(1, 2**32 - 1)
 tables = st.dictionaries(st.integers(1, 9) | st.just(LARGEST_ID), records, max_size=4)
 
 ONE = MemberRecord("127.0.0.1:7101", "127.0.0.1:8101", 0xA1, 7, True)
 
 
-def raw(*members: bytes, version: int = 1, reserved: int = 0, count: int | None = None) -> bytes:
-    return struct.pack("<BBH", version, reserved, len(members) if count is None else count) + b"".join(members)
+def raw(
+    *members: bytes, version: int = 1, reserved: int = 0, count: int | None = None, limit: int | None = None
+) -> bytes:
+    head = struct.pack("<BBH", version, reserved, len(members) if count is None else count)
+    return head + (b"" if limit is None else struct.pack("<I", limit)) + b"".join(members)
 
 
 def one(
@@ -47,35 +51,41 @@ def one(
     return struct.pack("<QQHBBB", node_id, store, priority, flags, len(udp), len(http)) + udp + http
 
 
-@given(tables)
-def test_round_trip(table: dict[int, MemberRecord]) -> None:
-    data = encode_records(table)
-    assert decode_records(data) == table
-    assert MemberTable.decode(data) == MemberTable(table)
+@given(tables, limits)
+def test_round_trip(table: dict[int, MemberRecord], limit: int) -> None:
+    data = encode_records(table, limit)
+    assert decode_records(data) == (table, limit)
+    assert MemberTable.decode(data) == MemberTable(table, limit)
     assert MemberTable.decode(bytearray(data)).encode() == data
+    assert MemberTable.decode(data).max_command == (limit or 16 << 20)
 
 
-@given(tables, st.data())
-def test_truncated_or_longer_bytes_are_refused(table: dict[int, MemberRecord], data: st.DataObject) -> None:
-    whole = encode_records(table)
+def test_what_says_nothing_of_the_largest_command_is_as_older_releases_know_it() -> None:
+    assert encode_records({1: MemberRecord("u:1", store_id=1)}) == raw(one(1))
+    assert encode_records({1: MemberRecord("u:1", store_id=1)}, 1000) == raw(one(1), version=2, limit=1000)
+
+
+@given(tables, limits, st.data())
+def test_truncated_or_longer_bytes_are_refused(table: dict[int, MemberRecord], limit: int, data: st.DataObject) -> None:
+    whole = encode_records(table, limit)
     with pytest.raises(DecodeError):
         decode_records(whole[: data.draw(st.integers(0, len(whole) - 1))])
     with pytest.raises(DecodeError):
         decode_records(whole + data.draw(st.binary(min_size=1, max_size=30)))
 
 
-@given(tables, st.data())
+@given(tables, limits, st.data())
 def test_mutated_bytes_are_refused_or_read_to_the_same_bytes(
-    table: dict[int, MemberRecord], data: st.DataObject
+    table: dict[int, MemberRecord], limit: int, data: st.DataObject
 ) -> None:
-    whole = bytearray(encode_records(table))
+    whole = bytearray(encode_records(table, limit))
     for _ in range(data.draw(st.integers(1, 3))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     try:
         read = decode_records(whole)
     except DecodeError:
         return
-    assert encode_records(read) == whole
+    assert encode_records(*read) == whole
 
 
 @pytest.mark.parametrize(
@@ -84,7 +94,11 @@ def test_mutated_bytes_are_refused_or_read_to_the_same_bytes(
         (b"", "0 bytes"),
         (b"\1\0\0", "3 bytes"),
         (raw(version=0), "version 0"),
-        (raw(version=2) + b"whatever it holds", "version 2: this release reads version 1"),
+        (raw(version=3) + b"whatever it holds", "version 3: this release reads versions up to 2"),
+        (raw(version=2), "0 bytes where the largest command has 4"),
+        (raw(version=2) + b"abc", "3 bytes where the largest command has 4"),
+        (raw(version=2, limit=0), "the largest command has 0 bytes"),
+        (raw(one(1), version=2, limit=1, count=2), "2 member records in 32 bytes"),
         (raw(reserved=1), "1 where 0 is expected"),
         (raw(one(1), count=2), "2 member records in 28 bytes"),
         (raw(one(1), count=0), "24 bytes are left over"),
@@ -167,3 +181,15 @@ def test_nobody_becomes_a_witness_or_stops_being_one() -> None:
     assert list(table.apply(encode_records(turned))) == [1, 2]
     assert table.witnesses() == {1}
     assert table.get(1) == ONE
+
+
+def test_the_largest_command_is_what_was_set_last() -> None:
+    table = MemberTable({1: ONE})
+    assert table.max_command == 16 << 20
+    before = table.copy()
+    for limit, then in ((1000, 1000), (0, 1000), (1 << 25, 1 << 25), (7, 7)):
+        assert list(table.apply(encode_records({}, limit))) == []
+        assert table.max_command == then
+    assert table == MemberTable({1: ONE}, 7)
+    assert table != before
+    assert before == MemberTable({1: ONE})

@@ -497,7 +497,7 @@ def test_a_member_whose_address_the_table_cannot_hold(seed: int) -> None:
 # --- What cannot be read --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("context", [b"\2\0\0\0of a later version", b"no records", b"\1\0\1\0"])
+@pytest.mark.parametrize("context", [b"\3\0\0\0of a later version", b"no records", b"\1\0\1\0"])
 def test_a_context_that_cannot_be_read_stops_nobody(
     context: bytes, seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:

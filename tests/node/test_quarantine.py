@@ -142,6 +142,7 @@ async def refused(node: Node, conflict: Conflict) -> None:
         lambda: node.wait_for_leader(),
         lambda: node.transfer_leadership(2),
         lambda: node.set_priority(2, 1),
+        lambda: node.set_max_command(1000),
         lambda: anext(node.commits(1)),
     ]
     for call in calls:

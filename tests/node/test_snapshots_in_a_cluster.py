@@ -65,6 +65,7 @@ def test_the_member_table_comes_back_from_the_snapshot(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
         await cluster.nodes[leader].set_priority(leader, 9)
+        await cluster.nodes[leader].set_max_command(5000)
         await snapshots(cluster)
         table = cluster.nodes[leader]._running.table
         assert table is not None
@@ -75,6 +76,7 @@ def test_the_member_table_comes_back_from_the_snapshot(seed: int) -> None:
         for node_id in cluster.ids:
             node = await cluster.start(node_id)
             assert node._running.table == table, "before anything was heard or applied"
+            assert node.max_command == 5000
             assert node._running.raw.conf_index == conf_index
             assert next(m for m in node.status().members if m.id == leader).priority == 9
         assert (await cluster.single_leader())[0] in cluster.ids

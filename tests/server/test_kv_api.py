@@ -293,9 +293,11 @@ def test_a_key_has_a_limit_of_its_own(port: int) -> None:
 
 
 def test_a_small_limit_of_commands_bounds_the_key_as_well() -> None:
-    with Cluster(1, config=lambda _: {"max_command": 1000}) as cluster:
+    with Cluster(1) as cluster:
         cluster.leader()
+        assert ask(cluster.port[1], "PUT", "/v1/limits", b'{"max_command": 1000}').status == 200
         most = cluster.nodes[1].max_command
+        assert most == 1000
         assert put(cluster.port[1], "k" * (most - 3), b"").status == 200
         answer = put(cluster.port[1], "k" * (most - 2), b"")
         assert (answer.status, answer.json["error"]) == (413, "too_large")

@@ -55,13 +55,15 @@ def refusal(reply: Reply) -> Any:
         ("GET", "/v1/kv"),
         ("GET", "/v1/kv?consistency=stale"),
         ("PUT", "/v1/kv/a"),
+        ("GET", "/v1/limits"),
+        ("PUT", "/v1/limits"),
         ("DELETE", "/v1/kv/a"),
         ("GET", "/healthz"),
     ],
 )
 def test_everything_is_refused_with_the_reason(method: str, path: str) -> None:
     def questions(port: int) -> None:
-        message = refusal(ask(port, method, path, b"x" if method == "PUT" else None))
+        message = refusal(ask(port, method, path, b'{"max_command": 1}' if method == "PUT" else None))
         assert message == f"node 1 is quarantined: {CONFLICT.describe()}"
 
     with_quarantined_node(questions)

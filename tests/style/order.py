@@ -45,7 +45,7 @@ RAFTPY = """
         stored_view group_work snapshotting rounds passes calls leaving group describe group_calls driver host
     .: node blocking
     replicated: kv_commands parted_dict kv_packing kv_state sorted_keys kv
-    server: connections errors proposer redirect dispatch accepting request kv snapshot status app
+    server: connections errors proposer redirect dispatch accepting request kv limits snapshot status app
     sim.linearizability: history models search lineup tried registers result explain checker shrink
     sim: entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
@@ -54,7 +54,7 @@ RAFTPY = """
         drawing.datagrams drawing.picture drawing.page shrink written guarded totals
         worker worker_process search
     cli: addresses live demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
-        serve snapshot status demo_view demo_run demo sim_view sim
+        serve limits snapshot status demo_view demo_run demo sim_view sim
     .: __main__
 """
 

@@ -11,7 +11,3 @@ NETWORK_DATAGRAM = 1_200
 """``max_datagram`` elsewhere: passes every path that IPv6 allows without being cut into fragments."""
 LARGEST_MESSAGE = 64 << 20
 """Bytes of the messages of one peer that are put together from fragments at a time, and so of the largest."""
-LARGEST_COMMAND = 32 << 20
-"""What ``max_command`` can be set to; well below the above, so that a message with such a command is taken."""
-DEFAULT_COMMAND = 16 << 20
-"""``max_command`` when nobody sets it."""
