@@ -7,6 +7,7 @@ start_again_on_a_full_disk          a node that cannot start was started again w
 bit_of_the_format_of_a_floor        a changed format number, refused as another release's, was no reason (checks.py)
 stopped_while_its_disk_is_full      a task that was done counted as left behind (cluster.py)
 many_unknown_outcomes               the history could not be judged in the steps that a search has (ending.linearizable)
+many_refused_swaps                  likewise, with every version known (linearizability/registers.pyx)
 """
 
 from __future__ import annotations

@@ -83,6 +83,20 @@ def test_a_write_without_outcome_may_have_happened_or_not_or_happen_late() -> No
     assert check([lost, Operation(1, "x", 1, 2, READ, saw(None)), Operation(1, "x", 3, 4, READ, saw("a"))])
 
 
+def test_many_writes_at_once_take_few_steps_where_their_versions_are_told() -> None:
+    """Versions only grow, as log indexes do: of writes that were told theirs there is one order. Behind each stands a
+    condition that failed on a version, which tells nothing of the value."""
+    writes = [Operation(n, "x", 0, 1000, write(str(n)), Output(version=2 * n)) for n in range(1, 31)]
+    failed = [
+        Operation(100 + n, "x", 0, 1000, Input(Kind.SWAP, "never", version=1), Output(False, version=2 * n))
+        for n in range(1, 31)
+    ]
+    assert check([*reversed(writes), *failed], budget=200)
+    wrong = Operation(999, "x", 0, 1000, Input(Kind.SWAP, "never", version=1), Output(False, version=31))
+    result = check([*reversed(writes), *failed, wrong], budget=2000)
+    assert result.verdict is Verdict.VIOLATION, "nobody was told that the key had version 31"
+
+
 def test_a_search_that_is_given_up_says_so_and_takes_the_same_steps_again() -> None:
     operations = published.operations("jepsen/etcd_000.log")
     first = check(operations, budget=20)

@@ -36,6 +36,12 @@ cdef struct Asked:
     int64_t version     # that it was told of
 
 
+# A version that an operation was told of, its own or the one that it found.
+cdef struct Told:
+    int64_t version
+    int32_t number      # of the operation
+
+
 # A call or a return.
 cdef struct Moment:
     double time
@@ -54,6 +60,9 @@ cdef class Lineup:
     cdef int64_t* needed        # of each value: so many known operations must find it
     cdef char* doubted          # of each value: whether somebody found something else than this
     cdef int64_t* makers        # of each value: so many operations can bring it about
+    cdef Told* told             # of known operations, by version; without 0, which an absent key has
+    cdef int32_t* told_place    # of each known operation: its place there, or NONE
+    cdef int32_t versions       # so many are there
     cdef int32_t known          # so many operations have a known outcome,
     cdef int32_t unknown        # and so many none
     cdef int32_t widest         # so many known ones are under way at once, at most
@@ -73,6 +82,7 @@ cdef class Lineup:
     cdef int leave_out(self) except -1
     cdef int count_values(self) except -1
     cdef int look_ahead(self) except -1
+    cdef int order_versions(self) except -1
 
 
 # The value that an operation must find for its answer to be right; NONE: any, or none in particular.

@@ -24,6 +24,14 @@ cdef int earlier(const void* one, const void* other) noexcept nogil:
     return a.asked - b.asked
 
 
+cdef int lower(const void* one, const void* other) noexcept nogil:
+    cdef const Told* a = <const Told*> one
+    cdef const Told* b = <const Told*> other
+    if a.version != b.version:
+        return -1 if a.version < b.version else 1
+    return a.number - b.number
+
+
 cdef int64_t must_find(const Asked* asked) noexcept nogil:
     if asked.done == NOT_DONE and asked.seen == NONE and asked.kind == DELETE:
         return ABSENT if asked.expected == NONE and asked.condition == NONE else NONE
@@ -80,6 +88,7 @@ cdef class Lineup:
         self.leave_out()
         self.count_values()
         self.look_ahead()
+        self.order_versions()
 
     def __dealloc__(self):
         free(self.asked)
@@ -91,6 +100,8 @@ cdef class Lineup:
         free(self.doubted)
         free(self.needed)
         free(self.makers)
+        free(self.told)
+        free(self.told_place)
 
     def __len__(self):
         return self.known + self.unknown
@@ -295,4 +306,21 @@ cdef class Lineup:
         self.finder[self.known] = self.known
         for i in reversed(range(self.known)):
             self.finder[i] = i if must_find(&self.asked[i]) != NONE else self.finder[i + 1]
+        return 0
+
+    cdef int order_versions(self) except -1:
+        cdef int32_t i
+        self.told = <Told*> malloc((self.known + 1) * sizeof(Told))
+        self.told_place = <int32_t*> malloc((self.known + 1) * sizeof(int32_t))
+        if not self.told or not self.told_place:
+            raise MemoryError
+        for i in range(self.known):
+            self.told_place[i] = NONE
+            if self.asked[i].version > 0:
+                self.told[self.versions].version = self.asked[i].version
+                self.told[self.versions].number = i
+                self.versions += 1
+        qsort(self.told, <size_t> self.versions, sizeof(Told), lower)
+        for i in range(self.versions):
+            self.told_place[self.told[i].number] = i
         return 0

@@ -10,6 +10,8 @@ try and little to remember of it:
   more for the others. Only between changes is there a choice.
 - A value that must still be found, and that nothing can bring back, is not overwritten. If nothing can set the value
   before the next operation that must find one, then it is there now, or at least what others append to.
+- Versions only grow. While an operation that was told of a lower version has no place, none that was told of a higher
+  one gets it: the lower one could never follow.
 - An operation of unknown outcome happens only if the next one needs it, so never right before a plain write. Of several
   that are alike the one called first goes first. What failed with some of them used up is not tried again with more.
 """
@@ -92,6 +94,7 @@ cdef class Search:
     cdef char* is_placed        # of each known operation
     cdef int32_t at, placed, chosen
     cdef int32_t resets         # so many of those placed set the value
+    cdef int32_t lowest         # place of the lowest version of which an operation was told that has no place yet
     cdef int32_t loose          # whether the last change was of unknown outcome, and nothing has come of it yet
     cdef Cell cell
     cdef int64_t steps, budget
@@ -210,17 +213,31 @@ cdef class Search:
     cdef inline void count(self, int32_t number, int32_t placed) noexcept:
         # Keeps count of one more operation with a place, or of one less.
         cdef const Asked* asked = &self.lineup.asked[number]
+        cdef int32_t place
         if must_find(asked) != NONE:
             self.lineup.needed[must_find(asked)] -= placed
         if makes(asked) != NONE:
             self.lineup.makers[makes(asked)] -= placed
             self.resets += placed
-        if number < self.lineup.known:
-            self.is_placed[number] = placed > 0
+        if number >= self.lineup.known:
+            return
+        self.is_placed[number] = placed > 0
+        place = self.lineup.told_place[number]
+        if place != NONE and placed < 0:
+            self.lowest = min(self.lowest, place)
+        elif place == self.lowest:
+            while place < self.lineup.versions and self.is_placed[self.lineup.told[place].number]:
+                place += 1
+            self.lowest = place
 
     cdef inline bint is_free(self, int32_t number) noexcept:
         cdef int32_t slot = self.lineup.asked[number].slot
         return not self.bits[slot >> 6] >> (slot & 63) & 1
+
+    cdef inline bint is_turn(self, const Asked* asked) noexcept:
+        # Whether nobody who has no place yet was told of a version below the operation's own.
+        return (asked.version <= 0 or self.lowest >= self.lineup.versions
+                or self.lineup.told[self.lowest].version >= asked.version)
 
     cdef int settle(self) except -1:
         # Places whatever never changes anything and may happen now.
@@ -265,7 +282,7 @@ cdef class Search:
         cdef const Asked* asked = &self.lineup.asked[number]
         cdef int done
         if number < self.lineup.known:
-            if not self.is_free(number):
+            if not self.is_free(number) or not self.is_turn(asked):
                 return False
         elif self.used[asked.slot >> 6] >> (asked.slot & 63) & 1:
             return False
