@@ -107,6 +107,10 @@ class Config:
     snapshot_entries: int | None = None
     """The same in entries, 1 to 2**40: whichever comes first, and as often as they come. None: they do not count."""
 
+    snapshot_rate: int | None = None
+    """Bytes of snapshots a second, 2**20 to 2**40, that this node gives to others, all together. None: as fast as the
+    path takes them beside everything else."""
+
     bootstrap: bool = False
     """Lets a new node take part without the members that do not answer within three seconds.
 
@@ -157,6 +161,8 @@ class Config:
         _within("snapshot_bytes", self.snapshot_bytes, 1, 1 << 40, " bytes")
         if self.snapshot_entries is not None:
             _within("snapshot_entries", self.snapshot_entries, 1, 1 << 40, " entries")
+        if self.snapshot_rate is not None:
+            _within("snapshot_rate", self.snapshot_rate, 1 << 20, 1 << 40, " bytes a second")
         if self.seed is not None:
             _within("seed", self.seed, 0, 2**64 - 1)
 

@@ -1,6 +1,6 @@
 """Building datagrams: a header (header.pxd), and frames behind it."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -43,6 +43,27 @@ def whole_datagram(Header header not None, Message message not None, uint64_t gr
     at = <uint8_t*> PyBytes_AS_STRING(out)
     write_frame_header(at + DATAGRAM_HEADER_SIZE, group, FRAME_MESSAGE + message.type, <uint32_t> plan.size)
     write_body(message, &plan, at + DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE)
+    write_header(at, PyBytes_GET_SIZE(out), header)
+    return out
+
+
+def frame_datagram(Header header not None, int kind, uint64_t group, bytes head not None, bytes data=b""):
+    """A datagram with one frame of the transport's own (kind from FRAME_TRANSPORT, 128, to 255), as large as it needs,
+    checksum and all; its body is ``head``, then ``data``. ValueError for another kind, and for more than a frame holds.
+    """
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(head) + PyBytes_GET_SIZE(data)
+    cdef bytes out
+    cdef uint8_t* at
+    if not FRAME_TRANSPORT <= kind <= LARGEST_KIND:
+        raise ValueError(f"kind must be {<int> FRAME_TRANSPORT} to {<int> LARGEST_KIND}, got {kind}")
+    if size > UINT32_MAX:
+        raise ValueError(f"a frame's body has at most {UINT32_MAX} bytes, got {size}")
+    out = PyBytes_FromStringAndSize(NULL, DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE + size)
+    at = <uint8_t*> PyBytes_AS_STRING(out)
+    write_frame_header(at + DATAGRAM_HEADER_SIZE, group, kind, <uint32_t> size)
+    memcpy(at + DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE, PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head))
+    memcpy(at + DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE + PyBytes_GET_SIZE(head), PyBytes_AS_STRING(data),
+           PyBytes_GET_SIZE(data))
     write_header(at, PyBytes_GET_SIZE(out), header)
     return out
 

@@ -83,6 +83,12 @@ What is given on the command line wins.
     help="Also after so many entries of the log.  [default: they do not count]",
 )
 @click.option(
+    "--snapshot-rate",
+    type=int,
+    metavar="BYTES",
+    help="Bytes of snapshots a second that this node gives to others, at least 1048576.  [default: as the path allows]",
+)
+@click.option(
     "--log-level",
     metavar="LEVEL",
     help="What to print on stderr: debug, info (changes of the leader, peers up and down), warning, error or critical, "

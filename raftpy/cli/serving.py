@@ -76,6 +76,7 @@ def _config(settings: Settings) -> Config:
         "max_datagram": settings.max_datagram,
         "snapshot_bytes": settings.snapshot_bytes,
         "snapshot_entries": settings.snapshot_entries,
+        "snapshot_rate": settings.snapshot_rate,
     }
     try:
         cluster = parse_cluster(settings.cluster)

@@ -47,6 +47,8 @@ class Settings:
     """Bytes of log before the next snapshot."""
     snapshot_entries: int | None = None
     """Entries of log before the next snapshot."""
+    snapshot_rate: int | None = None
+    """Bytes of snapshots a second that the node gives to others."""
     log_level: str = "info"
     """One of ``LOG_LEVELS``: what is below it is not printed."""
     bootstrap: bool = False
@@ -124,6 +126,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "max-datagram": _number,
     "snapshot-bytes": _number,
     "snapshot-entries": _number,
+    "snapshot-rate": _number,
     "log-level": _log_level,
     "bootstrap": _flag,
     "unreliable": _flag,

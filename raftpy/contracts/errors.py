@@ -200,6 +200,29 @@ class SnapshotDamaged(SnapshotFailed):
         super().__init__(path, f"it is damaged: {what}")
 
 
+class FetchFailed(RaftError):
+    """A snapshot did not come from another node. What has come of it stays for the next attempt, from the same node or
+    from another one, unless it was damaged or is another one's than the other has.
+
+    Raised by ``Fetching.fetch``. ``source`` is the node id of the other, ``snapshot`` says which one it is, ``why`` is
+    one of the reasons below, in words.
+    """
+
+    NOT_THERE = "the node has no such snapshot"
+    UNREADABLE = "the node cannot read it: its disk does not give it, or it is damaged there"
+    SILENT = "nothing of it has come for too long"
+    DAMAGED = "all of it has come, and it is not what was offered; none of it was kept"
+    CHANGED = "the node has come to offer other bytes under the same name"
+    SUPERSEDED = "another snapshot of the group is wanted now"
+    CANNOT = "the transport carries no snapshots"
+
+    def __init__(self, source: int, snapshot: object, why: str) -> None:
+        super().__init__(f"the snapshot of {snapshot} was not fetched from node {source}: {why}")
+        self.source = source
+        self.snapshot = snapshot
+        self.why = why
+
+
 class NoSnapshots(RaftError, TypeError):
     """The state machine gives out no state: it has neither ``capture`` nor ``restore``, or not all that belongs to one
     of the protocols in ``raftpy.contracts.state_machine``. Nothing has happened; its node keeps the whole log.

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from raftcore.api.outbox import Outbox
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Message
+from raftpy.contracts.fetching import SnapshotRequest, SnapshotTalk
 from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
 
 
@@ -169,4 +170,35 @@ class AskingTransport(Transport, Protocol):
 
         ``number`` grows with each question; see ``Heard.answered``. Questions and answers may be lost: ask again.
         """
+        ...
+
+
+class FetchingTransport(Transport, Protocol):
+    """A ``Transport`` over which snapshots go from node to node, beside everything else.
+
+    Optional: a transport is one of these when it has ``send_snapshot_talk``. A node on a transport without it neither
+    gives nor gets snapshots. What is said comes from a peer's newest known incarnation and is meant for this one, as
+    with messages; it may be lost, repeated and reordered.
+    """
+
+    def on_snapshot_talk(self, callback: Callable[[int, SnapshotTalk], None]) -> None:
+        """Sets whom to give what comes, with the id of the node that said it.
+
+        Called inside ``receive``; a chunk's bytes lie in what was received, and may be kept.
+        """
+        ...
+
+    def send_snapshot_talk(self, node_id: int, talk: SnapshotTalk) -> None:
+        """Sends it, as fast as the path allows where it is large; Raft's messages overtake it. Nothing waits for a node
+        that has not been heard."""
+        ...
+
+    def answers_already(self, node_id: int, request: SnapshotRequest) -> bool:
+        """Whether just what the node asks for is on its way to it, as far as known: sent again it would only take room
+        from the rest."""
+        ...
+
+    def snapshot_backlog(self, node_id: int) -> int:
+        """Bytes that were to be sent to the node, and have not arrived as far as known. Whoever sends more than the
+        path takes sees this grow, and stops for a while."""
         ...

@@ -22,6 +22,7 @@ from raftpy.contracts.storage import AppendBatch, Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import Standing
 from raftpy.members.operations import MemberOperations
+from raftpy.runtime.fetching import Fetching
 from raftpy.runtime.founding import Founding, asking
 from raftpy.runtime.group import Group
 from raftpy.runtime.linger import lingering
@@ -67,6 +68,7 @@ class Driver:
         self.failure: BaseException | None = None
         """Why the host stopped by itself; None while it runs and after ``stop``."""
         self.closed = False
+        self.fetching = self._make_fetching()
         self.groups = {
             group_id: Group(
                 self,
@@ -90,8 +92,7 @@ class Driver:
         self._look_at_s = clock.monotonic() + LOOK_S
         self._led = False  # since the timer was last set: a stall may have cost a leadership before it is seen
         self.rounds = self._make_rounds(opened)
-        self._standing = opened.standing
-        self._asking = asking(opened.transport)
+        self._standing, self._asking = opened.standing, asking(opened.transport)
         self.founding = self._founding(opened)
         passes.bind(self.rounds, self.ticks, self._fail)
 
@@ -107,6 +108,10 @@ class Driver:
             self._prefer,
             self._limit,
         )
+
+    def _make_fetching(self) -> Fetching:
+        snapshots, rate = self.storage.snapshots, self.config.snapshot_rate
+        return Fetching(self.config.id, self.transport, snapshots, self.clock, self.executor, rate)
 
     def _make_rounds(self, opened: Opened) -> Rounds:
         return Rounds(
@@ -139,6 +144,7 @@ class Driver:
         self.storage.set_completion(self._on_written, self._fail)
         self.transport.on_unreachable(self._on_unreachable)
         self.transport.on_heard(self._on_heard)
+        self.fetching.start()
         for group in self.groups.values():
             group.start()
             self.rounds.note(group.work)
@@ -205,6 +211,7 @@ class Driver:
 
     def _end_snapshots(self) -> None:
         """Nothing is at work on the store's snapshots any more. Perhaps in another thread."""
+        self.fetching.end()
         for group in self.groups.values():
             group.snapshots.end()
 
@@ -224,6 +231,7 @@ class Driver:
         self.closed = self.passes.closed = True
         self.storage = self.transport = elsewhere
         self._asking = None
+        self.fetching.disown(not_of_this_process(self._id, owner.pid))
         for group in self.groups.values():
             group.stored = group.transport = elsewhere
             group.closed = True
@@ -242,6 +250,7 @@ class Driver:
             self.founding.stop()
         for group in self.groups.values():
             group.end_waits()
+        self.fetching.stop(self.first.stopped_error)
 
     def _fail(self, error: BaseException) -> None:
         """The host stops by itself, with all its groups; everyone who waits hears why."""

@@ -30,6 +30,7 @@ from raftpy.members.table import DEFAULT_COMMAND, MemberTable
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.commits import CommitFeed
+from raftpy.runtime.fetching import Fetching
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.leaving import HandOver
 from raftpy.runtime.opening import core_config, largest_command, name_of
@@ -51,7 +52,8 @@ class Hosting(Protocol):
     """The host of a group, as far as the group needs it.
 
     Its parts are there under the driver's names (``config``, ``storage``, ``transport``, ``clock``, ``executor``,
-    ``entropy``, ``passes``, ``owner``), its ``boot`` and its table of first ``members``, node id to UDP address.
+    ``entropy``, ``passes``, ``owner``, ``fetching``), its ``boot`` and its table of first ``members``, node id to UDP
+    address.
     ``closed``: it has ended, by itself where there is a ``failure``.
     """
 
@@ -63,6 +65,7 @@ class Hosting(Protocol):
     entropy: Entropy
     passes: Passes
     owner: Owner
+    fetching: Fetching
     boot: int
     members: Mapping[int, str]
     closed: bool
@@ -116,6 +119,7 @@ class Group:
         self.clock = host.clock
         self.passes = host.passes
         self.owner = host.owner
+        self.fetching = host.fetching
         core = core_config(config, host.transport.max_command, host.boot, host.entropy, group_id, start.applied)
         self.raw = RawNode(core, start.initial, StoredView(stored))
         self.name = name_of(config.id, group_id)

@@ -26,7 +26,8 @@ CORE = """
 # raftpy: storage and transport know the contracts and the system alone, only the runtime sees both, applications see
 # only the node.
 RAFTPY = """
-    contracts: errors files database entropy executor clock state_machine types typed snapshots storage transport
+    contracts: errors files database entropy executor clock state_machine types typed snapshots fetching storage
+        transport
     system: forking leveldb space files entropy threads
     storage: records identity leveldb
         snapshots.names snapshots.blocks snapshots.checking snapshots.folder snapshots.memory snapshots.writer
@@ -35,6 +36,7 @@ RAFTPY = """
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal_batches
         leveldb.wal leveldb.places leveldb.segment leveldb.row leveldb.group_log leveldb.writer leveldb.store
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
+        exchange.snapshot_frames
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
         identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.fragments datagram.base
         datagram.memory datagram.udp
@@ -42,7 +44,8 @@ RAFTPY = """
     members: table operations
     runtime: awaited beside commands commits defaults founding linger owner store_threads sections capturing restoring
         opening pending_proposals applying quarantine reads role_log slow_writes snapshot_policy stalls status
-        stored_view group_work snapshotting rounds passes calls leaving group describe group_calls driver host
+        stored_view group_work snapshotting
+        snapshot_source fetching rounds passes calls leaving group describe group_calls driver host
     .: node blocking
     replicated: kv_commands parted_dict kv_packing kv_state sorted_keys kv
     server: connections errors proposer redirect dispatch accepting request kv limits snapshot status app

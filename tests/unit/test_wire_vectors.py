@@ -10,7 +10,16 @@ import pytest
 from raftcore import ConfState, Entries, Entry, EntryKind, Message, MessageType, Snapshot
 from raftcore.wire.codec import DatagramBuilder, Header, decode_message, encode_message, frames, parse_header
 from raftcore.wire.fragment import decode_ack, decode_fragment, encode_ack, encode_fragment
+from raftpy.contracts.fetching import NotGiven, SnapshotChunk, SnapshotRefusal, SnapshotRequest, SnapshotTalk
+from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef
 from raftpy.contracts.types import Standing
+from raftpy.transport.exchange.snapshot_frames import (
+    FRAME_SNAPSHOT_CHUNK,
+    FRAME_SNAPSHOT_REFUSAL,
+    FRAME_SNAPSHOT_REQUEST,
+    decode_talk,
+    encode_talk,
+)
 from raftpy.transport.identity.hello import Hello, decode_hello, encode_hello
 from tests import model_codec as model
 
@@ -77,6 +86,9 @@ def test_every_vector_of_the_page_is_checked_here() -> None:
         "fragment-body",
         "fragment-ack-body",
         "hello-body",
+        "snapshot-request-body",
+        "snapshot-chunk-body",
+        "snapshot-refusal-body",
     }
 
 
@@ -136,3 +148,21 @@ def test_hello() -> None:
     hello = Hello("127.0.0.1:8101", Standing.NEW, asks=3)
     assert encode_hello(hello) == VECTORS["hello-body"]
     assert decode_hello(VECTORS["hello-body"]) == hello
+
+
+SNAPSHOT = SnapshotRef(7, 150, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "talk"),
+    [
+        ("request", FRAME_SNAPSHOT_REQUEST, SnapshotRequest(SNAPSHOT, 1000, 16)),
+        ("chunk", FRAME_SNAPSHOT_CHUNK, SnapshotChunk(SnapshotFile(SNAPSHOT, 1004, bytes(range(16))), 1000, b"last")),
+        ("refusal", FRAME_SNAPSHOT_REFUSAL, SnapshotRefusal(SNAPSHOT, NotGiven.NOT_THERE)),
+    ],
+)
+def test_snapshots_on_their_way(name: str, kind: int, talk: SnapshotTalk) -> None:
+    vector = VECTORS[f"snapshot-{name}-body"]
+    number, head, data = encode_talk(talk)
+    assert (number, head + data) == (kind, vector)
+    assert decode_talk(kind, 7, memoryview(vector)) == talk

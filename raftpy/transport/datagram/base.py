@@ -20,15 +20,31 @@ from typing import Any
 from raftcore.base.conflict import Conflict
 from raftcore.base.errors import ConfigError, DecodeError
 from raftcore.values.message import Message
-from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames, max_command, parse_header
+from raftcore.wire.codec import (
+    DATAGRAM_HEADER_SIZE,
+    FRAME_HEADER_SIZE,
+    FRAME_TRANSPORT,
+    frames,
+    max_command,
+    parse_header,
+)
+from raftcore.wire.datagram import frame_datagram
 from raftpy.contracts.clock import Clock, SystemClock, TimerHandle
 from raftpy.contracts.entropy import Entropy
+from raftpy.contracts.fetching import SnapshotRequest, SnapshotTalk
 from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
 from raftpy.system.entropy import SystemEntropy
 from raftpy.transport.datagram.fragments import Fragments
 from raftpy.transport.datagram.oversized import note_oversized, oversized_datagram
-from raftpy.transport.exchange.exchange import Exchange
+from raftpy.transport.exchange.exchange import FIRST_KIND, Exchange
 from raftpy.transport.exchange.sizes import LARGEST_DATAGRAM, LARGEST_MESSAGE, LOOPBACK_DATAGRAM, SMALLEST_DATAGRAM
+from raftpy.transport.exchange.snapshot_frames import (
+    SNAPSHOT_FRAMES,
+    decode_talk,
+    encode_talk,
+    key_of_talk,
+    ref_of_talk,
+)
 from raftpy.transport.exchange.unreliable import Unreliable, carry
 from raftpy.transport.identity.gate import Gate
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello, Takes, decode_hello, encode_hello
@@ -73,6 +89,7 @@ class DatagramTransport(Exchange):
         self._wake: Callable[[], None] = _nothing
         self._unreachable_callback: Callable[[int], None] | None = None
         self._heard_callback: Callable[[int], None] | None = None
+        self._talk_callback: Callable[[int, SnapshotTalk], None] | None = None
         self._timer: TimerHandle | None = None
         self._enter(LocalIdentity(0, 0, 0, 0, {}), None)
 
@@ -232,8 +249,11 @@ class DatagramTransport(Exchange):
     def _take_own(self, peer: Peer, datagram: bytes) -> bool:
         """Reads the transport's frame that opens the datagram; True when there is more behind it."""
         try:
-            _, kind, body = next(iter(frames(datagram, HEADER_SIZE)))
+            group, kind, body = next(iter(frames(datagram, HEADER_SIZE)))
             more = len(datagram) > HEADER_SIZE + FRAME_HEADER_SIZE + len(body)
+            if kind in SNAPSHOT_FRAMES:
+                self._take_talk(peer, group, kind, body)
+                return more
             if kind == FRAME_HELLO:
                 news = self._take_hello(peer, decode_hello(body))
             elif kind == FRAME_REFUSAL:
@@ -248,8 +268,12 @@ class DatagramTransport(Exchange):
         return more
 
     def _take_fragment(self, peer: Peer, datagram: bytes) -> bytes | None:
-        """Takes a datagram with a fragment or an acknowledgement of some; a whole one when it has become whole."""
-        return self._fragments.take(peer, datagram)
+        """Takes a datagram with a fragment or an acknowledgement of some; a whole one when it has become whole, and is
+        not the transport's own."""
+        whole = self._fragments.take(peer, datagram)
+        if whole is None or len(whole) <= FIRST_KIND or whole[FIRST_KIND] < FRAME_TRANSPORT:
+            return whole
+        return whole if self._take_own(peer, whole) else None
 
     def _take_hello(self, peer: Peer, hello: Hello) -> bool:
         """True when it says something new; one that asks is answered at once."""
@@ -398,6 +422,49 @@ class DatagramTransport(Exchange):
         elif change is False:
             silent_s = SILENT_LOOKS * HELLO_PERIOD_S
             log.info("node %d: node %d is down: nothing heard for %g s", self._own.node_id, peer.id, silent_s)
+
+    # --- Snapshots on their way ---------------------------------------------------------------------------------
+
+    def on_snapshot_talk(self, callback: Callable[[int, SnapshotTalk], None]) -> None:
+        """See ``FetchingTransport.on_snapshot_talk``."""
+        self._talk_callback = callback
+
+    def _take_talk(self, peer: Peer, group: int, kind: int, body: memoryview) -> None:
+        try:
+            talk = decode_talk(kind, group, body)
+        except DecodeError:
+            peer.counters.malformed_snapshot_frames += 1
+            return
+        if self._talk_callback is not None:
+            self._talk_callback(peer.id, talk)
+
+    def send_snapshot_talk(self, node_id: int, talk: SnapshotTalk) -> None:
+        """See ``FetchingTransport.send_snapshot_talk``."""
+        peer = self._peers.get(node_id)
+        if peer is None or not self._running:
+            self.counters.unknown_target += peer is None
+            return
+        kind, head, data = encode_talk(talk)
+        datagram = frame_datagram(peer.builder.header, kind, ref_of_talk(talk).group, head, data)
+        if peer.expected is None:
+            peer.counters.snapshot_frames_dropped += 1
+        elif len(datagram) <= self._max_datagram:
+            self._transmit(peer, datagram)
+        elif peer.takes is None:
+            peer.counters.snapshot_frames_dropped += 1
+        else:
+            self._fragments.send_whole(peer, datagram, key_of_talk(talk))
+            self._fragments.flush()
+
+    def answers_already(self, node_id: int, request: SnapshotRequest) -> bool:
+        """See ``FetchingTransport.answers_already``."""
+        peer = self._peers.get(node_id)
+        return peer is not None and peer.outgoing is not None and peer.outgoing.holds(key_of_talk(request))
+
+    def snapshot_backlog(self, node_id: int) -> int:
+        """See ``FetchingTransport.snapshot_backlog``."""
+        peer = self._peers.get(node_id)
+        return 0 if peer is None or peer.outgoing is None else peer.outgoing.waiting
 
     # --- Asking -------------------------------------------------------------------------------------------------
 

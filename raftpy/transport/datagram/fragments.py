@@ -77,11 +77,7 @@ class Fragments:
     def send(self, peer: Peer, message: Message, group: int) -> None:
         """Takes a message for a peer that has told what it takes; it leaves with ``flush``. ValueError when it is
         larger than that."""
-        assert peer.takes is not None
-        now_us = self._now_us()
-        outgoing = peer.outgoing
-        if outgoing is None:
-            outgoing = peer.outgoing = Outgoing(peer.builder.max_datagram, peer.takes.room, peer.takes.burst)
+        outgoing = self._outgoing(peer)
         key = key_of(message, group)
         if key is not None and outgoing.holds(key):
             peer.counters.fragmented_again += 1
@@ -90,11 +86,21 @@ class Fragments:
             peer.counters.messages_dropped += 1
             return
         datagram = whole_datagram(peer.builder.header, message, group)
-        outgoing.add(datagram, self._number + 1, key, now_us)
+        self.send_whole(peer, datagram, key)
+        note_oversized(peer, message, self._clock.monotonic(), len(datagram), cut=True)
+
+    def send_whole(self, peer: Peer, datagram: bytes, key: Hashable = None) -> None:
+        """Takes a whole datagram for such a peer; the rest as of ``send``."""
+        self._outgoing(peer).add(datagram, self._number + 1, key, self._now_us())
         self._number += 1
         peer.counters.fragmented += 1
-        note_oversized(peer, message, self._clock.monotonic(), len(datagram), cut=True)
         self._busy[peer.id] = peer
+
+    def _outgoing(self, peer: Peer) -> Outgoing:
+        if peer.outgoing is None:
+            assert peer.takes is not None
+            peer.outgoing = Outgoing(peer.builder.max_datagram, peer.takes.room, peer.takes.burst)
+        return peer.outgoing
 
     def flush(self) -> None:
         """Sends what may leave now."""

@@ -55,6 +55,10 @@ class PeerCounters(Traffic):
     """Messages put together from fragments."""
     malformed_fragments: int = 0
     """Fragments, and acknowledgements of such, that did not decode, or said what cannot be."""
+    malformed_snapshot_frames: int = 0
+    """Requests for snapshots, and answers to such, that did not decode."""
+    snapshot_frames_dropped: int = 0
+    """Such that were not sent: the peer had not been heard, or takes no fragments."""
     send_buffer_full: int = 0
     """Datagrams the system did not take because its buffers were full."""
     send_refused: int = 0

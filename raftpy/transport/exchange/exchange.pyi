@@ -9,6 +9,8 @@ from raftcore.wire.datagram import DatagramBuilder
 from raftpy.transport.exchange.address import SocketAddress
 from raftpy.transport.exchange.unreliable import Unreliable
 
+FIRST_KIND: int
+
 def pack_address(address: SocketAddress) -> bytes: ...
 
 @final

@@ -26,6 +26,9 @@ from raftcore.wire.fragment cimport FRAME_FRAGMENT, FRAME_FRAGMENT_ACK
 from raftcore.wire.frame cimport FRAME_TRANSPORT
 from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
 
+# For Python. (The number itself stands in exchange.pxd.)
+globals().update(FIRST_KIND=FIRST_KIND)
+
 
 # --- The system's calls ----------------------------------------------------------------------------------------------
 

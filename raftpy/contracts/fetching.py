@@ -1,0 +1,66 @@
+"""What nodes say to each other so that a snapshot goes from one to the other, beside Raft's own messages.
+
+    who wants it   request: which snapshot, from which byte on, how many
+    who has it     chunk: these bytes, and of which snapshot they are; or refusal: why there are none
+
+Each stands for itself, and may be lost, repeated or come late: who wants the snapshot asks again for what is missing.
+A request for no bytes asks which file it is: its size and its digest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef
+
+LARGEST_CHUNK = 1 << 20
+"""Bytes of a snapshot that one request asks for, and one chunk holds, at most."""
+
+
+class NotGiven(IntEnum):
+    """Why a node gives no bytes of a snapshot."""
+
+    NOT_THERE = 1
+    """It has none of that group, index and term."""
+    UNREADABLE = 2
+    """Its disk does not give it, or it is damaged there."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRequest:
+    """Asks for bytes of a snapshot."""
+
+    ref: SnapshotRef
+    """Of which state."""
+    offset: int
+    """Of the first byte that is wanted."""
+    size: int
+    """How many are wanted, 0 to ``LARGEST_CHUNK``; there may be fewer up to the snapshot's end."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotChunk:
+    """Bytes of a snapshot."""
+
+    file: SnapshotFile
+    """Which snapshot it is, by the word of the node that has it."""
+    offset: int
+    """Where the bytes stand in it; they end within it."""
+    data: bytes | memoryview
+    """At most ``LARGEST_CHUNK`` of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRefusal:
+    """Says that there are no bytes."""
+
+    ref: SnapshotRef
+    """Of which state."""
+    reason: NotGiven
+    """Why."""
+
+
+SnapshotTalk: TypeAlias = SnapshotRequest | SnapshotChunk | SnapshotRefusal
+"""What is said."""

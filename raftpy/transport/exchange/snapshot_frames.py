@@ -1,0 +1,117 @@
+"""The frames in which a snapshot goes from node to node (docs/wire-format.md, "Snapshots on their way").
+
+    request    u32 version 1, u32 size, u64 index, term, offset
+    chunk      u32 version 1, u32 0, u64 index, term, size of the whole, 16 bytes digest of the whole, u64 offset, bytes
+    refusal    u32 version 1, u32 reason, u64 index, term
+
+The group is the frame's. Each value has one encoding, and what is not allowed is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from struct import Struct
+
+from raftcore.base.errors import DecodeError
+from raftcore.wire.codec import FRAME_TRANSPORT
+from raftpy.contracts.fetching import (
+    LARGEST_CHUNK,
+    NotGiven,
+    SnapshotChunk,
+    SnapshotRefusal,
+    SnapshotRequest,
+    SnapshotTalk,
+)
+from raftpy.contracts.snapshots import DIGEST_SIZE, SnapshotFile, SnapshotRef
+
+FRAME_SNAPSHOT_REQUEST: int = FRAME_TRANSPORT + 4
+FRAME_SNAPSHOT_CHUNK: int = FRAME_TRANSPORT + 5
+FRAME_SNAPSHOT_REFUSAL: int = FRAME_TRANSPORT + 6
+SNAPSHOT_FRAMES = (FRAME_SNAPSHOT_REQUEST, FRAME_SNAPSHOT_CHUNK, FRAME_SNAPSHOT_REFUSAL)
+SNAPSHOT_VERSION = 1
+
+_REQUEST = Struct("<IIQQQ")
+_CHUNK = Struct(f"<IIQQQ{DIGEST_SIZE}sQ")
+_REFUSAL = Struct("<IIQQ")
+_REASONS = {int(reason): reason for reason in NotGiven}
+
+
+def encode_talk(talk: SnapshotTalk) -> tuple[int, bytes, bytes]:
+    """Kind of the frame, and its body in two parts, of which the second is a chunk's bytes."""
+    if isinstance(talk, SnapshotRequest):
+        ref = talk.ref
+        return FRAME_SNAPSHOT_REQUEST, _REQUEST.pack(SNAPSHOT_VERSION, talk.size, ref.index, ref.term, talk.offset), b""
+    if isinstance(talk, SnapshotRefusal):
+        return FRAME_SNAPSHOT_REFUSAL, _REFUSAL.pack(SNAPSHOT_VERSION, talk.reason, talk.ref.index, talk.ref.term), b""
+    file = talk.file
+    head = _CHUNK.pack(
+        SNAPSHOT_VERSION, 0, file.ref.index, file.ref.term, file.size, file.digest, talk.offset
+    )  # fmt: skip
+    return FRAME_SNAPSHOT_CHUNK, head, bytes(talk.data)
+
+
+def ref_of_talk(talk: SnapshotTalk) -> SnapshotRef:
+    """Of which snapshot it is."""
+    return talk.file.ref if isinstance(talk, SnapshotChunk) else talk.ref
+
+
+def key_of_talk(talk: SnapshotTalk) -> Hashable:
+    """The same for a request and the chunk that answers it in full; None: it is not compared."""
+    if isinstance(talk, SnapshotRefusal):
+        return None
+    size = len(talk.data) if isinstance(talk, SnapshotChunk) else talk.size
+    return ref_of_talk(talk), talk.offset, size
+
+
+def decode_talk(kind: int, group: int, body: memoryview) -> SnapshotTalk:
+    """What a frame of one of ``SNAPSHOT_FRAMES`` says; a chunk's bytes lie in ``body``. Raises ``DecodeError``."""
+    try:
+        if kind == FRAME_SNAPSHOT_REQUEST:
+            return _decode_request(group, body)
+        if kind == FRAME_SNAPSHOT_CHUNK:
+            return _decode_chunk(group, body)
+        return _decode_refusal(group, body)
+    except ValueError as error:  # of numbers that no snapshot has
+        raise DecodeError(str(error)) from None
+
+
+def _decode_request(group: int, body: memoryview) -> SnapshotRequest:
+    _check_size("a request for a snapshot", body, _REQUEST.size, _REQUEST.size)
+    version, size, index, term, offset = _REQUEST.unpack(body)
+    _check_version(version)
+    if size > LARGEST_CHUNK:
+        raise DecodeError(f"{size} bytes of a snapshot are asked for, at most {LARGEST_CHUNK} are allowed")
+    if offset + size >= 2**64:
+        raise DecodeError(f"{size} bytes of a snapshot are asked for from {offset} on, where none has any")
+    return SnapshotRequest(SnapshotRef(group, index, term), offset, size)
+
+
+def _decode_chunk(group: int, body: memoryview) -> SnapshotChunk:
+    _check_size("a chunk of a snapshot", body, _CHUNK.size, _CHUNK.size + LARGEST_CHUNK)
+    version, reserved, index, term, size, digest, offset = _CHUNK.unpack_from(body)
+    _check_version(version)
+    if reserved:
+        raise DecodeError(f"reserved bytes of a chunk are {reserved}, 0 expected")
+    data = body[_CHUNK.size :]
+    if offset + len(data) > size:
+        raise DecodeError(f"{len(data)} bytes at {offset} are not within a snapshot of {size}")
+    return SnapshotChunk(SnapshotFile(SnapshotRef(group, index, term), size, digest), offset, data)
+
+
+def _decode_refusal(group: int, body: memoryview) -> SnapshotRefusal:
+    _check_size("a refused snapshot", body, _REFUSAL.size, _REFUSAL.size)
+    version, number, index, term = _REFUSAL.unpack(body)
+    _check_version(version)
+    if number not in _REASONS:
+        raise DecodeError(f"a snapshot is refused for the reason {number}: known are {sorted(_REASONS)}")
+    return SnapshotRefusal(SnapshotRef(group, index, term), _REASONS[number])
+
+
+def _check_size(what: str, body: memoryview, least: int, most: int) -> None:
+    if not least <= len(body) <= most:
+        raise DecodeError(f"{what} of {len(body)} bytes: {least} to {most} are allowed")
+
+
+def _check_version(version: int) -> None:
+    if version != SNAPSHOT_VERSION:
+        raise DecodeError(f"version {version} of a snapshot's frame, {SNAPSHOT_VERSION} expected")
