@@ -7,15 +7,46 @@ started again themselves (README.md, "Disk and memory"), so a copy is put back o
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 from raftpy.sim.cluster import Cluster, Life, Member
+from raftpy.storage.snapshots.names import whole_ref
 
 
 def may_be_harmed(cluster: Cluster, member: Member) -> bool:
     """Its disk was not harmed yet, and a majority of disks stays that was not."""
     harmed = sum(not other.trusted for other in cluster.members.values())
     return member.trusted and not member.lost and 2 * (harmed + 1) < len(cluster.ids)
+
+
+def snapshots_of_one_group(member: Member) -> list[PurePath]:
+    """The files of the snapshots of a group that has two at least, the oldest first; none where no group has."""
+    refs = sorted((ref, path) for path in member.disk.paths() if (ref := whole_ref(path.name)) is not None)
+    for group in sorted({ref.group for ref, _ in refs}):
+        paths = [path for ref, path in refs if ref.group == group]
+        if len(paths) > 1:
+            return paths
+    return []
+
+
+def harm_snapshot(member: Member, how: int) -> None:
+    """Harms one of those, mostly the newest, if there are any: ``how`` says which, and in what way."""
+    disk, paths = member.disk, snapshots_of_one_group(member)
+    if not paths:
+        return
+    oldest = how % 3 == 0
+    path = paths[0 if oldest else -1]
+    data = bytes(disk.contents(path).data)
+    match how % 5:
+        case 0:
+            disk.lose(path)
+        case 1:
+            disk.rewrite(path, data[: how % len(data)])
+        case 2:
+            disk.rewrite(path, bytes(disk.contents(paths[-1 if oldest else 0]).data))
+        case _:
+            disk.flip_bit(path)
 
 
 def nothing_to_lose(cluster: Cluster, member: Member) -> bool:

@@ -22,6 +22,7 @@ from raftpy.sim.glance import LEFT, Glance, GroupHistory, Looks
 from raftpy.sim.outcome import Broken
 from raftpy.sim.promises import VOTE, VOTED, undurable
 from raftpy.sim.signs import Signs
+from raftpy.sim.snapshots import SnapshotChecks
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.transport.exchange.exchange import Link
 
@@ -47,6 +48,7 @@ class Checks(Looks):
         cluster.committed = self.committed
         self.signs = Signs(cluster)
         cluster.found = self.found
+        self.snapshots = SnapshotChecks(cluster, self.groups)
         self._boots: dict[int, int] = {}
 
     # --- After each step ------------------------------------------------------------------------------------------
@@ -85,6 +87,13 @@ class Checks(Looks):
         core = f"term {raw.term}, vote {raw.vote}, last index {raw.last_index}"
         what = f"{core}; its disk has {storage._groups[group].head}"
         raise Broken("written", f"node {member.node} in group {group}: {what}")
+
+    def _begins_elsewhere(self, member: Member, group: int, prior: int, begins: int, first_look: bool) -> None:
+        if begins < prior:
+            if member.trusted:
+                raise Broken("a cut log stays cut", f"node {member.node} began behind {prior}, and begins at {begins}")
+        elif member.life is not None:
+            self.snapshots.cut(member, member.life, group, begins, first_look)
 
     def _keeps_datagrams(self, member: Member, peer: Link) -> NoReturn:
         what = f"{len(peer.ready)} full datagrams for node {peer.id}"
@@ -164,6 +173,7 @@ class Checks(Looks):
     def ended(self, member: Member, life: Life) -> None:
         """A life is over: a clean stop leaves nothing behind, and only what was done to a disk damages it."""
         self.signs.ended(life)
+        self.snapshots.ended(life)
         try:
             self._look_back_at(member, life)
         except Broken as broken:

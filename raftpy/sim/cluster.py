@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
-from raftcore.base.errors import RaftError
+from raftcore.base.errors import Compacted, RaftError
 from raftcore.base.types import StateType
 from raftpy.config import Config
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed, StorageLocked
+from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.contracts.types import StoreOwner
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.group import Group
@@ -25,7 +26,7 @@ from raftpy.sim.disk.directory import Directory
 from raftpy.sim.disk.files import Disk
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.sim.executor import LONGEST_WAKE_UP_S, SimulatedExecutor
-from raftpy.sim.machine import BatchMachine, Machine
+from raftpy.sim.machine import Machine, MemoryMachine, new_machine
 from raftpy.sim.network import Network, SimulatedTransport
 from raftpy.sim.plan import Plan
 from raftpy.sim.process import Died, Process
@@ -80,6 +81,11 @@ class Life:
         """By group: the head as it was before the round of the store's thread that is under way; None while none is,
         or none is ever seen by anybody."""
 
+        self.damaged_snapshots: list[SnapshotRef] = []
+        """Those that it has found damaged."""
+        self.snapshot_fails = ""
+        """In which way its disk is bad for the snapshot that is being written."""
+
     def head(self, group: int) -> Head:
         """What is durable of a group. The store's own head is ahead of that while a thread writes."""
         storage: Any = self.storage
@@ -133,6 +139,10 @@ class Member:
         """So many operations of the disk from now, the process dies."""
         self.die_in_start_at: int | None = None
         """The same, from its next start on."""
+        self.die_in_snapshot_at: int | None = None
+        """The same, from when the next snapshot is begun there."""
+        self.failing_snapshot = ""
+        """In which way its disk is bad while the next snapshot is written: see ``faults.BAD_DISKS``."""
         self.down_s = 0.5
         """How long it stays down after it died by itself."""
         self.max_datagram = 0
@@ -158,6 +168,12 @@ class Cluster:
         """Up to which index of a group it is known that everything is committed."""
         self.on_ended: Callable[[Member, Life], None] = _nothing_ended
         self.on_started: Callable[[Member, Life], None] = _nothing_ended
+        self.watch_snapshots: Callable[[Member, Life], None] = _nothing_ended
+        """Told of each life before it does anything."""
+        self.on_restored: Callable[[Life, int], None] = _nothing_restored
+        """Told of a state machine that has taken over the state of a snapshot, by its group."""
+        self.on_snapshot: Callable[[Life, int, int], None] = _nothing_reported
+        """Told what a call of ``snapshot()`` has given: group, index."""
         self.make_transport: Callable[[Network, Process, Entropy, int], SimulatedTransport] = SimulatedTransport
         self.healed = False
         """The time for faults is over."""
@@ -168,6 +184,7 @@ class Cluster:
         self._threads = world.source("threads")
         self.strands = Strands(world, self._longer_s, reached) if plan.interleaved else None
         self._strand_dice = world.source("strands")
+        self._machine_dice = world.source("machines")
         self._entropy: dict[int, SeededEntropy] = {}
         self.ids = range(1, plan.nodes + 1)
         self.members = {node: self._new_member(node) for node in self.ids}
@@ -226,22 +243,11 @@ class Cluster:
             entropy=entropy,
             timer=process.stopwatch,
         )
-        config = Config(
-            id=node,
-            cluster={i: f"10.0.0.{i}:7000" for i in self.ids},
-            tick_ms=options.tick_ms,
-            heartbeat_ms=options.heartbeat_ms,
-            election_ms=(options.election_ms, 2 * options.election_ms),
-            pre_vote=options.pre_vote,
-            check_quorum=options.check_quorum,
-            max_datagram=member.max_datagram or options.max_datagram,
-            max_inflight_messages=options.max_inflight_messages,
-            max_inflight_bytes=max(options.max_inflight_bytes, options.max_datagram),
-            max_uncommitted_bytes=options.max_uncommitted_bytes,
-            seed=plan.seed % 2**64,
-        )
-        kind = Machine if plan.one_by_one else BatchMachine
-        machines = {group: kind() for group in range(plan.groups)}
+        config = self._config(member)
+        machines = {
+            group: new_machine(plan, group, process, files, executor, self._machine_dice)
+            for group in range(plan.groups)
+        }
         host = Host(
             config,
             machines,
@@ -256,8 +262,29 @@ class Cluster:
         member.die_at, member.die_in_start_at = member.die_in_start_at, None
         for group, machine in machines.items():
             machine.on_applied = partial(self._applied, life, group)
+            if isinstance(machine, MemoryMachine):
+                machine.on_restored = partial(self.on_restored, life, group)
+        self.watch_snapshots(member, life)
         process.spawn(self._main(member, life))
         return life
+
+    def _config(self, member: Member) -> Config:
+        plan, options = self.plan, self.plan.options
+        return Config(
+            id=member.node,
+            cluster={i: f"10.0.0.{i}:7000" for i in self.ids},
+            tick_ms=options.tick_ms,
+            heartbeat_ms=options.heartbeat_ms,
+            election_ms=(options.election_ms, 2 * options.election_ms),
+            pre_vote=options.pre_vote,
+            check_quorum=options.check_quorum,
+            max_datagram=member.max_datagram or options.max_datagram,
+            max_inflight_messages=options.max_inflight_messages,
+            max_inflight_bytes=max(options.max_inflight_bytes, options.max_datagram),
+            max_uncommitted_bytes=options.max_uncommitted_bytes,
+            snapshot_entries=plan.snapshots.entries or None,
+            seed=plan.seed % 2**64,
+        )
 
     def _wake_up_s(self, disk: Disk) -> float:
         """Until a thread runs that has something to do: next to nothing, but now and then about as long as a sync, so
@@ -291,10 +318,16 @@ class Cluster:
 
     async def _read_feed(self, life: Life, group: int) -> None:
         first = self._threads.choice((1, self._threads.randint(1, 300)))
-        life.fed[group] = first - 1
         try:
-            async for commit in life.calls(group).commits(first):
-                self.on_fed(life, group, commit)
+            while True:
+                life.fed[group] = first - 1
+                try:
+                    async for commit in life.calls(group).commits(first):
+                        self.on_fed(life, group, commit)
+                    return
+                except Compacted:
+                    self.reached("a commit feed asked for what was cut off")
+                    first = max(first + 1, life.groups[group].raw.first_index)
         except RaftError:
             pass  # the node stops, or has failed
         except Exception as error:
@@ -529,4 +562,12 @@ def _nothing_found(check: str, text: str) -> None:
 
 
 def _nothing_ended(member: Member, life: Life) -> None:
+    """Nobody hears."""
+
+
+def _nothing_restored(life: Life, group: int) -> None:
+    """Nobody looks."""
+
+
+def _nothing_reported(life: Life, group: int, index: int) -> None:
     """Nobody hears."""

@@ -77,18 +77,21 @@ class SimulatedThread:
         self._beside = beside
         self._run = run
         self._ended = False
+        self._strand: Strand | None = None
         beside.soon(self._begin)
 
     def _begin(self) -> None:
         if self._beside.process.alive:
-            self._beside.run(self._run, self._end)
+            self._strand = self._beside.run(self._run, self._end)
 
     def _end(self, delay_s: float) -> None:
         self._ended = True
 
     def join(self) -> None:
-        """Whoever waits for it has been told that it has ended."""
-        if not self._ended:
+        """Whoever waits for it has been told that it has ended, or stands still until it has."""
+        if self._strand is not None and self._beside.strands is not None:
+            self._beside.strands.finish(self._strand)
+        elif not self._ended:
             raise AssertionError("a thread is waited for that has not ended: the loop would stand still")
 
 

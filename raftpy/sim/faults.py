@@ -16,19 +16,23 @@ from pathlib import PurePath
 
 from raftcore.base.errors import RaftError
 from raftpy.contracts.errors import Timeout
-from raftpy.sim import at_rest
+from raftpy.sim import at_rest, durable_state, snapshot_calls
 from raftpy.sim.cluster import DIRECTORY, Cluster, Life, Member
 from raftpy.sim.disk.image import DiskImage
 from raftpy.sim.plan import Fault, Plan
 
 DATA = PurePath(DIRECTORY)
+MACHINES = durable_state.DIRECTORY
 BETWEEN_S = 0.02
 """How long it takes to copy a disk or to put a copy back, and between two looks at whether that may be done."""
+MACHINE_KINDS = ("none", "memory", "disk")
 BAD_DISKS = {
     "full": {"no_space": 1.0},
     "broken": {"write_error": 0.5, "sync_error": 0.5},
     "slow": {"slow": 1.0},
     "stalled": {"stall": 1.0},
+    "full for a snapshot": {"no_space": 0.5},
+    "broken for a snapshot": {"write_error": 0.3, "sync_error": 0.3},
 }
 """In which ways a disk is bad for a time, several at once too, and what its rates are then."""
 
@@ -257,7 +261,7 @@ def flipped_bit(cluster: Cluster, fault: Fault) -> None:
     """
     member = cluster.members[fault.node]
     cluster.crash(fault.node, "kill", fault.value)
-    files = [path for path, file in member.disk.copy().files if file.data]
+    files = [path for path, file in member.disk.copy().files if file.data and DATA in path.parents]
     if files and not member.lost:
         member.disk.flip_bit(files[fault.other % len(files)])
         member.flipped = True
@@ -269,7 +273,9 @@ def emptied_disk(cluster: Cluster, fault: Fault) -> None:
     if at_rest.may_be_harmed(cluster, member) and member.disk.find(DATA) is not None:
         cluster.crash(fault.node, "kill", fault.value)
         member.trusted, member.emptied = False, True
-        member.disk.empty(DATA)
+        for directory in (DATA, MACHINES):
+            if member.disk.find(directory) is not None:
+                member.disk.empty(directory)
 
 
 def older_copy(cluster: Cluster, fault: Fault) -> None:
@@ -283,13 +289,49 @@ def older_copy(cluster: Cluster, fault: Fault) -> None:
             cluster.world.after(fault.value, _put_back, cluster, member, copy, member.lives)
 
 
+def snapshot(cluster: Cluster, fault: Fault) -> None:
+    """Somebody asks ``node`` for a snapshot of each of its groups."""
+    _ask_for_snapshots(cluster, fault.node)
+
+
+def kill_in_snapshot(cluster: Cluster, fault: Fault) -> None:
+    """``node`` is asked for a snapshot, and its process dies ``other`` operations of its disk after the next one was
+    begun; it comes back ``value`` seconds after that."""
+    member = cluster.members[fault.node]
+    member.die_in_snapshot_at = max(fault.other, 1)
+    member.down_s = fault.value
+    _ask_for_snapshots(cluster, fault.node)
+
+
+def failing_snapshot(cluster: Cluster, fault: Fault) -> None:
+    """``node`` is asked for a snapshot, and while that is written its disk is full, or broken where ``other`` is 1."""
+    cluster.members[fault.node].failing_snapshot = "broken for a snapshot" if fault.other % 2 else "full for a snapshot"
+    _ask_for_snapshots(cluster, fault.node)
+
+
+def harmed_snapshot(cluster: Cluster, fault: Fault) -> None:
+    """As soon as ``node`` has two snapshots of a group its process dies, and one of them has a bit turned over, is cut,
+    is gone, or holds what the other one holds, as ``other`` says; it is started again after ``value`` seconds. As much
+    is asked of it as of any other, unless it is refused as damaged."""
+    member = cluster.members[fault.node]
+    if cluster.healed or member.lost:
+        return
+    if not at_rest.snapshots_of_one_group(member):
+        _ask_for_snapshots(cluster, fault.node)
+        cluster.world.after(BETWEEN_S, harmed_snapshot, cluster, fault)
+        return
+    cluster.crash(fault.node, "kill", fault.value)
+    at_rest.harm_snapshot(member, fault.other)
+
+
 FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
     function.__name__: function
     for function in (
         kill, power, blackout, kill_in_write, kill_in_turn, kill_in_start, kill_in_stop, stop, pause, isolate, cut,
         sever, see_some, mute, deafen, split, slow_link, calm, full_disk, broken_disk, slow_disk, stalled_disk,
         hand_over, transfer, transfer_by, priority, stop_starting, stop_full, second_start, smaller_datagrams,
-        wall_clock, drift, flipped_bit, emptied_disk, older_copy, crash_loop,
+        wall_clock, drift, flipped_bit, emptied_disk, older_copy, crash_loop, snapshot, kill_in_snapshot,
+        failing_snapshot, harmed_snapshot,
     )
 }  # fmt: skip
 """By name."""
@@ -297,6 +339,8 @@ FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
 
 def unfit(plan: Plan) -> str | None:
     """Why a plan that somebody has written cannot be run; None: it can."""
+    if plan.snapshots.machine not in MACHINE_KINDS:
+        return f"machine is {plan.snapshots.machine!r}: allowed are {', '.join(MACHINE_KINDS)}"
     for what, number in (("nodes", plan.nodes), ("groups", plan.groups), ("keys", plan.load.keys)):
         if number < 1:
             return f"{what} is {number}: allowed are whole numbers from 1 on"
@@ -321,13 +365,20 @@ def heal(cluster: Cluster) -> None:
     # A broadcast takes a good deal less than an election timeout, or nobody is ever elected (paper 5.6).
     cluster.network.heal(cluster.plan.options.election_ms / 1000 / 20)
     for member in cluster.members.values():
-        member.die_at = member.die_in_start_at = None
+        member.die_at = member.die_in_start_at = member.die_in_snapshot_at = None
+        member.failing_snapshot = ""
         _set_disk(cluster, member.node)
         if member.life is not None:
             _resume(cluster, member.life)
         if member.put_back:
             cluster.take_out(member)  # as README.md says: nothing that it does counts, or is promised
         cluster.ensure_started(member.node)
+
+
+def bad_for_snapshot(cluster: Cluster, node: int, how: str, begins: bool) -> None:
+    """The disk of ``node`` is bad in one of ``BAD_DISKS``' ways, or no more, because of a snapshot."""
+    cluster.lasting[node, how] += 1 if begins else -1
+    _set_disk(cluster, node)
 
 
 # --- Parts of them ----------------------------------------------------------------------------------------------------
@@ -415,6 +466,13 @@ def _set_disk(cluster: Cluster, node: int) -> None:
         sync_s = (min(faults.sync_s[0], longest), min(faults.sync_s[1], longest))
         faults = replace(faults, sync_s=sync_s, write_error=0.0, sync_error=0.0, no_space=0.0, slow=0.0, stall=0.0)
     cluster.members[node].disk.faults = faults
+
+
+def _ask_for_snapshots(cluster: Cluster, node: int) -> None:
+    life = cluster.members[node].life
+    if life is not None:
+        for group in life.machines:
+            snapshot_calls.ask(cluster, life, group)
 
 
 async def _transfer(cluster: Cluster, life: Life, to: int) -> None:

@@ -53,6 +53,7 @@ cdef class GroupHistory:
         votes: (node, term) to the vote that was durable.
         terms: node to its highest durable term.
         batches: node to the number of the last batch that was durable.
+        cuts: node to the index before the first entry of its durable log.
     """
     cdef readonly dict leaders
     cdef readonly dict committed
@@ -63,6 +64,7 @@ cdef class GroupHistory:
     cdef readonly dict votes
     cdef readonly dict terms
     cdef readonly dict batches
+    cdef readonly dict cuts
 
     def __cinit__(self):
         self.leaders = {}
@@ -73,6 +75,7 @@ cdef class GroupHistory:
         self.votes = {}
         self.terms = {}
         self.batches = {}
+        self.cuts = {}
 
 
 @cython.final
@@ -419,17 +422,26 @@ cdef class Looks:
             batch = history.batches[node]
             raise Broken("damage is noticed", f"node {node} had batch {batch}, and starts with {number}")
         history.batches[node] = number
+        prior, begins = history.cuts.get(node, 0), head.prev_index
+        if begins != prior:
+            history.cuts[node] = begins
+            self._begins_elsewhere(member, group, prior, begins, first_look)
 
     def applied(self, life, group, uint64_t first_index, list commands not None):
         """A state machine is about to apply these."""
         cdef GroupHistory history = <GroupHistory> self.groups[group]
-        cdef uint64_t index = first_index
+        cdef uint64_t index
         cdef uint32_t checksum
         cdef bytes command = b""
         node, done = life.process.node, life.applied.get(group, 0)
         if first_index <= <uint64_t> done:
             self.found("applied once", f"node {node} applies {first_index} after {done}")
+        for index in range(done + 1, first_index):  # mostly none
+            if index in history.commands:
+                self.found("applied in order", f"node {node} applies {first_index} after {done}, without {index}")
+                break
         life.applied[group] = first_index + <uint64_t> PyList_GET_SIZE(commands) - 1
+        index = first_index
         for command in commands:
             first = history.commands.setdefault(index, command)
             if first is not command and first != command and self.members[node].trusted:

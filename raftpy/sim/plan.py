@@ -109,6 +109,25 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotLoad:
+    """What state machines give out, and when snapshots of it are taken; see ``raftpy.contracts.state_machine``."""
+
+    machine: str = "none"
+    """``none``: nothing, the log is kept whole; ``memory``: their state, which is lost with the process; ``disk``: the
+    same, and they keep it on the disk of their node as well."""
+    entries: int = 0
+    """``Config.snapshot_entries``; 0: entries are not counted."""
+    asked_s: float = 0.0
+    """Mean pause between two calls of ``snapshot()``, each at some node and of some group; 0: nobody calls it."""
+    in_thread: bool = False
+    """Views are written in the thread that writes the file, not in slices of the loop's time."""
+    piece_s: float = 0.0
+    """What a view takes for each of its pieces."""
+    saved: float = 0.0
+    """How often a machine on disk saves its state by itself, for each call that gives it commands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Something bad that begins at a given time. What ``other`` and ``value`` mean goes by ``kind``: see faults.py."""
 
@@ -146,6 +165,8 @@ class Plan:
     """While faults last."""
     load: Load = field(default_factory=Load)
     """From the beginning until everything is healed."""
+    snapshots: SnapshotLoad = field(default_factory=SnapshotLoad)
+    """Of every node, and from the beginning on."""
     faults: tuple[Fault, ...] = ()
     """What happens when."""
     watched: bool = False

@@ -11,13 +11,14 @@ from itertools import count
 
 from raftcore.base.errors import InvariantViolation, RaftError
 from raftpy.replicated import kv_commands
-from raftpy.sim import ending, faults
+from raftpy.sim import ending, faults, snapshots
 from raftpy.sim.checks import Checks
 from raftpy.sim.clients import READ, Clients, Operation, key_bytes, value_of
-from raftpy.sim.cluster import Cluster, Life
+from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.outcome import Broken, Failure, Outcome
 from raftpy.sim.plan import Plan
 from raftpy.sim.readers import Readers
+from raftpy.sim.snapshot_calls import SnapshotCalls
 from raftpy.sim.sometimes import SOMETIMES, Watch, unlisted
 from raftpy.sim.trace import Trace
 from raftpy.sim.wire import Wire
@@ -52,13 +53,14 @@ class Run:
         self.world.look = self.checks.look
         self.cluster.on_applied = self.checks.applied
         self.cluster.on_ended = self._ended
+        self.cluster.on_started = self._started_one
+        self.readers: Readers | None = None
         self.wire: Wire | None = None
         if plan.watched:
             self.wire = Wire(self.cluster)
             self.cluster.make_transport = self.wire.transport
             self.checks.wire = self.wire
-            readers = Readers(self.cluster)
-            self.cluster.on_started = readers.started
+            self.readers = Readers(self.cluster)
 
     def _reach(self, name: str) -> None:
         self.reached[name] += 1
@@ -66,6 +68,11 @@ class Run:
     def _ended(self, member: object, life: object) -> None:
         self.checks.ended(member, life)  # type: ignore[arg-type]
         self.clients.life_ended(life)  # type: ignore[arg-type]
+
+    def _started_one(self, member: Member, life: Life) -> None:
+        if self.readers is not None:
+            self.readers.started(member, life)
+        self.checks.snapshots.started(life)
 
     def run(self) -> Outcome:
         """All of it. Raises ``ValueError`` for a rare branch that was reached and is not in ``SOMETIMES``."""
@@ -101,6 +108,7 @@ class Run:
         for node in cluster.ids:
             cluster.start(node)
         self.clients.start()
+        SnapshotCalls(cluster).start()
         world.run(plan.duration_s)
         cluster.healed = True
         faults.heal(cluster)
@@ -161,7 +169,12 @@ class Run:
     def _unrest(self) -> str | None:
         lost = {member.node for member in self.cluster.members.values() if member.lost}
         for member, life in self.cluster.lives():
-            if life.serves and (kept := ending.unrest(life, self.checks, lost)) is not None:
+            if not life.serves:
+                continue
+            kept = ending.unrest(life, self.checks, lost)
+            for group in life.groups:
+                kept = kept or snapshots.unrest(member, life, group)
+            if kept is not None:
                 return f"node {member.node}: {kept}"
         return None
 
@@ -271,7 +284,14 @@ class Run:
                 return False
             if len({life.machines[group].fingerprint() for life in lives}) > 1:
                 raise Broken("replicas alike", f"group {group}: the same index applied, and other states")
+            if len({self._configured(life, group) for life in lives}) > 1:
+                raise Broken("replicas alike", f"group {group}: the same index applied, and other configurations")
         return True
+
+    def _configured(self, life: Life, group: int) -> tuple[object, ...]:
+        running = life.groups[group]
+        table = None if running.table is None else running.table.encode()
+        return running.raw.conf_index, repr(running.raw.conf_state), table
 
     def _differences(self) -> str:
         seen = []

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 from raftpy.sim.outcome import Failure, Outcome
-from raftpy.sim.plan import Fault, Load, NetworkFaults, Options, Plan
+from raftpy.sim.plan import Fault, Load, NetworkFaults, Options, Plan, SnapshotLoad
 
 Run: TypeAlias = Callable[[Plan], Outcome]
 
@@ -111,6 +111,7 @@ class _Shrinker:
             ("disk", type(self._plan.disk)()),
             ("load", replace(Load(), clients=self._plan.load.clients)),
             ("options", Options()),
+            ("snapshots", SnapshotLoad()),
         ):
             self._as_usual(part, usual)
         self._simpler_faults()

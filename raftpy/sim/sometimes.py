@@ -150,10 +150,30 @@ TRANSPORT = {
 }
 """What passed between nodes, and what did not."""
 
+SNAPSHOTS = {
+    "a snapshot was asked for while one was taken": "Both have the same one.",
+    "a machine without a state to give out was asked for a snapshot": "Its log is kept whole.",
+    "commands were applied while a snapshot was written": "They are not in it.",
+    "a process was to die while it wrote a snapshot": "Some operations of its disk later.",
+    "a snapshot was abandoned by a crash": "The next start deletes what there is of it.",
+    "no room for a snapshot": "ENOSPC: it was given up, and the node goes on.",
+    "a snapshot failed with its disk": "EIO: the same.",
+    "an old snapshot was deleted": "There are two that are newer.",
+    "a cut was refused, the oldest snapshot was damaged": "It was read back before, and the log stays.",
+    "a log was cut": "It begins behind a snapshot from then on.",
+    "a commit feed asked for what was cut off": "Its reader has to begin behind a snapshot.",
+    "a node started from a snapshot": "And went on with the log behind it.",
+    "an older snapshot was used": "The newest was damaged.",
+    "a machine on disk stood at its snapshot": "It was given what came after.",
+    "a machine on disk was ahead of the snapshot": "It was given only what it had not.",
+    "a machine on disk was restored from a snapshot": "No log and no configuration reached back to where it stood.",
+}
+"""What became of snapshots, and of the logs behind which they stand."""
+
 INFLICTED = {f"fault: {name}": (function.__doc__ or "").partition("\n")[0] for name, function in FAULTS.items()}
 """Each kind of fault must have been inflicted."""
 
-SOMETIMES: dict[str, str] = {**CORE, **RUNTIME, **STORAGE, **TRANSPORT, **INFLICTED}
+SOMETIMES: dict[str, str] = {**CORE, **RUNTIME, **STORAGE, **TRANSPORT, **SNAPSHOTS, **INFLICTED}
 """Name to what it means."""
 
 

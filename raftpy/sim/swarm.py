@@ -11,7 +11,7 @@ from dataclasses import replace
 from random import Random
 
 from raftpy.sim.disk.faults import DiskFaults
-from raftpy.sim.plan import Fault, Load, NetworkFaults, Options, Plan
+from raftpy.sim.plan import Fault, Load, NetworkFaults, Options, Plan, SnapshotLoad
 
 SILENT = 0.02
 """Share of worlds in which a node is isolated until the others notice that it is silent; they take longer."""
@@ -35,6 +35,12 @@ ONE_BY_ONE = 0.2
 """Share of worlds whose state machines take one command at a time."""
 INTERLEAVED = 0.2
 """Share of worlds in which others go on while a thread stands between two operations of its disk."""
+SNAPSHOTS = 0.35
+"""Share of worlds whose state machines give out their state."""
+ASKED_IN_VAIN = 1 / 30
+"""Share of the others in which somebody asks for snapshots all the same."""
+HARMED_SNAPSHOTS = 0.4
+"""Share of these in which one node's snapshots are harmed while nobody has them open, unless its disk is otherwise."""
 
 
 MOST_BYTES = 200_000
@@ -74,6 +80,7 @@ def draw_plan(seed: int) -> Plan:
     plan = _with_crash_loop(plan, Random(f"raftpy.sim crash loop {seed}"))
     plan = _with_harm(plan, Random(f"raftpy.sim at rest {seed}"))
     plan = _with_strands(plan, Random(f"raftpy.sim interleaved {seed}"))
+    plan = _with_snapshots(plan, Random(f"raftpy.sim snapshots {seed}"))
     return replace(
         plan,
         last_blackout=Random(f"raftpy.sim last blackout {seed}").random() < LAST_BLACKOUT,
@@ -370,3 +377,41 @@ def _with_strands(plan: Plan, source: Random) -> Plan:
         return plan
     mode = "thread" if source.random() < 0.5 else plan.options.write_mode
     return replace(plan, interleaved=True, options=replace(plan.options, write_mode=mode))
+
+
+SNAPSHOT_FAULTS: dict[str, Callable[[Random], tuple[int, float]]] = {
+    "snapshot": lambda source: (0, 0.0),
+    "kill_in_snapshot": lambda source: (source.randint(1, 25), _seconds(source)),
+    "failing_snapshot": lambda source: (source.randint(0, 1), 0.0),
+}
+"""What befalls who writes a snapshot, by name, and what to draw for ``other`` and ``value``."""
+
+
+def _with_snapshots(plan: Plan, source: Random) -> Plan:
+    """The plan, and in some worlds state machines that give out their state, and faults that go with that. The dice are
+    its own, so that they move nothing else."""
+    if source.random() >= SNAPSHOTS:
+        return replace(plan, snapshots=SnapshotLoad(asked_s=0.3)) if source.random() < ASKED_IN_VAIN else plan
+    load = SnapshotLoad(
+        machine=source.choice(("memory", "memory", "disk")),
+        entries=source.choice((0, 3, 20, 100)),
+        asked_s=source.choice((0.03, 0.1, 0.3)),
+        in_thread=source.random() < 0.3,
+        piece_s=source.choice((0.0, 0.0, 0.0005, 0.002)),
+        saved=source.choice((0.0, 0.02, 0.2)),
+    )
+    room = max(0, int(_room(plan)))
+    found = []
+    for _ in range(min(room, source.choice((0, 2, 5, 8)))):
+        kind = source.choice([*SNAPSHOT_FAULTS])
+        other, value = SNAPSHOT_FAULTS[kind](source)
+        at_s = round(source.uniform(0.0, plan.duration_s), 5)
+        found.append(Fault(at_s=at_s, kind=kind, node=source.randint(1, plan.nodes), other=other, value=value))
+    harmed = source.random() < HARMED_SNAPSHOTS and plan.nodes != 2 and not plan.disk.out_of_order
+    if harmed and not any(fault.kind in HARM for fault in plan.faults):
+        node = source.randint(1, plan.nodes)
+        for _ in range(min(room - len(found), source.randint(1, 3))):
+            at_s = round(source.uniform(0.2 * plan.duration_s, 0.8 * plan.duration_s), 5)
+            other, value = source.randrange(1000), _seconds(source)
+            found.append(Fault(at_s=at_s, kind="harmed_snapshot", node=node, other=other, value=value))
+    return replace(plan, snapshots=load, faults=_in_order(*plan.faults, *found))

@@ -16,17 +16,18 @@ from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk
 from raftpy.sim.disk.image import DiskImage
 from raftpy.sim.faults import DATA, FAULTS, inflict
-from raftpy.sim.plan import Fault, NetworkFaults
+from raftpy.sim.plan import Fault, NetworkFaults, SnapshotLoad
+from raftpy.sim.snapshots import durable
 from tests.sim.scenarios.stage import STEADY_DISK, Stage, stage
 
 Act = Callable[..., None]
 
 
 @contextmanager
-def faulty() -> Iterator[tuple[Stage, Act]]:
+def faulty(machine: str = "none") -> Iterator[tuple[Stage, Act]]:
     """A cluster of three that node 1 leads, and ``act(kind, node, other, value)``, which inflicts a fault; in the end
-    all is well."""
-    with stage() as world:
+    all is well. ``machine``: what state machines give out."""
+    with stage(snapshots=SnapshotLoad(machine=machine)) as world:
         yield (
             world,
             lambda kind, node=0, other=0, value=0.0: inflict(
@@ -383,6 +384,80 @@ def test_older_copy_is_put_back_once_there_is_something_newer() -> None:
         world.written(1, "a", "1")
         world.until(lambda: member.put_back, "the copy is put back")
         assert (member.disk.copy(), lives(world)) == (copied, [1, 3])
+
+
+# --- Snapshots --------------------------------------------------------------------------------------------------------
+
+
+def whole(world: Stage, node: int) -> list[int]:
+    """The indexes of the snapshots that a node has, whole and durable."""
+    return sorted(ref.index for ref in durable(world.member(node).disk, 0))
+
+
+def test_snapshot_takes_one() -> None:
+    with faulty("memory") as (world, act):
+        world.written(1, "a", "1")
+        act("snapshot", 1)
+        world.until(lambda: len(whole(world, 1)) == 1, "it is there")
+        assert (whole(world, 2), world.reached["a log was cut"]) == ([], 0)
+        world.written(1, "a", "2")
+        act("snapshot", 1)
+        world.until(lambda: world.reached["a log was cut"] == 1, "the log is cut behind the older one")
+        assert world.life(1).groups[0].raw.first_index == whole(world, 1)[0] + 1
+
+
+@pytest.mark.parametrize("count", range(1, 16))
+def test_kill_in_snapshot_comes_in_the_place_of_an_operation(count: int) -> None:
+    with faulty("memory") as (world, act):
+        world.written(1, "a", "1")
+        act("snapshot", 2)
+        world.until(lambda: len(whole(world, 2)) == 1, "it is there")
+        world.written(1, "a", "2")
+        done = operations(world, 2)
+        act("kill_in_snapshot", 2, count, 0.1)
+        world.pass_(0.05)
+        world.written(1, "a", "3")
+        world.until(lambda: "died" in done, "it dies", 1.0)
+        assert done.index("died") == count - 1
+        world.until(lambda: world.up(2), "it is up again", 1.0)
+        assert len(whole(world, 2)) in (1, 2)
+        assert world.reached["a node started from a snapshot"]
+
+
+@pytest.mark.parametrize(("other", "name"), [(0, "no room for a snapshot"), (1, "a snapshot failed with its disk")])
+def test_failing_snapshot_fails_with_its_disk_and_nothing_else_does(other: int, name: str) -> None:
+    with faulty("memory") as (world, act):
+        for number in range(20):
+            world.written(1, "a", str(number))
+            act("failing_snapshot", 2, other)
+            world.pass_(0.05)
+            if world.reached[name]:
+                break
+        assert world.reached[name] == 1
+        assert world.member(2).disk.faults.no_space == world.member(2).disk.faults.write_error == 0.0
+        assert lives(world) == [1, 2, 3]
+        before = whole(world, 2)
+        act("snapshot", 2)
+        world.until(lambda: whole(world, 2) != before, "the next one is taken")
+
+
+@pytest.mark.parametrize("how", range(15))
+@pytest.mark.parametrize("machine", ["memory", "disk"])
+def test_harmed_snapshot_waits_for_two_and_harms_one(machine: str, how: int) -> None:
+    with faulty(machine) as (world, act):
+        world.written(1, "a", "1")
+        act("harmed_snapshot", 3, how, 0.2)
+        assert world.member(3).disk.harm == []
+        asked = world.write(1, "a", "2")
+        world.until(lambda: asked.ended, "it is answered")
+        world.until(lambda: lives(world) == [1, 2], "there are two")
+        assert len(world.member(3).disk.harm) == 1
+        left = whole(world, 3)
+        assert len(left) == 1
+        world.until(lambda: world.up(3), "it is up again")
+        if machine == "memory":
+            assert world.life(3).groups[0].snapshots.newest == left[0]
+        world.written(1, "a", "3")
 
 
 # --- Leaders and clocks -----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,18 @@ from raftpy.sim import run as running
 from raftpy.sim import swarm
 from raftpy.sim.cluster import Cluster
 from raftpy.sim.plan import Plan
-from raftpy.sim.sometimes import CORE, INFLICTED, LINES, RUNTIME, SOMETIMES, STORAGE, TRANSPORT, unlisted
-from raftpy.sim.swarm import FAULTS, HARM, LINKS, draw_plan
+from raftpy.sim.sometimes import (
+    CORE,
+    INFLICTED,
+    LINES,
+    RUNTIME,
+    SNAPSHOTS,
+    SOMETIMES,
+    STORAGE,
+    TRANSPORT,
+    unlisted,
+)
+from raftpy.sim.swarm import FAULTS, HARM, LINKS, SNAPSHOT_FAULTS, draw_plan
 from raftpy.sim.totals import ENOUGH_SEEDS, Totals
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +34,8 @@ SIMULATOR = ROOT / "raftpy" / "sim"
 def test_there_are_many_and_each_says_what_it_means() -> None:
     assert len(SOMETIMES) - len(INFLICTED) >= 60
     assert all(len(meaning) > 3 and (meaning.endswith(".") or name in INFLICTED) for name, meaning in SOMETIMES.items())
-    assert len(SOMETIMES) == len(CORE) + len(RUNTIME) + len(STORAGE) + len(TRANSPORT) + len(INFLICTED)
+    parts = (CORE, RUNTIME, STORAGE, TRANSPORT, SNAPSHOTS, INFLICTED)
+    assert len(SOMETIMES) == sum(map(len, parts))
 
 
 def test_each_is_named_where_it_is_seen() -> None:
@@ -35,10 +47,12 @@ def test_each_is_named_where_it_is_seen() -> None:
 
 
 def test_each_kind_of_fault_is_drawn() -> None:
-    assert {f"fault: {kind}" for kind in (*FAULTS, *HARM, "crash_loop")} == INFLICTED.keys()
+    kinds = (*FAULTS, *HARM, *SNAPSHOT_FAULTS, "crash_loop", "harmed_snapshot")
+    assert {f"fault: {kind}" for kind in kinds} == INFLICTED.keys()
 
 
 def test_a_disk_is_harmed_in_few_worlds_and_the_others_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swarm, "SNAPSHOTS", 0.0)  # what befalls these is less where there is more of other things
     plans = [draw_plan(seed) for seed in range(1200)]
     monkeypatch.setattr(swarm, "AT_REST", 0.0)
     added: list[str] = []
@@ -82,11 +96,31 @@ def test_a_process_dies_again_and_again_in_few_worlds_and_the_others_stay_what_t
     assert 0.02 < added / len(plans) < 0.08
 
 
+def test_state_machines_give_out_their_state_in_some_worlds_and_the_others_stay_what_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plans = [draw_plan(seed) for seed in range(600)]
+    monkeypatch.setattr(swarm, "SNAPSHOTS", 0.0)
+    monkeypatch.setattr(swarm, "ASKED_IN_VAIN", 0.0)
+    machines = Counter(plan.snapshots.machine for plan in plans)
+    assert abs(machines["memory"] + machines["disk"] - 0.35 * 600) < 60
+    assert 0.3 < machines["disk"] / machines["memory"] < 0.8
+    kinds: Counter[str] = Counter()
+    for plan in plans:
+        without = draw_plan(plan.seed)
+        more = Counter(plan.faults) - Counter(without.faults)
+        assert replace(plan, faults=without.faults, snapshots=without.snapshots) == without
+        assert not more or plan.snapshots.machine != "none"
+        kinds.update({fault.kind for fault in more})
+    assert kinds.keys() == {*SNAPSHOT_FAULTS, "harmed_snapshot"}
+    assert any(plan.snapshots.asked_s for plan in plans if plan.snapshots.machine == "none")
+
+
 @pytest.mark.parametrize(
     ("share", "name"),
     [
         ("LOST_REQUESTS", "a priority was not set"),
-        ("LARGE_ENTRIES", "a message needed a datagram above the limit"),
+        ("LARGE_ENTRIES", "a message went in fragments"),
     ],
 )
 def test_what_hardly_ever_comes_by_itself_is_brought_about(

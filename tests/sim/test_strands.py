@@ -221,3 +221,13 @@ def test_strands_are_in_some_worlds_and_move_nothing_in_the_others(monkeypatch: 
         assert not bare.interleaved
         options = replace(plan.options, write_mode=bare.options.write_mode)
         assert replace(plan, interleaved=False, options=options) == bare
+
+
+def test_who_waits_for_a_thread_stands_still_until_it_has_ended(place: Place) -> None:
+    executor = SimulatedExecutor(place.process, lambda: 0.0, strands=place.strands)
+    thread = executor.start("work", lambda: place.work("strand", 3))
+    place.world.at(0.015, place.process.call_soon, lambda: (thread.join(), place.note("joined")))
+    place.world.run(0.1)
+    joined = place.seen.index(("joined", 30))
+    assert ("strand ends", 30) in place.seen[:joined]
+    assert [at for what, at in place.seen if what == "loop"] == [5, 15, 30, 35, 45]

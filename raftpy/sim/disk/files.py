@@ -127,6 +127,23 @@ class Disk:
         self.harm.append(f"bit {bit} of byte {byte} of {path}")
         return byte, bit
 
+    def rewrite(self, path: PurePath, data: bytes) -> None:
+        """A file holds something else."""
+        contents = self.contents(path)
+        contents.data[:] = data
+        contents.size = len(data)
+        contents.unsynced.clear()
+        self._count_used()
+        self.harm.append(f"{path} holds other {len(data)} bytes")
+
+    def lose(self, path: PurePath) -> None:
+        """A file is gone."""
+        directory = self.directory(path.parent)
+        del directory.names[path.name]
+        directory.unsynced.clear()
+        self._count_used()
+        self.harm.append(f"{path} is gone")
+
     def empty(self, path: PurePath) -> None:
         """Takes all that is in a directory away, while nobody has it open."""
         directory = self.directory(path)

@@ -19,7 +19,7 @@ from raftpy.sim import faults
 from raftpy.sim.cluster import Life, Member
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk
-from raftpy.sim.plan import NetworkFaults, Options, Plan
+from raftpy.sim.plan import NetworkFaults, Options, Plan, SnapshotLoad
 from raftpy.sim.run import Run
 from raftpy.sim.sometimes import Watch
 
@@ -101,8 +101,16 @@ def of(datagram: bytes) -> Iterator[Message]:
 class Stage:
     """A cluster of ``nodes``, all started; see :func:`stage`."""
 
-    def __init__(self, nodes: int, seed: int, options: Options, disk: DiskFaults, rates: Mapping[int, float]) -> None:
-        plan = Plan(seed=seed, nodes=nodes, options=options, network=STEADY_NETWORK, disk=disk)
+    def __init__(
+        self,
+        nodes: int,
+        seed: int,
+        options: Options,
+        disk: DiskFaults,
+        rates: Mapping[int, float],
+        snapshots: SnapshotLoad,
+    ) -> None:
+        plan = Plan(seed=seed, nodes=nodes, options=options, network=STEADY_NETWORK, disk=disk, snapshots=snapshots)
         self.run = Run(plan)
         self.world, self.cluster = self.run.world, self.run.cluster
         self.reached: Counter[str] = self.run.reached
@@ -319,13 +327,15 @@ def stage(
     disk: DiskFaults = STEADY_DISK,
     rates: Mapping[int, float] | None = None,
     leader: int | None = 1,
+    snapshots: SnapshotLoad | None = None,
     **options: Any,
 ) -> Iterator[Stage]:
     """A cluster of so many nodes, which are all up and led by ``leader``, unless that is None.
 
-    ``rates``: how many seconds of a node's clock pass in one. ``options``: see ``plan.Options``.
+    ``rates``: how many seconds of a node's clock pass in one. ``snapshots``: what state machines give out, nothing
+    where it is None. ``options``: see ``plan.Options``.
     """
-    made = Stage(nodes, seed, Options(**options), disk, rates or {})
+    made = Stage(nodes, seed, Options(**options), disk, rates or {}, snapshots or SnapshotLoad())
     with Watch(made.run._reach):
         if leader is not None:
             made.elect(leader)
