@@ -23,8 +23,6 @@ from raftpy.contracts.snapshots import (
     KEPT,
     CheckedSnapshot,
     SnapshotFile,
-    SnapshotReader,
-    SnapshotReceiver,
     SnapshotRef,
     SnapshotWriter,
     Steps,
@@ -233,6 +231,10 @@ class SnapshotChecks:
         if not member.trusted or (first_look and member.disk.harm):
             return
         kept = [ref for ref in durable(member.disk, group) if ref.index >= begins]
+        if life.groups[group].applying.applied < begins:  # it has come from another node, in place of the log
+            if begins not in (ref.index for ref in kept):
+                self._found("the log reaches a snapshot", life, f"it begins at {begins}, and no snapshot is of there")
+            return
         if len(kept) < _needed(member):
             at = [ref.index for ref in kept]
             self._found("the log reaches a snapshot", life, f"cut at {begins}, and whole and durable are those of {at}")
@@ -323,13 +325,8 @@ class WatchedSnapshots:
         self._snapshots.load(read_only=read_only)
         self._checks.loaded(self._member, self._life)
 
-    def groups(self) -> tuple[int, ...]:
-        """See ``Snapshots``."""
-        return self._snapshots.groups()
-
-    def refs(self, group: int) -> tuple[SnapshotRef, ...]:
-        """See ``Snapshots``."""
-        return self._snapshots.refs(group)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._snapshots, name)  # what nobody needs to hear of
 
     def begin(self, ref: SnapshotRef) -> SnapshotWriter:
         """See ``Snapshots``. Raises ``SnapshotFailed``."""
@@ -342,10 +339,6 @@ class WatchedSnapshots:
             raise
         return WatchedWriter(self._checks, self._member, self._life, writer, applied)
 
-    def open(self, ref: SnapshotRef) -> SnapshotReader:
-        """See ``Snapshots``."""
-        return self._snapshots.open(ref)
-
     def verify(self, ref: SnapshotRef, known: Mapping[str, int] | None = None) -> Steps[CheckedSnapshot]:
         """See ``Snapshots``. Raises ``SnapshotDamaged``."""
         try:
@@ -354,16 +347,12 @@ class WatchedSnapshots:
             self._life.damaged_snapshots.append(ref)
             raise
 
-    def retain(self, group: int, count: int = KEPT) -> Steps[SnapshotRef | None]:
+    def retain(self, group: int, *which: int) -> Steps[SnapshotRef | None]:
         """See ``Snapshots``."""
         there = len(self._snapshots.refs(group))
-        oldest = yield from self._snapshots.retain(group, count)
+        oldest = yield from self._snapshots.retain(group, *which)
         self._checks.retained(self._member, self._life, group, there, oldest)
         return oldest
-
-    def receive(self, offered: SnapshotFile) -> Steps[SnapshotReceiver]:
-        """See ``Snapshots``."""
-        return (yield from self._snapshots.receive(offered))
 
 
 class WatchedWriter:

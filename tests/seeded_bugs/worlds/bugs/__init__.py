@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from tests.seeded_bugs.bug import Patch
-from tests.seeded_bugs.worlds.bugs import core, runtime, storage, transport
+from tests.seeded_bugs.worlds.bugs import core, runtime, snapshots, storage, transport
 
-BUGS: tuple[Patch, ...] = (*storage.BUGS, *runtime.BUGS, *transport.BUGS, *core.BUGS)
+BUGS: tuple[Patch, ...] = (
+    *storage.BUGS,
+    *snapshots.BUGS,
+    *runtime.BUGS,
+    *transport.BUGS,
+    *core.BUGS,
+)

@@ -113,8 +113,16 @@ BUGS = (
         name="replaced-records-not-deleted",
         breaks="an entry that conflicts is deleted, with all that follow it (Figure 2, AppendEntries 3)",
         file=GROUP_LOG,
-        old="            batch.delete(keys.entry_key(self.group, first))\n",
-        new="            assert first >= index\n",
+        old=(
+            "        doomed, through = self._index.cut(index)\n"
+            "        for first in doomed:\n"
+            "            batch.delete(keys.entry_key(self.group, first))\n"
+        ),
+        new=(
+            "        doomed, through = self._index.cut(index)\n"
+            "        for first in doomed:\n"
+            "            assert first >= index\n"
+        ),
     ),
     Patch(
         name="cut-mark-not-written",
