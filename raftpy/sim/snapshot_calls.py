@@ -20,8 +20,8 @@ async def _ask(cluster: Cluster, life: Life, group: int) -> None:
         index = await life.calls(group).snapshot()
     except NoSnapshots:
         cluster.reached("a machine without a state to give out was asked for a snapshot")
-    except RaftError:
-        pass  # the node stops, or its disk fails
+    except (RaftError, OSError):
+        pass  # the node stops, or its disk fails, to which it writes, or its state machine
     except Exception as error:
         life.process.complain({"message": "somebody asked for a snapshot", "exception": error})
     else:
