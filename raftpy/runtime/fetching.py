@@ -29,9 +29,9 @@ from raftpy.contracts.transport import FetchingTransport, Transport
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.snapshot_source import SnapshotSource
 
-CHUNK_BYTES = 256 << 10
+CHUNK_BYTES = 128 << 10
 """What one request asks for."""
-WINDOW = 2 << 20
+WINDOW = 1 << 20
 """Bytes that are asked for and not written yet."""
 OVERTAKEN = 3
 """So many later requests answered before it, and a request or its answer counts as lost."""

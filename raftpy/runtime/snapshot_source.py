@@ -122,6 +122,7 @@ class SnapshotSource:
             self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        # Called a turn of the loop after the task's end: what came meanwhile is not begun by ``take``.
         self._task = None
         if task.cancelled():
             self._beside.stop(Stopped)  # as the loop ends: a thread may be at work still, so ``end`` lets go
@@ -132,6 +133,8 @@ class SnapshotSource:
                 log.error("snapshots are not given to other nodes for the moment", exc_info=error)
             for wanting in self._wanting.values():
                 wanting.requests.clear()  # they are asked for again
+        elif not self._held_back and any(wanting.requests for wanting in self._wanting.values()):
+            self._begin()
 
     # --- Giving -------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from raftpy.contracts.errors import FetchFailed, SnapshotFailed, Stopped
+from raftpy.contracts.fetching import SnapshotRequest
 from raftpy.runtime import fetching
 from raftpy.transport import Unreliable
 from tests.node.fetches import SIZE, FetchWorld, play
@@ -259,6 +260,26 @@ def test_several_followers_are_served_at_once() -> None:
         assert two.bytes_of(WANTED) == three.bytes_of(WANTED) == one.bytes_of(WANTED)
 
     play(scenario, unreliable=SLOW)
+
+
+def test_a_request_that_comes_as_the_last_one_was_answered_is_answered_too() -> None:
+    async def scenario(world: FetchWorld) -> None:
+        one = world.nodes[1]
+        file = one.write(WANTED)
+        source = one.fetching.given
+        assert source is not None
+        for number in range(20):
+            source.take(2, SnapshotRequest(WANTED, number, 100))
+            task = source._task
+            assert task is not None
+            while not task.done():
+                await asyncio.sleep(0)
+            source.take(2, SnapshotRequest(WANTED, number, 101))
+            await asyncio.sleep(0.1)
+            assert source.given == 201 * (number + 1)
+        assert file.size > 10_000
+
+    play(scenario)
 
 
 def test_a_rate_is_kept() -> None:
