@@ -8,8 +8,9 @@ bytes are behind it, so that a caller may stop between any two, for the event lo
 with ``complete``. Its result is what it returns. Given up half-way it is closed, as any generator. Every other call
 may take as long as the disk takes to read, write or sync a few megabytes.
 
-What is written is the caller's to order: one thread at a time calls what belongs to one group. Groups are apart, and
-writers, readers and receivers may be used beside each other.
+What changes is the caller's to order: of one group, one thread at a time writes snapshots and retains them, and one at
+a time receives them. These two, and any number that open, verify and read, may be at it beside each other; so may
+groups.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class MemoryFolder(Folder):
 
     def free_space(self) -> int:
         """Bytes that still fit."""
-        return max(0, self.capacity - sum(len(data) for data in self.held.values()))
+        return max(0, self.capacity - sum(map(len, tuple(self.held.values()))))
 
     def check(self, path: str, doing: str, growth: int = 0) -> None:
         """Raises ``SnapshotFailed`` where a change fails."""

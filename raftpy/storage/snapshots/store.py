@@ -5,6 +5,9 @@ Invariants, each also after a crash at any moment:
 1. A file with a snapshot's name is whole, unless its disk has damaged it since.
 2. What ``refs`` names is durable, also by its name: an opening syncs the folder before it believes it.
 3. ``retain`` deletes the oldest first, and none before those that it keeps are durable.
+
+One thread may write while another receives and others read: so what is known of the files changes in single steps of
+the interpreter, none of which undoes another's.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class SnapshotStore:
         self._sync_bytes = sync_bytes
         self._max_body = max_body
         self._may_change = False
-        self._refs: dict[int, tuple[SnapshotRef, ...]] = {}
+        self._refs: dict[int, set[SnapshotRef]] = {}  # by group
         self._damaged: set[SnapshotRef] = set()
         self._read_back: set[SnapshotRef] = set()  # found whole since the process began
         self._begun: dict[int, SnapshotFile] = {}  # by group: of which one there is a beginning, received
@@ -81,10 +84,10 @@ class SnapshotStore:
                 self._folder.remove(name)
 
     def groups(self) -> tuple[int, ...]:
-        return tuple(sorted(self._refs))
+        return tuple(sorted(group for group, refs in tuple(self._refs.items()) if refs))
 
     def refs(self, group: int) -> tuple[SnapshotRef, ...]:
-        return self._refs.get(group, ())
+        return tuple(sorted(self._refs.get(group, ()), reverse=True))
 
     def begin(self, ref: SnapshotRef) -> SnapshotWriter:
         self._check_new(ref, self._writing, "written")
@@ -155,7 +158,7 @@ class SnapshotStore:
             raise
 
     def _add(self, ref: SnapshotRef) -> None:
-        self._refs[ref.group] = tuple(sorted({*self.refs(ref.group), ref}, reverse=True))
+        self._refs.setdefault(ref.group, set()).add(ref)
 
     def _delete_older(self, group: int, oldest: SnapshotRef | None) -> None:
         doomed = [ref for ref in self.refs(group) if oldest is None or ref < oldest]
@@ -163,10 +166,7 @@ class SnapshotStore:
             self._folder.remove(whole_name(ref))
             self._damaged.discard(ref)
             self._read_back.discard(ref)
-            left = tuple(other for other in self.refs(group) if other != ref)
-            self._refs[group] = left
-            if not left:
-                del self._refs[group]
+            self._refs[group].discard(ref)
         if doomed:
             self._folder.sync()
 
@@ -175,7 +175,7 @@ class SnapshotStore:
         begun = self._begun.get(group)
         if begun is not None:
             self._folder.remove(receiving_name(begun))
-            del self._begun[group]
+            self._begun.pop(group, None)
 
     def _discard_outdated(self, group: int) -> None:
         """The same, where there is a snapshot now that is as new."""
@@ -210,7 +210,7 @@ class SnapshotStore:
             self._read_back.discard(made.ref)
             self._add(made.ref)
             if busy is self._receiving:
-                del self._begun[group]  # its file has the snapshot's name now
+                self._begun.pop(group, None)  # its file has the snapshot's name now
                 self._read_back.add(made.ref)
             with suppress(SnapshotFailed):  # it is garbage, and no reason to deny the snapshot
                 self._discard_outdated(group)
