@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         NotUnderstood,
         Overloaded,
         Quarantined,
+        RestoreFailed,
         SnapshotDamaged,
         SnapshotFailed,
         Stopped,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from raftpy.runtime.commits import Commit
     from raftpy.runtime.pending_proposals import Proposal
     from raftpy.runtime.reads import Read
-    from raftpy.runtime.status import MemberStatus, NodeStatus, PeerProgress
+    from raftpy.runtime.status import IncomingSnapshot, MemberStatus, NodeStatus, PeerProgress
     from raftpy.transport.exchange.unreliable import Unreliable
 
 __version__ = "0.1.0"
@@ -66,6 +67,7 @@ __all__ = [
     "Conflict",
     "ForeignDirectory",
     "InMemoryStateMachine",
+    "IncomingSnapshot",
     "MemberStatus",
     "NoSnapshots",
     "Node",
@@ -80,6 +82,7 @@ __all__ = [
     "Quarantined",
     "RaftError",
     "Read",
+    "RestoreFailed",
     "SavedState",
     "SnapshotDamaged",
     "SnapshotFailed",
@@ -116,6 +119,7 @@ _HOMES = {
         "NotUnderstood",
         "Overloaded",
         "Quarantined",
+        "RestoreFailed",
         "SnapshotDamaged",
         "SnapshotFailed",
         "Stopped",
@@ -142,7 +146,7 @@ _HOMES = {
     "raftpy.runtime.commits": ("Commit",),
     "raftpy.runtime.pending_proposals": ("Proposal",),
     "raftpy.runtime.reads": ("Read",),
-    "raftpy.runtime.status": ("MemberStatus", "NodeStatus", "PeerProgress"),
+    "raftpy.runtime.status": ("IncomingSnapshot", "MemberStatus", "NodeStatus", "PeerProgress"),
     "raftpy.transport.exchange.unreliable": ("Unreliable",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -110,6 +110,10 @@ class Config:
     snapshot_rate: int | None = None
     """Bytes of snapshots a second, 2**20 to 2**40, that this node gives to others, all together. None: as fast as the
     path takes them beside everything else."""
+    trailing_bytes: int = 1 << 30
+    """Bytes of log that may stay behind a group's oldest snapshot, 0 to 2**40, a quarter of what is free on the disk at
+    most. A leader keeps what any member that it has heard in the last ten minutes still needs; any other node keeps as
+    much, since it may come to lead. A member that needs more is brought up by a snapshot."""
 
     bootstrap: bool = False
     """Lets a new node take part without the members that do not answer within three seconds.
@@ -163,6 +167,7 @@ class Config:
             _within("snapshot_entries", self.snapshot_entries, 1, 1 << 40, " entries")
         if self.snapshot_rate is not None:
             _within("snapshot_rate", self.snapshot_rate, 1 << 20, 1 << 40, " bytes a second")
+        _within("trailing_bytes", self.trailing_bytes, 0, 1 << 40, " bytes")
         if self.seed is not None:
             _within("seed", self.seed, 0, 2**64 - 1)
 

@@ -3,7 +3,7 @@
 from raftcore.algorithm.membership_changes cimport restore_configuration
 from raftcore.algorithm.sending cimport send
 from raftcore.algorithm.state cimport Raft, tracing
-from raftcore.base.types cimport MsgAppResp, StateFollower
+from raftcore.base.types cimport MsgAppResp, StateFollower, StateQuarantined
 from raftcore.membership.progress cimport Progress, StateSnapshot
 from raftcore.values.message cimport Message, Snapshot, new_message
 
@@ -18,6 +18,12 @@ cdef int handle_snapshot(Raft r, Message m) except -1:
         # No further than the snapshot goes: behind it the leader's log may be another (docs/design.md, decision 1).
         answer.index = min(r.log.committed, m.snapshot.index)
     return send(r, answer)
+
+
+cdef bint needs_snapshot(Raft r, Message m) except -1:
+    """Would it take the place of this node's log?"""
+    return (m.term >= r.term and r.state != StateQuarantined and m.snapshot.index > r.log.committed
+            and not r.log.match_term(m.snapshot.index, m.snapshot.term))
 
 
 cdef bint restore(Raft r, Snapshot s) except -1:

@@ -81,6 +81,9 @@ cdef class Raft:
     cdef Queue waiting            # with an outbox only: may leave once a write under way is done, in their order
     cdef list read_states                # (index, context) of confirmed reads
 
+    # Inbox
+    cdef list offers                     # MsgSnap held back for the driver; None: they are stepped as they come
+
     cdef uint64_t draw(self, uint64_t below) noexcept
     cdef int emit(self, str event, dict fields) except -1
 

@@ -12,6 +12,7 @@ cimport cython
 from raftcore.algorithm.membership_changes cimport apply_change, restore_configuration
 from raftcore.algorithm.proposals cimport forward_payloads, propose_payloads, refusal
 from raftcore.algorithm.roles cimport become_follower, start, write_took
+from raftcore.algorithm.snapshots cimport needs_snapshot
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport nobody_can_lead, step, tick, ticks_until_due
 from raftcore.algorithm.transfer cimport successors
@@ -295,6 +296,37 @@ cdef class RawNode:
         m.from_ = id
         m.reject = not ok
         step(self.raft, m)
+
+    def hold_snapshots(self):
+        """From now on a MsgSnap in a frame is not stepped but held back, for drivers that have to bring its bytes
+        first. The node answers for everything else meanwhile; that its leader lives it hears by heartbeats."""
+        if self.raft.offers is None:
+            self.raft.offers = []
+
+    def take_offers(self):
+        """The messages held back, oldest first, which are the caller's from now on. Each may be stepped later, once
+        :meth:`needs_snapshot` has said no, or its bytes are there."""
+        cdef list offers = self.raft.offers
+        if not offers:
+            return []
+        self.raft.offers = []
+        return offers
+
+    def needs_snapshot(self, Message message not None):
+        """Would this MsgSnap, stepped now, take the place of this node's log? If not, nothing has to be brought for it:
+        it only answers its leader, or is ignored."""
+        return bool(needs_snapshot(self.raft, message))
+
+    def pending_snapshots(self):
+        """(id, index) of each member that a snapshot is on its way to, and its index; on others than a leader no
+        news."""
+        return [(pr.id, pr.pending_snapshot) for pr in self.raft.tracker.ordered if pr.pending_snapshot]
+
+    @property
+    def unstable_snapshot(self):
+        """Index of a snapshot that has taken the place of the log and is not durable yet (paper 7); 0 for none."""
+        snapshot = self.raft.log.unstable.snapshot
+        return 0 if snapshot is None else snapshot.index
 
     def report_write(self, uint64_t ticks):
         """A write took so many ticks, from being handed out until it was durable; 0: less than one.

@@ -16,8 +16,8 @@ from raftcore.algorithm.proposals cimport forward_payloads, propose_payloads
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport step, step_from
 from raftcore.base.types cimport (
-    APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, EntryNormal, MsgApp, MsgReadIndex, StateFollower, StateLeader,
-    index_t, is_one_of,
+    APPEND_THREAD, APPLY_THREAD, LOCAL_TYPES, RESPONSES, EntryNormal, MsgApp, MsgReadIndex, MsgSnap, StateFollower,
+    StateLeader, index_t, is_one_of,
 )
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.membership.tracker cimport borrowed_progress
@@ -103,6 +103,10 @@ cdef int step_frame_of(Raft r, const unsigned char* data, Py_ssize_t size, Py_ss
         return 0
     check_origin(m, datagram_from(data), r.id)
     m.to = r.id
+    if m.type == MsgSnap and r.offers is not None:
+        check_peer(r, m)
+        r.offers.append(m)
+        return 1
     receive_remote(r, m)
     recycle(m)
     return 1

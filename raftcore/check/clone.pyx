@@ -53,6 +53,7 @@ cdef Raft clone_raft(Raft r, object storage):
     queue_copy(&copy.after_append, &r.after_append)
     queue_copy(&copy.waiting, &r.waiting)
     copy.read_states = list(r.read_states)
+    copy.offers = None if r.offers is None else list(r.offers)
     return copy
 
 
@@ -96,7 +97,7 @@ cdef bytes fingerprint_raft(Raft r, bint suspicion):
             pr.msg_app_flow_paused, pr.bare_probe, pr.is_learner, pr.conf_index, pr.inflights.messages(),
         ))
     for m in [*r.postponed_reads, *queue_listed(&r.messages), *queue_listed(&r.after_append),
-              *queue_listed(&r.waiting)]:
+              *queue_listed(&r.waiting), *(r.offers or ())]:
         parts.append(repr(m))
     parts.append(r.read_states)
     digest = blake2b(repr(parts).encode(), digest_size=16)

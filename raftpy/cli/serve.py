@@ -89,6 +89,12 @@ What is given on the command line wins.
     help="Bytes of snapshots a second that this node gives to others, at least 1048576.  [default: as the path allows]",
 )
 @click.option(
+    "--trailing-bytes",
+    type=int,
+    metavar="BYTES",
+    help="So much of the log may stay behind the snapshots for members that need it.  [default: 1073741824]",
+)
+@click.option(
     "--log-level",
     metavar="LEVEL",
     help="What to print on stderr: debug, info (changes of the leader, peers up and down), warning, error or critical, "

@@ -49,6 +49,8 @@ class Settings:
     """Entries of log before the next snapshot."""
     snapshot_rate: int | None = None
     """Bytes of snapshots a second that the node gives to others."""
+    trailing_bytes: int | None = None
+    """Bytes of log that stay behind the snapshots."""
     log_level: str = "info"
     """One of ``LOG_LEVELS``: what is below it is not printed."""
     bootstrap: bool = False
@@ -127,6 +129,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "snapshot-bytes": _number,
     "snapshot-entries": _number,
     "snapshot-rate": _number,
+    "trailing-bytes": _number,
     "log-level": _log_level,
     "bootstrap": _flag,
     "unreliable": _flag,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -101,7 +101,8 @@ def _ask_member(member: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     except (NotSent, Broken, ValueError) as error:
         return known | {"role": "unreachable", "error": str(error)}, {}
     row = known | {name: status.get(name) for name in COLUMNS.values() if name not in known}
-    return row | ({"refused": status["refused"]} if status.get("refused") else {}), status
+    said = {name: status[name] for name in ("refused", "incoming_snapshot") if status.get(name)}
+    return row | said, status
 
 
 def add_unserved(rows: Sequence[dict[str, Any]], statuses: Sequence[dict[str, Any]]) -> None:
@@ -136,10 +137,22 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         if row.get("refused"):
             console.print(f"node {row['id']} has no part: {row['refused']}", markup=False, highlight=False)
+        if row.get("incoming_snapshot"):
+            console.print(incoming(row["id"], row["incoming_snapshot"]), markup=False, highlight=False)
         if row.get("unserved"):
             console.print(f"node {row['id']} cannot be served: {row['unserved']}", markup=False, highlight=False)
         if row.get("quarantine"):
             console.print(f"node {row['id']} is quarantined: {row['quarantine']}", markup=False, highlight=False)
+
+
+def incoming(node_id: int, snapshot: Mapping[str, Any]) -> str:
+    """A line about the snapshot by which a node is being brought up."""
+    index, size = snapshot["index"], snapshot["size"]
+    if snapshot["restoring"]:
+        return f"node {node_id} restores its state from the snapshot at entry {index}, {size:,} bytes"
+    of = "" if size is None else f" of {size:,}"
+    what = f"the snapshot at entry {index} from node {snapshot['source']}"
+    return f"node {node_id} is behind the log, and gets {what}: {snapshot['position']:,}{of} bytes are here"
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> Any:

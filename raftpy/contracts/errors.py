@@ -289,6 +289,20 @@ class ApplyFailed(Stopped):
         return twin
 
 
+class RestoreFailed(ApplyFailed):
+    """The leader's snapshot has taken the place of this node's log, and the state machine could not be restored from
+    it; the node has stopped, or of a host with several groups this one, as with :class:`ApplyFailed`.
+
+    Raised by all that waits then, and by later calls. ``index`` is the snapshot's; why it failed is the ``__cause__``.
+    The next start restores it again.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self._what = f"the state machine could not be restored from the snapshot at entry {index}"
+        self.args = (f"{self._what}; the node has stopped",)
+
+
 class Overloaded(RaftError):
     """Nothing was appended: too much that this leader has appended is not committed, or not applied, yet. Try again
     later.

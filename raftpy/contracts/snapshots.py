@@ -25,6 +25,8 @@ from raftpy.contracts.types import MAX_GROUP
 
 KEPT = 2
 """How many snapshots of a group are kept, where nothing else is said."""
+EVERY_INDEX = 2**64 - 1
+"""No index is greater."""
 DIGEST_SIZE = 16
 """Bytes of a digest."""
 
@@ -208,15 +210,20 @@ class Snapshots(Protocol):
         """
         ...
 
-    def retain(self, group: int, count: int = KEPT) -> Steps[SnapshotRef | None]:
+    def retain(self, group: int, count: int = KEPT, up_to: int = EVERY_INDEX) -> Steps[SnapshotRef | None]:
         """Keeps the newest ``count`` snapshots of the group and deletes older ones, and says behind which one the log
-        may be cut: the oldest of those kept.
+        may be cut: the oldest of those kept. Those beyond the index ``up_to``, which were received and are not this
+        node's state yet, do not count, and stay.
 
         That one is read back first, unless it was since this process began; one that is damaged does not count, and
         what is older stays for it. None, and nothing is deleted, where there are not ``count`` that count: then the
         log is all that could take the place of one more. With ``count`` 0 all go. Raises ``SnapshotFailed`` when one
         cannot be read or deleted; ``refs`` says what is left.
         """
+        ...
+
+    def free_space(self, ref: SnapshotRef) -> int:
+        """Bytes that are free on the disk on which the snapshot lies. Raises what ``open`` raises."""
         ...
 
     def receive(self, offered: SnapshotFile) -> Steps[SnapshotReceiver]:

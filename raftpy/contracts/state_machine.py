@@ -133,8 +133,12 @@ class InMemoryStateMachine(StateMachine, Protocol):
     def restore(self, saved: SavedState) -> None:
         """Takes over the state that a view has written, in place of the one there is.
 
-        Called at most once, before any command is applied: at the start, in a thread of its own where the store is
-        opened in one. What it raises comes out of the node's ``start``.
+        Called at the start, before any command is applied, in a thread of its own where the store is opened in one;
+        what it raises comes out of the node's ``start``. And called in a thread while the node runs, whenever the
+        leader's log does not reach this node any more and its snapshot takes the place of what is here: between two
+        commands, with no view of this machine open. What it raises then stops the node with ``RestoreFailed``. Whoever
+        reads the state in the loop meanwhile, without the node's leave (``Node.read_index``), reads while it is
+        replaced.
         """
         ...
 

@@ -108,7 +108,8 @@ class MemberOperations:
         self._warned: set[object] = set()
 
     def restore(self, table: MemberTable | None) -> None:
-        """At a start, before anything else: the table as it stands in the snapshot that this node goes on from, if any.
+        """The table as it stands in the snapshot that this node goes on from, if any: at a start, before anything else,
+        and when the leader's snapshot has taken the place of what was here.
 
         Raises ``WrongIdentity`` where it knows this node's id by another store, and ``StorageFailed``.
         """

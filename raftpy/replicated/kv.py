@@ -143,8 +143,9 @@ class KeyValueStore:
 
         Also says whether there are more of them; to go on, pass the last key as ``after``.
         """
-        keys = self._keys.range(prefix, after, limit + 1)
-        get = self._data.get
+        order = self._keys
+        keys = order.range(prefix, after, limit + 1)
+        get = order.present.get  # of the same moment, should another state take the place of this one just now
         items = [Item(key, version, len(value)) for key in keys[:limit] for version, value in (get(key),)]
         return items, len(keys) > limit
 
@@ -153,8 +154,12 @@ class KeyValueStore:
         return KeyValueView(self.applied_index, len(self._data), self._data.capture())
 
     def restore(self, saved: SavedState) -> None:
-        """Takes over what a view has written, in place of what there is. Raises ``ValueError`` where it is none."""
-        keys = SavedKeys(saved)
-        self._data.load(keys)
-        self._keys.load(self._data.keys())
-        self.applied_index = keys.applied_index
+        """Takes over what a view has written, in place of what there is. Raises ``ValueError`` where it is none.
+
+        What there is can be read until then, also in another thread; for so long there are both.
+        """
+        keys, data = SavedKeys(saved), PartedDict()
+        data.load(keys)
+        order = SortedKeys(data)
+        order.load(data.keys())
+        self._data, self._keys, self.applied_index = data, order, keys.applied_index

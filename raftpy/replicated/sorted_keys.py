@@ -13,17 +13,30 @@ are sorted and merged instead, which the list's own sort does in one linear pass
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 _FEW_KEYS = 16
 """Up to this many changed keys are put in place one by one."""
 
 
+class Present(Protocol):
+    """What has the keys."""
+
+    def __contains__(self, key: object, /) -> bool:
+        """Whether the key is there."""
+        ...
+
+    def get(self, key: bytes, /) -> Any:
+        """Its value, or None."""
+        ...
+
+
 class SortedKeys:
     """Follows the keys of ``present``, whose owner reports each key that comes or goes."""
 
-    def __init__(self, present: Container[bytes]) -> None:
-        self._present = present
+    def __init__(self, present: Present) -> None:
+        self.present = present
         self._order: list[bytes] = []
         # Exactly the keys whose presence differs from _order, so it never outgrows both together.
         self._changed: set[bytes] = set()
@@ -53,7 +66,7 @@ class SortedKeys:
         return found
 
     def _repair(self) -> None:
-        changed, present, order = self._changed, self._present, self._order
+        changed, present, order = self._changed, self.present, self._order
         if not changed:
             return
         if len(changed) <= _FEW_KEYS:

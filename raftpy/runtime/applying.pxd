@@ -25,6 +25,7 @@ cdef class Applying:
     cdef Cursor cursor              # the block that holds it, or the one before that when it is the first of its block
     cdef readonly index_t applied   # the last index handed to the state machine
     cdef readonly index_t known     # the state machine has the commands up to here from before
+    cdef readonly bint held         # nothing is applied: a snapshot takes the place of the state
     cdef readonly uint64_t applied_bytes  # of the entries applied so far, as they are in the log
     # Slices: run() looks at the clock every `stride` entries.
     cdef double slice_seconds       # how long it may go on before it gives the loop a turn

@@ -41,7 +41,7 @@ cdef class Applying:
     Commands up to ``known`` the state machine has from before, and is not given.
 
     Attributes: ``applied`` is the index of the last entry that was handed over, ``applied_bytes`` how many bytes the
-    entries that are applied to their end take in the log.
+    entries that are applied to their end take in the log; ``held``: nothing is applied now (:meth:`hold`).
     """
 
     def __init__(self, state_machine, Proposals proposals, configure, monotonic, index_t applied=0,
@@ -67,7 +67,22 @@ cdef class Applying:
         return self.has_pending()
 
     cdef bint has_pending(self) except -1:
-        return self.entries is not None or len(self.queue) > 0
+        return not self.held and (self.entries is not None or len(self.queue) > 0)
+
+    def hold(self):
+        """Nothing is applied from now on, until :meth:`replaced`: the state machine is going to be restored."""
+        self.held = True
+
+    def replaced(self, index_t index):
+        """The state machine has been restored as of ``index``. The entries up to there that were waiting, which are
+        never applied: the core is to be told of each. Those behind it are applied as before."""
+        cdef list covered = [] if self.entries is None else [self.entries]
+        self.entries = None
+        while self.queue and (<Entries> self.queue[0]).first <= index:
+            covered.append(self.queue.popleft())
+        self.applied = index
+        self.held = False
+        return covered
 
     def push(self, Entries entries not None):
         """Queues committed entries, which follow those pushed before."""
@@ -88,7 +103,7 @@ cdef class Applying:
         """
         cdef Entries done
         cdef uint64_t count
-        if self.entries is None and not self.next_entries():
+        if self.held or (self.entries is None and not self.next_entries()):
             return None
         while self.position < self.entries.count:
             if self.over:

@@ -62,6 +62,14 @@ class CommitFeed:
             if (reader := reference()) is not None:
                 reader.offer(entries)
 
+    def skip(self, index: int) -> None:
+        """A snapshot has taken the place of the entries up to ``index``: a reader that has not got past it hears
+        ``Compacted``."""
+        self.applied = max(self.applied, index)
+        for reference in self.readers:
+            if (reader := reference()) is not None:
+                reader.awake()
+
     def subscribe(self, start_index: int | None) -> CommitReader:
         """A reader of what is applied from now on, or from ``start_index`` on, at least 1 (ValueError)."""
         if start_index is not None and start_index < 1:

@@ -10,6 +10,7 @@ from raftpy.runtime.status import (
     FAILED,
     ROLES,
     STOPPED,
+    IncomingSnapshot,
     MemberStatus,
     NodeStatus,
     PeerProgress,
@@ -44,7 +45,20 @@ def describe(group: Group) -> NodeStatus:
         refused=why_refused(group.config.id, members),
         quarantine=group.quarantine.conflict,
         failure=None if failure is None else str(failure) or repr(failure),
+        incoming_snapshot=_incoming(group),
     )
+
+
+def _incoming(group: Group) -> IncomingSnapshot | None:
+    offer = group.installing.offer
+    if offer is None or offer.snapshot is None or group.closed:
+        return None
+    index = offer.snapshot.index
+    size, restoring = group.installing.size, group.raw.first_index > index
+    came = group.fetching.progress(group.id)
+    if came is not None and came.ref.index == index:
+        return IncomingSnapshot(index, offer.from_, came.position, came.size, restoring)
+    return IncomingSnapshot(index, offer.from_, size or 0, size, restoring)
 
 
 def _members(group: Group) -> tuple[MemberStatus, ...]:
@@ -85,7 +99,5 @@ def _progress(group: Group) -> dict[int, PeerProgress]:
 
 
 def _unserved(group: Group, node_id: int, progress: PeerProgress) -> str | None:
-    transport, first = group.transport, group.raw.first_index
-    if progress.next < first:
-        return f"it needs entry {progress.next}, the log begins at {first}, and a snapshot cannot be sent to it yet"
+    transport = group.transport
     return why_unserved(transport.oversized(node_id), progress.match, transport.max_datagram, group.clock.monotonic())

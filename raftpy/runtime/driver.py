@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ from raftpy.members.operations import MemberOperations
 from raftpy.runtime.fetching import Fetching
 from raftpy.runtime.founding import Founding, asking
 from raftpy.runtime.group import Group
+from raftpy.runtime.installing import Fetch
 from raftpy.runtime.linger import lingering
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
@@ -94,7 +96,7 @@ class Driver:
         self.rounds = self._make_rounds(opened)
         self._standing, self._asking = opened.standing, asking(opened.transport)
         self.founding = self._founding(opened)
-        passes.bind(self.rounds, self.ticks, self._fail)
+        passes.bind(self.rounds, self.ticks, self.fail)
 
     def _make_member_operations(self, opened: Opened) -> MemberOperations:
         return MemberOperations(
@@ -135,13 +137,13 @@ class Driver:
         if opened.standing is not Standing.NEW or self._asking is None:
             return None
         self.rounds.takes_part = False
-        return Founding(self.config, opened.members, opened.store_id, self._asking, self.clock, self._begin, self._fail)
+        return Founding(self.config, opened.members, opened.store_id, self._asking, self.clock, self._begin, self.fail)
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """The first pass, and the ticks."""
-        self.storage.set_completion(self._on_written, self._fail)
+        self.storage.set_completion(self._on_written, self.fail)
         self.transport.on_unreachable(self._on_unreachable)
         self.transport.on_heard(self._on_heard)
         self.fetching.start()
@@ -213,7 +215,7 @@ class Driver:
         """Nothing is at work on the store's snapshots any more. Perhaps in another thread."""
         self.fetching.end()
         for group in self.groups.values():
-            group.snapshots.end()
+            group.end_snapshots()
 
     def _ended(self) -> None:
         """Store and socket are closed."""
@@ -235,7 +237,7 @@ class Driver:
         for group in self.groups.values():
             group.stored = group.transport = elsewhere
             group.closed = True
-            group.snapshots.disown(not_of_this_process(self._id, owner.pid))
+            group.disown_snapshots(not_of_this_process(self._id, owner.pid))
         if owner.thread == thread_id():  # the loop's thread has come along; of others the child has no copy
             self._end_waits()
             for group in self.groups.values():
@@ -252,7 +254,7 @@ class Driver:
             group.end_waits()
         self.fetching.stop(self.first.stopped_error)
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """The host stops by itself, with all its groups; everyone who waits hears why."""
         if self.closed:
             return
@@ -288,8 +290,17 @@ class Driver:
         if group.raw.leader and self._standing < Standing.ESTABLISHED:
             self._stand(Standing.ESTABLISHED)
 
+    @property
+    def fetch(self) -> Fetch | None:
+        """Brings snapshots of other nodes; None where nothing does."""
+        return None if self.fetching.given is None else self.fetching.fetch
+
+    def asked(self, node_id: int, group_id: int) -> float:
+        """When the node has asked for a snapshot of the group last, by the clock; minus infinity: never."""
+        return -math.inf if self.fetching.given is None else self.fetching.given.asked_s(node_id, group_id)
+
     def group_failed(self, group: Group, error: ApplyFailed) -> bool:
-        """A state machine has failed, in a pass: its group ends, and where no other is left, so does the host.
+        """A state machine has failed: its group ends, and where no other is left, so does the host.
 
         What came from outside of the state machine, as a signal's KeyboardInterrupt does, is meant for the process and
         not for the group that happened to be at work: the host ends then, too.
@@ -356,7 +367,7 @@ class Driver:
                 try:
                     self._plan()
                 except BaseException as error:  # no timer is set: it would never wake up by itself again
-                    self._fail(error)
+                    self.fail(error)
                     if not isinstance(error, Exception):
                         raise
 
@@ -367,7 +378,7 @@ class Driver:
         self._look_at_s = now + LOOK_S
         for group in self.groups.values():
             if not group.closed:
-                group.snapshots.look()
+                group.look_at_snapshots()
 
     def _plan(self) -> None:
         """Sleeps until something may be due: a heartbeat interval at most, so that a stall is told from sleep."""

@@ -17,10 +17,19 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.errors import ConfChangeError, DecodeError, RaftError
 from raftcore.base.types import EntryKind, StateType
 from raftcore.values.changes import ConfChange, ConfChangeV2
+from raftcore.values.message import Snapshot
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.entropy import Entropy
-from raftpy.contracts.errors import ApplyFailed, NotLeader, NotOwner, Stopped, StorageFailed, same_error
+from raftpy.contracts.errors import (
+    ApplyFailed,
+    NotLeader,
+    NotOwner,
+    RestoreFailed,
+    Stopped,
+    StorageFailed,
+    same_error,
+)
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import GroupLog, Storage
@@ -32,7 +41,9 @@ from raftpy.runtime.beside import Beside
 from raftpy.runtime.commits import CommitFeed
 from raftpy.runtime.fetching import Fetching
 from raftpy.runtime.group_work import GroupWork
+from raftpy.runtime.installing import Fetch, Installing
 from raftpy.runtime.leaving import HandOver
+from raftpy.runtime.offering import Offering
 from raftpy.runtime.opening import core_config, largest_command, name_of
 from raftpy.runtime.owner import Owner
 from raftpy.runtime.passes import Passes
@@ -44,6 +55,7 @@ from raftpy.runtime.role_log import RoleLog
 from raftpy.runtime.snapshot_policy import SnapshotPolicy, share_of
 from raftpy.runtime.snapshotting import Snapshotting
 from raftpy.runtime.stored_view import StoredView
+from raftpy.runtime.trailing import Trailing
 
 log = logging.getLogger("raftpy")
 
@@ -93,7 +105,20 @@ class Hosting(Protocol):
         ...
 
     def group_failed(self, group: Group, error: ApplyFailed) -> bool:
-        """The group's state machine has failed, in a pass. False: the host ends with it."""
+        """The group's state machine has failed. False: the host ends with it."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """The host ends by itself, with all its groups."""
+        ...
+
+    @property
+    def fetch(self) -> Fetch | None:
+        """Brings snapshots of other nodes; None where nothing does."""
+        ...
+
+    def asked(self, node_id: int, group_id: int) -> float:
+        """When the node has asked for a snapshot of the group last, by the clock; minus infinity: never."""
         ...
 
 
@@ -121,7 +146,8 @@ class Group:
         self.owner = host.owner
         self.fetching = host.fetching
         core = core_config(config, host.transport.max_command, host.boot, host.entropy, group_id, start.applied)
-        self.raw = RawNode(core, start.initial, StoredView(stored))
+        self.view = StoredView(stored, start.snapshot)
+        self.raw = RawNode(core, start.initial, self.view)
         self.name = name_of(config.id, group_id)
         self.quarantine = Quarantine(config.id, group_id, self.raw, stored, host.transport)
         self.failure: BaseException | None = None
@@ -150,8 +176,10 @@ class Group:
             known=start.known,
         )
         self.reads = Reads(loop, self.work.queued, 2 * config.heartbeat_ms / 1000, host.boot)
-        self.work.bind(self.proposals, self.applying, self.reads)
         self.snapshots = self._make_snapshots(state_machine, start)
+        self.installing = self._make_installing(state_machine)
+        self.offering = Offering(self, host.asked)
+        self.work.bind(self.proposals, self.applying, self.reads, self.installing.offered, self.installing.installed)
         self._loop = loop
         self._role_log = RoleLog(self.name)
         self._leader_waiters: list[asyncio.Future[int]] = []
@@ -164,8 +192,25 @@ class Group:
             self.host.storage.snapshots,
             Beside(self.host.executor, f"raftpy snapshot {self.config.id}"),
             start,
-            SnapshotPolicy(self.config.snapshot_bytes, self.config.snapshot_entries),
+            SnapshotPolicy(self.config.snapshot_bytes, self.config.snapshot_entries, self.config.trailing_bytes),
             share_of(self.config.id, self.host.members),
+            Trailing(
+                self,
+                self.raw.first_index - 1,
+                self.config.trailing_bytes,
+                self.transport.reachable,
+                carried=self.host.fetch is not None,
+            ),
+        )
+
+    def _make_installing(self, state_machine: StateMachine) -> Installing:
+        return Installing(
+            self,
+            state_machine,
+            self.host.storage.snapshots,
+            Beside(self.host.executor, f"raftpy restoring {self.config.id}"),
+            self.snapshots,
+            self.host.fetch,
         )
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
@@ -187,6 +232,7 @@ class Group:
         self.closed = self.work.closed = True
         self._refuse(self.stopped_error)
         self.snapshots.stop(self.stopped_error)
+        self.installing.stop(self.stopped_error)
 
     def close_feed(self) -> None:
         """No more will be committed here."""
@@ -244,6 +290,44 @@ class Group:
         """Takes one now; see ``Node.snapshot``."""
         self.check_serving()
         return await self.snapshots.take()
+
+    def look_at_snapshots(self) -> None:
+        """Time has passed: what is due for its snapshots is done."""
+        self.snapshots.look()
+        self.offering.look()
+
+    def end_snapshots(self) -> None:
+        """After ``end_waits``, in any thread: returns when nothing is at work on the store's snapshots any more."""
+        self.snapshots.end()
+        self.installing.end()
+
+    def disown_snapshots(self, error: RaftError) -> None:
+        """In a forked child: nothing of the parent's is touched."""
+        self.snapshots.disown(error)
+        self.installing.disown(error)
+
+    def replaced(self, snapshot: Snapshot, table: MemberTable | None, size: int) -> None:
+        """The leader's snapshot, in a file of ``size`` bytes, is the log, durably, and now the machine's state."""
+        for entries in self.applying.replaced(snapshot.index):
+            self.raw.applied(entries)
+        self.feed.skip(snapshot.index)
+        self.view.newest = snapshot
+        self.snapshots.installed(snapshot, size)
+        if self.member_operations is not None:
+            self.member_operations.restore(table)
+        self.schedule()
+
+    def restore_failed(self, error: BaseException) -> None:
+        """What the leader has sent in the place of the log cannot be restored: there is nothing to go on with."""
+        if self.closed:
+            return
+        if isinstance(error, StorageFailed):
+            self.host.fail(error)
+            return
+        failure = RestoreFailed(self.raw.first_index - 1)
+        failure.__cause__ = error
+        if not self.host.group_failed(self, failure):
+            self.host.fail(failure)
 
     # --- What the parts ask for ---------------------------------------------------------------------------------
 

@@ -170,8 +170,8 @@ class GroupCalls(Calls):
         that it is of once it is durable: 0 where nothing was ever applied, that of the last one where nothing was
         since. This node's alone: the others take theirs.
 
-        The log stays whole up to the snapshot before, and as far as any member needs it: a leader knows that, a
-        follower cuts nothing yet. Calls at the same time share one. Commands go on meanwhile.
+        The log stays whole behind the snapshot before, and before that stays what members still need, within
+        ``Config.trailing_bytes``. Calls at the same time share one. Commands go on meanwhile.
 
         Raises ``NoSnapshots`` where the state machine gives out no state, ``SnapshotFailed`` where it could not be
         written or read back (what was there before still is), what the state machine raised, ``Stopped``,

@@ -19,6 +19,9 @@ cdef class GroupWork:
     cdef object refusal                # makes the NotLeader of now
     cdef object role_changed           # called when this node's role in it or the leader it knows has changed
     cdef object failed                 # called with the exception that has ended it; False: the host ends, too
+    cdef object offered                # called with a MsgSnap that the leader has sent, instead of stepping it
+    cdef object installed              # called when a snapshot has taken the log's place, durably
+    cdef bint installing               # one is being written
     cdef term_t term                   # the one in which this node appended last
     cdef node_id_t leader              # as role_changed was last told
     cdef int role                      # the same
@@ -36,6 +39,9 @@ cdef class GroupWork:
     cdef bint expire(self, double now) except -1
     cdef int look_at_role(self) except -1
     cdef int lose(self) except -1
+    cdef int offer(self) except -1
+    cdef int install(self) except -1
+    cdef int look_at_snapshot(self) except -1
     cdef bint resume(self) except -1
     cdef double begin_reads(self, uint64_t wall_ms, double now) except? -1
     cdef double append_proposals(self, uint64_t wall_ms, double now) except? -1

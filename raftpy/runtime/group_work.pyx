@@ -58,11 +58,21 @@ cdef class GroupWork:
         self.leader = self.raw.raft.lead
         self.role = self.raw.raft.state
 
-    def bind(self, Proposals proposals not None, Applying applying not None, Reads reads not None):
-        """The parts are there; to be called once, before the first pass."""
+    def bind(self, Proposals proposals not None, Applying applying not None, Reads reads not None, offered=None,
+             installed=None):
+        """The parts are there; to be called once, before the first pass.
+
+        ``offered(message)`` is called with each MsgSnap that comes, which the core has not stepped; ``installed()``
+        when a snapshot that it has stepped is written. Applying is held from when the core hands that out. None for
+        both: a MsgSnap is stepped as it comes.
+        """
         self.proposals = proposals
         self.applying = applying
         self.reads = reads
+        self.offered = offered
+        self.installed = installed
+        if offered is not None:
+            self.raw.hold_snapshots()
 
     @cython.binding(False)
     def queued(self):
@@ -113,9 +123,30 @@ cdef class GroupWork:
             self.proposals.lose(self.raw.raft.log.committed)
         return 0
 
+    cdef int offer(self) except -1:
+        # What the core has held back.
+        for message in self.raw.take_offers():
+            self.offered(message)
+        return 0
+
+    cdef int install(self) except -1:
+        # The core hands out a snapshot in the place of the log. What this node has proposed in an earlier term is
+        # covered by it or gone, and which of the two nobody here will learn.
+        self.installing = True
+        self.applying.hold()
+        self.proposals.lose(0)
+        return 0
+
+    cdef int look_at_snapshot(self) except -1:
+        # Something was written: perhaps the snapshot.
+        if self.raw.raft.log.unstable.snapshot is None:
+            self.installing = False
+            self.installed()
+        return 0
+
     cdef bint resume(self) except -1:
-        # Those whose results are there go on, here and now.
-        if self.reads.confirmed:
+        # Those whose results are there go on, here and now. A state that is being restored nobody may read.
+        if self.reads.confirmed and not self.applying.held:
             self.reads.release(self.applying.applied)
         if not PyList_GET_SIZE(self.proposals.finished) and not PyList_GET_SIZE(self.reads.finished):
             return False

@@ -399,6 +399,8 @@ cdef class Rounds:
                 continue  # it has ended since
             self.outbox.group = group.id
             take_ready.written(group.raw.raft, &group.raw.writes, appends, self.outbox)
+            if group.installing:
+                group.look_at_snapshot()
             self.note(group)
             if collect:
                 self.collect(group)
@@ -463,9 +465,13 @@ cdef class Rounds:
         cdef RawNode raw = group.raw
         if group.closed:
             return 0
+        if raw.raft.offers is not None and PyList_GET_SIZE(raw.raft.offers):
+            group.offer()
         outbox.group = group.id
         while take_ready.collect(raw.raft, &raw.reported, &raw.writes, outbox):
             if PyList_GET_SIZE(outbox.appends):
+                if (<Message> outbox.appends[0]).snapshot is not None:
+                    group.install()
                 group.appends += outbox.appends
                 empty(outbox.appends)
             if PyList_GET_SIZE(outbox.applies):

@@ -22,12 +22,14 @@ APART_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPolicy:
-    """What a node was told: ``Config.snapshot_bytes`` and ``snapshot_entries``."""
+    """What a node was told: ``Config.snapshot_bytes``, ``snapshot_entries`` and ``trailing_bytes``."""
 
     bytes: int
     """Of log behind the last snapshot, or since the beginning."""
     entries: int | None = None
     """The same in entries, whatever time has passed; None: they are not counted."""
+    trailing_bytes: int = 1 << 30
+    """Of log that may stay behind the oldest snapshot kept (trailing.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,12 @@ def is_due(policy: SnapshotPolicy, share: float, behind: Behind) -> bool:
     return behind.seconds >= APART_S and behind.bytes >= max(policy.bytes, behind.size) * longer
 
 
-def cut_to(first: int, kept: int, durable: int, held: int) -> int:
+def cut_to(first: int, kept: int, durable: int, needless: int) -> int:
     """Up to which entry the log may be cut; 0: not at all.
 
     ``first``: index of its first entry. ``kept``: of the oldest snapshot that is kept, and was read back. ``durable``:
-    up to which the state machine has synced what it keeps itself. ``held``: up to which every member is known to hold
-    the log; what one still needs stays, since no snapshot can be sent to it yet.
+    up to which the state machine has synced what it keeps itself. ``needless``: up to which nothing of it has to stay
+    for a member.
     """
-    to = min(kept, durable, held)
+    to = min(kept, durable, needless)
     return to if to >= first else 0

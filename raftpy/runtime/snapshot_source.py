@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -114,6 +115,11 @@ class SnapshotSource:
         wanting.requests.append(request)
         if not self._held_back:
             self._begin()
+
+    def asked_s(self, node_id: int, group: int) -> float:
+        """When the node has asked for a snapshot of the group last, by the clock; minus infinity: not for long."""
+        wanting = self._wanting.get((node_id, group))
+        return -math.inf if wanting is None else wanting.asked_s
 
     def _begin(self) -> None:
         if self._task is None and not self._beside.stopped:

@@ -9,8 +9,8 @@
 A crash before that step leaves snapshots that the log does not need yet, one behind it a log that begins at a snapshot
 which was durable and whole. Nothing here holds the loop for longer than a slice.
 
-The log is cut only as far as every member is known to hold it, because no snapshot can be sent to one yet: by a leader,
-which knows, or where there is no other member.
+What stays of the log behind the oldest snapshot that is kept is in trailing.py. A snapshot that is on its way to a
+member is kept, too, as long as what was applied behind it may stay.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from raftcore.values.message import Snapshot
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import NoSnapshots, SnapshotFailed, Stopped, same_error
 from raftpy.contracts.files import Data
-from raftpy.contracts.snapshots import KEPT, Snapshots, SnapshotWriter
+from raftpy.contracts.snapshots import EVERY_INDEX, KEPT, SnapshotRef, Snapshots, SnapshotWriter
 from raftpy.contracts.state_machine import StateMachine, StateView
 from raftpy.contracts.storage import GroupLog
 from raftpy.members.table import MemberTable
@@ -40,6 +40,8 @@ from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.restoring import Start
 from raftpy.runtime.sections import MEMBERS, state_header
 from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due
+from raftpy.runtime.stored_view import StoredView
+from raftpy.runtime.trailing import Trailing
 from raftpy.storage.snapshots.metadata import ref_of, write_metadata
 
 SLICE_S = 0.001
@@ -48,19 +50,21 @@ SLICE_BYTES = 1 << 20
 """And how many bytes at most, which are in memory until they are written."""
 AGAIN_S = 60.0
 """Until the next attempt, where one has failed."""
-EVERYTHING = 2**64 - 1
+SHARE_OF_FREE = 4
+"""Of what is free on the disk, the log behind the oldest snapshot kept may have one part in so many."""
 
 log = logging.getLogger("raftpy")
 
 
 class Snapshotted(Protocol):
     """A group, as far as its snapshots need it: its ``id``, its ``name`` for the log, its parts under the group's names
-    (``raw``, ``stored``, ``clock``, ``applying``, ``work``), and whether it is ``closed``."""
+    (``raw``, ``stored``, ``view``, ``clock``, ``applying``, ``work``), and whether it is ``closed``."""
 
     id: int
     name: str
     raw: RawNode
     stored: GroupLog
+    view: StoredView
     clock: Clock
     applying: Applying
     work: GroupWork
@@ -91,10 +95,12 @@ class Snapshotting:
         start: Start,
         policy: SnapshotPolicy,
         share: float,
+        trailing: Trailing,
     ) -> None:
         self._group = group
         self._snapshots = snapshots
         self._beside = beside
+        self._trailing = trailing
         self._policy = policy
         self._share = share
         self._offered: Capturing | None = None
@@ -111,6 +117,7 @@ class Snapshotting:
         self._retained = False  # what is there was looked at since the last one was taken, or the start
         self._said = False
         self._task: asyncio.Task[int] | None = None
+        self._resting: asyncio.Future[None] | None = None  # done when snapshots are taken again
         self._writer: SnapshotWriter | None = None
         self._view: StateView | None = None
 
@@ -123,8 +130,11 @@ class Snapshotting:
 
     def look(self) -> None:
         """Takes a snapshot, or cuts the log further, where that is due. To be called every now and then."""
-        if self._beside.stopped or self._busy() or self._group.raw.state == StateType.StateQuarantined:
+        if self._beside.stopped or self._busy() or self._resting is not None:
             return
+        if self._group.raw.state == StateType.StateQuarantined:
+            return
+        self._trailing.look()
         if self._group.clock.monotonic() < self._not_before_s:
             return
         if is_due(self._policy, self._share, self._behind()):
@@ -144,12 +154,13 @@ class Snapshotting:
 
     def _may_retain(self) -> bool:
         """Whether those of an earlier life may let the log be cut: reading one back is much work for nothing else."""
-        raw, refs = self._group.raw, self._snapshots.refs(self._group.id)
+        raw, applied = self._group.raw, self._group.applying.applied
+        refs = [ref for ref in self._snapshots.refs(self._group.id) if ref.index <= applied]
         return (
             not self._retained
             and self._offered is not None
             and len(refs) >= KEPT
-            and min(refs[KEPT - 1].index, held_by_all(raw)) >= raw.first_index
+            and min(refs[KEPT - 1].index, self._trailing.cut_to(refs[KEPT - 1].index)) >= raw.first_index
         )
 
     def _behind(self) -> Behind:
@@ -194,7 +205,10 @@ class Snapshotting:
         """
         if self._why_not is not None:
             raise same_error(self._why_not)
-        while self._busy():
+        while self._busy() or self._resting is not None:
+            if self._resting is not None:
+                await asyncio.shield(self._resting)
+                continue
             assert self._task is not None
             index = await asyncio.shield(self._task)
             if index:
@@ -205,6 +219,7 @@ class Snapshotting:
         if self._beside.stopped:
             raise Stopped
         self._tried_s = self._group.clock.monotonic()
+        self._trailing.look()
         index = self._group.applying.applied
         if index > self._newest:
             await self._write(index)
@@ -247,6 +262,7 @@ class Snapshotting:
             if not beside.stopped:
                 self._let_go()
         self._newest, self._bytes_before = index, bytes_before
+        group.view.newest = known
         self._retained = False
 
     async def _write_state(self, view: StateView, writer: SnapshotWriter) -> None:
@@ -297,16 +313,53 @@ class Snapshotting:
             if view is not None:
                 view.close()
 
+    # --- Another node's in its place ----------------------------------------------------------------------------
+
+    async def rest(self) -> None:
+        """Returns when none is being taken any more; none is begun before ``go_on``."""
+        self._resting = asyncio.get_running_loop().create_future()
+        if self._busy():
+            assert self._task is not None
+            await asyncio.wait([self._task])
+
+    def go_on(self) -> None:
+        """Snapshots are taken again."""
+        resting, self._resting = self._resting, None
+        if resting is not None and not resting.done():
+            resting.set_result(None)
+
+    def installed(self, snapshot: Snapshot, size: int) -> None:
+        """A snapshot of another node, in a file of ``size`` bytes, has become this group's log and state."""
+        self._newest, self._size, self._kept = snapshot.index, size, 0
+        self._trailing.replaced(snapshot.index)
+        self._bytes_before = self._group.applying.applied_bytes
+        self._retained = False
+
     # --- Cutting the log ----------------------------------------------------------------------------------------
 
     async def _retain(self) -> int:
         """Keeps the newest snapshots, reads the oldest of them back, and cuts the log behind it. 0."""
         self._retained = True
-        retain = self._snapshots.retain(self._group.id)
-        kept = await self._beside.call(lambda: self._beside.complete(retain))
+        snapshots, beside = self._snapshots, self._beside
+        count, up_to = self._count(), self._group.applying.applied
+
+        def retain() -> tuple[SnapshotRef | None, int]:
+            kept = beside.complete(snapshots.retain(self._group.id, count, up_to))
+            return kept, 0 if kept is None else snapshots.free_space(kept)
+
+        kept, free = await beside.call(retain)
         self._kept = 0 if kept is None else kept.index
-        self._cut()
+        if kept is not None:
+            self._trailing.limit = min(self._policy.trailing_bytes, free // SHARE_OF_FREE)
+            self._cut()
         return 0
+
+    def _count(self) -> int:
+        """How many are kept: those on their way to a member, too."""
+        applied = self._group.applying.applied
+        refs = [ref for ref in self._snapshots.refs(self._group.id) if ref.index <= applied]
+        needed = {index for _, index in self._group.raw.pending_snapshots() if self._trailing.within(index)}
+        return max((place for place, ref in enumerate(refs, 1) if ref.index in needed), default=0) or KEPT
 
     def _cut(self) -> None:
         group, offered = self._group, self._offered
@@ -314,11 +367,11 @@ class Snapshotting:
         first = raw.first_index
         if self._kept < first or offered is None or group.closed or raw.state == StateType.StateQuarantined:
             return
-        held = held_by_all(raw)
-        if held < first:
+        needless = self._trailing.cut_to(self._kept)
+        if needless < first:
             return
-        durable = EVERYTHING if offered.on_disk is None else offered.on_disk.sync()
-        to = cut_to(first, min(self._kept, raw.applied_index), durable, held)
+        durable = EVERY_INDEX if offered.on_disk is None else offered.on_disk.sync()
+        to = cut_to(first, min(self._kept, raw.applied_index), durable, needless)
         if not to:
             return
         try:
@@ -335,10 +388,12 @@ class Snapshotting:
     def stop(self, why: Callable[[], RaftError]) -> None:
         """The node ends: whoever waits hears ``why()``. Before the store is closed, ``end`` is called."""
         self._beside.stop(why)
+        self.go_on()
 
     def disown(self, error: RaftError) -> None:
         """In a forked child: nothing of the parent's is touched."""
         self._beside.disown(error)
+        self.go_on()
 
     def end(self) -> None:
         """After ``stop``, in any thread: returns when nothing is at work on a snapshot any more, and none is begun."""
@@ -352,16 +407,3 @@ class Snapshotting:
 def _retrieve(task: asyncio.Task[int]) -> None:
     if not task.cancelled():
         task.exception()  # whoever waited may have gone
-
-
-def held_by_all(raw: RawNode) -> int:
-    """Up to which entry every member is known to hold the log; 0 where this node does not know."""
-    conf, others = raw.conf_state, set[int]()
-    others.update(conf.voters, conf.voters_outgoing, conf.learners, conf.learners_next)
-    others.discard(raw.id)
-    if not others:
-        return EVERYTHING
-    if raw.state != StateType.StateLeader:
-        return 0
-    progress = raw.status().progress
-    return min((progress[node_id].match if node_id in progress else 0) for node_id in others)

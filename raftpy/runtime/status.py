@@ -67,6 +67,22 @@ class MemberStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class IncomingSnapshot:
+    """A snapshot of the leader's that takes the place of a log which the leader's does not reach any more (paper 7)."""
+
+    index: int
+    """Index of the last entry that it covers."""
+    source: int
+    """Node id of the leader that offers it."""
+    position: int
+    """Bytes of it that are here."""
+    size: int | None
+    """Bytes of it; None: the leader has not said yet."""
+    restoring: bool
+    """It is here, the log begins behind it, and the state machine is being restored from it."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """One node at one moment, from what it knows itself: nobody else is asked."""
 
@@ -105,6 +121,8 @@ class NodeStatus:
     refused: str | None = None
     """Why this node has no part in its cluster, for people to read: a member that is heard refuses it, or all that is
     heard at the members' addresses speaks for another cluster. None: nothing of the kind is known."""
+    incoming_snapshot: IncomingSnapshot | None = None
+    """The snapshot by which this node is being brought up, as long as it is; None: it follows by its log."""
     quarantine: Conflict | None = None
     """Why this node is quarantined, and serves nothing but this status; None: it is not."""
 

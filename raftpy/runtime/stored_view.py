@@ -8,12 +8,16 @@ from raftpy.contracts.storage import GroupLog
 
 
 class StoredView:
-    """A group's log. No snapshot is given out, because nothing brings its bytes to another node yet: a follower that
-    needs one is sent nothing, and the core asks again. The log is cut only where none does."""
+    """A group's log, and its newest snapshot, of which the core asks what it knows of it and nothing else."""
 
-    def __init__(self, stored: GroupLog) -> None:
+    def __init__(self, stored: GroupLog, newest: Snapshot | None) -> None:
         self.entries = stored.entries
+        self.newest = newest
+        """What the core knows of the newest snapshot that this node has applied; None: there is none. Kept up to date
+        by who takes snapshots, and who installs them, before the log is cut behind it."""
 
     def snapshot(self) -> Snapshot:
-        """See ``StorageView``. Raises ``SnapshotTemporarilyUnavailable``."""
-        raise SnapshotTemporarilyUnavailable
+        """See ``StorageView``. Raises ``SnapshotTemporarilyUnavailable`` where there is none."""
+        if self.newest is None:
+            raise SnapshotTemporarilyUnavailable
+        return self.newest

@@ -249,6 +249,8 @@ def unrest(member: Member, life: Life, group: int) -> str | None:
     snapshots: Any = life.groups[group].snapshots
     if snapshots._busy() or snapshots._writer is not None or snapshots._view is not None:
         return "a snapshot is under way"
+    if life.groups[group].installing.offer is not None:
+        return "a snapshot that takes the place of the log"
     if member.disk.errors == life.errors_before and any(is_writing(name) for name in _names(member.disk)):
         return "a file that a snapshot was written to"
     return None

@@ -128,6 +128,18 @@ def test_somebody_else_answers(cluster: DemoCluster) -> None:
         check_one_line(raftpy("status", "--http", http), 1, f"{http} is no raftpy node", "501")
 
 
+def test_a_member_that_is_brought_up_by_a_snapshot_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    coming = {"index": 40, "source": 1, "position": 0, "size": None, "restoring": False}
+    print_table([{"id": 3, "role": "follower", "incoming_snapshot": coming}])
+    gets = "node 3 is behind the log, and gets the snapshot at entry 40 from node 1"
+    assert capsys.readouterr().out.splitlines()[-1] == f"{gets}: 0 bytes are here"
+    print_table([{"id": 3, "role": "follower", "incoming_snapshot": {**coming, "position": 1000, "size": 23456}}])
+    assert capsys.readouterr().out.splitlines()[-1] == f"{gets}: 1,000 of 23,456 bytes are here"
+    print_table([{"id": 3, "role": "follower", "incoming_snapshot": {**coming, "size": 23456, "restoring": True}}])
+    text = "node 3 restores its state from the snapshot at entry 40, 23,456 bytes"
+    assert capsys.readouterr().out.splitlines()[-1] == text
+
+
 def test_a_quarantined_member_is_named_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     """In its own words; or in those that a peer has heard, when it does not answer itself."""
     plain = {"udp": "127.0.0.1:7101", "http": None, "quarantine": None}

@@ -249,3 +249,29 @@ def test_the_batch_is_a_sequence() -> None:
         with pytest.raises(IndexError):
             commands[wrong]
     assert list(commands) == [b"5", b"6", b"7", b"8"]  # again, and after the fact
+
+
+def test_nothing_is_applied_while_the_machine_is_restored_and_then_what_follows() -> None:
+    """Entries that the snapshot covers are given back, those too that were half through: the core waits for them."""
+    machine, clock = Single(), Clock(0.003)
+    work, _ = applying(machine, clock)
+    first, second = entries(1, [(1, NORMAL)] * 200), entries(201, [(2, NOOP), (2, NORMAL)])
+    work.push(first)
+    work.push(second)
+    work.begin()
+    assert work.run() is None
+    assert 0 < work.applied < 200
+    seen = list(machine.seen)
+    work.hold()
+    behind = entries(301, [(2, NORMAL)] * 2)
+    work.push(behind)
+    assert not work.pending
+    work.begin()
+    assert work.run() is None
+    assert machine.seen == seen
+    assert work.replaced(300) == [first, second]
+    assert (work.applied, work.pending, work.held) == (300, True, False)
+    clock.step = 0
+    work.begin()
+    assert work.run() is behind
+    assert [index for index, _ in machine.seen[len(seen) :]] == [301, 302]

@@ -75,7 +75,7 @@ def test_damage_found_while_the_node_runs_is_named_to_whoever_waits() -> None:
         origin = OSError(5, "a block cannot be read")
         damage = StorageDamaged("its checksum does not hold", "leveldb: entry 7")
         damage.__cause__ = origin
-        node._host.driver._fail(damage)
+        node._host.driver.fail(damage)
         with pytest.raises(StorageDamaged) as told:
             await node.propose(b"x")
         assert (told.value.what, told.value.where) == (damage.what, damage.where)

@@ -347,7 +347,7 @@ def test_a_node_that_failed_hands_nothing_over(seed: int) -> None:
     async def scenario(cluster: Cluster, leader: int) -> None:
         node = cluster.nodes.pop(leader)
         assert node._host.driver is not None
-        node._host.driver._fail(ApplyFailed(7))
+        node._host.driver.fail(ApplyFailed(7))
         assert await seconds(cluster, node.stop()) == 0
         assert all(other.status().role == "follower" for other in cluster.nodes.values())
         await cluster.sleep_ms(1000 * SOON)
@@ -363,7 +363,7 @@ def test_a_failure_meanwhile_ends_it(seed: int) -> None:
         ending = asyncio.ensure_future(node.stop())
         await cluster.sleep_ms(5)
         assert node._host.driver is not None
-        node._host.driver._fail(ApplyFailed(7))
+        node._host.driver.fail(ApplyFailed(7))
         await ending
         assert isinstance(node.failed, ApplyFailed)
         with pytest.raises(ApplyFailed):

@@ -13,7 +13,8 @@ from raftpy.contracts.errors import Stopped
 from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.contracts.typed import TypeHeader
 from raftpy.members.table import MemberRecord, MemberTable
-from raftpy.runtime.restoring import Restoring, Start, StateReader
+from raftpy.runtime.restoring import Restoring, Start
+from raftpy.runtime.saved_state import StateReader
 from raftpy.runtime.sections import MEMBERS, state_header
 from raftpy.storage.snapshots.memory import MemoryFolder
 from raftpy.storage.snapshots.metadata import write_metadata
@@ -140,14 +141,12 @@ def test_an_older_one_is_used_where_the_newest_is_damaged_unless_the_log_does_no
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(StorageDamaged, match="a snapshot of group 0, index 20, term 2, and the log ends at 19"):
-        Given(20).start(Words(), log(0, 19))
     with pytest.raises(StorageDamaged, match="applied entries up to 31, and the log ends at 30"):
         Given().start(on_disk(31), log(0, 30))
     given = Given()
     given.write(SnapshotRef(0, 20, 1))
     with pytest.raises(StorageDamaged, match="the log has term 2 at entry 20, and the snapshot there term 1"):
-        given.start(Words(), log(0, 30))
+        given.start(Words(), log(0, 30, commit=20))
     given = Given()
     given.write(SnapshotRef(0, 20, 2), TypeHeader("other"))
     with pytest.raises(NotUnderstood, match="'other' of version 1 must be understood"):
@@ -159,6 +158,21 @@ def test_what_cannot_be_is_refused() -> None:
     given.write(SnapshotRef(0, 21, 2), replace(state_header(1), name="passed-over", must_understand=False))
     with pytest.raises(StorageDamaged, match="has no section 'state'"):
         given.start(Words(), log(0, 30))
+
+
+@pytest.mark.parametrize("older", [(), (10,)])
+def test_one_that_was_received_and_did_not_take_the_logs_place_waits(older: tuple[int, ...]) -> None:
+    """The node died in between. The log goes on as it is: it may not reach the snapshot, or have other entries up there
+    that were never committed. Once it has the same entry there, the snapshot is as good as one of its own."""
+    given = Given(*older, 20)
+    for initial in (log(0, 19), log(0, 10)):
+        assert given.start(Words(), initial).applied == max(older, default=0)
+    given = Given(*older)
+    given.write(SnapshotRef(0, 20, 3))
+    assert given.start(Words(), log(0, 30, commit=19)).applied == max(older, default=0)
+    assert given.start(on_disk(19), log(0, 30, commit=19)).applied == max(older, default=0)
+    given.write(SnapshotRef(0, 18, 2))
+    assert given.start(Words(), log(0, 30)).applied == 18
 
 
 def test_what_the_machine_raises_says_where() -> None:

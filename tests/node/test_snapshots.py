@@ -158,22 +158,6 @@ def test_without_any_whole_snapshot_a_cut_log_is_refused_and_a_whole_one_is_enou
     run(main(cut=False))
 
 
-def test_a_log_that_ends_before_its_newest_snapshot_has_lost_its_end() -> None:
-    async def main() -> None:
-        lone = Lone()
-        node = await lone.start()
-        await lone.propose(b"a", b"b")
-        await node.snapshot()
-        await lone.stop()
-        group = lone.disk.groups[0]
-        group.index.truncate(group.index.last)
-        group.hard_state = type(group.hard_state)(group.hard_state.term, group.hard_state.vote, 1)
-        with pytest.raises(StorageDamaged, match="it has lost its end"):
-            await lone.start()
-
-    run(main())
-
-
 def test_a_machine_that_gives_out_no_state_keeps_the_whole_log() -> None:
     async def main() -> None:
         lone = Lone(Recorder)

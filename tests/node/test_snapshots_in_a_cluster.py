@@ -82,34 +82,3 @@ def test_the_member_table_comes_back_from_the_snapshot(seed: int) -> None:
         assert (await cluster.single_leader())[0] in cluster.ids
 
     play("memory", 3, seed, scenario, machine=Words)
-
-
-def test_who_needs_what_was_cut_is_sent_nothing_and_the_leader_says_so(seed: int) -> None:
-    """Which only a mistake, or a change of members, brings about."""
-
-    async def scenario(cluster: Cluster) -> None:
-        leader, _ = await cluster.single_leader()
-        lost = next(i for i in cluster.ids if i != leader)
-        cluster.disconnect(lost)
-        await snapshots(cluster)
-        group = cluster.nodes[leader]._running
-        to = group.raw.applied_index
-        group.raw.compact(to)
-        group.stored.compact(to)
-        group.work.cuts = True
-        group.schedule()
-        await commit(cluster, b"behind it")
-        cluster.reconnect(lost)
-        assert (await cluster.single_leader())[0] == leader, "pre-votes leave a leader alone"
-
-        def said() -> str | None:
-            members = cluster.nodes[leader].status().members
-            return next(member.unserved for member in members if member.id == lost)
-
-        text = await cluster.until(said, "what is wrong")
-        assert f"the log begins at {to + 1}, and a snapshot cannot be sent to it yet" in text
-        for node_id in cluster.ids:
-            assert cluster.nodes[node_id].failed is None
-        await cluster.nodes[leader].propose(b"the others go on")
-
-    play("memory", 3, seed, scenario, machine=Words)

@@ -153,9 +153,12 @@ def test_7_the_leader_sends_no_second_snapshot_while_one_is_on_its_way() -> None
     net = lagging()
     net.lose = lambda m: m.type == MessageType.MsgSnap
     net.tick_all(5)
-    assert len(of(MessageType.MsgSnap, net.sent)) == 1
+    (sent,) = of(MessageType.MsgSnap, net.sent)
+    assert sent.snapshot is not None
+    assert net[1].raw.pending_snapshots() == [(3, sent.snapshot.index)]
     net.lose = lambda m: False
     net[1].raw.report_snapshot(3, False)
+    assert net[1].raw.pending_snapshots() == []
     net.tick_all(3)
     assert len(of(MessageType.MsgSnap, net.sent)) == 2
     assert net[3].raw.last_index == net[1].raw.last_index

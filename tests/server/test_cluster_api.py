@@ -92,6 +92,7 @@ def test_status(cluster: Cluster) -> None:
         status = answer.json
         assert list(status) == [
             "id", "role", "failure", "refused", "quarantine", "term", "leader", "first_index", "snapshot_index",
+            "incoming_snapshot",
             "last_index",
             "commit_index", "applied_index", "waits_for", "proposals", "members", "transport",
         ]  # fmt: skip
@@ -185,7 +186,7 @@ def test_health_of_a_node_that_was_stopped_is_not_ok() -> None:
 
 async def fail(node: Node, error: Exception) -> None:
     assert node._host.driver is not None
-    node._host.driver._fail(error)
+    node._host.driver.fail(error)
 
 
 def test_without_a_leader_503_and_stale_reads_go_on() -> None:

@@ -64,7 +64,7 @@ def directories_not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def the_oldest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    def delete(self: SnapshotStore, group: int, oldest: Any) -> None:
+    def delete(self: SnapshotStore, group: int, oldest: Any, up_to: int) -> None:
         pass
 
     monkeypatch.setattr(SnapshotStore, "_delete_older", delete)

@@ -324,6 +324,19 @@ class TestRetaining:
         assert complete(store.retain(0, 0)) is None
         assert (store.refs(0), store.groups(), place.names()) == ((), (), [])
 
+    def test_what_waits_beyond_an_index_does_not_count_and_stays(self, place: Place) -> None:
+        """The log is cut behind what this node has applied, and not behind what it has merely received."""
+        store = place.store()
+        for index in (1, 2, 3, 8, 9):
+            write(store, ref(index))
+        assert complete(store.retain(0, up_to=2)) == ref(1)
+        assert complete(store.retain(0, up_to=7)) == ref(2)
+        assert store.refs(0) == (ref(9), ref(8), ref(3), ref(2))
+        assert complete(store.retain(0, 0, up_to=7)) is None
+        assert store.refs(0) == (ref(9), ref(8))
+        assert complete(store.retain(0, up_to=8)) is None
+        assert complete(store.retain(0, up_to=9)) == ref(8)
+
     def test_none_is_deleted_before_the_one_that_takes_its_place_was_read_back(self, place: Place) -> None:
         store = place.store()
         for index in range(1, 5):

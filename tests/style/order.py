@@ -42,10 +42,10 @@ RAFTPY = """
         datagram.memory datagram.udp
     .: config
     members: table operations
-    runtime: awaited beside commands commits defaults founding linger owner store_threads sections capturing restoring
-        opening pending_proposals applying quarantine reads role_log slow_writes snapshot_policy stalls status
-        stored_view group_work snapshotting
-        snapshot_source fetching rounds passes calls leaving group describe group_calls driver host
+    runtime: awaited beside commands commits defaults founding linger owner store_threads sections capturing saved_state
+        restoring opening pending_proposals applying quarantine reads role_log slow_writes snapshot_policy stalls status
+        stored_view trailing group_work snapshotting snapshot_source fetching installing offering rounds passes calls
+        leaving group describe group_calls driver host
     .: node blocking
     replicated: kv_commands parted_dict kv_packing kv_state sorted_keys kv
     server: connections errors proposer redirect dispatch accepting request kv limits snapshot status app

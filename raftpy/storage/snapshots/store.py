@@ -18,6 +18,7 @@ from functools import partial
 
 from raftpy.contracts.errors import SnapshotDamaged, SnapshotFailed
 from raftpy.contracts.snapshots import (
+    EVERY_INDEX,
     KEPT,
     CheckedSnapshot,
     SnapshotFile,
@@ -114,13 +115,14 @@ class SnapshotStore:
         self._read_back.add(ref)
         return checked
 
-    def retain(self, group: int, count: int = KEPT) -> Steps[SnapshotRef | None]:
+    def retain(self, group: int, count: int = KEPT, up_to: int = EVERY_INDEX) -> Steps[SnapshotRef | None]:
         """See ``Snapshots``. Raises ``ValueError`` for a ``count`` below 0, ``SnapshotFailed``."""
         self._check_may_change()
         if count < 0:
             raise ValueError(f"how many snapshots are kept is 0 or more, got {count}")
         while True:
-            kept = [ref for ref in self.refs(group) if ref not in self._damaged][:count]
+            counting = [ref for ref in self.refs(group) if ref.index <= up_to]
+            kept = [ref for ref in counting if ref not in self._damaged][:count]
             if len(kept) < count:
                 return None
             oldest = kept[-1] if kept else None
@@ -130,8 +132,15 @@ class SnapshotStore:
                 yield from self.verify(oldest)
             except SnapshotDamaged:
                 pass  # it does not count any more
-        self._delete_older(group, oldest)
+        self._delete_older(group, oldest, up_to)
         return oldest
+
+    def free_space(self, ref: SnapshotRef) -> int:
+        file = self._open(ref)
+        try:
+            return file.free_space()
+        finally:
+            file.close()
 
     def receive(self, offered: SnapshotFile) -> Steps[SnapshotReceiver]:
         group = offered.ref.group
@@ -160,8 +169,8 @@ class SnapshotStore:
     def _add(self, ref: SnapshotRef) -> None:
         self._refs.setdefault(ref.group, set()).add(ref)
 
-    def _delete_older(self, group: int, oldest: SnapshotRef | None) -> None:
-        doomed = [ref for ref in self.refs(group) if oldest is None or ref < oldest]
+    def _delete_older(self, group: int, oldest: SnapshotRef | None, up_to: int) -> None:
+        doomed = [ref for ref in self.refs(group) if ref.index <= up_to and (oldest is None or ref < oldest)]
         for ref in reversed(doomed):
             self._folder.remove(whole_name(ref))
             self._damaged.discard(ref)

@@ -3,7 +3,6 @@
 from tests.seeded_bugs.bug import Patch
 
 SNAPSHOTTING = "raftpy/runtime/snapshotting.py"
-RESTORING = "raftpy/runtime/restoring.py"
 WRITER = "raftpy/storage/snapshots/writer.py"
 STORE = "raftpy/storage/snapshots/store.py"
 
@@ -40,8 +39,8 @@ BUGS = (
         name="newer-snapshots-deleted-as-well",
         breaks="retain keeps the newest and deletes what is older (contracts/snapshots.py)",
         file=STORE,
-        old="if oldest is None or ref < oldest]",
-        new="if oldest is None or ref != oldest]",
+        old="(oldest is None or ref < oldest)]",
+        new="(oldest is None or ref != oldest)]",
     ),
     Patch(
         name="oldest-snapshot-not-read-back",
@@ -98,8 +97,8 @@ BUGS = (
         name="sync-of-the-machine-not-asked",
         breaks="the log is never cut beyond what a machine on disk has synced (contracts/state_machine.py)",
         file=SNAPSHOTTING,
-        old="EVERYTHING if offered.on_disk is None else offered.on_disk.sync()\n",
-        new="EVERYTHING\n",
+        old="EVERY_INDEX if offered.on_disk is None else offered.on_disk.sync()\n",
+        new="EVERY_INDEX\n",
     ),
     Patch(
         name="commands-given-again-to-a-machine-on-disk",
@@ -118,9 +117,9 @@ BUGS = (
     Patch(
         name="oldest-snapshot-restored-in-place-of-the-newest",
         breaks="a start goes on behind the snapshot that it has restored (restoring.py)",
-        file=RESTORING,
-        old="        reader = self._snapshots.open(chosen.file.ref)\n        try:\n            for header, chunks in",
-        new="        reader = self._snapshots.open(self._snapshots.refs(self._group)[-1])\n        try:\n"
-        "            for header, chunks in",
+        file="raftpy/runtime/saved_state.py",
+        old="    reader = snapshots.open(chosen.file.ref)\n    try:\n        for header, chunks in",
+        new="    reader = snapshots.open(snapshots.refs(chosen.file.ref.group)[-1])\n    try:\n"
+        "        for header, chunks in",
     ),
 )

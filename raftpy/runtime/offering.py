@@ -1,0 +1,60 @@
+"""A leader's offers of its snapshot to those whom its log does not reach any more (paper 7).
+
+The core sends MsgSnap once, and then nothing until the follower has what it says. The message may be lost, and so may
+the follower's attempt to fetch what it names: the disk had no room, or it was restarted. It does not say so. It asks
+this node for the bytes as long as it goes on; one that does not ask, and does not answer, is offered the newest
+snapshot again. To one that has it already, or is about to, the offer says nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from raftcore.api.raw_node import RawNode
+from raftcore.base.types import StateType
+from raftpy.contracts.clock import Clock
+
+UNHEARD_S = 2.0
+"""Seconds after which an offer is made again to who has not asked for anything."""
+SILENT_S = 10.0
+"""The same for who has asked, and does so no more. Longer than one waits for an answer before it asks again."""
+
+
+class Offered(Protocol):
+    """A group, as far as this needs it: its ``id``, ``raw`` core and ``clock``."""
+
+    id: int
+    raw: RawNode
+    clock: Clock
+
+    def schedule(self) -> None:
+        """A pass has to look at the group."""
+        ...
+
+
+class Offering:
+    """Of one group. ``asked(node_id, group_id)``: when the node has asked for bytes of a snapshot last."""
+
+    def __init__(self, group: Offered, asked: Callable[[int, int], float]) -> None:
+        self._group = group
+        self._asked = asked
+        self._since: dict[int, tuple[int, float]] = {}  # node id -> index of the snapshot, when it was offered
+
+    def look(self) -> None:
+        """To be called every now and then."""
+        raw = self._group.raw
+        pending = raw.pending_snapshots() if raw.state == StateType.StateLeader else ()
+        if not pending and not self._since:
+            return
+        now = self._group.clock.monotonic()
+        self._since = {
+            node_id: (index, before[1] if (before := self._since.get(node_id)) and before[0] == index else now)
+            for node_id, index in pending
+        }
+        for node_id, (_, since) in list(self._since.items()):
+            asked = self._asked(node_id, self._group.id)
+            if now - max(asked, since) >= (UNHEARD_S if asked < since else SILENT_S):
+                del self._since[node_id]
+                raw.report_snapshot(node_id, False)
+                self._group.schedule()

@@ -1,0 +1,102 @@
+"""A snapshot given back to its state machine, at a start and while a node runs, and what it says beside the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from raftcore.base.errors import DecodeError
+from raftcore.values.message import Snapshot
+from raftpy.contracts.errors import Stopped, StorageDamaged
+from raftpy.contracts.snapshots import CheckedSnapshot, SnapshotRef, Snapshots
+from raftpy.members.table import MemberTable
+from raftpy.runtime.capturing import Capturing
+from raftpy.runtime.sections import MEMBERS, STATE, known_sections
+from raftpy.storage.snapshots.metadata import read_metadata
+
+
+def restore(
+    offered: Capturing,
+    snapshots: Snapshots,
+    chosen: CheckedSnapshot,
+    name: str,
+    given_up: Callable[[], bool] = lambda: False,
+) -> None:
+    """Gives the state in ``chosen`` to the state machine, of the group that the log calls ``name``; takes as long as
+    that does. Where ``given_up`` says so it ends by ``Stopped``.
+
+    Raises ``StorageDamaged`` where there is no state in it, ``SnapshotFailed``, and what the machine raises.
+    """
+    sizes = {header.name: size for header, size in chosen.sections}
+    reader = snapshots.open(chosen.file.ref)
+    try:
+        for header, chunks in reader.sections(known_sections(offered.version)):
+            if header.name == STATE:
+                offered.machine.restore(StateReader(header.version, sizes[STATE], chunks, given_up))
+                return
+    except Exception as error:
+        error.add_note(f"{name}: while the snapshot of {chosen.file.ref} was restored")
+        raise
+    finally:
+        reader.close()
+    raise damaged(f"the snapshot of {chosen.file.ref} has no section {STATE!r}", name)
+
+
+def read_beginning(snapshots: Snapshots, ref: SnapshotRef, name: str) -> tuple[Snapshot, MemberTable | None]:
+    """What stands before the machine's bytes: what the core knows of it, and the member table, of group 0.
+
+    Raises ``StorageDamaged`` where it is none, ``NotUnderstood``, ``SnapshotFailed``.
+    """
+    reader = snapshots.open(ref)
+    try:
+        metadata = read_metadata(reader)
+        for header, chunks in reader.sections():
+            if header.name == MEMBERS.name:
+                return metadata, MemberTable.decode(b"".join(chunks))
+            if header.name == STATE:
+                break
+    except DecodeError as error:
+        raise damaged(f"the snapshot of {ref} cannot be read: {error}", name) from error
+    finally:
+        reader.close()
+    return metadata, None
+
+
+def damaged(what: str, name: str) -> StorageDamaged:
+    """What is wrong with what is stored of the group that the log calls ``name``."""
+    return StorageDamaged(what, f"the store of {name}")
+
+
+class StateReader:
+    """A ``SavedState`` over the chunks of a section."""
+
+    def __init__(self, version: int, size: int, chunks: Iterator[bytes], given_up: Callable[[], bool]) -> None:
+        self.version = version
+        self.size = size
+        self._chunks = chunks
+        self._given_up = given_up
+        self._chunk = b""
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        """See ``SavedState``. Raises ``ValueError`` for a size below 0, ``SnapshotFailed``, ``Stopped``."""
+        if size < 0:
+            raise ValueError(f"how many bytes are read is 0 or more, got {size}")
+        end = self._at + size
+        if end <= len(self._chunk):
+            data = self._chunk[self._at : end]
+            self._at = end
+            return data
+        parts = [self._chunk[self._at :]]
+        wanted = size - len(parts[0])
+        self._chunk, self._at = b"", 0
+        while wanted:
+            if self._given_up():
+                raise Stopped("the node was stopped while its state was being restored")
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            part = chunk[:wanted]
+            parts.append(part)
+            self._chunk, self._at = chunk, len(part)
+            wanted -= len(part)
+        return b"".join(parts)
