@@ -359,7 +359,7 @@ class Snapshotting:
         applied = self._group.applying.applied
         refs = [ref for ref in self._snapshots.refs(self._group.id) if ref.index <= applied]
         needed = {index for _, index in self._group.raw.pending_snapshots() if self._trailing.within(index)}
-        return max((place for place, ref in enumerate(refs, 1) if ref.index in needed), default=0) or KEPT
+        return max(KEPT, *(place for place, ref in enumerate(refs, 1) if ref.index in needed), 0)
 
     def _cut(self) -> None:
         group, offered = self._group, self._offered

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from raftcore import ConfState, StateType
+from raftpy.contracts.snapshots import SnapshotRef
+from raftpy.runtime.snapshotting import Snapshotting
 from raftpy.runtime.trailing import EVERYTHING, HEARD_S, Trailing
 from tests.node.copying import Copies
 from tests.node.harness import Cluster, play
@@ -46,6 +48,20 @@ class Leader:
             self.applying.applied += 1
             self.applying.applied_bytes += size
             self.trailing.look()
+
+
+@pytest.mark.parametrize(
+    ("pending", "count"), [([], 2), ([50], 2), ([40], 2), ([30], 3), ([50, 30], 3), ([10], 5), ([7], 2)]
+)
+def test_two_snapshots_are_kept_at_least_and_those_on_their_way(pending: list[int], count: int) -> None:
+    raw = SimpleNamespace(pending_snapshots=lambda: [(2, index) for index in pending])
+    snapshots = SimpleNamespace(refs=lambda group: [SnapshotRef(0, index, 1) for index in (60, 50, 40, 30, 20, 10)])
+    taking: Any = SimpleNamespace(
+        _group=SimpleNamespace(id=0, raw=raw, applying=SimpleNamespace(applied=55)),
+        _snapshots=snapshots,
+        _trailing=SimpleNamespace(within=lambda index: True),
+    )
+    assert Snapshotting._count(taking) == count, "of 60 nothing is applied here"
 
 
 def test_what_a_member_that_is_heard_still_needs() -> None:
