@@ -205,8 +205,8 @@ class Fetch:
             return await beside.call(self._finish)
         except SnapshotDamaged as error:
             raise self._error(FetchFailed.DAMAGED) from error
-        except asyncio.CancelledError:  # as the loop ends: a thread may be at work still, so ``end`` lets go
-            beside.stop(Stopped)
+        except (asyncio.CancelledError, GeneratorExit):  # as the loop ends, or is gone: a thread may be at work still,
+            beside.stop(Stopped)  # so ``end`` lets go
             raise
         finally:
             self._arrived.clear()

@@ -9,6 +9,8 @@ import pytest
 from raftpy.contracts.errors import FetchFailed, SnapshotFailed, Stopped
 from raftpy.contracts.fetching import SnapshotRequest
 from raftpy.runtime import fetching
+from raftpy.runtime.beside import Beside
+from raftpy.runtime.fetching import Fetch
 from raftpy.transport import Unreliable
 from tests.node.fetches import SIZE, FetchWorld, play
 from tests.storage.snapshots import flipped, ref
@@ -106,6 +108,25 @@ async def half(world: FetchWorld, node_id: int, source: int) -> asyncio.Task[obj
 
 def given(world: FetchWorld, *node_ids: int) -> int:
     return sum(world.nodes[node_id].fetching.given.given for node_id in node_ids)
+
+
+def test_one_that_is_dropped_with_its_loop_waits_for_nothing() -> None:
+    async def scenario(world: FetchWorld) -> None:
+        two = world.nodes[2]
+        world.nodes[1].write(WANTED)
+        beside = Beside(two.steps, "fetch")
+        assert two.fetching._transport is not None
+        fetch = two.fetching._wanted[0] = Fetch(1, WANTED, two.fetching._transport, two.store, world.clock, beside)
+        coroutine = fetch.run()
+        while fetch._receiver is None:
+            waited = coroutine.send(None)
+            waited._asyncio_future_blocking = False
+            await asyncio.wait([waited])
+        coroutine.close()  # raises where it would wait for a thread once more
+        assert beside.stopped
+        fetch.end()
+
+    play(scenario)
 
 
 def test_another_node_goes_on_where_one_has_died() -> None:
