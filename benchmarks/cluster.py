@@ -67,8 +67,12 @@ class MemberProcess:
             raise RuntimeError(f"member {self.id}: {said['error']}")
         return said
 
+    def complaints(self) -> str:
+        """All that it has written to standard error."""
+        return self._complaints.read_text(errors="replace")
+
     def _complaint(self) -> str:
-        lines = self._complaints.read_text(errors="replace").strip().splitlines()
+        lines = self.complaints().strip().splitlines()
         return f": {lines[-1]}" if lines else ""
 
     def order(self, what: str, **options: float) -> None:

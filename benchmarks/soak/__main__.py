@@ -22,6 +22,8 @@ from benchmarks.soak.record import FIGURES, MemberSample, Record, Sample
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 UP_AGAIN_S = 120.0
+LAST_WORDS = 60
+"""Lines of what a member has complained of that are shown where one has failed."""
 
 
 @dataclass(slots=True)
@@ -151,6 +153,8 @@ def main(arguments: list[str] | None = None) -> int:
             soak.run()
         except RuntimeError as error:
             failure = error
+            for member in cluster.members.values():
+                sys.stderr.write("".join(member.complaints().splitlines(keepends=True)[-LAST_WORDS:]))
     record = soak.record
     print(f"\n{record.compactions()} cuts of a log, {record.installs} members brought up by a snapshot")
     for name, of in FIGURES.items():

@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 from benchmarks.rows import percentiles
-from raftpy import Config, Node, NotLeader, RaftError
+from raftpy import Config, Node, NotLeader, RaftError, Timeout
 from raftpy.config import parse_cluster
 from raftpy.replicated import kv_commands
 from raftpy.replicated.kv import KeyValueStore
@@ -38,7 +38,7 @@ async def write(node: Node, order: dict[str, Any]) -> dict[str, float]:
             key = b"%016d" % source.randrange(keys)
             try:
                 await node.propose(kv_commands.put(key, value), timeout=60.0)
-            except NotLeader:
+            except (NotLeader, Timeout):  # also: it led, and does no more
                 return
             taken.append(clock() - asked)
 

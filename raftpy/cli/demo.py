@@ -27,8 +27,10 @@ def demo(seconds: int, keep: bool) -> int:
     """Watch three nodes survive kill -9 of their leader.
 
     Starts a cluster of three processes on loopback, each with its own LevelDB in a temporary directory, and writes to
-    it all the time. Halfway the leader is killed; the others elect a new one; the old one comes back and catches up.
-    At the end every acknowledged write is looked up on each of the three replicas. Exit status 1 if any is missing.
+    it all the time. The nodes take snapshots, and cut their logs behind them, every few hundred writes. Halfway the
+    leader is killed; the others elect a new one; the old one comes back when their logs begin behind the end of its
+    own, so that only a snapshot can bring it up to date. At the end every acknowledged write is looked up on each of
+    the three replicas. Exit status 1 if any is missing.
     SIGTERM, SIGINT (Ctrl-C) and SIGHUP end it early and leave nothing behind; under nohup it ignores SIGHUP.
     """
     # Only now: the event loop is not needed to print the help.

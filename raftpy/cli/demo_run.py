@@ -1,4 +1,4 @@
-"""The demo's course: start, write, kill, elect, restart, catch up, check."""
+"""The demo's course: start, write, kill, elect, cut the logs, restart, catch up by a snapshot, check."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ PREFIX = "demo/"
 KILL_AT = 0.5
 RESTART_AT = 0.7
 """Parts of the time to write."""
+SHORT_LOGS = ("--snapshot-entries", "200", "--trailing-bytes", "0")
+"""What the demo's nodes are told: to cut their logs within seconds, and to keep nothing for a member that is down."""
+NEARLY = 50
+"""Entries that a node which has caught up may still be behind, with all the writing."""
+CUT_TIMEOUT = 60.0
+"""Seconds until the others have cut what the killed node has missed."""
 POLL = 0.1
 """Seconds between two looks at the cluster."""
 START_TIMEOUT = 20.0
@@ -30,7 +36,7 @@ ELECTION_TIMEOUT = 20.0
 def run_demo(seconds: float, keep: bool) -> int:
     """Writes for so many ``seconds``; ``keep``: leaves the cluster running at the end. The exit status: 0 when every
     acknowledged write was found on every replica."""
-    cluster = DemoCluster()
+    cluster = DemoCluster(options=SHORT_LOGS)
     kept = False
     try:
         found_all = asyncio.run(_until_signal(Demo(cluster, seconds).run()))
@@ -118,6 +124,7 @@ class Demo:
         await self._watch_until(began + self._seconds * KILL_AT)
         old, old_term = await self._wait_for_leader(ELECTION_TIMEOUT)
         pid = self._cluster.pid(old)
+        killed = (await self._look())[old] or {"last_index": 0}
         self._writer.leader_lost(old_term)
         self._down.add(old)
         self._cluster.kill(old)
@@ -131,28 +138,37 @@ class Demo:
         outage = self._writer.outage * 1000
         self._view.event(f"node {leader} leads in term {term}; the first write after {outage:.0f} ms")
         await self._watch_until(began + self._seconds * RESTART_AT)
+        first = await self._wait_for_cut(killed["last_index"] + 1)
+        self._view.event(f"the others' logs begin at {first} by now: what node {old} has missed is in snapshots alone")
         self._cluster.start(old)
         self._down.discard(old)
-        self._view.event(f"node {old} started again")
-        await self._wait_for_catch_up(old, leader)
+        self._view.event(f"node {old} started again, its log ends about {killed['last_index']}")
+        await self._wait_for_catch_up(old, first)
         await self._watch_until(began + self._seconds)
 
-    async def _wait_for_catch_up(self, node_id: int, leader: int) -> None:
-        """Until it has applied what the leader had committed a moment before."""
+    async def _wait_for_cut(self, missed: int) -> int:
+        """Until the log of every node that runs begins behind the entry ``missed``; where the first of them does."""
+        deadline = time.monotonic() + CUT_TIMEOUT
+        while time.monotonic() < deadline:
+            found = [status["first_index"] for status in (await self._look()).values() if status is not None]
+            if len(found) > len(self._cluster.ids) // 2 and min(found) > missed:
+                return int(min(found))
+            await asyncio.sleep(POLL)
+        raise CommandFailed(f"the nodes that run have not cut their logs behind entry {missed} in {CUT_TIMEOUT:g} s")
+
+    async def _wait_for_catch_up(self, node_id: int, first: int) -> None:
+        """Until it has applied what the leader had committed a moment before. The others' logs began at ``first``."""
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             statuses = await self._look()
-            here, there = statuses[node_id], statuses[leader]
-            if here is not None and there is not None and here["leader"] and self._behind(here, there) < 50:
-                self._view.event(f"node {node_id} has caught up: applied {here['applied_index']}")
+            here = statuses[node_id]
+            committed = max((status["commit_index"] for status in statuses.values() if status is not None), default=0)
+            if here is not None and here["leader"] and committed - here["applied_index"] < NEARLY:
+                by = f" by the snapshot at {here['first_index'] - 1}" if here["first_index"] >= first else ""
+                self._view.event(f"node {node_id} has caught up{by}: applied {here['applied_index']}")
                 return
             await asyncio.sleep(POLL / 5)
         raise CommandFailed(f"node {node_id} did not catch up in {START_TIMEOUT:g} s after its restart")
-
-    @staticmethod
-    def _behind(here: dict[str, Any], there: dict[str, Any]) -> int:
-        behind: int = there["commit_index"] - here["applied_index"]
-        return behind
 
     async def _look(self) -> dict[int, dict[str, Any] | None]:
         """Asks every node how it is, and shows it."""

@@ -38,10 +38,7 @@ class View(LiveView):
             self._live.update(Group(table_of(self._rows(statuses)), Text(self._counts())), refresh=True)
         elif time.monotonic() - self._shown >= PLAIN_INTERVAL:
             self._shown = time.monotonic()
-            states = ", ".join(
-                f"{row['id']} {row['role']}" + (f" at {row['applied_index']}" if "applied_index" in row else "")
-                for row in self._rows(statuses)
-            )
+            states = ", ".join(f"{row['id']} {row['role']}{_place(row)}" for row in self._rows(statuses))
             self.event(f"{states}; {self._counts()}")
 
     def _rows(self, statuses: Mapping[int, dict[str, Any] | None]) -> Sequence[dict[str, Any]]:
@@ -59,3 +56,8 @@ class View(LiveView):
         if self._writer.outage is not None:
             text += f", outage {self._writer.outage * 1000:.0f} ms"
         return text
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    """How far a node that answers has come, and where its log begins."""
+    return f" at {row['applied_index']}, log from {row['first_index']}" if "applied_index" in row else ""

@@ -45,8 +45,15 @@ def test_it_finds_every_acknowledged_write_on_every_replica() -> None:
     assert match, ended.text
     assert int(match[1]) == int(match[2]) > 100
     assert 0 < int(match[3]) < 15_000
-    for words in ("leads in term", "kill -9 of process", "started again", "has caught up", "replica 3:"):
+    for words in ("leads in term", "kill -9 of process", "started again", "replica 3:"):
         assert words in ended.text
+    begin = re.search(r"the others' logs begin at (\d+) by now", ended.text)
+    end = re.search(r"started again, its log ends about (\d+)", ended.text)
+    snapshot = re.search(r"has caught up by the snapshot at (\d+): applied (\d+)", ended.text)
+    assert begin, ended.text
+    assert end, ended.text
+    assert snapshot, ended.text
+    assert int(end[1]) < int(begin[1]) - 1 <= int(snapshot[1]) <= int(snapshot[2])
     assert "\x1b" not in ended.text  # no terminal, no colours
     directory = directory_in(ended.text)
     assert not Path(directory).exists()
