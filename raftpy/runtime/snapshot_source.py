@@ -274,7 +274,7 @@ class Allowance:
         """Takes ``size`` bytes, and gives 0; or takes none, and gives in how many seconds to ask again."""
         self._bytes = min(self._bytes + self._rate * (now_s - self._filled_s), max(self._rate / 10, size))
         self._filled_s = now_s
-        if self._bytes < size:
+        if self._bytes + 1 < size:  # what is less than a byte may be less than the clock can show
             return (size - self._bytes) / self._rate
-        self._bytes -= size
+        self._bytes = max(0.0, self._bytes - size)
         return 0.0

@@ -1,0 +1,121 @@
+"""A follower behind the log is brought up by a snapshot that comes over the network, be it good or bad."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from raftpy.runtime.snapshot_source import Allowance
+from tests.node.harness import KINDS, Cluster, play
+from tests.node.test_commits import commit
+from tests.node.test_installing import caught_up
+from tests.node.words import Words
+
+LARGE = b"x" * 60_000
+
+
+async def leave_behind(cluster: Cluster, lost: int, words: int = 3, large: int = 0) -> None:
+    """Goes on without the node until the others' logs begin behind its own."""
+    holds = cluster.nodes[lost].status().last_index
+    cluster.disconnect(lost)
+    for number in range(words):
+        await commit(cluster, b"without it %d" % number, *(b"%d %d " % (number, i) + LARGE for i in range(large)))
+        for node_id in cluster.connected:
+            await cluster.nodes[node_id].snapshot()
+    await cluster.until(
+        lambda: all(cluster.nodes[i].status().first_index > holds + 1 for i in cluster.connected), "logs are cut"
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_comes_back(kind: str, seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        lost = next(i for i in cluster.ids if i != leader)
+        await commit(cluster, b"before")
+        await leave_behind(cluster, lost)
+        cluster.reconnect(lost)
+        await caught_up(cluster, lost)
+        assert cluster.machines[lost].restored
+        await commit(cluster, b"afterwards")
+        await caught_up(cluster, lost)
+
+    play(kind, 3, seed, scenario, machine=Words, trailing_bytes=0)
+
+
+@pytest.mark.parametrize("leads", [False, True], ids=["follower", "leader"])
+def test_one_of_the_two_is_killed_while_it_comes(seed: int, *, leads: bool) -> None:
+    """A megabyte at that many a second: it takes its time. The follower goes on with what it had; another leader gives
+    what it has."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        lost = next(i for i in cluster.ids if i != leader)
+        await leave_behind(cluster, lost, large=10)
+        cluster.reconnect(lost)
+
+        def coming() -> bool:
+            snapshot = cluster.nodes[lost].status().incoming_snapshot
+            return snapshot is not None and snapshot.position > 200_000
+
+        await cluster.until(coming, "some of it is here")
+        assert not cluster.machines[lost].restored
+        killed = leader if leads else lost
+        await cluster.crash(killed)
+        await asyncio.sleep(1)
+        await cluster.restart(killed)
+        await caught_up(cluster, lost)
+        assert cluster.machines[lost].restored
+        await commit(cluster, b"afterwards")
+        await caught_up(cluster, lost)
+
+    play("memory", 3, seed, scenario, machine=Words, trailing_bytes=0, snapshot_rate=1 << 20)
+
+
+def test_a_rate_always_lets_time_pass_until_it_allows_more() -> None:
+    """However little is missing: a clock that does not move by so little would be asked for ever."""
+    for now in (0.1, 1e5 + 0.1):
+        allowance = Allowance(1 << 20, now)
+        for size in (262_144, 99_999, 1_000_003):
+            while (wait_s := allowance.take(size, now)) > 0:
+                assert now + wait_s > now
+                now += wait_s
+
+
+def test_two_at_once(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, term = await cluster.single_leader()
+        first, second = [i for i in cluster.ids if i != leader][:2]
+        cluster.disconnect(second)
+        await leave_behind(cluster, first, large=5)
+        for node_id in (first, second):
+            cluster.reconnect(node_id)
+        for node_id in (first, second):
+            await caught_up(cluster, node_id)
+            assert cluster.machines[node_id].restored
+        assert await cluster.single_leader() == (leader, term)
+
+    play("memory", 5, seed, scenario, machine=Words, trailing_bytes=0, snapshot_rate=1 << 20)
+
+
+def test_a_cluster_that_takes_snapshots_all_the_time_brings_up_who_is_behind(seed: int) -> None:
+    """Every snapshot is another one, and the one that comes is kept until it is here."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        lost = next(i for i in cluster.ids if i != leader)
+        await leave_behind(cluster, lost, large=5)
+        cluster.reconnect(lost)
+        number = 0
+        while not cluster.machines[lost].restored:
+            await commit(cluster, b"more %d" % number, nodes=2)
+            for node_id in cluster.connected:
+                if node_id != lost:
+                    await cluster.nodes[node_id].snapshot()
+            await asyncio.sleep(0.05)
+            number += 1
+            assert number < 500
+        await caught_up(cluster, lost)
+
+    play("memory", 3, seed, scenario, machine=Words, trailing_bytes=0, snapshot_rate=1 << 20)
