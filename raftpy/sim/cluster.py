@@ -141,6 +141,15 @@ class Member:
         """The same, from its next start on."""
         self.die_in_snapshot_at: int | None = None
         """The same, from when the next snapshot is begun there."""
+        self.die_in_fetch_at: int | None = None
+        """So many operations of its disk from when it begins to receive a snapshot, the process dies."""
+        self.die_giving_at: int | None = None
+        """So many calls of its loop from when it gives bytes of a snapshot to another node, the process dies."""
+        self.die_in_restore_at: int | None = None
+        """So many from when the machine of a running node begins to be restored: operations of its disk, where the
+        machine has one, else calls of its loop."""
+        self.wrong_chunks = 0
+        """Of so many chunks of snapshots that it gives to others a bit is turned over."""
         self.failing_snapshot = ""
         """In which way its disk is bad while the next snapshot is written: see ``faults.BAD_DISKS``."""
         self.down_s = 0.5
@@ -170,6 +179,8 @@ class Cluster:
         self.on_started: Callable[[Member, Life], None] = _nothing_ended
         self.watch_snapshots: Callable[[Member, Life], None] = _nothing_ended
         """Told of each life before it does anything."""
+        self.on_restoring: Callable[[Member, Life], None] = _nothing_ended
+        """Told of a state machine that begins to take over the state of a snapshot."""
         self.on_restored: Callable[[Life, int], None] = _nothing_restored
         """Told of a state machine that has taken over the state of a snapshot, by its group."""
         self.on_snapshot: Callable[[Life, int, int], None] = _nothing_reported
@@ -263,6 +274,7 @@ class Cluster:
         for group, machine in machines.items():
             machine.on_applied = partial(self._applied, life, group)
             if isinstance(machine, MemoryMachine):
+                machine.on_restoring = partial(self.on_restoring, member, life)
                 machine.on_restored = partial(self.on_restored, life, group)
         self.watch_snapshots(member, life)
         process.spawn(self._main(member, life))
@@ -283,6 +295,7 @@ class Cluster:
             max_inflight_bytes=max(options.max_inflight_bytes, options.max_datagram),
             max_uncommitted_bytes=options.max_uncommitted_bytes,
             snapshot_entries=plan.snapshots.entries or None,
+            trailing_bytes=plan.snapshots.trailing_bytes,
             seed=plan.seed % 2**64,
         )
 

@@ -324,6 +324,39 @@ def harmed_snapshot(cluster: Cluster, fault: Fault) -> None:
     at_rest.harm_snapshot(member, fault.other)
 
 
+def left_behind(cluster: Cluster, fault: Fault) -> None:
+    """``node`` hears nobody and is heard by nobody for ``value`` seconds, in which the others are asked for snapshots
+    again and again: their logs are cut, and no more reach back to where it stands."""
+    isolate(cluster, fault)
+    _ask_others(cluster, fault.node, cluster.world.now + fault.value)
+
+
+def kill_in_fetch(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies ``other`` operations of its disk after it has begun to receive a snapshot from
+    another node; it comes back ``value`` seconds after that."""
+    member = cluster.members[fault.node]
+    member.die_in_fetch_at, member.down_s = max(fault.other, 1), fault.value
+
+
+def kill_giving(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies ``other`` calls of its loop after it has given bytes of a snapshot to another node;
+    it comes back ``value`` seconds after that."""
+    member = cluster.members[fault.node]
+    member.die_giving_at, member.down_s = max(fault.other, 1), fault.value
+
+
+def kill_in_restore(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies while it restores its state machine from another node's snapshot, ``other``
+    operations of its disk or calls of its loop from the beginning; it comes back ``value`` seconds after that."""
+    member = cluster.members[fault.node]
+    member.die_in_restore_at, member.down_s = max(fault.other, 1), fault.value
+
+
+def wrong_chunk(cluster: Cluster, fault: Fault) -> None:
+    """A bit is turned over in each of the next ``other`` chunks of snapshots that ``node`` gives to others."""
+    cluster.members[fault.node].wrong_chunks = fault.other
+
+
 FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
     function.__name__: function
     for function in (
@@ -331,7 +364,7 @@ FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
         sever, see_some, mute, deafen, split, slow_link, calm, full_disk, broken_disk, slow_disk, stalled_disk,
         hand_over, transfer, transfer_by, priority, stop_starting, stop_full, second_start, smaller_datagrams,
         wall_clock, drift, flipped_bit, emptied_disk, older_copy, crash_loop, snapshot, kill_in_snapshot,
-        failing_snapshot, harmed_snapshot,
+        failing_snapshot, harmed_snapshot, left_behind, kill_in_fetch, kill_giving, kill_in_restore, wrong_chunk,
     )
 }  # fmt: skip
 """By name."""
@@ -473,6 +506,14 @@ def _ask_for_snapshots(cluster: Cluster, node: int) -> None:
     if life is not None:
         for group in life.machines:
             snapshot_calls.ask(cluster, life, group)
+
+
+def _ask_others(cluster: Cluster, node: int, until_s: float) -> None:
+    if cluster.world.now < until_s and not cluster.healed:
+        for other in cluster.ids:
+            if other != node:
+                _ask_for_snapshots(cluster, other)
+        cluster.world.after(BETWEEN_S, _ask_others, cluster, node, until_s)
 
 
 async def _transfer(cluster: Cluster, life: Life, to: int) -> None:

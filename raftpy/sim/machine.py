@@ -70,6 +70,8 @@ class MemoryMachine(Machine):
         self._load = load
         self.restored = False
         """It has the state of a snapshot, and what came after."""
+        self.on_restoring: Callable[[], object] = _nothing
+        """Told before the state of a snapshot is taken over."""
         self.on_restored: Callable[[], object] = _nothing
         """Told once the state of a snapshot was taken over."""
 
@@ -79,6 +81,7 @@ class MemoryMachine(Machine):
 
     def restore(self, saved: SavedState) -> None:
         """See ``InMemoryStateMachine``."""
+        self.on_restoring()
         self.store.restore(saved)
         self.restored = True
         self.on_restored()
@@ -137,6 +140,7 @@ class DiskMachine(MemoryMachine):
 
     def restore(self, saved: SavedState) -> None:
         """See ``OnDiskStateMachine``. Raises ``StorageFailed`` where its disk fails."""
+        self.on_restoring()
         try:
             self.state.clear()
             self.store.restore(saved)

@@ -123,6 +123,8 @@ class SnapshotLoad:
     """Views are written in the thread that writes the file, not in slices of the loop's time."""
     piece_s: float = 0.0
     """What a view takes for each of its pieces."""
+    trailing_bytes: int = 1 << 30
+    """``Config.trailing_bytes``: what stays of the log behind the older snapshot, for members that need it."""
     saved: float = 0.0
     """How often a machine on disk saves its state by itself, for each call that gives it commands."""
 

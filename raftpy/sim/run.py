@@ -278,6 +278,8 @@ class Run:
         for group in range(self.plan.groups):
             if any(not life.serves or group not in life.groups for life in lives):
                 return False
+            if any(life.groups[group].installing.offer is not None for life in lives):
+                return False  # the core counts as applied what its machine is being restored from
             commits = {life.groups[group].raw.commit_index for life in lives}
             applied = {life.groups[group].raw.applied_index for life in lives}
             if len(commits | applied) > 1:

@@ -23,6 +23,8 @@ from raftpy.contracts.snapshots import (
     KEPT,
     CheckedSnapshot,
     SnapshotFile,
+    SnapshotReader,
+    SnapshotReceiver,
     SnapshotRef,
     SnapshotWriter,
     Steps,
@@ -39,7 +41,7 @@ from raftpy.sim.disk.files import Disk
 from raftpy.sim.machine import DiskMachine, MemoryMachine, written_state
 from raftpy.storage.leveldb.store import SNAPSHOTS
 from raftpy.storage.snapshots.checking import check_all
-from raftpy.storage.snapshots.names import is_writing, whole_name, whole_ref
+from raftpy.storage.snapshots.names import is_writing, receiving_file, whole_name, whole_ref
 from raftpy.storage.snapshots.reader import Sections
 from raftpy.storage.snapshots.store import SnapshotStore
 
@@ -85,6 +87,7 @@ class SnapshotChecks:
         self._files: dict[tuple[int, int], SnapshotFile] = {}  # (group, index): as it was first taken
         self._reported: dict[tuple[int, int], int] = {}  # (node, group): the newest that it has reported
         cluster.watch_snapshots = self.watch
+        cluster.on_restoring = self.restoring
         cluster.on_restored = self.restored
         cluster.on_snapshot = self.reported
 
@@ -174,6 +177,38 @@ class SnapshotChecks:
         if there > len(names):
             self._cluster.reached("an old snapshot was deleted")
 
+    # --- From node to node --------------------------------------------------------------------------------------
+
+    def receives(self, member: Member, life: Life, file: SnapshotFile, position: int) -> None:
+        """It begins to receive a snapshot, or goes on behind ``position``."""
+        self._cluster.world.event(member.node, "snapshot", "comes", file.ref.index, file.ref.group)
+        if position:
+            self._cluster.reached("a snapshot was received from where it had stopped")
+        if member.die_in_fetch_at is not None and not self._cluster.healed:
+            member.die_at, member.die_in_fetch_at = member.die_in_fetch_at, None
+            self._cluster.reached("a process was to die while it received a snapshot")
+
+    def received(self, member: Member, life: Life, file: SnapshotFile) -> None:
+        """All of it is here, durably."""
+        self._cluster.reached("a snapshot was received")
+        self.committed(member, life, file, life.applied.get(file.ref.group, 0))
+
+    def gives(self, member: Member, data: bytes) -> bytes:
+        """It gives these bytes of a snapshot to another node, or others."""
+        cluster = self._cluster
+        if cluster.healed or not data:
+            return data
+        if member.die_giving_at is not None:
+            count, member.die_giving_at = member.die_giving_at, None
+            cluster.reached("a process was to die while it gave a snapshot to another")
+            cluster.crash_in_calls(member.node, count, member.down_s)
+        if member.wrong_chunks:
+            member.wrong_chunks -= 1
+            cluster.reached("a snapshot came with a bit turned over")
+            at = len(data) // 2
+            return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        return data
+
     # --- A start ------------------------------------------------------------------------------------------------
 
     def begins_to_load(self, member: Member, life: Life) -> None:
@@ -189,11 +224,26 @@ class SnapshotChecks:
 
     def loaded(self, member: Member, life: Life) -> None:
         """A store has found what is there."""
-        if left := [name for name in _names(member.disk) if is_writing(name)]:
-            self._found("nothing of a snapshot is left", life, f"after its start there is {left}")
+        names = _names(member.disk)
+        begun = [file.ref.group for file in map(receiving_file, names) if file is not None]
+        left = [name for name in names if is_writing(name)]
+        if left or len(set(begun)) < len(begun):
+            self._found("nothing of a snapshot is left", life, f"after its start there is {sorted(names)}")
+
+    def restoring(self, member: Member, life: Life) -> None:
+        """A machine is about to take over the state of a snapshot."""
+        if life.started and member.die_in_restore_at is not None and not self._cluster.healed:
+            count, member.die_in_restore_at = member.die_in_restore_at, None
+            self._cluster.reached("a process was to die while its machine was restored")
+            if self._cluster.plan.snapshots.machine == "disk":
+                member.die_at = count
+            else:
+                self._cluster.crash_in_calls(member.node, count, member.down_s)
 
     def restored(self, life: Life, group: int) -> None:
         """A machine has a state that it was not given command by command."""
+        if life.started:
+            self._cluster.reached("a follower was brought up by a snapshot")
         machine = life.machines[group]
         index = life.applied[group] = machine.store.applied_index
         if not self._cluster.members[life.process.node].trusted:
@@ -231,10 +281,8 @@ class SnapshotChecks:
         if not member.trusted or (first_look and member.disk.harm):
             return
         kept = [ref for ref in durable(member.disk, group) if ref.index >= begins]
-        if life.groups[group].applying.applied < begins:  # it has come from another node, in place of the log
-            if begins not in (ref.index for ref in kept):
-                self._found("the log reaches a snapshot", life, f"it begins at {begins}, and no snapshot is of there")
-            return
+        if begins in (ref.index for ref in kept) and (first_look or life.groups[group].applying.applied < begins):
+            return  # it has come from another node, in place of the log
         if len(kept) < _needed(member):
             at = [ref.index for ref in kept]
             self._found("the log reaches a snapshot", life, f"cut at {begins}, and whole and durable are those of {at}")
@@ -247,6 +295,11 @@ class SnapshotChecks:
 def unrest(member: Member, life: Life, group: int) -> str | None:
     """What is still kept of a snapshot, though nothing happens any more; None: nothing."""
     snapshots: Any = life.groups[group].snapshots
+    if life.groups[group].installing.offer is not None:
+        return "a snapshot of another node is on its way"
+    assert life.host.driver is not None
+    if life.host.driver.fetching._under_way:
+        return "a snapshot is being fetched"
     if snapshots._busy() or snapshots._writer is not None or snapshots._view is not None:
         return "a snapshot is under way"
     if life.groups[group].installing.offer is not None:
@@ -341,6 +394,16 @@ class WatchedSnapshots:
             raise
         return WatchedWriter(self._checks, self._member, self._life, writer, applied)
 
+    def open(self, ref: SnapshotRef) -> WatchedReader:
+        """See ``Snapshots``."""
+        return WatchedReader(self._checks, self._member, self._snapshots.open(ref))
+
+    def receive(self, offered: SnapshotFile) -> Steps[WatchedReceiver]:
+        """See ``Snapshots``."""
+        receiver = yield from self._snapshots.receive(offered)
+        self._checks.receives(self._member, self._life, offered, receiver.position)
+        return WatchedReceiver(self._checks, self._member, self._life, receiver)
+
     def verify(self, ref: SnapshotRef, known: Mapping[str, int] | None = None) -> Steps[CheckedSnapshot]:
         """See ``Snapshots``. Raises ``SnapshotDamaged``."""
         try:
@@ -355,6 +418,36 @@ class WatchedSnapshots:
         oldest = yield from self._snapshots.retain(group, *which)
         self._checks.retained(self._member, self._life, group, there, oldest)
         return oldest
+
+
+class WatchedReader:
+    """A ``SnapshotReader``."""
+
+    def __init__(self, checks: SnapshotChecks, member: Member, reader: SnapshotReader) -> None:
+        self._checks, self._member, self._reader = checks, member, reader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    def read_range(self, offset: int, size: int) -> bytes:
+        """See ``SnapshotReader``."""
+        return self._checks.gives(self._member, self._reader.read_range(offset, size))
+
+
+class WatchedReceiver:
+    """A ``SnapshotReceiver``."""
+
+    def __init__(self, checks: SnapshotChecks, member: Member, life: Life, receiver: SnapshotReceiver) -> None:
+        self._checks, self._member, self._life, self._receiver = checks, member, life, receiver
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._receiver, name)
+
+    def finish(self) -> Steps[SnapshotFile]:
+        """See ``SnapshotReceiver``."""
+        file = yield from self._receiver.finish()
+        self._checks.received(self._member, self._life, file)
+        return file
 
 
 class WatchedWriter:

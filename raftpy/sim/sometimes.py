@@ -164,6 +164,15 @@ SNAPSHOTS = {
     "a commit feed asked for what was cut off": "Its reader has to begin behind a snapshot.",
     "a node started from a snapshot": "And went on with the log behind it.",
     "an older snapshot was used": "The newest was damaged.",
+    "a snapshot was received": "From another node, because the leader's log begins behind this one's.",
+    "a snapshot was received from where it had stopped": "The process had died, or its source, and what had come was "
+    "there.",
+    "a snapshot was not received": "Its source has it no more, or it is not what was offered.",
+    "a snapshot came with a bit turned over": "Its receiver must find that, and ask again.",
+    "a follower was brought up by a snapshot": "It is its log and its state.",
+    "a process was to die while it received a snapshot": "Some operations of its disk later.",
+    "a process was to die while it gave a snapshot to another": "Some calls of its loop later.",
+    "a process was to die while its machine was restored": "Its log begins at the snapshot by then, or does not.",
     "a machine on disk stood at its snapshot": "It was given what came after.",
     "a machine on disk was ahead of the snapshot": "It was given only what it had not.",
     "a machine on disk was restored from a snapshot": "No log and no configuration reached back to where it stood.",
@@ -194,6 +203,7 @@ LINES = {
     "lost the quorum": "a leader lost its quorum",
     "an old copy was put back": "an older copy was noticed",
     "one of them is a copy": "an older copy was noticed",
+    "was not received from node": "a snapshot was not received",
 }
 """Part of a line of a node's log to what it says."""
 

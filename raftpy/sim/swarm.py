@@ -37,6 +37,8 @@ INTERLEAVED = 0.2
 """Share of worlds in which others go on while a thread stands between two operations of its disk."""
 SNAPSHOTS = 0.35
 """Share of worlds whose state machines give out their state."""
+SHORT_LOGS = 0.7
+"""Share of these in which nothing stays of a log behind the snapshots for members that are behind."""
 ASKED_IN_VAIN = 1 / 30
 """Share of the others in which somebody asks for snapshots all the same."""
 HARMED_SNAPSHOTS = 0.4
@@ -81,6 +83,7 @@ def draw_plan(seed: int) -> Plan:
     plan = _with_harm(plan, Random(f"raftpy.sim at rest {seed}"))
     plan = _with_strands(plan, Random(f"raftpy.sim interleaved {seed}"))
     plan = _with_snapshots(plan, Random(f"raftpy.sim snapshots {seed}"))
+    plan = _with_short_logs(plan, Random(f"raftpy.sim short logs {seed}"))
     return replace(
         plan,
         last_blackout=Random(f"raftpy.sim last blackout {seed}").random() < LAST_BLACKOUT,
@@ -221,6 +224,11 @@ EARLIEST_S = 0.4
 """By then most worlds have a leader."""
 MOST_FAULTS = 6
 """In a second: with more of them, no leader lasts long enough to be asked for anything."""
+
+
+def _others(plan: Plan, node: int) -> list[int]:
+    """All nodes but that one."""
+    return [other for other in range(1, plan.nodes + 1) if other != node]
 
 
 def _behind(node: int, places: int, nodes: int) -> int:
@@ -415,3 +423,39 @@ def _with_snapshots(plan: Plan, source: Random) -> Plan:
             other, value = source.randrange(1000), _seconds(source)
             found.append(Fault(at_s=at_s, kind="harmed_snapshot", node=node, other=other, value=value))
     return replace(plan, snapshots=load, faults=_in_order(*plan.faults, *found))
+
+
+FETCH_FAULTS: dict[str, Callable[[Random], tuple[int, float]]] = {
+    "kill_in_fetch": lambda source: (source.randint(1, 6), _seconds(source)),
+    "kill_giving": lambda source: (source.randint(1, 20), _seconds(source)),
+    "kill_in_restore": lambda source: (source.randint(1, 8), _seconds(source)),
+    "wrong_chunk": lambda source: (source.randint(1, 3), 0.0),
+}
+"""What befalls who sends a snapshot to another node, or receives it, by name, as ``SNAPSHOT_FAULTS``."""
+
+
+def _with_short_logs(plan: Plan, source: Random) -> Plan:
+    """The plan, and in most worlds with snapshots no log stays for those that fall behind, as one node does now and
+    then. The dice are its own, so that they move nothing else."""
+    if plan.snapshots.machine == "none" or source.random() >= SHORT_LOGS:
+        return plan
+    load = replace(plan.snapshots, trailing_bytes=source.choice((0, 0, 1_000)))
+    load = replace(load, asked_s=source.choice((load.asked_s, 1.0)))  # so that none is out of date at once
+    plan = replace(plan, snapshots=load)
+    found: list[Fault] = []
+    for _ in range(source.choice((0, 1, 2, 3)) if plan.nodes > 2 else 0):
+        more = _left_behind(plan, source)
+        if len(found) + len(more) <= _room(plan):
+            found += more
+    return replace(plan, faults=_in_order(*plan.faults, *found))
+
+
+def _left_behind(plan: Plan, source: Random) -> list[Fault]:
+    """A node is left behind the logs of the others, and two things befall what brings it up."""
+    node, at_s = source.randint(1, plan.nodes), round(source.uniform(0.1, 0.7) * plan.duration_s, 5)
+    found = [Fault(at_s=at_s, kind="left_behind", node=node, value=round(source.uniform(0.2, 0.6), 4))]
+    for kind in source.sample(sorted(FETCH_FAULTS), 2):
+        other, value = FETCH_FAULTS[kind](source)
+        for befallen in (node,) if kind in ("kill_in_fetch", "kill_in_restore") else _others(plan, node):
+            found.append(Fault(at_s=at_s, kind=kind, node=befallen, other=other, value=value))
+    return found

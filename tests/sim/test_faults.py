@@ -27,7 +27,7 @@ Act = Callable[..., None]
 def faulty(machine: str = "none") -> Iterator[tuple[Stage, Act]]:
     """A cluster of three that node 1 leads, and ``act(kind, node, other, value)``, which inflicts a fault; in the end
     all is well. ``machine``: what state machines give out."""
-    with stage(snapshots=SnapshotLoad(machine=machine)) as world:
+    with stage(snapshots=SnapshotLoad(machine=machine, trailing_bytes=0)) as world:
         yield (
             world,
             lambda kind, node=0, other=0, value=0.0: inflict(
@@ -458,6 +458,69 @@ def test_harmed_snapshot_waits_for_two_and_harms_one(machine: str, how: int) -> 
         if machine == "memory":
             assert world.life(3).groups[0].snapshots.newest == left[0]
         world.written(1, "a", "3")
+
+
+def fall_behind(world: Stage, act: Act) -> None:
+    """Node 3 hears nothing until the logs of the others begin behind what it has."""
+    act("left_behind", 3, value=0.6)
+    last = world.life(3).groups[0].raw.last_index
+    for number in range(6):
+        world.written(1, "a", str(number))
+        world.pass_(0.05)
+    assert world.life(1).groups[0].raw.first_index > last + 1
+    assert world.life(3).groups[0].raw.last_index == last
+
+
+@pytest.mark.parametrize("machine", ["memory", "disk"])
+def test_left_behind_brings_a_follower_behind_the_log_of_its_leader(machine: str) -> None:
+    with faulty(machine) as (world, act):
+        fall_behind(world, act)
+        world.until(lambda: world.reached["a follower was brought up by a snapshot"] == 1, "it is brought up")
+        assert world.reached["a snapshot was received"] == 1
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+def test_kill_in_fetch_comes_in_the_place_of_an_operation(count: int) -> None:
+    with faulty("memory") as (world, act):
+        act("kill_in_fetch", 3, count, 0.1)
+        fall_behind(world, act)
+        done = operations(world, 3)
+        world.until(lambda: "died" in done, "it dies")
+        assert world.reached["a process was to die while it received a snapshot"] == 1
+        assert done.index("died") >= count - 1
+        world.until(
+            lambda: world.reached["a follower was brought up by a snapshot"] == 1, "it comes all the same", 30.0
+        )
+
+
+def test_kill_giving_takes_the_source_and_another_takes_its_place() -> None:
+    with faulty("memory") as (world, act):
+        act("kill_giving", 1, 1, 0.5)
+        fall_behind(world, act)
+        world.until(lambda: lives(world) == [2, 3], "it dies")
+        assert world.reached["a process was to die while it gave a snapshot to another"] == 1
+        world.until(lambda: world.reached["a follower was brought up by a snapshot"] == 1, "by whoever leads", 30.0)
+
+
+@pytest.mark.parametrize("machine", ["memory", "disk"])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
+def test_kill_in_restore_takes_a_follower_whose_log_is_the_snapshot(machine: str, count: int) -> None:
+    with faulty(machine) as (world, act):
+        act("kill_in_restore", 3, count, 0.1)
+        fall_behind(world, act)
+        world.until(lambda: lives(world) == [1, 2], "it dies")
+        assert world.reached["a process was to die while its machine was restored"] == 1
+        world.until(lambda: world.up(3), "it is up again")
+        assert world.life(3).groups[0].snapshots.newest > 0
+
+
+def test_wrong_chunk_is_noticed_and_asked_for_again() -> None:
+    with faulty("memory") as (world, act):
+        act("wrong_chunk", 1, 2)
+        fall_behind(world, act)
+        world.until(lambda: world.reached["a follower was brought up by a snapshot"] == 1, "in the end", 30.0)
+        assert world.reached["a snapshot came with a bit turned over"] == 2
+        assert world.reached["a snapshot was not received"]
 
 
 # --- Leaders and clocks -----------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from raftpy.sim.sometimes import (
     TRANSPORT,
     unlisted,
 )
-from raftpy.sim.swarm import FAULTS, HARM, LINKS, SNAPSHOT_FAULTS, draw_plan
+from raftpy.sim.swarm import FAULTS, FETCH_FAULTS, HARM, LINKS, SNAPSHOT_FAULTS, draw_plan
 from raftpy.sim.totals import ENOUGH_SEEDS, Totals
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_each_is_named_where_it_is_seen() -> None:
 
 
 def test_each_kind_of_fault_is_drawn() -> None:
-    kinds = (*FAULTS, *HARM, *SNAPSHOT_FAULTS, "crash_loop", "harmed_snapshot")
+    kinds = (*FAULTS, *HARM, *SNAPSHOT_FAULTS, *FETCH_FAULTS, "crash_loop", "harmed_snapshot", "left_behind")
     assert {f"fault: {kind}" for kind in kinds} == INFLICTED.keys()
 
 
@@ -112,7 +112,7 @@ def test_state_machines_give_out_their_state_in_some_worlds_and_the_others_stay_
         assert replace(plan, faults=without.faults, snapshots=without.snapshots) == without
         assert not more or plan.snapshots.machine != "none"
         kinds.update({fault.kind for fault in more})
-    assert kinds.keys() == {*SNAPSHOT_FAULTS, "harmed_snapshot"}
+    assert kinds.keys() == {*SNAPSHOT_FAULTS, *FETCH_FAULTS, "harmed_snapshot", "left_behind"}
     assert any(plan.snapshots.asked_s for plan in plans if plan.snapshots.machine == "none")
 
 

@@ -122,4 +122,40 @@ BUGS = (
         new="    reader = snapshots.open(snapshots.refs(chosen.file.ref.group)[-1])\n    try:\n"
         "        for header, chunks in",
     ),
+    Patch(
+        name="one-snapshot-kept-where-it-is-on-its-way",
+        breaks="two snapshots are kept at least, whatever is on its way to a member (snapshotting.py)",
+        file=SNAPSHOTTING,
+        old="        return max(KEPT, *(",
+        new="        return max(1, *(",
+    ),
+    Patch(
+        name="installed-snapshot-not-in-the-head",
+        breaks="one batch names the snapshot and the log's new bounds (design-storage.md)",
+        file="raftpy/storage/leveldb/group_log.py",
+        old="        head.prev_index, head.prev_term = index, snapshot.term\n        head.last_index",
+        new="        head.last_index",
+    ),
+    Patch(
+        name="restored-before-the-log-is-the-snapshot",
+        breaks="a machine on disk has nothing that its log has not, durably (installing.py)",
+        file="raftpy/runtime/installing.py",
+        old="        await self._durable\n        await beside.call(lambda: restore(",
+        new="        await beside.call(lambda: restore(",
+    ),
+    Patch(
+        name="machine-not-restored-from-what-came",
+        breaks="a follower that receives a snapshot takes its state (paper 7, Figure 13, InstallSnapshot 8)",
+        file="raftpy/runtime/installing.py",
+        old="        await beside.call(lambda: restore(machine, self._snapshots, checked, group.name, "
+        "lambda: beside.stopped))\n",
+        new="",
+    ),
+    Patch(
+        name="member-table-not-taken-from-what-came",
+        breaks="a follower that receives a snapshot takes its configuration (paper 7, Figure 13, InstallSnapshot 8)",
+        file="raftpy/runtime/group.py",
+        old="            self.member_operations.restore(table)\n",
+        new="            assert table is not None\n",
+    ),
 )
