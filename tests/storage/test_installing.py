@@ -183,6 +183,18 @@ def test_the_record_that_stands_for_it_is_missed(leveldb: Disk, lost: int) -> No
         leveldb.open()
 
 
+def test_a_crash_after_one_that_came_with_entries(leveldb: Disk) -> None:
+    """A start finds where the log begins before it reads the log."""
+    store, _ = leveldb.open()
+    model = Model()
+    for messages in ([WRITTEN], [*installing(7), append(entries(8, 5, 6, 100), term=6)]):
+        submit(store, messages)
+        model.submit(messages)
+    abandon(store)
+    store, recovered = leveldb.open()
+    model.check(store, recovered)
+
+
 def test_a_shorter_log_than_at_the_start_is_no_damage(leveldb: Disk) -> None:
     """The floor knows a log up to 10, and the snapshot that takes its place ends at 7."""
     store, _ = leveldb.open()
