@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from raftpy.contracts.state_machine import SavedState
 from raftpy.replicated import kv_commands
+from raftpy.replicated.held import Held
 from raftpy.replicated.kv_commands import PUT, decode
 from raftpy.replicated.kv_state import VERSION, KeyValueView, SavedKeys
 from raftpy.replicated.parted_dict import PartedDict
@@ -87,8 +88,7 @@ class KeyValueStore:
     """See ``InMemoryStateMachine``."""
 
     def __init__(self) -> None:
-        # Of version and value, as plain tuples: Python's collector need not look at those, however many.
-        self._data = PartedDict()
+        self._data = PartedDict()  # of Held
         self._keys = SortedKeys(self._data)
         self.applied_index = 0
         """The log index of the last command applied; 0 before the first."""
@@ -105,7 +105,7 @@ class KeyValueStore:
         if form == kv_commands.READ:
             return Outcome(Kind.READ, index, 0)
         stored = self._data.get(key)
-        version = stored[0] if stored is not None else 0
+        version = stored.version if stored is not None else 0
         if form == kv_commands.PUT_IF_ABSENT:
             return self._put(index, key, value) if stored is None else Outcome(Kind.MISMATCH, index, version)
         if form == kv_commands.PUT_IF_VERSION:
@@ -127,7 +127,7 @@ class KeyValueStore:
         return [apply(index, command) for index, command in enumerate(commands, first_index)]
 
     def _put(self, index: int, key: bytes, value: bytes) -> Outcome:
-        if self._data.put(key, (index, value)):
+        if self._data.put(key, Held(index, value)):
             self._keys.toggle(key)
         return Outcome(_WRITTEN, index, index)
 
@@ -135,7 +135,7 @@ class KeyValueStore:
         """The value of ``key`` as applied here, or None. It may be old: ``Node.read_index`` first makes it
         linearizable."""
         stored = self._data.get(key)
-        return None if stored is None else Stored(*stored)
+        return None if stored is None else Stored(stored.version, stored.value)
 
     def scan(self, prefix: bytes = b"", limit: int = 1000, after: bytes = b"") -> tuple[list[Item], bool]:
         """The first ``limit`` keys, at least 0, that begin with ``prefix`` and come after ``after`` (b"": from the
@@ -146,7 +146,7 @@ class KeyValueStore:
         order = self._keys
         keys = order.range(prefix, after, limit + 1)
         get = order.present.get  # of the same moment, should another state take the place of this one just now
-        items = [Item(key, version, len(value)) for key in keys[:limit] for version, value in (get(key),)]
+        items = [Item(key, held.version, len(held.value)) for key in keys[:limit] for held in (get(key),)]
         return items, len(keys) > limit
 
     def capture(self) -> KeyValueView:
@@ -159,7 +159,7 @@ class KeyValueStore:
         What there is can be read until then, also in another thread; for so long there are both.
         """
         keys, data = SavedKeys(saved), PartedDict()
-        data.load(keys)
+        keys.put_into(data)
         order = SortedKeys(data)
         order.load(data.keys())
         self._data, self._keys, self.applied_index = data, order, keys.applied_index

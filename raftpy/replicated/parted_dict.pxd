@@ -1,17 +1,30 @@
-# A dict in parts, of which a view of one moment shares what has not changed since.
+# A dict in parts, of which a view sees what was there at one moment.
+from cpython.ref cimport PyObject
+
+cdef enum:
+    COUNT = 65536    # a power of two: of ten million keys a part holds 153, and is given out in microseconds
+
+cdef class Parts:
+    cdef PyObject* dicts[COUNT]
+
+    cdef dict at(self, Py_ssize_t number)
+    cdef dict make(self, Py_ssize_t number)
 
 cdef class PartedDict:
-    cdef list parts             # of dict; which one holds a key, its bytes say
-    cdef bytearray shared       # for each part: 1 while a view may look at the very dict
+    cdef Parts parts            # which one holds a key, its bytes say
+    cdef list views             # those that are not closed and have parts to give out yet
     cdef Py_ssize_t count       # keys in all of them
-    cdef Py_ssize_t views       # that are not closed
 
-    cdef dict own(self, Py_ssize_t part)
+    cdef bint set(self, bytes key, object value) except -1
+    cdef int clear(self) except -1
+    cdef int remember(self, Py_ssize_t number, dict part, bytes key) except -1
 
 cdef class DictView:
-    cdef PartedDict owner
-    cdef list parts             # None where it was given out
-    cdef Py_ssize_t next_index
-    cdef bint closed
+    cdef PartedDict owner       # None once it is closed
+    cdef Parts parts            # the owner's, or those it had when all was replaced
+    cdef list changed           # for each part: None, or what keys that were changed since had, ABSENT for nothing
+    cdef Py_ssize_t next_number
 
-    cdef int release(self, Py_ssize_t part) except -1
+    cdef Py_ssize_t next_size(self) except -1
+    cdef Py_ssize_t take(self, PyObject** slots) except -1
+    cdef int pass_by(self) except -1

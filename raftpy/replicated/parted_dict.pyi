@@ -6,6 +6,9 @@ from typing import Any, final
 PARTS: int
 
 @final
+class Parts: ...
+
+@final
 class PartedDict:
     def __len__(self) -> int: ...
     def __contains__(self, key: object, /) -> bool: ...

@@ -1,27 +1,34 @@
 """A dict in parts: what it holds at one moment is captured at once, however much that is.
 
-Its keys, which are bytes, are spread over many dicts. A view takes the list of these dicts. From then on each of them
-is copied before it is changed for the first time, so the view goes on to see what it was::
+Its keys, which are bytes, are spread over many dicts. A view gives these out one after the other. As long as it has not
+given a part out, whoever changes a key there leaves with the view what the key had; so the view goes on to see what
+was::
 
-    parts     [a] [b] [c] [d]         view of now: a b c d
-    put in c  [a] [b] [c'] [d]        the view has c still
+    parts     {a: 1} {b: 2} {c: 3}      a view of now has given out the first part
+    put c 4   {a: 1} {b: 2} {c: 4}      the view has {c: 3} beside the third, which takes the place of what is there
+    put a 5   {a: 5} {b: 2} {c: 4}      and nothing of this
 
-A view that has given a part out does not hold it any more, and it need not be copied then. Which part a key belongs to
+So a change costs as much more as it is itself, and nothing is copied that is not changed. Which part a key belongs to
 depends on its bytes alone, so views of equal dicts give the same items in the same order, on every machine.
 """
 cimport cython
+from operator import itemgetter
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Contains, PyDict_Copy, PyDict_DelItem, PyDict_SetItem
+from cpython.dict cimport PyDict_Contains, PyDict_DelItem, PyDict_Next, PyDict_SetItem, PyDict_Size
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t
 
 cdef extern from "Python.h":
+    void incref "Py_INCREF" (PyObject*)
+    void decref "Py_DECREF" (PyObject*)
+    void xdecref "Py_XDECREF" (PyObject*)
     PyObject* PyDict_GetItemWithError(object, object) except? NULL
 
-cdef enum:
-    COUNT = 4096    # a power of two: of a million keys a part holds 244, which are copied in microseconds
-
 PARTS = COUNT
+
+cdef object ABSENT = object()
 
 
 cdef inline Py_ssize_t part_of(bytes key) noexcept:
@@ -39,71 +46,134 @@ cdef inline Py_ssize_t part_of(bytes key) noexcept:
 
 
 @cython.final
+cdef class Parts:
+    """The dicts, NULL for an empty one. Python's collector need not know of them: bytes and numbers lead nowhere."""
+
+    def __dealloc__(self):
+        cdef Py_ssize_t number
+        for number in range(COUNT):
+            xdecref(self.dicts[number])
+            if number % 64 == 0:
+                with nogil:
+                    pass  # of millions of keys that takes seconds, in which others may go on
+
+    cdef dict at(self, Py_ssize_t number):
+        return <dict> self.dicts[number] if self.dicts[number] != NULL else None
+
+    cdef dict make(self, Py_ssize_t number):
+        # A dict where there is none yet.
+        cdef dict part = {}
+        incref(<PyObject*> part)
+        self.dicts[number] = <PyObject*> part
+        return part
+
+
+@cython.final
 cdef class PartedDict:
     """Keys are bytes, not None. Not thread-safe, but for views, which any one thread may read."""
 
     def __cinit__(self):
-        self.parts = [{} for _ in range(COUNT)]
-        self.shared = bytearray(COUNT)
+        self.parts = Parts.__new__(Parts)
+        self.views = []
 
     def __len__(self):
         return self.count
 
     def __contains__(self, key):
-        return type(key) is bytes and PyDict_Contains(self.parts[part_of(key)], key)
+        cdef dict part
+        if type(key) is not bytes:
+            return False
+        part = self.parts.at(part_of(<bytes> key))
+        return part is not None and PyDict_Contains(part, key)
 
     def get(self, bytes key not None):
         """The value of ``key``, or None."""
-        cdef PyObject* found = PyDict_GetItemWithError(self.parts[part_of(key)], key)
+        cdef dict part = self.parts.at(part_of(key))
+        cdef PyObject* found
+        if part is None:
+            return None
+        found = PyDict_GetItemWithError(part, key)
         return <object> found if found != NULL else None
 
     def put(self, bytes key not None, value):
         """Sets the value of ``key``; whether it was not there before."""
-        cdef dict part = self.own(part_of(key))
-        cdef Py_ssize_t before = len(part)
+        return self.set(key, value)
+
+    cdef bint set(self, bytes key, object value) except -1:
+        cdef Py_ssize_t number = part_of(key)
+        cdef dict part = self.parts.at(number)
+        cdef Py_ssize_t before
+        if part is None:
+            part = self.parts.make(number)
+        if self.views:
+            self.remember(number, part, key)
+        before = PyDict_Size(part)
         PyDict_SetItem(part, key, value)
-        if len(part) == before:
+        if PyDict_Size(part) == before:
             return False
         self.count += 1
         return True
 
     def remove(self, bytes key not None):
         """Takes ``key`` out. Raises ``KeyError`` where it is not there."""
-        PyDict_DelItem(self.own(part_of(key)), key)
+        cdef Py_ssize_t number = part_of(key)
+        cdef dict part = self.parts.at(number)
+        if part is None:
+            raise KeyError(key)
+        if self.views:
+            self.remember(number, part, key)
+        PyDict_DelItem(part, key)
         self.count -= 1
+
+    cdef int remember(self, Py_ssize_t number, dict part, bytes key) except -1:
+        # Before the key is changed: what it has now is left with each view that has not given the part out.
+        cdef DictView view
+        cdef object changed
+        cdef PyObject* found
+        for view in self.views:
+            if number < view.next_number:
+                continue
+            changed = view.changed[number]
+            if changed is None:
+                changed = {}
+                view.changed[number] = changed
+            if not PyDict_Contains(changed, key):
+                found = PyDict_GetItemWithError(part, key)
+                PyDict_SetItem(changed, key, <object> found if found != NULL else ABSENT)
+        return 0
 
     def keys(self):
         """All keys, in no order that means anything."""
-        return [key for part in self.parts for key in part]
+        cdef list found = []
+        cdef Py_ssize_t number
+        for number in range(COUNT):
+            if self.parts.dicts[number] != NULL:
+                found += self.parts.at(number)
+                with nogil:
+                    pass  # who waits for the interpreter's lock takes it here
+        return found
 
     def load(self, items):
         """Sets the value of each key in ``items``, pairs of both, in place of all that was there."""
-        cdef bytes key
-        self.parts = [{} for _ in range(COUNT)]
-        self.shared = bytearray(COUNT)
-        self.count = 0
+        self.clear()
         for key, value in items:
-            PyDict_SetItem(self.parts[part_of(key)], key, value)
-        for part in self.parts:
-            self.count += len(part)
+            self.set(<bytes?> key, value)
+
+    cdef int clear(self) except -1:
+        # Nothing is there any more. Views keep the parts that they look at.
+        self.parts = Parts.__new__(Parts)
+        self.views = []
+        self.count = 0
+        return 0
 
     def capture(self):
         """A view of what is there now."""
         cdef DictView view = DictView.__new__(DictView)
         view.owner = self
-        view.parts = list(self.parts)
-        self.shared = bytearray(b"\1") * COUNT
-        self.views += 1
+        view.parts = self.parts
+        view.changed = [None] * COUNT
+        self.views.append(view)
         return view
-
-    cdef dict own(self, Py_ssize_t part):
-        # The part, to be changed: no view looks at it.
-        cdef dict found = <dict> self.parts[part]
-        if self.shared[part]:
-            found = PyDict_Copy(found)
-            self.parts[part] = found
-            self.shared[part] = 0
-        return found
 
 
 @cython.final
@@ -111,32 +181,87 @@ cdef class DictView:
     """What a ``PartedDict`` held at one moment; made by its ``capture``, to be closed."""
 
     def next_part(self):
-        """The next part: its keys, ascending, and their values in the same order; None behind the last one."""
-        cdef Py_ssize_t part = self.next_index
-        cdef dict found
-        cdef list keys
-        if self.closed or part >= COUNT:
-            return None
-        self.next_index += 1
-        found = <dict> self.parts[part]
-        keys = sorted(found)
-        values = [found[key] for key in keys]
-        self.release(part)
-        return keys, values
+        """The next part that has keys: these, ascending, and their values in the same order; None behind the last
+        one."""
+        cdef PyObject** slots
+        cdef Py_ssize_t size, i
+        cdef Py_ssize_t taken = 0
+        cdef list items = []
+        while not taken:
+            size = self.next_size()
+            if not size:
+                return None
+            slots = <PyObject**> PyMem_Malloc(<size_t> (2 * size) * sizeof(PyObject*))
+            if slots == NULL:
+                raise MemoryError
+            taken = self.take(slots)
+            items = [(<object> slots[2 * i], <object> slots[2 * i + 1]) for i in range(taken)]
+            for i in range(2 * taken):
+                decref(slots[i])
+            PyMem_Free(slots)
+        items.sort(key=itemgetter(0))
+        return [key for key, _ in items], [value for _, value in items]
 
-    cdef int release(self, Py_ssize_t part) except -1:
-        # Where no other view is open nobody looks at it any more: it may be changed in place again.
-        if self.owner.views == 1:
-            self.owner.shared[part] = 0
-        self.parts[part] = None
+    cdef Py_ssize_t next_size(self) except -1:
+        # How many keys the next part may have, at most, where it has any; 0 behind the last one.
+        cdef Py_ssize_t size = 0
+        cdef object changed
+        cdef dict part
+        if self.owner is None:
+            return 0
+        while self.next_number < COUNT:
+            part = self.parts.at(self.next_number)
+            changed = self.changed[self.next_number]
+            if part is not None:
+                size += PyDict_Size(part)
+            if changed is not None:
+                size += PyDict_Size(changed)
+            if size:
+                return size
+            self.next_number += 1
+        return 0
+
+    cdef Py_ssize_t take(self, PyObject** slots) except -1:
+        # Behind next_size: the next part's keys and values, in turn, each with a reference that the caller has to give
+        # back. Nothing in here lets another thread run, so that all of it is of one moment. How many keys there are.
+        cdef dict part = self.parts.at(self.next_number)
+        cdef object changed = self.changed[self.next_number]
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t taken = 0
+        cdef PyObject* key
+        cdef PyObject* value
+        if part is not None:
+            while PyDict_Next(part, &at, &key, &value):
+                if changed is None or not PyDict_Contains(changed, <object> key):
+                    incref(key)
+                    incref(value)
+                    slots[2 * taken] = key
+                    slots[2 * taken + 1] = value
+                    taken += 1
+        at = 0
+        if changed is not None:
+            while PyDict_Next(changed, &at, &key, &value):
+                if value != <PyObject*> ABSENT:
+                    incref(key)
+                    incref(value)
+                    slots[2 * taken] = key
+                    slots[2 * taken + 1] = value
+                    taken += 1
+        self.pass_by()
+        return taken
+
+    cdef int pass_by(self) except -1:
+        # The next part is given out: who changes it need not tell any more.
+        self.changed[self.next_number] = None
+        self.next_number += 1
         return 0
 
     def close(self):
         """It is needed no more. May be called again."""
-        cdef Py_ssize_t part
-        if self.closed:
+        if self.owner is None:
             return
-        for part in range(self.next_index, COUNT):
-            self.release(part)
-        self.closed = True
-        self.owner.views -= 1
+        if self in self.owner.views:
+            self.owner.views.remove(self)
+        self.owner = None
+        self.parts = None
+        self.changed = None

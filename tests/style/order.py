@@ -47,7 +47,7 @@ RAFTPY = """
         stored_view trailing group_work snapshotting snapshot_source fetching installing offering rounds passes calls
         leaving group describe group_calls driver host
     .: node blocking
-    replicated: kv_commands parted_dict kv_packing kv_state sorted_keys kv
+    replicated: kv_commands held key_order parted_dict sorted_keys kv_packing kv_state kv
     server: connections errors proposer redirect dispatch accepting request kv limits snapshot status app
     sim.linearizability: history models search lineup tried registers result explain checker shrink
     sim: entropy disk disk.faults disk.image disk.contents disk.directory disk.files

@@ -1,0 +1,1 @@
+"""The order of keys; what is in key_order.pyx is for C alone."""
