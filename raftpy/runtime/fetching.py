@@ -41,6 +41,8 @@ FIRST_WAIT_S = 1.0
 """For an answer, before any has come."""
 LEAST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 """For an answer, whatever earlier ones took."""
+SHORTEST_LOOK_S = 0.001
+"""Until the next look: what is left of a wait may be less than the clock can tell."""
 ASK_AGAIN_S = 0.25
 """Between two questions which file it is."""
 
@@ -186,7 +188,7 @@ class Fetch:
             oldest = next(iter(self._asked.values()))
             self._ask(oldest.offset, oldest.size, again=True)
             since_s = now_s
-        return since_s + self._waits.wait_s(self._fruitless) - now_s
+        return max(since_s + self._waits.wait_s(self._fruitless) - now_s, SHORTEST_LOOK_S)
 
     # --- The attempt --------------------------------------------------------------------------------------------
 
