@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,9 +18,11 @@ from raftpy.contracts.fetching import (
     SnapshotRequest,
     SnapshotTalk,
 )
+from raftpy.contracts.files import OpenMode
 from raftpy.contracts.snapshots import SnapshotFile
 from raftpy.runtime import fetching, snapshot_source
 from raftpy.runtime.fetching import CHUNK_BYTES, OVERTAKEN, WINDOW
+from raftpy.storage.snapshots.memory import MemoryFolder, MemoryFolderFile
 from tests.node.fetches import SIZE, FetchWorld, Giver, play
 from tests.storage.snapshots import MACHINE, ref, write
 
@@ -195,9 +199,16 @@ def test_the_disk_is_touched_in_threads_alone() -> None:
         one.write(WANTED)
         one.steps.held = two.steps.held = True
         opened: list[str] = []
+
+        def noting(folder: MemoryFolder) -> Callable[[str, OpenMode], MemoryFolderFile]:
+            def note(name: str, mode: OpenMode) -> MemoryFolderFile:
+                opened.append(name)
+                return MemoryFolder.open(folder, name, mode)
+
+            return note
+
         for node in (one, two):
-            folder = node.place.memory
-            node.store._folder.open = lambda name, mode, open_=folder.open: (opened.append(name), open_(name, mode))[1]  # type: ignore[method-assign, misc]
+            node.place.memory.open = noting(node.place.memory)  # type: ignore[method-assign]
         task = asyncio.ensure_future(two.fetching.fetch(1, WANTED))
         for _ in range(200):
             await asyncio.sleep(0.01)
@@ -209,6 +220,7 @@ def test_the_disk_is_touched_in_threads_alone() -> None:
         assert set(two.steps.names) == {"raftpy fetch 2"}
         one.steps.release()
         await task
+        assert len(opened) == 2, "each opens a file"
 
     play(scenario)
 
@@ -248,8 +260,9 @@ class Answers:
         self.node = node
         self.heard: list[tuple[int, SnapshotTalk]] = []
         self.backlog = 0
-        node.transport.send_snapshot_talk = lambda to, talk: self.heard.append((to, talk))  # type: ignore[method-assign]
-        node.transport.snapshot_backlog = lambda to: self.backlog  # type: ignore[method-assign]
+        transport: Any = node.transport
+        transport.send_snapshot_talk = lambda to, talk: self.heard.append((to, talk))
+        transport.snapshot_backlog = lambda to: self.backlog
 
     def ask(self, request: SnapshotRequest, of: int = 2) -> None:
         self.node.fetching._take(of, request)

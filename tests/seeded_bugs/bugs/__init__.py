@@ -4,6 +4,7 @@ from tests.seeded_bugs.bug import Bug
 from tests.seeded_bugs.bugs import (
     commits,
     elections,
+    fetching,
     forgotten,
     fragments,
     logs,
@@ -29,4 +30,5 @@ BUGS: tuple[Bug, ...] = (
     *forgotten.BUGS,
     *wire.BUGS,
     *fragments.BUGS,
+    *fetching.BUGS,
 )
