@@ -83,8 +83,8 @@ BUGS = (
         name="view-changed-by-later-commands",
         breaks="what is applied later does not show in a view (contracts/state_machine.py)",
         file="raftpy/replicated/parted_dict.pyx",
-        old="            found = PyDict_Copy(found)\n            self.parts[part] = found\n",
-        new="            self.parts[part] = found\n",
+        old="            self.remember(number, part, key)\n        before = PyDict_Size(part)\n",
+        new="            assert part is not None\n        before = PyDict_Size(part)\n",
     ),
     Patch(
         name="configuration-said-to-be-of-the-snapshot",
