@@ -11,7 +11,7 @@ from raftcore.base.conflict import Conflict
 from raftcore.base.types import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, UNLIMITED, EntryKind, MessageType, StateType
 from raftcore.values.changes import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2, ProposedChange
 from raftcore.values.message import ConfState, Entries, Entry, HardState, Message, Snapshot
-from raftcore.values.storage_view import InitialState, StorageView
+from raftcore.values.storage_view import InitialState, PagedStorageView, StorageView
 
 __all__ = [
     "LOCAL_APPEND_THREAD",
@@ -32,6 +32,7 @@ __all__ = [
     "Message",
     "MessageType",
     "Outbox",
+    "PagedStorageView",
     "ProgressStatus",
     "ProposedChange",
     "RawNode",

@@ -5,5 +5,6 @@ from raftcore.values.message cimport Message
 
 cdef int send(Raft r, Message m) except -1
 cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1
+cdef int resume_sending(Raft r) except -1
 cdef int broadcast_append(Raft r) except -1
 cdef int broadcast_heartbeat(Raft r, bytes context) except -1

@@ -4,12 +4,14 @@ heartbeats and snapshots (paper 5.3, 7).
 
 from libc.stdint cimport uint32_t
 
-from raftcore.base.errors import InvariantViolation, SnapshotTemporarilyUnavailable
+from raftcore.base.errors import InvariantViolation, LogTemporarilyUnavailable, SnapshotTemporarilyUnavailable
 
 from raftcore.algorithm.options.witness cimport is_witness, without_payloads
 from raftcore.algorithm.state cimport Raft, tracing
-from raftcore.base.types cimport CAMPAIGNS, TERMLESS_TYPES, MsgApp, MsgHeartbeat, MsgSnap, index_t, term_t
-from raftcore.log.log_entries cimport term_at
+from raftcore.base.types cimport (
+    CAMPAIGNS, TERMLESS_TYPES, MsgApp, MsgHeartbeat, MsgSnap, StateLeader, index_t, term_t,
+)
+from raftcore.log.log_entries cimport in_memory, term_at
 from raftcore.log.slices cimport ENCODED
 from raftcore.membership.progress cimport Progress, is_full, is_paused, is_replicating
 from raftcore.values.message cimport Entries, Message, Snapshot, new_message, push
@@ -59,7 +61,12 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
         pass  # no entries until it is known where the logs agree
     elif not is_replicating(pr) or not is_full(pr.inflights):
         if pr.next <= r.log._last:
-            entries = r.log._slice(pr.next, r.log._last + 1, r.options.max_size_per_msg, ENCODED)
+            if in_memory(r.log, pr.next):
+                entries = r.log._slice(pr.next, r.log._last + 1, r.options.max_size_per_msg, ENCODED)
+            else:
+                entries = entries_read_back(r, pr)
+                if entries is None:
+                    return False
             if r.witnesses is not None and is_witness(r, pr.id):
                 entries = without_payloads(entries)
     if entries is None and not even_if_empty:
@@ -79,6 +86,33 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
         pr.sent_entries(entries.count, entries.payload_size)
     pr.sent_commit = r.log.committed
     return True
+
+
+cdef Entries entries_read_back(Raft r, Progress pr):
+    """The entries from pr.next on, which are in the storage alone; None where it has yet to read them. Then nothing is
+    sent to this follower before resume_sending: the others must not wait for a disk."""
+    try:
+        return r.log._slice_at_hand(pr.next, r.log._last + 1, r.log.unstable.offset, r.options.max_size_per_msg,
+                                    ENCODED)
+    except LogTemporarilyUnavailable:
+        pr.awaits_entries = True
+        return None
+
+
+cdef int resume_sending(Raft r) except -1:
+    """The storage has read what it lacked, or cannot: who waits for entries is sent them, or what takes their place."""
+    cdef list members = r.tracker.ordered
+    cdef Progress pr
+    cdef Py_ssize_t i
+    if r.state != StateLeader:
+        return 0
+    for i in range(len(members)):
+        pr = <Progress> members[i]
+        if pr.awaits_entries:
+            pr.awaits_entries = False
+            while pr.next <= r.log._last and send_append(r, pr, False):
+                pass
+    return 0
 
 
 cdef bint send_snapshot(Raft r, Progress pr) except -1:

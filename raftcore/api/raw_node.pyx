@@ -12,6 +12,7 @@ cimport cython
 from raftcore.algorithm.membership_changes cimport apply_change, restore_configuration
 from raftcore.algorithm.proposals cimport forward_payloads, propose_payloads, refusal
 from raftcore.algorithm.roles cimport become_follower, start, write_took
+from raftcore.algorithm.sending cimport resume_sending
 from raftcore.algorithm.snapshots cimport needs_snapshot
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport nobody_can_lead, step, tick, ticks_until_due
@@ -327,6 +328,15 @@ cdef class RawNode:
         """Index of a snapshot that has taken the place of the log and is not durable yet (paper 7); 0 for none."""
         snapshot = self.raft.log.unstable.snapshot
         return 0 if snapshot is None else snapshot.index
+
+    def report_entries(self):
+        """Entries that the storage view did not have at hand (PagedStorageView) may be there now: what waits for them
+        goes on, be it a follower that lacks them or the state machine, and asks the view again. To be called also where
+        they cannot be had any more, because the log was compacted meanwhile: then a follower is sent a snapshot."""
+        self.raft.log.entries_at_hand()
+        resume_sending(self.raft)
+        if CHECK_EACH_STEP:
+            check_raft(self.raft)
 
     def report_write(self, uint64_t ticks):
         """A write took so many ticks, from being handed out until it was durable; 0: less than one.

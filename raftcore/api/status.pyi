@@ -49,8 +49,8 @@ class ProgressStatus:
     """The core's clock (``now_ms``) at this member's last answer in this leadership; 0 before the first. Of the leader
     itself: when its last write was reported to it."""
     paused_because: str | None
-    """Why nothing more is sent: ``probe`` (one is out), ``window`` (``inflight_full``) or ``snapshot`` (one is on its
-    way); None when not paused."""
+    """Why nothing more is sent: ``probe`` (one is out), ``window`` (``inflight_full``), ``snapshot`` (one is on its
+    way) or ``entries`` (those that it lacks are being read back from the storage); None when not paused."""
     conf_index: int = 0
     """Index of the configuration entry that made this progress; what the member echoes (0: the first one)."""
 

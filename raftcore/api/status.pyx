@@ -82,6 +82,8 @@ cdef object why_paused(Progress pr):
         return None
     if pr.state == StateSnapshot:
         return "snapshot"
+    if pr.awaits_entries:
+        return "entries"
     return "window" if pr.state == StateReplicate else "probe"
 
 

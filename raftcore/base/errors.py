@@ -106,6 +106,14 @@ class SnapshotTemporarilyUnavailable(RaftError):
         super().__init__("snapshot is temporarily unavailable")
 
 
+class LogTemporarilyUnavailable(RaftError):
+    """The storage does not have these entries at hand, and is reading them; raised by a StorageView's
+    ``entries_at_hand``. The core goes on without them, and asks again after ``RawNode.report_entries``."""
+
+    def __init__(self) -> None:
+        super().__init__("log is temporarily unavailable")
+
+
 class DecodeError(RaftError, ValueError):
     """Bytes from outside are not a datagram, a frame, a message or a block of this format (docs/wire-format.md).
 

@@ -163,6 +163,9 @@ cdef int check_progress(Raft r) except -1:
         hold_of(r, "P8", pr.state != StateReplicate or not pr.bare_probe, pr, "only probes are bare")
         hold_of(r, "P9", pr.sent_commit <= r.log.committed or pr.state == StateSnapshot, pr, "commits sent exist")
         hold_of(r, "P10", pr.inflights.count > 0 or pr.inflights.bytes == 0, pr, "an empty window has no bytes")
+        hold_of(r, "P15", not pr.awaits_entries or (pr.next < r.log.window_first and not pr.bare_probe), pr,
+                "who waits for entries lacks some that are not in memory")
+        hold_of(r, "P16", not pr.awaits_entries or pr.state != StateSnapshot, pr, "a snapshot waits for no entries")
         hold_of(r, "P11", pr.state in (StateProbe, StateReplicate, StateSnapshot), pr, "a state")
         if pr.id == r.id:
             hold_of(r, "P12", pr.state == StateReplicate, pr, "a leader replicates to itself")

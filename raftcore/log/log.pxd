@@ -12,6 +12,7 @@ cdef class RaftLog(LogEntries):
     #   1. applied <= applying <= committed <= last
     #   2. snapshot_index <= applied, except while a restored snapshot is not durable and applied yet
     #   3. snapshot_index < window.first <= unstable.offset: what is not in memory is durable, and can be read back
+    #   4. awaits_entries: what is to be applied next is committed, and is not in memory
     cdef readonly index_t committed         # highest index known to be on a quorum's stable storage
     cdef readonly index_t applying          # highest index handed out to be applied
     cdef readonly index_t applied           # highest index applied
@@ -19,7 +20,8 @@ cdef class RaftLog(LogEntries):
     cdef readonly uint64_t max_applying_bytes  # bound on applying_bytes; one entry always passes
     cdef readonly uint64_t applying_bytes   # applying_size of what is handed out and not applied
     cdef readonly bint applying_paused      # nothing is handed out until something is applied
-    cdef readonly uint64_t window_max_bytes    # payload bytes in memory from which durable, applied entries go
+    cdef readonly bint awaits_entries       # the storage is reading what is to be applied next
+    cdef readonly uint64_t window_max_bytes    # bytes in memory (payload, overhead) from which durable, applied ones go
     cdef readonly uint64_t window_max_entries
 
     cpdef bint is_up_to_date(self, index_t index, term_t term) noexcept
@@ -29,6 +31,7 @@ cdef class RaftLog(LogEntries):
     cpdef bint maybe_commit(self, index_t index, term_t term) except -1
     cpdef bint has_next_committed(self, bint allow_unstable) noexcept
     cpdef Entries next_committed(self, bint allow_unstable)
+    cpdef void entries_at_hand(self) noexcept
     cpdef int accept_applying(self, index_t index, uint64_t size, bint allow_unstable) except -1
     cpdef int applied_to(self, index_t index, uint64_t size) except -1
     cpdef bint has_next_unstable(self) noexcept
@@ -52,6 +55,7 @@ cdef class RaftLog(LogEntries):
     cdef int _replace(self, Entries entries, index_t begin) except -1
     cdef void _trim(self) noexcept
     cdef void _evict(self, index_t through) noexcept
+    cdef uint64_t _window_bytes(self) noexcept
 
 
 # What follows are methods of a RaftLog for the core's own modules, under the names that they have for Python: as C
@@ -90,6 +94,6 @@ cdef inline index_t max_appliable(RaftLog log, bint allow_unstable) noexcept:
 # Would next_committed give anything?
 cdef inline bint has_next_committed(RaftLog log, bint allow_unstable) noexcept:
     # Nothing while a restored snapshot waits to be applied: the snapshot has to be applied before any entry.
-    if log.applying_paused or log.unstable.snapshot is not None:
+    if log.applying_paused or log.awaits_entries or log.unstable.snapshot is not None:
         return False
     return log.applying < max_appliable(log, allow_unstable)

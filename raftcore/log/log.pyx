@@ -21,7 +21,7 @@ cimport cython
 
 from raftcore.base.types cimport EntryNoop, LARGEST_NUMBER, NO_LIMIT, index_t, term_t
 from raftcore.log cimport unstable
-from raftcore.log.log_entries cimport LogEntries, match_term
+from raftcore.log.log_entries cimport LogEntries, in_memory, match_term
 from raftcore.log.slices cimport APPLYING, ENCODED
 from raftcore.log.term_runs cimport runs_at, runs_last
 from raftcore.log.unstable cimport Unstable
@@ -29,11 +29,14 @@ from raftcore.log.window cimport ref_length, window_at
 from raftcore.values.entries cimport Entries
 from raftcore.values.message cimport Snapshot
 
-from raftcore.base.errors import ConfigError, Compacted, InvariantViolation, PeerFault, Unavailable
+from raftcore.base.errors import (
+    Compacted, ConfigError, InvariantViolation, LogTemporarilyUnavailable, PeerFault, Unavailable,
+)
 
 cdef enum:
     WINDOW_BYTES = 64 << 20
     WINDOW_ENTRIES = 1000000
+    ENTRY_OVERHEAD = 16  # what an entry takes in the window beside its payload
 
 
 @cython.final
@@ -44,7 +47,7 @@ cdef class RaftLog(LogEntries):
     ``last_index``. ``term_runs`` is a sequence of (first index, term), ascending, for snapshot_index + 1 .. last_index.
     ``last_index``, ``committed`` and ``applied`` are 0 for "as the snapshot". ``last_time_ms`` is the last entry's log
     time, in milliseconds. ``max_applying_bytes`` bounds what is handed out to be applied and not acknowledged, counted
-    as :func:`applying_size` does: payload bytes and 16 for each entry. ``window_max_bytes`` (of payload) and
+    as :func:`applying_size` does: payload bytes and 16 for each entry. ``window_max_bytes`` (counted alike) and
     ``window_max_entries`` bound the entries that stay in memory after they are durable and applied.
 
     Raises :class:`ConfigError` when these do not fit together.
@@ -56,6 +59,7 @@ cdef class RaftLog(LogEntries):
         unstable: the borders of what is not durable yet.
         applying_bytes: :func:`applying_size` of what is handed out and not applied.
         applying_paused: nothing is handed out until something is applied.
+        awaits_entries: nothing is handed out until the storage has read it (PagedStorageView).
     """
 
     def __cinit__(self, object storage, index_t snapshot_index=0, term_t snapshot_term=0, index_t last_index=0,
@@ -180,14 +184,28 @@ cdef class RaftLog(LogEntries):
 
         At least one, then as many as max_applying_bytes leaves room for (applying_size; entries that are not in
         memory are cut by their encoded size, if that is reached first). InvariantViolation when there is no room.
+        None as well where the storage has yet to read them: has_next_committed is False then, until entries_at_hand.
         """
+        cdef index_t lo = self.applying + 1
+        cdef index_t hi
         if not has_next_committed(self, allow_unstable):
             return None
         if self.applying_bytes >= self.max_applying_bytes:
             raise InvariantViolation(f"{self.applying_bytes} bytes are being applied, at most "
                                      f"{self.max_applying_bytes} allowed, and it is not paused")
-        return self._slice(self.applying + 1, max_appliable(self, allow_unstable) + 1,
-                           self.max_applying_bytes - self.applying_bytes, APPLYING)
+        hi = max_appliable(self, allow_unstable) + 1
+        if in_memory(self, lo):
+            return self._slice(lo, hi, self.max_applying_bytes - self.applying_bytes, APPLYING)
+        try:
+            return self._slice_at_hand(lo, hi, self.unstable.offset, self.max_applying_bytes - self.applying_bytes,
+                                       APPLYING)
+        except LogTemporarilyUnavailable:
+            self.awaits_entries = True
+            return None
+
+    cpdef void entries_at_hand(self) noexcept:
+        """The storage has read what it lacked: it is asked again."""
+        self.awaits_entries = False
 
     cpdef int accept_applying(self, index_t index, uint64_t size, bint allow_unstable) except -1:
         """Entries up to `index`, of applying_size `size`, have been handed out to be applied.
@@ -298,6 +316,7 @@ cdef class RaftLog(LogEntries):
         if snapshot.term < last_term or (snapshot.term == last_term and snapshot.index < self._last):
             self.unstable.rewrites += 1
         self._begin_at(snapshot.index, snapshot.term, snapshot.time_ms)
+        self.awaits_entries = False
         self.committed = snapshot.index
         self.unstable.restore(snapshot)
         return 0
@@ -319,15 +338,18 @@ cdef class RaftLog(LogEntries):
         cdef index_t through = min(self.applied, self.unstable.offset - 1)
         if through >= self._cache.first_last:
             self._cache.forget_through(through)
-        if self._window.payload_bytes > self.window_max_bytes or self._window.count > self.window_max_entries:
+        if self._window_bytes() > self.window_max_bytes or self._window.count > self.window_max_entries:
             self._evict(through)
+
+    cdef inline uint64_t _window_bytes(self) noexcept:
+        return self._window.payload_bytes + ENTRY_OVERHEAD * <uint64_t> self._window.count
 
     cdef void _evict(self, index_t through) noexcept:
         cdef size_t count = 0
-        cdef uint64_t bytes = self._window.payload_bytes
+        cdef uint64_t bytes = self._window_bytes()
         while (self._window.first + count <= through
                and (bytes > self.window_max_bytes or self._window.count - count > self.window_max_entries)):
-            bytes -= ref_length(window_at(&self._window, self._window.first + count))
+            bytes -= ENTRY_OVERHEAD + <uint64_t> ref_length(window_at(&self._window, self._window.first + count))
             count += 1
         if count:
             self._evict_through(self._window.first + count - 1)
@@ -343,6 +365,7 @@ cdef class RaftLog(LogEntries):
         copy.max_applying_bytes = self.max_applying_bytes
         copy.applying_bytes = self.applying_bytes
         copy.applying_paused = self.applying_paused
+        copy.awaits_entries = self.awaits_entries
         copy.window_max_bytes = self.window_max_bytes
         copy.window_max_entries = self.window_max_entries
         return copy
@@ -358,8 +381,9 @@ cdef class RaftLog(LogEntries):
         cdef Entries entries
         digest = hashlib.blake2b(digest_size=16)
         digest.update(struct.pack(
-            "<15Q", self.snapshot_index, self._last, self._last_time, self.committed, self.applying, self.applied,
-            self.applying_bytes, self.applying_paused, self.unstable.offset, self.unstable.offset_in_progress,
+            "<16Q", self.snapshot_index, self._last, self._last_time, self.committed, self.applying, self.applied,
+            self.applying_bytes, self.applying_paused, self.awaits_entries,
+            self.unstable.offset, self.unstable.offset_in_progress,
             self._window.first, self.unstable.snapshot_in_progress, self.unstable.rewrites, snapshot is not None,
             len(runs)))
         for run in runs:
@@ -395,6 +419,9 @@ cdef class RaftLog(LogEntries):
         if self.applying_bytes >= self.max_applying_bytes and not self.applying_paused:
             raise InvariantViolation(f"{self.applying_bytes} bytes are being applied, at most "
                                      f"{self.max_applying_bytes} allowed, and it is not paused")
+        if self.awaits_entries and not self.applying < min(self.committed, self._window.first - 1):
+            raise InvariantViolation(f"waits to be given what follows {self.applying}: {self.committed} is committed, "
+                                     f"and what follows {self._window.first - 1} is in memory")
         return 0
 
 

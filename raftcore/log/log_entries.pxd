@@ -43,8 +43,11 @@ cdef class LogEntries:
     cdef LogView _view(self) noexcept
     cdef bint _search_term(self, index_t index, term_t* out) noexcept
     cdef Entries _slice(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
+    cdef Entries _slice_at_hand(self, index_t lo, index_t hi, index_t durable, uint64_t limit, Measure measure)
+    cdef Entries _behind_stored(self, Entries stored, index_t hi, uint64_t limit, Measure measure)
     cdef Entries _from_window(self, index_t lo, index_t hi, uint64_t limit, Measure measure, bint at_least_one)
     cdef Entries _from_storage(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
+    cdef Entries _checked(self, object answer, index_t lo, index_t hi, uint64_t limit, Measure measure)
     cdef int _check_entries(self) except -1
 
 
@@ -66,6 +69,11 @@ cdef inline bint term_at(LogEntries log, index_t index, term_t* out) noexcept:
 cdef inline bint match_term(LogEntries log, index_t index, term_t term) noexcept:
     cdef term_t ours = 0
     return term_at(log, index, &ours) and ours == term
+
+
+# Are the entries from index on in memory, or may they take time to read?
+cdef inline bint in_memory(LogEntries log, index_t index) noexcept:
+    return index >= log._window.first
 
 
 # Where this log may still agree with another one that has `term` at `index`.

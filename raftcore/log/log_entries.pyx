@@ -385,8 +385,6 @@ cdef class LogEntries:
         return self._slice(lo, hi, max_bytes, ENCODED)
 
     cdef Entries _slice(self, index_t lo, index_t hi, uint64_t limit, Measure measure):
-        cdef Entries stored, rest
-        cdef uint64_t used
         if lo > hi:
             raise InvariantViolation(f"slice of [{lo}, {hi}): lo is above hi")
         if lo <= runs_at(&self._terms, 0).first:
@@ -397,17 +395,37 @@ cdef class LogEntries:
             return None
         if lo >= self._window.first:
             return self._from_window(lo, hi, limit, measure, True)
-        stored = self._from_storage(lo, min(hi, self._window.first), limit, measure)
-        if hi <= self._window.first or stored.first + stored.count < self._window.first:
+        return self._behind_stored(self._from_storage(lo, min(hi, self._window.first), limit, measure), hi, limit,
+                                   measure)
+
+    cdef Entries _slice_at_hand(self, index_t lo, index_t hi, index_t durable, uint64_t limit, Measure measure):
+        """As _slice, for lo < hi within the log and before the window, in pieces as the storage likes. Raises
+        LogTemporarilyUnavailable where the storage has them not at hand.
+
+        The storage, which reads ahead, is asked for all that it has, up to `durable`: were it asked no further than to
+        the window, it would always end where the window began a moment ago, and never reach it while entries leave it.
+        """
+        cdef object at_hand = getattr(self.storage, "entries_at_hand", None)
+        cdef index_t end = min(hi, durable)
+        if at_hand is None:
+            return self._slice(lo, hi, limit, measure)
+        return self._behind_stored(self._checked(at_hand(lo, end, limit), lo, end, limit, measure), hi, limit, measure)
+
+    cdef Entries _behind_stored(self, Entries stored, index_t hi, uint64_t limit, Measure measure):
+        # What the storage gave, with as many entries of the window behind it as follow and fit.
+        cdef Entries rest
+        cdef uint64_t used
+        cdef index_t end = stored.first + stored.count
+        if end >= hi or end < self._window.first:
             return stored
         used = <uint64_t> len(stored.data) if measure == ENCODED else applying_size(stored)
-        if used >= limit or runs_at(&self._times, 0).value < last_time_of(stored):
+        if used >= limit or runs_at(&self._times, runs_find(&self._times, end)).value < last_time_of(stored):
             return stored
-        rest = self._from_window(self._window.first, hi, limit - used, measure, False)
+        rest = self._from_window(end, hi, limit - used, measure, False)
         if rest is None:
             return stored
-        return make_entries(stored.data + rest.data, lo, stored.count + rest.count, stored.first_term, rest.last_term,
-                            stored.payload_size + rest.payload_size, stored.blocks + rest.blocks)
+        return make_entries(stored.data + rest.data, stored.first, stored.count + rest.count, stored.first_term,
+                            rest.last_term, stored.payload_size + rest.payload_size, stored.blocks + rest.blocks)
 
     cdef Entries _from_window(self, index_t lo, index_t hi, uint64_t limit, Measure measure, bint at_least_one):
         cdef Entries entries = None
@@ -440,7 +458,10 @@ cdef class LogEntries:
         return entries
 
     cdef Entries _from_storage(self, index_t lo, index_t hi, uint64_t limit, Measure measure):
-        cdef object answer = self.storage.entries(lo, hi, limit)
+        return self._checked(self.storage.entries(lo, hi, limit), lo, hi, limit, measure)
+
+    cdef Entries _checked(self, object answer, index_t lo, index_t hi, uint64_t limit, Measure measure):
+        # The storage's answer to what was asked, which must be what this log says that it is.
         cdef Entries entries
         cdef index_t conflict
         cdef uint64_t fit

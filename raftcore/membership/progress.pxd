@@ -45,7 +45,7 @@ cdef inline bint is_full(Inflights inflights) noexcept:
 
 @cython.final
 cdef class Progress:
-    # match < next always; in StateSnapshot next == pending_snapshot + 1
+    # match < next always; in StateSnapshot next == pending_snapshot + 1; awaits_entries ends when next changes
     cdef readonly node_id_t id
     cdef public index_t match
     cdef public index_t next
@@ -54,6 +54,7 @@ cdef class Progress:
     cdef public index_t pending_snapshot     # index of the snapshot on its way, 0 otherwise
     cdef public bint recent_active           # heard from since the last check-quorum
     cdef public bint msg_app_flow_paused     # a probe, or a full window, is waiting for an answer
+    cdef public bint awaits_entries          # the storage is reading the entries from next on
     cdef public uint64_t heard_ms            # the core's now_ms at this member's last answer, 0 before the first
     cdef public bint bare_probe              # probes go without payload: it is not known where the logs agree
     cdef public bint is_learner
@@ -77,7 +78,7 @@ cdef class Progress:
 # The bodies of three methods of Progress, under the same names; what they are for is said at the methods, progress.pyx.
 # As C functions they are inlined into the core's own modules.
 cdef inline bint is_paused(Progress pr) noexcept:
-    return pr.state == StateSnapshot or pr.msg_app_flow_paused
+    return pr.state == StateSnapshot or pr.msg_app_flow_paused or pr.awaits_entries
 
 
 cdef inline bint can_bump_commit(Progress pr, index_t index) noexcept:
@@ -88,7 +89,9 @@ cdef inline bint maybe_update(Progress pr, index_t n) noexcept:
     if n <= pr.match:
         return False
     pr.match = n
-    pr.next = max(pr.next, n + 1)
+    if pr.next <= n:
+        pr.next = n + 1
+        pr.awaits_entries = False
     pr.msg_app_flow_paused = False
     return True
 

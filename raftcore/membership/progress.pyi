@@ -37,6 +37,7 @@ class Progress:
     pending_snapshot: int
     recent_active: bool
     msg_app_flow_paused: bool
+    awaits_entries: bool
     is_learner: bool
     heard_ms: int
     bare_probe: bool

@@ -151,6 +151,7 @@ cdef class Progress:
         pending_snapshot: index of the snapshot on its way, 0 for none.
         recent_active: heard from since the last check of the quorum (thesis 6.2).
         msg_app_flow_paused: a probe, or a full window, is waiting for an answer.
+        awaits_entries: the entries from ``next`` on have left the leader's memory, and its storage is reading them.
         heard_ms: the core's ``now_ms`` at its last answer, 0 before the first.
         bare_probe: probes go without payload, since it is not known where the logs agree.
         is_learner: by the applied configuration.
@@ -181,6 +182,7 @@ cdef class Progress:
     cpdef void reset_state(self, int state) noexcept:
         """Another state, and nothing on its way; ``match`` and ``next`` stay."""
         self.msg_app_flow_paused = False
+        self.awaits_entries = False
         self.pending_snapshot = 0
         self.bare_probe = False
         self.state = state
@@ -249,17 +251,20 @@ cdef class Progress:
             if rejected <= self.match:
                 return False
             self.next = self.match + 1
+            self.awaits_entries = False
         else:
             # Only one probe is out at a time, so only the answer to exactly that one counts.
             if self.next - 1 != rejected:
                 return False
             self.next = max(min(rejected, match_hint + 1), self.match + 1)
             self.msg_app_flow_paused = False
+            self.awaits_entries = False
         self.sent_commit = min(self.sent_commit, self.next - 1)
         return True
 
     cpdef bint is_paused(self) noexcept:
-        """True when no append may be sent now: a probe is out, the window is full, or a snapshot is on its way."""
+        """True when no append may be sent now: a probe is out, the window is full, a snapshot is on its way, or the
+        entries have to be read first."""
         return is_paused(self)
 
     cpdef Progress clone(self):
@@ -272,6 +277,7 @@ cdef class Progress:
         copy.pending_snapshot = self.pending_snapshot
         copy.recent_active = self.recent_active
         copy.msg_app_flow_paused = self.msg_app_flow_paused
+        copy.awaits_entries = self.awaits_entries
         copy.heard_ms = self.heard_ms
         copy.bare_probe = self.bare_probe
         copy.is_learner = self.is_learner

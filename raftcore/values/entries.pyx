@@ -286,6 +286,36 @@ cdef class Entries:
             at += block_size(&header)
         return make_entries(out, lo, hi - lo, first_term, header.term, payload_size, blocks)
 
+    def split(self, uint64_t max_bytes):
+        """These entries, in order, in pieces whose ``data`` has at most ``max_bytes`` each, as many entries in each as
+        fit; an entry that takes more by itself is a piece of its own."""
+        cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(self.data)
+        cdef const uint8_t* end = at + PyBytes_GET_SIZE(self.data)
+        cdef list pieces = []
+        cdef BlockHeader header
+        cdef index_t lo = self.first
+        cdef index_t index
+        cdef uint64_t used = 0
+        cdef uint64_t cost
+        cdef uint32_t i
+        while at < end:
+            read_block_header(at, &header)
+            for i in range(header.count):
+                index = header.first + i
+                cost = LENGTH_SIZE + load32(at + BLOCK_HEADER_SIZE + LENGTH_SIZE * <uint64_t> i)
+                if i == 0 or index == lo:
+                    cost += BLOCK_HEADER_SIZE
+                if index > lo and (cost > max_bytes or used > max_bytes - cost):
+                    pieces.append(self.slice(lo, index))
+                    lo = index
+                    used = 0
+                    if i:
+                        cost += BLOCK_HEADER_SIZE
+                used += cost
+            at += block_size(&header)
+        pieces.append(self.slice(lo, self.first + self.count))
+        return pieces
+
     cdef void seek(self, uint64_t position, BlockHeader* header) noexcept:
         cdef const uint8_t* data = <const uint8_t*> PyBytes_AS_STRING(self.data)
         cdef const uint8_t* lengths

@@ -2,6 +2,7 @@
 
 The core never writes: it hands out what has to be stored (etcd/raft's MsgStorageAppend, or a Ready) and hears when that
 is done. All it ever asks of a storage is to read back entries that left its window of memory, and the newest snapshot.
+A storage on a disk need not read them while the core waits: see :class:`PagedStorageView`.
 """
 
 from __future__ import annotations
@@ -82,5 +83,21 @@ class StorageView(Protocol):
 
         Raises :class:`raftcore.base.errors.SnapshotTemporarilyUnavailable` when it cannot be had right now: the core
         asks again later.
+        """
+        ...
+
+
+@runtime_checkable
+class PagedStorageView(StorageView, Protocol):
+    """A StorageView that may say "not now" where many entries are asked for: those that a follower lacks, and those
+    that are committed and not applied yet (after a restart, all of them). Where the core needs one entry, or a few, to
+    decide anything, it asks ``entries`` all the same."""
+
+    def entries_at_hand(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        """As ``entries``, where that takes no time; any number of them from ``lo`` on, at least one.
+
+        Raises :class:`raftcore.base.errors.LogTemporarilyUnavailable` where it would take time. Then whoever drives the
+        core has them read meanwhile, and calls ``RawNode.report_entries`` when they are at hand, or cannot be had any
+        more; until then the core does not ask for them again, and sends nothing to the follower that they are for.
         """
         ...

@@ -17,7 +17,7 @@ from raftcore import (
     MessageType,
 )
 from tests.model.faults import ANSWERS, LOCAL, OF_LEADERS, Faults
-from tests.model.log import applying_size
+from tests.model.log import Item, applying_size
 from tests.model.membership import decode
 from tests.model.node_log import CONF_CHANGES
 from tests.model.progress import PROBE, REPLICATE, SNAPSHOT
@@ -355,7 +355,7 @@ class ModelNode(Faults):
             read_states=self.read_states,
             entries=placed(log.in_progress, log.at(log.in_progress, log.last + 1)),
             snapshot=None if log.pending_in_progress else log.pending,
-            committed=placed(log.applying + 1, log.next_committed(self.plain_form)),
+            committed=placed(log.applying + 1, self.next_committed()),
             messages=self.messages,
         )
         ready.must_sync = bool(ready.entries) or hard[:2] != hard_before[:2]
@@ -374,6 +374,14 @@ class ModelNode(Faults):
         self.before = self.standing()
         return ready
 
+    def next_committed(self) -> list[Item]:
+        """What is to be applied; none of it where it has to be read first."""
+        items = self.log.next_committed(self.plain_form)
+        if items and self.log.applying + 1 < self.log.memory_from and not self.storage.at_hand():
+            self.log.awaits = True
+            return []
+        return items
+
     def picture(self) -> tuple[Any, ...]:
         """What status() says beyond the obvious."""
         c = self.configuration
@@ -385,6 +393,7 @@ class ModelNode(Faults):
             quorum = self.quorum_active()
             for member in self.members():
                 why = {PROBE: "probe", REPLICATE: "window", SNAPSHOT: "snapshot"}[member.state]
+                why = "entries" if member.awaits else why
                 behind = max(0, self.log.last - member.match)
                 known.append((member.id, behind, member.heard_ms, why if member.paused else None, member.conf_index))
         in_sync = self.leader != 0 and self.log.applied == self.log.committed

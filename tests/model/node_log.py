@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from raftcore import EntryKind
-from tests.model.log import APPLYING_OVERHEAD, BLOCK_HEADER, LENGTH, UNLIMITED, Item, ModelLog
+from tests.model.log import APPLYING_OVERHEAD, BLOCK_HEADER, LENGTH, UNLIMITED, Item, ModelLog, applying_size
 from tests.model.values import Rejected
 
 CONF_CHANGES = (EntryKind.EntryConfChange, EntryKind.EntryConfChangeV2)
@@ -47,8 +47,10 @@ class NodeLog(ModelLog):
     last_time: int = 0
     """Newest log time seen; a restored snapshot does not make it forgotten."""
     most_bytes: int = UNLIMITED
-    """Payload bytes kept in memory of what is durable and applied."""
+    """Bytes, counted as for applying, kept in memory of what is durable and applied."""
     most_entries: int = UNLIMITED
+    awaits: bool = False
+    """What is to be applied next has to be read first."""
 
     def matches(self, index: int, term: int) -> bool:
         return self.term(index) == term
@@ -83,13 +85,14 @@ class NodeLog(ModelLog):
         """What is durable and applied may leave the memory, from the oldest on, when there is too much of it."""
         kept = self.at(self.memory_from, self.last + 1)
         while self.memory_from <= min(self.applied, self.offset - 1) and (
-            len(kept) > self.most_entries or sum(len(item.data) for item in kept) > self.most_bytes
+            len(kept) > self.most_entries or applying_size(kept) > self.most_bytes
         ):
             del kept[0]
             self.memory_from += 1
 
     def restore(self, snapshot) -> None:  # type: ignore[no-untyped-def]
         super().restore(snapshot)
+        self.awaits = False
         self.memory_from = snapshot.index + 1
         self.last_time = snapshot.time_ms or self.last_time
 
@@ -103,17 +106,17 @@ class NodeLog(ModelLog):
 
     def slice(self, lo: int, limit: int) -> list[Item]:
         """Entries from lo on for one message."""
-        stored = fitting(self.at(lo, self.memory_from), limit, 1) if lo < self.memory_from else []
-        if not stored:
+        if lo >= self.memory_from:
             return fitting(self.at(lo, self.last + 1), limit, 1)
+        stored = fitting(self.at(lo, self.offset), limit, 1)  # all that is durable, also what is in memory as well
         if lo + len(stored) < self.memory_from:
             return stored
         left = limit - sum(size_of(stored))
-        return stored + fitting(self.at(self.memory_from, self.last + 1), left, 0)
+        return stored + fitting(self.at(lo + len(stored), self.last + 1), left, 0)
 
     def next_committed(self, allow_unstable: bool) -> list[Item]:
         """What may be applied now. Nothing while a snapshot waits, or while too much is being applied already."""
-        if self.paused or self.pending is not None:
+        if self.paused or self.awaits or self.pending is not None:
             return []
         lo, hi = self.applying + 1, max(self.applying, self.max_appliable(allow_unstable)) + 1
         room = self.max_applying - self.applying_bytes
@@ -122,11 +125,11 @@ class NodeLog(ModelLog):
         if lo >= self.memory_from:
             return fitting_to_apply(self.at(lo, hi), room, 1)
         # The storage is told the same limit, and counts in blocks.
-        stored = fitting_to_apply(fitting(self.at(lo, min(hi, self.memory_from)), room, 1), room, 1)
+        stored = fitting_to_apply(fitting(self.at(lo, min(hi, self.offset)), room, 1), room, 1)
         if lo + len(stored) < self.memory_from:
             return stored
         room -= sum(APPLYING_OVERHEAD + len(item.data) for item in stored)
-        return stored + fitting_to_apply(self.at(self.memory_from, hi), room, 0)
+        return stored + fitting_to_apply(self.at(lo + len(stored), hi), room, 0)
 
     def has_conf_change(self, lo: int, hi: int) -> bool:
         return any(item.kind in CONF_CHANGES for item in self.at(lo, hi))

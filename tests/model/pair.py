@@ -10,7 +10,12 @@ from typing import Any
 
 import raftcore
 from raftcore import ConfChange, ConfChangeV2, Config, ConfState, EntryKind, InitialState, RawNode, Snapshot
-from raftcore.base.errors import ProposalDropped, RaftError, SnapshotTemporarilyUnavailable
+from raftcore.base.errors import (
+    LogTemporarilyUnavailable,
+    ProposalDropped,
+    RaftError,
+    SnapshotTemporarilyUnavailable,
+)
 from tests.model.log import Item, encode
 from tests.model.node import ModelNode
 from tests.model.node_log import fitting
@@ -54,6 +59,7 @@ class Store(ModelStorage):
     items: list[Item] = field(default_factory=list)
     newest: Snapshot = field(default_factory=Snapshot)
     available: bool = True
+    entries_at_hand: bool = True
 
     @property
     def last(self) -> int:
@@ -69,6 +75,9 @@ class Store(ModelStorage):
         if not self.available:
             raise Rejected("SnapshotTemporarilyUnavailable")
         return self.newest
+
+    def at_hand(self) -> bool:
+        return self.entries_at_hand
 
     def write(self, hard: HardState | None, snapshot: Snapshot | None, entries: Sequence[Placed], sync: bool) -> None:
         self.hard = hard or self.hard
@@ -96,6 +105,11 @@ class CoreView:
     def entries(self, lo: int, hi: int, max_bytes: int) -> raftcore.Entries:
         at = self.store.before + 1
         return encode(lo, fitting(self.store.items[lo - at : hi - at], max_bytes, 1))
+
+    def entries_at_hand(self, lo: int, hi: int, max_bytes: int) -> raftcore.Entries:
+        if not self.store.entries_at_hand:
+            raise LogTemporarilyUnavailable
+        return self.entries(lo, hi, max_bytes)
 
     def snapshot(self) -> Snapshot:
         if not self.store.available:

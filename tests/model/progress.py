@@ -22,6 +22,8 @@ class Progress:
     state: str = PROBE
     waiting: bool = False
     """Nothing more until it answers."""
+    awaits: bool = False
+    """Nothing more until what it lacks has been read."""
     snapshot: int = 0
     active: bool = True
     """Heard from since the last look at the quorum. A newcomer has the benefit of the doubt."""
@@ -44,6 +46,7 @@ class Progress:
 
     def enter(self, state: str) -> None:
         self.state, self.waiting, self.snapshot, self.inflight, self.bare = state, False, 0, [], False
+        self.awaits = False
 
     def probe(self) -> None:
         """From what is known to match, or behind a snapshot that may have arrived."""
@@ -66,7 +69,7 @@ class Progress:
 
     @property
     def paused(self) -> bool:
-        return self.waiting or self.state == SNAPSHOT
+        return self.waiting or self.awaits or self.state == SNAPSHOT
 
     def sent(self, count: int, size: int) -> None:
         """An append with so many entries and payload bytes has gone out."""
@@ -85,6 +88,7 @@ class Progress:
     def accepted(self, index: int) -> bool:
         if index <= self.match:
             return False
+        self.awaits = self.awaits and self.next > index  # it lacks others than were asked for
         self.match, self.next, self.waiting = index, max(self.next, index + 1), False
         return True
 
@@ -101,6 +105,7 @@ class Progress:
                 return False
             self.next = max(min(index, hint + 1), self.match + 1)
             self.waiting = False
+        self.awaits = False
         self.told_commit = min(self.told_commit, self.next - 1)
         return True
 

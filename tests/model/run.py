@@ -354,6 +354,19 @@ def snapshot_availability(run: Run, pair: Pair, a: int, b: int) -> None:
     pair.store.available = a % 3 != 0
 
 
+def entries_at_hand(run: Run, pair: Pair, a: int, b: int) -> None:
+    pair.store.entries_at_hand = a % 3 != 0
+
+
+def report_entries(run: Run, pair: Pair, a: int, b: int) -> str:
+    """As the driver does once they are read; or, now and then, too early."""
+    pair = run.leading(pair, a)
+    if b % 4:
+        pair.store.entries_at_hand = True
+    pair.both("report_entries")
+    return f" at {pair.id}"
+
+
 def priorities(run: Run, pair: Pair, a: int, b: int) -> None:
     if run.cluster.settings.get("priorities"):
         ids = run.cluster.ids
@@ -366,6 +379,6 @@ STEPS: dict[str, Callable[[Run, Pair, int, int], str | None]] = {
     for action in (
         deliver, drop, repeat, stale, ready, write, apply, settle, tick, tick_all, propose, change, campaign, transfer,
         forget, read, unreachable, snapshot_status, compact, crash, isolate, heal, pin_timeout, clone,
-        snapshot_availability, priorities,
+        snapshot_availability, entries_at_hand, report_entries, priorities,
     )
 }  # fmt: skip

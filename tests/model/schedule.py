@@ -136,4 +136,17 @@ def draw_steps(cluster: Cluster, count: int) -> list[Step]:
         tuple(WEIGHTS), [weight * factors.get(kind, 1.0) for kind, weight in WEIGHTS.items()], k=count
     )  # fmt: skip
     numbers = r.getrandbits
-    return [Step(kind, numbers(16), numbers(32), numbers(32)) for kind in kinds]
+    steps = [Step(kind, numbers(16), numbers(32), numbers(32)) for kind in kinds]
+    return with_pages(cluster.seed, steps)
+
+
+def with_pages(seed: int, steps: list[Step]) -> list[Step]:
+    """In half of all schedules some steps give way to storages that have to read what left the memory."""
+    r = random.Random(f"pages {seed}")
+    if r.random() < 0.5:
+        return steps
+    kinds = ("entries_at_hand", "report_entries")
+    return [
+        Step(r.choice(kinds), r.getrandbits(16), r.getrandbits(32), r.getrandbits(32)) if r.random() < 0.06 else step
+        for step in steps
+    ]

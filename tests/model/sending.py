@@ -5,7 +5,7 @@ from __future__ import annotations
 from raftcore import UNLIMITED, EntryKind, MessageType, Snapshot
 from tests.model.log import Item
 from tests.model.progress import REPLICATE, Progress
-from tests.model.state import State
+from tests.model.state import LEADER, State
 from tests.model.values import Message, Rejected, payload_bytes, placed
 
 
@@ -38,6 +38,9 @@ class Sending(State):
         items: list[Item] = []
         # A full window lets empty appends through: their answers are what empties it.
         if not to.bare and not (to.state == REPLICATE and to.full) and to.next <= self.log.last:
+            if to.next < self.log.memory_from and not self.storage.at_hand():
+                to.awaits = True
+                return False
             items = self.log.slice(to.next, self.config.max_size_per_msg)
         if not items and not even_if_empty:
             return False
@@ -53,6 +56,15 @@ class Sending(State):
         to.sent(len(entries), payload_bytes(entries))
         to.told_commit = self.log.committed
         return True
+
+    def report_entries(self) -> None:
+        self.log.awaits = False
+        if self.role == LEADER:
+            for member in self.members():
+                if member.awaits:
+                    member.awaits = False
+                    while self.log.last >= member.next and self.send_append(member, even_if_empty=False):
+                        pass
 
     def send_snapshot(self, to: Progress) -> bool:
         """For who needs what is compacted away; not while it is silent."""

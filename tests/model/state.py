@@ -43,6 +43,10 @@ class ModelStorage:
         """The newest one; Rejected when it cannot be had right now."""
         raise NotImplementedError
 
+    def at_hand(self) -> bool:
+        """Whether entries that left the memory can be had right now."""
+        raise NotImplementedError
+
 
 class State:
     def __init__(self, config: Config, start: Start, storage: ModelStorage) -> None:

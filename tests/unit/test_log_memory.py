@@ -58,14 +58,18 @@ def test_what_is_durable_and_applied_leaves_the_window() -> None:
 
 
 def test_the_window_is_bounded_in_bytes() -> None:
-    log = RaftLog(Disk(), window_max_bytes=100)
+    log = RaftLog(Disk(), window_max_bytes=132)
     log.append_commands([bytes(60), bytes(60), bytes(40)], 1, NORMAL, 0)
     commit_and_apply(log, 3)
-    assert log.window_first == 2  # exactly 100
+    assert log.window_first == 2  # exactly 100, and 16 for each of the two
+    log.append_commands([b""], 1, NORMAL, 0)
+    assert log.window_first == 3  # an empty one takes room as well
     log.append_commands([bytes(101)], 1, NORMAL, 0)
-    assert log.window_first == 4
-    commit_and_apply(log, 4)
+    assert log.window_first == 4  # 117 of an entry that is not durable yet, and the empty one
+    commit_and_apply(log, 5)
     assert log.window_first == 5
+    log.append_commands([bytes(16)], 1, NORMAL, 0)
+    assert log.window_first == 6
     assert log.last_time() == 0
 
 

@@ -399,7 +399,7 @@ class LogMachine(RuleBasedStateMachine):
         if kept > 0:
             held = model.at(log.window_first, model.last + 1)
             assert len(held) <= self.limits["window_max_entries"]
-            assert sum(len(item.data) for item in held) <= self.limits["window_max_bytes"]
+            assert sum(16 + len(item.data) for item in held) <= self.limits["window_max_bytes"]
 
     def teardown(self) -> None:
         self.log = None

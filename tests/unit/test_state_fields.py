@@ -112,6 +112,7 @@ LEASE = "with a lease there is no protocol state (ConfigError)"
 SHOWN = "only shown in the status; decides nothing"
 MADE = "made from the configuration and the progress by install"
 ONE_LEADER = "only asked where one term has had two leaders, and no disk forgets in what is explored"
+AT_HAND = "stores in memory have all at hand, so that nobody waits in what is explored"
 IN_ENTRIES = "what it holds is read entry by entry"
 
 LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
@@ -154,7 +155,11 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
             **dict.fromkeys(("few", "ids", "progress", "incoming", "outgoing"), MADE),
             **dict.fromkeys(("max_inflight", "max_inflight_bytes"), SETTINGS),
         },
-        "Progress": {"heard_ms": CLOCK, "is_learner": "follows from the configuration"},
+        "Progress": {
+            "heard_ms": CLOCK,
+            "is_learner": "follows from the configuration",
+            "awaits_entries": AT_HAND,
+        },
         "Inflights": {"size": SETTINGS, "max_bytes": SETTINGS, "bytes": "the sum over the messages"},
         "LogEntries": {
             "storage": "a view of what is durable",
@@ -169,6 +174,7 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
             **dict.fromkeys(("max_applying_bytes", "window_max_bytes", "window_max_entries"), SETTINGS),
             "applying_bytes": "follows from what is applied and what is handed out",
             "applying_paused": "follows from what is applied and what is handed out",
+            "awaits_entries": AT_HAND,
         },
         "Unstable": {"snapshot_in_progress": "the Ready is taken: then it is on its way"},
     },

@@ -111,4 +111,13 @@ BUGS = (
         new='        conflict = 0\n        if conflict:\n            raise InvariantViolation(f"storage',
         near="tests/unit/test_log_storage.py",
     ),
+    Bug(
+        name="applies-nothing-after-a-restart",
+        breaks="what is to be applied is asked for again once the storage has read it (PagedStorageView)",
+        file="raftcore/log/log.pyx",
+        old='it lacked: it is asked again."""\n        self.awaits_entries = False\n',
+        new='it lacked: it is asked again."""\n        pass\n',
+        found_by=("tables", "model"),
+        near="tests/core/test_entries_at_hand.py",
+    ),
 )

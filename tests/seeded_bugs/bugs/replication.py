@@ -182,6 +182,25 @@ BUGS = (
         near="tests/unit/test_inflights.py",
     ),
     Bug(
+        name="waits-for-entries-for-ever",
+        breaks="who waits for entries goes on once the storage has read them (PagedStorageView)",
+        file="raftcore/algorithm/sending.pyx",
+        old="            while pr.next <= r.log._last and send_append(r, pr, False):\n"
+        "                pass\n    return 0\n",
+        new="    return 0\n",
+        found_by=("tables", "model"),
+        near="tests/core/test_entries_at_hand.py",
+    ),
+    Bug(
+        name="asks-for-entries-again-and-again",
+        breaks="who waits for entries is sent nothing until they have been read (PagedStorageView)",
+        file="raftcore/membership/progress.pxd",
+        old="    return pr.state == StateSnapshot or pr.msg_app_flow_paused or pr.awaits_entries\n",
+        new="    return pr.state == StateSnapshot or pr.msg_app_flow_paused\n",
+        found_by=("tables", "model"),
+        near="tests/core/test_entries_at_hand.py",
+    ),
+    Bug(
         name="append-below-the-commit-index-unchecked",
         breaks="a leader has all committed entries (leader completeness, Figure 3): one that differs is a fault",
         file="raftcore/algorithm/peer_checks.pyx",

@@ -80,8 +80,9 @@ BUGS = (
         name="applies-while-a-snapshot-waits",
         breaks="a snapshot replaces the state machine's state before later entries are applied (paper 7)",
         file="raftcore/log/log.pxd",
-        old="    if log.applying_paused or log.unstable.snapshot is not None:\n        return False\n",
-        new="    if log.applying_paused:\n        return False\n",
+        old="    if log.applying_paused or log.awaits_entries or log.unstable.snapshot is not None:\n"
+        "        return False\n",
+        new="    if log.applying_paused or log.awaits_entries:\n        return False\n",
         found_by=("tables", "model"),
     ),
     Bug(
