@@ -65,7 +65,7 @@ class Storage(Protocol):
     3. After any failed write the handle is dead: that call and all later ones raise ``StorageFailed``, in all groups.
        What is damaged in one group makes the store a damaged one.
 
-    All calls come from one thread, the loop's. Whatever threads an implementation has are its own affair. Two
+    All calls come from one thread, the loop's. Whatever threads an implementation has are its own affair. Three
     exceptions, each for a store that says so with an attribute:
 
     - ``opens_in_thread = True``: its ``open`` is called in another thread, while the loop goes on. Of the other methods
@@ -73,6 +73,10 @@ class Storage(Protocol):
       ``StorageFailed``; where it succeeds, ``close`` is called again.
     - ``closes_in_thread = True``: the ``close`` that ends an open store may be called in another thread, while the loop
       goes on. From then on no other method is called, nor any of a ``GroupLog``. ``close`` never waits for the loop.
+    - ``reads_in_thread = True``: ``GroupLog.entries`` takes time, as it asks a disk, and may be called in other threads
+      as well, several at a time, while the loop goes on, writes, and has the log compacted. What it gives was the log
+      at one moment during the call; what goes meanwhile it gives, or raises ``Compacted`` or ``Unavailable`` for. It
+      never waits for the loop. No such call is under way any more when ``close`` is called.
     """
 
     @property

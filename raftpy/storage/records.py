@@ -23,6 +23,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import accumulate
 
 from raftcore.base.errors import Compacted, Unavailable
@@ -31,6 +32,9 @@ from raftcore.values.message import Entries, Entry, Message, Snapshot
 from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.storage import AppendBatch
+
+UNGUARDED: AbstractContextManager[object] = nullcontext()
+"""For an index that nobody changes meanwhile."""
 
 
 class Index:
@@ -179,18 +183,29 @@ def placeholder(snapshot: Snapshot) -> Entries:
     return Entries.build([Entry(snapshot.term, snapshot.index, EntryKind.EntryNoop)], snapshot.time_ms)
 
 
-def gather(index: Index, lo: int, hi: int, max_bytes: int, read: Callable[[int, int], Entries]) -> Entries:
+def gather(
+    index: Index,
+    lo: int,
+    hi: int,
+    max_bytes: int,
+    read: Callable[[int, int], Entries],
+    guard: AbstractContextManager[object] = UNGUARDED,
+) -> Entries:
     """The entries [lo, hi) as far as ``max_bytes`` of data allow, at least one; ``read(first, last)`` gives a record.
 
-    Records are cut at both ends, and at the byte limit, with new headers over the same payloads.
+    Records are cut at both ends, and at the byte limit, with new headers over the same payloads. ``guard`` is held
+    whenever the index is looked at, and not while a record is read: where the index may change meanwhile, the caller
+    has to see afterwards whether it has.
     """
-    index.check_range(lo, hi)
     parts: list[bytes] = []
     size = 0
-    position = index.position(lo)
     entries: Entries | None = None
+    with guard:
+        index.check_range(lo, hi)
     while lo < hi:
-        first, last = index.span(position)
+        with guard:
+            index.check_range(lo, hi)
+            first, last = index.span(index.position(lo))
         entries = read(first, last)
         end = min(hi, last + 1)
         if lo != first or end != last + 1:
@@ -204,7 +219,6 @@ def gather(index: Index, lo: int, hi: int, max_bytes: int, read: Callable[[int, 
         parts.append(entries.data)
         size += len(entries.data)
         lo = end
-        position += 1
     if len(parts) == 1 and entries is not None and entries.data is parts[0]:
         return entries
     return Entries.decode(b"".join(parts))

@@ -65,6 +65,7 @@ class LevelDBGroupLog:
         self._mutex = mutex
         self._index = log.index
         self._cut_through: int | None = None  # record that the batch under way makes shorter
+        self._changes = 0  # how often records have gone, or become shorter
         self._compact_to = 0  # what is up to here is to go with the next batch
         self._outside = log.outside  # first indexes of records before the log, to be deleted some time
 
@@ -110,7 +111,9 @@ class LevelDBGroupLog:
         with self._mutex:
             self._index.firsts.extend(records)
             self._index.last = self.head.last_index
-            self._cut_through = None
+            if self._cut_through is not None:
+                self._cut_through = None
+                self._changes += 1
         self._records = []
         return self._size + RECORD_OVERHEAD * len(records)
 
@@ -155,6 +158,7 @@ class LevelDBGroupLog:
         with self._mutex:
             self._cut_through = through
             self._index.truncate(index)
+            self._changes += 1
         head = self.head
         head.cut = min(head.cut or index, index)
 
@@ -168,6 +172,7 @@ class LevelDBGroupLog:
         head.commit = max(head.commit, index)
         with self._mutex:
             doomed = self._index.compact(index)
+            self._changes += 1
         for key in [keys.entry_key(self.group, first) for first in doomed]:
             batch.delete(key)
 
@@ -184,6 +189,7 @@ class LevelDBGroupLog:
         with self._mutex:
             firsts = self._index.install(index)
             self._cut_through = None
+            self._changes += 1
         for first in firsts:
             if first < reach:
                 self._outside.append(first)
@@ -224,12 +230,23 @@ class LevelDBGroupLog:
     # --- reading
 
     def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
-        self._check()
-        try:
+        while True:
+            self._check()
             with self._mutex:
-                return gather(self._index, lo, hi, max_bytes, self._read)
-        except StorageFailed as error:
-            raise self._fail(error) from error
+                before = self._changes
+            try:
+                entries = gather(self._index, lo, hi, max_bytes, self._read, self._mutex)
+            except StorageFailed as error:
+                if self._has_changed_since(before):
+                    continue  # a record that was looked for is needed no more
+                raise self._fail(error) from error
+            if not self._has_changed_since(before):
+                return entries
+
+    def _has_changed_since(self, before: int) -> bool:
+        """Then what was read may be of a log that is no more; this happens seldom, so it is read anew."""
+        with self._mutex:
+            return self._changes != before
 
     def _read(self, first: int, last: int) -> Entries:
         entries = self._reader.record(self.group, first)

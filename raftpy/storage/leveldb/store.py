@@ -91,6 +91,8 @@ class LevelDBStorage:
     """See ``Storage``: opening reads the whole log."""
     closes_in_thread = True
     """See ``Storage``: closing waits for the sync under way, and syncs twice itself."""
+    reads_in_thread = True
+    """See ``Storage``: what has left the memory is read from the disk."""
 
     def __init__(
         self,
