@@ -96,6 +96,13 @@ class Config:
     is uncommitted: so much more there may be.
     """
 
+    log_cache_bytes: int = 64 << 20
+    """Bytes of the log's newest entries that stay in memory, 0 to 2**40: commands, and 16 for each entry. Groups of a
+    host share them evenly.
+
+    What a follower lacks is sent from there; what is older is read back from the store, beside everything else. Entries
+    that are not durable or not applied yet stay in memory in any case."""
+
     snapshot_bytes: int = 256 << 20
     """Bytes of log behind a group's last snapshot before the next is taken, 1 to 2**40, where the state machine gives
     out its state (``raftpy.InMemoryStateMachine``).
@@ -162,6 +169,7 @@ class Config:
                 f"{datagram:,} bytes"
             )
         _within("max_uncommitted_bytes", self.max_uncommitted_bytes, 1, 1 << 40, " bytes")
+        _within("log_cache_bytes", self.log_cache_bytes, 0, 1 << 40, " bytes")
         _within("snapshot_bytes", self.snapshot_bytes, 1, 1 << 40, " bytes")
         if self.snapshot_entries is not None:
             _within("snapshot_entries", self.snapshot_entries, 1, 1 << 40, " entries")

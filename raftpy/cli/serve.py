@@ -70,6 +70,13 @@ What is given on the command line wins.
     "[default: 60000 on loopback, else 1200]",
 )
 @click.option(
+    "--log-cache-bytes",
+    type=int,
+    metavar="BYTES",
+    help="How much of the log's end is kept in memory; what a follower lacks beyond is read back from the disk.  "
+    "[default: 67108864]",
+)
+@click.option(
     "--snapshot-bytes",
     type=int,
     metavar="BYTES",

@@ -74,6 +74,7 @@ def _config(settings: Settings) -> Config:
         "heartbeat_ms": settings.heartbeat_ms,
         "election_ms": settings.election_ms,
         "max_datagram": settings.max_datagram,
+        "log_cache_bytes": settings.log_cache_bytes,
         "snapshot_bytes": settings.snapshot_bytes,
         "snapshot_entries": settings.snapshot_entries,
         "snapshot_rate": settings.snapshot_rate,

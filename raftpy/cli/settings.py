@@ -43,6 +43,8 @@ class Settings:
     """The shortest and the longest election timeout."""
     max_datagram: int | None = None
     """Bytes in a datagram."""
+    log_cache_bytes: int | None = None
+    """Bytes of the log's newest entries that stay in memory."""
     snapshot_bytes: int | None = None
     """Bytes of log before the next snapshot."""
     snapshot_entries: int | None = None
@@ -126,6 +128,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "heartbeat-ms": _number,
     "election-ms": _election,
     "max-datagram": _number,
+    "log-cache-bytes": _number,
     "snapshot-bytes": _number,
     "snapshot-entries": _number,
     "snapshot-rate": _number,

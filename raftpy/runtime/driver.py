@@ -28,6 +28,7 @@ from raftpy.runtime.founding import Founding, asking
 from raftpy.runtime.group import Group
 from raftpy.runtime.installing import Fetch
 from raftpy.runtime.linger import lingering
+from raftpy.runtime.log_reading import LogReading
 from raftpy.runtime.opening import Opened
 from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
 from raftpy.runtime.passes import Passes, Ticks
@@ -38,7 +39,7 @@ from raftpy.runtime.store_threads import StoreClosing
 from raftpy.system.forking import thread_id
 
 LOOK_S = 1.0
-"""Between two looks at whether a snapshot is due."""
+"""Between two looks at whether a snapshot is due, and at who is far behind."""
 
 log = logging.getLogger("raftpy")
 
@@ -71,6 +72,7 @@ class Driver:
         """Why the host stopped by itself; None while it runs and after ``stop``."""
         self.closed = False
         self.fetching = self._make_fetching()
+        self.reading = LogReading(executor, config.id, self.fail)
         self.groups = {
             group_id: Group(
                 self,
@@ -78,7 +80,7 @@ class Driver:
                 state_machines[group_id],
                 start,
                 opened.storage.group(group_id),
-                len(opened.groups) > 1,
+                len(opened.groups),
             )
             for group_id, start in opened.groups.items()
         }
@@ -196,6 +198,7 @@ class Driver:
         if self.closed:
             return
         self.closed = self.rounds.closed = self.passes.closed = True
+        self.reading.stop()
         self._end_waits()
         for group in self.groups.values():
             group.close_feed()  # what a reader has not got to it would look for in the store
@@ -203,16 +206,17 @@ class Driver:
             self.transport.close()
         finally:
             if beside:
-                self._closing = StoreClosing(self.storage, self.executor, self._id, self._ended, self._end_snapshots)
+                self._closing = StoreClosing(self.storage, self.executor, self._id, self._ended, self._end_beside)
             else:
                 try:
-                    self._end_snapshots()
+                    self._end_beside()
                     self.storage.close()
                 finally:
                     self._ended()
 
-    def _end_snapshots(self) -> None:
-        """Nothing is at work on the store's snapshots any more. Perhaps in another thread."""
+    def _end_beside(self) -> None:
+        """Nothing is at work on the store's logs and snapshots any more. Perhaps in another thread."""
+        self.reading.end()
         self.fetching.end()
         for group in self.groups.values():
             group.end_snapshots()
@@ -361,7 +365,7 @@ class Driver:
             self.passes.run()
             if late_s := self.ticks.take_late():
                 self.stalls.note(late_s, self._led)
-            self._look_at_snapshots()
+            self._look_round()
         finally:
             if not self.closed:
                 try:
@@ -371,7 +375,8 @@ class Driver:
                     if not isinstance(error, Exception):
                         raise
 
-    def _look_at_snapshots(self) -> None:
+    def _look_round(self) -> None:
+        """At what needs no haste: whether a snapshot is due, and what is kept for who is far behind."""
         now = self.clock.monotonic()
         if now < self._look_at_s or self.closed:
             return
@@ -379,6 +384,7 @@ class Driver:
         for group in self.groups.values():
             if not group.closed:
                 group.look_at_snapshots()
+                group.view.forget_idle()
 
     def _plan(self) -> None:
         """Sleeps until something may be due: a heartbeat interval at most, so that a stall is told from sleep."""

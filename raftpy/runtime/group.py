@@ -43,9 +43,11 @@ from raftpy.runtime.fetching import Fetching
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.installing import Fetch, Installing
 from raftpy.runtime.leaving import HandOver
+from raftpy.runtime.log_reading import LogReading
 from raftpy.runtime.offering import Offering
 from raftpy.runtime.opening import core_config, largest_command, name_of
 from raftpy.runtime.owner import Owner
+from raftpy.runtime.paged_view import PagedView
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.pending_proposals import Proposals
 from raftpy.runtime.quarantine import Quarantine
@@ -64,9 +66,8 @@ class Hosting(Protocol):
     """The host of a group, as far as the group needs it.
 
     Its parts are there under the driver's names (``config``, ``storage``, ``transport``, ``clock``, ``executor``,
-    ``entropy``, ``passes``, ``owner``, ``fetching``), its ``boot`` and its table of first ``members``, node id to UDP
-    address.
-    ``closed``: it has ended, by itself where there is a ``failure``.
+    ``entropy``, ``passes``, ``owner``, ``fetching``, ``reading``), its ``boot`` and its table of first ``members``,
+    node id to UDP address. ``closed``: it has ended, by itself where there is a ``failure``.
     """
 
     config: Config
@@ -78,6 +79,7 @@ class Hosting(Protocol):
     passes: Passes
     owner: Owner
     fetching: Fetching
+    reading: LogReading
     boot: int
     members: Mapping[int, str]
     closed: bool
@@ -132,9 +134,9 @@ class Group:
         state_machine: StateMachine,
         start: Start,
         stored: GroupLog,
-        shared: bool,
+        groups: int,
     ) -> None:
-        """``start``: from where it goes on. ``shared``: the host has other groups."""
+        """``start``: from where it goes on. ``groups``: how many the host has."""
         config, loop = host.config, asyncio.get_running_loop()
         self.id = group_id
         self.host = host
@@ -145,8 +147,8 @@ class Group:
         self.passes = host.passes
         self.owner = host.owner
         self.fetching = host.fetching
-        core = core_config(config, host.transport.max_command, host.boot, host.entropy, group_id, start.applied)
-        self.view = StoredView(stored, start.snapshot)
+        core = core_config(config, host.transport.max_command, host.boot, host.entropy, group_id, start.applied, groups)
+        self.view = self._view(stored, start)
         self.raw = RawNode(core, start.initial, self.view)
         self.name = name_of(config.id, group_id)
         self.quarantine = Quarantine(config.id, group_id, self.raw, stored, host.transport)
@@ -172,7 +174,7 @@ class Group:
             self._configure,
             host.clock.monotonic,
             start.applied,
-            shared=shared,
+            shared=groups > 1,
             known=start.known,
         )
         self.reads = Reads(loop, self.work.queued, 2 * config.heartbeat_ms / 1000, host.boot)
@@ -184,6 +186,18 @@ class Group:
         self._role_log = RoleLog(self.name)
         self._leader_waiters: list[asyncio.Future[int]] = []
         self._handing_over: asyncio.Task[bool] | None = None
+
+    def _view(self, stored: GroupLog, start: Start) -> StoredView:
+        """The log as the core sees it. A store that asks no disk has everything at hand."""
+        if not getattr(self.host.storage, "reads_in_thread", False):
+            return StoredView(stored, start.snapshot)
+        return PagedView(stored, start.snapshot, self.host.reading, lambda: self.raw.term, self._has_read)
+
+    def _has_read(self) -> None:
+        """Entries are at hand that the core waits for, or are no more."""
+        if not self.closed:
+            self.raw.report_entries()
+            self.schedule()
 
     def _make_snapshots(self, state_machine: StateMachine, start: Start) -> Snapshotting:
         return Snapshotting(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftcore.base.config import Config as CoreConfig
+from raftcore.base.types import UNLIMITED
 from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
 from raftpy.config import Config, format_cluster
 from raftpy.contracts.entropy import Entropy
@@ -174,9 +175,15 @@ def first_standing(recovered: Recovered) -> Standing:
 
 
 def core_config(
-    config: Config, max_command: int, boot: int, entropy: Entropy, group_id: int = 0, applied: int = 0
+    config: Config,
+    max_command: int,
+    boot: int,
+    entropy: Entropy,
+    group_id: int = 0,
+    applied: int = 0,
+    groups: int = 1,
 ) -> CoreConfig:
-    """The settings of a group's core.
+    """The settings of a group's core, one of ``groups`` on its host.
 
     ``max_command`` is what one datagram carries; ``boot`` makes each start draw anew, and ``entropy`` gives the seed
     where ``config`` has none. ``applied``: the index of the snapshot that it goes on from.
@@ -191,6 +198,8 @@ def core_config(
         max_uncommitted_size=config.max_uncommitted_bytes,
         max_inflight_msgs=config.max_inflight_messages,
         max_inflight_bytes=config.max_inflight_bytes,
+        max_window_bytes=config.log_cache_bytes // groups,
+        max_window_entries=UNLIMITED,
         async_storage_writes=True,
         pre_vote=config.pre_vote,
         check_quorum=config.check_quorum,

@@ -21,3 +21,6 @@ class StoredView:
         if self.newest is None:
             raise SnapshotTemporarilyUnavailable
         return self.newest
+
+    def forget_idle(self) -> None:
+        """Forgets what was kept for whom nobody has asked lately: here nothing is."""

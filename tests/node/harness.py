@@ -93,6 +93,7 @@ class Cluster:
         *,
         machine: Callable[[], Any] = Recorder,
         clock: Clock | None = None,
+        store: type[MemoryStore] = MemoryStore,
         **settings: Any,
     ) -> None:
         self.settings = settings  # of every node's Config, beyond the defaults
@@ -104,6 +105,7 @@ class Cluster:
         self.random = random.Random(seed)
         self.seed = seed
         self.machine = machine
+        self.store = store
         self.clock = clock or (VirtualClock(loop) if kind.startswith("memory") else SystemClock(loop))
         self.unreliable = kind.endswith("-unreliable")
         self.network = MemoryNetwork(self.clock, seed, UNRELIABLE if self.unreliable else RELIABLE)
@@ -150,7 +152,7 @@ class Cluster:
                 **self.settings,
             ),
             self.machines[node_id],
-            storage=MemoryStore(self.disks[node_id], self.clock, self.write_seconds[node_id]),
+            storage=self.store(self.disks[node_id], self.clock, self.write_seconds[node_id]),
             transport=transport,
             clock=self.clock,
             executor=LoopSteps() if self.kind.startswith("memory") else None,

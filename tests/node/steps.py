@@ -15,12 +15,25 @@ class _Done:
         """Whoever waits for it has been told."""
 
 
-class _NoWorker:
+class _StepWorker:
+    """Each round is made in one of the loop's next turns."""
+
+    def __init__(self, work: Callable[[list[Any]], bool]) -> None:
+        self._work = work
+        self._items: list[Any] = []
+
     def put(self, item: Any) -> None:
-        raise RuntimeError("no thread works here")
+        self._items.append(item)
+        if len(self._items) == 1:
+            asyncio.get_running_loop().call_soon(self._round)
 
     def close(self) -> None:
-        """Nothing was put."""
+        self._round()
+
+    def _round(self) -> None:
+        items, self._items = self._items, []
+        if items:
+            self._work(items)
 
 
 class LoopSteps:
@@ -49,7 +62,7 @@ class LoopSteps:
         self.waiting.clear()
 
     def worker(self, name: str, work: Callable[[list[Any]], bool]) -> Worker[Any]:
-        return _NoWorker()
+        return _StepWorker(work)
 
     def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
         if loop.is_closed():

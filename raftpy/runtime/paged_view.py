@@ -1,0 +1,202 @@
+"""What a group's core asks of a store on a disk: what has left the memory is read in pages, beside the loop.
+
+A follower that is far behind takes the log from one index on, and so does the state machine after a restart. Each is a
+stream: the pieces that it is given next, and the page behind them, which is read while these are sent::
+
+        next                 tail                     hi
+    ------|==================|-------- page ---------|.......... durable end
+          pieces at hand      being read
+
+A piece is what the core asked for: a message, or what is applied at a time. The last ones that were given are kept, for
+a message may be lost or overtaken; whoever needs older ones begins a stream of its own. So what is at hand is bounded:
+by what is kept and a page and a half for each stream, and by the number of streams.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from raftcore.base.errors import LogTemporarilyUnavailable
+from raftcore.values.message import Entries, Snapshot
+from raftpy.contracts.storage import GroupLog
+from raftpy.runtime.log_reading import LogReading
+from raftpy.runtime.stored_view import StoredView
+
+PAGE_BYTES = 512 << 10
+"""What is read at a time; a larger entry is read alone."""
+AHEAD_BYTES = PAGE_BYTES // 2
+"""The next page is read when so much of those before is left."""
+KEPT_BYTES = 2 << 20
+"""What was given last and is kept: more than is on its way to a follower (``max_inflight_bytes``), so that it need not
+be read again where messages overtake one another; and it serves another follower that is a little further behind."""
+FEW_ENTRIES = 256
+"""So many are not worth a page, as long as there is something to send before them."""
+MOST_STREAMS = 8
+"""The one that was asked least lately goes when there are more: it begins anew when it is asked again."""
+
+
+class _Stream:
+    """Entries from ``next`` on: ``pieces`` of ``held`` bytes up to ``tail``, where the next page begins; before them
+    those that were ``given`` last, ``kept`` bytes of them.
+
+    ``hi`` and ``max_bytes`` are as they were asked for last. ``awaited``: the core was told that it has to wait; then a
+    page is being read (``reading``). ``asked``: since it was last looked at.
+    """
+
+    __slots__ = ("asked", "awaited", "given", "held", "hi", "kept", "max_bytes", "next", "pieces", "reading", "tail")
+
+    def __init__(self, lo: int) -> None:
+        self.next = self.tail = lo
+        self.hi = self.max_bytes = 0
+        self.given: deque[Entries] = deque()
+        self.pieces: deque[Entries] = deque()
+        self.kept = self.held = 0
+        self.reading = self.awaited = self.asked = False
+
+    def put(self, pieces: list[Entries]) -> None:
+        """A page, from ``tail`` on."""
+        for piece in pieces:
+            self.pieces.append(piece)
+            self.held += len(piece.data)
+            self.tail = piece.last + 1
+
+    def seek(self, lo: int) -> bool:
+        """Goes to ``lo``, back or on; False where that is not at hand, and not where the next page begins."""
+        if not (self.given[0].first if self.given else self.next) <= lo <= self.tail:
+            return False
+        while self.next > lo:
+            self._give_back(self.given.pop())
+        while self.next < lo:
+            piece = self.pieces.popleft()
+            self.held -= len(piece.data)
+            if piece.last >= lo:
+                piece = self._cut(piece, [piece.slice(piece.first, lo), piece.slice(lo, piece.last + 1)])
+            self._give(piece)
+        return True
+
+    def take(self) -> Entries:
+        """The next entries, within what was asked for."""
+        piece = self.pieces.popleft()
+        self.held -= len(piece.data)
+        if piece.last >= self.hi:
+            piece = self._cut(piece, [piece.slice(piece.first, self.hi), piece.slice(self.hi, piece.last + 1)])
+        if len(piece.data) > self.max_bytes:
+            piece = self._cut(piece, piece.split(self.max_bytes))
+        self._give(piece)
+        return piece
+
+    def _cut(self, piece: Entries, parts: list[Entries]) -> Entries:
+        for part in reversed(parts[1:]):
+            self.pieces.appendleft(part)
+            self.held += len(part.data)
+        return parts[0]
+
+    def _give(self, piece: Entries) -> None:
+        self.given.append(piece)
+        self.kept += len(piece.data)
+        self.next = piece.last + 1
+        while self.kept > KEPT_BYTES:
+            self.kept -= len(self.given.popleft().data)
+
+    def _give_back(self, piece: Entries) -> None:
+        self.kept -= len(piece.data)
+        self.pieces.appendleft(piece)
+        self.held += len(piece.data)
+        self.next = piece.first
+
+
+class PagedView(StoredView):
+    """A group's log (``raftcore.PagedStorageView``), read by ``reading``.
+
+    ``term()`` is the core's term; ``read()`` is called when pages have come in that the core waits for.
+    """
+
+    def __init__(
+        self,
+        stored: GroupLog,
+        newest: Snapshot | None,
+        reading: LogReading,
+        term: Callable[[], int],
+        read: Callable[[], object],
+    ) -> None:
+        super().__init__(stored, newest)
+        self._reading = reading
+        self._term = term
+        self._read = read
+        self._of = 0  # the term in which the streams began
+        self._streams: list[_Stream] = []  # that was asked last comes last
+        self.pages = 0
+        """Read so far."""
+        self.given_up = 0
+        """How often pages were given up because they were of a former term."""
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the core waits for a page."""
+        return any(stream.awaited for stream in self._streams)
+
+    def entries_at_hand(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        """See ``PagedStorageView``. Raises ``LogTemporarilyUnavailable`` and has them read."""
+        term = self._term()
+        if term != self._of:
+            # A leader's log only grows; who followed another one meanwhile may have given up what was read.
+            self.given_up += bool(self._streams)
+            self._streams.clear()
+            self._of = term
+        stream = self._stream_at(lo)
+        stream.hi, stream.max_bytes, stream.asked = hi, max_bytes, True
+        self._read_ahead(stream)
+        if not stream.pieces:
+            stream.awaited = True
+            raise LogTemporarilyUnavailable
+        entries = stream.take()
+        self._read_ahead(stream)
+        return entries
+
+    def forget_idle(self) -> None:
+        """Forgets the streams that were not asked since the last call: who has caught up is given the rest from memory,
+        and who is gone needs nothing."""
+        self._streams = [stream for stream in self._streams if stream.asked or stream.awaited]
+        for stream in self._streams:
+            stream.asked = False
+
+    def _stream_at(self, lo: int) -> _Stream:
+        for position, stream in enumerate(self._streams):
+            if stream.seek(lo):
+                del self._streams[position]
+                break
+        else:
+            stream = _Stream(lo)
+            del self._streams[: max(0, 1 + len(self._streams) - MOST_STREAMS)]
+        self._streams.append(stream)
+        return stream
+
+    def _read_ahead(self, stream: _Stream) -> None:
+        if stream.reading or stream.held > AHEAD_BYTES or stream.tail >= stream.hi:
+            return
+        if stream.pieces and stream.hi - stream.tail < FEW_ENTRIES:
+            return
+        lo, hi, max_bytes = stream.tail, stream.hi, stream.max_bytes
+
+        def read() -> list[Entries]:
+            return self.entries(lo, hi, PAGE_BYTES).split(max_bytes)
+
+        stream.reading = True
+        try:
+            self._reading.ask(read, lambda pieces: self._has_read(stream, pieces))
+        except RuntimeError:  # no room for a thread: the loop has to wait for the disk
+            stream.reading = False
+            stream.put(read())
+
+    def _has_read(self, stream: _Stream, pieces: list[Entries]) -> None:
+        """Also for a stream that is not needed any more: the core may still wait, and asks anew then."""
+        self.pages += 1
+        stream.reading = False
+        if pieces:
+            stream.put(pieces)
+        elif stream in self._streams:  # compacted meanwhile
+            self._streams.remove(stream)
+        if stream.awaited:
+            stream.awaited = False
+            self._read()

@@ -1,0 +1,306 @@
+"""What has left the memory is read in pages beside the loop, a page ahead, and forgotten when it was given."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
+from raftcore.base.types import EntryKind
+from raftcore.values.message import Entries, Entry
+from raftpy.contracts.errors import StorageDamaged
+from raftpy.runtime.log_reading import LogReading
+from raftpy.runtime.paged_view import AHEAD_BYTES, KEPT_BYTES, MOST_STREAMS, PAGE_BYTES, PagedView
+from raftpy.system.threads import Threads
+from tests.node.steps import LoopSteps
+
+SIZE = 1000
+LAST = 5000
+
+
+class Log:
+    """A ``GroupLog``'s read side over 5,000 entries of 1,000 bytes."""
+
+    def __init__(self) -> None:
+        self.read: list[tuple[int, int]] = []
+        self.term = 1
+        self.error: Exception | None = None
+
+    def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        self.read.append((lo, hi))
+        if self.error is not None:
+            raise self.error
+        hi = min(hi, lo + max(1, (max_bytes - 40) // (SIZE + 4)))
+        found = [
+            Entry(self.term, index, EntryKind.EntryNormal, index.to_bytes(4, "big") * 250) for index in range(lo, hi)
+        ]
+        return Entries.build(found)
+
+
+class Paging:
+    """A view, and what it reports."""
+
+    def __init__(self, executor: Any = None) -> None:
+        self.log = Log()
+        self.term = 1
+        self.failures: list[BaseException] = []
+        self.reported = 0
+        self.steps = executor or LoopSteps()
+        self.reading = LogReading(self.steps, 1, self.failures.append)
+        stored: Any = self.log
+        self.view = PagedView(stored, None, self.reading, lambda: self.term, self.report)
+
+    def report(self) -> None:
+        self.reported += 1
+
+    def ask(self, lo: int, hi: int = LAST + 1, max_bytes: int = 10_100) -> Entries | None:
+        """What is at hand, None for nothing."""
+        try:
+            return self.view.entries_at_hand(lo, hi, max_bytes)
+        except LogTemporarilyUnavailable:
+            return None
+
+    async def have(self, lo: int, hi: int = LAST + 1, max_bytes: int = 10_100) -> Entries:
+        """What is at hand, after it was read where it was not."""
+        for _ in range(20):
+            if (entries := self.ask(lo, hi, max_bytes)) is not None:
+                return entries
+            await asyncio.sleep(0)
+        raise AssertionError(f"{lo} is never at hand")
+
+
+def on_a_loop(test: Callable[[Paging], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def run() -> None:
+        async def main() -> None:
+            await test(Paging())
+
+        asyncio.run(main())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@on_a_loop
+async def test_the_first_question_has_a_page_read_and_the_loop_goes_on(p: Paging) -> None:
+    assert p.ask(1) is None
+    assert p.log.read == []  # not in the call
+    assert p.ask(1) is None
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert p.log.read == [(1, LAST + 1)]
+    assert p.reported == 1
+    entries = p.ask(1)
+    assert entries is not None
+    assert entries.first == 1
+    assert len(entries.data) <= 10_100 < len(entries.data) + SIZE + 4
+
+
+@on_a_loop
+async def test_the_whole_log_comes_in_order_and_each_entry_is_read_once(p: Paging) -> None:
+    index = 1
+    while index <= LAST:
+        entries = await p.have(index)
+        assert entries.first == index
+        assert entries.commands()[0] == index.to_bytes(4, "big") * 250
+        index = entries.last + 1
+    begins = [lo for lo, _ in p.log.read]
+    assert begins == sorted(set(begins))
+    assert p.failures == []
+
+
+@on_a_loop
+async def test_the_next_page_is_read_while_the_one_before_is_sent(p: Paging) -> None:
+    await p.have(1)
+    index, asked = 11, len(p.log.read)
+    waited = p.reported
+    while len(p.log.read) == asked:
+        entries = await p.have(index)
+        index = entries.last + 1
+        await asyncio.sleep(0)  # as the loop's other tasks
+    await asyncio.sleep(0)
+    assert p.ask(index) is not None
+    assert p.reported == waited  # nobody had to wait for it
+    assert index * SIZE > PAGE_BYTES - AHEAD_BYTES - 20_000
+
+
+@on_a_loop
+async def test_what_is_at_hand_is_bounded(p: Paging) -> None:
+    """However many places of the log are asked for."""
+    for begin in range(1, 200 * LAST, 2 * LAST):
+        await p.have(begin, hi=begin + LAST)
+        for _ in range(3):
+            await asyncio.sleep(0)
+    streams = p.view._streams
+    assert len(streams) == MOST_STREAMS
+    assert all(stream.held <= PAGE_BYTES + AHEAD_BYTES for stream in streams)
+
+
+@on_a_loop
+async def test_what_was_given_lately_is_given_again(p: Paging) -> None:
+    """A message was lost, or came behind a later one: the leader goes back to what is known to match."""
+    first = await p.have(1)
+    second = await p.have(11)
+    asked = len(p.log.read)
+    assert p.ask(1) == first
+    assert p.ask(11) == second
+    part = p.ask(5)
+    assert part is not None
+    assert (part.first, part.last) == (5, 10)
+    assert p.ask(31) is not None  # another follower, further on
+    assert p.ask(11) == second
+    assert len(p.log.read) == asked
+    assert len(p.view._streams) == 1
+
+
+@on_a_loop
+async def test_what_was_given_earlier_is_read_again(p: Paging) -> None:
+    first = await p.have(1)
+    index = 11
+    while index * SIZE < KEPT_BYTES + 20_000:
+        index = (await p.have(index)).last + 1
+    assert p.ask(1) is None
+    assert p.ask(index) is not None  # the one before goes on
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert p.ask(1) == first
+    assert all(stream.kept <= KEPT_BYTES for stream in p.view._streams)
+
+
+@on_a_loop
+async def test_who_has_caught_up_or_is_gone_is_forgotten(p: Paging) -> None:
+    await p.have(LAST - 5)
+    p.view.forget_idle()
+    assert len(p.view._streams) == 1
+    assert p.ask(1) is None
+    p.view.forget_idle()
+    p.view.forget_idle()
+    assert [stream.next for stream in p.view._streams] == [1]  # somebody waits for it
+    for _ in range(3):
+        await asyncio.sleep(0)
+    p.view.forget_idle()
+    assert p.view._streams == []
+
+
+@on_a_loop
+async def test_a_page_of_a_former_term_is_not_used(p: Paging) -> None:
+    """As a follower this node may have given up what it had read as a leader."""
+    await p.have(1)
+    p.term = p.log.term = 3
+    assert p.ask(11) is None
+    entries = await p.have(11)
+    assert entries.first_term == 3
+
+
+@on_a_loop
+async def test_a_page_asked_for_in_a_former_term_is_not_used(p: Paging) -> None:
+    assert p.ask(1) is None
+    p.term = 3
+    assert p.ask(1) is None
+    p.log.term = 1
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert p.reported == 2  # whoever waited asks anew
+    assert p.log.read == [(1, LAST + 1)] * 2
+
+
+@on_a_loop
+async def test_no_more_is_given_than_was_asked_for(p: Paging) -> None:
+    """A follower is sent what is durable, the state machine is given what is committed, perhaps out of one page."""
+    await p.have(1)
+    entries = await p.have(11, hi=13)
+    assert (entries.first, entries.last) == (11, 12)
+    entries = await p.have(13, max_bytes=3000)
+    assert (entries.first, entries.last) == (13, 14)
+    entries = await p.have(15, max_bytes=1)
+    assert (entries.first, entries.last) == (15, 15)
+    assert len({lo for lo, _ in p.log.read}) == 1
+
+
+@pytest.mark.parametrize("error", [Compacted(), Unavailable()])
+def test_what_is_not_there_any_more_is_reported_as_well(error: Exception) -> None:
+    """The core then sends a snapshot, or nothing."""
+
+    async def main() -> None:
+        p = Paging()
+        p.log.error = error
+        assert p.ask(1) is None
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert p.reported == 1
+        assert p.view._streams == []
+        assert p.failures == []
+
+    asyncio.run(main())
+
+
+@on_a_loop
+async def test_a_store_that_cannot_be_read_ends_the_host(p: Paging) -> None:
+    p.log.error = StorageDamaged("its checksum does not hold", "leveldb")
+    assert p.ask(1) is None
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert p.failures == [p.log.error]
+    assert p.reported == 0
+
+
+@on_a_loop
+async def test_what_cannot_be_used_ends_the_host(p: Paging) -> None:
+    def refuse() -> None:
+        raise ValueError("no")
+
+    p.view._read = refuse
+    assert p.ask(1) is None
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert [type(error) for error in p.failures] == [ValueError]
+
+
+@on_a_loop
+async def test_without_room_for_a_thread_the_loop_reads(p: Paging) -> None:
+    def refuse(item: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    p.reading._worker.put = refuse  # type: ignore[method-assign]
+    entries = p.ask(1)
+    assert entries is not None
+    assert entries.first == 1
+    assert p.reported == 0
+
+
+@on_a_loop
+async def test_nothing_is_reported_after_the_stop(p: Paging) -> None:
+    assert p.ask(1) is None
+    await asyncio.sleep(0)
+    p.reading.stop()
+    p.reading.end()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert p.reported == 0
+
+
+def test_it_is_read_in_another_thread() -> None:
+    async def main() -> None:
+        p = Paging(Threads())
+        inside: list[int] = []
+        entries = p.log.entries
+
+        def watched(lo: int, hi: int, max_bytes: int) -> Entries:
+            inside.append(threading.get_ident())
+            return entries(lo, hi, max_bytes)
+
+        p.view.entries = watched
+        assert p.ask(1) is None
+        while not p.reported:
+            await asyncio.sleep(0.001)
+        assert p.ask(1) is not None
+        p.reading.stop()
+        p.reading.end()
+        assert inside
+        assert threading.get_ident() not in inside
+        assert not [thread for thread in threading.enumerate() if thread.name == "raftpy reading 1"]
+
+    asyncio.run(main())
