@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import PurePath
+from random import Random
 from typing import Any
 
 from raftcore.base.errors import Compacted, RaftError
@@ -193,6 +194,7 @@ class Cluster:
         self.lasting: Counter[Hashable] = Counter()
         """What befalls something for a time, and how many faults are under way that do: see ``faults.py``."""
         self._threads = world.source("threads")
+        self._readers = world.source("readers")
         self.strands = Strands(world, self._longer_s, reached) if plan.interleaved else None
         self._strand_dice = world.source("strands")
         self._machine_dice = world.source("machines")
@@ -238,7 +240,12 @@ class Cluster:
         process = Process(world, node, rate=member.rate, jump_ms=member.jump_ms)
         process.disk = member.disk
         executor = SimulatedExecutor(
-            process, partial(self._wake_up_s, member.disk), self.reached, self.strands, partial(self._in_round, member)
+            process,
+            partial(self._wake_up_s, self._threads, member.disk),
+            self.reached,
+            self.strands,
+            partial(self._in_round, member),
+            partial(self._wake_up_s, self._readers, member.disk),
         )
         entropy = self._entropy[node]
         files = member.disk.files(pid=1000 * node + member.lives)
@@ -294,15 +301,15 @@ class Cluster:
             max_inflight_messages=options.max_inflight_messages,
             max_inflight_bytes=max(options.max_inflight_bytes, options.max_datagram),
             max_uncommitted_bytes=options.max_uncommitted_bytes,
+            log_cache_bytes=options.log_cache_bytes,
             snapshot_entries=plan.snapshots.entries or None,
             trailing_bytes=plan.snapshots.trailing_bytes,
             seed=plan.seed % 2**64,
         )
 
-    def _wake_up_s(self, disk: Disk) -> float:
+    def _wake_up_s(self, source: Random, disk: Disk) -> float:
         """Until a thread runs that has something to do: next to nothing, but now and then about as long as a sync, so
         that a crash comes also where nothing of what was handed over is on the disk yet."""
-        source = self._threads
         waits = source.random() < BUSY
         return source.uniform(0.0, max(disk.faults.sync_s[0], LONGEST_WAKE_UP_S) if waits else LONGEST_WAKE_UP_S)
 

@@ -21,6 +21,8 @@ from raftpy.sim.strand import Strand, StrandLock, Strands
 
 _Item = TypeVar("_Item")
 
+READING = "raftpy reading"
+"""How the worker's name begins that writes nothing."""
 LONGEST_WAKE_UP_S = 0.0002
 """Until a thread runs that was woken, at most."""
 
@@ -150,7 +152,8 @@ class SimulatedExecutor:
     """``Executor`` of a process. ``delay_s`` draws how long a thread takes to wake up; ``reached`` is for SOMETIMES.
 
     With ``strands`` nothing is made in one step, and ``on_round`` is told True when a worker begins a round, and False
-    when that has ended.
+    when that has ended. The worker that reads logs has no part in ``delay_s``, ``reached`` and ``on_round``:
+    ``reading_delay_s`` is its own.
     """
 
     def __init__(
@@ -160,8 +163,10 @@ class SimulatedExecutor:
         reached: Callable[[str], object] = lambda name: None,
         strands: Strands | None = None,
         on_round: Callable[[bool], object] | None = None,
+        reading_delay_s: Callable[[], float] | None = None,
     ) -> None:
         self._beside = _Beside(process, delay_s, reached, strands)
+        self._reading = _Beside(process, reading_delay_s or delay_s, _nothing, strands)
         if on_round is not None:
             self._beside.on_round = on_round
         self._posted_until = 0.0
@@ -172,7 +177,7 @@ class SimulatedExecutor:
 
     def worker(self, name: str, work: Callable[[list[_Item]], bool]) -> Worker[_Item]:
         """See ``Executor.worker``."""
-        return SimulatedWorker(self._beside, work)
+        return SimulatedWorker(self._reading if name.startswith(READING) else self._beside, work)
 
     def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
         """See ``Executor.post``. The loop hears of it when the step that posts has taken the time it takes."""
@@ -195,5 +200,5 @@ class SimulatedExecutor:
         return nullcontext() if strands is None else StrandLock(strands)
 
 
-def _nothing(begins: bool) -> None:
+def _nothing(said: object) -> None:
     """Nobody asks."""

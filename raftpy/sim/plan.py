@@ -37,6 +37,8 @@ class Options:
     """Their bytes together."""
     max_uncommitted_bytes: int = 64 << 20
     """Commands a leader takes while they are not applied, in bytes."""
+    log_cache_bytes: int = 64 << 20
+    """Of the log's end, kept in memory: so little that followers are sent what is read back, or all there is."""
     write_mode: str = "auto"
     """Of ``LevelDBStorage``: auto, inline or thread."""
     write_buffer_size: int = 1 << 20

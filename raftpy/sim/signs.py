@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from raftcore.api.raw_node import RawNode
 from raftcore.base.types import StateType
+from raftpy.runtime.group import Group
+from raftpy.runtime.paged_view import PagedView
 from raftpy.sim.cluster import Cluster, Life, Member
 
 FOLLOWER, CANDIDATE, PRE_CANDIDATE, LEADER = (
@@ -106,6 +108,7 @@ class Signs:
                 reached("a store found its disk slow")
         for group in driver.groups.values():
             raw = group.raw
+            self._paged(group, raw)
             if group.applying.pending:
                 reached("applying went on in a later pass")
             if raw.state == LEADER:
@@ -116,6 +119,20 @@ class Signs:
                         reached("the window of appends was full")
             elif not raw.leader and self._longest * 2 < raw.ticks_until_due() < 1 << 30:
                 reached("an election timeout grew with slow writes")  # far beyond a draw, and what priorities add
+
+    def _paged(self, group: Group, raw: RawNode) -> None:
+        """What a group's view of its log has to read first, or has read in vain."""
+        view = group.view
+        if not isinstance(view, PagedView):
+            return
+        if view.given_up:
+            self._reached("what was read back in a former term was given up")
+        if view.awaited:
+            waiting = raw.status().progress.values() if raw.state == LEADER else ()
+            if any(progress.paused_because == "entries" for progress in waiting):
+                self._reached("a follower waited for what was read back")
+            else:
+                self._reached("what a restart applies was read back")
 
     # --- When a life ends -------------------------------------------------------------------------------------------
 

@@ -96,6 +96,9 @@ RUNTIME = {
     "a second start on a directory in use was refused": "The lock held.",
     "a leader handed over and went on": "It was asked to, and stayed.",
     "somebody waited for a leader": "None was known when they asked.",
+    "a follower waited for what was read back": "It lacked what had left its leader's memory.",
+    "what a restart applies was read back": "Beside the loop, before it was applied.",
+    "what was read back in a former term was given up": "Its reader leads no more, and may have given it up.",
 }
 """What the driver made of it."""
 

@@ -19,6 +19,8 @@ SILENT_S = 6.5
 """For so long."""
 LARGE = 1 / 8
 """Share of worlds in which some values are larger than a datagram."""
+SMALL_CACHE = 1 / 4
+"""Share of worlds in which next to nothing of a log stays in memory."""
 AT_REST = 1 / 12
 """Share of worlds in which a disk is harmed while nobody has it open."""
 LOST_REQUESTS = 1 / 40
@@ -84,6 +86,7 @@ def draw_plan(seed: int) -> Plan:
     plan = _with_strands(plan, Random(f"raftpy.sim interleaved {seed}"))
     plan = _with_snapshots(plan, Random(f"raftpy.sim snapshots {seed}"))
     plan = _with_short_logs(plan, Random(f"raftpy.sim short logs {seed}"))
+    plan = _with_small_cache(plan, Random(f"raftpy.sim log cache {seed}"))
     return replace(
         plan,
         last_blackout=Random(f"raftpy.sim last blackout {seed}").random() < LAST_BLACKOUT,
@@ -98,6 +101,12 @@ def _with_large_values(plan: Plan, source: Random) -> Plan:
     size = min(MOST_BYTES, int(plan.options.max_datagram * source.choice((1.2, 4.0, 30.0))))
     share = min(source.choice((0.02, 0.1, 0.5)), MEAN_BYTES / size)
     return replace(plan, load=replace(plan.load, large=round(share, 4), large_bytes=size))
+
+
+def _with_small_cache(plan: Plan, source: Random) -> Plan:
+    """The plan, and in some worlds logs that are read back for each follower that lags a little. Dice of its own."""
+    share, size = source.random(), source.choice((0, 300, 3000))
+    return replace(plan, options=replace(plan.options, log_cache_bytes=size)) if share < SMALL_CACHE else plan
 
 
 def _maybe(source: Random, chance: float, draw: Callable[[], float]) -> float:

@@ -190,7 +190,7 @@ def test_a_process_may_die_at_each_call_of_its_loop_in_its_first_start_and_after
 
 def test_a_crash_may_come_before_a_thread_has_written_what_it_was_given() -> None:
     cluster = Cluster(World(1), Plan(seed=1, disk=DiskFaults(sync_s=(0.02, 0.03))), lambda name: None)
-    waits = [cluster._wake_up_s(cluster.members[1].disk) for _ in range(1000)]
+    waits = [cluster._wake_up_s(cluster._threads, cluster.members[1].disk) for _ in range(1000)]
     assert sum(wait <= LONGEST_WAKE_UP_S for wait in waits) > 800
     assert max(waits) > 0.01
 

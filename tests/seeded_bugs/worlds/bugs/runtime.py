@@ -7,6 +7,7 @@ READS = "raftpy/runtime/reads.pyx"
 ROUNDS = "raftpy/runtime/rounds.pyx"
 GROUP_WORK = "raftpy/runtime/group_work.pyx"
 DRIVER = "raftpy/runtime/driver.py"
+PAGED_VIEW = "raftpy/runtime/paged_view.py"
 
 BUGS = (
     Patch(
@@ -194,5 +195,19 @@ BUGS = (
         file="raftpy/runtime/leaving.py",
         old="                    group.proposals.refuse(None)\n",
         new="                    group.proposals.resume_soon()\n",
+    ),
+    Patch(
+        name="page-not-told-of",
+        breaks="who waits for entries is told when they have been read (PagedStorageView)",
+        file=PAGED_VIEW,
+        old="            stream.awaited = False\n            self._read()\n",
+        new="            stream.awaited = False\n",
+    ),
+    Patch(
+        name="page-of-other-entries",
+        breaks="a page follows what was read before it (paged_view.py)",
+        file=PAGED_VIEW,
+        old="            return self.entries(lo, hi, PAGE_BYTES).split(max_bytes)\n",
+        new="            return self.entries(min(lo + 1, hi - 1), hi, PAGE_BYTES).split(max_bytes)\n",
     ),
 )
