@@ -54,6 +54,34 @@ async def reads(node: Node, options: Options) -> Figures:
     return await _crowd(partial(node.read_index, timeout=30.0), int(options["concurrency"]), options["seconds"])
 
 
+async def paced(node: Node, options: Options) -> Figures:
+    """``clients`` tasks, each one command of ``size`` bytes after the other with a pause of ``pause_ms`` between, for
+    ``seconds``; ``held_ms`` is the longest that a timer of a millisecond came late meanwhile."""
+    size, pause_s = int(options["size"]), options["pause_ms"] / 1000
+    command, clock = os.urandom(size), time.perf_counter
+    until = clock() + options["seconds"]
+    taken: list[float] = []
+    held_s = 0.0
+
+    async def client() -> None:
+        while (began := clock()) < until:
+            await node.propose(command, timeout=30.0)
+            taken.append(clock() - began)
+            await asyncio.sleep(pause_s)
+
+    async def watch() -> None:
+        nonlocal held_s
+        while (began := clock()) < until:
+            await asyncio.sleep(0.001)
+            held_s = max(held_s, clock() - began - 0.001)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watch())
+        for _ in range(int(options["clients"])):
+            group.create_task(client())
+    return {**percentiles(taken), "held_ms": round(held_s * 1000, 2), "operations": len(taken)}
+
+
 async def fill(node: Node, options: Options) -> Figures:
     """Commits ``count`` commands of ``size`` bytes: in calls of ``batch``, four at a time, or with 0 one by one from
     1,024 tasks."""
@@ -112,4 +140,5 @@ WORKS: dict[str, Work] = {
     "batches": batches,
     "reads": reads,
     "fill": fill,
+    "paced": paced,
 }

@@ -5,7 +5,7 @@
 {"do": "fill", ...}                  -> {"operations": n}, once that many commands are committed
 {"do": "attempt"}                    -> {"done": true or false}: one command, given up when refused
 {"do": "wait_applied", "count": n}   -> {"applied": ...}, once n commands have been applied here
-{"do": "usage"}                      -> {"cpu_s": ..., "applied": ...}
+{"do": "usage"}                      -> {"cpu_s": ..., "applied": ..., "rss_mib": the most so far}
 {"do": "stop"}                       -> ends
 
 The peers' programs in benchmarks/peers understand the same orders.
@@ -58,7 +58,11 @@ async def answer(node: Node, machine: Counter, what: str, order: dict[str, Any])
         return {"applied": machine.count}
     if what == "usage":
         used = resource.getrusage(resource.RUSAGE_SELF)
-        return {"cpu_s": used.ru_utime + used.ru_stime, "applied": machine.count}
+        return {
+            "cpu_s": used.ru_utime + used.ru_stime,
+            "applied": machine.count,
+            "rss_mib": used.ru_maxrss / 1024,
+        }
     try:
         return dict(await WORKS[what](node, order))
     except RaftError as error:

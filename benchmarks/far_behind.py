@@ -1,0 +1,71 @@
+"""``python -m benchmarks.far_behind``: commits of the others while one follower catches up from the leader's disk.
+
+Three processes over UDP and LevelDB. One is killed, the others commit ``--entries`` commands; then a few clients at the
+leader commit one command at a time each: for a while in quiet, and until the one that was killed has caught up, in
+rounds of some seconds. Printed are the median and the 99th percentile of both, and the longest that a timer of a
+millisecond came late at the leader, which is how long its loop was held at most (or its process had no processor).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+from benchmarks.cluster import Cluster, RaftpyCluster
+
+SIZE = 100
+BATCH = 1000
+ROUND_S = 3.0
+CLIENTS = 4
+PAUSE_MS = 2.0
+
+
+def paced(cluster: Cluster) -> dict[str, float]:
+    """One round of the clients at the leader."""
+    return cluster.leader().tell("paced", size=SIZE, clients=CLIENTS, pause_ms=PAUSE_MS, seconds=ROUND_S)
+
+
+def measure(entries: int, folder: Path | None) -> None:
+    """Prints all of it."""
+    with RaftpyCluster(folder, batch_apply=True) as cluster:
+        leader = cluster.leader()
+        behind = next(member for member in cluster.members.values() if member is not leader)
+        cluster.kill(behind)
+        began = time.perf_counter()
+        leader.tell("fill", size=SIZE, count=entries, batch=BATCH)
+        print(f"{entries:,} entries of {SIZE} B in {time.perf_counter() - began:.1f} s", flush=True)
+        say("quiet", [paced(cluster) for _ in range(5)])
+        resident = leader.tell("usage")["rss_mib"]
+        again = cluster.launch(behind.id)
+        again.read()
+        began = time.perf_counter()
+        during = []
+        while again.tell("usage")["applied"] < entries:
+            during.append(paced(cluster))
+        took = time.perf_counter() - began
+        say("catching up", during)
+        most = leader.tell("usage")["rss_mib"]
+        print(f"caught up in {took:.1f} s, {entries / took:,.0f} entries a second")
+        print(f"resident memory of the leader: {resident:.0f} MiB before, {most:.0f} MiB at most")
+
+
+def say(what: str, rounds: list[dict[str, float]]) -> None:
+    """A line: medians over the rounds, and the worst of the holds."""
+    p50 = statistics.median(one["p50_us"] for one in rounds)
+    p99 = [one["p99_us"] for one in rounds]
+    held = max(one["held_ms"] for one in rounds)
+    print(
+        f"{what}: p50 {p50:,.0f} us, p99 {statistics.median(p99):,.0f} us ({min(p99):,.0f} to {max(p99):,.0f} in "
+        f"{len(rounds)} rounds), loop held {held:.1f} ms at most",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--entries", type=int, default=10_000_000, help="that the follower lacks (%(default)s)")
+    parser.add_argument("--dir", type=Path, help="where the data goes; a directory for temporary files otherwise")
+    options = parser.parse_args()
+    measure(options.entries, options.dir)
