@@ -2,7 +2,9 @@
 
 One task at a time reads what is wanted, in a thread, a batch of one node after a batch of the next, and hands it to the
 transport, which paces it. A file stays open from one batch to the next, also when its store deletes it meanwhile, and
-is closed when nobody has asked for a while. What is in memory for one node is bounded: by the requests that are kept,
+is closed when nobody has asked for a while. Nothing is checked as it is given, as whoever gets it checks all of it. But
+who has been given all of a snapshot and asks for it anew has found it damaged: then it is read back here, once, and
+given no more where that is so. What is in memory for one node is bounded: by the requests that are kept,
 by one batch, and by what the transport holds for it. A request that is passed over is made again.
 """
 
@@ -81,6 +83,11 @@ class SnapshotSource:
         self._clock = clock
         self._beside = Beside(executor, f"raftpy snapshots from {node_id}")
         self._wanting: dict[tuple[int, int], _Wanting] = {}  # by node and group, whose turn is next first
+        self._given_whole: dict[
+            tuple[int, int], SnapshotRef
+        ] = {}  # to which node and group the end of it was given last
+        self._read_back: set[SnapshotRef] = set()  # since it was given whole, and found whole
+        self._damaged: set[SnapshotRef] = set()  # and found damaged: looked at anew for each who wants to begin
         self._task: asyncio.Task[None] | None = None
         self._timer: TimerHandle | None = None
         self._held_back = False  # by the rate, until the timer says so
@@ -221,8 +228,21 @@ class SnapshotSource:
         file = wanting.reader.file
         if request.offset > file.size:
             return SnapshotRefusal(ref, NotGiven.NOT_THERE)
+        if not request.size:
+            self._check(wanting.node_id, ref)
         data = wanting.reader.read_range(request.offset, min(request.size, file.size - request.offset))
+        if data and request.offset + len(data) == file.size:
+            self._given_whole[wanting.node_id, ref.group] = ref
         return SnapshotChunk(file, request.offset, data)
+
+    def _check(self, node_id: int, ref: SnapshotRef) -> None:
+        """In a thread: a node begins with a snapshot. Raises ``SnapshotDamaged`` where it had better not."""
+        anew = self._given_whole.get((node_id, ref.group)) == ref and ref not in self._read_back
+        if (anew or ref in self._damaged) and ref in self._snapshots.refs(ref.group):
+            self._damaged.add(ref)  # until it is known better
+            self._beside.complete(self._snapshots.verify(ref))
+            self._damaged.discard(ref)
+            self._read_back.add(ref)
 
     # --- Time ---------------------------------------------------------------------------------------------------
 

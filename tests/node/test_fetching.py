@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
+from typing import Any
 
 import pytest
 
 from raftpy.contracts.errors import FetchFailed, SnapshotFailed, Stopped
 from raftpy.contracts.fetching import SnapshotRequest
+from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.runtime import fetching
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.fetching import Fetch
@@ -251,6 +254,33 @@ def test_one_that_is_damaged_at_the_source_is_never_taken() -> None:
             await two.fetching.fetch(1, WANTED)
         assert caught.value.why == FetchFailed.DAMAGED
         assert two.place.names() == []
+        before = given(world, 1)
+        with pytest.raises(FetchFailed) as again:
+            await two.fetching.fetch(1, WANTED)
+        assert again.value.why == FetchFailed.UNREADABLE, "the source has looked, as it is asked anew for all of it"
+        assert given(world, 1) == before
+        with pytest.raises(FetchFailed) as other:
+            await world.nodes[3].fetching.fetch(1, WANTED)
+        assert other.value.why == FetchFailed.UNREADABLE, "nobody else is given it"
+        one.place.damage(WANTED, flipped(SIZE // 2))
+        await world.nodes[3].fetching.fetch(1, WANTED)
+
+    play(scenario)
+
+
+def test_one_that_is_asked_for_anew_and_whole_is_given_again() -> None:
+    async def scenario(world: FetchWorld) -> None:
+        one, two = world.nodes[1], world.nodes[2]
+        file = one.write(WANTED)
+        verified: list[SnapshotRef] = []
+        verify = one.store.verify
+        store: Any = one.store
+        store.verify = lambda ref: (verified.append(ref), verify(ref))[1]
+        for _ in range(3):
+            assert await two.fetching.fetch(1, WANTED) == file
+            list(two.store.retain(0, 0))
+        assert verified == [WANTED], "read back when it was asked for anew, and once"
+        assert await world.nodes[3].fetching.fetch(1, WANTED) == file
 
     play(scenario)
 
@@ -265,6 +295,25 @@ def test_loss_repetition_and_reordering_change_nothing(seed: int, max_datagram: 
 
     bad = Unreliable(delay_ms=(0, 5), long_delay_rate=0.01, drop_rate=0.05, duplicate_rate=0.05)
     play(scenario, seed=seed, unreliable=bad, max_datagram=max_datagram)
+
+
+def test_bits_flipped_on_the_way_are_as_good_as_lost(seed: int) -> None:
+    async def scenario(world: FetchWorld) -> None:
+        one, two = world.nodes[1], world.nodes[2]
+        file = one.write(WANTED)
+        source, carry = Random(seed), world.network.carry
+
+        def flipping(from_id: int, to_id: int, datagram: bytes) -> None:
+            if source.random() < 0.02:
+                datagram = flipped(source.randrange(len(datagram)), source.randrange(8))(datagram)
+            carry(from_id, to_id, datagram)
+
+        network: Any = world.network
+        network.carry = flipping
+        assert await two.fetching.fetch(1, WANTED) == file
+        assert two.bytes_of(WANTED) == one.bytes_of(WANTED)
+
+    play(scenario)
 
 
 def test_several_followers_are_served_at_once() -> None:

@@ -90,6 +90,14 @@ BUGS = (
         near=WHOLE,
     ),
     Bug(
+        name="damaged-snapshot-given-again-and-again",
+        breaks="who is asked anew for all of a snapshot that it has given looks whether it is damaged",
+        file=SOURCE,
+        old="        if (anew or ref in self._damaged) and ref in self._snapshots.refs(ref.group):\n",
+        new="        if ref in self._damaged and ref in self._snapshots.refs(ref.group):\n",
+        near=WHOLE,
+    ),
+    Bug(
         name="file-that-nobody-asks-for-stays-open",
         breaks="a file is closed when nobody has asked for it for a while: a deleted one takes its room until then",
         file=SOURCE,
