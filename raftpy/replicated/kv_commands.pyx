@@ -9,6 +9,7 @@ little endian. A key is UTF-8, 1 to :data:`MAX_KEY` bytes; a value is any bytes 
     0x13  put if version        u64 version, u16 key length, key, value
     0x14  put if absent         u16 key length, key, value
     0x15  delete if version     u64 version, u16 key length, key
+    0x16  to 0x1a               as 0x11 to 0x15 in this order, with a u32 key length, which is above 65,535
 
 A log outlives the program that wrote it, so a form, once released, keeps its meaning for good; new ones get new
 numbers. A replica that meets a form it does not know must not guess: see :class:`UnknownCommand`.
@@ -26,8 +27,12 @@ cdef enum:
     FORM_PUT_IF_VERSION = 0x13
     FORM_PUT_IF_ABSENT = 0x14
     FORM_DELETE_IF_VERSION = 0x15
+    LONG = 5                  # added to the form of a command whose key is longer than two bytes can tell
     PLAIN = 3
     VERSIONED = 11
+    LONGER = 2                # bytes that its length takes more
+    LONGEST_SHORT = 0xFFFF
+    LONGEST = 16 << 20
 
 READ = FORM_READ
 PUT = FORM_PUT
@@ -36,16 +41,17 @@ PUT_IF_VERSION = FORM_PUT_IF_VERSION
 PUT_IF_ABSENT = FORM_PUT_IF_ABSENT
 DELETE_IF_VERSION = FORM_DELETE_IF_VERSION
 
-MAX_KEY = 4096
-"""Bytes of UTF-8. Well below 2**16, so that a percent-encoded key still fits a request line of HTTP."""
+MAX_KEY = LONGEST
+"""Bytes of UTF-8. What can be named in a request line of HTTP is far less (raftpy/server/request.py). Releases that do
+not know the forms from 0x16 on stop at a key above 65,535 bytes, so all members are updated before one is put."""
 
 MAX_VERSION = 2**64 - 1
 """A version is a log index, an unsigned 64-bit number."""
 
 PLAIN_OVERHEAD = PLAIN
-"""Bytes a put or delete needs besides key and value."""
+"""Bytes a put or delete needs besides key and value, where the key has at most 65,535: two more for a longer one."""
 VERSIONED_OVERHEAD = VERSIONED
-"""Bytes a put or delete with a version needs besides key and value."""
+"""Bytes a put or delete with a version needs besides key and value; also two more for such a key."""
 
 cdef bytes READ_COMMAND = bytes([FORM_READ])
 
@@ -113,54 +119,66 @@ cdef uint64_t number_at(const uint8_t* at, int size) noexcept:
 
 cdef bytes plain(uint8_t form, bytes key, bytes value):
     # A command without a version.
-    cdef bytes command = room(PLAIN, key, value)
-    (<uint8_t*> PyBytes_AS_STRING(command))[0] = form
-    return command
+    return room(form, PLAIN, key, value)
 
 
 cdef bytes versioned(uint8_t form, uint64_t version, bytes key, bytes value):
-    cdef bytes command = room(VERSIONED, key, value)
-    cdef uint8_t* at = <uint8_t*> PyBytes_AS_STRING(command)
-    at[0] = form
-    put_number(at + 1, version, 8)
+    cdef bytes command = room(form, VERSIONED, key, value)
+    put_number(<uint8_t*> PyBytes_AS_STRING(command) + 1, version, 8)
     return command
 
 
-cdef bytes room(Py_ssize_t start, bytes key, bytes value):
-    # A command whose first `start` bytes are yet to be written, but for the length of the key.
+cdef bytes room(uint8_t form, Py_ssize_t start, bytes key, bytes value):
+    # A command in this form, of which `start` bytes stand before a short key; what its version takes is to be written.
     cdef Py_ssize_t length = PyBytes_GET_SIZE(key)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
+    cdef int width = 2
     cdef bytes command
     cdef uint8_t* at
-    if length > 0xFFFF:
-        raise ValueError(f"a key of {length} bytes: allowed are 1 to {MAX_KEY}")
+    if length > LONGEST_SHORT:
+        if length > LONGEST:
+            raise ValueError(f"a key of {length} bytes: allowed are 1 to {MAX_KEY}")
+        width = 2 + LONGER
+        start += LONGER
+        form += LONG
     command = PyBytes_FromStringAndSize(NULL, start + length + size)
-    at = <uint8_t*> PyBytes_AS_STRING(command) + start
-    put_number(at - 2, <uint64_t> length, 2)
+    at = <uint8_t*> PyBytes_AS_STRING(command)
+    at[0] = form
+    at += start
+    put_number(at - width, <uint64_t> length, width)
     memcpy(at, PyBytes_AS_STRING(key), <size_t> length)
     memcpy(at + length, PyBytes_AS_STRING(value), <size_t> size)
     return command
 
 
 def decode(index, bytes command not None):
-    """The parts of a command: (form, key, value, version); what a form does not have is empty or 0.
+    """The parts of a command: (form, key, value, version); what a form does not have is empty or 0. The form is that of
+    a command with a short key, whatever length the key has.
 
     ``index`` is only for the message of :class:`UnknownCommand`, which every other input raises.
     """
     cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(command)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(command)
     cdef uint8_t form = at[0] if size else 0
-    cdef Py_ssize_t start = PLAIN
-    cdef Py_ssize_t end
-    cdef bint with_value = form != FORM_DELETE and form != FORM_DELETE_IF_VERSION
+    cdef Py_ssize_t start, end
+    cdef Py_ssize_t shortest = 1
+    cdef int width = 2
+    cdef bint with_version, with_value
     if form == FORM_READ and size == 1:
         return READ, b"", b"", 0
-    if form == FORM_PUT_IF_VERSION or form == FORM_DELETE_IF_VERSION:
-        start = VERSIONED
-    if FORM_PUT <= form <= FORM_DELETE_IF_VERSION and size >= start:
-        end = start + <Py_ssize_t> number_at(at + start - 2, 2)
-        if start < end and (end == size or (end < size and with_value)):
+    if FORM_PUT + LONG <= form <= FORM_DELETE_IF_VERSION + LONG:
+        form -= LONG
+        width = 2 + LONGER
+        shortest = LONGEST_SHORT + 1
+    elif not FORM_PUT <= form <= FORM_DELETE_IF_VERSION:
+        raise UnknownCommand(index, command)
+    with_version = form == FORM_PUT_IF_VERSION or form == FORM_DELETE_IF_VERSION
+    with_value = form != FORM_DELETE and form != FORM_DELETE_IF_VERSION
+    start = (VERSIONED if with_version else PLAIN) - 2 + width
+    if size >= start:
+        end = start + <Py_ssize_t> number_at(at + start - width, width)
+        if start + shortest <= end and (end == size or (end < size and with_value)):
             key = PyBytes_FromStringAndSize(<const char*> at + start, end - start)
             value = PyBytes_FromStringAndSize(<const char*> at + end, size - end)
-            return form, key, value, number_at(at + 1, 8) if start == VERSIONED else 0
+            return form, key, value, number_at(at + 1, 8) if with_version else 0
     raise UnknownCommand(index, command)

@@ -62,7 +62,7 @@ def version_mismatch(message: str, version: int, *, headers: Mapping[str, str] |
 
 
 def too_large(message: str) -> ApiError:
-    """The command does not fit a datagram, or the body is longer than any that does."""
+    """The command, or the body that would make it, is larger than what the cluster takes."""
     return ApiError(413, "too_large", message)
 
 
@@ -110,13 +110,17 @@ def json_body(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
+def in_pieces(body: bytes) -> bytes | io.BytesIO:
+    """The body of an answer, of which ``PIECE`` bytes at most wait to be taken at a time, however long it is."""
+    return body if len(body) <= PIECE else io.BytesIO(body)
+
+
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A JSON document on one line, with a newline at its end for the sake of terminals.
 
     A long one is written in pieces, so that each piece that its client takes is seen as progress (connections.py).
     """
-    body = json_body(value)
-    written = body if len(body) <= PIECE else io.BytesIO(body)
+    written = in_pieces(json_body(value))
     return web.Response(body=written, status=status, headers=headers, content_type="application/json")
 
 

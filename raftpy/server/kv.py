@@ -5,10 +5,19 @@ from __future__ import annotations
 from aiohttp import web
 
 from raftpy.replicated import kv_commands
-from raftpy.replicated.kv import KeyValueStore, Kind, Outcome
-from raftpy.server.errors import bad_request, json_response, not_found, too_large, version_mismatch
+from raftpy.replicated.kv import Item, KeyValueStore, Kind, Outcome
+from raftpy.server.errors import bad_request, in_pieces, json_response, not_found, too_large, version_mismatch
 from raftpy.server.proposer import Proposer
-from raftpy.server.request import body_of, if_match, if_none_match, key_of, limit_of, query_of, wants_stale
+from raftpy.server.request import (
+    LONGEST_KEY,
+    body_of,
+    if_match,
+    if_none_match,
+    key_of,
+    limit_of,
+    query_of,
+    wants_stale,
+)
 
 DEFAULT_LIMIT = 1000
 MOST_ITEMS = 10_000
@@ -35,13 +44,9 @@ class KeyValueHandlers:
             raise bad_request("If-Match and If-None-Match are both given: one of them is allowed")
         overhead = kv_commands.PLAIN_OVERHEAD if version is None else kv_commands.VERSIONED_OVERHEAD
         room = self._room_for_value(key, overhead)
-        value = await body_of(request, room, why=" with this key and these conditions")
-        if version is not None:
-            command = kv_commands.put_if_version(key, value, version)
-        elif absent:
-            command = kv_commands.put_if_absent(key, value)
-        else:
-            command = kv_commands.put(key, value)
+        body = await body_of(request, room, why=" with this key and these conditions")
+        command = _put_command(key, body, version, absent)
+        del body  # which may have many megabytes; while it waits for its commit, there is only the command
         return self._write_response(key, *await self._proposer.write(command))
 
     async def delete(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -67,7 +72,8 @@ class KeyValueHandlers:
         if stored is None:
             raise not_found(f"no such key: {key.decode()!r}", headers=index)
         headers = {"ETag": f'"{stored.version}"', "Cache-Control": "no-store", **index}
-        return web.Response(body=stored.value, headers=headers, content_type="application/octet-stream")
+        body = in_pieces(stored.value)
+        return web.Response(body=body, headers=headers, content_type="application/octet-stream")
 
     async def list(self, request: web.BaseRequest) -> web.StreamResponse:
         """Keys in order, at most ``limit``; ``after`` goes on where the last listing ended."""
@@ -75,7 +81,7 @@ class KeyValueHandlers:
         prefix, after = query.get("prefix", "").encode(), query.get("after", "").encode()
         limit = limit_of(query, DEFAULT_LIMIT, MOST_ITEMS)
         await self._reach_consistency(query)
-        items, more = self._store.scan(prefix, limit, after)
+        items, more = _nameable(self._store, prefix, limit, after)
         listing = [{"key": item.key.decode(), "version": item.version, "size": item.size} for item in items]
         headers = {"X-Raft-Index": str(self._store.applied_index), "Cache-Control": "no-store"}
         return json_response({"items": listing, "more": more}, headers=headers)
@@ -111,3 +117,20 @@ class KeyValueHandlers:
         if outcome.kind is Kind.WRITTEN:
             headers["ETag"] = f'"{outcome.version}"'
         return json_response({"index": outcome.index, "term": term}, headers=headers)
+
+
+def _put_command(key: bytes, value: bytes, version: int | None, absent: bool) -> bytes:
+    if version is not None:
+        return kv_commands.put_if_version(key, value, version)
+    return kv_commands.put_if_absent(key, value) if absent else kv_commands.put(key, value)
+
+
+def _nameable(store: KeyValueStore, prefix: bytes, limit: int, after: bytes) -> tuple[list[Item], bool]:
+    """As ``KeyValueStore.scan``, without the keys that nobody could name in a request."""
+    found: list[Item] = []
+    more = True
+    while more and len(found) < limit:
+        items, more = store.scan(prefix, limit - len(found), after)
+        found += [item for item in items if len(item.key) <= LONGEST_KEY]
+        after = items[-1].key if items else after
+    return found, more

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from raftpy.node import Node
 
 MOST_WAITING = 4096
-"""Commands that may wait at once for their commit; each holds a request with up to a datagram of body."""
+"""Commands that may wait at once for their commit. How many bytes they have together the node bounds."""
 
 
 class Proposer:

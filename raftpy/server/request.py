@@ -9,13 +9,19 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aiohttp import HttpVersion11, web
 
-from raftpy.replicated.kv_commands import MAX_KEY, MAX_VERSION
+from raftpy.replicated.kv_commands import MAX_VERSION
 from raftpy.server.errors import ApiError, bad_request, too_large
 
 KV_PREFIX = "/v1/kv/"
 
+LONGEST_KEY = 4096
+"""Bytes of a key that can be named over HTTP: percent-encoded it has to fit a request line. Longer ones, up to
+``kv_commands.MAX_KEY``, are for programs that have the store in themselves."""
+
 BODY_TIMEOUT = 30.0
-"""Seconds a client may take over a body."""
+"""Seconds a client may take over a body, or over each ``BODY_STEP`` of a long one."""
+BODY_STEP = 1 << 20
+"""Bytes."""
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _VERSION = re.compile(r'"(0|[1-9][0-9]{0,19})"')
@@ -29,8 +35,8 @@ def key_of(request: web.BaseRequest) -> bytes:
     key = _utf8(request.rel_url.raw_path[len(KV_PREFIX) :], "key")
     if not key:
         raise bad_request("the key is empty: use /v1/kv/KEY, or /v1/kv to list")
-    if len(key) > MAX_KEY:
-        raise too_large(f"a key of {len(key)} bytes is too large: at most {MAX_KEY} bytes")
+    if len(key) > LONGEST_KEY:
+        raise too_large(f"a key of {len(key)} bytes is too large: at most {LONGEST_KEY} bytes")
     return key
 
 
@@ -119,16 +125,20 @@ async def body_of(request: web.BaseRequest, limit: int, what: str = "a value", w
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     parts: list[bytes] = []
-    size = 0
+    size, step = 0, BODY_STEP
+    now = asyncio.get_running_loop().time
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        async with asyncio.timeout(BODY_TIMEOUT) as time:
             while part := await request.content.readany():
                 size += len(part)
                 if size > limit:
                     raise _body_too_large(what, limit, why)
                 parts.append(part)
+                if size >= step:
+                    step = size + BODY_STEP
+                    time.reschedule(now() + BODY_TIMEOUT)
     except TimeoutError:
-        late = bad_request(f"the body did not arrive within {BODY_TIMEOUT:g} seconds")
+        late = bad_request(f"the body did not arrive within {BODY_TIMEOUT:g} seconds for each {BODY_STEP} bytes of it")
         late.close = True
         raise late from None
     return b"".join(parts)

@@ -72,7 +72,12 @@ def test_the_overheads_are_what_a_command_needs_besides_key_and_value(key: bytes
         "13ffffffffffffffff0100",
         "13ffffffffffffffff00006b",
         "15ffffffffffffffff01006b76",
-        "16",  # a command of tomorrow
+        "16",  # long keys: nothing but the form
+        "16ffff0000" + 65535 * "6b",  # a key that has a short form
+        "1600000100" + 65535 * "6b",  # a key cut short
+        "1700000100" + 65537 * "6b",  # a delete with a value
+        "18ffffffffffffffff000000",
+        "1b",  # a command of tomorrow
         "2101006b76",  # version 2 of the format
         "ff",
     ],
@@ -108,8 +113,42 @@ def test_the_error_is_one_line_that_shows_the_first_bytes() -> None:
     )
 
 
-def test_a_key_whose_length_has_no_room_is_refused_and_never_cut() -> None:
-    key = b"k" * 65536
+LONG = b"k" * 65536
+
+
+@pytest.mark.parametrize(
+    ("command", "start", "decoded"),
+    [
+        (commands.put(LONG, b"v"), "16 00000100", (commands.PUT, LONG, b"v", 0)),
+        (commands.delete(LONG), "17 00000100", (commands.DELETE, LONG, b"", 0)),
+        (
+            commands.put_if_version(LONG, b"", 0x0102030405060708),
+            "18 0807060504030201 00000100",
+            (commands.PUT_IF_VERSION, LONG, b"", 0x0102030405060708),
+        ),
+        (commands.put_if_absent(LONG, b"v"), "19 00000100", (commands.PUT_IF_ABSENT, LONG, b"v", 0)),
+        (
+            commands.delete_if_version(LONG, 2**64 - 1),
+            "1a ffffffffffffffff 00000100",
+            (commands.DELETE_IF_VERSION, LONG, b"", 2**64 - 1),
+        ),
+    ],
+)
+def test_a_long_key_has_forms_of_its_own(command: bytes, start: str, decoded: tuple[int, bytes, bytes, int]) -> None:
+    assert command == bytes.fromhex(start) + LONG + decoded[2]
+    assert commands.decode(1, command) == decoded
+
+
+@pytest.mark.parametrize("size", [65535, 65536, commands.MAX_KEY])
+def test_keys_up_to_the_longest(size: int) -> None:
+    assert commands.MAX_KEY == 16 << 20
+    key = bytes(size - 1) + b"k"
+    assert commands.decode(1, commands.put(key, b"v")) == (commands.PUT, key, b"v", 0)
+    assert len(commands.put(key, b"v")) == commands.PLAIN_OVERHEAD + (2 if size > 65535 else 0) + size + 1
+
+
+def test_a_key_that_is_too_long_is_refused_and_never_cut() -> None:
+    key = bytes(commands.MAX_KEY + 1)
     for command in (
         lambda: commands.put(key, b""),
         lambda: commands.put_if_absent(key, b""),
@@ -117,6 +156,5 @@ def test_a_key_whose_length_has_no_room_is_refused_and_never_cut() -> None:
         lambda: commands.delete(key),
         lambda: commands.delete_if_version(key, 1),
     ):
-        with pytest.raises(ValueError, match="a key of 65536 bytes: allowed are 1 to 4096"):
+        with pytest.raises(ValueError, match="a key of 16777217 bytes: allowed are 1 to 16777216"):
             command()
-    assert commands.decode(1, commands.put(key[1:], b"v")) == (commands.PUT, key[1:], b"v", 0)

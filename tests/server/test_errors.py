@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 
@@ -141,8 +143,21 @@ def test_a_body_that_does_not_come_is_given_up(port: int, monkeypatch: pytest.Mo
     monkeypatch.setattr("raftpy.server.request.BODY_TIMEOUT", 0.2)
     answer = speak(port, b"PUT /v1/kv/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
     assert b" 400 " in answer.split(b"\r\n")[0]
-    assert b"the body did not arrive within 0.2 seconds" in answer
+    assert b"the body did not arrive within 0.2 seconds for each 1048576 bytes of it" in answer
     assert b"connection: close" in answer.lower()
+
+
+def test_a_long_body_has_its_time_for_each_part(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that goes on coming is not given up, however long all of it takes."""
+    monkeypatch.setattr("raftpy.server.request.BODY_TIMEOUT", 1.0)
+    monkeypatch.setattr("raftpy.server.request.BODY_STEP", 1000)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"PUT /v1/kv/long HTTP/1.1\r\nHost: x\r\nContent-Length: 6000\r\nConnection: close\r\n\r\n")
+        for _ in range(6):
+            time.sleep(0.3)
+            client.sendall(bytes(1000))
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+    assert ask(port, "GET", "/v1/kv/long").body == bytes(6000)
 
 
 def test_a_connection_survives_errors(port: int) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 
+from raftpy.replicated import kv_commands
+from raftpy.server.errors import PIECE
 from tests.server.support import Cluster, Reply, ask, speak
 
 NUMBERS = itertools.count()
@@ -304,6 +307,18 @@ def test_a_small_limit_of_commands_bounds_the_key_as_well() -> None:
         assert answer.json["message"] == f"a key of {most - 2} bytes is too large: at most {most - 3} bytes"
 
 
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 5 << 20])
+def test_a_large_value_comes_back_whole(port: int, key: str, size: int) -> None:
+    value = random.Random(size).randbytes(size)
+    assert put(port, key, value).status == 200
+    got = ask(port, "GET", f"/v1/kv/{key}")
+    assert got.body == value
+    assert got.headers["content-length"] == str(size)
+    assert got.headers["content-type"] == "application/octet-stream"
+    head = ask(port, "HEAD", f"/v1/kv/{key}")
+    assert (head.body, head.headers["content-length"]) == (b"", str(size))
+
+
 def test_a_value_is_stored_as_sent_whatever_its_encoding_says(port: int, key: str) -> None:
     put(port, key, b"not gzip at all", Content_Encoding="gzip")
     got = ask(port, "GET", f"/v1/kv/{key}")
@@ -317,6 +332,30 @@ def test_a_value_is_stored_as_sent_whatever_its_encoding_says(port: int, key: st
 def keys(reply: Reply) -> list[str]:
     assert reply.status == 200
     return [item["key"] for item in reply.json["items"]]
+
+
+def test_keys_that_no_request_can_name_are_left_out(cluster: Cluster, port: int, key: str) -> None:
+    """A program that has the store in itself may put them; a listing goes on behind them, whatever its limit."""
+
+    async def put_long() -> None:
+        for number in range(7):
+            for size in (4096, 4097, 70_000):
+                name = f"{key}/{number}".encode().ljust(size, b"x")
+                await cluster.nodes[1].propose(kv_commands.put(name, b"v"))
+
+    cluster.call(put_long())
+    named = [f"{key}/{number}".ljust(4096, "x") for number in range(7)]
+    for limit in (1, 2, 3, 7, 100):
+        found: list[str] = []
+        more, after = True, ""
+        while more:
+            page = ask(port, "GET", f"/v1/kv?prefix={key}/&limit={limit}&after={after}")
+            assert len(keys(page)) <= limit
+            found += keys(page)
+            more, after = page.json["more"], found[-1]
+        assert found == named
+    for name in named:
+        assert ask(port, "GET", f"/v1/kv/{name}").body == b"v"
 
 
 def test_listing_by_prefix_in_order(port: int) -> None:
