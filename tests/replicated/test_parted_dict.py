@@ -75,6 +75,24 @@ def test_it_is_a_dict_and_views_see_what_was(steps: list[tuple[str, bytes, int]]
         assert view.next_part() is None
 
 
+@pytest.mark.parametrize("given_out", [0, 1, 2])
+def test_the_part_that_comes_next_is_kept_as_well(given_out: int) -> None:
+    """With keys in nearly every part, all of which are changed between two of them."""
+    parted = PartedDict()
+    parted.load((b"%d" % number, number) for number in range(3 * PARTS))
+    view = parted.capture()
+    seen: dict[bytes, Any] = {}
+    for _ in range(given_out):
+        part = view.next_part()
+        assert part is not None
+        seen.update(zip(*part, strict=True))
+    for number in range(3 * PARTS):
+        parted.put(b"%d" % number, -1)
+    seen.update(rest(view))
+    view.close()
+    assert seen == {b"%d" % number: number for number in range(3 * PARTS)}
+
+
 def test_it_takes_bytes_and_nothing_else() -> None:
     parted = PartedDict()
     assert "a" not in parted
