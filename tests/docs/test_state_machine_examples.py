@@ -1,4 +1,4 @@
-"""The state machines that the docstrings of the protocols show run in a node, give out their state, and have it again."""
+"""The state machines that the docstrings of the protocols show run in a node, give out their state, and get it back."""
 
 from __future__ import annotations
 
