@@ -2,8 +2,9 @@
 
 Three processes over UDP and LevelDB. One is killed, the others commit ``--entries`` commands; then a few clients at the
 leader commit one command at a time each: for a while in quiet, and until the one that was killed has caught up, in
-rounds of some seconds. Printed are the median and the 99th percentile of both, and the longest that a timer of a
-millisecond came late at the leader, which is how long its loop was held at most (or its process had no processor).
+rounds of some seconds. Printed are the median and the 99th percentile of both, the longest that a timer of a
+millisecond came late at the leader, which is how long its loop was held at most (or its process had no processor), and
+the most processor time that its loop's thread used before one came.
 """
 
 from __future__ import annotations
@@ -37,18 +38,18 @@ def measure(entries: int, folder: Path | None) -> None:
         leader.tell("fill", size=SIZE, count=entries, batch=BATCH)
         print(f"{entries:,} entries of {SIZE} B in {time.perf_counter() - began:.1f} s", flush=True)
         say("quiet", [paced(cluster) for _ in range(5)])
-        resident = leader.tell("usage")["rss_mib"]
+        before = leader.tell("usage")["anonymous_mib"]
         again = cluster.launch(behind.id)
         again.read()
         began = time.perf_counter()
-        during = []
+        during, most = [], 0.0
         while again.tell("usage")["applied"] < entries:
             during.append(paced(cluster))
+            most = max(most, leader.tell("usage")["anonymous_mib"])
         took = time.perf_counter() - began
         say("catching up", during)
-        most = leader.tell("usage")["rss_mib"]
         print(f"caught up in {took:.1f} s, {entries / took:,.0f} entries a second")
-        print(f"resident memory of the leader: {resident:.0f} MiB before, {most:.0f} MiB at most")
+        print(f"the leader's memory, mapped files left out: {before:.0f} MiB before, {most:.0f} MiB at most")
 
 
 def say(what: str, rounds: list[dict[str, float]]) -> None:
@@ -56,9 +57,10 @@ def say(what: str, rounds: list[dict[str, float]]) -> None:
     p50 = statistics.median(one["p50_us"] for one in rounds)
     p99 = [one["p99_us"] for one in rounds]
     held = max(one["held_ms"] for one in rounds)
+    worked = max(one["worked_ms"] for one in rounds)
     print(
         f"{what}: p50 {p50:,.0f} us, p99 {statistics.median(p99):,.0f} us ({min(p99):,.0f} to {max(p99):,.0f} in "
-        f"{len(rounds)} rounds), loop held {held:.1f} ms at most",
+        f"{len(rounds)} rounds), loop held {held:.1f} ms at most, for {worked:.1f} ms of processor time",
         flush=True,
     )
 

@@ -5,7 +5,7 @@
 {"do": "fill", ...}                  -> {"operations": n}, once that many commands are committed
 {"do": "attempt"}                    -> {"done": true or false}: one command, given up when refused
 {"do": "wait_applied", "count": n}   -> {"applied": ...}, once n commands have been applied here
-{"do": "usage"}                      -> {"cpu_s": ..., "applied": ..., "rss_mib": the most so far}
+{"do": "usage"}                      -> {"cpu_s": ..., "applied": ..., "anonymous_mib": ...}
 {"do": "stop"}                       -> ends
 
 The peers' programs in benchmarks/peers understand the same orders.
@@ -61,12 +61,18 @@ async def answer(node: Node, machine: Counter, what: str, order: dict[str, Any])
         return {
             "cpu_s": used.ru_utime + used.ru_stime,
             "applied": machine.count,
-            "rss_mib": used.ru_maxrss / 1024,
+            "anonymous_mib": anonymous_kib() / 1024,
         }
     try:
         return dict(await WORKS[what](node, order))
     except RaftError as error:
         return {"error": f"{type(error).__name__}: {error}"}
+
+
+def anonymous_kib() -> int:
+    """Resident memory of this process that is no file's: LevelDB maps its tables, which the kernel takes back."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:"))
 
 
 async def main() -> None:
