@@ -12,6 +12,7 @@ from raftcore import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, Entries, Entry, Me
 from raftcore.base.errors import DecodeError
 from raftcore.wire import codec
 from raftcore.wire.codec import DatagramBuilder, Header, frames, max_command, parse_header
+from raftcore.wire.datagram import frame_datagram
 from tests import model_codec as model
 
 HEADER = Header(7, 1, 2, 0xA1, 0x100000001, 0xB2, 0x300000002)
@@ -182,6 +183,20 @@ def test_headers_that_are_refused(at: int, value: bytes, text: str) -> None:
         parse_header(datagram)
     with pytest.raises(ValueError):
         model.decode_header(datagram)
+
+
+@pytest.mark.parametrize(("head", "data"), [(b"", b""), (b"head", b""), (b"", b"data"), (b"head", bytes(100_000))])
+def test_a_frame_in_a_datagram_of_its_own_is_what_a_builder_makes(head: bytes, data: bytes) -> None:
+    """As large as it needs."""
+    builder = DatagramBuilder(HEADER, 1 << 20)
+    assert builder.add_frame(200, head + data, 9)
+    assert frame_datagram(HEADER, 200, 9, head, data) == builder.finish()
+
+
+@pytest.mark.parametrize("kind", [127, 256])
+def test_a_datagram_with_one_frame_is_of_the_transports_own(kind: int) -> None:
+    with pytest.raises(ValueError, match=f"kind must be 128 to 255, got {kind}"):
+        frame_datagram(HEADER, kind, 0, b"")
 
 
 def test_every_flipped_bit_is_noticed() -> None:
