@@ -180,7 +180,7 @@ class Group:
         self.reads = Reads(loop, self.work.queued, 2 * config.heartbeat_ms / 1000, host.boot)
         self.snapshots = self._make_snapshots(state_machine, start)
         self.installing = self._make_installing(state_machine)
-        self.offering = Offering(self, host.asked)
+        self.offering = Offering(self, host.asked, self.snapshots.doubt)
         self.work.bind(self.proposals, self.applying, self.reads, self.installing.offered, self.installing.installed)
         self._loop = loop
         self._role_log = RoleLog(self.name)

@@ -4,10 +4,14 @@ The core sends MsgSnap once, and then nothing until the follower has what it say
 the follower's attempt to fetch what it names: the disk had no room, or it was restarted. It does not say so. It asks
 this node for the bytes as long as it goes on; one that does not ask, and does not answer, is offered the newest
 snapshot again. To one that has it already, or is about to, the offer says nothing new.
+
+Where the same one is offered in vain again and again, the reason may be here: what this node gives out it does not
+check, so its own file is read back then.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,6 +21,8 @@ from raftpy.contracts.clock import Clock
 
 UNHEARD_S = 2.0
 """Seconds after which an offer is made again to who has not asked for anything."""
+IN_VAIN = 2
+"""So many offers of one snapshot to one member came to nothing, and it is doubted."""
 SILENT_S = 10.0
 """The same for who has asked, and does so no more. Longer than one waits for an answer before it asks again."""
 
@@ -34,11 +40,14 @@ class Offered(Protocol):
 
 
 class Offering:
-    """Of one group. ``asked(node_id, group_id)``: when the node has asked for bytes of a snapshot last."""
+    """Of one group. ``asked(node_id, group_id)``: when the node has asked for bytes of a snapshot last. ``doubt()`` is
+    called where the newest snapshot may be damaged."""
 
-    def __init__(self, group: Offered, asked: Callable[[int, int], float]) -> None:
+    def __init__(self, group: Offered, asked: Callable[[int, int], float], doubt: Callable[[], object]) -> None:
         self._group = group
         self._asked = asked
+        self._doubt = doubt
+        self._in_vain: dict[int, tuple[int, int, float]] = {}  # node id -> index, how often, when it asked last
         self._since: dict[int, tuple[int, float]] = {}  # node id -> index of the snapshot, when it was offered
 
     def look(self) -> None:
@@ -46,15 +55,28 @@ class Offering:
         raw = self._group.raw
         pending = raw.pending_snapshots() if raw.state == StateType.StateLeader else ()
         if not pending and not self._since:
+            self._in_vain.clear()
             return
         now = self._group.clock.monotonic()
         self._since = {
             node_id: (index, before[1] if (before := self._since.get(node_id)) and before[0] == index else now)
             for node_id, index in pending
         }
-        for node_id, (_, since) in list(self._since.items()):
+        for node_id, (index, since) in list(self._since.items()):
             asked = self._asked(node_id, self._group.id)
             if now - max(asked, since) >= (UNHEARD_S if asked < since else SILENT_S):
                 del self._since[node_id]
                 raw.report_snapshot(node_id, False)
                 self._group.schedule()
+                self._came_to_nothing(node_id, index, asked)
+
+    def _came_to_nothing(self, node_id: int, index: int, asked: float) -> None:
+        """Where the member has asked for it; others have not heard of it, or cannot take it."""
+        before, count, asked_before = self._in_vain.get(node_id, (index, 0, -math.inf))
+        if before != index:
+            count = 0
+        if asked > asked_before:
+            count += 1
+        self._in_vain[node_id] = index, count, asked
+        if count >= IN_VAIN:
+            self._doubt()

@@ -220,9 +220,11 @@ class SnapshotSource:
 
     def _read_one(self, wanting: _Wanting, request: SnapshotRequest) -> SnapshotChunk | SnapshotRefusal:
         ref = request.ref
-        if wanting.reader is None or wanting.ref != ref:
+        there = ref in self._snapshots.refs(ref.group)
+        begins = not request.size and there  # of one that was found damaged there may be another file by now
+        if wanting.reader is None or wanting.ref != ref or begins:
             wanting.close()
-            if ref not in self._snapshots.refs(ref.group):
+            if not there:
                 return SnapshotRefusal(ref, NotGiven.NOT_THERE)
             wanting.reader, wanting.ref = self._snapshots.open(ref), ref
         file = wanting.reader.file

@@ -27,7 +27,7 @@ from raftcore.base.errors import Compacted, RaftError, Unavailable
 from raftcore.base.types import StateType
 from raftcore.values.message import Snapshot
 from raftpy.contracts.clock import Clock
-from raftpy.contracts.errors import NoSnapshots, SnapshotFailed, Stopped, same_error
+from raftpy.contracts.errors import NoSnapshots, SnapshotDamaged, SnapshotFailed, Stopped, same_error
 from raftpy.contracts.files import Data
 from raftpy.contracts.snapshots import EVERY_INDEX, KEPT, SnapshotRef, Snapshots, SnapshotWriter
 from raftpy.contracts.state_machine import StateMachine, StateView
@@ -112,7 +112,7 @@ class Snapshotting:
         self._newest = start.applied
         self._size = start.size
         self._bytes_before = 0  # applied by this process when the newest was captured
-        self._tried_s = self._not_before_s = -math.inf
+        self._tried_s = self._not_before_s = self._doubted_s = -math.inf
         self._kept = 0  # index of the oldest one kept, once it was read back
         self._retained = False  # what is there was looked at since the last one was taken, or the start
         self._said = False
@@ -312,6 +312,29 @@ class Snapshotting:
         finally:
             if view is not None:
                 view.close()
+
+    # --- One that may be damaged --------------------------------------------------------------------------------
+
+    def doubt(self) -> None:
+        """The newest one may be damaged: it is read back, and where it is, another one is taken. Once a minute."""
+        now = self._group.clock.monotonic()
+        if self._beside.stopped or self._busy() or self._resting is not None or now < self._doubted_s + AGAIN_S:
+            return
+        self._doubted_s = now
+        self._begin(self._look_at_newest).add_done_callback(self._report)
+
+    async def _look_at_newest(self) -> int:
+        group, snapshots = self._group, self._snapshots
+        newest = [ref for ref in snapshots.refs(group.id) if ref.index == self._newest]
+        try:
+            for ref in newest:
+                steps = snapshots.verify(ref)
+                await self._beside.call(partial(self._beside.complete, steps))
+        except SnapshotDamaged as error:
+            log.error("%s: %s; another one is taken", group.name, error)
+            await self._write(group.applying.applied)
+            await self._retain()
+        return 0
 
     # --- Another node's in its place ----------------------------------------------------------------------------
 

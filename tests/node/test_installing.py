@@ -382,6 +382,34 @@ def test_a_machine_on_a_disk_of_its_own(seed: int, copies: Copies) -> None:
     play("memory", 3, seed, scenario, machine=WordsOnDisk)
 
 
+def test_a_snapshot_on_its_way_is_kept_and_so_is_the_log_behind_it(seed: int, copies: Copies) -> None:
+    """Though newer ones are taken meanwhile; once it has arrived nothing holds it any more."""
+
+    async def scenario(cluster: Cluster) -> None:
+        of(cluster, copies)
+        leader, _ = await cluster.single_leader()
+        lost = next(i for i in cluster.ids if i != leader)
+        cluster.disconnect(lost)
+        await leave_behind(cluster, lost)
+        copies.before = lambda *_: asyncio.sleep(1.5)
+        cluster.reconnect(lost)
+        await cluster.until(lambda: copies.calls, "the snapshot is asked for")
+        offered = copies.calls[0][2]
+        for number in range(4):
+            await cluster.nodes[leader].propose(b"meanwhile %d" % number)
+            await cluster.nodes[leader].snapshot()
+        assert not copies.done
+        assert copies.stores(leader).refs(0)[-1] == offered
+        assert cluster.nodes[leader].status().first_index <= offered.index + 1
+        await caught_up(cluster, lost)
+        assert copies.done == copies.calls[:1]
+        await commit(cluster, b"afterwards")
+        await cluster.nodes[leader].snapshot()
+        assert len(copies.stores(leader).refs(0)) == 2
+
+    play("memory", 3, seed, scenario, machine=Words)
+
+
 def test_commands_that_the_snapshot_covers_are_not_waited_for(seed: int, copies: Copies) -> None:
     """A megabyte of them was handed out, and not applied, when the snapshot came: the core hands out what follows."""
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from raftpy.runtime.snapshot_source import Allowance
+from raftpy.storage.snapshots.names import whole_name
 from tests.node.harness import KINDS, Cluster, play
 from tests.node.test_commits import commit
 from tests.node.test_installing import caught_up
@@ -71,6 +72,31 @@ def test_one_of_the_two_is_killed_while_it_comes(seed: int, *, leads: bool) -> N
         await caught_up(cluster, lost)
 
     play("memory", 3, seed, scenario, machine=Words, trailing_bytes=0, snapshot_rate=1 << 20)
+
+
+def test_a_damaged_one_of_the_leaders_is_noticed_and_another_one_taken(
+    seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Though nothing is proposed any more, so that the new one is of the same entry."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        lost = next(i for i in cluster.ids if i != leader)
+        await leave_behind(cluster, lost, large=2)
+        group = cluster.nodes[leader]._running
+        ref = cluster.nodes[leader]._host.storage.snapshots.refs(0)[0]
+        cluster.disks[leader].snapshots.held[whole_name(ref)][-100_000] ^= 1
+        cluster.reconnect(lost)
+        await asyncio.sleep(40)
+        await caught_up(cluster, lost)
+        assert (await cluster.single_leader())[0] == leader, "else another one has given its own"
+        assert group.snapshots.newest == ref.index
+        assert cluster.machines[lost].restored
+        lines = [record.getMessage() for record in caplog.records if "another one is taken" in record.getMessage()]
+        assert len(lines) == 1
+        assert lines[0].startswith(f"node {leader}: ")
+
+    play("memory", 3, seed, scenario, machine=Words, trailing_bytes=0)
 
 
 def test_a_rate_always_lets_time_pass_until_it_allows_more() -> None:

@@ -85,8 +85,8 @@ BUGS = (
         name="one-snapshot-given-for-another",
         breaks="a chunk is of the snapshot that was asked for",
         file=SOURCE,
-        old="        if wanting.reader is None or wanting.ref != ref:\n",
-        new="        if wanting.reader is None:\n",
+        old="        if wanting.reader is None or wanting.ref != ref or begins:\n",
+        new="        if wanting.reader is None or (begins and wanting.ref == ref):\n",
         near=WHOLE,
     ),
     Bug(
