@@ -325,7 +325,6 @@ class Group:
         for entries in self.applying.replaced(snapshot.index):
             self.raw.applied(entries)
         self.feed.skip(snapshot.index)
-        self.view.newest = snapshot
         self.snapshots.installed(snapshot, size)
         if self.member_operations is not None:
             self.member_operations.restore(table)

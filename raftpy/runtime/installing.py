@@ -34,6 +34,7 @@ from raftpy.runtime.beside import Beside
 from raftpy.runtime.capturing import Capturing, capturing
 from raftpy.runtime.saved_state import read_beginning, restore
 from raftpy.runtime.sections import known_sections
+from raftpy.runtime.stored_view import StoredView
 from raftpy.storage.snapshots.metadata import ref_of
 
 Fetch = Callable[[int, SnapshotRef], Awaitable[SnapshotFile]]
@@ -44,11 +45,13 @@ log = logging.getLogger("raftpy")
 
 
 class Installed(Protocol):
-    """A group, as far as this needs it: its ``id``, ``name``, ``raw`` core and ``clock``; ``closed``: it has ended."""
+    """A group, as far as this needs it: its ``id``, ``name``, ``raw`` core, what that asks of the store (``view``), and
+    ``clock``; ``closed``: it has ended."""
 
     id: int
     name: str
     raw: RawNode
+    view: StoredView
     clock: Clock
     closed: bool
 
@@ -244,6 +247,8 @@ class Installing:
         self._step(offer)
         if group.raw.unstable_snapshot != ref.index:
             return  # meanwhile the log got there, or another leader came
+        # Once it is durable this node may lead, while its state is still being restored, and older ones help nobody.
+        group.view.newest = snapshot
         group.schedule()
         await self._durable
         await beside.call(lambda: restore(machine, self._snapshots, checked, group.name, lambda: beside.stopped))

@@ -13,8 +13,9 @@ class StoredView:
     def __init__(self, stored: GroupLog, newest: Snapshot | None) -> None:
         self.entries = stored.entries
         self.newest = newest
-        """What the core knows of the newest snapshot that this node has applied; None: there is none. Kept up to date
-        by who takes snapshots, and who installs them, before the log is cut behind it."""
+        """What the core knows of the newest snapshot that this node has applied, or that has taken its log's place;
+        None: there is none. Kept up to date by who takes snapshots, and who installs them, before the log begins
+        there."""
 
     def snapshot(self) -> Snapshot:
         """See ``StorageView``. Raises ``SnapshotTemporarilyUnavailable`` where there is none."""

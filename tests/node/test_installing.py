@@ -431,3 +431,43 @@ def test_commands_that_the_snapshot_covers_are_not_waited_for(seed: int, copies:
         await caught_up(cluster, lost)
 
     play("memory", 3, seed, scenario, machine=Words)
+
+
+def test_one_that_leads_before_its_state_is_restored_offers_the_snapshot_itself(
+    seed: int, copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log begins there, so an older one of its own would bring up nobody."""
+
+    async def scenario(cluster: Cluster) -> None:
+        of(cluster, copies)
+        leader, _ = await cluster.single_leader()
+        first, second = [i for i in cluster.ids if i != leader][:2]
+        await commit(cluster, b"before")
+        older = await cluster.nodes[first].snapshot()
+        cluster.disconnect(first)
+        cluster.disconnect(second)
+        to = await leave_behind(cluster, first)
+        node = cluster.nodes[first]
+        steps = node._host.executor
+        assert isinstance(steps, LoopSteps)
+        start = steps.start
+
+        def hold(name: str, run: Callable[[], object]) -> Thread:
+            steps.held = name.startswith("raftpy restoring") and node.status().first_index > 1
+            return start(name, run)
+
+        monkeypatch.setattr(steps, "start", hold)
+        cluster.reconnect(first)
+        await cluster.until(lambda: steps.held, "the log is the snapshot")
+        await cluster.nodes[leader].transfer_leadership(first)
+        await cluster.until(lambda: node.status().role == "leader", "it leads")
+        cluster.reconnect(second)
+        await cluster.until(lambda: node.failed or copies.done[1:], "the other one is offered the snapshot")
+        assert not node.failed
+        assert copies.done[1][:2] == (second, first)
+        assert copies.done[1][2].index == to > older
+        steps.release()
+        for node_id in (first, second):
+            await caught_up(cluster, node_id)
+
+    play("memory", 5, seed, scenario, machine=Words)
