@@ -14,6 +14,7 @@ alone, whose answer shows what becomes of the others. Nothing is held in memory 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +46,8 @@ SHORTEST_LOOK_S = 0.001
 """Until the next look: what is left of a wait may be less than the clock can tell."""
 ASK_AGAIN_S = 0.25
 """Between two questions which file it is."""
+SAY_S = 1.0
+"""While this node's disk is at work, be it for minutes, the source hears so often that this goes on (offering.py)."""
 
 _T = TypeVar("_T")
 
@@ -127,7 +130,9 @@ class Fetch:
 
     def take(self, talk: SnapshotChunk | SnapshotRefusal) -> None:
         """The source answers."""
-        if isinstance(talk, SnapshotRefusal):
+        if self.offered is not None and self.position == self.offered.size:
+            self.ignored += 1  # all of it is here
+        elif isinstance(talk, SnapshotRefusal):
             self.give_up(FetchFailed.NOT_THERE if talk.reason is NotGiven.NOT_THERE else FetchFailed.UNREADABLE)
         elif self.offered is None:
             self.offered = talk.file
@@ -200,11 +205,11 @@ class Fetch:
             if there is not None:
                 return there
             await self._find_out()
-            there = await beside.call(self._open)
+            there = await self._saying(self._open)
             if there is not None:
                 return there
             await self._bring()
-            return await beside.call(self._finish)
+            return await self._saying(self._finish)
         except SnapshotDamaged as error:
             raise self._error(FetchFailed.DAMAGED) from error
         except (asyncio.CancelledError, GeneratorExit):  # as the loop ends, or is gone: a thread may be at work still,
@@ -214,6 +219,19 @@ class Fetch:
             self._arrived.clear()
             if self._receiver is not None and not beside.stopped:
                 await self._leave()
+
+    async def _saying(self, function: Callable[[], _T]) -> _T:
+        """In a thread; the source is asked for one byte now and then, or it took this attempt for given up."""
+
+        def say() -> None:
+            self._transport.send_snapshot_talk(self.source, SnapshotRequest(self.ref, 0, 1))
+            timers.append(self._clock.call_later(SAY_S, say))
+
+        timers = deque([self._clock.call_later(SAY_S, say)], 1)
+        try:
+            return await self._beside.call(function)
+        finally:
+            timers.pop().cancel()
 
     async def _leave(self) -> None:
         try:
@@ -262,8 +280,9 @@ class Fetch:
             self._ask_more()
             if part := self._take_part():
                 size = sum(map(len, part))
-                await self._beside.call(partial(self._write, part))
+                await self._saying(partial(self._write, part))
                 self._check()
+                self._progress_s = self._clock.monotonic()  # a disk that takes long is no silence of the source
                 self.position += size
                 self._unwritten -= size
                 continue
@@ -440,6 +459,11 @@ class Fetching:
                 del self._wanted[fetch.ref.group]
             if fetch.has_ended:
                 self._under_way.discard(fetch)
+
+    def say(self, source: int, ref: SnapshotRef) -> None:
+        """What node ``source`` has is being worked on here, though nothing more is needed: it is asked for one byte."""
+        if self._why is None and self._transport is not None:
+            self._transport.send_snapshot_talk(source, SnapshotRequest(ref, 0, 1))
 
     def progress(self, group: int) -> FetchProgress | None:
         """How far the group's snapshot has come; None where none is on its way."""

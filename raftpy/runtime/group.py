@@ -225,6 +225,7 @@ class Group:
             Beside(self.host.executor, f"raftpy restoring {self.config.id}"),
             self.snapshots,
             self.host.fetch,
+            self.fetching.say,
         )
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
@@ -308,6 +309,7 @@ class Group:
     def look_at_snapshots(self) -> None:
         """Time has passed: what is due for its snapshots is done."""
         self.snapshots.look()
+        self.installing.look()
         self.offering.look()
 
     def end_snapshots(self) -> None:

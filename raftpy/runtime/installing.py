@@ -82,7 +82,8 @@ class TakingSnapshots(Protocol):
 
 class Installing:
     """Of one group. All calls but ``end`` are made in the loop's thread. ``fetch`` None: nothing can be fetched, and a
-    snapshot that is offered is left alone unless it is here already."""
+    snapshot that is offered is left alone unless it is here already. ``say(node_id, ref)`` tells that node that what it
+    has offered is being worked on."""
 
     def __init__(
         self,
@@ -92,12 +93,14 @@ class Installing:
         beside: Beside,
         taking: TakingSnapshots,
         fetch: Fetch | None,
+        say: Callable[[int, SnapshotRef], object] = lambda source, ref: None,
     ) -> None:
         self._group = group
         self._snapshots = snapshots
         self._beside = beside
         self._taking = taking
         self._fetch = fetch
+        self._say = say
         self._machine: Capturing | None = None
         self._why_not: NoSnapshots | None = None
         try:
@@ -117,6 +120,12 @@ class Installing:
     def offer(self) -> Message | None:
         """The MsgSnap whose snapshot is being brought or restored; None when there is nothing."""
         return self._offer
+
+    def look(self) -> None:
+        """To be called about once a second: the leader hears that its offer stands, where nothing is asked for."""
+        offer = self._offer
+        if offer is not None and self._fetching is None and self._group.raw.needs_snapshot(offer):
+            self._say(offer.from_, self._ref(offer))
 
     # --- In a pass ------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 The core sends MsgSnap once, and then nothing until the follower has what it says. The message may be lost, and so may
 the follower's attempt to fetch what it names: the disk had no room, or it was restarted. It does not say so. It asks
-this node for the bytes as long as it goes on; one that does not ask, and does not answer, is offered the newest
-snapshot again. To one that has it already, or is about to, the offer says nothing new.
+this node for the bytes as long as it goes on, and for one byte while it reads back what has come; one that does not
+ask, and does not answer, is offered the newest snapshot again. To one that has it already, or is about to, the offer
+says nothing new.
 
 Where the same one is offered in vain again and again, the reason may be here: what this node gives out it does not
 check, so its own file is read back then.

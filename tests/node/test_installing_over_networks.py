@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from raftpy.contracts.executor import Thread
 from raftpy.runtime.snapshot_source import Allowance
 from raftpy.storage.snapshots.names import whole_name
 from tests.node.harness import KINDS, Cluster, play
+from tests.node.steps import LoopSteps
 from tests.node.test_commits import commit
 from tests.node.test_installing import caught_up
+from tests.node.test_installing import leave_behind as leave_behind_a_cut_log
 from tests.node.words import Words
 
 LARGE = b"x" * 60_000
@@ -145,3 +149,62 @@ def test_a_cluster_that_takes_snapshots_all_the_time_brings_up_who_is_behind(see
         await caught_up(cluster, lost)
 
     play("memory", 3, seed, scenario, machine=Words, trailing_bytes=0, snapshot_rate=1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("slow", "call"),
+    [("raftpy fetch", 2), ("raftpy fetch", 3), ("raftpy fetch", 4), ("raftpy restoring", 1)],
+    ids=["what there is", "written", "read back", "read back once more"],
+)
+def test_whose_disk_takes_long_is_not_taken_for_one_who_has_given_up(
+    seed: int, slow: str, call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call takes twenty seconds, as reading some gigabytes does; the leader takes another snapshot each second. It
+    goes on to keep the one that it has offered, and the log behind it."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        lost = next(i for i in cluster.ids if i != leader)
+        cluster.disconnect(lost)
+        await leave_behind_a_cut_log(cluster, lost)
+        node = cluster.nodes[lost]
+        steps = node._host.executor
+        assert isinstance(steps, LoopSteps)
+        start = steps.start
+        calls: list[str] = []
+
+        def start_late(name: str, run: Callable[[], object]) -> Thread:
+            if name.startswith(slow):
+                calls.append(name)
+                if len(calls) == call:
+                    cluster.clock.call_later(20, lambda: start(name, run))
+                    return Late()
+            return start(name, run)
+
+        monkeypatch.setattr(steps, "start", start_late)
+        cluster.reconnect(lost)
+
+        async def more() -> None:
+            number = 0
+            while True:
+                await commit(cluster, b"more %d" % number, nodes=2)
+                await cluster.nodes[leader].snapshot()
+                await asyncio.sleep(1)
+                number += 1
+
+        busy = asyncio.ensure_future(more())
+        await asyncio.sleep(30)
+        busy.cancel()
+        assert node.status().first_index > 1
+        await caught_up(cluster, lost)
+        assert len(calls) < 7, "it was fetched once"
+        assert len(cluster.machines[lost].restored) == 1
+
+    play("memory", 3, seed, scenario, machine=Words)
+
+
+class Late:
+    """A thread that has not begun."""
+
+    def join(self) -> None:
+        """Nobody waits for it here."""
