@@ -167,9 +167,9 @@ class Installing:
     async def _run(self) -> None:
         try:
             await self._taking.rest()
-            checked = await self._bring()
-            if checked is not None:
-                await self._install(checked)
+            brought = await self._bring()
+            if brought is not None:
+                await self._install(*brought)
         except asyncio.CancelledError:  # as the loop ends: a thread may be at work still, and ``end`` waits for it
             self._beside.stop(Stopped)
             raise
@@ -183,7 +183,7 @@ class Installing:
             return
         self._group.restore_failed(error)
 
-    async def _bring(self) -> CheckedSnapshot | None:
+    async def _bring(self) -> tuple[CheckedSnapshot, Snapshot, MemberTable | None] | None:
         """Until what is offered is here, and whole; None when it cannot be had."""
         group = self._group
         anew = False  # there is one, and it is damaged
@@ -231,21 +231,25 @@ class Installing:
         log.info("%s: the snapshot of %s is here, %d bytes in %.1f s", self._group.name, ref, file.size, seconds)
         return True
 
-    async def _check(self, ref: SnapshotRef) -> CheckedSnapshot:
-        """Reads all of it back. Raises ``SnapshotDamaged``, ``NotUnderstood``, ``SnapshotFailed``."""
+    async def _check(self, ref: SnapshotRef) -> tuple[CheckedSnapshot, Snapshot, MemberTable | None]:
+        """Reads all of it back, and what it says of itself. Raises ``SnapshotDamaged``, ``NotUnderstood``,
+        ``SnapshotFailed``, ``StorageDamaged``."""
         assert self._machine is not None
         steps = self._snapshots.verify(ref, known_sections(self._machine.version))
-        return await self._beside.call(lambda: self._beside.complete(steps))
 
-    async def _install(self, checked: CheckedSnapshot) -> None:
-        """The log becomes the snapshot, and so does the state machine's state."""
-        group, beside, machine = self._group, self._beside, self._machine
+        def read() -> tuple[CheckedSnapshot, Snapshot, MemberTable | None]:
+            checked = self._beside.complete(steps)
+            return checked, *read_beginning(self._snapshots, ref, self._group.name)
+
+        return await self._beside.call(read)
+
+    async def _install(self, checked: CheckedSnapshot, snapshot: Snapshot, table: MemberTable | None) -> None:
+        """The log becomes the snapshot, and so does the machine's state. ``snapshot``, ``table``: what it says."""
+        group, beside, machine, offer = self._group, self._beside, self._machine, self._offer
         self.size = checked.file.size
-        assert self._offer is not None
+        assert offer is not None
         assert machine is not None
         ref = checked.file.ref
-        snapshot, table = await beside.call(lambda: read_beginning(self._snapshots, ref, group.name))
-        offer = self._offer
         if snapshot != offer.snapshot:
             log.error("%s: the snapshot of %s says %r, and the leader says %r: it is not taken", group.name, ref,
                       snapshot, offer.snapshot)  # fmt: skip

@@ -10,8 +10,10 @@ import pytest
 from raftcore import ConfState, Snapshot
 from raftpy.contracts.errors import RestoreFailed, SnapshotFailed
 from raftpy.contracts.executor import Thread
-from raftpy.contracts.snapshots import SnapshotRef
+from raftpy.contracts.snapshots import SnapshotRef, Snapshots
 from raftpy.contracts.state_machine import SavedState
+from raftpy.members.table import MemberTable
+from raftpy.runtime.saved_state import damaged, read_beginning
 from raftpy.runtime.status import IncomingSnapshot
 from raftpy.storage.snapshots.names import whole_name
 from tests.node.copying import Copies, copy
@@ -235,6 +237,33 @@ def test_one_of_another_configuration_than_the_leader_says_is_not_taken(
         assert cluster.nodes[lost].status().first_index == 1
         view.newest = said
         await caught_up(cluster, lost)
+
+    play("memory", 3, seed, scenario, machine=Words)
+
+
+def test_one_that_cannot_be_read_before_it_is_taken_stops_nobody(
+    seed: int, copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is still there, and the leader offers it again."""
+    failed: list[SnapshotRef] = []
+
+    def read(snapshots: Snapshots, ref: SnapshotRef, name: str) -> tuple[Snapshot, MemberTable | None]:
+        if len(failed) < 2:
+            failed.append(ref)
+            raise SnapshotFailed(str(ref), "the disk does not give it") if len(failed) == 1 else damaged("none", name)
+        return read_beginning(snapshots, ref, name)
+
+    async def scenario(cluster: Cluster) -> None:
+        of(cluster, copies)
+        leader, _ = await cluster.single_leader()
+        lost = next(i for i in cluster.ids if i != leader)
+        cluster.disconnect(lost)
+        await leave_behind(cluster, lost)
+        monkeypatch.setattr("raftpy.runtime.installing.read_beginning", read)
+        cluster.reconnect(lost)
+        await caught_up(cluster, lost)
+        assert len(failed) == 2
+        assert cluster.nodes[lost].failed is None
 
     play("memory", 3, seed, scenario, machine=Words)
 
