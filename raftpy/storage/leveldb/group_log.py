@@ -9,6 +9,7 @@ A batch is built and written in the writer's thread, while the loop reads::
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -190,11 +191,10 @@ class LevelDBGroupLog:
             firsts = self._index.install(index)
             self._cut_through = None
             self._changes += 1
-        for first in firsts:
-            if first < reach:
-                self._outside.append(first)
-            else:
-                batch.delete(keys.entry_key(self.group, first))
+        before = bisect_left(firsts, reach)  # perhaps millions
+        self._outside.extend(firsts[:before])
+        for first in firsts[before:]:
+            batch.delete(keys.entry_key(self.group, first))
         head.number += 1
         key = keys.entry_key(self.group, index)
         batch.put(key, seal(key, placeholder(snapshot).data, head.pack()))
