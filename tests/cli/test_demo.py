@@ -15,6 +15,7 @@ from raftpy.cli.addresses import parse_http
 from raftpy.cli.demo_check import Replica, check_replica
 from raftpy.cli.demo_cluster import DemoCluster, own_path
 from raftpy.cli.demo_run import Result
+from raftpy.replicated.held import Held
 from tests.cli.support import RAFTPY, check_one_line, environment, raftpy
 from tests.server.support import Cluster, ask
 
@@ -181,7 +182,7 @@ def test_the_check_sees_what_is_missing_or_different() -> None:
         version, value = acknowledged["demo/c"]
         ask(port, "PUT", "/v1/kv/demo/c", value)  # written again: not the write that was acknowledged
         data = cluster.stores[1]._data
-        data.put(b"demo/d", (data.get(b"demo/d")[0], b"VALUE of demo/d"))
+        data.put(b"demo/d", Held(data.get(b"demo/d").version, b"VALUE of demo/d"))
         assert check() == Replica(2, ["demo/b", "demo/c", "demo/d"])
 
 
