@@ -222,6 +222,10 @@ class Snapshots(Protocol):
         """
         ...
 
+    def discard(self, ref: SnapshotRef) -> None:
+        """Deletes one snapshot that nothing needs; nothing happens where it is not there. Raises ``SnapshotFailed``."""
+        ...
+
     def free_space(self, ref: SnapshotRef) -> int:
         """Bytes that are free on the disk on which the snapshot lies. Raises what ``open`` raises."""
         ...

@@ -33,7 +33,7 @@ from raftpy.members.table import MemberTable
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.capturing import Capturing, capturing
 from raftpy.runtime.saved_state import read_beginning, restore
-from raftpy.runtime.sections import known_sections
+from raftpy.runtime.sections import STATE, known_sections
 from raftpy.runtime.stored_view import StoredView
 from raftpy.storage.snapshots.metadata import ref_of
 
@@ -196,10 +196,12 @@ class Installing:
                 if missing and not await self._fetched(offer, ref):
                     anew = False
                     continue
+                if self._ref(self._offer) != ref:
+                    continue  # another offer came just as this one's bytes were here
                 return await self._check(ref)
             except NotUnderstood:
                 raise  # which a later release may bring, and nothing that is fetched again
-            except (RaftError, OSError) as error:
+            except (RaftError, OSError, ValueError) as error:
                 if self._has_ended():
                     break
                 if isinstance(error, SnapshotDamaged) and not missing:
@@ -217,6 +219,11 @@ class Installing:
         log.info("%s: the log of node %d, which leads, begins behind this node's: the snapshot of %s is being received",
                  self._group.name, offer.from_, ref)  # fmt: skip
         begun = self._group.clock.monotonic()
+        raw = self._group.raw
+        reached = max(raw.applied_index, raw.first_index - 1)
+        await self._beside.call(lambda: self._discard_passed_over(reached, ref))
+        if self._offer is not offer:
+            return False
         self._superseded = False
         self._fetching = asyncio.ensure_future(self._fetch(offer.from_, ref))
         try:
@@ -231,6 +238,13 @@ class Installing:
         log.info("%s: the snapshot of %s is here, %d bytes in %.1f s", self._group.name, ref, file.size, seconds)
         return True
 
+    def _discard_passed_over(self, reached: int, offered: SnapshotRef) -> None:
+        """In a thread. Deletes what came here before, is of an index behind ``reached``, and was not taken because
+        leaders changed or the node died: the disk would hold more and more of it."""
+        for ref in self._snapshots.refs(offered.group):
+            if reached < ref.index < offered.index:
+                self._snapshots.discard(ref)
+
     async def _check(self, ref: SnapshotRef) -> tuple[CheckedSnapshot, Snapshot, MemberTable | None]:
         """Reads all of it back, and what it says of itself. Raises ``SnapshotDamaged``, ``NotUnderstood``,
         ``SnapshotFailed``, ``StorageDamaged``."""
@@ -239,6 +253,9 @@ class Installing:
 
         def read() -> tuple[CheckedSnapshot, Snapshot, MemberTable | None]:
             checked = self._beside.complete(steps)
+            if not any(header.name == STATE for header, _ in checked.sections):
+                self._snapshots.discard(ref)
+                raise SnapshotFailed(str(ref), f"it has no section {STATE!r}, and so nothing to restore")
             return checked, *read_beginning(self._snapshots, ref, self._group.name)
 
         return await self._beside.call(read)

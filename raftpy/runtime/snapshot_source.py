@@ -241,6 +241,9 @@ class SnapshotSource:
         """In a thread: a node begins with a snapshot. Raises ``SnapshotDamaged`` where it had better not."""
         anew = self._given_whole.get((node_id, ref.group)) == ref and ref not in self._read_back
         if (anew or ref in self._damaged) and ref in self._snapshots.refs(ref.group):
+            there = self._snapshots.refs(ref.group)
+            for known in (self._read_back, self._damaged):  # of what is gone nobody asks any more
+                known -= {each for each in known if each.group == ref.group and each not in there}
             self._damaged.add(ref)  # until it is known better
             self._beside.complete(self._snapshots.verify(ref))
             self._damaged.discard(ref)

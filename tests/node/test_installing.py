@@ -15,6 +15,7 @@ from raftpy.contracts.state_machine import SavedState
 from raftpy.members.table import MemberTable
 from raftpy.runtime.saved_state import damaged, read_beginning
 from raftpy.runtime.status import IncomingSnapshot
+from raftpy.storage.snapshots.metadata import write_metadata
 from raftpy.storage.snapshots.names import whole_name
 from tests.node.copying import Copies, copy
 from tests.node.harness import Cluster, play
@@ -215,6 +216,55 @@ def test_one_that_is_here_already_is_not_fetched_unless_it_is_damaged(
         cluster.reconnect(lost)
         await caught_up(cluster, lost)
         assert len(copies.calls) == damaged
+
+    play("memory", 3, seed, scenario, machine=Words)
+
+
+def test_what_came_and_was_never_taken_goes_before_the_next_one_comes(seed: int, copies: Copies) -> None:
+    """As where the leader changes, or the node dies, each time that one is here and not in the log's place yet."""
+
+    async def scenario(cluster: Cluster) -> None:
+        of(cluster, copies)
+        leader, _ = await cluster.single_leader()
+        lost = next(i for i in cluster.ids if i != leader)
+        cluster.disconnect(lost)
+        passed_over = []
+        await leave_behind(cluster, lost)
+        for number in range(2):
+            passed_over.append(copies.stores(leader).refs(0)[0])
+            copy(copies.stores(leader), copies.stores(lost), leader, passed_over[-1])
+            await commit(cluster, b"more %d" % number, nodes=2)
+            await cluster.nodes[leader].snapshot()
+        cluster.reconnect(lost)
+        await caught_up(cluster, lost)
+        taken = copies.stores(lost).refs(0)
+        assert len(copies.done) == 1
+        assert taken == (copies.done[0][2],)
+        assert not set(passed_over) & set(taken)
+
+    play("memory", 3, seed, scenario, machine=Words)
+
+
+def test_one_without_a_state_is_not_taken(seed: int, copies: Copies, caplog: pytest.LogCaptureFixture) -> None:
+    """The log would be given up for it, and no start could restore anything."""
+
+    async def scenario(cluster: Cluster) -> None:
+        of(cluster, copies)
+        leader, _ = await cluster.single_leader()
+        lost = next(i for i in cluster.ids if i != leader)
+        cluster.disconnect(lost)
+        await leave_behind(cluster, lost)
+        ref = copies.stores(leader).refs(0)[0]
+        said = cluster.nodes[leader]._running.view.newest
+        assert said is not None
+        writer = copies.stores(lost).begin(ref)
+        write_metadata(writer, said)
+        writer.commit()
+        cluster.reconnect(lost)
+        await cluster.until(lambda: "it has no section 'state'" in caplog.text, "what is wrong is said")
+        assert cluster.nodes[lost].status().first_index == 1
+        await caught_up(cluster, lost)
+        assert len(copies.done) == 1
 
     play("memory", 3, seed, scenario, machine=Words)
 

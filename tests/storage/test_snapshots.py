@@ -337,6 +337,17 @@ class TestRetaining:
         assert complete(store.retain(0, up_to=8)) is None
         assert complete(store.retain(0, up_to=9)) == ref(8)
 
+    def test_one_alone_that_nothing_needs(self, place: Place) -> None:
+        store = place.store()
+        for index in (1, 2, 3):
+            write(store, ref(index))
+        store.discard(ref(2))
+        store.discard(ref(9))  # which is not there
+        assert store.refs(0) == (ref(3), ref(1))
+        assert place.store().refs(0) == (ref(3), ref(1))
+        write(store, ref(2))
+        assert store.refs(0) == (ref(3), ref(2), ref(1))
+
     def test_none_is_deleted_before_the_one_that_takes_its_place_was_read_back(self, place: Place) -> None:
         store = place.store()
         for index in range(1, 5):

@@ -12,7 +12,7 @@ the interpreter, none of which undoes another's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -135,6 +135,11 @@ class SnapshotStore:
         self._delete_older(group, oldest, up_to)
         return oldest
 
+    def discard(self, ref: SnapshotRef) -> None:
+        self._check_may_change()
+        if ref in self.refs(ref.group):
+            self._delete([ref])
+
     def free_space(self, ref: SnapshotRef) -> int:
         file = self._open(ref)
         try:
@@ -171,13 +176,16 @@ class SnapshotStore:
 
     def _delete_older(self, group: int, oldest: SnapshotRef | None, up_to: int) -> None:
         doomed = [ref for ref in self.refs(group) if ref.index <= up_to and (oldest is None or ref < oldest)]
-        for ref in reversed(doomed):
+        if doomed:
+            self._delete(doomed[::-1])
+
+    def _delete(self, doomed: Sequence[SnapshotRef]) -> None:
+        for ref in doomed:
             self._folder.remove(whole_name(ref))
             self._damaged.discard(ref)
             self._read_back.discard(ref)
-            self._refs[group].discard(ref)
-        if doomed:
-            self._folder.sync()
+            self._refs[ref.group].discard(ref)
+        self._folder.sync()
 
     def _discard_begun(self, group: int) -> None:
         """Deletes what is there of a snapshot that was being received."""
