@@ -362,9 +362,11 @@ def test_a_poisoned_group_leaves_the_others_alive(seed: int, caplog: pytest.LogC
         ended = "only ApplyError is a result; group 1 has ended here, and the host goes on with the others"
         assert str(caught.value).endswith(ended)
         assert str(host.group(1).status().failure).endswith(ended)
-        (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
-        assert line.getMessage().startswith(f"node {victim}: the state machine failed at entry ")
-        assert line.getMessage().endswith(ended)
+        # The others apply the poison as well, some of them perhaps by now.
+        errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+        (line,) = [message for message in errors if message.startswith(f"node {victim}: ")]
+        assert line.startswith(f"node {victim}: the state machine failed at entry ")
+        assert all(message.endswith(ended) for message in errors)
         assert "node has stopped" not in caplog.text
         assert "ZeroDivisionError" in caplog.text
         with pytest.raises(ApplyFailed):
