@@ -91,10 +91,9 @@ def framed_all(batches: list[list[Write]]) -> bytes:
     out = bytearray()
     sequence = 1
     for writes in batches:
-        record = header(sequence, len(writes)) + b"".join(pack(key, value) for key, value in writes)
-        sequence += len(writes)
-        for fragment in fragments(record, len(out)):
+        for fragment in fragments(pack(sequence, writes), len(out)):
             out += fragment
+        sequence += len(writes)
     return bytes(out)
 
 
