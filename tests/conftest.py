@@ -41,6 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup: the programs that tests start and signal inherit it
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script: the same
     # Runs before hypothesis' own plugin and, under xdist, before the workers copy the options: one seed for all.
     if config.option.seed is None:
         given = os.environ.get("RAFTPY_TEST_SEED")
