@@ -20,7 +20,6 @@ from pathlib import Path
 from benchmarks.cluster import Cluster, MemberProcess
 from benchmarks.soak.record import FIGURES, MemberSample, Record, Sample
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 UP_AGAIN_S = 120.0
 LAST_WORDS = 60
 """Lines of what a member has complained of that are shown where one has failed."""
@@ -74,7 +73,7 @@ class Soak:
         said = member.tell("log")
         return MemberSample(
             disk_bytes=disk_bytes(self.cluster.data_of(member.id)),
-            rss_bytes=int((place / "statm").read_text().split()[1]) * PAGE,
+            memory_bytes=anonymous_bytes((place / "status").read_text()),
             open_files=len(os.listdir(place / "fd")),
             first=said["first"],
             snapshot=said["snapshot"],
@@ -107,6 +106,12 @@ class Soak:
             self.outage = None
         elif at_s > outage.since_s + UP_AGAIN_S + self.options.sample:
             raise RuntimeError(f"member {outage.node_id} is not up again within {UP_AGAIN_S:.0f} s")
+
+
+def anonymous_bytes(status: str) -> int:
+    """Of ``/proc/PID/status``: the memory that is the process's own, without the files that are mapped into it."""
+    (line,) = [line for line in status.splitlines() if line.startswith("RssAnon:")]
+    return int(line.split()[1]) * 1024
 
 
 def disk_bytes(folder: Path) -> int:

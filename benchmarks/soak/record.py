@@ -14,8 +14,8 @@ class MemberSample:
 
     disk_bytes: int
     """What its data directory takes on the disk."""
-    rss_bytes: int
-    """What its process holds of memory."""
+    memory_bytes: int
+    """What its process holds of memory, without files that are mapped into it."""
     open_files: int
     """How many its process has open."""
     first: int
@@ -84,7 +84,7 @@ def most(samples: Sequence[MemberSample], figure: Callable[[MemberSample], int])
 
 FIGURES: dict[str, Callable[[Sample], float | None]] = {
     "disk, MB": lambda sample: _mega(most(list(sample.members.values()), lambda member: member.disk_bytes)),
-    "memory, MB": lambda sample: _mega(most(list(sample.members.values()), lambda member: member.rss_bytes)),
+    "memory, MB": lambda sample: _mega(most(list(sample.members.values()), lambda member: member.memory_bytes)),
     "open files": lambda sample: most(list(sample.members.values()), lambda member: member.open_files),
     "p99, ms": lambda sample: None if sample.p99_us is None else sample.p99_us / 1000,
     "writes a second": lambda sample: sample.rate,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.soak.__main__ import disk_bytes, main
+from benchmarks.soak.__main__ import anonymous_bytes, disk_bytes, main
 from benchmarks.soak.record import FIGURES, MemberSample, Record, Sample
 
 
 def member(first: int, disk: int = 0) -> MemberSample:
-    return MemberSample(disk_bytes=disk, rss_bytes=0, open_files=9, first=first, snapshot=0, last=99)
+    return MemberSample(disk_bytes=disk, memory_bytes=0, open_files=9, first=first, snapshot=0, last=99)
 
 
 def record(*rows: tuple[float, dict[int, MemberSample]]) -> Record:
@@ -44,6 +44,10 @@ def test_what_files_take_is_counted_in_blocks(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b").write_bytes(b"x" * 10_000)
     assert 10_000 <= disk_bytes(tmp_path) <= 16_384
+
+
+def test_memory_is_the_process_s_own() -> None:
+    assert anonymous_bytes("Name:\tx\nVmRSS:\t  3000 kB\nRssAnon:\t    1024 kB\nRssFile:\t 1976 kB\n") == 1 << 20
 
 
 def test_a_short_soak(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
