@@ -59,10 +59,12 @@ class Beside:
         self._waited = waited
         return await waited
 
-    def complete(self, steps: Steps[_T]) -> _T:
-        """In such a call: makes all steps, and gives their result. Raises ``Stopped`` between two of them."""
+    def complete(self, steps: Steps[_T], check: Callable[[], object] = lambda: None) -> _T:
+        """In such a call: makes all steps, and gives their result. Raises between two of them what ``check()`` raises,
+        and ``Stopped``."""
         try:
             while True:
+                check()
                 if self.stopped:
                     raise Stopped
                 next(steps)
@@ -96,6 +98,12 @@ class Beside:
             runs = self._runs
         if runs and self._thread is not None:
             self._thread.join()
+
+
+def retrieve(task: asyncio.Task[Any]) -> None:
+    """For a task's end: whoever waited for it may have gone, and nobody is missing what it raised."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _answer(waited: asyncio.Future[_T], result: _T) -> None:

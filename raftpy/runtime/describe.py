@@ -74,7 +74,7 @@ def _members(group: Group) -> tuple[MemberStatus, ...]:
             priority=host.priority(node_id),
             refuses=None if host.closed else transport.refused_by(node_id),
             quarantine=group.quarantine.of(node_id),
-            unserved=_unserved(group, node_id, progress[node_id]) if node_id in progress else None,
+            unserved=_unserved(group, node_id, progress[node_id].match) if node_id in progress else None,
         )
         for node_id, udp in _addresses(group).items()
     )
@@ -98,6 +98,6 @@ def _progress(group: Group) -> dict[int, PeerProgress]:
     }
 
 
-def _unserved(group: Group, node_id: int, progress: PeerProgress) -> str | None:
+def _unserved(group: Group, node_id: int, match: int) -> str | None:
     transport = group.transport
-    return why_unserved(transport.oversized(node_id), progress.match, transport.max_datagram, group.clock.monotonic())
+    return why_unserved(transport.oversized(node_id), match, transport.max_datagram, group.clock.monotonic())

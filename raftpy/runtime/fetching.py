@@ -27,7 +27,7 @@ from raftpy.contracts.executor import Executor
 from raftpy.contracts.fetching import NotGiven, SnapshotChunk, SnapshotRefusal, SnapshotRequest, SnapshotTalk
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotReceiver, SnapshotRef, Snapshots, Steps
 from raftpy.contracts.transport import FetchingTransport, Transport
-from raftpy.runtime.beside import Beside
+from raftpy.runtime.beside import Beside, retrieve
 from raftpy.runtime.snapshot_source import SnapshotSource
 
 CHUNK_BYTES = 128 << 10
@@ -312,18 +312,7 @@ class Fetch:
 
     def _complete(self, steps: Steps[_T]) -> _T:
         """In a thread: makes all steps, unless the attempt is given up or the node ends between two of them."""
-        try:
-            while True:
-                if self._failed is not None:
-                    raise self._error(self._failed)
-                if self._beside.stopped:
-                    raise Stopped
-                next(steps)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
-        finally:
-            steps.close()
+        return self._beside.complete(steps, self._check_given_up)
 
     async def _wait(self, within_s: float) -> None:
         """Until something has come, for so long at most. Raises why the attempt is given up."""
@@ -343,6 +332,9 @@ class Fetch:
     def _check(self) -> None:
         if self._beside.stopped:
             raise self._why()
+        self._check_given_up()
+
+    def _check_given_up(self) -> None:
         if self._failed is not None:
             raise self._error(self._failed)
 
@@ -442,7 +434,7 @@ class Fetching:
         if former is not None:
             former.give_up(FetchFailed.SUPERSEDED)
         task = fetch.task = asyncio.get_running_loop().create_task(self._run(fetch, former))
-        task.add_done_callback(_retrieve)
+        task.add_done_callback(retrieve)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -517,8 +509,3 @@ class Fetching:
 def fetching_over(transport: Transport) -> FetchingTransport | None:
     """The transport, if it is one over which snapshots go."""
     return cast(FetchingTransport, transport) if hasattr(transport, "send_snapshot_talk") else None
-
-
-def _retrieve(task: asyncio.Task[SnapshotFile]) -> None:
-    if not task.cancelled():
-        task.exception()  # whoever waited may have gone

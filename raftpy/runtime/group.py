@@ -429,19 +429,18 @@ class Group:
 
     async def set_priority(self, node_id: int, priority: int) -> None:
         """On the leader of group 0: puts the member's priority into the table and waits until that is applied here."""
-        assert self.member_operations is not None
-        self.require_leader()
-        done: asyncio.Future[None] = self._loop.create_future()
-        self.member_operations.request_priority(node_id, priority, done)
-        self.schedule()
-        await done
+        await self._change_table(lambda operations, done: operations.request_priority(node_id, priority, done))
 
     async def set_max_command(self, max_command: int) -> None:
         """On the leader of group 0: puts the largest command into the table and waits until that is applied here."""
+        await self._change_table(lambda operations, done: operations.request_limit(max_command, done))
+
+    async def _change_table(self, request: Callable[[MemberOperations, asyncio.Future[None]], object]) -> None:
+        """``request`` hands in a change; returns when it is applied here."""
         assert self.member_operations is not None
         self.require_leader()
         done: asyncio.Future[None] = self._loop.create_future()
-        self.member_operations.request_limit(max_command, done)
+        request(self.member_operations, done)
         self.schedule()
         await done
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from raftcore.values.message import HardState, Snapshot
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.errors import NoSnapshots, SnapshotFailed, StorageDamaged
-from raftpy.contracts.snapshots import CheckedSnapshot, Snapshots, complete
+from raftpy.contracts.snapshots import EVERY_INDEX, CheckedSnapshot, Snapshots, complete
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.members.table import MemberTable
 from raftpy.runtime.capturing import Capturing, capturing
@@ -96,7 +96,7 @@ class Restoring:
         restore(offered, self._snapshots, chosen, self._name, given_up)
         return self._begin(chosen, chosen.file.ref.index)
 
-    def _choose(self, offered: Capturing, up_to: int = 2**64 - 1) -> CheckedSnapshot | None:
+    def _choose(self, offered: Capturing, up_to: int = EVERY_INDEX) -> CheckedSnapshot | None:
         """The newest whole one that the log goes on from.
 
         One that the log does not reach, or of which it has another entry that is not committed, has come from another

@@ -83,9 +83,7 @@ class SnapshotSource:
         self._clock = clock
         self._beside = Beside(executor, f"raftpy snapshots from {node_id}")
         self._wanting: dict[tuple[int, int], _Wanting] = {}  # by node and group, whose turn is next first
-        self._given_whole: dict[
-            tuple[int, int], SnapshotRef
-        ] = {}  # to which node and group the end of it was given last
+        self._given_whole: dict[tuple[int, int], SnapshotRef] = {}  # by node and group: whose end was given last
         self._read_back: set[SnapshotRef] = set()  # since it was given whole, and found whole
         self._damaged: set[SnapshotRef] = set()  # and found damaged: looked at anew for each who wants to begin
         self._task: asyncio.Task[None] | None = None
@@ -240,8 +238,8 @@ class SnapshotSource:
     def _check(self, node_id: int, ref: SnapshotRef) -> None:
         """In a thread: a node begins with a snapshot. Raises ``SnapshotDamaged`` where it had better not."""
         anew = self._given_whole.get((node_id, ref.group)) == ref and ref not in self._read_back
-        if (anew or ref in self._damaged) and ref in self._snapshots.refs(ref.group):
-            there = self._snapshots.refs(ref.group)
+        there = self._snapshots.refs(ref.group)
+        if (anew or ref in self._damaged) and ref in there:
             for known in (self._read_back, self._damaged):  # of what is gone nobody asks any more
                 known -= {each for each in known if each.group == ref.group and each not in there}
             self._damaged.add(ref)  # until it is known better

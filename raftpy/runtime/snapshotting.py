@@ -34,7 +34,7 @@ from raftpy.contracts.state_machine import StateMachine, StateView
 from raftpy.contracts.storage import GroupLog
 from raftpy.members.table import MemberTable
 from raftpy.runtime.applying import Applying
-from raftpy.runtime.beside import Beside
+from raftpy.runtime.beside import Beside, retrieve
 from raftpy.runtime.capturing import Capturing, capturing
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.restoring import Start
@@ -177,7 +177,7 @@ class Snapshotting:
 
     def _begin(self, work: Callable[[], Coroutine[object, object, int]]) -> asyncio.Task[int]:
         self._task = asyncio.get_running_loop().create_task(work())
-        self._task.add_done_callback(_retrieve)
+        self._task.add_done_callback(retrieve)
         return self._task
 
     def _report(self, task: asyncio.Task[int]) -> None:
@@ -425,8 +425,3 @@ class Snapshotting:
             self._let_go()
         except SnapshotFailed as error:  # the next start removes it
             log.warning("%s: %s", self._group.name, error)
-
-
-def _retrieve(task: asyncio.Task[int]) -> None:
-    if not task.cancelled():
-        task.exception()  # whoever waited may have gone

@@ -19,13 +19,13 @@ from typing import Protocol
 from raftcore.api.raw_node import RawNode
 from raftcore.base.types import StateType
 from raftpy.contracts.clock import Clock
+from raftpy.contracts.snapshots import EVERY_INDEX
 from raftpy.runtime.applying import Applying
 
 HEARD_S = 600.0
 """Seconds without a word after which nothing is kept for a member."""
 PLACES = 64
 """So many places are noted in as many bytes of log as may stay."""
-EVERYTHING = 2**64 - 1
 
 
 class Trailed(Protocol):
@@ -85,7 +85,7 @@ class Trailing:
         raw, now = self._group.raw, self._group.clock.monotonic()
         members = others(raw)
         if not members:
-            return EVERYTHING
+            return EVERY_INDEX
         if raw.state != StateType.StateLeader:
             return 0
         progress = raw.status().progress
@@ -95,7 +95,7 @@ class Trailing:
                 for node_id in members
                 if now - self._heard_s.get(node_id, self._begun_s) < HEARD_S or not self._carried
             ),
-            default=EVERYTHING,
+            default=EVERY_INDEX,
         )
 
     def _beyond(self, kept: int) -> int:

@@ -25,7 +25,7 @@ from raftpy.storage.identity import (
     reported_groups,
     resolve_cluster_id,
 )
-from raftpy.storage.records import Index, Plan, by_group, gather, needs_writing, placeholder
+from raftpy.storage.records import Index, Plan, by_group, compacts, gather, needs_writing, placeholder
 from raftpy.storage.snapshots.memory import MemoryFolder
 from raftpy.storage.snapshots.store import SnapshotStore
 from raftpy.system.entropy import SystemEntropy
@@ -183,8 +183,7 @@ class MemoryDisk:
 
     def _needs_writing(self, batch: AppendBatch) -> bool:
         """Whether anything of it, or of what waits for a batch of these groups, has to be written now."""
-        groups = (self.groups.get(group) for group, _ in batch)
-        return needs_writing(batch) or any(group is not None and group.compacting for group in groups)
+        return needs_writing(batch) or compacts(batch, self.groups)
 
     def _write_held_commits(self) -> None:
         """A clean close writes the commit indexes that were held back."""

@@ -22,9 +22,10 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import accumulate
+from typing import Protocol
 
 from raftcore.base.errors import Compacted, Unavailable
 from raftcore.base.types import EntryKind
@@ -107,6 +108,20 @@ class Index:
 def needs_writing(batch: AppendBatch) -> bool:
     """Whether any of it must be written now: a commit index alone rides in a later batch."""
     return any(append.must_sync or append.entries is not None for _, appends in batch for append in appends)
+
+
+class Compacting(Protocol):
+    """A group's log, as far as :func:`compacts` needs it."""
+
+    @property
+    def compacting(self) -> bool:
+        """Whether a compaction waits for a batch to be written with."""
+        ...
+
+
+def compacts(batch: AppendBatch, logs: Mapping[int, Compacting]) -> bool:
+    """Whether a compaction of one of its groups waits for it; ``logs`` has those that are known, by group."""
+    return any(group in logs and logs[group].compacting for group, _ in batch)
 
 
 def by_group(batch: AppendBatch) -> Iterable[tuple[int, Sequence[Message]]]:

@@ -57,6 +57,16 @@ def of(cluster: Cluster, copies: Copies) -> None:
     copies.stores = lambda node_id: cluster.nodes[node_id]._host.storage.snapshots
 
 
+async def one_behind(cluster: Cluster, copies: Copies) -> tuple[int, int]:
+    """The leader, and a node that is cut off and that the logs of the others do not reach any more."""
+    of(cluster, copies)
+    leader, _ = await cluster.single_leader()
+    lost = next(i for i in cluster.ids if i != leader)
+    cluster.disconnect(lost)
+    await leave_behind(cluster, lost)
+    return leader, lost
+
+
 async def caught_up(cluster: Cluster, node_id: int) -> None:
     leader, _ = await cluster.single_leader()
     words = cluster.machines[leader].commands
@@ -122,11 +132,7 @@ def test_everything_else_goes_on_while_it_comes(seed: int, copies: Copies) -> No
 
 def test_a_newer_offer_takes_the_place_of_one_that_is_being_fetched(seed: int, copies: Copies) -> None:
     async def scenario(cluster: Cluster) -> None:
-        of(cluster, copies)
-        leader, _ = await cluster.single_leader()
-        lost = next(i for i in cluster.ids if i != leader)
-        cluster.disconnect(lost)
-        await leave_behind(cluster, lost)
+        leader, lost = await one_behind(cluster, copies)
         cluster.reconnect(lost)
         copies.before = lambda *_: asyncio.sleep(1000)
         await cluster.until(lambda: copies.calls, "the snapshot is asked for")
@@ -201,11 +207,7 @@ def test_one_that_is_here_already_is_not_fetched_unless_it_is_damaged(
     """As after a crash between the last of its bytes and the step that decides."""
 
     async def scenario(cluster: Cluster) -> None:
-        of(cluster, copies)
-        leader, _ = await cluster.single_leader()
-        lost = next(i for i in cluster.ids if i != leader)
-        cluster.disconnect(lost)
-        await leave_behind(cluster, lost)
+        leader, lost = await one_behind(cluster, copies)
         ref = copies.stores(leader).refs(0)[0]
         copy(copies.stores(leader), copies.stores(lost), leader, ref)
         await cluster.crash(lost)
@@ -249,11 +251,7 @@ def test_one_without_a_state_is_not_taken(seed: int, copies: Copies, caplog: pyt
     """The log would be given up for it, and no start could restore anything."""
 
     async def scenario(cluster: Cluster) -> None:
-        of(cluster, copies)
-        leader, _ = await cluster.single_leader()
-        lost = next(i for i in cluster.ids if i != leader)
-        cluster.disconnect(lost)
-        await leave_behind(cluster, lost)
+        leader, lost = await one_behind(cluster, copies)
         ref = copies.stores(leader).refs(0)[0]
         said = cluster.nodes[leader]._running.view.newest
         assert said is not None
@@ -273,11 +271,7 @@ def test_one_of_another_configuration_than_the_leader_says_is_not_taken(
     seed: int, copies: Copies, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(cluster: Cluster) -> None:
-        of(cluster, copies)
-        leader, _ = await cluster.single_leader()
-        lost = next(i for i in cluster.ids if i != leader)
-        cluster.disconnect(lost)
-        await leave_behind(cluster, lost)
+        leader, lost = await one_behind(cluster, copies)
         view = cluster.nodes[leader]._running.view
         said = view.newest
         assert said is not None
@@ -304,11 +298,7 @@ def test_one_that_cannot_be_read_before_it_is_taken_stops_nobody(
         return read_beginning(snapshots, ref, name)
 
     async def scenario(cluster: Cluster) -> None:
-        of(cluster, copies)
-        leader, _ = await cluster.single_leader()
-        lost = next(i for i in cluster.ids if i != leader)
-        cluster.disconnect(lost)
-        await leave_behind(cluster, lost)
+        _, lost = await one_behind(cluster, copies)
         monkeypatch.setattr("raftpy.runtime.installing.read_beginning", read)
         cluster.reconnect(lost)
         await caught_up(cluster, lost)
@@ -465,11 +455,7 @@ def test_a_snapshot_on_its_way_is_kept_and_so_is_the_log_behind_it(seed: int, co
     """Though newer ones are taken meanwhile; once it has arrived nothing holds it any more."""
 
     async def scenario(cluster: Cluster) -> None:
-        of(cluster, copies)
-        leader, _ = await cluster.single_leader()
-        lost = next(i for i in cluster.ids if i != leader)
-        cluster.disconnect(lost)
-        await leave_behind(cluster, lost)
+        leader, lost = await one_behind(cluster, copies)
         copies.before = lambda *_: asyncio.sleep(1.5)
         cluster.reconnect(lost)
         await cluster.until(lambda: copies.calls, "the snapshot is asked for")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from raftcore import ConfState, StateType
-from raftpy.contracts.snapshots import SnapshotRef
+from raftpy.contracts.snapshots import EVERY_INDEX, SnapshotRef
 from raftpy.runtime.snapshotting import Snapshotting
-from raftpy.runtime.trailing import EVERYTHING, HEARD_S, Trailing
+from raftpy.runtime.trailing import HEARD_S, Trailing
 from tests.node.copying import Copies
 from tests.node.harness import Cluster, play
 from tests.node.test_commits import commit
@@ -74,7 +74,7 @@ def test_what_a_member_that_is_heard_still_needs() -> None:
     group.pending[3] = 75
     assert group.trailing.cut_to(80) == 75
     group.conf_state = ConfState((1,))
-    assert group.trailing.cut_to(80) == EVERYTHING
+    assert group.trailing.cut_to(80) == EVERY_INDEX
 
 
 def test_who_was_not_heard_for_ten_minutes_is_not_waited_for() -> None:
@@ -91,7 +91,7 @@ def test_who_was_not_heard_for_ten_minutes_is_not_waited_for() -> None:
     group.heard = set()
     group.now += HEARD_S
     group.trailing.look()
-    assert group.trailing.cut_to(80) == EVERYTHING
+    assert group.trailing.cut_to(80) == EVERY_INDEX
 
 
 def test_no_more_than_the_bytes_allowed() -> None:

@@ -54,7 +54,7 @@ from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Identity, Reader, found, found_group, pack_pins
 from raftpy.storage.leveldb.wal import SpaceAhead, check_manifest, check_write_ahead, cut_off_ahead
 from raftpy.storage.leveldb.writer import Mode, Writer
-from raftpy.storage.records import by_group, needs_writing
+from raftpy.storage.records import by_group, compacts, needs_writing
 from raftpy.storage.snapshots.folder import SystemFolder
 from raftpy.storage.snapshots.store import SnapshotStore
 from raftpy.system.entropy import SystemEntropy
@@ -344,10 +344,7 @@ class LevelDBStorage:
 
     def _needs_writing(self, batch: AppendBatch) -> bool:
         """Whether anything of it, or of what waits for a batch of these groups, has to be written now."""
-        if needs_writing(batch):
-            return True
-        logs = (self._groups.get(group) for group, _ in batch)
-        return any(log is not None and log.compacting for log in logs)
+        return needs_writing(batch) or compacts(batch, self._groups)
 
     def _write(self, batch: AppendBatch) -> bool:
         """One synced batch for all of it; False when there was nothing to write. In the writer's thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from raftpy.contracts.errors import SnapshotFailed
-from raftpy.contracts.snapshots import CheckedSnapshot, Snapshots, Steps
+from raftpy.contracts.snapshots import EVERY_INDEX, CheckedSnapshot, Snapshots, Steps
 
 
 def newest_whole(
@@ -13,7 +13,7 @@ def newest_whole(
     group: int,
     known: Mapping[str, int],
     refused: Callable[[SnapshotFailed], object],
-    up_to: int = 2**64 - 1,
+    up_to: int = EVERY_INDEX,
 ) -> Steps[CheckedSnapshot | None]:
     """Reads back the group's snapshots, the newest first, until one is whole; None when none is.
 

@@ -93,8 +93,8 @@ BUGS = (
         name="damaged-snapshot-given-again-and-again",
         breaks="who is asked anew for all of a snapshot that it has given looks whether it is damaged",
         file=SOURCE,
-        old="        if (anew or ref in self._damaged) and ref in self._snapshots.refs(ref.group):\n",
-        new="        if ref in self._damaged and ref in self._snapshots.refs(ref.group):\n",
+        old="        if (anew or ref in self._damaged) and ref in there:\n",
+        new="        if ref in self._damaged and ref in there:\n",
         near=WHOLE,
     ),
     Bug(
