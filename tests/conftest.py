@@ -1,6 +1,6 @@
 """What all tests share: which of them can run here, and the seed from which every random choice is drawn.
 
-Two things a test may need are not on every machine. Tests that need them carry a marker; where the thing is missing
+Three things a test may need are not on every machine. Tests that need them carry a marker; where the thing is missing
 they are left out, never skipped one by one, and the last lines of the run say how many and why. With
 RAFTPY_TEST_ALL=1 (set by .ci/run) a run that would leave something out does not start.
 """
@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 
 from tests.interaction import default_folder
+from tests.network.namespaces import unavailable
 
 LEFT_OUT: Counter[str] = Counter()
 
@@ -31,6 +32,8 @@ def missing() -> dict[str, str]:
         reasons["needs_shared"] = f"no folder {default_folder()}; set RAFTPY_TRANSCRIPTS to a copy of the transcripts"
     if os.geteuid() != 0:
         reasons["needs_root"] = "not running as root"
+    if (why := unavailable()) is not None:
+        reasons["needs_namespaces"] = why
     return reasons
 
 
