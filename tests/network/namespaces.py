@@ -202,7 +202,8 @@ class Host:
 
     def start(self, *words: str, **options: object) -> subprocess.Popen[bytes]:
         """Start a program here. Its pid is the program's own; it is killed with the network if it still runs."""
-        process = subprocess.Popen(["ip", "netns", "exec", self.namespace, *words], **options)  # type: ignore[call-overload]
+        program = ["ip", "netns", "exec", self.namespace, *words]
+        process = subprocess.Popen(program, **options)  # type: ignore[call-overload]
         self.processes.append(process)
         return process
 
