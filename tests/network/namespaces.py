@@ -188,7 +188,7 @@ class Host:
         self.address = f"10.77.{number}.2"
         self.address6 = f"fd77:{number}::2"
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.link: Link  # set by the network; a relay has none
+        self.link: Link  # set when the host is connected
 
     def inside(self) -> contextlib.AbstractContextManager[None]:
         """Sockets that this thread makes meanwhile live in this host. Do not await in it."""
