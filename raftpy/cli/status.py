@@ -101,7 +101,7 @@ def _ask_member(member: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     except (NotSent, Broken, ValueError) as error:
         return known | {"role": "unreachable", "error": str(error)}, {}
     row = known | {name: status.get(name) for name in COLUMNS.values() if name not in known}
-    said = {name: status[name] for name in ("refused", "incoming_snapshot") if status.get(name)}
+    said = {name: status[name] for name in ("refused", "incoming_snapshot", "snapshot_failure") if status.get(name)}
     return row | said, status
 
 
@@ -139,6 +139,9 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
             console.print(f"node {row['id']} has no part: {row['refused']}", markup=False, highlight=False)
         if row.get("incoming_snapshot"):
             console.print(incoming(row["id"], row["incoming_snapshot"]), markup=False, highlight=False)
+        if row.get("snapshot_failure"):
+            text = f"node {row['id']} has no newer snapshot: {row['snapshot_failure']}"
+            console.print(text, markup=False, highlight=False)
         if row.get("unserved"):
             console.print(f"node {row['id']} cannot be served: {row['unserved']}", markup=False, highlight=False)
         if row.get("quarantine"):

@@ -46,6 +46,7 @@ def describe(group: Group) -> NodeStatus:
         quarantine=group.quarantine.conflict,
         failure=None if failure is None else str(failure) or repr(failure),
         incoming_snapshot=_incoming(group),
+        snapshot_failure=group.snapshots.failure,
     )
 
 

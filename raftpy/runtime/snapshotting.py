@@ -116,6 +116,8 @@ class Snapshotting:
         self._kept = 0  # index of the oldest one kept, once it was read back
         self._retained = False  # what is there was looked at since the last one was taken, or the start
         self._said = False
+        self._not_taken: str | None = None  # why the last attempt at one came to nothing
+        self._not_cut: str | None = None  # why nothing was cut behind one
         self._task: asyncio.Task[int] | None = None
         self._resting: asyncio.Future[None] | None = None  # done when snapshots are taken again
         self._writer: SnapshotWriter | None = None
@@ -125,6 +127,11 @@ class Snapshotting:
     def newest(self) -> int:
         """Index of the newest snapshot, 0 for none."""
         return self._newest
+
+    @property
+    def failure(self) -> str | None:
+        """Why there is no newer snapshot, or why the log was not cut, when that was tried last; None: it was done."""
+        return self._not_taken or self._not_cut
 
     # --- When ---------------------------------------------------------------------------------------------------
 
@@ -150,7 +157,10 @@ class Snapshotting:
             try:
                 self._cut()
             except Exception as error:  # of a machine that cannot sync
+                self._not_cut = _words(error)
                 self._failed(error)
+            else:
+                self._not_cut = None
 
     def _may_retain(self) -> bool:
         """Whether those of an earlier life may let the log be cut: reading one back is much work for nothing else."""
@@ -232,7 +242,11 @@ class Snapshotting:
         # All of one moment: nothing is awaited before the view is there.
         known, bytes_before = self._known(index), group.applying.applied_bytes
         members = None if group.table is None else group.table.encode()
-        view = self._view = offered.machine.capture()
+        try:
+            view = self._view = offered.machine.capture()
+        except Exception as error:
+            self._not_taken = _words(error)
+            raise
 
         def begin() -> SnapshotWriter | None:
             ref = ref_of(group.id, known)
@@ -258,10 +272,13 @@ class Snapshotting:
         except asyncio.CancelledError:  # as the loop ends: a thread may be at work still, so ``end`` lets go
             beside.stop(Stopped)
             raise
+        except Exception as error:
+            self._not_taken = _words(error)
+            raise
         finally:
             if not beside.stopped:
                 self._let_go()
-        self._newest, self._bytes_before = index, bytes_before
+        self._newest, self._bytes_before, self._not_taken = index, bytes_before, None
         group.view.newest = known
         self._retained = False
 
@@ -353,7 +370,7 @@ class Snapshotting:
 
     def installed(self, snapshot: Snapshot, size: int) -> None:
         """A snapshot of another node, in a file of ``size`` bytes, has become this group's log and state."""
-        self._newest, self._size, self._kept = snapshot.index, size, 0
+        self._newest, self._size, self._kept, self._not_taken = snapshot.index, size, 0, None
         self._trailing.replaced(snapshot.index)
         self._bytes_before = self._group.applying.applied_bytes
         self._retained = False
@@ -370,11 +387,16 @@ class Snapshotting:
             kept = beside.complete(snapshots.retain(self._group.id, count, up_to))
             return kept, 0 if kept is None else snapshots.free_space(kept)
 
-        kept, free = await beside.call(retain)
-        self._kept = 0 if kept is None else kept.index
-        if kept is not None:
-            self._trailing.limit = min(self._policy.trailing_bytes, free // SHARE_OF_FREE)
-            self._cut()
+        try:
+            kept, free = await beside.call(retain)
+            self._kept = 0 if kept is None else kept.index
+            if kept is not None:
+                self._trailing.limit = min(self._policy.trailing_bytes, free // SHARE_OF_FREE)
+                self._cut()
+        except Exception as error:
+            self._not_cut = _words(error)
+            raise
+        self._not_cut = None
         return 0
 
     def _count(self) -> int:
@@ -425,3 +447,8 @@ class Snapshotting:
             self._let_go()
         except SnapshotFailed as error:  # the next start removes it
             log.warning("%s: %s", self._group.name, error)
+
+
+def _words(error: BaseException) -> str:
+    """The error for people to read."""
+    return str(error) or repr(error)

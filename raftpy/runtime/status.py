@@ -123,6 +123,9 @@ class NodeStatus:
     heard at the members' addresses speaks for another cluster. None: nothing of the kind is known."""
     incoming_snapshot: IncomingSnapshot | None = None
     """The snapshot by which this node is being brought up, as long as it is; None: it follows by its log."""
+    snapshot_failure: str | None = None
+    """Why the last attempt to take a snapshot, or to cut the log behind one, has failed, for people to read: the node
+    goes on, with a log that grows. None: none has failed since the last one succeeded."""
     quarantine: Conflict | None = None
     """Why this node is quarantined, and serves nothing but this status; None: it is not."""
 

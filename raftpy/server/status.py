@@ -37,6 +37,7 @@ class StatusHandlers:
                 "first_index": status.first_index,
                 "snapshot_index": status.snapshot_index,
                 "incoming_snapshot": None if status.incoming_snapshot is None else asdict(status.incoming_snapshot),
+                "snapshot_failure": status.snapshot_failure,
                 "last_index": status.last_index,
                 "commit_index": status.commit_index,
                 "applied_index": status.applied_index,

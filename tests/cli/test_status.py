@@ -140,6 +140,12 @@ def test_a_member_that_is_brought_up_by_a_snapshot_is_named(capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines()[-1] == text
 
 
+def test_a_member_that_can_take_no_snapshot_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([{"id": 3, "role": "follower", "snapshot_failure": "x.writing: No space left [on device]"}])
+    text = "node 3 has no newer snapshot: x.writing: No space left [on device]"
+    assert capsys.readouterr().out.splitlines()[-1] == text
+
+
 def test_a_quarantined_member_is_named_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     """In its own words; or in those that a peer has heard, when it does not answer itself."""
     plain = {"udp": "127.0.0.1:7101", "http": None, "quarantine": None}

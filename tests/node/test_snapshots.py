@@ -216,10 +216,12 @@ def test_a_full_disk_costs_the_snapshot_and_nothing_else() -> None:
         with pytest.raises(SnapshotFailed, match="No space left"):
             await node.snapshot()
         assert lone.files == files
+        assert "No space left" in (node.status().snapshot_failure or "")
         await lone.propose(b"c")
         assert [view.closed for view in lone.machine.views] == [1, 1]
         lone.disk.snapshots.capacity = 1 << 20
         assert await node.snapshot() == node.status().applied_index
+        assert node.status().snapshot_failure is None
         await lone.stop()
 
     run(main())
@@ -236,6 +238,7 @@ def test_what_the_machine_raises_ends_the_snapshot_alone() -> None:
         await lone.propose(b"a")
         with pytest.raises(ZeroDivisionError):
             await node.snapshot()
+        assert node.status().snapshot_failure == "ZeroDivisionError()"
         await lone.propose(b"b")
         assert lone.files == []
         await lone.stop()
@@ -367,8 +370,10 @@ def test_one_that_fails_by_itself_is_said_and_tried_again_a_minute_later(caplog:
         lone.disk.snapshots.capacity = 1 << 20
         await asyncio.sleep(20)
         assert node.status().snapshot_index == 0
+        assert "No space left" in (node.status().snapshot_failure or "")
         await asyncio.sleep(15)
         assert node.status().snapshot_index == node.status().applied_index
+        assert node.status().snapshot_failure is None
         await lone.stop()
 
     run(main())

@@ -147,12 +147,14 @@ def test_a_machine_that_cannot_sync_costs_the_cut_and_nothing_else(caplog: pytes
         lone.machine.fails = True
         await asyncio.sleep(30)
         assert caplog.text.count("no new snapshot, or the log not cut behind it") == 1
+        assert node.status().snapshot_failure == "ZeroDivisionError()"
         await lone.propose(b"c")
         lone.machine.fails = False
         WordsOnDisk.sync(lone.machine)
         await asyncio.sleep(60)
         assert lone.log[0] > 1
         assert node.failed is None
+        assert node.status().snapshot_failure is None
         await lone.stop()
 
     run(main())

@@ -93,6 +93,7 @@ def test_status(cluster: Cluster) -> None:
         assert list(status) == [
             "id", "role", "failure", "refused", "quarantine", "term", "leader", "first_index", "snapshot_index",
             "incoming_snapshot",
+            "snapshot_failure",
             "last_index",
             "commit_index", "applied_index", "waits_for", "proposals", "members", "transport",
         ]  # fmt: skip
