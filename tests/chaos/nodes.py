@@ -31,12 +31,13 @@ def status(cluster: DemoCluster, node_id: int) -> dict[str, Any]:
     return answer.json()
 
 
-def put(cluster: DemoCluster, key: str, value: bytes, patience: float = PATIENCE_S) -> None:
-    """Puts a value on whichever node leads. A put that may have been written already is the same once more."""
+def put(cluster: DemoCluster, key: str, value: bytes, *, patience: float = PATIENCE_S, without: int = 0) -> None:
+    """Puts a value on whichever node leads. A put that may have been written already is the same once more. The node
+    ``without`` is not asked: it is not up yet."""
     deadline = time.monotonic() + patience
     while True:
         for node_id in cluster.ids:
-            if cluster.pid(node_id) is None:
+            if cluster.pid(node_id) is None or node_id == without:
                 continue
             try:
                 if ask(cluster.http[node_id], "PUT", f"/v1/kv/{key}", value, timeout=10).status == 200:
