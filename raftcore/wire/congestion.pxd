@@ -28,6 +28,7 @@ cdef class Congestion:
     cdef int64_t tokens                   # bytes that may leave without a pause
     cdef int64_t filled_us                # when tokens were last added to
 
+    cpdef int resize(self, int64_t datagram) except -1
     cpdef int sample(self, int64_t rtt_us, int64_t now_us) except -1
     cpdef int sent(self, int64_t size, int64_t now_us) except -1
     cpdef int acknowledged(self, int64_t size, int64_t sent_us, bint limited) except -1

@@ -16,6 +16,18 @@ cdef enum:
     LONGEST_PAUSE_US = 1000000  # what passes beyond it fills the bucket no further: it is full by then
 
 
+cdef int check_size(int64_t datagram) except -1:
+    if not 1 <= datagram <= 1 << 20:
+        raise ValueError(f"a datagram has 1 to {1 << 20} bytes, not {datagram}")
+    return 0
+
+
+# 7.2: ten datagrams, as long as they are not many bytes more than ten of the usual size.
+cdef int64_t first_window(int64_t datagram) noexcept:
+    return min(FIRST_WINDOW_DATAGRAMS * datagram,
+               max(<int64_t> FIRST_WINDOW_BYTES, LEAST_WINDOW_DATAGRAMS * datagram))
+
+
 @cython.final
 cdef class Congestion:
     """Congestion(datagram): the path to one receiver, of which nothing is known yet; ``datagram``: bytes in a full one.
@@ -31,18 +43,25 @@ cdef class Congestion:
     """
 
     def __cinit__(self, int64_t datagram):
-        if not 1 <= datagram <= 1 << 20:
-            raise ValueError(f"a datagram has 1 to {1 << 20} bytes, not {datagram}")
+        check_size(datagram)
         self.datagram = datagram
-        # 7.2: ten datagrams, as long as they are not many bytes more than ten of the usual size.
-        self.window = min(FIRST_WINDOW_DATAGRAMS * datagram,
-                          max(<int64_t> FIRST_WINDOW_BYTES, LEAST_WINDOW_DATAGRAMS * datagram))
+        self.window = first_window(datagram)
         self.threshold = INT64_MAX
         self.smoothed_rtt_us = INITIAL_RTT_US
         self.rtt_variation_us = INITIAL_RTT_US // 2
         self.first_sample_us = INT64_MAX
         self.recovery_us = -1
         self.tokens = self.burst()
+
+    cpdef int resize(self, int64_t datagram) except -1:
+        """A full datagram has so many bytes from now on (7.2). ValueError as at the beginning."""
+        check_size(datagram)
+        self.datagram = datagram
+        if self.first_sample_us == INT64_MAX:
+            self.window = first_window(datagram)
+        self.window = max(self.window, LEAST_WINDOW_DATAGRAMS * datagram)
+        self.tokens = min(self.tokens, self.burst())
+        return 0
 
     cpdef int sample(self, int64_t rtt_us, int64_t now_us) except -1:
         """A datagram's acknowledgement came ``rtt_us`` after it had left (5.1 to 5.3, A.7)."""

@@ -11,12 +11,13 @@ cdef enum:
     LARGEST_BUILDER_LIMIT = 16777216  # far above UDP's 65,507, for in-memory transports
 
 cdef class DatagramBuilder:
-    # DATAGRAM_HEADER_SIZE <= size <= max_datagram; what lies below size is whole frames.
+    # DATAGRAM_HEADER_SIZE <= size <= capacity; what lies below size is whole frames.
     cdef readonly Header header
     cdef readonly Py_ssize_t max_datagram  # bytes
     cdef readonly Py_ssize_t size          # bytes so far, header included
     cdef readonly uint64_t frames          # frames so far
-    cdef uint8_t* buffer                   # max_datagram bytes
+    cdef uint8_t* buffer                   # capacity bytes
+    cdef Py_ssize_t capacity
 
     cpdef bint add(self, Message message, uint64_t group=*) except -1
     cpdef bint add_frame(self, int kind, bytes body, uint64_t group=*) except -1

@@ -77,7 +77,8 @@ cdef class DatagramBuilder:
 
     Attributes:
         header: of the datagrams to come.
-        max_datagram: bytes in a datagram, header included; ValueError when it is made with what is not allowed.
+        max_datagram: bytes in a datagram, header included; ValueError when it is made with what is not allowed. Also
+            the most that :meth:`limit` takes.
         size: bytes of the datagram under way, header included.
         frames: how many are in it.
     """
@@ -85,7 +86,7 @@ cdef class DatagramBuilder:
     def __cinit__(self, Header header not None, Py_ssize_t max_datagram):
         check_limit(max_datagram)
         self.header = header
-        self.max_datagram = max_datagram
+        self.max_datagram = self.capacity = max_datagram
         self.size = DATAGRAM_HEADER_SIZE
         self.buffer = <uint8_t*> malloc(max_datagram)
         if self.buffer == NULL:
@@ -101,6 +102,14 @@ cdef class DatagramBuilder:
             raise ValueError(f"{self.frames} frames from {self.header.from_} to {self.header.to} wait; they cannot go "
                              f"from {header.from_} to {header.to}")
         self.header = header
+
+    def limit(self, Py_ssize_t max_datagram):
+        """Datagrams have so many bytes at most from now on; a larger one that is under way goes as it is. ValueError
+        for less than any builder takes, and for more than it was made with."""
+        if not SMALLEST_BUILDER_LIMIT <= max_datagram <= self.capacity:
+            raise ValueError(f"max_datagram must be {<int> SMALLEST_BUILDER_LIMIT} to {self.capacity} bytes, got "
+                             f"{max_datagram}")
+        self.max_datagram = max_datagram
 
     # 1: there is room for a frame with this body; 0: not in what is left; ValueError: never.
     cdef int _room(self, Py_ssize_t body_size) except -1:

@@ -12,6 +12,7 @@ cdef class Pending:
     cdef object key
     cdef bytes datagram        # the whole one
     cdef uint32_t size         # bytes behind its header
+    cdef uint32_t step         # bytes of each fragment but the last
     cdef uint32_t count        # fragments
     cdef uint32_t begun        # fragments that have been sent once, from the first on
     cdef uint32_t done         # fragments that have arrived
@@ -31,15 +32,17 @@ cdef struct Departure:
 cdef class Outgoing:
     cdef readonly Congestion congestion
     cdef readonly int64_t room           # bytes of messages that the peer puts together at a time
-    cdef readonly int64_t burst          # bytes that it can take without reading
+    cdef public int64_t burst            # bytes that it can take without reading
     cdef readonly int64_t waiting        # bytes of messages that are not done
     cdef readonly uint64_t fragments     # sent, repeated ones too
     cdef readonly uint64_t repeated      # of these, sent before
     cdef readonly uint64_t lost          # datagrams taken for lost
     cdef readonly uint64_t messages      # that have arrived
     cdef readonly uint64_t given_up      # that have not
-    cdef int64_t datagram                # bytes in the largest
-    cdef uint32_t step
+    cdef uint32_t step                   # of what begins
+    cdef readonly int64_t large_us       # when a datagram above SURE_SIZE arrived last
+    cdef int64_t large_sent_us           # when the first such left since then, if any has,
+    cdef uint64_t large_count            # and how many have
     cdef list queue                      # Pending that have not begun
     cdef list open                       # Pending that have, by ascending number
     cdef int64_t open_bytes
@@ -55,6 +58,7 @@ cdef class Outgoing:
     cdef int probes                      # datagrams that may leave beside the window
     cdef bint limited                    # window or pauses, and they alone, have held something back
 
+    cdef int forget_under_way(self, list messages) except -1
     cdef Departure* at(self, uint64_t number) noexcept
     cdef Pending find(self, uint64_t number)
     cdef Pending choose(self)

@@ -8,7 +8,9 @@ trip; and when nothing is heard any more, datagrams that ask for an acknowledgem
 congestion.pyx.
 
 When nothing of all that is under way arrives for ``GIVE_UP_US``, all of it is given up: Raft repeats what still
-matters. An Outgoing belongs to one incarnation of the peer. Times are whole microseconds of one clock.
+matters. What the path takes may change (path_size.py): messages are cut by what it takes when they come, and those that
+were cut too large begin anew. An Outgoing belongs to one incarnation of the peer. Times are whole microseconds of one
+clock.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
@@ -44,6 +46,9 @@ cdef enum:
     ON_ITS_WAY = 0
     ARRIVED = 1
     GONE = 2
+    SURE_SIZE = 1200       # datagrams up to it pass, whatever the path takes: path_size.BASE_SIZE
+    HOLE_DATAGRAMS = 3     # larger ones of which none arrives
+    HOLE_US = 1000000      # for so long, as with probes of the path
     UNREAD_US = 10000      # how long the peer may be busy with something else than its socket
     LONGEST_BACKOFF = 10   # doublings of the probe timeout
     FIRST_CAPACITY = 64
@@ -57,6 +62,26 @@ cdef class Pending:
         free(self.states)
 
 
+# Nothing of the message has been sent: it is cut into fragments of step bytes.
+cdef int cut(Pending message, uint32_t step) except -1:
+    cdef uint32_t count = fragment_count(message.size, step)
+    cdef uint8_t* states = <uint8_t*> calloc(count, 1)
+    if states == NULL:
+        raise MemoryError(f"{count} bytes for the fragments of a message")
+    free(message.states)
+    message.states = states
+    message.step, message.count = step, count
+    message.begun = message.done = message.lost = message.first_lost = 0
+    return 0
+
+
+cdef int check_size(int64_t datagram) except -1:
+    if not FRAGMENT_OVERHEAD + LEAST_STEP <= datagram <= FRAGMENT_OVERHEAD + LARGEST_CUT:
+        raise ValueError(f"a datagram with a fragment has {FRAGMENT_OVERHEAD + LEAST_STEP} bytes or more, not "
+                         f"{datagram}")
+    return 0
+
+
 @cython.final
 cdef class Outgoing:
     """Outgoing(datagram, room, burst): to a peer that puts together messages of ``room`` bytes at a time and whose
@@ -68,16 +93,14 @@ cdef class Outgoing:
     Attributes:
         congestion: what is known of the path.
         waiting: bytes of the messages that are not done.
+        large_us: when a datagram of more than what passes any path arrived last; 0: none has.
         fragments, repeated, lost: datagrams sent; those of them that held what had been sent before; taken for lost.
         messages, given_up: that have arrived whole; that were given up.
     """
 
     def __cinit__(self, int64_t datagram, int64_t room, int64_t burst):
-        if not FRAGMENT_OVERHEAD + LEAST_STEP <= datagram <= FRAGMENT_OVERHEAD + LARGEST_CUT:
-            raise ValueError(f"a datagram with a fragment has {FRAGMENT_OVERHEAD + LEAST_STEP} bytes or more, not "
-                             f"{datagram}")
+        check_size(datagram)
         self.congestion = Congestion(datagram)
-        self.datagram = datagram
         self.step = <uint32_t> (datagram - FRAGMENT_OVERHEAD)
         self.room = room
         self.burst = burst
@@ -105,10 +128,7 @@ cdef class Outgoing:
         message.key = key
         message.datagram = datagram
         message.size = <uint32_t> size
-        message.count = fragment_count(message.size, self.step)
-        message.states = <uint8_t*> calloc(message.count, 1)
-        if message.states == NULL:
-            raise MemoryError(f"{message.count} bytes for the fragments of a message")
+        cut(message, self.step)
         if self.waiting == 0:
             self.progress_us = now_us
         self.waiting += size
@@ -124,6 +144,51 @@ cdef class Outgoing:
             if message.key == key:
                 return True
         return False
+
+    def resize(self, int64_t datagram, uint64_t number):
+        """Datagrams have ``datagram`` bytes at most from now on. What is under way in larger ones is cut anew, and
+        begins again under other numbers, from ``number`` on, as a message and its cut have one number; so do those
+        behind it. How many numbers were taken. ValueError as at the beginning."""
+        cdef Pending message
+        cdef list anew
+        cdef uint64_t taken = 0
+        check_size(datagram)
+        self.congestion.resize(datagram)
+        self.step = <uint32_t> (datagram - FRAGMENT_OVERHEAD)
+        anew = [message for message in self.open if (<Pending> message).step > self.step]
+        if anew:
+            self.forget_under_way(anew)
+            self.open = [message for message in self.open if (<Pending> message).step <= self.step]
+        for message in self.queue:
+            cut(message, self.step)
+        for message in anew:
+            cut(message, self.step)
+            message.number = number + taken
+            taken += 1
+        self.open += anew
+        if anew:
+            for message in self.queue:
+                message.number = number + taken
+                taken += 1
+            self.large_count = 0
+        return taken
+
+    cdef int forget_under_way(self, list messages) except -1:
+        """Whether datagrams with fragments of these messages arrive is not asked any more."""
+        cdef uint64_t number
+        cdef Departure* departure
+        for number in range(self.base, self.next):
+            departure = self.at(number)
+            if departure.fate == ON_ITS_WAY and self.find(departure.message) in messages:
+                departure.fate = GONE
+                self.congestion.forgotten(departure.size)
+        return self.forget_settled()
+
+    def black_hole(self, int64_t now_us):
+        """Whether datagrams seem to vanish that are larger than what passes any path: for a second, and for three probe
+        timeouts, some have been sent and none has arrived. Whether smaller ones arrive is the caller's to know."""
+        return (self.large_count >= HOLE_DATAGRAMS
+                and now_us - self.large_sent_us >= max(<int64_t> HOLE_US, 3 * self.congestion.probe_timeout_us()))
 
     cdef Pending find(self, uint64_t number):
         cdef Pending message
@@ -149,7 +214,7 @@ cdef class Outgoing:
                 return None
         else:
             index = self.choose_fragment(message)
-        size = FRAGMENT_OVERHEAD + fragment_length(message.size, self.step, index)
+        size = FRAGMENT_OVERHEAD + fragment_length(message.size, message.step, index)
         if self.probes:
             self.probes -= 1  # window and pauses do not hold it back (7.5)
         elif not self.congestion.has_room(size) or self.congestion.paced_us(size, now_us) > now_us:
@@ -216,10 +281,10 @@ cdef class Outgoing:
         fragment.message = message.number
         fragment.checksum = load32(whole)
         fragment.size = message.size
-        fragment.step = self.step
+        fragment.step = message.step
         fragment.index = index
-        fragment.length = fragment_length(message.size, self.step, index)
-        fragment.bytes = whole + DATAGRAM_HEADER_SIZE + <uint64_t> index * self.step
+        fragment.length = fragment_length(message.size, message.step, index)
+        fragment.bytes = whole + DATAGRAM_HEADER_SIZE + <uint64_t> index * message.step
         size = FRAGMENT_OVERHEAD + fragment.length
         out = PyBytes_FromStringAndSize(NULL, size)
         at = <uint8_t*> PyBytes_AS_STRING(out)
@@ -258,6 +323,10 @@ cdef class Outgoing:
         message.states[index] = SENT
         self.fragments += 1
         self.last_us = now_us
+        if size > SURE_SIZE:
+            if self.large_count == 0:
+                self.large_sent_us = now_us
+            self.large_count += 1
         self.congestion.sent(size, now_us)
         return 0
 
@@ -297,6 +366,9 @@ cdef class Outgoing:
     cdef int arrived(self, Departure* departure, int64_t now_us) except -1:
         cdef Pending message = self.find(departure.message)
         departure.fate = ARRIVED
+        if departure.size > SURE_SIZE:
+            self.large_count = 0
+            self.large_us = now_us
         self.congestion.acknowledged(departure.size, departure.sent_us, self.limited)
         if message is None or message.states[departure.index] == DONE:
             return 0
@@ -407,7 +479,7 @@ cdef class Outgoing:
         due_us = min(self.progress_us + give_up_us, min(self.loss_us, self.probe_us()))
         message = self.choose()
         if message is not None:
-            size = FRAGMENT_OVERHEAD + fragment_length(message.size, self.step, self.choose_fragment(message))
+            size = FRAGMENT_OVERHEAD + fragment_length(message.size, message.step, self.choose_fragment(message))
             if self.congestion.has_room(size) and self.fits_socket(size):
                 due_us = min(due_us, self.congestion.paced_us(size, now_us))
         return max(due_us, now_us)

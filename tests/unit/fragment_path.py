@@ -33,6 +33,7 @@ class Path:
     """Carries fragments one way and acknowledgements back.
 
     ``rate``: bytes a second of the bottleneck, which queues ``queue`` bytes and loses what comes beyond; 0: none.
+    ``largest``: datagrams of more bytes vanish.
     ``delay_us``: each way; ``jitter_us``: at most so much more, each datagram by itself.
     """
 
@@ -49,6 +50,7 @@ class Path:
         duplication: float = 0.0,
         rate: int = 0,
         queue: int = 1 << 18,
+        largest: int = 1 << 30,
     ) -> None:
         self.outgoing = Outgoing(datagram, room, burst)
         self.incoming = Incoming(OPENING, room)
@@ -65,6 +67,8 @@ class Path:
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._datagram = datagram
+        self.largest = largest
+        self.most_bytes = 0
 
     def send(self, content: bytes, number: int, key: object = None) -> None:
         self.outgoing.add(whole(content), number, key, self.now)
@@ -74,7 +78,7 @@ class Path:
         heapq.heappush(self._events, (self.now + delay_us, self._count, call))
 
     def _carry(self, size: int, call: Callable[[], None], limited: bool) -> None:
-        if self._source.random() < self.loss:
+        if self._source.random() < self.loss or size > self.largest:
             return
         wait = 0
         if limited and self._rate:
@@ -103,6 +107,7 @@ class Path:
         """One thing that happens; False: nothing does any more until then."""
         while (datagram := self.outgoing.next_datagram(self.now)) is not None:
             assert len(datagram) <= self._datagram
+            self.most_bytes = max(self.most_bytes, len(datagram))
             self.sent_bytes += len(datagram)
             self.most_on_the_way = max(self.most_on_the_way, self.outgoing.congestion.in_flight)
             self._carry(len(datagram), lambda whole=datagram: self._deliver(whole), True)  # type: ignore[misc]

@@ -36,6 +36,27 @@ def three_frames() -> bytes:
     return builder.finish()
 
 
+def test_a_limit_may_change_between_frames() -> None:
+    builder = DatagramBuilder(HEADER, 1000)
+    assert builder.add_frame(200, b"x" * 400)
+    builder.limit(400)
+    assert builder.max_datagram == 400
+    assert not builder.add_frame(200, b"")  # what is under way is larger by now, and goes as it is
+    assert not builder.add(Message(type=MessageType.MsgHeartbeat, to=2, from_=1, term=1))
+    with pytest.raises(ValueError, match="at most 320 allowed"):
+        builder.add_frame(200, b"x" * 321)
+    assert len(builder.finish()) == 480
+    assert builder.add_frame(200, b"x" * 320)
+    assert len(builder.finish()) == 400
+    builder.limit(1000)
+    assert builder.add_frame(200, b"x" * 920)
+    assert len(builder.finish()) == 1000
+    for limit in (255, 1001):
+        with pytest.raises(ValueError, match=f"max_datagram must be 256 to 1000 bytes, got {limit}"):
+            builder.limit(limit)
+    assert builder.max_datagram == 1000
+
+
 def test_a_builder_fills_up_to_its_limit_and_no_further() -> None:
     builder = DatagramBuilder(HEADER, 64 + 5 * VOTE_FRAME)
     assert [builder.add(VOTE) for _ in range(6)] == [True] * 5 + [False]
