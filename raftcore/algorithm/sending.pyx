@@ -131,6 +131,10 @@ cdef bint send_snapshot(Raft r, Progress pr) except -1:
         raise InvariantViolation(
             f"the log is compacted up to {r.log.snapshot_index}, but the newest snapshot ends at {snapshot.index}"
         )
+    return send_this_snapshot(r, pr, snapshot)
+
+
+cdef bint send_this_snapshot(Raft r, Progress pr, Snapshot snapshot) except -1:
     pr.become_snapshot(snapshot.index)
     if tracing(r):
         r.emit("snapshot_sent", {"to": pr.id, "index": snapshot.index, "snapshot_term": snapshot.term})

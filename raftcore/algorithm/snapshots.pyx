@@ -1,9 +1,9 @@
 """Snapshots (paper 7): the follower's restore, and what the leader makes of the outcome."""
 
 from raftcore.algorithm.membership_changes cimport restore_configuration
-from raftcore.algorithm.sending cimport send
+from raftcore.algorithm.sending cimport send, send_this_snapshot
 from raftcore.algorithm.state cimport Raft, tracing
-from raftcore.base.types cimport MsgAppResp, StateFollower, StateQuarantined
+from raftcore.base.types cimport MsgAppResp, StateFollower, StateLeader, StateQuarantined, node_id_t
 from raftcore.membership.progress cimport Progress, StateSnapshot
 from raftcore.values.message cimport Message, Snapshot, new_message
 
@@ -44,6 +44,21 @@ cdef bint restore(Raft r, Snapshot s) except -1:
     if tracing(r):
         r.emit("snapshot_restored", {"index": s.index, "snapshot_term": s.term})
     return True
+
+
+cdef bint offer_snapshot(Raft r, node_id_t id, Snapshot s) except -1:
+    """Sends s in the place of the snapshot that is on its way to ``id``; False where that would bring it no further.
+
+      compacted   s   on its way   committed
+          |-------|--------|-----------|------
+                   s may be older, as long as the log goes on behind it: what follows then comes from the log.
+    """
+    cdef Progress pr = r.tracker.get(id)
+    if r.state != StateLeader or pr is None or pr.state != StateSnapshot:
+        return False
+    if not r.log.snapshot_index <= s.index <= r.log.committed or not r.log.match_term(s.index, s.term):
+        return False
+    return send_this_snapshot(r, pr, s)
 
 
 cdef int handle_snapshot_status(Raft r, Progress pr, Message m) except -1:

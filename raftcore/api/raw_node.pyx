@@ -13,7 +13,7 @@ from raftcore.algorithm.membership_changes cimport apply_change, restore_configu
 from raftcore.algorithm.proposals cimport forward_payloads, propose_payloads, refusal
 from raftcore.algorithm.roles cimport become_follower, start, write_took
 from raftcore.algorithm.sending cimport resume_sending
-from raftcore.algorithm.snapshots cimport needs_snapshot
+from raftcore.algorithm.snapshots cimport needs_snapshot, offer_snapshot
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport nobody_can_lead, step, tick, ticks_until_due
 from raftcore.algorithm.transfer cimport successors
@@ -38,7 +38,7 @@ from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
 from raftcore.log.log cimport RaftLog
 from raftcore.log.log_entries cimport term_at
 from raftcore.membership.tracker cimport Tracker
-from raftcore.values.message cimport Entries, Message, new_message, queue_listed, queue_taken
+from raftcore.values.message cimport Entries, Message, Snapshot, new_message, queue_listed, queue_taken
 from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
 
 cdef enum:
@@ -297,6 +297,11 @@ cdef class RawNode:
         m.from_ = id
         m.reject = not ok
         step(self.raft, m)
+
+    def offer_snapshot(self, node_id_t id, Snapshot snapshot not None):
+        """Sends ``id`` this snapshot, be it an older one, in place of that which is on its way to it; False where none
+        is, or the log does not go on behind it. The caller keeps its bytes, as of any snapshot that was sent."""
+        return bool(offer_snapshot(self.raft, id, snapshot))
 
     def hold_snapshots(self):
         """From now on a MsgSnap in a frame is not stepped but held back, for drivers that have to bring its bytes

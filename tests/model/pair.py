@@ -58,6 +58,7 @@ class Store(ModelStorage):
     before_time: int = 0
     items: list[Item] = field(default_factory=list)
     newest: Snapshot = field(default_factory=Snapshot)
+    older: list[Snapshot] = field(default_factory=list)
     available: bool = True
     entries_at_hand: bool = True
 
@@ -85,7 +86,7 @@ class Store(ModelStorage):
             self.durable = self.hard
         if snapshot is not None:
             self.before, self.before_term, self.before_time = snapshot.index, snapshot.term, snapshot.time_ms
-            self.items, self.newest = [], snapshot
+            self.items, self.newest, self.older = [], snapshot, []
         if entries:
             assert self.before < entries[0].index <= self.last + 1, "entries leave a gap in the store"
             self.items[entries[0].index - self.before - 1 :] = [entry.item for entry in entries]

@@ -311,9 +311,22 @@ def snapshot_status(run: Run, pair: Pair, a: int, b: int) -> str:
     return f" at {pair.id}: {of}"
 
 
+def offer_snapshot(run: Run, pair: Pair, a: int, b: int) -> str:
+    """One of its snapshots, mostly for somebody to whom another is on its way. Where nobody waits for one, the leader's
+    log is cut, so that somebody will."""
+    offers = [(other, member.id) for other in run.pairs for member in other.model.members() if member.snapshot]
+    if not offers and a % 4:
+        return compact(run, run.leading(pair, a), b % 3, 1)
+    pair, of = offers[a % len(offers)] if offers else (run.leading(pair, a), 1 + b % len(run.cluster.ids))
+    snapshots = [*pair.store.older, pair.store.newest]
+    snapshot = snapshots[b % len(snapshots)]
+    return f" at {pair.id}: {of} is offered {snapshot.index}: {pair.both('offer_snapshot', of, snapshot)}"
+
+
 def compact(run: Run, pair: Pair, a: int, b: int) -> str:
     store, app = pair.store, pair.application
     if app.index > store.newest.index and app.index <= store.last:
+        store.older = [*store.older, store.newest][-3:] if store.newest.index else []
         store.newest = app.snapshot(store.term(app.index), store.time(app.index))
     index = max(store.before, store.newest.index - a % 4)
     # Only what a snapshot covers; a little beyond what is applied must be refused.
@@ -379,6 +392,6 @@ STEPS: dict[str, Callable[[Run, Pair, int, int], str | None]] = {
     for action in (
         deliver, drop, repeat, stale, ready, write, apply, settle, tick, tick_all, propose, change, campaign, transfer,
         forget, read, unreachable, snapshot_status, compact, crash, isolate, heal, pin_timeout, clone,
-        snapshot_availability, entries_at_hand, report_entries, priorities,
+        snapshot_availability, entries_at_hand, report_entries, priorities, offer_snapshot,
     )
 }  # fmt: skip

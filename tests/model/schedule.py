@@ -137,7 +137,7 @@ def draw_steps(cluster: Cluster, count: int) -> list[Step]:
     )  # fmt: skip
     numbers = r.getrandbits
     steps = [Step(kind, numbers(16), numbers(32), numbers(32)) for kind in kinds]
-    return with_pages(cluster.seed, steps)
+    return with_offers(cluster.seed, with_pages(cluster.seed, steps))
 
 
 def with_pages(seed: int, steps: list[Step]) -> list[Step]:
@@ -148,5 +148,16 @@ def with_pages(seed: int, steps: list[Step]) -> list[Step]:
     kinds = ("entries_at_hand", "report_entries")
     return [
         Step(r.choice(kinds), r.getrandbits(16), r.getrandbits(32), r.getrandbits(32)) if r.random() < 0.06 else step
+        for step in steps
+    ]
+
+
+def with_offers(seed: int, steps: list[Step]) -> list[Step]:
+    """In a third of all schedules some steps give way to leaders that offer one snapshot in place of another."""
+    r = random.Random(f"offers {seed}")
+    if r.random() >= 1 / 3:
+        return steps
+    return [
+        Step("offer_snapshot", r.getrandbits(16), r.getrandbits(32), r.getrandbits(32)) if r.random() < 0.06 else step
         for step in steps
     ]

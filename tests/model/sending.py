@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raftcore import UNLIMITED, EntryKind, MessageType, Snapshot
 from tests.model.log import Item
-from tests.model.progress import REPLICATE, Progress
+from tests.model.progress import REPLICATE, SNAPSHOT, Progress
 from tests.model.state import LEADER, State
 from tests.model.values import Message, Rejected, payload_bytes, placed
 
@@ -73,6 +73,19 @@ class Sending(State):
         try:
             snapshot = self.newest_snapshot()
         except Rejected:
+            return False
+        to.send_snapshot(snapshot.index)
+        self.send(Message(MessageType.MsgSnap, to.id, snapshot=snapshot, conf_index=to.conf_index))
+        return True
+
+    def offer_snapshot(self, id: int, snapshot: Snapshot) -> bool:
+        """Another one than that which is on its way, if the log goes on behind it."""
+        to = next((member for member in self.members() if member.id == id), None)
+        if self.role != LEADER or to is None or to.state != SNAPSHOT:
+            return False
+        if not self.log.snapshot_index <= snapshot.index <= self.log.committed:
+            return False
+        if self.log.term(snapshot.index) != snapshot.term:
             return False
         to.send_snapshot(snapshot.index)
         self.send(Message(MessageType.MsgSnap, to.id, snapshot=snapshot, conf_index=to.conf_index))
