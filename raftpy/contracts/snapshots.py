@@ -230,6 +230,11 @@ class Snapshots(Protocol):
         """Bytes that are free on the disk on which the snapshot lies. Raises what ``open`` raises."""
         ...
 
+    def begun(self, group: int) -> SnapshotFile | None:
+        """Of which of the group's snapshots there is a beginning, received from another node; None: of none. Nothing
+        is read for it."""
+        ...
+
     def receive(self, offered: SnapshotFile) -> Steps[SnapshotReceiver]:
         """Begins to receive a snapshot from another node, or goes on with it where it stopped, also in another life of
         this process: what is there already is checked, step by step. Of another one that was begun nothing is left.

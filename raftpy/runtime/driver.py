@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from raftpy.contracts.clock import Clock
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import ApplyFailed, StorageFailed
 from raftpy.contracts.executor import Executor
+from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import AppendBatch, Storage
 from raftpy.contracts.transport import Transport
@@ -34,6 +34,7 @@ from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
 from raftpy.runtime.passes import Passes, Ticks
 from raftpy.runtime.rounds import Rounds
 from raftpy.runtime.slow_writes import SlowWrites
+from raftpy.runtime.snapshot_source import Asked
 from raftpy.runtime.stalls import Stalls
 from raftpy.runtime.store_threads import StoreClosing
 from raftpy.system.forking import thread_id
@@ -299,9 +300,13 @@ class Driver:
         """Brings snapshots of other nodes; None where nothing does."""
         return None if self.fetching.given is None else self.fetching.fetch
 
-    def asked(self, node_id: int, group_id: int) -> float:
-        """When the node has asked for a snapshot of the group last, by the clock; minus infinity: never."""
-        return -math.inf if self.fetching.given is None else self.fetching.given.asked_s(node_id, group_id)
+    def asked(self, node_id: int, group_id: int) -> Asked | None:
+        """What the node has asked for last, of the group's snapshots; None: nothing for long."""
+        return None if self.fetching.given is None else self.fetching.given.asked(node_id, group_id)
+
+    def begun(self, group_id: int) -> Mapping[int, SnapshotRef]:
+        """By node id: which of the group's snapshots that node may come back for."""
+        return {} if self.fetching.given is None else self.fetching.given.begun(group_id)
 
     def group_failed(self, group: Group, error: ApplyFailed) -> bool:
         """A state machine has failed: its group ends, and where no other is left, so does the host.

@@ -31,6 +31,7 @@ from raftpy.contracts.errors import (
     same_error,
 )
 from raftpy.contracts.executor import Executor
+from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import GroupLog, Storage
 from raftpy.contracts.transport import Transport
@@ -55,6 +56,7 @@ from raftpy.runtime.reads import Reads
 from raftpy.runtime.restoring import Start
 from raftpy.runtime.role_log import RoleLog
 from raftpy.runtime.snapshot_policy import SnapshotPolicy, share_of
+from raftpy.runtime.snapshot_source import Asked
 from raftpy.runtime.snapshotting import Snapshotting
 from raftpy.runtime.stored_view import StoredView
 from raftpy.runtime.trailing import Trailing
@@ -119,8 +121,12 @@ class Hosting(Protocol):
         """Brings snapshots of other nodes; None where nothing does."""
         ...
 
-    def asked(self, node_id: int, group_id: int) -> float:
-        """When the node has asked for a snapshot of the group last, by the clock; minus infinity: never."""
+    def asked(self, node_id: int, group_id: int) -> Asked | None:
+        """What the node has asked for last, of the group's snapshots; None: nothing for long."""
+        ...
+
+    def begun(self, group_id: int) -> Mapping[int, SnapshotRef]:
+        """By node id: which of the group's snapshots that node may come back for."""
         ...
 
 
@@ -215,6 +221,7 @@ class Group:
                 self.transport.reachable,
                 carried=self.host.fetch is not None,
             ),
+            lambda: self.host.begun(self.id),
         )
 
     def _make_installing(self, state_machine: StateMachine) -> Installing:

@@ -13,6 +13,10 @@ snapshot, from which a start restores the machine. While all this goes on no sna
 
 There is one at a time. Another one that is offered while its bytes are being fetched takes its place; the same one,
 from this leader or the next, goes on. What cannot be fetched is dropped, and the leader offers a snapshot again.
+
+Where there is something here of another one than that which is offered, the leader is told so first, and the offer is
+dropped, as if it had been lost: if the leader has that one still, it offers it (offering.py). What it offers then is
+taken, whichever it is.
 """
 
 from __future__ import annotations
@@ -40,6 +44,12 @@ from raftpy.storage.snapshots.metadata import ref_of
 Fetch = Callable[[int, SnapshotRef], Awaitable[SnapshotFile]]
 """``fetch(node_id, ref)`` returns when that node's snapshot is in this node's store, durably. It may be cancelled; what
 has come by then stays for the next call. Raises ``RaftError``."""
+
+MOST_ANSWERED = 10
+"""So often a leader is asked in one term for the rest of another snapshot than that which it offers."""
+TELL_AGAIN = 2
+"""So often it is told once more, a second apart, in case that was lost. A leader that does not understand it offers its
+newest one again when it hears no more."""
 
 log = logging.getLogger("raftpy")
 
@@ -113,6 +123,9 @@ class Installing:
         self._superseded = False  # by another offer, which ends the fetch
         self._durable: asyncio.Future[None] | None = None
         self._said: set[str] = set()
+        self._told: tuple[int, int, SnapshotRef] | None = None  # a leader, in its term: of what something is here
+        self._tell_again = 0  # so often, while that leader has not offered anything since
+        self._answered: tuple[int, int, int] = 0, 0, 0  # a leader, its term: how often it has offered that then
         self.size: int | None = None
         """Bytes of the snapshot that is being installed, once it is here and whole."""
 
@@ -122,8 +135,14 @@ class Installing:
         return self._offer
 
     def look(self) -> None:
-        """To be called about once a second: the leader hears that its offer stands, where nothing is asked for."""
+        """To be called about once a second: the leader hears that its offer stands, where nothing is asked for; and of
+        what it was told again, in case that was lost."""
         offer = self._offer
+        if self._tell_again and self._told is not None:
+            self._tell_again -= 1
+            leader, term, other = self._told
+            if (self._group.raw.leader, self._group.raw.term) == (leader, term):
+                self._say(leader, other)
         if offer is not None and self._fetching is None and self._group.raw.needs_snapshot(offer):
             self._say(offer.from_, self._ref(offer))
 
@@ -137,6 +156,8 @@ class Installing:
             return
         elif self._machine is None:
             self._say_once(f"the leader offers a snapshot, and it cannot be taken: {self._why_not}")
+        elif self._has_another(message):
+            pass
         elif self._offer is None:
             self._begin(message)
         elif self._ref(message) == self._ref(self._offer):
@@ -144,6 +165,35 @@ class Installing:
                 self._take_instead(message, message.from_ != self._offer.from_)
         elif self._fetching is not None and _supersedes(message, self._offer):
             self._take_instead(message, fetch_anew=True)
+
+    def _has_another(self, message: Message) -> bool:
+        """Whether the leader was told now, in place of an answer, that something is here of another one. It is told
+        once of each, and again where it has offered that one then, but not for ever."""
+        ref, leader, term = self._ref(message), message.from_, message.term
+        self._tell_again = 0
+        if self._told == (leader, term, ref):
+            before = self._answered[2] if self._answered[:2] == (leader, term) else 0
+            self._told, self._answered = None, (leader, term, before + 1)
+        other = self._another(ref)
+        if other is None or self._told == (leader, term, other) or self._answered == (leader, term, MOST_ANSWERED):
+            return False
+        self._told, self._tell_again = (leader, term, other), TELL_AGAIN
+        self._say(leader, other)
+        return True
+
+    def _another(self, offered: SnapshotRef) -> SnapshotRef | None:
+        """Of which other one there is something here, be it a beginning or all of it, that would bring this node
+        further; None: of none."""
+        if self._fetch is None or (self._offer is not None and self._fetching is None):
+            return None
+        if self._offer is not None:
+            here = {self._ref(self._offer)}
+        else:
+            begun = self._snapshots.begun(self._group.id)
+            here = {*self._snapshots.refs(self._group.id), *(() if begun is None else (begun.ref,))}
+        if offered in here:
+            return None
+        return max((ref for ref in here if ref.index > self._group.raw.commit_index), default=None)
 
     def _take_instead(self, message: Message, fetch_anew: bool) -> None:
         """``fetch_anew``: what is being fetched is another one, or has to come from another node from here on."""

@@ -6,6 +6,9 @@ this node for the bytes as long as it goes on, and for one byte while it reads b
 ask, and does not answer, is offered the newest snapshot again. To one that has it already, or is about to, the offer
 says nothing new.
 
+One that has a part of another snapshot asks for a byte of that instead (installing.py). It is offered that one then, if
+it is here still and the log goes on behind it, which the core decides; else the newest again, which it takes.
+
 Where the same one is offered in vain again and again, the reason may be here: what this node gives out it does not
 check, so its own file is read back then.
 """
@@ -18,7 +21,9 @@ from typing import Protocol
 
 from raftcore.api.raw_node import RawNode
 from raftcore.base.types import StateType
+from raftcore.values.message import Snapshot
 from raftpy.contracts.clock import Clock
+from raftpy.runtime.snapshot_source import Asked
 
 UNHEARD_S = 2.0
 """Seconds after which an offer is made again to who has not asked for anything."""
@@ -41,35 +46,52 @@ class Offered(Protocol):
 
 
 class Offering:
-    """Of one group. ``asked(node_id, group_id)``: when the node has asked for bytes of a snapshot last. ``doubt()`` is
-    called where the newest snapshot may be damaged."""
+    """Of one group. ``asked(node_id, group_id)``: what the node has asked for last, of the group's snapshots.
+    ``doubt()`` is called where the newest snapshot may be damaged."""
 
-    def __init__(self, group: Offered, asked: Callable[[int, int], float], doubt: Callable[[], object]) -> None:
+    def __init__(self, group: Offered, asked: Callable[[int, int], Asked | None], doubt: Callable[[], object]) -> None:
         self._group = group
         self._asked = asked
         self._doubt = doubt
         self._in_vain: dict[int, tuple[int, int, float]] = {}  # node id -> index, how often, when it asked last
         self._since: dict[int, tuple[int, float]] = {}  # node id -> index of the snapshot, when it was offered
+        self._looked_s = -math.inf
 
     def look(self) -> None:
         """To be called every now and then."""
         raw = self._group.raw
+        now, looked_s = self._group.clock.monotonic(), self._looked_s
+        self._looked_s = now
         pending = raw.pending_snapshots() if raw.state == StateType.StateLeader else ()
         if not pending and not self._since:
             self._in_vain.clear()
             return
-        now = self._group.clock.monotonic()
         self._since = {
             node_id: (index, before[1] if (before := self._since.get(node_id)) and before[0] == index else now)
             for node_id, index in pending
         }
         for node_id, (index, since) in list(self._since.items()):
             asked = self._asked(node_id, self._group.id)
-            if now - max(asked, since) >= (UNHEARD_S if asked < since else SILENT_S):
-                del self._since[node_id]
-                raw.report_snapshot(node_id, False)
-                self._group.schedule()
-                self._came_to_nothing(node_id, index, asked)
+            at_s = -math.inf if asked is None else asked.at_s
+            if asked is not None and asked.looked and asked.ref.index != index and at_s >= min(since, looked_s):
+                self._has_part_of(node_id, asked.snapshot, now)
+            elif now - max(at_s, since) >= (UNHEARD_S if at_s < since else SILENT_S):
+                self._fail(node_id)
+                self._came_to_nothing(node_id, index, at_s)
+
+    def _has_part_of(self, node_id: int, snapshot: Snapshot | None, now: float) -> None:
+        """Since it was offered one, the member has asked for another, which is ``snapshot``; None: it is not here."""
+        if snapshot is not None and self._group.raw.offer_snapshot(node_id, snapshot):
+            self._since[node_id] = snapshot.index, now
+            self._group.schedule()
+        else:
+            self._fail(node_id)
+
+    def _fail(self, node_id: int) -> None:
+        """The core offers the newest one again, when the member is heard."""
+        del self._since[node_id]
+        self._group.raw.report_snapshot(node_id, False)
+        self._group.schedule()
 
     def _came_to_nothing(self, node_id: int, index: int, asked: float) -> None:
         """Where the member has asked for it; others have not heard of it, or cannot take it."""

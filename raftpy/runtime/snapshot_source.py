@@ -6,27 +6,30 @@ is closed when nobody has asked for a while. Nothing is checked as it is given, 
 who has been given all of a snapshot and asks for it anew has found it damaged: then it is read back here, once, and
 given no more where that is so. What is in memory for one node is bounded: by the requests that are kept,
 by one batch, and by what the transport holds for it. A request that is passed over is made again.
+
+What each node has asked for last is known for ten minutes: so long it may come back and go on with what it has begun.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from raftcore.base.errors import RaftError
+from raftcore.base.errors import DecodeError, RaftError
+from raftcore.values.message import Snapshot
 from raftpy.contracts.clock import Clock, TimerHandle
-from raftpy.contracts.errors import NotUnderstood, SnapshotFailed, Stopped
+from raftpy.contracts.errors import NotUnderstood, SnapshotDamaged, SnapshotFailed, Stopped
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.fetching import NotGiven, SnapshotChunk, SnapshotRefusal, SnapshotRequest
 from raftpy.contracts.snapshots import SnapshotReader, SnapshotRef, Snapshots
 from raftpy.contracts.transport import FetchingTransport
 from raftpy.runtime.beside import Beside
+from raftpy.storage.snapshots.metadata import read_metadata
 
 MOST_WANTED = 32
 """Requests of one node that are kept; what it asks for beyond that is passed over."""
@@ -36,8 +39,25 @@ BATCH_BYTES = 512 << 10
 """What is read for one node before it is the next one's turn."""
 IDLE_S = 30.0
 """A file that nobody has asked for in so long is closed."""
+BEGUN_S = 600.0
+"""So long after its last request a node may come back for the rest of a snapshot; it is kept meanwhile, where there is
+room for the log behind it (snapshotting.py)."""
 
 log = logging.getLogger("raftpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a node has asked for last, of one group's snapshots."""
+
+    ref: SnapshotRef
+    """Which snapshot."""
+    at_s: float
+    """When, by the clock."""
+    looked: bool
+    """It is known whether that snapshot is here."""
+    snapshot: Snapshot | None
+    """What it says of itself; None: it is not here, cannot be read, or was not looked at yet."""
 
 
 @dataclass(slots=True)
@@ -48,11 +68,12 @@ class _Wanting:
     requests: deque[SnapshotRequest] = field(default_factory=deque)
     reader: SnapshotReader | None = None
     ref: SnapshotRef | None = None  # whose reader it is, or was tried to be
+    snapshot: Snapshot | None = None  # what that one says of itself
     asked_s: float = 0.0
 
     def close(self) -> None:
         """Lets go of its file; garbage is all that a failure leaves."""
-        reader, self.reader, self.ref = self.reader, None, None
+        reader, self.reader, self.ref, self.snapshot = self.reader, None, None, None
         if reader is not None:
             with suppress(SnapshotFailed):
                 reader.close()
@@ -83,6 +104,7 @@ class SnapshotSource:
         self._clock = clock
         self._beside = Beside(executor, f"raftpy snapshots from {node_id}")
         self._wanting: dict[tuple[int, int], _Wanting] = {}  # by node and group, whose turn is next first
+        self._asked: dict[tuple[int, int], Asked] = {}  # by node and group, only of groups that have snapshots here
         self._given_whole: dict[tuple[int, int], SnapshotRef] = {}  # by node and group: whose end was given last
         self._read_back: set[SnapshotRef] = set()  # since it was given whole, and found whole
         self._damaged: set[SnapshotRef] = set()  # and found damaged: looked at anew for each who wants to begin
@@ -102,12 +124,17 @@ class SnapshotSource:
         ref = request.ref
         key = node_id, ref.group
         wanting = self._wanting.get(key)
-        if ref not in self._snapshots.refs(ref.group) and (wanting is None or wanting.ref != ref):
+        now_s = self._clock.monotonic()
+        there = self._snapshots.refs(ref.group)
+        if ref not in there and (wanting is None or wanting.ref != ref):
+            if there:
+                self._asked[key] = Asked(ref, now_s, True, None)
             self._transport.send_snapshot_talk(node_id, SnapshotRefusal(ref, NotGiven.NOT_THERE))
             return
         if wanting is None:
             wanting = self._wanting[key] = _Wanting(node_id)
-        wanting.asked_s = self._clock.monotonic()
+        wanting.asked_s = now_s
+        self._asked[key] = Asked(ref, now_s, False, None)
         if wanting.requests and wanting.requests[0].ref != ref:
             wanting.requests.clear()  # it wants another one now
         if (
@@ -121,10 +148,21 @@ class SnapshotSource:
         if not self._held_back:
             self._begin()
 
-    def asked_s(self, node_id: int, group: int) -> float:
-        """When the node has asked for a snapshot of the group last, by the clock; minus infinity: not for long."""
-        wanting = self._wanting.get((node_id, group))
-        return -math.inf if wanting is None else wanting.asked_s
+    def asked(self, node_id: int, group: int) -> Asked | None:
+        """What the node has asked for last, of the group's snapshots; None: nothing for long."""
+        asked, wanting = self._asked.get((node_id, group)), self._wanting.get((node_id, group))
+        if asked is None or asked.at_s < self._clock.monotonic() - BEGUN_S:
+            self._asked.pop((node_id, group), None)
+            return None
+        if wanting is not None and wanting.ref == asked.ref and wanting.snapshot is not None:
+            return replace(asked, looked=True, snapshot=wanting.snapshot)
+        return asked
+
+    def begun(self, group: int) -> dict[int, SnapshotRef]:
+        """By node id: which of the group's snapshots that node may come back for."""
+        nodes = [node_id for node_id, of in tuple(self._asked) if of == group]
+        asked = {node_id: self.asked(node_id, group) for node_id in nodes}
+        return {node_id: each.ref for node_id, each in asked.items() if each is not None}
 
     def _begin(self) -> None:
         if self._task is None and not self._beside.stopped:
@@ -225,6 +263,8 @@ class SnapshotSource:
             if not there:
                 return SnapshotRefusal(ref, NotGiven.NOT_THERE)
             wanting.reader, wanting.ref = self._snapshots.open(ref), ref
+            with suppress(DecodeError, NotUnderstood, SnapshotDamaged):  # whoever receives it will find out
+                wanting.snapshot = read_metadata(wanting.reader)
         file = wanting.reader.file
         if request.offset > file.size:
             return SnapshotRefusal(ref, NotGiven.NOT_THERE)

@@ -10,7 +10,8 @@ A crash before that step leaves snapshots that the log does not need yet, one be
 which was durable and whole. Nothing here holds the loop for longer than a slice.
 
 What stays of the log behind the oldest snapshot that is kept is in trailing.py. A snapshot that is on its way to a
-member is kept, too, as long as what was applied behind it may stay.
+member is kept, too, as long as what was applied behind it may stay; so is one of which a member has a part, for as long
+as it may come back (snapshot_source.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -41,7 +42,7 @@ from raftpy.runtime.restoring import Start
 from raftpy.runtime.sections import MEMBERS, state_header
 from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due
 from raftpy.runtime.stored_view import StoredView
-from raftpy.runtime.trailing import Trailing
+from raftpy.runtime.trailing import Trailing, on_their_way
 from raftpy.storage.snapshots.metadata import ref_of, write_metadata
 
 SLICE_S = 0.001
@@ -84,6 +85,7 @@ class Snapshotting:
     """Takes one snapshot at a time. All calls but ``end`` are made in the loop's thread.
 
     ``policy`` and ``share`` say when one is due (snapshot_policy.py). ``start``: from where the group went on.
+    ``begun()``: node id to the snapshot that this node may come back for.
     """
 
     def __init__(
@@ -96,11 +98,13 @@ class Snapshotting:
         policy: SnapshotPolicy,
         share: float,
         trailing: Trailing,
+        begun: Callable[[], Mapping[int, SnapshotRef]] = dict,
     ) -> None:
         self._group = group
         self._snapshots = snapshots
         self._beside = beside
         self._trailing = trailing
+        self._begun = begun
         self._policy = policy
         self._share = share
         self._offered: Capturing | None = None
@@ -400,10 +404,10 @@ class Snapshotting:
         return 0
 
     def _count(self) -> int:
-        """How many are kept: those on their way to a member, too."""
+        """How many are kept: those on their way to a member, too, and those of which one has a part."""
         applied = self._group.applying.applied
         refs = [ref for ref in self._snapshots.refs(self._group.id) if ref.index <= applied]
-        needed = {index for _, index in self._group.raw.pending_snapshots() if self._trailing.within(index)}
+        needed = {index for index in on_their_way(self._group.raw, self._begun()) if self._trailing.within(index)}
         return max(KEPT, *(place for place, ref in enumerate(refs, 1) if ref.index in needed), 0)
 
     def _cut(self) -> None:

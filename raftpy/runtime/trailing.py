@@ -13,13 +13,13 @@ log before, the process knows no bytes, and counts none.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from raftcore.api.raw_node import RawNode
 from raftcore.base.types import StateType
 from raftpy.contracts.clock import Clock
-from raftpy.contracts.snapshots import EVERY_INDEX
+from raftpy.contracts.snapshots import EVERY_INDEX, SnapshotRef
 from raftpy.runtime.applying import Applying
 
 HEARD_S = 600.0
@@ -113,6 +113,19 @@ class Trailing:
                 return size if rounded_up or place == index else before
             before = size
         return self._group.applying.applied_bytes if rounded_up else before
+
+
+def on_their_way(raw: RawNode, begun: Mapping[int, SnapshotRef]) -> set[int]:
+    """Indexes of the snapshots that members are being sent, or have ``begun`` to receive, by node id. What has come of
+    the latter only a leader knows; for any other node they count as long as that member may come back."""
+    if begun and raw.state == StateType.StateLeader:
+        progress = raw.status().progress
+        begun = {
+            node_id: ref
+            for node_id, ref in begun.items()
+            if node_id in progress and progress[node_id].match < ref.index
+        }
+    return {index for _, index in raw.pending_snapshots()} | {ref.index for ref in begun.values()}
 
 
 def others(raw: RawNode) -> set[int]:

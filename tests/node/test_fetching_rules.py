@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from raftcore import ConfState, Snapshot
 from raftpy.contracts.errors import FetchFailed, SnapshotFailed
 from raftpy.contracts.fetching import (
     LARGEST_CHUNK,
@@ -22,7 +23,9 @@ from raftpy.contracts.files import OpenMode
 from raftpy.contracts.snapshots import SnapshotFile
 from raftpy.runtime import fetching, snapshot_source
 from raftpy.runtime.fetching import CHUNK_BYTES, OVERTAKEN, WINDOW
+from raftpy.runtime.snapshot_source import Asked as SourceAsked
 from raftpy.storage.snapshots.memory import MemoryFolder, MemoryFolderFile
+from raftpy.storage.snapshots.metadata import write_metadata
 from tests.node.fetches import SIZE, FetchWorld, Giver, play
 from tests.storage.snapshots import MACHINE, ref, write
 
@@ -324,6 +327,45 @@ def test_a_file_stays_open_while_it_is_asked_for_and_is_closed_after() -> None:
         assert wanting.reader is None
         answers.ask(SnapshotRequest(WANTED, 20, 10))
         assert await answers.take() == [(2, SnapshotRefusal(WANTED, NotGiven.NOT_THERE))]
+
+    play(scenario)
+
+
+def test_what_a_node_has_asked_for_last_is_known_for_a_while() -> None:
+    """So that it is offered that one again when it comes back, and that one is there still."""
+
+    async def scenario(world: FetchWorld) -> None:
+        one = world.nodes[1]
+        one.write(WANTED)
+        writer = one.store.begin(ref(160))
+        write_metadata(writer, Snapshot(160, 2, ConfState((1, 2, 3)), 7, 1234))
+        writer.commit()
+        answers, clock = Answers(one), world.clock
+        source = answers.source
+        assert source.asked(2, 0) is None
+        answers.ask(SnapshotRequest(ref(160), 0, 1))
+        at_s = clock.monotonic()
+        assert source.asked(2, 0) == SourceAsked(ref(160), at_s, False, None), "the disk has not answered yet"
+        await turns()
+        known = Snapshot(160, 2, ConfState((1, 2, 3)), 7, 1234)
+        assert source.asked(2, 0) == SourceAsked(ref(160), at_s, True, known)
+        await asyncio.sleep(1)
+        answers.ask(SnapshotRequest(ref(151), 0, 1))
+        assert source.asked(2, 0) == SourceAsked(ref(151), at_s + 1, True, None), "it is not here"
+        answers.ask(SnapshotRequest(ref(1, group=7), 0, 1), of=3)
+        assert source.asked(3, 7) is None, "of a group without snapshots nothing is noted: there may be any number"
+        answers.ask(SnapshotRequest(WANTED, 0, 1), of=3)
+        await turns()
+        assert source.asked(3, 0) == SourceAsked(WANTED, at_s + 1, False, None), "it says nothing of itself"
+        assert source.begun(0) == {2: ref(151), 3: WANTED}
+        await asyncio.sleep(snapshot_source.BEGUN_S / 2)
+        answers.ask(SnapshotRequest(WANTED, 0, 1), of=3)
+        await asyncio.sleep(snapshot_source.BEGUN_S / 2 + 1)
+        assert source.begun(0) == {3: WANTED}
+        assert source.begun(7) == {}
+        await asyncio.sleep(snapshot_source.BEGUN_S / 2)
+        assert source.begun(0) == {}
+        assert source._asked == {}
 
     play(scenario)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from raftcore import ConfState, StateType
 from raftpy.contracts.snapshots import EVERY_INDEX, SnapshotRef
 from raftpy.runtime.snapshotting import Snapshotting
-from raftpy.runtime.trailing import HEARD_S, Trailing
+from raftpy.runtime.trailing import HEARD_S, Trailing, on_their_way
 from tests.node.copying import Copies
 from tests.node.harness import Cluster, play
 from tests.node.test_commits import commit
@@ -32,6 +33,7 @@ class Leader:
         self.conf_state = ConfState((1, 2, 3))
         self.id = 1
         self.raw: Any = self
+        self.pending_snapshots: Callable[[], list[tuple[int, int]]] = list
         group: Any = self
         self.trailing = Trailing(group, 0, limit, lambda node_id: node_id in self.heard, carried)
 
@@ -60,8 +62,19 @@ def test_two_snapshots_are_kept_at_least_and_those_on_their_way(pending: list[in
         _group=SimpleNamespace(id=0, raw=raw, applying=SimpleNamespace(applied=55)),
         _snapshots=snapshots,
         _trailing=SimpleNamespace(within=lambda index: True),
+        _begun=dict,
     )
     assert Snapshotting._count(taking) == count, "of 60 nothing is applied here"
+
+
+def test_one_that_a_member_has_begun_to_receive_counts_until_it_has_as_much() -> None:
+    group = Leader()
+    group.match = {2: 30, 3: 19}
+    group.pending_snapshots = lambda: [(3, 40)]
+    begun = {2: SnapshotRef(0, 30, 1), 3: SnapshotRef(0, 20, 1), 4: SnapshotRef(0, 10, 1)}
+    assert on_their_way(group.raw, begun) == {40, 20}, "node 2 has it, and node 4 is no member any more"
+    group.state = StateType.StateFollower
+    assert on_their_way(group.raw, begun) == {40, 30, 20, 10}, "who does not lead does not know"
 
 
 def test_what_a_member_that_is_heard_still_needs() -> None:

@@ -30,7 +30,7 @@ def test_it_comes_in_pieces(place: Place, sent: tuple[SnapshotFile, bytes], size
         assert receiver.write(piece) is None
     assert (receiver.position, store.refs(0)) == (file.size, ())
     assert complete(receiver.finish()) == file
-    assert (store.refs(0), place.names()) == ((ref(7),), ["0-7-1.snapshot"])
+    assert (store.refs(0), store.begun(0), place.names()) == ((ref(7),), None, ["0-7-1.snapshot"])
     assert contents(place.store(), ref(7)) == SAMPLE
     receiver.abort()
     receiver.close()
@@ -47,6 +47,7 @@ def test_it_goes_on_where_it_stopped(place: Place, sent: tuple[SnapshotFile, byt
     receiver.write(data[:300])
     receiver.close()
     store = place.store()  # in another life
+    assert (store.begun(0), store.begun(1)) == (file, None)
     steps = store.receive(file)
     assert next(steps) == 40
     receiver = complete(steps)

@@ -147,6 +147,9 @@ class SnapshotStore:
         finally:
             file.close()
 
+    def begun(self, group: int) -> SnapshotFile | None:
+        return self._begun.get(group)
+
     def receive(self, offered: SnapshotFile) -> Steps[SnapshotReceiver]:
         group = offered.ref.group
         self._check_new(offered.ref, self._receiving, "received")
