@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from random import Random
 from typing import Any
 
+from raftpy.cli import http_client
 from raftpy.cli.demo_cluster import DemoCluster
-from raftpy.cli.http_client import Answer, Broken, NotSent, ask
+from raftpy.cli.http_client import Answer, Broken, NotSent
 
 PATIENCE_S = 20.0
 """Seconds after which what was waited for is taken for something that does not come."""
+
+
+def ask(
+    cluster: DemoCluster, node_id: int, method: str, path: str, body: bytes | None = None, timeout: float = 10
+) -> Answer:
+    """One request, from where the node can be reached. Raises ``NotSent`` or ``Broken``."""
+    reach = getattr(cluster, "inside", nullcontext)
+    with reach(node_id):
+        return http_client.ask(cluster.http[node_id], method, path, body, timeout=timeout)
 
 
 def until(holds: Callable[[], bool], what: str, patience: float = PATIENCE_S) -> None:
@@ -25,7 +36,7 @@ def until(holds: Callable[[], bool], what: str, patience: float = PATIENCE_S) ->
 def status(cluster: DemoCluster, node_id: int) -> dict[str, Any]:
     """What the node says about itself; empty while it does not answer."""
     try:
-        answer = ask(cluster.http[node_id], "GET", "/v1/status", timeout=5)
+        answer = ask(cluster, node_id, "GET", "/v1/status", timeout=5)
     except (NotSent, Broken):
         return {}
     return answer.json()
@@ -40,7 +51,7 @@ def put(cluster: DemoCluster, key: str, value: bytes, *, patience: float = PATIE
             if cluster.pid(node_id) is None or node_id == without:
                 continue
             try:
-                if ask(cluster.http[node_id], "PUT", f"/v1/kv/{key}", value, timeout=10).status == 200:
+                if ask(cluster, node_id, "PUT", f"/v1/kv/{key}", value, timeout=10).status == 200:
                     return
             except (NotSent, Broken):
                 continue
@@ -59,14 +70,14 @@ def fill(cluster: DemoCluster, seed: int, count: int, size: int, prefix: str = "
 
 def snapshot(cluster: DemoCluster, node_id: int) -> Answer:
     """Has the node take a snapshot now."""
-    return ask(cluster.http[node_id], "POST", "/v1/snapshot", timeout=30)
+    return ask(cluster, node_id, "POST", "/v1/snapshot", timeout=30)
 
 
 def holds(cluster: DemoCluster, node_id: int, values: Mapping[str, bytes]) -> bool:
     """Whether the node, asked for itself alone, has each of these values."""
     for key, value in values.items():
         try:
-            answer = ask(cluster.http[node_id], "GET", f"/v1/kv/{key}?consistency=stale", timeout=10)
+            answer = ask(cluster, node_id, "GET", f"/v1/kv/{key}?consistency=stale", timeout=10)
         except (NotSent, Broken):
             return False
         if answer.status != 200 or answer.body != value:
@@ -90,7 +101,7 @@ def level(cluster: DemoCluster, ids: Iterable[int] | None = None, patience: floa
 
 def contents(cluster: DemoCluster, node_id: int) -> list[dict[str, Any]]:
     """All keys of the node with version and size, as it has them itself."""
-    answer = ask(cluster.http[node_id], "GET", "/v1/kv?limit=10000&consistency=stale", timeout=10)
+    answer = ask(cluster, node_id, "GET", "/v1/kv?limit=10000&consistency=stale", timeout=10)
     items = answer.json()["items"]
     assert isinstance(items, list)
     return items

@@ -1,0 +1,112 @@
+"""A snapshot crosses a path of 1,500 bytes that loses, repeats and reorders, between nodes in processes of their own.
+
+``RAFTPY_TRANSFER_MB=200`` makes the transfer as large as that; so much takes minutes on a path that loses one packet in
+twenty, where any sender that is fair to TCP gets no more than a few megabytes a second.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from raftpy.cli.addresses import Address
+from raftpy.cli.demo_cluster import DemoCluster, own_path
+from tests.chaos.nodes import all_alike, fill, level, put, snapshot, status, until
+from tests.network.relay import RelayedNetwork
+
+MEGABYTES = int(os.environ.get("RAFTPY_TRANSFER_MB", "3"))
+PATIENCE_S = 20.0 + 2.0 * MEGABYTES
+LONGEST_PUT_S = 2.0
+"""For a small value meanwhile: what is lost of it is sent again after a heartbeat or two."""
+BAD = {"delay": 0.002, "loss": 0.05, "duplicate": 0.02, "reorder": 0.02}
+
+
+class Far(DemoCluster):
+    """Each node on a host of its own."""
+
+    def __init__(self, directory: Path, network: RelayedNetwork, options: list[str]) -> None:
+        super().__init__(3, directory=directory, options=options)
+        self.hosts = dict(zip(self.ids, network.hosts.values(), strict=True))
+        self.udp = {node_id: f"{host.address}:7101" for node_id, host in self.hosts.items()}
+        self.http = {node_id: Address(host.address, 8101) for node_id, host in self.hosts.items()}
+
+    def start(self, node_id: int) -> None:
+        with self.log_path(node_id).open("ab") as log:
+            self._processes[node_id] = self.hosts[node_id].start(
+                *self.command(node_id),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": own_path()},
+            )
+        assert self.command(node_id)[0] == sys.executable
+
+    def inside(self, node_id: int) -> AbstractContextManager[None]:
+        """From where its HTTP is asked: beside it, as the path is for the nodes."""
+        return self.hosts[node_id].inside()
+
+
+def leader_of(cluster: Far, ids: list[int]) -> int:
+    found: list[int] = []
+
+    def agreed() -> bool:
+        found[:] = {status(cluster, node_id).get("leader") or 0 for node_id in ids}
+        return len(found) == 1 and found[0] != 0
+
+    until(agreed, "a leader")
+    return found[0]
+
+
+@pytest.mark.needs_namespaces
+@pytest.mark.timeout(int(60 + 2 * PATIENCE_S))
+def test_a_snapshot_crosses_it_while_commands_go_on(tmp_path: Path, seed: int) -> None:
+    # With a loss like this three heartbeats in a row are missing once in a few minutes: elections wait for more.
+    options = ["--trailing-bytes", "0", "--election-ms", "500-1000"]
+    with RelayedNetwork("a", "b", "c", mtu=1500, seed=seed) as network:
+        cluster = Far(tmp_path, network, options)
+        for node_id in cluster.ids:
+            cluster.start(node_id)
+        leader = leader_of(cluster, cluster.ids)
+        lost = next(node_id for node_id in cluster.ids if node_id != leader)
+        others = [node_id for node_id in cluster.ids if node_id != lost]
+        holds = level(cluster)
+        cluster.kill(lost)
+        values = {"first": b"value"}
+        put(cluster, "first", b"value")
+        values |= fill(cluster, seed, MEGABYTES, 1_000_000)
+        level(cluster, others, patience=PATIENCE_S)
+        for number in range(2):
+            put(cluster, f"then{number}", b"value")
+            values[f"then{number}"] = b"value"
+            level(cluster, others)
+            for node_id in others:
+                assert snapshot(cluster, node_id).status == 200
+        assert all(status(cluster, node_id)["first_index"] > holds + 1 for node_id in others)
+        leader = leader_of(cluster, others)
+        term = status(cluster, leader)["term"]
+        network.conditions(**BAD)
+        cluster.start(lost)
+        begun = time.monotonic()
+        slowest = 0.0
+        number = 0
+        while status(cluster, lost).get("snapshot_index", 0) == 0:
+            assert time.monotonic() < begun + PATIENCE_S, status(cluster, lost).get("incoming_snapshot")
+            number += 1
+            asked = time.monotonic()
+            put(cluster, f"meanwhile{number}", b"value")
+            slowest = max(slowest, time.monotonic() - asked)
+            values[f"meanwhile{number}"] = b"value"
+            time.sleep(0.05)
+        seconds = time.monotonic() - begun
+        print(f"{MEGABYTES} MB in {seconds:.1f} s; of {number} puts the slowest took {slowest:.3f} s")
+        assert slowest < LONGEST_PUT_S
+        assert status(cluster, leader)["term"] == term, "an election"
+        network.conditions()
+        all_alike(cluster, values, patience=PATIENCE_S)
+        cluster.stop()
