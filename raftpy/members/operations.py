@@ -163,13 +163,13 @@ class MemberOperations:
             _fail(request, error())
         self._requests = []
 
-    def configured(self, index: int, context: bytes) -> None:
-        """The configuration entry at ``index`` has been applied.
+    def configured(self, index: int, records: bytes) -> None:
+        """The configuration entry at ``index`` has been applied; ``records`` of members are what it says beside it.
 
         Raises ``WrongIdentity`` when the table now knows this node's id by another store, and ``StorageFailed``.
         """
-        if context:
-            self._take(index, context)
+        if records:
+            self._take(index, records)
         for request in self._requests:
             if 0 < request.index <= index and not request.done.done():
                 request.done.set_result(None)
@@ -178,10 +178,10 @@ class MemberOperations:
 
     # --- The table, applied -------------------------------------------------------------------------------------
 
-    def _take(self, index: int, context: bytes) -> None:
+    def _take(self, index: int, records: bytes) -> None:
         before = self.table.copy()
         try:
-            refused = self.table.apply(context)
+            refused = self.table.apply(records)
         except DecodeError as error:
             self._warn_once("context", f"the context of the configuration change at {index} does nothing: {error}")
             return

@@ -15,7 +15,7 @@ from raftcore.base.errors import RaftError
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.entropy import Entropy
-from raftpy.contracts.errors import ApplyFailed, StorageFailed
+from raftpy.contracts.errors import ApplyFailed, NotUnderstood, StorageFailed
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.contracts.state_machine import StateMachine
@@ -264,7 +264,7 @@ class Driver:
         if self.closed:
             return
         self.failure = error
-        if isinstance(error, StorageFailed):
+        if isinstance(error, StorageFailed | NotUnderstood):
             log.error("node %d has stopped: %s", self._id, error)
         else:
             log.error("node %d has stopped: %s", self._id, error, exc_info=error)

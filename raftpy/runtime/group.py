@@ -25,6 +25,7 @@ from raftpy.contracts.errors import (
     ApplyFailed,
     NotLeader,
     NotOwner,
+    NotUnderstood,
     RestoreFailed,
     Stopped,
     StorageFailed,
@@ -36,6 +37,7 @@ from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import GroupLog, Storage
 from raftpy.contracts.transport import Transport
 from raftpy.members.operations import MemberOperations
+from raftpy.members.own_entries import records_in
 from raftpy.members.table import DEFAULT_COMMAND, MemberTable
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.beside import Beside
@@ -294,7 +296,7 @@ class Group:
         match self.why_ended:
             case None:
                 return Stopped()
-            case (StorageFailed() | ApplyFailed() | NotOwner()) as failure:
+            case (StorageFailed() | ApplyFailed() | NotOwner() | NotUnderstood()) as failure:
                 return same_error(failure)
             case failure:
                 error = Stopped(f"the node has stopped: {failure!r}")
@@ -343,7 +345,7 @@ class Group:
         """What the leader has sent in the place of the log cannot be restored: there is nothing to go on with."""
         if self.closed:
             return
-        if isinstance(error, StorageFailed):
+        if isinstance(error, StorageFailed | NotUnderstood):
             self.host.fail(error)
             return
         failure = RestoreFailed(self.raw.first_index - 1)
@@ -375,16 +377,20 @@ class Group:
         return NotLeader(leader, self.host.members.get(leader), self.host.http(leader))
 
     def _configure(self, index: int, kind: int, data: bytes) -> None:
-        """A configuration entry is being applied. One that does not fit does nothing, the same on every replica."""
-        context = b""
+        """A configuration entry is being applied. One that does not fit does nothing, the same on every replica.
+
+        Raises ``NotUnderstood`` for one that says what must be understood, and is not: before anything of it is done.
+        """
+        records = b""
         try:
             change = ConfChange.decode(data) if kind == EntryKind.EntryConfChange else ConfChangeV2.decode(data)
+            said = records_in(change.context, f"{self.name}: entry {index}")
             self.raw.apply_conf_change(change, index)
-            context = change.context
+            records = said
         except (ConfChangeError, DecodeError) as error:
             log.warning("%s: the configuration change at %d does nothing: %s", self.name, index, error)
         if self.member_operations is not None:
-            self.member_operations.configured(index, context)
+            self.member_operations.configured(index, records)
 
     def _role_changed(self) -> None:
         """This node's role in the group, or the leader it knows, has changed."""

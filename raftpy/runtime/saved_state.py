@@ -8,9 +8,10 @@ from raftcore.base.errors import DecodeError
 from raftcore.values.message import Snapshot
 from raftpy.contracts.errors import Stopped, StorageDamaged
 from raftpy.contracts.snapshots import CheckedSnapshot, SnapshotRef, Snapshots
+from raftpy.members.own_entries import MEMBERS
 from raftpy.members.table import MemberTable
 from raftpy.runtime.capturing import Capturing
-from raftpy.runtime.sections import MEMBERS, STATE, known_sections
+from raftpy.runtime.sections import STATE, known_sections
 from raftpy.storage.snapshots.metadata import read_metadata
 
 

@@ -8,9 +8,9 @@ state                      the state machine's bytes; the version is the machine
 from __future__ import annotations
 
 from raftpy.contracts.typed import TypeHeader
+from raftpy.members.own_entries import MEMBERS
 from raftpy.storage.snapshots.metadata import CONFIGURATION, LOG_TIME
 
-MEMBERS = TypeHeader("members", 1)
 STATE = "state"
 """Name of the state machine's section."""
 

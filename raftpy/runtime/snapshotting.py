@@ -33,13 +33,14 @@ from raftpy.contracts.files import Data
 from raftpy.contracts.snapshots import EVERY_INDEX, KEPT, SnapshotRef, Snapshots, SnapshotWriter
 from raftpy.contracts.state_machine import StateMachine, StateView
 from raftpy.contracts.storage import GroupLog
+from raftpy.members.own_entries import MEMBERS
 from raftpy.members.table import MemberTable
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.beside import Beside, retrieve
 from raftpy.runtime.capturing import Capturing, capturing
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.restoring import Start
-from raftpy.runtime.sections import MEMBERS, state_header
+from raftpy.runtime.sections import state_header
 from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due
 from raftpy.runtime.stored_view import StoredView
 from raftpy.runtime.trailing import Trailing, on_their_way

@@ -12,10 +12,11 @@ from raftpy import NotUnderstood, StorageDamaged
 from raftpy.contracts.errors import Stopped
 from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.contracts.typed import TypeHeader
+from raftpy.members.own_entries import MEMBERS
 from raftpy.members.table import MemberRecord, MemberTable
 from raftpy.runtime.restoring import Restoring, Start
 from raftpy.runtime.saved_state import StateReader
-from raftpy.runtime.sections import MEMBERS, state_header
+from raftpy.runtime.sections import state_header
 from raftpy.storage.snapshots.memory import MemoryFolder
 from raftpy.storage.snapshots.metadata import write_metadata
 from raftpy.storage.snapshots.names import whole_name

@@ -41,7 +41,7 @@ RAFTPY = """
         identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.fragments datagram.base
         datagram.memory datagram.udp
     .: config
-    members: table operations
+    members: own_entries table operations
     runtime: awaited beside commands commits defaults founding linger owner store_threads sections capturing saved_state
         restoring opening pending_proposals applying quarantine reads role_log slow_writes snapshot_policy stalls status
         stored_view log_reading paged_view trailing group_work snapshotting snapshot_source fetching installing offering

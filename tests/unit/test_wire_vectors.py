@@ -12,7 +12,9 @@ from raftcore.wire.codec import DatagramBuilder, Header, decode_message, encode_
 from raftcore.wire.fragment import decode_ack, decode_fragment, encode_ack, encode_fragment
 from raftpy.contracts.fetching import NotGiven, SnapshotChunk, SnapshotRefusal, SnapshotRequest, SnapshotTalk
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef
+from raftpy.contracts.typed import TypeHeader
 from raftpy.contracts.types import Standing
+from raftpy.members.own_entries import enveloped
 from raftpy.transport.exchange.snapshot_frames import (
     FRAME_SNAPSHOT_CHUNK,
     FRAME_SNAPSHOT_REFUSAL,
@@ -89,6 +91,7 @@ def test_every_vector_of_the_page_is_checked_here() -> None:
         "snapshot-request-body",
         "snapshot-chunk-body",
         "snapshot-refusal-body",
+        "context-unknown-part",
     }
 
 
@@ -166,3 +169,7 @@ def test_snapshots_on_their_way(name: str, kind: int, talk: SnapshotTalk) -> Non
     number, head, data = encode_talk(talk)
     assert (number, head + data) == (kind, vector)
     assert decode_talk(kind, 7, memoryview(vector)) == talk
+
+
+def test_an_entry_of_the_runtimes_own() -> None:
+    assert VECTORS["context-unknown-part"] == enveloped(TypeHeader("schedule", 2), b"")
