@@ -10,6 +10,7 @@ from aiohttp import web
 from raftpy.node import DEFAULT_TIMEOUT
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.server.accepting import ApiRunner
+from raftpy.server.bodies import Bodies
 from raftpy.server.connections import Connections, most_connections
 from raftpy.server.dispatch import ApiServer, Dispatcher
 from raftpy.server.kv import KeyValueHandlers
@@ -40,7 +41,8 @@ def create_server(
     requests there may be before the next is answered 503 ``overloaded``. ``connections``: how many may be open before
     the longest idle is closed for a new one; None: what the limit of open files leaves (connections.py).
     """
-    kv = KeyValueHandlers(Proposer(node, timeout=timeout, most_waiting=most_waiting), store)
+    proposer = Proposer(node, timeout=timeout, most_waiting=most_waiting)
+    kv = KeyValueHandlers(proposer, store, Bodies(lambda: proposer.max_command))
     status = StatusHandlers(node)
     limits = LimitsHandlers(node, timeout=timeout)
     dispatcher = Dispatcher(

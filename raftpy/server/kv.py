@@ -6,11 +6,13 @@ from aiohttp import web
 
 from raftpy.replicated import kv_commands
 from raftpy.replicated.kv import Item, KeyValueStore, Kind, Outcome
+from raftpy.server.bodies import Bodies
 from raftpy.server.errors import bad_request, in_pieces, json_response, not_found, too_large, version_mismatch
 from raftpy.server.proposer import Proposer
 from raftpy.server.request import (
     LONGEST_KEY,
     body_of,
+    check_length,
     if_match,
     if_none_match,
     key_of,
@@ -31,8 +33,9 @@ class KeyValueHandlers:
     of both. The statuses, headers and bodies are those of docs/http-api.md.
     """
 
-    def __init__(self, proposer: Proposer, store: KeyValueStore) -> None:
+    def __init__(self, proposer: Proposer, store: KeyValueStore, bodies: Bodies) -> None:
         self._proposer = proposer
+        self._bodies = bodies
         self._store = store
 
     async def put(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -44,10 +47,14 @@ class KeyValueHandlers:
             raise bad_request("If-Match and If-None-Match are both given: one of them is allowed")
         overhead = kv_commands.PLAIN_OVERHEAD if version is None else kv_commands.VERSIONED_OVERHEAD
         room = self._room_for_value(key, overhead)
-        body = await body_of(request, room, why=" with this key and these conditions")
-        command = _put_command(key, body, version, absent)
-        del body  # which may have many megabytes; while it waits for its commit, there is only the command
-        return self._write_response(key, *await self._proposer.write(command))
+        why = " with this key and these conditions"
+        check_length(request, room, why=why)
+        async with self._bodies.place(request.content_length, room):
+            body = await body_of(request, room, why=why)
+            command = _put_command(key, body, version, absent)
+            del body  # which may have many megabytes; while it waits for its commit, there is only the command
+            written = await self._proposer.write(command)
+        return self._write_response(key, *written)
 
     async def delete(self, request: web.BaseRequest) -> web.StreamResponse:
         """200 when it was there; 404 when not; 412 when it has another version than If-Match says."""

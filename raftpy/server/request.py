@@ -116,12 +116,17 @@ def if_none_match(request: web.BaseRequest) -> bool:
     return True
 
 
-async def body_of(request: web.BaseRequest, limit: int, what: str = "a value", why: str = "") -> bytes:
-    """The body, at most ``limit`` bytes. More is never read into memory; the connection is closed then. The error says
-    ``what`` it is, and ``why`` it has this limit."""
+def check_length(request: web.BaseRequest, limit: int, what: str = "a value", why: str = "") -> None:
+    """Refuses a body that says it has more than ``limit`` bytes, as ``body_of`` does."""
     length = request.content_length
     if length is not None and length > limit:
         raise _body_too_large(f"{what} of {length} bytes", limit, why)
+
+
+async def body_of(request: web.BaseRequest, limit: int, what: str = "a value", why: str = "") -> bytes:
+    """The body, at most ``limit`` bytes. More is never read into memory; the connection is closed then. The error says
+    ``what`` it is, and ``why`` it has this limit."""
+    check_length(request, limit, what, why)
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     parts: list[bytes] = []

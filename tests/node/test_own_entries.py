@@ -100,11 +100,6 @@ def test_member_records_are_read_with_and_without_a_header(seed: int) -> None:
             records = encode_records({1: record})
             await say(cluster, leader, records if header is None else enveloped(header, records))
             await cluster.propose(leader, b"%d" % priority)
-            await cluster.until(
-                lambda priority=priority: all(
-                    operations(cluster.nodes[i]).priority(1) == priority for i in cluster.ids
-                ),
-                "it is taken everywhere",
-            )
+            await cluster.until(partial(has_priority, cluster, priority), "it is taken everywhere")
 
     serve("memory", 3, seed, scenario)

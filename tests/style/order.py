@@ -48,7 +48,7 @@ RAFTPY = """
         rounds passes calls leaving group describe group_calls driver host
     .: node blocking
     replicated: kv_commands held key_order parted_dict sorted_keys kv_packing kv_state kv
-    server: connections errors proposer redirect dispatch accepting request kv limits snapshot status app
+    server: connections errors bodies proposer redirect dispatch accepting request kv limits snapshot status app
     sim.linearizability: history models search lineup tried registers result explain checker shrink
     sim: entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
