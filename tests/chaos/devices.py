@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 import struct
 import subprocess
@@ -48,6 +49,32 @@ def _replace(path: Path, mount: list[str | Path], stump: int = 0) -> None:
     shutil.rmtree(copy)
 
 
+class Guard:
+    """Undoes what was done to the system when it is told to, and when this process ends without a word."""
+
+    def __init__(self) -> None:
+        self._undo: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def expect(self, *command: str | Path) -> None:
+        """To be called before what this command undoes is done."""
+        self._end()
+        self._undo.insert(0, shlex.join(map(str, command)))
+        script = "; ".join(["read word", '[ "$word" = stop ] && exit', *self._undo])
+        self._process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.communicate(b"stop\n")
+            self._process = None
+
+    def undo(self) -> None:
+        """Now; returns when it is done."""
+        assert self._process is not None
+        self._process.communicate()
+        assert self._process.returncode == 0, self._undo
+
+
 class SmallDisk:
     """A file system in memory at ``path``."""
 
@@ -78,11 +105,13 @@ class SmallDisk:
 @contextmanager
 def small_disk(path: Path, size: str) -> Iterator[SmallDisk]:
     """One of ``size`` bytes, as mount takes it, in the place of the directory ``path``."""
-    _replace(path, ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs"])
+    guard = Guard()
+    guard.expect("umount", "-l", path)
     try:
+        _replace(path, ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs"])
         yield SmallDisk(path)
     finally:
-        run("umount", "-l", path)
+        guard.undo()
 
 
 class Device:
@@ -92,21 +121,23 @@ class Device:
         self._path = path
         self._image = path.with_name(path.name + ".image")
         self._device = ""
+        self._guard = Guard()
 
     def __enter__(self) -> Self:
         with self._image.open("wb") as file:
             file.truncate(DEVICE_SIZE)
         run("mkfs.ext4", "-q", "-b", "4096", "-N", "256", "-O", "^has_journal", "-E", "lazy_itable_init=0", self._image)
+        self._guard.expect("rm", self._image)
         self._device = run("losetup", "-f", "--show", self._image)
+        self._guard.expect("losetup", "-d", self._device)
+        self._guard.expect("umount", "-l", self._path)
         _replace(self._path, ["mount", "-o", "nodelalloc", self._device], STUMP)
         os.sync()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.heal()
-        run("umount", "-l", self._path)
-        run("losetup", "-d", self._device)
-        self._image.unlink()
+        self._guard.undo()
 
     def fail(self) -> None:
         """From now on whatever is written to it, or read from it, is an input/output error. Nothing that is there is

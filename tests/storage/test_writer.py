@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from raftcore.base.errors import Compacted
+from raftcore.base.types import EntryKind
+from raftcore.values.entries import Entries, Entry
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.storage import AppendBatch
 from raftpy.storage import LevelDBStorage
+from raftpy.storage.leveldb import writer as writer_module
 from raftpy.storage.leveldb.writer import Pace, Writer
 from raftpy.system.threads import Threads
 from tests.storage.support import EVERYTHING, OWNER, Disk, Model, append, commit_only, entries, submit
@@ -151,6 +154,30 @@ class TestThread:
         writer.close()
         assert gate.batches == [[1], [2]]
         assert len(gate.threads) == 2
+
+    async def test_a_large_batch_is_never_waited_for(self, gate: Gate) -> None:
+        """However fast the disk was; and that it took long says nothing of the next one."""
+        times = iter([0.0, 0.001, 1.0, 2.0, 3.0, 3.001])
+        writer = Writer(gate.write, "auto", Threads(), timer=lambda: next(times))
+        done: list[AppendBatch] = []
+        writer.bind(done.append, None)
+        gate.open.set()
+        assert writer.submit(numbered(1))
+        part = append(
+            Entries.build([Entry(1, 2, EntryKind.EntryNormal, bytes(writer_module.LARGE_BYTES // 4))]), term=1
+        )
+        large, small = [(0, [part, part]), (7, [part, part])], [(0, [part] * 3)]
+        assert writer_module.is_large(large)
+        assert not writer_module.is_large(small)
+        gate.open.clear()
+        assert not writer.submit(large)
+        await gate.until_entered()
+        assert done == []  # it is being written, and the loop goes on
+        gate.open.set()
+        await until(lambda: len(done) == 1)
+        assert not writer.pace.slow
+        assert writer.submit(numbered(3))
+        writer.close()
 
     async def test_what_waits_is_written_together(self, gate: Gate) -> None:
         writer = Writer(gate.write, "thread", Threads())
