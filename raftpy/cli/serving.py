@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -131,7 +132,12 @@ def _listen(address: Address) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise CommandFailed(f"cannot serve HTTP on {address}: {reason(error)}") from None
+        advice = {
+            errno.EADDRINUSE: "the port is in use; stop the process that has it, or give another address",
+            errno.EADDRNOTAVAIL: "it is no address of this machine; give one that is, or a wildcard such as 0.0.0.0",
+            errno.EACCES: "permission denied; ports below 1024 are for privileged processes",
+        }.get(error.errno or 0, reason(error))
+        raise CommandFailed(f"cannot serve HTTP on {address}: {advice}") from None
     return listener
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.entropy import Entropy
@@ -9,7 +11,8 @@ from raftpy.contracts.executor import Executor
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.transport.datagram.udp import UdpTransport
+from raftpy.system.files import SystemFiles
+from raftpy.transport.datagram.udp import UdpTransport, check_listening
 from raftpy.transport.exchange.unreliable import Unreliable
 
 
@@ -36,3 +39,20 @@ def default_transport(config: Config, clock: Clock, executor: Executor, entropy:
         executor=executor,
         entropy=entropy,
     )
+
+
+def check_first_start(config: Config, transport: Transport) -> None:
+    """Before a first start leaves its mark in ``config.data_dir``: a directory remembers for ever the cluster that it
+    was first started with, and a wrong address of this node must not get there.
+
+    Raises ``TransportFailed`` where the node cannot listen, as ``Transport.start`` would.
+    """
+    if config.data_dir is None or not isinstance(transport, UdpTransport):
+        return
+    files, path = SystemFiles(), PurePath(config.data_dir)
+    try:
+        begun = files.exists(path) and bool(files.names(path))
+    except OSError:
+        return  # the store says what is wrong with it
+    if not begun:
+        check_listening(config.id, config.addresses, config.listen)

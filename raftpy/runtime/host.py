@@ -29,7 +29,7 @@ from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import MAX_GROUP
 from raftpy.runtime.calls import NOT_STARTED
-from raftpy.runtime.defaults import default_storage, default_transport
+from raftpy.runtime.defaults import check_first_start, default_storage, default_transport
 from raftpy.runtime.driver import Driver
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.runtime.opening import GivingUp, open_host
@@ -105,6 +105,7 @@ class Host:
 
     async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         passes = Passes(loop)
+        check_first_start(self.config, self.transport)
         opened = await open_host(
             self.config,
             self.storage,

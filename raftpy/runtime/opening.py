@@ -38,6 +38,13 @@ log = logging.getLogger("raftpy")
 core_log = logging.getLogger("raftpy.core")
 
 
+NOTHING_AGREED = (
+    ". Nothing was agreed on with this directory yet: if the list given is the right one, stop the nodes that were "
+    "started with another, delete their data directories, and start them again"
+)
+"""For somebody who has mistyped an address at the first start."""
+
+
 @dataclass(slots=True)
 class Opened:
     """The parts of a host, open and with one another's acquaintance."""
@@ -238,12 +245,15 @@ def _check_own_pin(config: Config, recovered: Recovered) -> None:
 
 def _compare_members(config: Config, recovered: Recovered) -> None:
     if dict(config.addresses) != recovered.members:
+        # A node alone has nobody to agree with, and says nothing of itself for that.
+        new = first_standing(recovered) == Standing.NEW
         log.warning(
             "node %d: the cluster given, %s, differs from the one this data directory was first started with, %s; "
-            "the latter counts",
+            "the latter counts%s",
             config.id,
             format_cluster(config.addresses),
             format_cluster(recovered.members),
+            NOTHING_AGREED if new else "",
         )
 
 

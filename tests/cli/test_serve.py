@@ -307,9 +307,7 @@ def taken() -> Iterator[int]:
 
 def test_the_http_port_is_in_use(options: dict[str, str], taken: int) -> None:
     options["--http"] = f"127.0.0.1:{taken}"
-    check_one_line(
-        raftpy("serve", *flat(options)), 1, f"cannot serve HTTP on 127.0.0.1:{taken}: address already in use"
-    )
+    check_one_line(raftpy("serve", *flat(options)), 1, f"cannot serve HTTP on 127.0.0.1:{taken}: the port is in use")
 
 
 def test_the_udp_port_is_in_use(options: dict[str, str], taken: int) -> None:
@@ -320,9 +318,37 @@ def test_the_udp_port_is_in_use(options: dict[str, str], taken: int) -> None:
 def test_an_address_of_another_machine(options: dict[str, str]) -> None:
     """192.0.2.0/24 is for documentation: no machine has it."""
     options["--http"] = "192.0.2.1:8101"
-    check_one_line(raftpy("serve", *flat(options)), 1, "cannot serve HTTP on 192.0.2.1:8101", "cannot assign")
+    check_one_line(raftpy("serve", *flat(options)), 1, "cannot serve HTTP on 192.0.2.1:8101", "no address of this")
     options["--http"] = "no-such-host.invalid:8101"
     check_one_line(raftpy("serve", *flat(options)), 1, "cannot serve HTTP on no-such-host.invalid:8101")
+
+
+def test_a_first_start_at_a_wrong_address_leaves_no_trace(options: dict[str, str]) -> None:
+    """A directory remembers the cluster of its first start for ever, so it must not be one that can never run."""
+    right = options["--cluster"]
+    for wrong, words in (
+        ("192.0.2.1:7101", "no address of this machine"),
+        ("no-such-host.invalid:7101", "no-such-host"),
+    ):
+        options["--cluster"] = f"1={wrong}"
+        check_one_line(raftpy("serve", *flat(options)), 1, words)
+        assert list(Path(options["--data"]).iterdir()) == []
+    options["--cluster"] = right
+    with serving(*flat(options)) as node:
+        assert "node 1 is up" in node.first_line()
+        node.stop()
+
+
+def test_another_cluster_than_at_the_first_start_is_said_with_the_way_out(options: dict[str, str]) -> None:
+    """The way out is for a directory with which nothing was agreed on yet; any other keeps what it has."""
+    udp = free_ports(3)
+    first, second = (f"1=127.0.0.1:{udp[0]},2=127.0.0.1:{port}" for port in udp[1:])
+    for cluster, said in ((first, False), (second, True)):
+        options["--cluster"] = cluster
+        with serving(*flat(options)) as node:
+            assert "node 1 is up" in node.first_line()
+            ended = node.stop()
+        assert ("the latter counts. Nothing was agreed on with this directory yet: " in ended.err) == said, ended.err
 
 
 def test_the_store_is_in_use(options: dict[str, str]) -> None:

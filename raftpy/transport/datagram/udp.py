@@ -102,15 +102,10 @@ class UdpTransport(DatagramTransport):
         own = self._own
         loop = asyncio.get_running_loop()
         address = self._listen or own.members[own.node_id]
-        family = numeric_family([address, *own.members.values()])
-        whose = "own address" if self._listen is None else "listening address"
-        self._family, target = resolve(address, family, whose=f"node {own.node_id}'s {whose}")
+        udp, target = _socket_for(own.node_id, own.members, self._listen)
+        self._family = udp.family
         self._by_target = {}
-        udp = socket.socket(self._family, socket.SOCK_DGRAM)
         try:
-            udp.setblocking(False)
-            if self._family == socket.AF_INET6:
-                udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             self._ask_for_errors(udp)
             self._granted = (_set_buffer(udp, "RCV", self._asked[0]), _set_buffer(udp, "SND", self._asked[1]))
             udp.bind(target)
@@ -297,6 +292,29 @@ def _reason(number: int) -> str:
     return errno.errorcode.get(number, str(number)) + (
         ": too long for the path; set a smaller max_datagram" if number == errno.EMSGSIZE else ""
     )
+
+
+def check_listening(node_id: int, members: Mapping[int, str], listen: str | None) -> None:
+    """Raises ``TransportFailed``, as a start would, where a node with these settings cannot listen now."""
+    udp, target = _socket_for(node_id, members, listen)
+    with udp:
+        try:
+            udp.bind(target)
+        except OSError as error:
+            raise _cannot_listen(node_id, listen or members[node_id], error) from None
+
+
+def _socket_for(node_id: int, members: Mapping[int, str], listen: str | None) -> tuple[socket.socket, SocketAddress]:
+    """A socket for the address at which the node listens, and that address."""
+    address = listen or members[node_id]
+    family = numeric_family([address, *members.values()])
+    whose = "own address" if listen is None else "listening address"
+    family, target = resolve(address, family, whose=f"node {node_id}'s {whose}")
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    udp.setblocking(False)
+    if family == socket.AF_INET6:
+        udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return udp, target
 
 
 def _cannot_listen(node_id: int, address: str, error: OSError) -> TransportFailed:
