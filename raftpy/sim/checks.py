@@ -206,6 +206,15 @@ class Checks(Looks):
                     raise Broken("nothing left behind", f"node {member.node} ended, and {waiting} still wait for it")
             if life.storage._lock is not None or life.storage._database is not None:
                 raise Broken("nothing left behind", f"node {member.node} ended, and its store is still open")
+            self._works_no_more(member, life)
+
+    def _works_no_more(self, member: Member, life: Life) -> None:
+        """Whatever a node has begun in a thread has ended before its stop does, and let go of its files."""
+        if self.cluster.strands is not None and self.cluster.strands.at_work(life.process):
+            raise Broken("nothing left behind", f"node {member.node} ended, and a thread of it is still at work")
+        files: Any = life.storage._files
+        if still_open := sorted(str(path) for path in files.opened.values()):
+            raise Broken("nothing left behind", f"node {member.node} ended, and still has {', '.join(still_open)} open")
 
     def _has_forgotten(self, member: Member) -> bool:
         """Whether peers may refuse it: its disk is not what it was, or it holds nothing, and another's was emptied."""

@@ -183,7 +183,7 @@ class SimulatedExecutor:
         """See ``Executor.post``. The loop hears of it when the step that posts has taken the time it takes."""
         process = self._beside.process
         if self._beside.strands is not None:
-            self._beside.strands.stand()
+            self._beside.strands.tell()
         if loop.is_closed():
             return False
         world = process.world

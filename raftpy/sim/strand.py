@@ -76,6 +76,8 @@ class Strand:
         self.until = 0.0
         """It stands so long, in seconds of the world."""
         self.due: Due | None = None
+        self.tells = False
+        """It stands before it tells the loop what has come of its work, which is done."""
         self.waited_for = False
         """Somebody stands still until it has ended, so it stands no more."""
         self.carrier = carrier
@@ -115,6 +117,18 @@ class Strands:
     def of(self, process: Process) -> bool:
         """Whether a strand of the process stands."""
         return any(strand.process is process and strand is not self._running for strand in self._strands)
+
+    def at_work(self, process: Process) -> bool:
+        """Whether a strand of the process stands that has not done its work yet."""
+        return any(strand.process is process and not strand.tells for strand in self._strands)
+
+    def tell(self) -> None:
+        """For a strand that is about to tell the loop something: as ``stand``."""
+        strand = self._running
+        if strand is not None:
+            strand.tells = True
+            self.stand()
+            strand.tells = False
 
     def begin(self, process: Process, run: Callable[[], object], ended: Callable[[float], object]) -> Strand:
         """Makes the call's first piece."""

@@ -11,7 +11,9 @@ import pytest
 
 from raftcore.values.message import Snapshot
 from raftpy.runtime import snapshotting
+from raftpy.runtime.group import Group
 from raftpy.runtime.restoring import Restoring
+from raftpy.runtime.snapshot_source import SnapshotSource
 from raftpy.runtime.snapshotting import Snapshotting
 from raftpy.sim import run as running
 from raftpy.sim.machine import DiskMachine, MemoryMachine, written_state
@@ -143,3 +145,51 @@ def test_what_a_call_of_snapshot_has_said_is_there() -> None:
 def test_a_snapshot_under_way_is_no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Snapshotting, "_let_go", lambda self: None)
     assert failing(replace(SNAPSHOTS, faults=())) == "comes to rest"
+
+
+BEHIND = replace(
+    SNAPSHOTS,
+    snapshots=replace(SNAPSHOTS.snapshots, trailing_bytes=0, asked_s=1.0),
+    faults=(
+        Fault(at_s=0.3, kind="left_behind", node=3, value=0.4),
+        *(Fault(at_s=1.0, kind="stop", node=node, value=0.1) for node in (1, 2)),
+    ),
+    duration_s=1.2,
+)
+"""A snapshot goes to node 3, and whoever has given it is stopped while it still has the file open."""
+
+
+def test_no_file_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = run(BEHIND)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.reached["a snapshot was received"]
+    monkeypatch.setattr(SnapshotSource, "end", lambda self: None)
+    failure = run(BEHIND).failure
+    assert failure is not None
+    assert failure.check == "nothing left behind"
+    assert "still has /data/snapshots/0-" in failure.text
+
+
+def test_no_thread_is_left_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that needs a second for what it is at is begun as the node ends, and nobody waits for it."""
+    plan = replace(BEHIND, interleaved=True)
+    outcome = run(plan)
+    assert outcome.failure is None, outcome.failure
+    end_waits = Group.end_waits
+
+    def leave_a_thread(self: Group) -> None:
+        end_waits(self)
+        executor: Any = self.host.executor
+        storage: Any = self.host.storage
+
+        def work() -> None:
+            executor._beside.process.spent += 1.0
+            storage._files.remove(storage.path / "floor")
+
+        executor.start("left behind", work)
+
+    monkeypatch.setattr(Group, "end_waits", leave_a_thread)
+    failure = run(plan).failure
+    assert failure is not None
+    assert failure.check == "nothing left behind"
+    assert "a thread of it is still at work" in failure.text

@@ -281,10 +281,13 @@ class Disk:
 class DiskFile:
     """A ``File`` of a :class:`DiskFiles`."""
 
-    __slots__ = ("_contents", "_disk", "_life", "_offset", "_pid", "_reads")
+    __slots__ = ("_contents", "_disk", "_life", "_offset", "_opened", "_pid", "_reads")
 
-    def __init__(self, disk: Disk, contents: Contents, pid: int, reads: bool = False) -> None:
+    def __init__(
+        self, disk: Disk, contents: Contents, pid: int, opened: dict[DiskFile, PurePath], *, reads: bool
+    ) -> None:
         self._disk, self._contents, self._pid = disk, contents, pid
+        self._opened = opened  # what its process has open, this file among it
         self._reads = reads  # and does nothing else
         self._life = disk.life  # -1 once it is closed
         self._offset = 0
@@ -386,6 +389,7 @@ class DiskFile:
             if self._contents.process == self._pid:
                 self._contents.process = 0
         self._life = -1
+        self._opened.pop(self, None)
 
     def _check(self) -> None:
         if self._life != self._disk.life:
@@ -406,6 +410,8 @@ class DiskFiles:
     def __init__(self, disk: Disk, pid: int = 1) -> None:
         self.disk = disk
         self.pid = pid
+        self.opened: dict[DiskFile, PurePath] = {}
+        """The files that are open, and under which name each was opened."""
         self._life = disk.life
 
     def open(self, path: PurePath, mode: OpenMode) -> DiskFile:
@@ -420,7 +426,9 @@ class DiskFiles:
             disk.step("truncate")
             disk.used -= contents.size
             contents.resize(0)
-        return DiskFile(disk, contents, self.pid, reads=mode == "read")
+        file = DiskFile(disk, contents, self.pid, self.opened, reads=mode == "read")
+        self.opened[file] = path
+        return file
 
     def read(self, path: PurePath) -> bytes:
         contents = self._alive().contents(path)
