@@ -258,9 +258,16 @@ class Snapshotting:
             try:
                 writer = self._writer = self._snapshots.begin(ref)
             except ValueError:
-                if ref in self._snapshots.refs(group.id):
-                    return None  # a machine on disk stood before it when the node started
-                raise
+                if ref not in self._snapshots.refs(group.id):
+                    raise
+                # A machine on disk stood before it when the node started, and nobody has read it back yet.
+                try:
+                    beside.complete(self._snapshots.verify(ref))
+                except SnapshotDamaged as error:
+                    log.error("%s: %s; another one is taken", group.name, error)
+                    writer = self._writer = self._snapshots.begin(ref)
+                else:
+                    return None
             write_metadata(writer, known)
             if members is not None:
                 writer.section(MEMBERS)

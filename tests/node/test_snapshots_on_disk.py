@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from raftpy import StorageDamaged
+from raftpy.contracts.snapshots import complete
+from raftpy.storage.snapshots.names import whole_name
 from tests.node.lone import Lone
 from tests.node.loop import run
 from tests.node.words import WordsDisk, WordsOnDisk
@@ -122,6 +124,29 @@ def test_a_machine_on_disk_may_come_to_a_snapshot_that_is_there() -> None:
         assert await node.snapshot() == index
         assert node.status().snapshot_index == index
         assert len(lone.files) == 2
+        await lone.stop()
+
+    run(main())
+
+
+def test_one_that_is_there_and_damaged_is_taken_anew(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody has read it back since the start: it is not said to be there before that."""
+
+    async def main() -> None:
+        disk = WordsDisk()
+        lone = Lone(lambda: WordsOnDisk(disk))
+        node = await lone.start()
+        await lone.propose(b"a")
+        await node.snapshot()
+        await lone.propose(b"b", b"c")
+        index = await node.snapshot()
+        snapshots = node._host.storage.snapshots
+        ref = snapshots.refs(0)[0]
+        lone.disk.snapshots.held[whole_name(ref)][-60] ^= 1
+        node._running.snapshots._newest = index - 2
+        assert await node.snapshot() == index
+        assert complete(snapshots.verify(ref)).file.ref == ref
+        assert caplog.text.count("another one is taken") == 1
         await lone.stop()
 
     run(main())
