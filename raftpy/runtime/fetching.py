@@ -94,6 +94,7 @@ class Fetch:
         snapshots: Snapshots,
         clock: Clock,
         beside: Beside,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         self.source = source
         self.ref = ref
@@ -108,6 +109,7 @@ class Fetch:
         self._snapshots = snapshots
         self._clock = clock
         self._beside = beside
+        self._chunk_bytes = chunk_bytes
         self._receiver: SnapshotReceiver | None = None
         self._failed: str | None = None  # why it is given up
         self._bell: asyncio.Future[None] | None = None
@@ -179,7 +181,7 @@ class Fetch:
     def _ask_more(self) -> None:
         assert self.offered is not None
         while self._next < self.offered.size and self._unwritten < WINDOW:
-            size = min(CHUNK_BYTES, self.offered.size - self._next)
+            size = min(self._chunk_bytes, self.offered.size - self._next)
             self._ask(self._next, size)
             self._next += size
             self._unwritten += size
@@ -378,8 +380,8 @@ class FetchProgress:
 class Fetching:
     """Snapshots that come to this node, one of each group at a time, and those that it gives to others.
 
-    ``rate``: bytes a second that it gives out at most (``Config.snapshot_rate``). All calls but ``end`` are made in the
-    loop's thread.
+    ``rate``: bytes a second that it gives out at most (``Config.snapshot_rate``). ``chunk_bytes``: what one request
+    asks for, at most ``LARGEST_CHUNK``. All calls but ``end`` are made in the loop's thread.
     """
 
     def __init__(
@@ -390,12 +392,14 @@ class Fetching:
         clock: Clock,
         executor: Executor,
         rate: int | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         self._id = node_id
         self._transport = fetching_over(transport)
         self._snapshots = snapshots
         self._clock = clock
         self._executor = executor
+        self._chunk_bytes = chunk_bytes
         self._wanted: dict[int, Fetch] = {}  # the newest attempt, by group
         self._under_way: set[Fetch] = set()  # all that have not ended
         self._why: Callable[[], RaftError] | None = None  # it has stopped
@@ -427,7 +431,7 @@ class Fetching:
         if self._transport is None:
             raise FetchFailed(source, ref, FetchFailed.CANNOT)
         beside = Beside(self._executor, f"raftpy fetch {self._id}")
-        fetch = Fetch(source, ref, self._transport, self._snapshots, self._clock, beside)
+        fetch = Fetch(source, ref, self._transport, self._snapshots, self._clock, beside, self._chunk_bytes)
         former = self._wanted.get(ref.group)
         self._wanted[ref.group] = fetch
         self._under_way.add(fetch)

@@ -226,6 +226,8 @@ class Client:
                     life.process.complain({"message": "a client was sent on to the node it asked", "exception": error})
             elif isinstance(error, Overloaded):
                 self._cluster.reached("a proposal was refused as overloaded")
+            elif isinstance(error, TooLarge):
+                self._cluster.reached("a command was refused as too large")
             self._end(operations, known=True, refused=True)
         except (RaftError, asyncio.CancelledError) as error:
             # Of a read nothing can have happened; whether a write has, nobody knows.

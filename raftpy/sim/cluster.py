@@ -144,6 +144,8 @@ class Member:
         """The same, from when the next snapshot is begun there."""
         self.die_in_fetch_at: int | None = None
         """So many operations of its disk from when it begins to receive a snapshot, the process dies."""
+        self.die_half_way_at: int | None = None
+        """When so many percent of a snapshot that it receives are there, the process dies."""
         self.die_giving_at: int | None = None
         """So many calls of its loop from when it gives bytes of a snapshot to another node, the process dies."""
         self.die_in_restore_at: int | None = None
@@ -151,6 +153,8 @@ class Member:
         machine has one, else calls of its loop."""
         self.wrong_chunks = 0
         """Of so many chunks of snapshots that it gives to others a bit is turned over."""
+        self.other_bytes = False
+        """The next snapshot that it gives to others is another one than it says."""
         self.failing_snapshot = ""
         """In which way its disk is bad while the next snapshot is written: see ``faults.BAD_DISKS``."""
         self.down_s = 0.5

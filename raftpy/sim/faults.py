@@ -240,6 +240,13 @@ def priority(cluster: Cluster, fault: Fault) -> None:
         life.process.spawn(_set_priority(cluster, life, fault.other, int(fault.value)))
 
 
+def max_command(cluster: Cluster, fault: Fault) -> None:
+    """Whoever leads is told that commands may have ``value`` bytes."""
+    life = _leading(cluster)
+    if life is not None:
+        life.process.spawn(_set_max_command(cluster, life, int(fault.value)))
+
+
 def wall_clock(cluster: Cluster, fault: Fault) -> None:
     """The date on ``node`` jumps by ``value`` seconds."""
     member = cluster.members[fault.node]
@@ -338,6 +345,13 @@ def kill_in_fetch(cluster: Cluster, fault: Fault) -> None:
     member.die_in_fetch_at, member.down_s = max(fault.other, 1), fault.value
 
 
+def kill_half_way(cluster: Cluster, fault: Fault) -> None:
+    """The process of ``node`` dies when ``other`` percent of a snapshot that it receives are there; it comes back
+    ``value`` seconds after that."""
+    member = cluster.members[fault.node]
+    member.die_half_way_at, member.down_s = fault.other, fault.value
+
+
 def kill_giving(cluster: Cluster, fault: Fault) -> None:
     """The process of ``node`` dies ``other`` calls of its loop after it has given bytes of a snapshot to another node;
     it comes back ``value`` seconds after that."""
@@ -357,14 +371,21 @@ def wrong_chunk(cluster: Cluster, fault: Fault) -> None:
     cluster.members[fault.node].wrong_chunks = fault.other
 
 
+def other_bytes(cluster: Cluster, fault: Fault) -> None:
+    """The next snapshot that ``node`` gives to others is of another state, though its size, and all that it says of
+    itself, are those of the right one."""
+    cluster.members[fault.node].other_bytes = True
+
+
 FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
     function.__name__: function
     for function in (
         kill, power, blackout, kill_in_write, kill_in_turn, kill_in_start, kill_in_stop, stop, pause, isolate, cut,
         sever, see_some, mute, deafen, split, slow_link, calm, full_disk, broken_disk, slow_disk, stalled_disk,
         hand_over, transfer, transfer_by, priority, stop_starting, stop_full, second_start, smaller_datagrams,
-        wall_clock, drift, flipped_bit, emptied_disk, older_copy, crash_loop, snapshot, kill_in_snapshot,
+        max_command, wall_clock, drift, flipped_bit, emptied_disk, older_copy, crash_loop, snapshot, kill_in_snapshot,
         failing_snapshot, harmed_snapshot, left_behind, kill_in_fetch, kill_giving, kill_in_restore, wrong_chunk,
+        other_bytes, kill_half_way,
     )
 }  # fmt: skip
 """By name."""
@@ -540,3 +561,11 @@ async def _set_priority(cluster: Cluster, life: Life, node: int, priority: int) 
         cluster.reached("a priority was set")
     except RaftError:
         cluster.reached("a priority was not set")
+
+
+async def _set_max_command(cluster: Cluster, life: Life, size: int) -> None:
+    try:
+        await life.calls(0).set_max_command(size, timeout=1.0)
+        cluster.reached("a limit of commands was set")
+    except RaftError:
+        cluster.reached("a limit of commands was not set")

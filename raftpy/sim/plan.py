@@ -127,6 +127,10 @@ class SnapshotLoad:
     """What a view takes for each of its pieces."""
     trailing_bytes: int = 1 << 30
     """``Config.trailing_bytes``: what stays of the log behind the older snapshot, for members that need it."""
+    block_bytes: int = 0
+    """The longest block of a snapshot, 69 bytes or more; 0: as it is shipped, which is more than most have."""
+    chunk_bytes: int = 0
+    """What one request for bytes of another node's snapshot asks for; 0: the same."""
     saved: float = 0.0
     """How often a machine on disk saves its state by itself, for each call that gives it commands."""
 

@@ -13,6 +13,7 @@ Files are read as they are on the disk, past the store and its own memory of the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any, Protocol
 
@@ -38,6 +39,7 @@ from raftpy.sim.cluster import DIRECTORY, Cluster, Life, Member
 from raftpy.sim.disk.contents import Contents
 from raftpy.sim.disk.directory import Directory
 from raftpy.sim.disk.files import Disk
+from raftpy.sim.forged import of_another_state
 from raftpy.sim.machine import DiskMachine, MemoryMachine, written_state
 from raftpy.storage.leveldb.store import SNAPSHOTS
 from raftpy.storage.snapshots.checking import check_all
@@ -94,6 +96,7 @@ class SnapshotChecks:
     def watch(self, member: Member, life: Life) -> None:
         """A life of a node begins: whatever it does to its snapshots is seen here."""
         storage: Any = life.storage
+        storage.snapshots._max_body = self._cluster.plan.snapshots.block_bytes or storage.snapshots._max_body
         storage.snapshots = WatchedSnapshots(self, member, life, storage.snapshots)
         for group, machine in life.machines.items():
             if isinstance(machine, DiskMachine) and machine.store.applied_index:
@@ -184,9 +187,27 @@ class SnapshotChecks:
         self._cluster.world.event(member.node, "snapshot", "comes", file.ref.index, file.ref.group)
         if position:
             self._cluster.reached("a snapshot was received from where it had stopped")
+            if position < file.size:
+                self._cluster.reached("a snapshot was received from the middle on")
+            if self._newest_offered(file.ref.group) > file.ref.index:
+                self._cluster.reached("a snapshot was gone on with, though its leader had a newer one")
         if member.die_in_fetch_at is not None and not self._cluster.healed:
             member.die_at, member.die_in_fetch_at = member.die_in_fetch_at, None
             self._cluster.reached("a process was to die while it received a snapshot")
+
+    def has_come(self, member: Member, file: SnapshotFile, position: int) -> None:
+        """So much of a snapshot is there."""
+        half_way = member.die_half_way_at
+        if half_way is None or self._cluster.healed or position >= file.size or 100 * position < half_way * file.size:
+            return
+        member.die_at, member.die_half_way_at = 1, None
+        self._cluster.reached("a process was to die half way through a snapshot that it received")
+
+    def _newest_offered(self, group: int) -> int:
+        leader = self._cluster.leader(group)
+        life = None if leader is None else self._cluster.members[leader].life
+        newest = None if life is None else life.groups[group].view.newest
+        return 0 if newest is None else newest.index
 
     def received(self, member: Member, life: Life, file: SnapshotFile) -> None:
         """All of it is here, durably."""
@@ -208,6 +229,14 @@ class SnapshotChecks:
             at = len(data) // 2
             return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         return data
+
+    def gives_another(self, member: Member) -> bool:
+        """Whether what it gives from here on is another snapshot than it says."""
+        if not member.other_bytes or self._cluster.healed:
+            return False
+        member.other_bytes = False
+        self._cluster.reached("a snapshot came with other bytes of the same size")
+        return True
 
     # --- A start ------------------------------------------------------------------------------------------------
 
@@ -244,6 +273,8 @@ class SnapshotChecks:
         """A machine has a state that it was not given command by command."""
         if life.started:
             self._cluster.reached("a follower was brought up by a snapshot")
+            if group:
+                self._cluster.reached("a group behind the first was brought up by a snapshot")
         machine = life.machines[group]
         index = life.applied[group] = machine.store.applied_index
         if not self._cluster.members[life.process.node].trusted:
@@ -256,6 +287,8 @@ class SnapshotChecks:
     def started(self, life: Life) -> None:
         """A node has started."""
         reached = self._cluster.reached
+        driver: Any = life.host.driver
+        driver.fetching._chunk_bytes = self._cluster.plan.snapshots.chunk_bytes or driver.fetching._chunk_bytes
         for group, running in life.groups.items():
             began, machine = running.snapshots.newest, life.machines[group]
             if not isinstance(machine, MemoryMachine):
@@ -396,7 +429,7 @@ class WatchedSnapshots:
 
     def open(self, ref: SnapshotRef) -> WatchedReader:
         """See ``Snapshots``."""
-        return WatchedReader(self._checks, self._member, self._snapshots.open(ref))
+        return WatchedReader(self._checks, self._member, self._snapshots, self._snapshots.open(ref))
 
     def receive(self, offered: SnapshotFile) -> Steps[WatchedReceiver]:
         """See ``Snapshots``."""
@@ -423,15 +456,22 @@ class WatchedSnapshots:
 class WatchedReader:
     """A ``SnapshotReader``."""
 
-    def __init__(self, checks: SnapshotChecks, member: Member, reader: SnapshotReader) -> None:
-        self._checks, self._member, self._reader = checks, member, reader
+    def __init__(
+        self, checks: SnapshotChecks, member: Member, snapshots: SnapshotStore, reader: SnapshotReader
+    ) -> None:
+        self._checks, self._member, self._snapshots, self._reader = checks, member, snapshots, reader
+        self._other = b""  # bytes that are given in place of its own
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
 
     def read_range(self, offset: int, size: int) -> bytes:
         """See ``SnapshotReader``."""
-        return self._checks.gives(self._member, self._reader.read_range(offset, size))
+        data = self._reader.read_range(offset, size)
+        if data and self._checks.gives_another(self._member):
+            with suppress(SnapshotDamaged):
+                self._other = of_another_state(self._snapshots, self._reader.file.ref)
+        return self._checks.gives(self._member, self._other[offset : offset + size] or data)
 
 
 class WatchedReceiver:
@@ -442,6 +482,11 @@ class WatchedReceiver:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._receiver, name)
+
+    def write(self, data: Data) -> None:
+        """See ``SnapshotReceiver``."""
+        self._receiver.write(data)
+        self._checks.has_come(self._member, self._receiver.file, self._receiver.position)
 
     def finish(self) -> Steps[SnapshotFile]:
         """See ``SnapshotReceiver``."""

@@ -43,6 +43,18 @@ SHORT_LOGS = 0.7
 """Share of these in which nothing stays of a log behind the snapshots for members that are behind."""
 ASKED_IN_VAIN = 1 / 30
 """Share of the others in which somebody asks for snapshots all the same."""
+RESUMED = 1 / 20
+"""Share of worlds, where there is room for it, in which a node dies half way through a snapshot that brings it up."""
+SMALL_PIECES = 0.8
+"""Share of those with short logs in which snapshots have several blocks, or come in several chunks."""
+HALF_WAY = 0.7
+"""How often, in these, who is left behind dies half way through the snapshot that brings it up."""
+ANOTHER_GIVEN = 0.3
+"""Share of these, where somebody is left behind, in which a node gives another snapshot than it says."""
+SEVERAL_GROUPS = 0.15
+"""Share of these that have several groups though they were drawn with one."""
+LIMITS = 1 / 10
+"""Share of worlds in which the largest command is changed."""
 HARMED_SNAPSHOTS = 0.4
 """Share of these in which one node's snapshots are harmed while nobody has them open, unless its disk is otherwise."""
 
@@ -86,6 +98,9 @@ def draw_plan(seed: int) -> Plan:
     plan = _with_strands(plan, Random(f"raftpy.sim interleaved {seed}"))
     plan = _with_snapshots(plan, Random(f"raftpy.sim snapshots {seed}"))
     plan = _with_short_logs(plan, Random(f"raftpy.sim short logs {seed}"))
+    plan = _with_one_to_resume(plan, Random(f"raftpy.sim one to resume {seed}"))
+    plan = _with_pieces(plan, Random(f"raftpy.sim pieces of snapshots {seed}"))
+    plan = _with_limits(plan, Random(f"raftpy.sim limits of commands {seed}"))
     plan = _with_small_cache(plan, Random(f"raftpy.sim log cache {seed}"))
     return replace(
         plan,
@@ -468,3 +483,81 @@ def _left_behind(plan: Plan, source: Random) -> list[Fault]:
         for befallen in (node,) if kind in ("kill_in_fetch", "kill_in_restore") else _others(plan, node):
             found.append(Fault(at_s=at_s, kind=kind, node=befallen, other=other, value=value))
     return found
+
+
+def _with_one_to_resume(plan: Plan, source: Random) -> Plan:
+    """The plan, and in a few worlds a node that is left behind logs of which hardly anything stays, while much is
+    written, and dies half way through the snapshot that brings it up. The dice are its own, so that they move nothing
+    else."""
+    if source.random() >= RESUMED or plan.nodes < 3 or _room(plan) < 2:
+        return plan
+    load = replace(
+        plan.snapshots,
+        machine=source.choice(("memory", "memory", "disk")),
+        entries=source.choice((0, 20)),
+        asked_s=source.choice((0.1, 0.3)),
+        trailing_bytes=source.choice((500, 1_000, 2_000)),
+        block_bytes=source.choice((69, 69, 150)),
+        chunk_bytes=source.choice((64, 100)),
+    )
+    at_s, node = round(source.uniform(0.2, 0.6) * plan.duration_s, 5), source.randint(1, plan.nodes)
+    left = Fault(at_s=at_s, kind="left_behind", node=node, value=0.6)
+    half_way = replace(left, kind="kill_half_way", other=source.randint(30, 95), value=_seconds(source))
+    found = [left, half_way]
+    if source.random() < ANOTHER_GIVEN and _room(plan) > plan.nodes:
+        found += [replace(left, kind="other_bytes", node=other, value=0.0) for other in _others(plan, node)]
+    return replace(
+        plan,
+        snapshots=load,
+        load=replace(
+            plan.load,
+            think_s=min(plan.load.think_s, 0.01),
+            clients=max(plan.load.clients, 4),
+            writes=0.6,
+            swaps=min(plan.load.swaps, 0.3),
+        ),
+        faults=_in_order(*plan.faults, *found),
+    )
+
+
+def _with_pieces(plan: Plan, source: Random) -> Plan:
+    """The plan, and in most worlds in which snapshots go from node to node they do so in many pieces, the process that
+    receives one dies half way, and some of the log stays, so that what was begun may be gone on with. The dice are its
+    own, so that they move nothing else."""
+    behind = [fault for fault in plan.faults if fault.kind == "left_behind"]
+    if not behind or source.random() >= SMALL_PIECES or any(fault.kind == "kill_half_way" for fault in plan.faults):
+        return plan
+    load = replace(
+        plan.snapshots,
+        block_bytes=source.choice((0, 69, 69, 150)),
+        chunk_bytes=source.choice((64, 64, 200, 1_000)),
+        trailing_bytes=source.choice((plan.snapshots.trailing_bytes, 1_000, 5_000)),
+    )
+    plan = replace(plan, snapshots=load)
+    if source.random() < SEVERAL_GROUPS and plan.groups == 1:
+        plan = replace(plan, groups=source.choice((2, 3)))
+    for left in behind:
+        half_way = replace(left, kind="kill_half_way", other=source.randint(5, 95), value=_seconds(source))
+        if source.random() < HALF_WAY and _room(plan) >= 1:
+            plan = replace(plan, faults=_in_order(*plan.faults, half_way))
+    left = source.choice(behind)
+    if source.random() < ANOTHER_GIVEN and _room(plan) >= plan.nodes - 1:
+        found = [replace(left, kind="other_bytes", node=node, value=0.0) for node in _others(plan, left.node)]
+        plan = replace(plan, faults=_in_order(*plan.faults, *found))
+    return plan
+
+
+def _with_limits(plan: Plan, source: Random) -> Plan:
+    """The plan, and in some worlds the cluster agrees on what a command may have at most, once or twice. The dice are
+    its own, so that they move nothing else."""
+    if source.random() >= LIMITS:
+        return plan
+    found = [
+        Fault(
+            at_s=round(source.uniform(0.2, 0.9) * plan.duration_s, 5),
+            kind="max_command",
+            value=float(source.choice((50, 200, 5_000, 32 << 20))),
+        )
+        for _ in range(min(int(_room(plan)), source.randint(1, 2)))
+    ]
+    return replace(plan, faults=_in_order(*plan.faults, *found))

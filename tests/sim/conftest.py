@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-STAGED = (HERE / "scenarios", HERE / "test_faults.py")
+STAGED = (HERE / "scenarios", HERE / "test_faults.py", HERE / "test_snapshot_faults.py")
 
 
 def _staged(path: Path) -> bool:

@@ -17,17 +17,17 @@ from raftpy.sim.disk.files import Disk
 from raftpy.sim.disk.image import DiskImage
 from raftpy.sim.faults import DATA, FAULTS, inflict
 from raftpy.sim.plan import Fault, NetworkFaults, SnapshotLoad
-from raftpy.sim.snapshots import durable
 from tests.sim.scenarios.stage import STEADY_DISK, Stage, stage
 
 Act = Callable[..., None]
 
 
 @contextmanager
-def faulty(machine: str = "none") -> Iterator[tuple[Stage, Act]]:
+def faulty(machine: str = "none", block_bytes: int = 0, chunk_bytes: int = 0) -> Iterator[tuple[Stage, Act]]:
     """A cluster of three that node 1 leads, and ``act(kind, node, other, value)``, which inflicts a fault; in the end
     all is well. ``machine``: what state machines give out."""
-    with stage(snapshots=SnapshotLoad(machine=machine, trailing_bytes=0)) as world:
+    load = SnapshotLoad(machine=machine, trailing_bytes=0, block_bytes=block_bytes, chunk_bytes=chunk_bytes)
+    with stage(snapshots=load) as world:
         yield (
             world,
             lambda kind, node=0, other=0, value=0.0: inflict(
@@ -62,7 +62,8 @@ def operations(world: Stage, node: int) -> list[str]:
 
 
 def test_each_has_a_test_here() -> None:
-    source = Path(__file__).read_text()
+    here = Path(__file__)
+    source = here.read_text() + here.with_name("test_snapshot_faults.py").read_text()
     assert [kind for kind in FAULTS if f'"{kind}"' not in source] == []
 
 
@@ -386,143 +387,6 @@ def test_older_copy_is_put_back_once_there_is_something_newer() -> None:
         assert (member.disk.copy(), lives(world)) == (copied, [1, 3])
 
 
-# --- Snapshots --------------------------------------------------------------------------------------------------------
-
-
-def whole(world: Stage, node: int) -> list[int]:
-    """The indexes of the snapshots that a node has, whole and durable."""
-    return sorted(ref.index for ref in durable(world.member(node).disk, 0))
-
-
-def test_snapshot_takes_one() -> None:
-    with faulty("memory") as (world, act):
-        world.written(1, "a", "1")
-        act("snapshot", 1)
-        world.until(lambda: len(whole(world, 1)) == 1, "it is there")
-        assert (whole(world, 2), world.reached["a log was cut"]) == ([], 0)
-        world.written(1, "a", "2")
-        act("snapshot", 1)
-        world.until(lambda: world.reached["a log was cut"] == 1, "the log is cut behind the older one")
-        assert world.life(1).groups[0].raw.first_index == whole(world, 1)[0] + 1
-
-
-@pytest.mark.parametrize("count", range(1, 16))
-def test_kill_in_snapshot_comes_in_the_place_of_an_operation(count: int) -> None:
-    with faulty("memory") as (world, act):
-        world.written(1, "a", "1")
-        act("snapshot", 2)
-        world.until(lambda: len(whole(world, 2)) == 1, "it is there")
-        world.written(1, "a", "2")
-        done = operations(world, 2)
-        act("kill_in_snapshot", 2, count, 0.1)
-        world.pass_(0.05)
-        world.written(1, "a", "3")
-        world.until(lambda: "died" in done, "it dies", 1.0)
-        assert done.index("died") == count - 1
-        world.until(lambda: world.up(2), "it is up again", 1.0)
-        assert len(whole(world, 2)) in (1, 2)
-        assert world.reached["a node started from a snapshot"]
-
-
-@pytest.mark.parametrize(("other", "name"), [(0, "no room for a snapshot"), (1, "a snapshot failed with its disk")])
-def test_failing_snapshot_fails_with_its_disk_and_nothing_else_does(other: int, name: str) -> None:
-    with faulty("memory") as (world, act):
-        for number in range(20):
-            world.written(1, "a", str(number))
-            act("failing_snapshot", 2, other)
-            world.pass_(0.05)
-            if world.reached[name]:
-                break
-        assert world.reached[name] == 1
-        assert world.member(2).disk.faults.no_space == world.member(2).disk.faults.write_error == 0.0
-        assert lives(world) == [1, 2, 3]
-        before = whole(world, 2)
-        act("snapshot", 2)
-        world.until(lambda: whole(world, 2) != before, "the next one is taken")
-
-
-@pytest.mark.parametrize("how", range(15))
-@pytest.mark.parametrize("machine", ["memory", "disk"])
-def test_harmed_snapshot_waits_for_two_and_harms_one(machine: str, how: int) -> None:
-    with faulty(machine) as (world, act):
-        world.written(1, "a", "1")
-        act("harmed_snapshot", 3, how, 0.2)
-        assert world.member(3).disk.harm == []
-        asked = world.write(1, "a", "2")
-        world.until(lambda: asked.ended, "it is answered")
-        world.until(lambda: lives(world) == [1, 2], "there are two")
-        assert len(world.member(3).disk.harm) == 1
-        left = whole(world, 3)
-        assert len(left) == 1
-        world.until(lambda: world.up(3), "it is up again")
-        if machine == "memory":
-            assert world.life(3).groups[0].snapshots.newest == left[0]
-        world.written(1, "a", "3")
-
-
-def fall_behind(world: Stage, act: Act) -> None:
-    """Node 3 hears nothing until the logs of the others begin behind what it has."""
-    act("left_behind", 3, value=0.6)
-    last = world.life(3).groups[0].raw.last_index
-    for number in range(6):
-        world.written(1, "a", str(number))
-        world.pass_(0.05)
-    assert world.life(1).groups[0].raw.first_index > last + 1
-    assert world.life(3).groups[0].raw.last_index == last
-
-
-@pytest.mark.parametrize("machine", ["memory", "disk"])
-def test_left_behind_brings_a_follower_behind_the_log_of_its_leader(machine: str) -> None:
-    with faulty(machine) as (world, act):
-        fall_behind(world, act)
-        world.until(lambda: world.reached["a follower was brought up by a snapshot"] == 1, "it is brought up")
-        assert world.reached["a snapshot was received"] == 1
-
-
-@pytest.mark.parametrize("count", range(1, 6))
-def test_kill_in_fetch_comes_in_the_place_of_an_operation(count: int) -> None:
-    with faulty("memory") as (world, act):
-        act("kill_in_fetch", 3, count, 0.1)
-        fall_behind(world, act)
-        done = operations(world, 3)
-        world.until(lambda: "died" in done, "it dies")
-        assert world.reached["a process was to die while it received a snapshot"] == 1
-        assert done.index("died") >= count - 1
-        world.until(
-            lambda: world.reached["a follower was brought up by a snapshot"] == 1, "it comes all the same", 30.0
-        )
-
-
-def test_kill_giving_takes_the_source_and_another_takes_its_place() -> None:
-    with faulty("memory") as (world, act):
-        act("kill_giving", 1, 1, 0.5)
-        fall_behind(world, act)
-        world.until(lambda: lives(world) == [2, 3], "it dies")
-        assert world.reached["a process was to die while it gave a snapshot to another"] == 1
-        world.until(lambda: world.reached["a follower was brought up by a snapshot"] == 1, "by whoever leads", 30.0)
-
-
-@pytest.mark.parametrize("machine", ["memory", "disk"])
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
-def test_kill_in_restore_takes_a_follower_whose_log_is_the_snapshot(machine: str, count: int) -> None:
-    with faulty(machine) as (world, act):
-        act("kill_in_restore", 3, count, 0.1)
-        fall_behind(world, act)
-        world.until(lambda: lives(world) == [1, 2], "it dies")
-        assert world.reached["a process was to die while its machine was restored"] == 1
-        world.until(lambda: world.up(3), "it is up again")
-        assert world.life(3).groups[0].snapshots.newest > 0
-
-
-def test_wrong_chunk_is_noticed_and_asked_for_again() -> None:
-    with faulty("memory") as (world, act):
-        act("wrong_chunk", 1, 2)
-        fall_behind(world, act)
-        world.until(lambda: world.reached["a follower was brought up by a snapshot"] == 1, "in the end", 30.0)
-        assert world.reached["a snapshot came with a bit turned over"] == 2
-        assert world.reached["a snapshot was not received"]
-
-
 # --- Leaders and clocks -----------------------------------------------------------------------------------------------
 
 
@@ -546,6 +410,14 @@ def test_priority_is_set() -> None:
         driver = world.life(1).host.driver
         assert driver is not None
         world.until(lambda: driver.priority(2) == 3, "it is known")
+
+
+def test_max_command_is_agreed_on_and_what_is_larger_is_refused() -> None:
+    with faulty() as (world, act):
+        act("max_command", value=5_000.0)
+        limits = [world.life(node).calls(0) for node in (1, 2, 3)]
+        world.until(lambda: [each.max_command for each in limits] == [5_000] * 3, "it is known")
+        assert world.reached["a limit of commands was set"] == 1
 
 
 def test_wall_clock_jumps_at_once_and_stays_wrong() -> None:

@@ -48,9 +48,18 @@ def test_each_is_named_where_it_is_seen() -> None:
 
 def test_each_kind_of_fault_is_drawn() -> None:
     kinds = (*FAULTS, *HARM, *SNAPSHOT_FAULTS, *FETCH_FAULTS, "crash_loop", "harmed_snapshot", "left_behind")
-    assert {f"fault: {kind}" for kind in kinds} == INFLICTED.keys()
+    later = ("kill_half_way", "other_bytes", "max_command")
+    assert {f"fault: {kind}" for kind in (*kinds, *later)} == INFLICTED.keys()
 
 
+@pytest.fixture
+def without_what_takes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is added last is less where there is more of other things."""
+    for share in ("RESUMED", "SMALL_PIECES", "LIMITS"):
+        monkeypatch.setattr(swarm, share, 0.0)
+
+
+@pytest.mark.usefixtures("without_what_takes_room")
 def test_a_disk_is_harmed_in_few_worlds_and_the_others_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(swarm, "SNAPSHOTS", 0.0)  # what befalls these is less where there is more of other things
     plans = [draw_plan(seed) for seed in range(1200)]
@@ -74,6 +83,7 @@ def test_a_disk_is_harmed_in_few_worlds_and_the_others_stay_what_they_are(monkey
     assert 0.05 < len(added) / len(plans) < 0.11
 
 
+@pytest.mark.usefixtures("without_what_takes_room")
 def test_a_process_dies_again_and_again_in_few_worlds_and_the_others_stay_what_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -96,6 +106,7 @@ def test_a_process_dies_again_and_again_in_few_worlds_and_the_others_stay_what_t
     assert 0.02 < added / len(plans) < 0.08
 
 
+@pytest.mark.usefixtures("without_what_takes_room")
 def test_state_machines_give_out_their_state_in_some_worlds_and_the_others_stay_what_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -132,6 +143,25 @@ def test_what_hardly_ever_comes_by_itself_is_brought_about(
     assert 15 <= len(brought) <= 60
     assert all(len(plan.faults) <= swarm.MOST_FAULTS * plan.duration_s + 1 for plan in brought)
     assert sum(running.run(plan).reached[name] > 0 for plan in brought[:8]) >= 4
+
+
+@pytest.mark.parametrize(
+    ("share", "least", "most", "name"),
+    [
+        ("RESUMED", 40, 120, "a snapshot was received from the middle on"),
+        ("SMALL_PIECES", 60, 180, "a snapshot was received"),
+        ("LIMITS", 120, 260, "a limit of commands was set"),
+    ],
+)
+def test_what_is_added_last_moves_nothing_else_and_is_reached(
+    monkeypatch: pytest.MonkeyPatch, share: str, least: int, most: int, name: str
+) -> None:
+    plans = [draw_plan(seed) for seed in range(2001, 4001)]
+    monkeypatch.setattr(swarm, share, 0.0)
+    brought = [plan for plan in plans if plan != draw_plan(plan.seed)]
+    assert least <= len(brought) <= most
+    assert all(len(plan.faults) <= swarm.MOST_FAULTS * plan.duration_s + 1 for plan in brought)
+    assert sum(running.run(plan).reached[name] > 0 for plan in brought[:12]) >= 2
 
 
 def test_what_befalls_links_has_an_effect() -> None:

@@ -130,6 +130,13 @@ BUGS = (
         new="        return max(1, *(",
     ),
     Patch(
+        name="received-snapshot-not-compared",
+        breaks="what was received is what was offered, to the byte (contracts/snapshots.py, finish)",
+        file="raftpy/storage/snapshots/receiver.py",
+        old="            if checked.file != self.file:\n",
+        new="            if checked.file.size != self.file.size:\n",
+    ),
+    Patch(
         name="installed-snapshot-not-in-the-head",
         breaks="one batch names the snapshot and the log's new bounds (design-storage.md)",
         file="raftpy/storage/leveldb/group_log.py",
