@@ -19,6 +19,8 @@ from tests.cli.support import cluster_of, wait_for_leader
 
 VALUE = 400_000
 """Bytes of a value, of which eight are more than a small disk has room for."""
+IO_ERRORS = ("Input/output error", "Cannot allocate memory")
+"""The system's words for a device that fails; ext4 has the latter where the block that is lost is one of its own."""
 
 
 @pytest.fixture
@@ -83,11 +85,11 @@ def test_a_log_that_finds_no_room(cluster: DemoCluster, seed: int) -> None:
     victim = follower(cluster)
     values = fill(cluster, seed, 2, VALUE, "before")
     cluster.kill(victim)
-    with small_disk(cluster.directory / f"n{victim}", "24m") as disk:
+    with small_disk(cluster.directory / f"n{victim}", "64m") as disk:
         restart_on(cluster, victim)
         begun = len(words(cluster, victim))
         disk.fill()
-        for number in range(100):  # space may have been set aside for the first of them
+        for number in range(200):  # space has been set aside for the first of them
             values |= fill(cluster, seed, 1, VALUE, f"n{number}-")
             if cluster.pid(victim) is None:
                 break
@@ -100,7 +102,7 @@ def test_a_log_that_finds_no_room(cluster: DemoCluster, seed: int) -> None:
         cluster.start(victim)
         assert exit_status(cluster, victim) == 1
         assert "No space left on device" in words(cluster, victim)[-1]
-        disk.empty("128m")
+        disk.empty("256m")
         restart_on(cluster, victim)
         all_alike(cluster, values)
         cluster.kill(victim)
@@ -123,7 +125,7 @@ def test_a_device_that_fails_under_a_log(cluster: DemoCluster, seed: int) -> Non
         assert exit_status(cluster, victim) == 1
         last = [line for line in words(cluster, victim)[begun:] if ": info: " not in line and "up: udp" not in line]
         assert len(last) == 1, last
-        assert "Input/output error" in last[0]
+        assert any(text in last[0] for text in IO_ERRORS)
         device.heal()
         restart_on(cluster, victim)
         all_alike(cluster, values)
@@ -144,8 +146,8 @@ def test_a_device_that_fails_under_snapshots(cluster: DemoCluster, seed: int) ->
         device.fail()
         refused = snapshot(cluster, victim)
         assert (refused.status, refused.json()["error"]) == (503, "snapshot_failed")
-        assert "Input/output error" in refused.message()
-        assert "Input/output error" in status(cluster, victim)["snapshot_failure"]
+        assert any(text in refused.message() for text in IO_ERRORS)
+        assert any(text in status(cluster, victim)["snapshot_failure"] for text in IO_ERRORS)
         put(cluster, "more", b"value")
         device.heal()
         assert snapshot(cluster, victim).status == 200
