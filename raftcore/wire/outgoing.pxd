@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cimport cython
 
+from raftcore.wire.bbr cimport Leaving
 from raftcore.wire.congestion cimport Congestion
 
 # A message that goes in fragments.
@@ -23,10 +24,9 @@ cdef class Pending:
 # A datagram with a fragment that has left.
 cdef struct Departure:
     uint64_t message
-    int64_t sent_us
     uint32_t index             # of the fragment
-    uint32_t size              # bytes of the datagram
     int fate
+    Leaving leaving
 
 @cython.final
 cdef class Outgoing:
@@ -56,7 +56,6 @@ cdef class Outgoing:
     cdef int64_t progress_us             # when something arrived last, or began after silence
     cdef int timeouts                    # probe timeouts in a row
     cdef int probes                      # datagrams that may leave beside the window
-    cdef bint limited                    # window or pauses, and they alone, have held something back
 
     cdef int forget_under_way(self, list messages) except -1
     cdef Departure* at(self, uint64_t number) noexcept

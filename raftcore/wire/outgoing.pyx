@@ -84,8 +84,8 @@ cdef int check_size(int64_t datagram) except -1:
 
 @cython.final
 cdef class Outgoing:
-    """Outgoing(datagram, room, burst): to a peer that puts together messages of ``room`` bytes at a time and whose
-    socket holds ``burst`` of them, in datagrams of at most ``datagram`` bytes.
+    """Outgoing(datagram, room, burst, seed): to a peer that puts together messages of ``room`` bytes at a time and
+    whose socket holds ``burst`` of them, in datagrams of at most ``datagram`` bytes; ``seed`` as in congestion.pyx.
 
     Each call at ``now_us`` that changes something may change :meth:`deadline`. ValueError for a datagram that is too
     small to hold a fragment.
@@ -98,9 +98,9 @@ cdef class Outgoing:
         messages, given_up: that have arrived whole; that were given up.
     """
 
-    def __cinit__(self, int64_t datagram, int64_t room, int64_t burst):
+    def __cinit__(self, int64_t datagram, int64_t room, int64_t burst, uint64_t seed=0):
         check_size(datagram)
-        self.congestion = Congestion(datagram)
+        self.congestion = Congestion(datagram, seed)
         self.step = <uint32_t> (datagram - FRAGMENT_OVERHEAD)
         self.room = room
         self.burst = burst
@@ -181,7 +181,7 @@ cdef class Outgoing:
             departure = self.at(number)
             if departure.fate == ON_ITS_WAY and self.find(departure.message) in messages:
                 departure.fate = GONE
-                self.congestion.forgotten(departure.size)
+                self.congestion.model.forgotten(departure.leaving.size)
         return self.forget_settled()
 
     def black_hole(self, int64_t now_us):
@@ -205,7 +205,7 @@ cdef class Outgoing:
         cdef uint32_t index
         cdef int64_t size
         if message is None:
-            self.limited = False
+            self.congestion.model.limited_by_sender()
             if not self.probes:
                 return None
             message = self.repeat_oldest(&index)
@@ -217,11 +217,13 @@ cdef class Outgoing:
         size = FRAGMENT_OVERHEAD + fragment_length(message.size, message.step, index)
         if self.probes:
             self.probes -= 1  # window and pauses do not hold it back (7.5)
-        elif not self.congestion.has_room(size) or self.congestion.paced_us(size, now_us) > now_us:
-            self.limited = True
+        elif not self.congestion.has_room(size):
+            self.congestion.model.limited_by_window()
             return None
         elif not self.fits_socket(size):
-            self.limited = False  # the window is not made use of, and does not grow
+            self.congestion.model.limited_by_sender()
+            return None
+        elif self.congestion.paced_us(size, now_us) > now_us:
             return None
         return self.build(message, index, now_us)
 
@@ -229,7 +231,7 @@ cdef class Outgoing:
         """Whether the peer's socket takes another datagram. What comes while the peer does not read for UNREAD_US is to
         fit: on a short path that is all that is on its way, on a longer one a share of it."""
         cdef int64_t most = max(self.burst, self.burst * self.congestion.least_rtt_us // UNREAD_US)
-        return self.congestion.in_flight == 0 or self.congestion.in_flight + size <= most
+        return self.congestion.model.in_flight == 0 or self.congestion.model.in_flight + size <= most
 
     cdef Pending choose(self):
         """The message that something may be sent of: the oldest; None."""
@@ -311,8 +313,7 @@ cdef class Outgoing:
             self.ring = grown
             self.capacity = capacity
         departure = self.at(self.next)
-        departure.message, departure.index, departure.size = message.number, index, <uint32_t> size
-        departure.sent_us, departure.fate = now_us, ON_ITS_WAY
+        departure.message, departure.index, departure.fate = message.number, index, ON_ITS_WAY
         self.next += 1
         if message.states[index] == UNSENT:
             message.begun += 1
@@ -327,7 +328,7 @@ cdef class Outgoing:
             if self.large_count == 0:
                 self.large_sent_us = now_us
             self.large_count += 1
-        self.congestion.sent(size, now_us)
+        self.congestion.sent(&departure.leaving, size, now_us)
         return 0
 
     cdef inline Departure* at(self, uint64_t number) noexcept:
@@ -349,7 +350,7 @@ cdef class Outgoing:
             raise DecodeError(f"datagram {ranges[0].high} is acknowledged, and {self.next - 1} was the last")
         number = ranges[0].high
         if number >= self.base and self.at(number).fate == ON_ITS_WAY:
-            self.congestion.sample(now_us - self.at(number).sent_us, now_us)
+            self.congestion.sample(now_us - self.at(number).leaving.sent_us, now_us)
         self.newest = max(self.newest, number)
         for i in range(count - 1, -1, -1):
             for number in range(max(self.base, ranges[i].low), ranges[i].high + 1):
@@ -362,14 +363,15 @@ cdef class Outgoing:
         self.timeouts = self.probes = 0
         self.progress_us = now_us
         self.find_lost(now_us)
+        self.congestion.model.update(now_us)
 
     cdef int arrived(self, Departure* departure, int64_t now_us) except -1:
         cdef Pending message = self.find(departure.message)
         departure.fate = ARRIVED
-        if departure.size > SURE_SIZE:
+        if departure.leaving.size > SURE_SIZE:
             self.large_count = 0
             self.large_us = now_us
-        self.congestion.acknowledged(departure.size, departure.sent_us, self.limited)
+        self.congestion.model.acknowledged(&departure.leaving, now_us)
         if message is None or message.states[departure.index] == DONE:
             return 0
         if message.states[departure.index] == LOST:
@@ -384,9 +386,9 @@ cdef class Outgoing:
         return 0
 
     cdef int find_lost(self, int64_t now_us) except -1:
-        """Which datagrams are lost (6.1, A.10), and what follows (7.3.2, 7.6.2, B.8)."""
+        """Which datagrams are lost (6.1, A.10), and what follows (7.6.2)."""
         cdef int64_t delay_us = self.congestion.loss_delay_us()
-        cdef int64_t last_us = -1     # when the last of the lost left
+        cdef bint apart = True        # the one before is not lost
         cdef int64_t begun_us = -1    # when the first of a stretch did of which nothing has arrived
         cdef int64_t longest_us = 0
         cdef uint64_t number
@@ -398,25 +400,25 @@ cdef class Outgoing:
             if departure.fate == ARRIVED:
                 begun_us = -1
             if departure.fate != ON_ITS_WAY:
+                apart = True
                 continue
-            if number + PACKET_THRESHOLD > self.newest and departure.sent_us > now_us - delay_us:
-                self.loss_us = min(self.loss_us, departure.sent_us + delay_us)
+            if number + PACKET_THRESHOLD > self.newest and departure.leaving.sent_us > now_us - delay_us:
+                self.loss_us = min(self.loss_us, departure.leaving.sent_us + delay_us)
+                apart = True
                 continue
             departure.fate = GONE
             self.lost += 1
-            self.congestion.lost(departure.size)
-            last_us = departure.sent_us
-            if departure.sent_us > self.congestion.first_sample_us:
+            self.congestion.model.take_lost(&departure.leaving, apart)
+            apart = False
+            if departure.leaving.sent_us > self.congestion.first_sample_us:
                 if begun_us < 0:
-                    begun_us = departure.sent_us
-                longest_us = max(longest_us, departure.sent_us - begun_us)
+                    begun_us = departure.leaving.sent_us
+                longest_us = max(longest_us, departure.leaving.sent_us - begun_us)
             message = self.find(departure.message)
             if message is not None and message.states[departure.index] == SENT:
                 message.states[departure.index] = LOST
                 message.first_lost = departure.index if not message.lost else min(message.first_lost, departure.index)
                 message.lost += 1
-        if last_us >= 0:
-            self.congestion.event(last_us, now_us)
         if longest_us > PERSISTENT_THRESHOLD * self.congestion.probe_timeout_us():
             self.congestion.persistent()
         return self.forget_settled()
@@ -454,7 +456,7 @@ cdef class Outgoing:
         cdef uint64_t number
         for number in range(self.base, self.next):
             if self.at(number).fate == ON_ITS_WAY:
-                self.congestion.forgotten(self.at(number).size)
+                self.congestion.model.forgotten(self.at(number).leaving.size)
         self.base = self.next
         self.open = []
         self.queue = []

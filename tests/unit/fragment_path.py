@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from raftcore.base.errors import DecodeError
+from raftcore.wire.bbr import Bbr
 from raftcore.wire.codec import DatagramBuilder, Header, crc32c, frames
 from raftcore.wire.fragment import FRAME_FRAGMENT
 from raftcore.wire.incoming import Incoming
@@ -34,7 +35,8 @@ class Path:
 
     ``rate``: bytes a second of the bottleneck, which queues ``queue`` bytes and loses what comes beyond; 0: none.
     ``largest``: datagrams of more bytes vanish.
-    ``delay_us``: each way; ``jitter_us``: at most so much more, each datagram by itself.
+    ``delay_us``: each way; ``jitter_us``: at most so much more, each datagram by itself. ``drops``, when set, is asked
+    for each datagram with a fragment, and loses it by returning True.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class Path:
         self.loss = loss
         self.sent_bytes = 0
         self.most_on_the_way = 0
-        self._delay, self._jitter, self._duplication = delay_us, jitter_us, duplication
-        self._rate, self._queue = rate, queue
+        self.rate, self.delay_us = rate, delay_us
+        self.drops: Callable[[], bool] = lambda: False
+        self._jitter, self._duplication = jitter_us, duplication
+        self._queue = queue
         self._free_us = 0
         self._source = random.Random(f"path {seed}")
         self._events: list[tuple[int, int, Callable[[], None]]] = []
@@ -78,18 +82,18 @@ class Path:
         heapq.heappush(self._events, (self.now + delay_us, self._count, call))
 
     def _carry(self, size: int, call: Callable[[], None], limited: bool) -> None:
-        if self._source.random() < self.loss or size > self.largest:
+        if self._source.random() < self.loss or size > self.largest or (limited and self.drops()):
             return
         wait = 0
-        if limited and self._rate:
+        if limited and self.rate:
             wait = max(0, self._free_us - self.now)
-            if wait * self._rate // 1_000_000 + size > self._queue:
+            if wait * self.rate // 1_000_000 + size > self._queue:
                 return
-            self._free_us = self.now + wait + size * 1_000_000 // self._rate
+            self._free_us = self.now + wait + size * 1_000_000 // self.rate
             wait = self._free_us - self.now
         copies = 1 + (self._source.random() < self._duplication)
         for _ in range(copies):
-            self._after(wait + self._delay + self._source.randint(0, self._jitter), call)
+            self._after(wait + self.delay_us + self._source.randint(0, self._jitter), call)
 
     def _deliver(self, datagram: bytes) -> None:
         try:
@@ -109,7 +113,7 @@ class Path:
             assert len(datagram) <= self._datagram
             self.most_bytes = max(self.most_bytes, len(datagram))
             self.sent_bytes += len(datagram)
-            self.most_on_the_way = max(self.most_on_the_way, self.outgoing.congestion.in_flight)
+            self.most_on_the_way = max(self.most_on_the_way, self.outgoing.congestion.model.in_flight)
             self._carry(len(datagram), lambda whole=datagram: self._deliver(whole), True)  # type: ignore[misc]
         due = self.outgoing.deadline(self.now)
         if due is not None and (not self._events or due < self._events[0][0]):
@@ -123,6 +127,12 @@ class Path:
         self.now, _, call = heapq.heappop(self._events)
         call()
         return True
+
+    def steps(self, seconds: float) -> Iterator[Bbr]:
+        """Goes on for so long, if so much is to be sent; what is known of the path after everything that happens."""
+        until_us = self.now + int(seconds * 1_000_000)
+        while self.step(until_us):
+            yield self.outgoing.congestion.model
 
     def run(self, seconds: float = 100.0) -> None:
         """Until nothing happens any more, or the time is over."""

@@ -27,11 +27,11 @@ def test_a_smaller_path_cuts_anew_what_was_under_way_and_all_that_waits() -> Non
     path.most_bytes = 0
     taken = path.outgoing.resize(1200, 21)
     assert taken == 20, "those under way, and those behind them, whose numbers must be larger"
-    assert path.outgoing.congestion.in_flight == 0, "nobody waits for what cannot arrive"
+    assert path.outgoing.congestion.model.in_flight == 0, "nobody waits for what cannot arrive"
     path.run()
     assert sorted(path.arrived) == sorted(whole(message) for message in messages)
     assert path.most_bytes == 1200
-    assert path.outgoing.waiting == path.outgoing.congestion.in_flight == 0
+    assert path.outgoing.waiting == path.outgoing.congestion.model.in_flight == 0
     assert path.faults == 0
 
 
@@ -49,7 +49,7 @@ def test_a_larger_path_leaves_what_is_under_way_alone() -> None:
     assert path.arrived == [whole(message) for message in messages]
     assert path.most_bytes == 9000
     assert path.outgoing.repeated == 0
-    assert path.outgoing.congestion.datagram == 9000
+    assert path.outgoing.congestion.model.datagram == 9000
 
 
 def test_what_was_cut_small_enough_goes_on_when_the_path_shrinks() -> None:
@@ -112,7 +112,7 @@ def test_a_random_path_that_changes_its_size(seed: int) -> None:
             assert set(path.arrived) == set(sent)
         assert set(path.arrived) <= set(sent)
         assert path.outgoing.waiting == 0
-        assert path.outgoing.congestion.in_flight >= 0
+        assert path.outgoing.congestion.model.in_flight >= 0
         assert path.faults == 0
 
 

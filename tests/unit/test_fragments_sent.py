@@ -45,7 +45,7 @@ def test_a_message_arrives_as_it_would_have_in_one_piece(size: int, datagram: in
     assert path.arrived == [whole(content(size))]
     assert path.outgoing.waiting == path.incoming.held == 0
     assert path.outgoing.fragments == -(-size // (datagram - FRAGMENT_OVERHEAD)), "each fragment once"
-    assert path.outgoing.congestion.in_flight == 0
+    assert path.outgoing.congestion.model.in_flight == 0
     assert path.faults == 0
 
 
@@ -112,7 +112,7 @@ def test_what_a_late_acknowledgement_says_is_not_sent_again() -> None:
     outgoing.ack(encode_ack([(1, 7)]), 60)
     assert outgoing.waiting == 0
     assert outgoing.messages == 1
-    assert outgoing.congestion.in_flight == 0
+    assert outgoing.congestion.model.in_flight == 0
 
 
 def test_a_later_message_does_not_wait_for_the_arrival_of_an_earlier_one() -> None:
@@ -164,7 +164,7 @@ def test_a_receiver_s_socket_is_not_overrun() -> None:
     path.run_until_whole(1)
     assert path.most_on_the_way <= 20_000
     assert path.outgoing.lost == 0
-    assert path.outgoing.congestion.window < 200_000, "a window that is not used does not grow (RFC 9002, 7.8)"
+    assert path.outgoing.congestion.model.window < 200_000, "a window that is not used does not grow (RFC 9002, 7.8)"
 
 
 def test_the_socket_of_a_receiver_far_away_holds_a_share_of_what_is_on_its_way() -> None:
@@ -345,7 +345,7 @@ def test_any_fragment_is_taken_or_refused_within_bounds(seed: int) -> None:
             except DecodeError:
                 refused += 1
         outgoing.next_datagram(now)
-        assert outgoing.congestion.in_flight >= 0
+        assert outgoing.congestion.model.in_flight >= 0
         if now % 100 == 0:
             incoming.expire(now - 50)
     assert refused > 1000
@@ -381,7 +381,7 @@ def test_what_nobody_acknowledges_is_given_up() -> None:
     assert path.outgoing.fragments < 100, "questions grow rarer"
     path.run(1.0)
     assert path.outgoing.given_up == 2
-    assert path.outgoing.waiting == path.outgoing.congestion.in_flight == 0
+    assert path.outgoing.waiting == path.outgoing.congestion.model.in_flight == 0
     assert path.outgoing.deadline(path.now) is None
     assert path.now - begun >= GIVE_UP_US
     path.loss = 0.0

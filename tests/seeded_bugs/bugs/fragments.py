@@ -4,7 +4,7 @@ from tests.seeded_bugs.bug import Bug
 
 NEAR = "tests/unit/test_fragments_sent.py"
 FORM = "tests/unit/test_fragment.py"
-RATE = "tests/unit/test_congestion.py"
+RATE = "tests/unit/test_bbr.py"
 
 BUGS = (
     Bug(
@@ -120,19 +120,35 @@ BUGS = (
         near=FORM,
     ),
     Bug(
-        name="window-halved-for-each-loss",
-        breaks="losses of one round trip are one event (RFC 9002, 7.3.2)",
-        file="raftcore/wire/congestion.pyx",
-        old="        if sent_us <= self.recovery_us:\n            return 0\n",
-        new="",
+        name="shortest-round-trip-not-looked-for",
+        breaks="every ten seconds the queue is drained to measure the shortest round trip (draft-ietf-ccwg-bbr, 5.3.4)",
+        file="raftcore/wire/bbr.pyx",
+        old="    LEAST_RTT_US = 10000000         # MinRTTFilterLen\n",
+        new="    LEAST_RTT_US = 1000000000\n",
         near=RATE,
     ),
     Bug(
-        name="unused-window-grows",
-        breaks="a window that is not made use of does not grow (RFC 9002, 7.8)",
-        file="raftcore/wire/congestion.pyx",
-        old="        if sent_us <= self.recovery_us or not limited:\n",
-        new="        if sent_us <= self.recovery_us:\n",
+        name="one-loss-of-a-short-round-trip-counts",
+        breaks="a few losses in a round trip bound nothing: they may be chance (raftcore/wire/bbr.pyx)",
+        file="raftcore/wire/bbr.pyx",
+        old="        return self.losses >= FEW_LOSSES or (",
+        new="        return self.losses >= 1 or (",
+        near=RATE,
+    ),
+    Bug(
+        name="rate-after-losses-never-forgotten",
+        breaks="what losses have shown is forgotten when more is tried (draft-ietf-ccwg-bbr, 5.3.3.4)",
+        file="raftcore/wire/bbr.pyx",
+        old="    cdef int start_refill(self) noexcept:\n        self.short_bandwidth = self.short_term = INT64_MAX\n",
+        new="    cdef int start_refill(self) noexcept:\n",
+        near=RATE,
+    ),
+    Bug(
+        name="what-the-sender-had-to-send-taken-for-the-path",
+        breaks="what the sender had to send says nothing of a plateau (draft-ietf-ccwg-bbr, 5.3.1.2)",
+        file="raftcore/wire/bbr.pyx",
+        old="        if self.full_now or not self.round_starts or self.sample_limited:\n",
+        new="        if self.full_now or not self.round_starts:\n",
         near=RATE,
     ),
 )
