@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -99,10 +99,13 @@ class MemberProcess:
 
 
 class Cluster:
-    """Three members, their data below a temporary directory of ``folder``; all of it is gone at the end."""
+    """Three members, their data below a temporary directory of ``folder``; all of it is gone at the end. Where
+    ``hosts`` are given, the members have those addresses, and ``launch`` sees to it that they run there."""
 
-    def __init__(self, launch: Launch, folder: Path | None = None, *, tcp: bool = False) -> None:
-        self._launch, self._folder = launch, folder
+    def __init__(
+        self, launch: Launch, folder: Path | None = None, *, tcp: bool = False, hosts: Sequence[str] = ()
+    ) -> None:
+        self._launch, self._folder, self._hosts = launch, folder, hosts
         self._kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
         self.members: dict[int, MemberProcess] = {}
 
@@ -110,8 +113,10 @@ class Cluster:
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
         self._data = Path(tempfile.mkdtemp(prefix="raftpy-bench-", dir=self._folder))
-        ports = free_ports(3, self._kind)
-        self._cluster = ",".join(f"{number}=127.0.0.1:{port}" for number, port in enumerate(ports, 1))
+        ports = [7100] * 3 if self._hosts else free_ports(3, self._kind)
+        hosts = self._hosts or ["127.0.0.1"] * 3
+        members = enumerate(zip(hosts, ports, strict=True), 1)
+        self._cluster = ",".join(f"{number}={host}:{port}" for number, (host, port) in members)
         try:
             for number in (1, 2, 3):
                 self.launch(number)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -39,6 +40,7 @@ from raftpy.storage.snapshots.store import SnapshotStore
 from raftpy.system.files import SystemFiles
 from raftpy.system.threads import Threads
 from raftpy.transport import UdpTransport
+from raftpy.transport.exchange.address import parse_address
 
 MIB = 1 << 20
 REF = SnapshotRef(0, 1, 1)
@@ -111,13 +113,13 @@ async def give(members: dict[int, str], directory: Path, datagram: int, tcp_port
     (path,) = directory.iterdir()
 
     async def stream(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with path.open("rb") as file:
+        with path.open("rb") as file, contextlib.suppress(ConnectionError):  # the reader may have enough
             while data := await asyncio.to_thread(file.read, PIECE):
                 writer.write(data)
                 await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(stream, "127.0.0.1", tcp_port)
+    server = await asyncio.start_server(stream, parse_address(members[1]).host, tcp_port)
     watch = Watch()
     watching = asyncio.ensure_future(watch.run())
     asked = await lines()
@@ -141,9 +143,9 @@ def make(directory: Path, mib: int) -> int:
     return writer.commit().size
 
 
-async def take_stream(port: int, path: Path) -> None:
+async def take_stream(host: str, port: int, path: Path) -> None:
     """What ``give`` streams, into a file."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(host, port)
     with path.open("wb") as file:
         while data := await reader.read(PIECE):
             await asyncio.to_thread(file.write, data)
@@ -191,7 +193,7 @@ async def measure(root: Path, datagram: int, rounds: int, size: int) -> list[Row
         fetch_s, mine = await timed(lambda: end.fetching.fetch(1, REF), watch)
         other = await theirs()
         list(end.store.retain(0, 0))
-        tcp_s, _ = await timed(lambda: take_stream(port, root / "stream"), watch)
+        tcp_s, _ = await timed(lambda: take_stream("127.0.0.1", port, root / "stream"), watch)
         figures: dict[str, float] = {
             "fetch": size / MIB / fetch_s, "tcp": size / MIB / tcp_s, "ratio": tcp_s / fetch_s,
             "rss of the receiver": mine["rss"], "rss of the source": other["rss"],

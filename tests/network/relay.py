@@ -42,6 +42,10 @@ class Conditions:
 
     A packet waits for `delay` and, evenly drawn, up to `jitter` more. One that is reordered does not wait at all, one
     that is repeated comes twice, and one of more than `larger` bytes vanishes (0: of any size none does).
+
+    To each host there go `rate` bytes a second (0: as fast as it goes), one packet after the other; what would have to
+    wait for more than `queue` bytes is lost. Other than a link's rate, which holds back the programs of the host that
+    sends, this is a bottleneck on the way, of which they learn only by delay and loss.
     """
 
     delay: float = 0.0
@@ -50,6 +54,8 @@ class Conditions:
     duplicate: float = 0.0
     reorder: float = 0.0
     larger: int = 0
+    rate: float = 0.0
+    queue: float = 0.0
 
 
 class RelayedNetwork(Network):
@@ -127,6 +133,14 @@ class Relay:
         self.conditions = Conditions()
         self.waiting: list[tuple[float, int, int, bytes]] = []
         self.count = 0
+        self.told = b""  # of a line that has not come whole
+        self.free: dict[int, float] = {}  # when the way to each host is
+
+    def tell(self, told: bytes) -> None:
+        """What has come on standard input; of several lines the last one holds."""
+        *lines, self.told = (self.told + told).split(b"\n")
+        if lines:
+            self.conditions = Conditions(**json.loads(lines[-1]))
 
     def take(self, packet: bytes, now: float) -> None:
         """Drop the packet, or let it wait, once or twice."""
@@ -136,6 +150,11 @@ class Relay:
             return
         if holds.loss and self.dice.random() < holds.loss:
             return
+        if holds.rate:
+            free = max(now, self.free.get(to, now))
+            if (free - now) * holds.rate > holds.queue:
+                return
+            now = self.free[to] = free + len(packet) / holds.rate
         for _ in range(1 + bool(holds.duplicate and self.dice.random() < holds.duplicate)):
             due = now
             if not (holds.reorder and self.dice.random() < holds.reorder):
@@ -163,10 +182,10 @@ class Relay:
             while True:
                 for key, _ in selector.select(self.give()):
                     if key.fileobj is sys.stdin:
-                        line = sys.stdin.readline()
-                        if not line:
+                        told = os.read(sys.stdin.fileno(), 65536)  # past its buffer, where a second line would wait
+                        if not told:
                             return
-                        self.conditions = Conditions(**json.loads(line))
+                        self.tell(told)
                     else:
                         self.read(key.fd)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 
@@ -80,3 +81,29 @@ def test_the_program_ends_with_the_network() -> None:
         program = network._program
     assert program is not None
     assert program.returncode == 0
+
+
+def test_of_conditions_told_at_once_the_last_hold() -> None:
+    with RelayedNetwork("a", "b") as network:
+        for loss in (0.5, 1.0, 0.0, 1.0):
+            network.conditions(loss=loss)
+        assert exchange(network["a"], network["b"], 50) == []
+
+
+def test_a_bottleneck_delays_and_loses() -> None:
+    """100 packets of 1,028 bytes at 200,000 bytes a second, of which 50,000 may wait."""
+    with RelayedNetwork("a", "b", rate=200_000, queue=50_000) as network:
+        a, b = network["a"], network["b"]
+        with udp(a) as one, udp(b) as other:
+            began = time.monotonic()
+            for number in range(100):
+                one.sendto(number.to_bytes(1000, "big"), (b.address, 7000))
+            other.settimeout(0.5)
+            came = []
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    came.append(int.from_bytes(other.recv(2000), "big"))
+                    took = time.monotonic() - began
+        assert came == sorted(came)
+        assert 45 <= len(came) < 100
+        assert took >= 45 * 1028 / 200_000
