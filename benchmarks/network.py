@@ -9,7 +9,7 @@ the second rate by the first. Beside it the same of a TCP stream of the kernel's
 `fair`, by round trip: a snapshot is fetched and a TCP stream read at the same time, over a bottleneck of 50 Mbit/s
 whose queue holds 50 ms; `share` is what the snapshot gets of what both get, once both are under way.
 `far`: three nodes, 100 ms of round trip and 1 % of loss between any two; commands of 1 KB in flight, raftpy's rate by
-that of etcd/raft over TCP. It needs Go, and is left out where it is missing.
+that of etcd/raft over TCP, both with elections after a second or more. It needs Go, and is left out where it is missing.
 
 TCP is the kernel's, CUBIC by default (`--tcp bbr`).
 """
@@ -224,6 +224,7 @@ def far(root: Path, options: argparse.Namespace, round_trip_ms: int) -> Iterator
                 addresses = [host.address for host in hosts]
                 with Cluster(start, root, tcp=name == "etcd-raft", hosts=addresses) as cluster:
                     cluster.leader()
+                    time.sleep(SETTLE_S)
                     way.lose(0.01)
                     figures = cluster.run("in_flight", size=1024, concurrency=CONCURRENCY, seconds=FAR_S)
             rates[name] = figures["rate"]
@@ -237,7 +238,8 @@ def far(root: Path, options: argparse.Namespace, round_trip_ms: int) -> Iterator
 
 
 def raftpy_member(node_id: int, cluster: str, data: Path) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.member", "--id", str(node_id), "--cluster", cluster, "--data", str(data)]
+    line = [sys.executable, "-m", "benchmarks.member", "--far", "--id", str(node_id)]
+    return [*line, "--cluster", cluster, "--data", str(data)]
 
 
 def etcd_member(node_id: int, cluster: str, data: Path) -> list[str]:

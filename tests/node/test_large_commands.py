@@ -49,7 +49,7 @@ def test_no_election_starts_while_a_large_command_is_sent(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, term = await cluster.single_leader()
         begun = cluster.clock.monotonic()
-        cluster.network.unreliable = Unreliable(delay_ms=(20, 20), long_delay_rate=0, drop_rate=0)
+        cluster.network.unreliable = Unreliable(delay_ms=(40, 40), long_delay_rate=0, drop_rate=0)
         proposal = cluster.propose(leader, large(4 << 20), timeout=60)
         small = [cluster.propose(leader, b"small %d" % number, timeout=60) for number in range(10)]
         await proposal
