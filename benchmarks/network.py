@@ -9,7 +9,7 @@ the second rate by the first. Beside it the same of a TCP stream of the kernel's
 `fair`, by round trip: a snapshot is fetched and a TCP stream read at the same time, over a bottleneck of 50 Mbit/s
 whose queue holds 50 ms; `share` is what the snapshot gets of what both get, once both are under way.
 `far`: three nodes, 100 ms of round trip and 1 % of loss between any two; commands of 1 KB in flight, raftpy's rate by
-that of etcd/raft over TCP, both with elections after a second or more. It needs Go, and is left out where it is missing.
+that of etcd/raft over TCP, both with elections after a second or more. It needs Go, and is left out without it.
 
 TCP is the kernel's, CUBIC by default (`--tcp bbr`).
 """
