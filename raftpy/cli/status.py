@@ -101,7 +101,11 @@ def _ask_member(member: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     except (NotSent, Broken, ValueError) as error:
         return known | {"role": "unreachable", "error": str(error)}, {}
     row = known | {name: status.get(name) for name in COLUMNS.values() if name not in known}
-    said = {name: status[name] for name in ("refused", "incoming_snapshot", "snapshot_failure") if status.get(name)}
+    said = {
+        name: status[name]
+        for name in ("refused", "waits_for", "incoming_snapshot", "snapshot_failure")
+        if status.get(name)
+    }
     return row | said, status
 
 
@@ -137,6 +141,8 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         if row.get("refused"):
             console.print(f"node {row['id']} has no part: {row['refused']}", markup=False, highlight=False)
+        if row.get("waits_for"):
+            console.print(waiting(row["id"], row["waits_for"]), markup=False, highlight=False)
         if row.get("incoming_snapshot"):
             console.print(incoming(row["id"], row["incoming_snapshot"]), markup=False, highlight=False)
         if row.get("snapshot_failure"):
@@ -146,6 +152,12 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
             console.print(f"node {row['id']} cannot be served: {row['unserved']}", markup=False, highlight=False)
         if row.get("quarantine"):
             console.print(f"node {row['id']} is quarantined: {row['quarantine']}", markup=False, highlight=False)
+
+
+def waiting(node_id: int, others: Sequence[int]) -> str:
+    """A line about the members whose word a new node waits for."""
+    named = f"node {others[0]}" if len(others) == 1 else f"nodes {', '.join(map(str, others))}"
+    return f"node {node_id} is new and takes no part before it has heard from {named}: its log says more"
 
 
 def incoming(node_id: int, snapshot: Mapping[str, Any]) -> str:

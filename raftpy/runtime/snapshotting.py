@@ -247,6 +247,7 @@ class Snapshotting:
         # All of one moment: nothing is awaited before the view is there.
         known, bytes_before = self._known(index), group.applying.applied_bytes
         members = None if group.table is None else group.table.encode()
+        begun_s = group.clock.monotonic()
         try:
             view = self._view = offered.machine.capture()
         except Exception as error:
@@ -281,6 +282,9 @@ class Snapshotting:
                 await self._write_state(view, writer)
                 self._size = (await beside.call(writer.commit)).size
                 self._writer = None
+                seconds = group.clock.monotonic() - begun_s
+                log.info("%s: a snapshot at entry %d is taken, %d bytes in %.1f s", group.name, index, self._size,
+                         seconds)  # fmt: skip
         except asyncio.CancelledError:  # as the loop ends: a thread may be at work still, so ``end`` lets go
             beside.stop(Stopped)
             raise

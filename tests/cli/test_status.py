@@ -140,6 +140,13 @@ def test_a_member_that_is_brought_up_by_a_snapshot_is_named(capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines()[-1] == text
 
 
+def test_a_new_member_that_waits_for_others_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for others, named in (([3], "node 3"), ([1, 3], "nodes 1, 3")):
+        print_table([{"id": 2, "role": "follower", "waits_for": others}])
+        text = f"node 2 is new and takes no part before it has heard from {named}: its log says more"
+        assert capsys.readouterr().out.splitlines()[-1] == text
+
+
 def test_a_member_that_can_take_no_snapshot_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     print_table([{"id": 3, "role": "follower", "snapshot_failure": "x.writing: No space left [on device]"}])
     text = "node 3 has no newer snapshot: x.writing: No space left [on device]"
