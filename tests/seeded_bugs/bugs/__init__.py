@@ -12,6 +12,7 @@ from tests.seeded_bugs.bugs import (
     quorums,
     reads,
     replication,
+    runtime,
     snapshots,
     storage,
     wire,
@@ -31,4 +32,5 @@ BUGS: tuple[Bug, ...] = (
     *wire.BUGS,
     *fragments.BUGS,
     *fetching.BUGS,
+    *runtime.BUGS,
 )

@@ -1,0 +1,40 @@
+"""Mistakes beside the core: the runtime's own entries, large batches, bodies over HTTP, what is said of snapshots."""
+
+from tests.seeded_bugs.bug import Bug
+
+BUGS = (
+    Bug(
+        name="entry-that-must-be-understood-passed-over",
+        breaks="an entry of the runtime's own that must be understood and is not stops the node (docs/wire-format.md)",
+        file="raftpy/contracts/typed.py",
+        old="        if self.must_understand:\n"
+        "            raise NotUnderstood(where, self.name, self.version, newest)\n",
+        new="        if self.must_understand and newest is not None:\n"
+        "            raise NotUnderstood(where, self.name, self.version, newest)\n",
+        near="tests/node/test_own_entries.py",
+    ),
+    Bug(
+        name="large-batch-waited-for",
+        breaks="a batch of two megabytes is written beside the loop, however fast the disk (docs/design-storage.md)",
+        file="raftpy/storage/leveldb/writer.py",
+        old="not self.pace.slow and not is_large(batch))\n",
+        new="not self.pace.slow)\n",
+        near="tests/storage/test_writer.py",
+    ),
+    Bug(
+        name="place-of-a-body-that-gave-up-kept",
+        breaks="a body that is not read any more holds no place (docs/http-api.md)",
+        file="raftpy/server/bodies.py",
+        old="                self.give_back(size)  # its turn came just as it gave up\n",
+        new="                pass\n",
+        near="tests/server/test_bodies.py",
+    ),
+    Bug(
+        name="snapshot-failure-said-for-ever",
+        breaks="the status says why there is no newer snapshot until there is one (docs/http-api.md)",
+        file="raftpy/runtime/snapshotting.py",
+        old="self._newest, self._bytes_before, self._not_taken = index, bytes_before, None\n",
+        new="self._newest, self._bytes_before = index, bytes_before\n",
+        near="tests/node/test_snapshots.py",
+    ),
+)
