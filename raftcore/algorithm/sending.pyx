@@ -62,7 +62,7 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     elif not is_replicating(pr) or not is_full(pr.inflights):
         if pr.next <= r.log._last:
             if in_memory(r.log, pr.next):
-                entries = r.log._slice(pr.next, r.log._last + 1, r.options.max_size_per_msg, ENCODED)
+                entries = r.log._slice(pr.next, r.log._last + 1, r.message_size, ENCODED)
             else:
                 entries = entries_read_back(r, pr)
                 if entries is None:
@@ -92,8 +92,7 @@ cdef Entries entries_read_back(Raft r, Progress pr):
     """The entries from pr.next on, which are in the storage alone; None where it has yet to read them. Then nothing is
     sent to this follower before resume_sending: the others must not wait for a disk."""
     try:
-        return r.log._slice_at_hand(pr.next, r.log._last + 1, r.log.unstable.offset, r.options.max_size_per_msg,
-                                    ENCODED)
+        return r.log._slice_at_hand(pr.next, r.log._last + 1, r.log.unstable.offset, r.message_size, ENCODED)
     except LogTemporarilyUnavailable:
         pr.awaits_entries = True
         return None

@@ -28,6 +28,7 @@ cdef class Raft:
         self.tracker = tracker
         self.state = StateFollower
         self.options = Options(config)
+        self.message_size = self.options.max_size_per_msg
         self.witnesses = frozenset(config.witnesses) if config.witnesses else None
         self.priorities = dict(config.priorities) if config.priorities else None
         self.read_states = []

@@ -129,8 +129,7 @@ cdef class RawNode:
         The rest of the election timeout, or on a leader of the heartbeat interval. ``2**30`` on a node that may not
         stand for election. Until then a caller may leave ticks out and make up for them later in one call of
         :meth:`tick`, but before any other call that finds it due: messages restart the timeouts. Any call but
-        :meth:`tick` may change the answer.
-        """
+        :meth:`tick` may change the answer."""
         return ticks_until_due(self.raft)
 
     cdef uint64_t _ticks_until_due(self) except 0:
@@ -226,15 +225,12 @@ cdef class RawNode:
 
         Ignored on a leader, a learner, a witness and a node that is no member; while a restored snapshot is not
         durable, or a committed change of the configuration not applied; and with a lease (thesis 6.4.1) for
-        ``election_tick`` ticks after a leader's last word, or the start.
-        """
+        ``election_tick`` ticks after a leader's last word, or the start."""
         step(self.raft, new_message(MsgHup, self.raft.id))
 
     def forget_leader(self):
         """Forget who leads, so that another may be voted for at once; the leader's next message undoes it (etcd/raft).
-
-        Ignored by all but followers, and with ``ignore_forget_leader``. What was promised to a lease stays promised.
-        """
+        Ignored by all but followers, and with ``ignore_forget_leader``. What was promised to a lease stays promised."""
         step(self.raft, new_message(MsgForgetLeader, self.raft.id))
 
     def step_down(self):
@@ -352,6 +348,10 @@ cdef class RawNode:
         shorter with the figure. It changes neither when a leader is missed nor how long votes are refused.
         """
         write_took(self.raft, <int64_t> min(ticks, LONGEST_WRITE))
+
+    def limit_messages(self, uint64_t size):
+        """An append holds at most so many bytes of blocks from now on, or one entry; the Config's is the most."""
+        self.raft.message_size = min(size, self.raft.options.max_size_per_msg)
 
     def set_members(self, witnesses=(), priorities=None):
         """What the replicated member table says of the members, beyond the configuration: call it when that changes.

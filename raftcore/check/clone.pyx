@@ -47,6 +47,7 @@ cdef Raft clone_raft(Raft r, object storage):
     copy.now_ms = r.now_ms
     copy.random_state = r.random_state
     copy.options = r.options
+    copy.message_size = r.message_size
     copy.witnesses = r.witnesses
     copy.priorities = r.priorities
     queue_copy(&copy.messages, &r.messages)
@@ -84,7 +85,7 @@ cdef bytes fingerprint_raft(Raft r, bint suspicion):
         r.write_ticks, r.random_state,
         ((r.now_ms, r.lease_until, sorted(r.round_times.items())) if r.options.lease_ms
          else max(r.now_ms, r.log.last_time())),
-        r.tracker.config._values(), sorted(r.tracker.votes.items()),
+        r.tracker.config._values(), sorted(r.tracker.votes.items()), r.message_size,
         None if r.witnesses is None else sorted(r.witnesses),
         None if r.priorities is None else sorted(r.priorities.items()),
         r.reads.round, r.reads.round_open, sorted(r.reads.acknowledged.items()),

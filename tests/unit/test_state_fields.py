@@ -149,6 +149,7 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
             **dict.fromkeys(("round_times", "lease_until", "lease_given_up"), LEASE),
             "is_learner": "follows from the configuration",
             "acknowledged": ONE_LEADER,
+            "message_size": SETTINGS,
             "offers": "the driver's, and not held back in what is explored",
         },
         "Tracker": {
