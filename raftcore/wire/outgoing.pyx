@@ -24,8 +24,8 @@ from raftcore.base.bytes cimport load32, store32
 from raftcore.base.crc cimport crc32c_update
 from raftcore.wire.congestion cimport PACKET_THRESHOLD, PERSISTENT_THRESHOLD, Congestion
 from raftcore.wire.fragment cimport (
-    ACK_RANGES, FRAGMENT_HEADER_SIZE, FRAGMENT_OVERHEAD, FRAME_FRAGMENT, LARGEST_CUT, LEAST_STEP, Fragment, Range,
-    fragment_count, fragment_length, read_ack, write_fragment,
+    ACK_RANGES, FRAGMENT_HEADER_SIZE, FRAGMENT_OVERHEAD, FRAME_FRAGMENT, LARGEST_CUT, LEAST_STEP, SURE_SIZE, Fragment,
+    Range, fragment_count, fragment_length, read_ack, write_fragment,
 )
 from raftcore.wire.frame cimport FRAME_HEADER_SIZE, write_frame_header
 from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
@@ -46,7 +46,6 @@ cdef enum:
     ON_ITS_WAY = 0
     ARRIVED = 1
     GONE = 2
-    SURE_SIZE = 1200       # datagrams up to it pass, whatever the path takes: path_size.BASE_SIZE
     HOLE_DATAGRAMS = 3     # larger ones of which none arrives
     HOLE_US = 1000000      # for so long, as with probes of the path
     UNREAD_US = 10000      # how long the peer may be busy with something else than its socket

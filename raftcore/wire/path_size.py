@@ -172,6 +172,11 @@ class PathSize:
             return self._raise_us if self.size < self.largest else None
         return self._due_us
 
+    @property
+    def tried(self) -> int:
+        """The largest size that may pass, as far as known: the one in use, or the one that is being tried."""
+        return max(self.size, self._probed)
+
     def _choose(self, now_us: int) -> None:
         """Nothing is being tried, and the time has come for something."""
         if self.phase is Phase.COMPLETE:

@@ -66,8 +66,8 @@ What is given on the command line wins.
     "--max-datagram",
     type=int,
     metavar="BYTES",
-    help="Size of a UDP datagram; bounds the size of a new value, while larger ones in the log are still sent.  "
-    "[default: 60000 on loopback, else 1200]",
+    help="Size of the largest UDP datagram; what does not fit one goes in fragments.  "
+    "[default: what the path to each peer takes, which is found out]",
 )
 @click.option(
     "--log-cache-bytes",

@@ -105,7 +105,7 @@ class Transport(Protocol):
 
     @property
     def max_datagram(self) -> int:
-        """Bytes in a datagram, header included; one large message may take more. Known after ``start``."""
+        """Bytes in the largest datagram, header included; a large message may take more. Known after ``start``."""
         ...
 
     @property
@@ -150,6 +150,21 @@ class FragmentingTransport(Transport, Protocol):
     @property
     def max_message(self) -> int:
         """Bytes in the largest message that reaches the peers, as far as this node can say."""
+        ...
+
+
+class SizingTransport(Transport, Protocol):
+    """A ``Transport`` that finds out how large datagrams to each peer may be.
+
+    Optional: a transport is one of these when it has ``on_datagram_size``. ``max_datagram`` is then what no datagram
+    exceeds, and ``max_command`` that of a datagram that passes any path.
+    """
+
+    def on_datagram_size(self, callback: Callable[[int], None]) -> None:
+        """Sets whom to tell how many bytes a datagram may have that each of the peers takes that are heard.
+
+        Told at once, and whenever it changes, which may be inside ``receive``. What is larger goes in fragments.
+        """
         ...
 
 

@@ -29,7 +29,7 @@ from raftpy.runtime.group import Group
 from raftpy.runtime.installing import Fetch
 from raftpy.runtime.linger import lingering
 from raftpy.runtime.log_reading import LogReading
-from raftpy.runtime.opening import Opened
+from raftpy.runtime.opening import Opened, append_size
 from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
 from raftpy.runtime.passes import Passes, Ticks
 from raftpy.runtime.rounds import Rounds
@@ -149,6 +149,9 @@ class Driver:
         self.storage.set_completion(self._on_written, self.fail)
         self.transport.on_unreachable(self._on_unreachable)
         self.transport.on_heard(self._on_heard)
+        sizing = getattr(self.transport, "on_datagram_size", None)  # see SizingTransport
+        if sizing is not None:
+            sizing(self._on_datagram_size)
         self.fetching.start()
         for group in self.groups.values():
             group.start()
@@ -345,6 +348,11 @@ class Driver:
     def _on_written(self, batch: AppendBatch) -> None:
         self.rounds.written.append(batch)
         self.passes.wake()
+
+    def _on_datagram_size(self, max_datagram: int) -> None:
+        """What a datagram to any of the peers holds has become known, or has changed."""
+        for group in self.groups.values():
+            group.raw.limit_messages(append_size(max_datagram))
 
     def _on_heard(self, node_id: int) -> None:
         self.member_operations.heard(node_id)

@@ -155,7 +155,7 @@ class Group:
         self.passes = host.passes
         self.owner = host.owner
         self.fetching = host.fetching
-        core = core_config(config, host.transport.max_command, host.boot, host.entropy, group_id, start.applied, groups)
+        core = core_config(config, host.transport, host.boot, host.entropy, group_id, start.applied, groups)
         self.view = self._view(stored, start)
         self.raw = RawNode(core, start.initial, self.view)
         self.name = name_of(config.id, group_id)

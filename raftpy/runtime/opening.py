@@ -10,7 +10,7 @@ from typing import Any
 
 from raftcore.base.config import Config as CoreConfig
 from raftcore.base.types import UNLIMITED
-from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE
+from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE, RUN_SIZE, max_command
 from raftpy.config import Config, format_cluster
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.executor import Executor
@@ -181,9 +181,14 @@ def first_standing(recovered: Recovered) -> Standing:
     return Standing.NEW
 
 
+def append_size(max_datagram: int) -> int:
+    """Bytes of blocks in one append that a datagram of ``max_datagram`` bytes holds whatever else it says."""
+    return max_command(max_datagram) + BLOCK_OVERHEAD
+
+
 def core_config(
     config: Config,
-    max_command: int,
+    transport: Transport,
     boot: int,
     entropy: Entropy,
     group_id: int = 0,
@@ -192,15 +197,18 @@ def core_config(
 ) -> CoreConfig:
     """The settings of a group's core, one of ``groups`` on its host.
 
-    ``max_command`` is what one datagram carries; ``boot`` makes each start draw anew, and ``entropy`` gives the seed
+    ``transport`` says what one datagram carries; ``boot`` makes each start draw anew, and ``entropy`` gives the seed
     where ``config`` has none. ``applied``: the index of the snapshot that it goes on from.
     """
+    append = transport.max_command + BLOCK_OVERHEAD
+    if hasattr(transport, "on_datagram_size"):  # see SizingTransport
+        append = append_size(transport.max_datagram)
     return CoreConfig(
         id=config.id,
         applied=applied,
         election_tick=config.election_ticks,
         heartbeat_tick=config.heartbeat_ticks,
-        max_size_per_msg=max_command + BLOCK_OVERHEAD,
+        max_size_per_msg=min(append, config.max_inflight_bytes),
         max_committed_size_per_ready=MAX_APPLY_BYTES,
         max_uncommitted_size=config.max_uncommitted_bytes,
         max_inflight_msgs=config.max_inflight_messages,
@@ -210,18 +218,18 @@ def core_config(
         async_storage_writes=True,
         pre_vote=config.pre_vote,
         check_quorum=config.check_quorum,
-        max_reject_runs=max(1, max_command // RUN_SIZE - 1),
+        max_reject_runs=max(1, transport.max_command // RUN_SIZE - 1),
         disable_proposal_forwarding=True,
         seed=_seed(config, boot, entropy, group_id),
         trace=_trace if core_log.isEnabledFor(logging.DEBUG) else None,
     )
 
 
-def largest_command(max_command: int, transport: Transport) -> int:
+def largest_command(agreed: int, transport: Transport) -> int:
     """Bytes in the largest command that is taken: as the member table has it, and as the transport carries it to the
     peers."""
     largest: int = getattr(transport, "max_message", 0)  # see FragmentingTransport
-    return min(max_command, max(transport.max_command, largest - MESSAGE_OVERHEAD))
+    return min(agreed, max(transport.max_command, largest - MESSAGE_OVERHEAD))
 
 
 def _seed(config: Config, boot: int, entropy: Entropy, group_id: int) -> int:

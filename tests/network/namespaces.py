@@ -37,6 +37,8 @@ from types import TracebackType
 
 NAMESPACES = Path("/run/netns")
 COUNTER = itertools.count(1)
+LEAST_MTU6 = 1280
+"""What IPv6 takes at least (RFC 8200): below it there is none."""
 CLONE_NEWNET = 0x40000000
 SIOCETHTOOL = 0x8946
 OFFLOADS = (0x2C, 0x24, 0x1F)
@@ -276,12 +278,14 @@ class Network:
             ip = ("ip", "-n", end.namespace)
             command(*ip, "link", "set", end.interface, "mtu", str(self.mtu), "up")
             command(*ip, "address", "add", f"10.77.{number}.{last}/24", "dev", end.interface)
-            command(*ip, "address", "add", f"fd77:{number}::{last}/64", "dev", end.interface, "nodad")
-            for there in (f"10.77.{number}.{3 - last}", f"fd77:{number}::{3 - last}"):
+            if self.mtu >= LEAST_MTU6:
+                command(*ip, "address", "add", f"fd77:{number}::{last}/64", "dev", end.interface, "nodad")
+            for there in (f"10.77.{number}.{3 - last}", f"fd77:{number}::{3 - last}")[: 1 + (self.mtu >= LEAST_MTU6)]:
                 # Neighbours that are known need not be asked for, which IPv6 does only a second later.
                 command(
                     *ip, "neigh", "add", there, "lladdr", hardware[3 - last], "nud", "permanent", "dev", end.interface
                 )
         command("ip", "-n", host.namespace, "route", "add", "default", "via", f"10.77.{number}.1")
-        command("ip", "-n", host.namespace, "-6", "route", "add", "default", "via", f"fd77:{number}::1")
+        if self.mtu >= LEAST_MTU6:
+            command("ip", "-n", host.namespace, "-6", "route", "add", "default", "via", f"fd77:{number}::1")
         host.link = Link(one, other)

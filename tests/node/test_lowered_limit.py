@@ -25,7 +25,7 @@ def is_large(datagram: bytes) -> bool:
 def earlier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the nodes are of an earlier version, which knows no fragments."""
     if request.param:
-        monkeypatch.setattr(MemoryTransport, "_takes", lambda _: None)
+        monkeypatch.setattr(MemoryTransport, "_takes", lambda *_: None)
     return bool(request.param)
 
 

@@ -36,9 +36,10 @@ RAFTPY = """
         leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal_batches
         leveldb.wal leveldb.places leveldb.segment leveldb.row leveldb.group_log leveldb.writer leveldb.store
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
-        exchange.snapshot_frames
+        exchange.snapshot_frames exchange.probe_frames
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
-        identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.fragments datagram.base
+        identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.fragments datagram.paths
+        datagram.known datagram.base
         datagram.memory datagram.udp
     .: config
     members: own_entries table operations

@@ -11,6 +11,7 @@ from raftcore.wire.codec import DatagramBuilder, Header, decode_message, frames
 from raftpy.contracts.clock import ManualClock
 from raftpy.contracts.types import LocalIdentity
 from raftpy.transport import MemoryNetwork, MemoryTransport, Unreliable
+from raftpy.transport.identity.peer import Peer
 
 CLUSTER = 0xC1C1
 MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
@@ -91,7 +92,7 @@ def commits(datagrams: list[bytes]) -> list[int]:
 class EarlierTransport(MemoryTransport):
     """Of a version that knows no fragments: it does not say that it takes any."""
 
-    def _takes(self) -> None:
+    def _takes(self, peer: Peer) -> None:
         return None
 
 

@@ -15,6 +15,13 @@ from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef
 from raftpy.contracts.typed import TypeHeader
 from raftpy.contracts.types import Standing
 from raftpy.members.own_entries import enveloped
+from raftpy.transport.exchange.probe_frames import (
+    FRAME_PROBE,
+    FRAME_PROBE_ANSWER,
+    decode_probe,
+    encode_answer,
+    encode_probe,
+)
 from raftpy.transport.exchange.snapshot_frames import (
     FRAME_SNAPSHOT_CHUNK,
     FRAME_SNAPSHOT_REFUSAL,
@@ -88,6 +95,8 @@ def test_every_vector_of_the_page_is_checked_here() -> None:
         "fragment-body",
         "fragment-ack-body",
         "hello-body",
+        "probe-body",
+        "probe-answer-body",
         "snapshot-request-body",
         "snapshot-chunk-body",
         "snapshot-refusal-body",
@@ -145,6 +154,13 @@ def test_acknowledgement_of_fragments() -> None:
     ranges = [(90, 100), (80, 85), (1, 7)]
     assert encode_ack(ranges) == VECTORS["fragment-ack-body"]
     assert decode_ack(VECTORS["fragment-ack-body"]) == ranges
+
+
+def test_probe_and_answer() -> None:
+    assert b"".join(encode_probe(5, 112)) == VECTORS["probe-body"]
+    assert encode_answer(5, 112) == VECTORS["probe-answer-body"]
+    assert decode_probe(FRAME_PROBE, 0, VECTORS["probe-body"], 112) == (5, 112)
+    assert decode_probe(FRAME_PROBE_ANSWER, 0, VECTORS["probe-answer-body"], 96) == (5, 112)
 
 
 def test_hello() -> None:

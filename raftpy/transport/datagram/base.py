@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from random import Random
-from typing import Any
 
 from raftcore.base.conflict import Conflict
 from raftcore.base.errors import ConfigError, DecodeError
@@ -25,18 +24,21 @@ from raftcore.wire.codec import (
     FRAME_HEADER_SIZE,
     FRAME_TRANSPORT,
     frames,
-    max_command,
     parse_header,
 )
 from raftcore.wire.datagram import frame_datagram
+from raftcore.wire.path_size import BASE_SIZE, LARGEST_SIZE, SEALING
 from raftpy.contracts.clock import Clock, SystemClock, TimerHandle
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.fetching import SnapshotRequest, SnapshotTalk
-from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
+from raftpy.contracts.types import LocalIdentity, Standing
 from raftpy.system.entropy import SystemEntropy
 from raftpy.transport.datagram.fragments import Fragments
+from raftpy.transport.datagram.known import KnownPeers
 from raftpy.transport.datagram.oversized import note_oversized, oversized_datagram
-from raftpy.transport.exchange.exchange import FIRST_KIND, Exchange
+from raftpy.transport.datagram.paths import Paths
+from raftpy.transport.exchange.exchange import FIRST_KIND
+from raftpy.transport.exchange.probe_frames import PROBE_FRAMES
 from raftpy.transport.exchange.sizes import LARGEST_DATAGRAM, LARGEST_MESSAGE, LOOPBACK_DATAGRAM, SMALLEST_DATAGRAM
 from raftpy.transport.exchange.snapshot_frames import (
     SNAPSHOT_FRAMES,
@@ -62,12 +64,13 @@ HEADER_SIZE: int = DATAGRAM_HEADER_SIZE
 log = logging.getLogger("raftpy.transport")
 
 
-class DatagramTransport(Exchange):
+class DatagramTransport(KnownPeers):
     """See the ``Transport`` protocol for what the public methods promise.
 
-    ``clock`` gives the time and calls back (None: the system's); ``max_datagram`` is in bytes, 512 to 65,507 (None:
-    see LOOPBACK_DATAGRAM and NETWORK_DATAGRAM); ``unreliable`` makes the wire bad on purpose, by draws from its own
-    seed or, where it has none, from one that ``entropy`` gives (None: the system's). Raises ``ConfigError``.
+    ``clock`` gives the time and calls back (None: the system's); ``max_datagram`` is in bytes, 512 to 65,507, the most
+    where a subclass finds out what each path takes (None: the subclass says); ``unreliable`` makes the wire bad on
+    purpose, by draws from its own seed or, where it has none, from one that ``entropy`` gives (None: the system's).
+    Raises ``ConfigError``.
     """
 
     def __init__(
@@ -90,6 +93,8 @@ class DatagramTransport(Exchange):
         self._unreachable_callback: Callable[[int], None] | None = None
         self._heard_callback: Callable[[int], None] | None = None
         self._talk_callback: Callable[[int, SnapshotTalk], None] | None = None
+        self._size_callback: Callable[[int], None] | None = None
+        self._common = 0
         self._timer: TimerHandle | None = None
         self._enter(LocalIdentity(0, 0, 0, 0, {}), None)
 
@@ -101,7 +106,14 @@ class DatagramTransport(Exchange):
         self._conflicts = dict(own.conflicts)
         self._gate = Gate(own, self.clock, pin, self._max_datagram, self._changed)
         self._peers = self._gate.peers
-        self._fragments = Fragments(self.clock, self._transmit)
+        self._paths = Paths(
+            self.clock,
+            self._max_datagram or LOOPBACK_DATAGRAM,
+            searches=self._searches(),
+            transmit=self._transmit,
+            resized=self._resized,
+        )
+        self._fragments = Fragments(self.clock, self._transmit, self._paths.lost)
         self.counters = self._gate.counters
         self._heard = []
         self._waiting = []
@@ -111,8 +123,22 @@ class DatagramTransport(Exchange):
         """Another incarnation of the peer is heard than before, or none any more."""
         peer.give_up(self._take_back(peer.id))
         self._fragments.forget(peer)
+        self._paths.forget(peer)
         self._heard = sorted((p for p in self._peers.values() if p.expected is not None), key=lambda p: p.id)
         self._lend()
+        self._agree_on_size()
+
+    def _resized(self, peer: Peer) -> None:
+        """Datagrams to the peer have another size than before."""
+        self._fragments.resize(peer)
+        self._agree_on_size()
+
+    def _agree_on_size(self) -> None:
+        """Tells what size of datagrams all peers take that are heard, if it is another one than before."""
+        common = min((peer.builder.max_datagram for peer in self._heard), default=self._paths.least)
+        if common != self._common and self._size_callback is not None:
+            self._common = common
+            self._size_callback(common)
 
     # --- What a subclass provides -------------------------------------------------------------------------------
 
@@ -140,14 +166,19 @@ class DatagramTransport(Exchange):
         raise NotImplementedError
 
     def _default_max_datagram(self, addresses: Iterable[str]) -> int:
-        return LOOPBACK_DATAGRAM
+        return LARGEST_DATAGRAM if self._searches() else LOOPBACK_DATAGRAM
 
-    def _takes(self) -> Takes | None:
-        """What this node takes in fragments from each peer; None: it does not say that it does."""
+    def _send_cut_by_ip(self, peer: Peer, datagram: bytes) -> None:
+        """Sends a datagram that the path may not take in one piece."""
+        peer.ready.append(datagram)
+
+    def _searches(self) -> bool:
+        """Whether this wire tells a datagram that is too large from others, so that sizes can be found out."""
+        return False
+
+    def _takes(self, peer: Peer) -> Takes | None:
+        """What this node takes in fragments from the peer; None: it does not say that it does."""
         return Takes(LARGEST_MESSAGE, SOCKET_BYTES)
-
-    def _wire_stats(self) -> dict[str, Any]:
-        return {}
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
@@ -163,6 +194,8 @@ class DatagramTransport(Exchange):
         if identity.node_id not in identity.members:
             raise ConfigError(f"node {identity.node_id} has no address: members are {sorted(identity.members)}")
         self._max_datagram = self._max_datagram or self._default_max_datagram(identity.members.values())
+        if self._searches():
+            self._max_datagram = min(self._max_datagram, LARGEST_SIZE - SEALING)
         self._enter(identity, pin)
         self._wake = wake
         self._open()
@@ -182,6 +215,7 @@ class DatagramTransport(Exchange):
         if self._timer is not None:
             self._timer.cancel()
         self._fragments.close()
+        self._paths.close()
         self._wake = _nothing
         self._shut()
 
@@ -203,6 +237,7 @@ class DatagramTransport(Exchange):
             old = self._peers.get(peer_id)
             if old is None or old.address != address:
                 peer = self._gate.new_peer(peer_id, address)
+                self._paths.forget(peer)
                 self._attach(peer)
                 fresh.append(peer)
         for peer_id in self._peers.keys() - others.keys():
@@ -254,6 +289,9 @@ class DatagramTransport(Exchange):
             if kind in SNAPSHOT_FRAMES:
                 self._take_talk(peer, group, kind, body)
                 return more
+            if kind in PROBE_FRAMES:
+                self._paths.take(peer, kind, group, body, len(datagram))
+                return False  # such a frame is alone
             if kind == FRAME_HELLO:
                 news = self._take_hello(peer, decode_hello(body))
             elif kind == FRAME_REFUSAL:
@@ -278,6 +316,8 @@ class DatagramTransport(Exchange):
     def _take_hello(self, peer: Peer, hello: Hello) -> bool:
         """True when it says something new; one that asks is answered at once."""
         news = peer.take_hello(hello)
+        self._fragments.hello(peer)
+        self._paths.hello(peer)
         if hello.asks:
             self._send_hello(peer)
         return news
@@ -326,10 +366,11 @@ class DatagramTransport(Exchange):
             return
         if peer.builder.frames:
             peer.ready.append(peer.builder.finish())
-        peer.ready.append(datagram)
+        self._send_cut_by_ip(peer, datagram)
         self._gate.warn_once(
             ("oversized", peer.id),
-            f"node {peer.id} needs a datagram of {len(datagram)} bytes, above max_datagram, {self._max_datagram}, and "
+            f"node {peer.id} needs a datagram of {len(datagram)} bytes, above max_datagram for it, "
+            f"{peer.builder.max_datagram}, and "
             "does not say that it puts fragments together; it is sent all the same, in fragments of IP where the path "
             "takes less",
         )
@@ -398,8 +439,9 @@ class DatagramTransport(Exchange):
 
     def _send_hello(self, peer: Peer, asks: int = 0) -> None:
         """Tells the peer who we are; with ``asks``, the number of a question, it is to tell the same."""
-        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflicts, self._takes())
-        room = self._max_datagram - HEADER_SIZE - FRAME_HEADER_SIZE
+        takes, probes = self._takes(peer), LARGEST_SIZE if self._paths.searches else 0
+        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflicts, takes, probes)
+        room = peer.builder.max_datagram - HEADER_SIZE - FRAME_HEADER_SIZE
         self._transmit(peer, peer.hello_datagram(self._own, encode_hello(hello, room)))
 
     def _hello_or_probe_all(self) -> None:
@@ -409,6 +451,7 @@ class DatagramTransport(Exchange):
         for peer in self._peers.values():
             self._look_at(peer)
             self._fragments.expire(peer)
+            self._paths.look(peer)
             if peer.expected is None:
                 self._probe(peer, self.clock.monotonic())
             else:
@@ -448,7 +491,8 @@ class DatagramTransport(Exchange):
         datagram = frame_datagram(peer.builder.header, kind, ref_of_talk(talk).group, head, data)
         if peer.expected is None:
             peer.counters.snapshot_frames_dropped += 1
-        elif len(datagram) <= self._max_datagram:
+        elif len(datagram) <= peer.builder.max_datagram:
+            peer.large += len(datagram) > BASE_SIZE
             self._transmit(peer, datagram)
         elif peer.takes is None:
             peer.counters.snapshot_frames_dropped += 1
@@ -485,7 +529,7 @@ class DatagramTransport(Exchange):
             else:
                 self._send_hello(peer, number)
 
-    # --- What is known ------------------------------------------------------------------------------------------
+    # --- Who is told, and what ----------------------------------------------------------------------------------
 
     def on_unreachable(self, callback: Callable[[int], None]) -> None:
         """See ``Transport.on_unreachable``."""
@@ -501,36 +545,9 @@ class DatagramTransport(Exchange):
         if self._unreachable_callback is not None:
             self._unreachable_callback(peer.id)
 
-    def reachable(self, node_id: int) -> bool:
-        """See ``Transport.reachable``."""
-        peer = self._peers.get(node_id)
-        return peer is not None and peer.expected is not None and peer.presence.reachable
-
-    def refused_by(self, node_id: int) -> str | None:
-        """See ``Transport.refused_by``."""
-        peer = self._peers.get(node_id)
-        return None if peer is None else self._gate.refused_by(peer, self.reachable(node_id))
-
-    def oversized(self, node_id: int) -> Oversized | None:
-        """See ``Transport.oversized``."""
-        peer = self._peers.get(node_id)
-        return None if peer is None else peer.oversized
-
-    def http_address(self, node_id: int) -> str | None:
-        """See ``Transport.http_address``; this node's own id gives its own."""
-        if node_id == self._own.node_id:
-            return self._own.http_address or None
-        peer = self._peers.get(node_id)
-        return (peer.http_address or None) if peer is not None else None
-
     def on_heard(self, callback: Callable[[int], None]) -> None:
         """See ``Transport.on_heard``."""
         self._heard_callback = callback
-
-    def heard(self, node_id: int) -> Heard:
-        """See ``Transport.heard``."""
-        peer = self._peers.get(node_id)
-        return Heard() if peer is None else peer.heard()
 
     def quarantine(self, conflict: Conflict, group: int = 0) -> None:
         """See ``Transport.quarantine``."""
@@ -543,38 +560,10 @@ class DatagramTransport(Exchange):
         """See ``Transport.pin``."""
         self._gate.bind(node_id, store_id)
 
-    @property
-    def max_datagram(self) -> int:
-        """Bytes in a datagram; see ``Transport.max_datagram``."""
-        return self._max_datagram
-
-    @property
-    def max_command(self) -> int:
-        """Bytes in the largest command that fits one datagram."""
-        return max_command(self._max_datagram)
-
-    @property
-    def max_message(self) -> int:
-        """Bytes in the largest message; see ``FragmentingTransport.max_message``."""
-        return LARGEST_MESSAGE
-
-    def stats(self) -> dict[str, Any]:
-        """See ``Transport.stats``."""
-        return {
-            "node": self.counters.as_dict(),
-            "peers": {
-                peer.id: {
-                    "address": peer.address,
-                    "http": peer.http_address or None,
-                    "store_id": peer.incarnation.store,
-                    "boot": peer.incarnation.boot,
-                    "reachable": self.reachable(peer.id),
-                    **peer.counters.as_dict(),
-                }
-                for peer in self._peers.values()
-            },
-            "wire": {"max_datagram": self._max_datagram, **self._wire_stats()},
-        }
+    def on_datagram_size(self, callback: Callable[[int], None]) -> None:
+        """See ``SizingTransport.on_datagram_size``."""
+        self._size_callback = callback
+        self._agree_on_size()
 
 
 def _seed(unreliable: Unreliable | None, entropy: Entropy) -> int:

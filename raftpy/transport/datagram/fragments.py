@@ -16,8 +16,8 @@ from collections.abc import Callable, Hashable
 from raftcore.base.errors import DecodeError
 from raftcore.base.types import MessageType
 from raftcore.values.message import Message
-from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, DatagramBuilder, frames
-from raftcore.wire.datagram import whole_datagram
+from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames
+from raftcore.wire.datagram import frame_datagram, whole_datagram
 from raftcore.wire.fragment import FRAME_FRAGMENT, FRAME_FRAGMENT_ACK
 from raftcore.wire.incoming import Incoming
 from raftcore.wire.outgoing import GIVE_UP_US, Outgoing
@@ -37,12 +37,16 @@ MICROSECONDS = 1_000_000
 class Fragments:
     """The fragments from and to all peers of one transport, in one incarnation of this node.
 
-    ``transmit(peer, datagram)`` puts a datagram on the wire.
+    ``transmit(peer, datagram)`` puts a datagram on the wire; ``black_hole(peer)`` is called when large ones do not seem
+    to arrive.
     """
 
-    def __init__(self, clock: Clock, transmit: Callable[[Peer, bytes], None]) -> None:
+    def __init__(
+        self, clock: Clock, transmit: Callable[[Peer, bytes], None], black_hole: Callable[[Peer], None]
+    ) -> None:
         self._clock = clock
         self._transmit = transmit
+        self._black_hole = black_hole
         self._number = 0  # of the newest message; it only grows, also when a peer goes and comes back
         self._busy: dict[int, Peer] = {}  # to whom something is under way
         self._heard: dict[int, Peer] = {}  # of whom fragments came that are not acknowledged
@@ -102,6 +106,16 @@ class Fragments:
             peer.outgoing = Outgoing(peer.builder.max_datagram, peer.takes.room, peer.takes.burst)
         return peer.outgoing
 
+    def resize(self, peer: Peer) -> None:
+        """Another size of datagrams holds for the peer than before."""
+        if peer.outgoing is not None:
+            self._number += peer.outgoing.resize(peer.builder.max_datagram, self._number + 1)
+
+    def hello(self, peer: Peer) -> None:
+        """The peer has told what it takes, which may have changed."""
+        if peer.outgoing is not None and peer.takes is not None:
+            peer.outgoing.burst = peer.takes.burst
+
     def flush(self) -> None:
         """Sends what may leave now."""
         if self._busy:
@@ -113,6 +127,8 @@ class Fragments:
     def _send_to(self, peer: Peer, now_us: int) -> None:
         outgoing = peer.outgoing
         assert outgoing is not None
+        if outgoing.black_hole(now_us):
+            self._black_hole(peer)
         while (datagram := outgoing.next_datagram(now_us)) is not None:
             peer.counters.fragments_sent += 1
             self._transmit(peer, datagram)
@@ -186,9 +202,7 @@ class Fragments:
             assert peer.incoming is not None
             ack = peer.incoming.ack()
             if ack is not None:
-                builder = DatagramBuilder(peer.builder.header, peer.builder.max_datagram)
-                builder.add_frame(FRAME_FRAGMENT_ACK, ack)
-                self._transmit(peer, builder.finish())
+                self._transmit(peer, frame_datagram(peer.builder.header, FRAME_FRAGMENT_ACK, 0, ack))
         self._heard.clear()
         self.flush()
 

@@ -26,12 +26,14 @@ class MemoryNetwork:
 
     ``unreliable`` may be exchanged at any time; its own ``seed`` is passed over in favour of the network's. ``filter``,
     when set, is asked for every datagram (from, to, bytes) and loses it by returning False. Links count one way each,
-    so a cut may be one-sided.
+    so a cut may be one-sided. ``path_size``, when set before transports are made, is what every path takes, in bytes:
+    larger datagrams vanish, and the transports find it out; it may change at any time.
     """
 
     def __init__(self, clock: Clock, seed: int = 0, unreliable: Unreliable | None = None) -> None:
         self.clock = clock
         self.unreliable = unreliable or RELIABLE
+        self.path_size: int | None = None
         self.filter: Callable[[int, int, bytes], bool] | None = None
         self.sent = self.delivered = self.lost = 0
         self._source = Random(seed)
@@ -94,6 +96,8 @@ class MemoryNetwork:
         """Takes a datagram from a transport."""
         self.sent += 1
         passes = self.filter is None or self.filter(from_id, to_id, datagram)
+        if self.path_size is not None and len(datagram) > self.path_size:
+            passes = False
         if not passes or not self.connected(from_id, to_id):
             self.lost += 1
             return
@@ -117,8 +121,8 @@ class MemoryTransport(DatagramTransport):
     def __init__(
         self, network: MemoryNetwork, *, max_datagram: int | None = None, unreliable: Unreliable | None = None
     ) -> None:
-        super().__init__(clock=network.clock, max_datagram=max_datagram, unreliable=unreliable)
         self.network = network
+        super().__init__(clock=network.clock, max_datagram=max_datagram, unreliable=unreliable)
         self._inbox: deque[bytes] = deque()
         self._woken = False  # True: wake has been called, and receive not since
 
@@ -131,6 +135,9 @@ class MemoryTransport(DatagramTransport):
         if self._inbox and not self._woken:
             self._woken = True
             self._wake()
+
+    def _searches(self) -> bool:
+        return self.network.path_size is not None
 
     def _open(self) -> None:
         self._inbox.clear()

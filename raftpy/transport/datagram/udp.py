@@ -9,6 +9,10 @@ address. They come with two duties: the error queue must be read, or the socket 
 error makes the next `sendto` fail in place of the one it belongs to, so that one is repeated. The queue is asked when a
 `recv` or `sendto` has failed, for every error makes one of them fail; and, to be safe, when several reads in a row met
 nothing. Asking each time nothing waits would cost more than all the rest of a look at the socket.
+
+There no datagram is cut by IP either (IP_PMTUDISC_PROBE: the don't-fragment bit is set, and what the system believes to
+know of a path is not asked), so that each path's size can be found out (paths.py). What the own system does not take
+(EMSGSIZE), and what a router reports of a narrower link, stand in the error queue with the size that would pass.
 """
 
 from __future__ import annotations
@@ -40,7 +44,11 @@ from raftpy.transport.exchange.address import (
     resolve,
 )
 from raftpy.transport.exchange.exchange import DatagramIO, pack_address
-from raftpy.transport.exchange.sizes import LARGEST_MESSAGE, LOOPBACK_DATAGRAM, NETWORK_DATAGRAM
+from raftpy.transport.exchange.sizes import (
+    LARGEST_MESSAGE,
+    NETWORK_DATAGRAM,
+    USUAL_DATAGRAM,
+)
 from raftpy.transport.exchange.unreliable import Unreliable
 from raftpy.transport.identity.hello import Takes
 from raftpy.transport.identity.peer import Peer
@@ -53,7 +61,10 @@ WANTED_DATAGRAMS = 32
 # Linux's numbers where Python does not name them.
 _LINUX = sys.platform == "linux"
 _IP_RECVERR, _IPV6_RECVERR, _MSG_ERRQUEUE = 11, 25, 0x2000
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _IPV6_DONTFRAG = 10, 23, 62
+_PMTUDISC_DONT, _PMTUDISC_PROBE = 0, 3
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_MEMINFO = 32, 33, 55
+_ORIGIN_LOCAL = 1
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err
 _UNREACHABLE = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
 _FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
@@ -86,6 +97,7 @@ class UdpTransport(DatagramTransport):
         self._listen = listen
         self._asked = (receive_buffer, send_buffer)
         self._granted = (0, 0)
+        self._usual = 0  # bytes in a full datagram, as far as one can guess
         self._family: int = socket.AF_UNSPEC
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,9 +106,13 @@ class UdpTransport(DatagramTransport):
 
     # --- Opening ------------------------------------------------------------------------------------------------
 
+    def _searches(self) -> bool:
+        return _LINUX
+
     def _default_max_datagram(self, addresses: Iterable[str]) -> int:
-        hosts = [parse_address(address).host for address in addresses]
-        return LOOPBACK_DATAGRAM if all(map(is_loopback, hosts)) else NETWORK_DATAGRAM
+        if self._searches() or _all_here(addresses):
+            return super()._default_max_datagram(addresses)
+        return NETWORK_DATAGRAM
 
     def _open(self) -> None:
         own = self._own
@@ -107,12 +123,14 @@ class UdpTransport(DatagramTransport):
         self._by_target = {}
         try:
             self._ask_for_errors(udp)
+            self._let_ip_cut(udp, False)
             self._granted = (_set_buffer(udp, "RCV", self._asked[0]), _set_buffer(udp, "SND", self._asked[1]))
             udp.bind(target)
         except OSError as error:
             udp.close()
             raise _cannot_listen(own.node_id, address, error) from None
         self._socket = udp
+        self._usual = self._max_datagram if _all_here(own.members.values()) else min(self._max_datagram, USUAL_DATAGRAM)
         self._io = DatagramIO(udp.fileno())
         self._check_buffers()
         self._loop = loop
@@ -176,6 +194,17 @@ class UdpTransport(DatagramTransport):
             else:
                 udp.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
 
+    def _let_ip_cut(self, udp: socket.socket, may: bool) -> None:
+        """Whether IP may cut what leaves from now on, where that can be said."""
+        if not _LINUX:
+            return
+        how = _PMTUDISC_DONT if may else _PMTUDISC_PROBE
+        if self._family == socket.AF_INET6:
+            udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, how)
+            udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_DONTFRAG, 0 if may else 1)
+        else:
+            udp.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, how)
+
     # --- Moving bytes -------------------------------------------------------------------------------------------
 
     def _put(self, peer: Peer, datagram: bytes) -> None:
@@ -187,10 +216,21 @@ class UdpTransport(DatagramTransport):
             self._put_failed(peer, datagram, number)
 
     def _put_failed(self, peer: Peer, datagram: bytes, number: int) -> None:
-        if self._read_errors() and self._io is not None:
+        if self._read_errors() and self._io is not None and not too_long(peer, datagram):
             number = self._io.write(datagram, peer.packed)  # it was an earlier datagram's error
+            if number == errno.EMSGSIZE:
+                self._read_errors()  # which says what would have passed
         if number:
-            self._count_failure(peer, number)
+            self._count_failure(peer, number, len(datagram))
+
+    def _send_cut_by_ip(self, peer: Peer, datagram: bytes) -> None:
+        if self._socket is None:
+            return
+        self._let_ip_cut(self._socket, True)
+        try:
+            self._transmit(peer, datagram)
+        finally:
+            self._let_ip_cut(self._socket, False)
 
     def _read_errors(self) -> bool:
         """Empties the socket's error queue; True when there was something in it, or the queue cannot be asked."""
@@ -206,15 +246,30 @@ class UdpTransport(DatagramTransport):
                 self.counters.read_errors += 1
                 return some
             some = True
-            peer = self._by_target.get(address[:2])
-            if peer is None:
-                self.counters.read_errors += 1
-                continue
+            peers = self._peers_at(address)
+            self.counters.read_errors += not peers
             for _, _, data in ancillary:
                 if len(data) >= _EXTENDED_ERROR.size:
-                    self._count_failure(peer, _EXTENDED_ERROR.unpack_from(data)[0])
+                    number, origin, _, _, _, info, _ = _EXTENDED_ERROR.unpack_from(data)
+                    for peer in peers:
+                        if number != errno.EMSGSIZE or not self._paths.told(peer, info - self._headers()):
+                            self._count_failure(peer, number)
+                        else:  # what the own system refuses is counted where it does
+                            peer.counters.too_long += origin != _ORIGIN_LOCAL
 
-    def _count_failure(self, peer: Peer, number: int) -> None:
+    def _peers_at(self, address: SocketAddress) -> list[Peer]:
+        """Whom an error is about. IPv4 does not say which port the own system has found a datagram too long for."""
+        if address[1] == 0:
+            return [peer for (host, _), peer in self._by_target.items() if host == address[0]]
+        peer = self._by_target.get(address[:2])
+        return [] if peer is None else [peer]
+
+    def _headers(self) -> int:
+        """Bytes of a packet before a datagram: those of IP, without options, and of UDP."""
+        return 48 if self._family == socket.AF_INET6 else 28
+
+    def _count_failure(self, peer: Peer, number: int, refused: int = 0) -> None:
+        """A datagram of ``refused`` bytes, 0 if that is not known, was not sent, for this errno."""
         if peer.target is None:
             peer.counters.unresolved += 1
             self._tell_unreachable(peer)
@@ -222,6 +277,9 @@ class UdpTransport(DatagramTransport):
             self._report_refused(peer)
         elif number in _FULL:
             peer.counters.send_buffer_full += 1
+        elif number == errno.EMSGSIZE and self._paths.told(peer, 0, refused):
+            peer.counters.too_long += 1
+            note_refused(peer, number)
         else:
             peer.counters.send_failed += 1
             reason = note_refused(peer, number) or _reason(number)
@@ -232,26 +290,37 @@ class UdpTransport(DatagramTransport):
     # --- Buffers ------------------------------------------------------------------------------------------------
 
     def _check_buffers(self) -> None:
-        holds = self._granted[0] // datagram_cost(self._max_datagram)
+        holds = self._granted[0] // datagram_cost(self._usual)
         if holds < WANTED_DATAGRAMS:
             log.warning(
                 "node %d: the UDP receive buffer holds %d full datagrams of %d bytes (%d bytes granted, %d asked): "
                 "bursts will be lost and repeated; raise it with: sysctl -w net.core.rmem_max=%d net.core.wmem_max=%d",
-                self._own.node_id, holds, self._max_datagram, self._granted[0], self._asked[0], *self._asked,
+                self._own.node_id, holds, self._usual, self._granted[0], self._asked[0], *self._asked,
             )  # fmt: skip
 
-    def _takes(self) -> Takes | None:
-        # Half of what the socket holds, as others send as well; and one datagram always.
-        holds = self._granted[0] // datagram_cost(self._max_datagram) // 2
-        return Takes(LARGEST_MESSAGE, max(1, holds) * self._max_datagram)
+    def _takes(self, peer: Peer) -> Takes | None:
+        # Half of what the socket holds, as others send as well; and one datagram always. The peer's are taken to be as
+        # large as those to it.
+        size = peer.builder.max_datagram
+        return Takes(LARGEST_MESSAGE, max(1, self._granted[0] // datagram_cost(size) // 2) * size)
 
     def _wire_stats(self) -> dict[str, Any]:
         return {
             "receive_buffer": self._granted[0],
             "send_buffer": self._granted[1],
-            "receive_buffer_datagrams": self._granted[0] // datagram_cost(self._max_datagram),
+            "receive_buffer_datagrams": self._granted[0] // datagram_cost(self._usual),
             "receive_buffer_drops": _kernel_drops(self._socket),
         }
+
+
+def _all_here(addresses: Iterable[str]) -> bool:
+    """Whether all of them are of this machine's loopback."""
+    return all(is_loopback(parse_address(address).host) for address in addresses)
+
+
+def too_long(peer: Peer, datagram: bytes) -> bool:
+    """Whether it is known by now that the path does not take it, be it a probe or has the path become narrower."""
+    return peer.path is not None and len(datagram) > peer.path.tried
 
 
 def datagram_cost(size: int) -> int:

@@ -59,6 +59,14 @@ class PeerCounters(Traffic):
     """Requests for snapshots, and answers to such, that did not decode."""
     snapshot_frames_dropped: int = 0
     """Such that were not sent: the peer had not been heard, or takes no fragments."""
+    path_probes: int = 0
+    """Of the datagrams in ``sent``, those that tried what size the path takes."""
+    path_narrowed: int = 0
+    """How often the path to its present incarnation took less than before."""
+    malformed_probes: int = 0
+    """Such, and answers to such, that did not decode."""
+    too_long: int = 0
+    """Datagrams that the system, or a router, refused as too long for the path; that was taken up."""
     send_buffer_full: int = 0
     """Datagrams the system did not take because its buffers were full."""
     send_refused: int = 0

@@ -37,6 +37,7 @@ cdef class Link:
     cdef public DatagramBuilder builder  # the open datagram
     cdef public list ready               # full ones, closed by send since the last flush
     cdef public Traffic counters
+    cdef public uint64_t large           # datagrams of more than SURE_SIZE bytes, fragments aside
 
 cdef class Exchange:
     cdef public object _io               # the socket's DatagramIO, or a stand-in; None: datagrams pass _pull and _put

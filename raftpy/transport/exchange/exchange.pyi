@@ -35,6 +35,7 @@ class Link:
     builder: DatagramBuilder
     ready: list[bytes]
     counters: Traffic
+    large: int
     def __init__(self, id: int) -> None: ...
     @property
     def id(self) -> int: ...

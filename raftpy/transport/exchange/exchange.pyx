@@ -22,7 +22,7 @@ cimport cython
 
 from raftcore.base.bytes cimport load32
 from raftcore.base.crc cimport crc32c_update
-from raftcore.wire.fragment cimport FRAME_FRAGMENT, FRAME_FRAGMENT_ACK
+from raftcore.wire.fragment cimport FRAME_FRAGMENT, FRAME_FRAGMENT_ACK, SURE_SIZE
 from raftcore.wire.frame cimport FRAME_TRANSPORT
 from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
 
@@ -173,6 +173,7 @@ cdef class Link:
         builder: the open datagram.
         ready: the full ones since the last flush, that :meth:`Transport.send` has closed.
         counters: its Traffic.
+        large: how many large datagrams have gone to it, of which no acknowledgement says whether they arrive.
     """
 
     def __cinit__(self, *arguments):
@@ -325,6 +326,7 @@ cdef class Exchange:
 
     cdef int put(self, Link link, const void* datagram, Py_ssize_t size) except -1:
         cdef int number
+        link.large += size > SURE_SIZE
         if self._io is None or self._unreliable is not None:
             self._transmit(link, PyBytes_FromStringAndSize(<const char*> datagram, size))
             return 0

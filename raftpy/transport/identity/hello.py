@@ -13,6 +13,7 @@
                 standing, 0: none; answers (u64), the newest number that the receiver has asked, 0: none
     kind 3      the sender puts messages together from fragments: room (u64), bytes of the receiver's messages at a
                 time; burst (u64), bytes that its socket holds for the receiver while it does not read; neither is 0
+    kind 4      the sender answers probes of the path: u32, bytes of the largest datagram that it takes, not 0
 
 A hello that asks is answered by a hello that does not, so questions and answers end. A transport frame stands first in
 its datagram, so that looking for one costs a single comparison.
@@ -38,9 +39,11 @@ HELLO_VERSION = 1
 QUARANTINED = 1
 STANDING = 2
 TAKES = 3
+PROBES = 4
 _CONFLICT = Struct("<6Q")
 _STANDING = Struct("<BQQ")
 _TAKES = Struct("<QQ")
+_PROBES = Struct("<I")
 SMALLEST_ROOM: int = SMALLEST_DATAGRAM - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE
 """Bytes that a hello's body may take in a datagram of any size."""
 _STANDINGS = {int(standing): standing for standing in Standing}
@@ -72,6 +75,8 @@ class Hello:
     """Why the sender is quarantined: group id to conflict, for each group that it is in quarantine in."""
     takes: Takes | None = None
     """What it takes in fragments; None: it knows none."""
+    probes: int = 0
+    """Bytes of the largest datagram that it takes, and that it answers probes; 0: it does not say so."""
 
 
 def encode_hello(hello: Hello, room: int = SMALLEST_ROOM) -> bytes:
@@ -87,6 +92,8 @@ def encode_hello(hello: Hello, room: int = SMALLEST_ROOM) -> bytes:
         told += bytes((STANDING, _STANDING.size)) + _STANDING.pack(hello.standing, hello.asks, hello.answers)
     if hello.takes is not None:
         told += bytes((TAKES, _TAKES.size)) + _TAKES.pack(hello.takes.room, hello.takes.burst)
+    if hello.probes:
+        told += bytes((PROBES, _PROBES.size)) + _PROBES.pack(hello.probes)
     for group, c in sorted(hello.conflicts.items())[: (room - len(told)) // (2 + _CONFLICT.size)]:
         record = _CONFLICT.pack(group, c.index, c.term, c.leader, c.leader_term, c.current_term)
         told += bytes((QUARANTINED, len(record))) + record
@@ -113,7 +120,7 @@ def decode_hello(body: bytes | memoryview) -> Hello:
 
 
 def _with_records(http_address: str, records: bytes) -> Hello:
-    standing, asks, answers, takes, at = None, 0, 0, None, 0
+    standing, asks, answers, takes, probes, at = None, 0, 0, None, 0, 0
     conflicts: dict[int, Conflict] = {}
     while at + 2 <= len(records):
         kind, record = records[at], records[at + 2 : at + 2 + records[at + 1]]
@@ -125,5 +132,7 @@ def _with_records(http_address: str, records: bytes) -> Hello:
             standing = _STANDINGS[number]
         elif kind == TAKES and takes is None and len(record) == _TAKES.size and all(_TAKES.unpack(record)):
             takes = Takes(*_TAKES.unpack(record))
+        elif kind == PROBES and not probes and len(record) == _PROBES.size:
+            (probes,) = _PROBES.unpack(record)
         at += 2 + records[at + 1]
-    return Hello(http_address, standing, asks, answers, conflicts, takes)
+    return Hello(http_address, standing, asks, answers, conflicts, takes, probes)

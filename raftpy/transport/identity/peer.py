@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from raftcore.base.conflict import Conflict
 from raftcore.wire.codec import CHECKSUM_SIZE, DatagramBuilder, Header, frames
+from raftcore.wire.datagram import frame_datagram
 from raftcore.wire.incoming import Incoming
 from raftcore.wire.outgoing import Outgoing
+from raftcore.wire.path_size import PathSize
 from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
 from raftpy.transport.exchange.address import SocketAddress
 from raftpy.transport.exchange.counters import PeerCounters
@@ -47,10 +49,13 @@ class Peer(Link):
         "http_address",
         "incarnation",
         "incoming",
+        "large_looked_at",
         "outgoing",
         "oversized",
+        "path",
         "presence",
         "probed_at_s",
+        "probes",
         "queued",
         "refusal",
         "refusal_when",
@@ -78,6 +83,8 @@ class Peer(Link):
         self.oversized: Oversized | None = None  # what was last too large for the builder
         self.outgoing: Outgoing | None = None  # what goes to its incarnation in fragments,
         self.incoming: Incoming | None = None  # and comes from it
+        self.path: PathSize | None = None  # how large datagrams to it may be; None: as large as to anybody
+        self.large_looked_at = 0  # ``large`` when it was last asked whether they arrive
         self.refusal: Refusal | None = None  # said to this incarnation; stands while nothing else is received of it
         self.refusal_when = 0  # counters.received then
         self.refused: dict[tuple[int, int], float] = {}  # (store, boot): when it was refused here, less than 1 s ago
@@ -92,6 +99,7 @@ class Peer(Link):
         self.asked = 0  # the newest number it has asked us; every hello to it answers it
         self.answered = 0  # the newest of our numbers that it has answered
         self.takes: Takes | None = None  # in fragments; None: none, or it has not told
+        self.probes = 0  # bytes of the largest datagram it takes, if it answers probes; 0: not, or it has not told
 
     def header_to(self, own: LocalIdentity) -> Header:
         """What stands over everything said to the peer, with its incarnation as last heard."""
@@ -139,9 +147,7 @@ class Peer(Link):
 
     def hello_datagram(self, own: LocalIdentity, hello_body: bytes) -> bytes:
         """The datagram that tells its present incarnation who we are."""
-        builder = DatagramBuilder(self.header_to(own), self.builder.max_datagram)
-        builder.add_frame(FRAME_HELLO, hello_body)
-        return builder.finish()
+        return frame_datagram(self.header_to(own), FRAME_HELLO, 0, hello_body)
 
     def take_hello(self, hello: Hello) -> bool:
         """Takes in what its hello says; True when something of it is new."""
@@ -149,6 +155,7 @@ class Peer(Link):
         self.http_address = hello.http_address
         self.conflicts = hello.conflicts
         self.takes = hello.takes
+        self.probes = hello.probes
         if hello.standing is not None:
             self.standing = max(hello.standing, self.standing or hello.standing)
             self.asked = max(self.asked, hello.asks)

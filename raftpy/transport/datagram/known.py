@@ -1,0 +1,91 @@
+"""What a datagram transport knows of its peers, and of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raftcore.wire.codec import max_command
+from raftpy.contracts.types import Heard, LocalIdentity, Oversized
+from raftpy.transport.datagram.paths import Paths
+from raftpy.transport.exchange.counters import NodeCounters
+from raftpy.transport.exchange.exchange import Exchange
+from raftpy.transport.exchange.sizes import LARGEST_MESSAGE
+from raftpy.transport.identity.gate import Gate
+from raftpy.transport.identity.peer import Peer
+
+
+class KnownPeers(Exchange):
+    """The part of a ``Transport`` that only looks: see there for what its methods promise."""
+
+    counters: NodeCounters
+    """Of datagrams that belong to no peer."""
+    _own: LocalIdentity
+    _gate: Gate
+    _peers: dict[int, Peer]
+    _paths: Paths
+
+    def _wire_stats(self) -> dict[str, Any]:
+        """What the wire knows of itself."""
+        return {}
+
+    def reachable(self, node_id: int) -> bool:
+        """See ``Transport.reachable``."""
+        peer = self._peers.get(node_id)
+        return peer is not None and peer.expected is not None and peer.presence.reachable
+
+    def refused_by(self, node_id: int) -> str | None:
+        """See ``Transport.refused_by``."""
+        peer = self._peers.get(node_id)
+        return None if peer is None else self._gate.refused_by(peer, self.reachable(node_id))
+
+    def oversized(self, node_id: int) -> Oversized | None:
+        """See ``Transport.oversized``."""
+        peer = self._peers.get(node_id)
+        return None if peer is None else peer.oversized
+
+    def http_address(self, node_id: int) -> str | None:
+        """See ``Transport.http_address``; this node's own id gives its own."""
+        if node_id == self._own.node_id:
+            return self._own.http_address or None
+        peer = self._peers.get(node_id)
+        return (peer.http_address or None) if peer is not None else None
+
+    def heard(self, node_id: int) -> Heard:
+        """See ``Transport.heard``."""
+        peer = self._peers.get(node_id)
+        return Heard() if peer is None else peer.heard()
+
+    @property
+    def max_datagram(self) -> int:
+        """Bytes in the largest datagram; see ``Transport.max_datagram``."""
+        return self._paths.most
+
+    @property
+    def max_command(self) -> int:
+        """Bytes in the largest command that fits one datagram to anybody."""
+        return max_command(self._paths.least)
+
+    @property
+    def max_message(self) -> int:
+        """Bytes in the largest message; see ``FragmentingTransport.max_message``."""
+        return LARGEST_MESSAGE
+
+    def stats(self) -> dict[str, Any]:
+        """See ``Transport.stats``."""
+        return {
+            "node": self.counters.as_dict(),
+            "peers": {
+                peer.id: {
+                    "address": peer.address,
+                    "http": peer.http_address or None,
+                    "store_id": peer.incarnation.store,
+                    "boot": peer.incarnation.boot,
+                    "reachable": self.reachable(peer.id),
+                    "datagram": peer.builder.max_datagram,
+                    "path": None if peer.path is None else peer.path.phase.value,
+                    **peer.counters.as_dict(),
+                }
+                for peer in self._peers.values()
+            },
+            "wire": {"max_datagram": self._paths.most, **self._wire_stats()},
+        }

@@ -1,0 +1,178 @@
+"""How large the datagrams to each peer are: the search of raftcore.wire.path_size, with a clock and the wire.
+
+A peer that says in its hello that it answers probes is sent some: beside everything else, one at a time. As soon as one
+is answered, datagrams to that peer are as large, less what is left free for sealing. A peer of an earlier version says
+nothing, and is spoken to in datagrams of the base size.
+
+Where datagrams larger than the base go to a peer and their arrival is not known from fragments, they are confirmed once
+a second by a probe of the size in use. Where fragments show a black hole, that is not waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from raftcore.base.errors import DecodeError
+from raftcore.wire.datagram import frame_datagram
+from raftcore.wire.path_size import BASE_SIZE, LARGEST_SIZE, SEALING, PathSize, Phase
+from raftpy.contracts.clock import Clock, TimerHandle
+from raftpy.transport.datagram.fragments import MICROSECONDS
+from raftpy.transport.exchange.probe_frames import (
+    FRAME_PROBE,
+    FRAME_PROBE_ANSWER,
+    decode_probe,
+    encode_answer,
+    encode_probe,
+)
+from raftpy.transport.identity.peer import Peer
+
+log = logging.getLogger("raftpy.transport")
+
+
+class Paths:
+    """The paths from one node to its peers, in one incarnation of it.
+
+    ``most``: bytes of the largest datagram that frames may fill. ``searches``: sizes are found out; else every peer is
+    sent datagrams of up to ``most`` bytes from the beginning. ``transmit(peer, datagram)`` puts a datagram on the wire;
+    ``resized(peer)`` is called when another size holds for a peer than before.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        most: int,
+        *,
+        searches: bool,
+        transmit: Callable[[Peer, bytes], None],
+        resized: Callable[[Peer], None],
+    ) -> None:
+        self.most = most
+        self.searches = searches
+        self.largest = min(most + SEALING, LARGEST_SIZE)  # of the datagrams on the wire
+        self.least = min(most, BASE_SIZE - SEALING) if searches else most
+        """What frames may fill before anything is found out."""
+        self._clock = clock
+        self._transmit = transmit
+        self._resized = resized
+        self._trying: dict[int, Peer] = {}  # whose machine has something to do at some time
+        self._timer: TimerHandle | None = None
+        self._due_us = 0
+
+    def _now_us(self) -> int:
+        return int(self._clock.monotonic() * MICROSECONDS)
+
+    def close(self) -> None:
+        """Nothing is sent any more."""
+        self._trying.clear()
+        self._stop_timer()
+
+    def forget(self, peer: Peer) -> None:
+        """Nothing is known of the path to the peer, which is new, or in a new incarnation."""
+        self._trying.pop(peer.id, None)
+        peer.path = None
+        peer.large_looked_at = peer.large
+        peer.builder.limit(self.least)
+
+    # --- What happens -------------------------------------------------------------------------------------------
+
+    def hello(self, peer: Peer) -> None:
+        """The peer has said what it is: perhaps that it answers probes."""
+        if self.searches and peer.probes and peer.path is None:
+            peer.path = PathSize(self.largest)
+            peer.path.start(peer.probes, self._now_us())
+            self._go_on(peer)
+
+    def take(self, peer: Peer, kind: int, group: int, body: memoryview, size: int) -> None:
+        """Takes a frame with a probe or an answer, out of a datagram of ``size`` bytes."""
+        try:
+            number, told = decode_probe(kind, group, body, size)
+        except DecodeError:
+            peer.counters.malformed_probes += 1
+            return
+        if kind == FRAME_PROBE:
+            answer = encode_answer(number, told)
+            self._transmit(peer, frame_datagram(peer.builder.header, FRAME_PROBE_ANSWER, 0, answer))
+        elif peer.path is not None:
+            peer.path.answered(number, told, self._now_us())
+            self._go_on(peer)
+
+    def told(self, peer: Peer, limit: int, refused: int = 0) -> bool:
+        """The system did not take a datagram of ``refused`` bytes, or the network one, and none of more than ``limit``;
+        0: not said. False: nothing is being found out about this path."""
+        if peer.path is None:
+            return False
+        peer.path.told(limit, refused, self._now_us())
+        self._go_on(peer)
+        return True
+
+    def lost(self, peer: Peer) -> None:
+        """Fragments larger than the base do not arrive."""
+        if peer.path is not None and peer.presence.reachable:
+            peer.path.lost(self._now_us())
+            self._go_on(peer)
+
+    def look(self, peer: Peer) -> None:
+        """Once a second: is what large datagrams there were known to have arrived?"""
+        if peer.path is None or peer.large == peer.large_looked_at:
+            return
+        peer.large_looked_at = peer.large
+        now_us = self._now_us()
+        if peer.outgoing is None or peer.outgoing.large_us < now_us - MICROSECONDS:
+            peer.path.confirm(now_us)
+            self._go_on(peer)
+
+    # --- Probes -------------------------------------------------------------------------------------------------
+
+    def _go_on(self, peer: Peer) -> None:
+        """Takes up what the peer's machine has decided, sends the probe that is due, and sees to the next."""
+        path = peer.path
+        assert path is not None
+        self._trying[peer.id] = peer
+        probe = path.probe(self._now_us())
+        size = min(self.most, path.size - SEALING)
+        if size != peer.builder.max_datagram:
+            self._resize(peer, size)
+        if probe is not None:
+            peer.counters.path_probes += 1
+            self._transmit(peer, frame_datagram(peer.builder.header, FRAME_PROBE, 0, *encode_probe(*probe)))
+        self._plan()
+
+    def _resize(self, peer: Peer, size: int) -> None:
+        path, before = peer.path, peer.builder.max_datagram
+        assert path is not None
+        peer.counters.path_narrowed = path.narrowed
+        peer.builder.limit(size)
+        self._resized(peer)
+        if size < before:
+            log.info("node %d takes datagrams of %d bytes only, no longer of %d", peer.id, size, before)
+        elif path.phase is Phase.COMPLETE:
+            log.debug("node %d takes datagrams of %d bytes", peer.id, size)
+
+    def _plan(self) -> None:
+        """Sets the timer for what is due first. One that is set already and comes too early plans again then."""
+        due_us: int | None = None
+        for peer in list(self._trying.values()):
+            at_us = None if peer.path is None else peer.path.deadline()
+            if at_us is None:
+                del self._trying[peer.id]
+            elif due_us is None or at_us < due_us:
+                due_us = at_us
+        if due_us is None:
+            self._stop_timer()
+        elif self._timer is None or due_us < self._due_us:
+            self._stop_timer()
+            self._due_us = due_us
+            self._timer = self._clock.call_later(max(0, due_us - self._now_us()) / MICROSECONDS, self._on_timer)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        for peer in list(self._trying.values()):
+            if peer.path is not None:
+                self._go_on(peer)
+        self._plan()
