@@ -78,6 +78,8 @@ class RelayedNetwork(Network):
             with contextlib.suppress(OSError):
                 self._program.stdin.close()
             self._program.wait(10)
+            assert self._program.stdout is not None
+            self._program.stdout.close()
         for descriptor in self._descriptors.values():
             os.close(descriptor)
         self._descriptors.clear()
@@ -88,9 +90,12 @@ class RelayedNetwork(Network):
         numbered = [f"{number}:{descriptor}" for number, descriptor in self._descriptors.items()]
         self._program = subprocess.Popen(
             [sys.executable, "-m", "tests.network.relay", str(self.seed), *numbered],
-            stdin=subprocess.PIPE, text=True, cwd=ROOT, pass_fds=tuple(self._descriptors.values()),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=ROOT, pass_fds=tuple(self._descriptors.values()),
         )  # fmt: skip
         self._tell(self.first)
+        assert self._program.stdout is not None
+        assert self._program.stdout.readline() == "ready\n"
 
     def _tell(self, conditions: Conditions) -> None:
         assert self._program is not None
@@ -175,6 +180,8 @@ class Relay:
 
     def run(self) -> None:
         """Until standard input ends."""
+        self.conditions = Conditions(**json.loads(sys.stdin.readline()))
+        print("ready", flush=True)
         with selectors.DefaultSelector() as selector:
             selector.register(sys.stdin, selectors.EVENT_READ)
             for descriptor in self.descriptors.values():
