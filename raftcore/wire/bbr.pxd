@@ -31,6 +31,7 @@ cdef struct Leaving:
 @cython.final
 cdef class Bbr:
     cdef readonly int64_t datagram
+    cdef readonly uint64_t seed
     cdef readonly int64_t window
     cdef readonly int64_t in_flight
     cdef readonly int64_t rate

@@ -84,7 +84,7 @@ cdef class Bbr:
     def __cinit__(self, int64_t datagram, uint64_t seed=0):
         self.datagram = datagram
         self.window = first_window(datagram)
-        self.draws = seed
+        self.seed = self.draws = seed
         self.long_term = self.short_term = self.short_bandwidth = INT64_MAX
         self.up_per_datagram = INT64_MAX
         self.least_rtt_at_us = -1

@@ -54,6 +54,23 @@ def kinds(world: World) -> list[tuple[int, int, int]]:
 # --- Sending --------------------------------------------------------------------------------------------------------
 
 
+def test_paths_draw_their_waits_apart_and_a_run_can_be_repeated() -> None:
+    def seeds() -> list[int]:
+        world = World()
+        pair(world)
+        found = []
+        for node_id, to in ((1, 2), (2, 1)):
+            world.transports[node_id].send(append(to, 5000, index=7, from_=node_id))
+            world.transports[node_id].flush()
+            outgoing = world.transports[node_id]._peers[to].outgoing
+            assert outgoing is not None
+            found.append(outgoing.congestion.model.seed)
+        return found
+
+    assert len({0, *seeds()}) == 3
+    assert seeds() == seeds()
+
+
 @pytest.mark.parametrize("size", [1100, 40_000, 65_507, 1_000_000, 16 << 20])
 def test_a_message_of_any_size_arrives_in_datagrams_of_the_usual_size(size: int) -> None:
     world = World()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable
 from raftcore.base.errors import DecodeError
 from raftcore.base.types import MessageType
 from raftcore.values.message import Message
-from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, frames
+from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, crc32c, frames
 from raftcore.wire.datagram import frame_datagram, whole_datagram
 from raftcore.wire.fragment import FRAME_FRAGMENT, FRAME_FRAGMENT_ACK
 from raftcore.wire.incoming import Incoming
@@ -103,7 +103,8 @@ class Fragments:
     def _outgoing(self, peer: Peer) -> Outgoing:
         if peer.outgoing is None:
             assert peer.takes is not None
-            peer.outgoing = Outgoing(peer.builder.max_datagram, peer.takes.room, peer.takes.burst)
+            seed = crc32c(peer.expected or b"")  # both incarnations: paths wait for differently long, and runs repeat
+            peer.outgoing = Outgoing(peer.builder.max_datagram, peer.takes.room, peer.takes.burst, seed)
         return peer.outgoing
 
     def resize(self, peer: Peer) -> None:
