@@ -122,6 +122,23 @@ BUGS = (
         near=WHOLE,
     ),
     Bug(
+        name="begun-snapshot-not-told-of",
+        breaks="a follower goes on with the snapshot of which it has a part, where its leader has that one still",
+        file="raftpy/runtime/installing.py",
+        old="        self._told, self._tell_again = (leader, term, other), TELL_AGAIN\n"
+        "        self._say(leader, other)\n",
+        new="        self._told, self._tell_again = (leader, term, other), 0\n",
+        near="tests/node/test_begun_snapshots.py",
+    ),
+    Bug(
+        name="begun-snapshot-not-kept",
+        breaks="a snapshot that a member has begun to receive is kept for a while, in case it comes back",
+        file="raftpy/runtime/trailing.py",
+        old=" | {ref.index for ref in begun.values()}\n",
+        new="\n",
+        near="tests/node/test_begun_snapshots.py",
+    ),
+    Bug(
         name="chunk-beyond-the-end-decodes",
         breaks="a chunk's bytes end within the snapshot (docs/wire-format.md)",
         file="raftpy/transport/exchange/snapshot_frames.py",
