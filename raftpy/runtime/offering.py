@@ -73,14 +73,14 @@ class Offering:
         for node_id, (index, since) in list(self._since.items()):
             asked = self._asked(node_id, self._group.id)
             at_s = -math.inf if asked is None else asked.at_s
-            if asked is not None and asked.looked and asked.ref.index != index and at_s >= min(since, looked_s):
+            if asked is not None and at_s >= min(since, looked_s) and _wants_another(asked, index):
                 self._has_part_of(node_id, asked.snapshot, now)
             elif now - max(at_s, since) >= (UNHEARD_S if at_s < since else SILENT_S):
                 self._fail(node_id)
                 self._came_to_nothing(node_id, index, at_s)
 
     def _has_part_of(self, node_id: int, snapshot: Snapshot | None, now: float) -> None:
-        """Since it was offered one, the member has asked for another, which is ``snapshot``; None: it is not here."""
+        """Since it was offered one, the member has asked for ``snapshot``, another; None: for one that is not here."""
         if snapshot is not None and self._group.raw.offer_snapshot(node_id, snapshot):
             self._since[node_id] = snapshot.index, now
             self._group.schedule()
@@ -103,3 +103,8 @@ class Offering:
         self._in_vain[node_id] = index, count, asked
         if count >= IN_VAIN:
             self._doubt()
+
+
+def _wants_another(asked: Asked, offered: int) -> bool:
+    """Whether what a member has asked for is not the snapshot at ``offered``, or is that one, and not here any more."""
+    return asked.looked and (asked.ref.index != offered or asked.snapshot is None)

@@ -9,6 +9,7 @@ stopped_while_its_disk_is_full      a task that was done counted as left behind 
 many_unknown_outcomes               the history could not be judged in the steps that a search has (ending.linearizable)
 many_refused_swaps                  likewise, with every version known (linearizability/registers.pyx)
 one_snapshot_kept_on_its_way        the newest was on its way to a member, and no other one was kept (snapshotting.py)
+refused_and_waited_for              a member was told that what it was offered is gone, and offered none (offering.py)
 reported_but_damaged                a call of snapshot() named one that was damaged, and not read back (snapshotting.py)
 """
 

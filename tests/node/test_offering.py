@@ -1,0 +1,127 @@
+"""What a leader offers to a member that its log does not reach, and when it offers it again."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from raftcore import ConfState, Snapshot, StateType
+from raftpy.contracts.snapshots import SnapshotRef
+from raftpy.runtime.offering import SILENT_S, UNHEARD_S, Offering
+from raftpy.runtime.snapshot_source import Asked
+
+OFFERED, BEGUN = 50, 40
+
+
+class Leader:
+    """A group whose node leads, and which has offered node 2 its newest snapshot. ``allows``: what its core says of
+    another one."""
+
+    def __init__(self, *, allows: bool = True) -> None:
+        self.now = 100.0
+        self.pending = [(2, OFFERED)]
+        self.failed = 0
+        self.offered: list[int] = []
+        self.asked: Asked | None = None
+        self.allows = allows
+        self.state = StateType.StateLeader
+        self.clock = SimpleNamespace(monotonic=lambda: self.now)
+        self.id = 0
+        self.raw: Any = self
+        group: Any = self
+        self.offering = Offering(group, lambda node_id, group_id: self.asked, lambda: None)
+        self.offering.look()
+
+    def schedule(self) -> None:
+        pass
+
+    def pending_snapshots(self) -> list[tuple[int, int]]:
+        return self.pending
+
+    def report_snapshot(self, node_id: int, ok: bool) -> None:
+        assert (node_id, ok) == (2, False)
+        self.failed += 1
+        self.pending = []
+
+    def offer_snapshot(self, node_id: int, snapshot: Snapshot) -> bool:
+        assert node_id == 2
+        self.offered.append(snapshot.index)
+        if self.allows:
+            self.pending = [(2, snapshot.index)]
+        return self.allows
+
+    def asks(self, index: int, *, there: bool = True, looked: bool = True) -> None:
+        known = Snapshot(index, 1, ConfState((1, 2))) if there and looked else None
+        self.asked = Asked(SnapshotRef(0, index, 1), self.now, looked, known)
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds
+        self.offering.look()
+
+
+def test_one_that_asks_for_nothing_has_not_heard_of_it() -> None:
+    leader = Leader()
+    leader.later(UNHEARD_S / 2)
+    assert leader.failed == 0
+    leader.later(UNHEARD_S)
+    assert leader.failed == 1
+
+
+def test_one_that_asks_no_more_has_given_up() -> None:
+    leader = Leader()
+    leader.later(1)
+    leader.asks(OFFERED)
+    leader.later(UNHEARD_S)
+    leader.later(SILENT_S - UNHEARD_S - 0.1)
+    assert leader.failed == 0
+    leader.later(0.2)
+    assert leader.failed == 1
+
+
+def test_one_that_asks_for_another_is_offered_that_one() -> None:
+    leader = Leader()
+    leader.later(1)
+    leader.asks(BEGUN, looked=False)
+    leader.later(1)
+    assert (leader.offered, leader.failed) == ([], 0), "the disk has not said yet whether it is there"
+    leader.asks(BEGUN)
+    leader.later(1)
+    assert (leader.offered, leader.failed) == ([BEGUN], 0)
+    leader.asks(BEGUN)
+    leader.later(1)
+    assert (leader.offered, leader.failed) == ([BEGUN], 0), "once"
+
+
+def test_it_may_have_asked_before_it_was_seen_that_it_was_offered_one() -> None:
+    leader = Leader()
+    leader.pending = []
+    leader.later(1)
+    leader.now += 0.5
+    leader.pending = [(2, OFFERED)]
+    leader.asks(BEGUN)
+    leader.later(0.5)
+    assert leader.offered == [BEGUN]
+
+
+@pytest.mark.parametrize("allows", [True, False])
+def test_one_that_is_not_here_or_will_not_do_is_offered_the_newest(*, allows: bool) -> None:
+    leader = Leader(allows=allows)
+    leader.later(1)
+    leader.asks(BEGUN, there=not allows)
+    leader.later(1)
+    assert leader.failed == 1
+    leader.pending = [(2, OFFERED)]
+    leader.later(1)
+    leader.later(1)
+    assert leader.failed == 1, "what it asked for before that is no news"
+
+
+def test_one_that_was_deleted_meanwhile_is_not_waited_for() -> None:
+    """The member was told so, and waits for another offer."""
+    leader = Leader()
+    leader.later(1)
+    leader.asks(OFFERED, there=False)
+    leader.later(1)
+    assert leader.failed == 1
