@@ -103,14 +103,6 @@ BUGS = (
         near="tests/unit/test_unstable.py",
     ),
     Bug(
-        name="snapshot-offered-from-before-the-log",
-        breaks="a snapshot brings a follower to where the leader's log goes on (paper 7), also one that it has begun",
-        file="raftcore/algorithm/snapshots.pyx",
-        old="    if not r.log.snapshot_index <= s.index <= r.log.committed or not",
-        new="    if not s.index <= r.log.committed or not",
-        near="tests/core/test_begun_snapshots.py",
-    ),
-    Bug(
         name="snapshot-offered-to-who-needs-none",
         breaks="a snapshot goes to a follower that the log does not reach (paper 7), and to nobody else",
         file="raftcore/algorithm/snapshots.pyx",
