@@ -89,7 +89,7 @@ def test_worlds_differ_in_all_that_they_may_differ_in() -> None:
         assert 0.0 < sum(getattr(plan.disk, name) > 0 for plan in plans) / len(plans) < 0.4, name
     assert all(plan.network.delay_s[0] < plan.network.delay_s[1] for plan in plans)
     assert drawn(lambda plan: plan.nodes) == {1, 2, 3, 4, 5}
-    assert drawn(lambda plan: plan.groups) == {1, 2, 5}
+    assert drawn(lambda plan: plan.groups) == {1, 2, 3, 5}
     assert drawn(lambda plan: plan.options.write_mode) == {"auto", "inline", "thread"}
     assert drawn(lambda plan: (plan.options.pre_vote, plan.options.check_quorum)) == set(
         product((True, False), repeat=2)
