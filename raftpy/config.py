@@ -103,7 +103,7 @@ class Config:
     host share them evenly.
 
     What a follower lacks is sent from there; what is older is read back from the store, beside everything else. Entries
-    that are not durable or not applied yet stay in memory in any case."""
+    that are not durable yet stay in memory in any case; those that are not applied, up to this size or 4 MiB."""
 
     snapshot_bytes: int = 256 << 20
     """Bytes of log behind a group's last snapshot before the next is taken, 1 to 2**40, where the state machine gives

@@ -187,9 +187,13 @@ cdef int become_quarantined(Raft r, object conflict) except -1:
 
 
 cdef bint promotable(Raft r) except -1:
-    """May this node stand for election? Only a full voter by its own configuration, with no snapshot half in place."""
+    """May this node stand for election? Only a full voter by its own configuration, with no snapshot half in place and
+    a state to lead with. Any server may by the paper; but one without a state would have every read and proposal wait
+    until it has been restored."""
     cdef Progress pr = r.tracker.get(r.id)
     if is_witness(r, r.id) or r.state == StateQuarantined:
+        return False
+    if r.log.awaits_state:
         return False
     return pr is not None and not pr.is_learner and not r.log.has_next_or_in_progress_snapshot()
 

@@ -39,7 +39,7 @@ cdef bint restore(Raft r, Snapshot s) except -1:
         # The log holds all of it already: keep the log, which may go further, and commit up to there (Figure 13, 6).
         r.log.commit_to(s.index)
         return False
-    r.log.restore(s)
+    r.log.restore(s, r.offers is not None)  # who brings its bytes restores the state by itself
     restore_configuration(r, s.conf_state, s.conf_index)
     if tracing(r):
         r.emit("snapshot_restored", {"index": s.index, "snapshot_term": s.term})
@@ -59,6 +59,17 @@ cdef bint offer_snapshot(Raft r, node_id_t id, Snapshot s) except -1:
     if not r.log.snapshot_index <= s.index <= r.log.committed or not r.log.match_term(s.index, s.term):
         return False
     return send_this_snapshot(r, pr, s)
+
+
+cdef bint state_restored(Raft r, Snapshot s) except -1:
+    """The state machine was restored from `s`, in place of the log's beginning or from further on in it. False, and
+    nothing is done, where the log does not wait for it."""
+    if r.state == StateQuarantined or not r.log.state_restored(s.index, s.term):
+        return False
+    restore_configuration(r, s.conf_state, s.conf_index)
+    if tracing(r):
+        r.emit("state_restored", {"index": s.index, "snapshot_term": s.term})
+    return True
 
 
 cdef int handle_snapshot_status(Raft r, Progress pr, Message m) except -1:

@@ -13,7 +13,7 @@ from raftcore.algorithm.membership_changes cimport apply_change, restore_configu
 from raftcore.algorithm.proposals cimport forward_payloads, propose_payloads, refusal
 from raftcore.algorithm.roles cimport become_follower, start, write_took
 from raftcore.algorithm.sending cimport resume_sending
-from raftcore.algorithm.snapshots cimport needs_snapshot, offer_snapshot
+from raftcore.algorithm.snapshots cimport needs_snapshot, offer_snapshot, state_restored
 from raftcore.algorithm.state cimport Raft
 from raftcore.algorithm.step cimport nobody_can_lead, step, tick, ticks_until_due
 from raftcore.algorithm.transfer cimport successors
@@ -94,6 +94,7 @@ cdef class RawNode:
             config.max_committed_size_per_ready,
             config.max_window_bytes,
             config.max_window_entries,
+            initial.awaits_state,
         )
         tracker = Tracker(config.max_inflight_msgs, config.max_inflight_bytes)
         r = Raft(config, log, tracker)
@@ -224,8 +225,8 @@ cdef class RawNode:
         candidate stands again, in the next term.
 
         Ignored on a leader, a learner, a witness and a node that is no member; while a restored snapshot is not
-        durable, or a committed change of the configuration not applied; and with a lease (thesis 6.4.1) for
-        ``election_tick`` ticks after a leader's last word, or the start."""
+        durable, the state not restored, or a committed change of the configuration not applied; and with a lease
+        (thesis 6.4.1) for ``election_tick`` ticks after a leader's last word, or the start."""
         step(self.raft, new_message(MsgHup, self.raft.id))
 
     def forget_leader(self):
@@ -301,7 +302,9 @@ cdef class RawNode:
 
     def hold_snapshots(self):
         """From now on a MsgSnap in a frame is not stepped but held back, for drivers that have to bring its bytes
-        first. The node answers for everything else meanwhile; that its leader lives it hears by heartbeats."""
+        first. The node answers for everything else meanwhile; that its leader lives it hears by heartbeats. Where one
+        that is stepped takes the place of the log, the driver restores the state machine once that is durable, and
+        says so (:meth:`state_restored`)."""
         if self.raft.offers is None:
             self.raft.offers = []
 
@@ -318,6 +321,27 @@ cdef class RawNode:
         """Would this MsgSnap, stepped now, take the place of this node's log? If not, nothing has to be brought for it:
         it only answers its leader, or is ignored."""
         return bool(needs_snapshot(self.raft, message))
+
+    def state_restored(self, Snapshot snapshot not None):
+        """The state machine is as of ``snapshot``: what is committed behind it is handed out from now on, and the node
+        stands for election again. Its configuration takes effect, as it does where it takes the place of the log.
+
+        For a node that ``awaits_state``: one whose log became a snapshot, with ``hold_snapshots``, or one that was
+        started without a state (``InitialState``) and has got one from another node. The log stays as it is. False, and
+        nothing is done, unless :meth:`state_fits`: the log may have become another snapshot meanwhile. ConfChangeError
+        when the configuration is none."""
+        return bool(state_restored(self.raft, snapshot))
+
+    def state_fits(self, index_t index, term_t term):
+        """Whether the node ``awaits_state``, and the committed entry (``index``, ``term``) is durable in its log, or
+        the one just before that: then a state as of it may be restored. Never where quarantined."""
+        return self.raft.state != StateQuarantined and bool(self.raft.log.state_fits(index, term))
+
+    @property
+    def awaits_state(self):
+        """Whether the state machine has no state that this log goes on from: nothing is handed out to be applied, and
+        the node stands for no election, also where it is asked to (MsgTimeoutNow). It votes and acknowledges."""
+        return bool(self.raft.log.awaits_state)
 
     def pending_snapshots(self):
         """(id, index) of each member that a snapshot is on its way to, and its index; on others than a leader no

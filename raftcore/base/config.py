@@ -79,7 +79,8 @@ class Config:
     """Highest index that the state machine has applied already, on restart; at most the storage's last index. The
     configuration in ``InitialState`` must be the one after it."""
     max_window_bytes: int = 64 << 20
-    """Bytes of stable, applied entries kept in memory: payload, and 16 for each entry."""
+    """Bytes of stable, applied entries kept in memory: payload, and 16 for each entry. Of stable entries that are not
+    applied, as many, or four times ``max_committed_size_per_ready`` where that is more."""
     max_window_entries: int = 1_000_000
     """Number of stable, applied entries kept in memory."""
     seed: int = 0

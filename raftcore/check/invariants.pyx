@@ -84,6 +84,7 @@ cdef int check_role(Raft r) except -1:
     hold(r, "R18", r.pending_conf_index <= r.log.last_index(), "a pending configuration change is in the log")
     hold(r, "R23", r.election_wait == 0 or r.lead == 0, "who knows a leader waits for no election's writes")
     hold(r, "R24", r.acknowledged <= r.log.last_index(), "what was acknowledged in this term is in the log")
+    hold(r, "R25", not (leads or standing) or not r.log.awaits_state, "who has no state to lead with does not stand")
     check_quarantine(r)
     return 0
 

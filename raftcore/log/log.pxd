@@ -13,6 +13,7 @@ cdef class RaftLog(LogEntries):
     #   2. snapshot_index <= applied, except while a restored snapshot is not durable and applied yet
     #   3. snapshot_index < window.first <= unstable.offset: what is not in memory is durable, and can be read back
     #   4. awaits_entries: what is to be applied next is committed, and is not in memory
+    #   5. awaits_state: applied <= snapshot_index
     cdef readonly index_t committed         # highest index known to be on a quorum's stable storage
     cdef readonly index_t applying          # highest index handed out to be applied
     cdef readonly index_t applied           # highest index applied
@@ -21,6 +22,7 @@ cdef class RaftLog(LogEntries):
     cdef readonly uint64_t applying_bytes   # applying_size of what is handed out and not applied
     cdef readonly bint applying_paused      # nothing is handed out until something is applied
     cdef readonly bint awaits_entries       # the storage is reading what is to be applied next
+    cdef readonly bint awaits_state         # the state machine has no state yet that the log goes on from
     cdef readonly uint64_t window_max_bytes    # bytes in memory (payload, overhead) from which durable, applied ones go
     cdef readonly uint64_t window_max_entries
 
@@ -42,7 +44,9 @@ cdef class RaftLog(LogEntries):
     cpdef int accept_unstable(self) except -1
     cpdef int stable_to(self, index_t index, term_t term) except -1
     cpdef int stable_snapshot_to(self, index_t index) except -1
-    cpdef int restore(self, Snapshot snapshot) except -1
+    cpdef int restore(self, Snapshot snapshot, bint awaits_state=?) except -1
+    cpdef bint state_fits(self, index_t index, term_t term) except -1
+    cpdef bint state_restored(self, index_t index, term_t term) except -1
     cpdef int compact(self, index_t index) except -1
     cpdef Snapshot snapshot(self)
     cpdef RaftLog clone(self, object storage=?)
@@ -94,6 +98,6 @@ cdef inline index_t max_appliable(RaftLog log, bint allow_unstable) noexcept:
 # Would next_committed give anything?
 cdef inline bint has_next_committed(RaftLog log, bint allow_unstable) noexcept:
     # Nothing while a restored snapshot waits to be applied: the snapshot has to be applied before any entry.
-    if log.applying_paused or log.awaits_entries or log.unstable.snapshot is not None:
+    if log.applying_paused or log.awaits_entries or log.awaits_state or log.unstable.snapshot is not None:
         return False
     return log.applying < max_appliable(log, allow_unstable)

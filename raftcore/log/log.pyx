@@ -37,6 +37,7 @@ cdef enum:
     WINDOW_BYTES = 64 << 20
     WINDOW_ENTRIES = 1000000
     ENTRY_OVERHEAD = 16  # what an entry takes in the window beside its payload
+    NEXT_TO_APPLY = 4    # times max_applying_bytes: so much is not read back although it was just in memory
 
 
 @cython.final
@@ -48,7 +49,10 @@ cdef class RaftLog(LogEntries):
     ``last_index``, ``committed`` and ``applied`` are 0 for "as the snapshot". ``last_time_ms`` is the last entry's log
     time, in milliseconds. ``max_applying_bytes`` bounds what is handed out to be applied and not acknowledged, counted
     as :func:`applying_size` does: payload bytes and 16 for each entry. ``window_max_bytes`` (counted alike) and
-    ``window_max_entries`` bound the entries that stay in memory after they are durable and applied.
+    ``window_max_entries`` bound the entries that stay in memory after they are durable and applied. Durable ones that
+    are not applied go as well, where there is more in memory than both ``window_max_bytes`` and four times
+    ``max_applying_bytes``.
+    ``awaits_state``: the state machine has no state as of ``snapshot_index``, to which nothing is ``applied`` then.
 
     Raises :class:`ConfigError` when these do not fit together.
 
@@ -60,18 +64,21 @@ cdef class RaftLog(LogEntries):
         applying_bytes: :func:`applying_size` of what is handed out and not applied.
         applying_paused: nothing is handed out until something is applied.
         awaits_entries: nothing is handed out until the storage has read it (PagedStorageView).
+        awaits_state: nothing is handed out until the state machine has been restored from a snapshot.
     """
 
     def __cinit__(self, object storage, index_t snapshot_index=0, term_t snapshot_term=0, index_t last_index=0,
                   object term_runs=(), index_t committed=0, index_t applied=0, uint64_t last_time_ms=0,
                   uint64_t max_applying_bytes=UINT64_MAX, uint64_t window_max_bytes=WINDOW_BYTES,
-                  uint64_t window_max_entries=WINDOW_ENTRIES):
+                  uint64_t window_max_entries=WINDOW_ENTRIES, bint awaits_state=False):
         last_index = last_index if last_index else snapshot_index
         committed = committed if committed else snapshot_index
         applied = applied if applied else snapshot_index
         if not snapshot_index <= applied <= committed <= last_index:
             raise ConfigError(f"a log needs snapshot_index <= applied <= committed <= last_index, "
                               f"got {snapshot_index}, {applied}, {committed}, {last_index}")
+        if awaits_state and applied != snapshot_index:
+            raise ConfigError(f"entries up to {applied} are applied, and there is no state as of {snapshot_index}")
         if last_index > LARGEST_NUMBER:
             raise ConfigError(f"last_index must be at most {LARGEST_NUMBER}, got {last_index}")
         if max_applying_bytes == 0:
@@ -84,6 +91,7 @@ cdef class RaftLog(LogEntries):
         self.max_applying_bytes = max_applying_bytes
         self.window_max_bytes = window_max_bytes
         self.window_max_entries = window_max_entries
+        self.awaits_state = awaits_state
 
     def __repr__(self):
         return (f"RaftLog(snapshot={self.snapshot_index}/{self.snapshot_term}, last={self._last}/{self.last_term()}, "
@@ -184,7 +192,8 @@ cdef class RaftLog(LogEntries):
 
         At least one, then as many as max_applying_bytes leaves room for (applying_size; entries that are not in
         memory are cut by their encoded size, if that is reached first). InvariantViolation when there is no room.
-        None as well where the storage has yet to read them: has_next_committed is False then, until entries_at_hand.
+        None as well where the storage has yet to read them: has_next_committed is False then, until entries_at_hand;
+        and while the state machine waits to be restored, until state_restored.
         """
         cdef index_t lo = self.applying + 1
         cdef index_t hi
@@ -297,9 +306,10 @@ cdef class RaftLog(LogEntries):
             raise InvariantViolation(f"storage gave {type(answer).__name__}, not a Snapshot")
         return <Snapshot> answer
 
-    cpdef int restore(self, Snapshot snapshot) except -1:
+    cpdef int restore(self, Snapshot snapshot, bint awaits_state=False) except -1:
         """The log becomes `snapshot` and nothing else (paper 7). It is unstable; applied does not move yet.
 
+        `awaits_state`: that it is durable says nothing of the state machine, and state_restored follows.
         Raises PeerFault for an index that leaves no room for a log, InvariantViolation below the commit index,
         TypeError for None.
         """
@@ -317,9 +327,29 @@ cdef class RaftLog(LogEntries):
             self.unstable.rewrites += 1
         self._begin_at(snapshot.index, snapshot.term, snapshot.time_ms)
         self.awaits_entries = False
+        self.awaits_state = awaits_state
         self.committed = snapshot.index
         self.unstable.restore(snapshot)
         return 0
+
+    cpdef bint state_fits(self, index_t index, term_t term) except -1:
+        """Does the log await a state, and is (index, term) its durable beginning or a durable entry of it?"""
+        return (self.awaits_state and self.unstable.snapshot is None
+                and self.snapshot_index <= index < self.unstable.offset and match_term(self, index, term))
+
+    cpdef bint state_restored(self, index_t index, term_t term) except -1:
+        """The state machine is as of the committed entry (index, term), and is given what follows.
+
+        False, and nothing is done, unless state_fits.
+        """
+        if not self.state_fits(index, term):
+            return False
+        self.awaits_state = False
+        self.awaits_entries = False
+        self.commit_to(index)
+        if index > self.applied:
+            self.applied_to(index, 0)
+        return True
 
     cpdef int compact(self, index_t index) except -1:
         """Forgets entries up to `index`; its term stays known. Raises Compacted when that is done already,
@@ -347,10 +377,21 @@ cdef class RaftLog(LogEntries):
     cdef void _evict(self, index_t through) noexcept:
         cdef size_t count = 0
         cdef uint64_t bytes = self._window_bytes()
+        cdef uint64_t most = self.window_max_bytes
         while (self._window.first + count <= through
                and (bytes > self.window_max_bytes or self._window.count - count > self.window_max_entries)):
             bytes -= ENTRY_OVERHEAD + <uint64_t> ref_length(window_at(&self._window, self._window.first + count))
             count += 1
+        # Those not applied yet are few, unless the state machine is slow or is being restored. Then they are read back
+        # when it comes to them.
+        if self._window.first + count < self.unstable.offset and bytes > most:
+            if self.max_applying_bytes > UINT64_MAX // NEXT_TO_APPLY:
+                most = UINT64_MAX
+            else:
+                most = max(most, NEXT_TO_APPLY * self.max_applying_bytes)
+            while self._window.first + count < self.unstable.offset and bytes > most:
+                bytes -= ENTRY_OVERHEAD + <uint64_t> ref_length(window_at(&self._window, self._window.first + count))
+                count += 1
         if count:
             self._evict_through(self._window.first + count - 1)
 
@@ -366,6 +407,7 @@ cdef class RaftLog(LogEntries):
         copy.applying_bytes = self.applying_bytes
         copy.applying_paused = self.applying_paused
         copy.awaits_entries = self.awaits_entries
+        copy.awaits_state = self.awaits_state
         copy.window_max_bytes = self.window_max_bytes
         copy.window_max_entries = self.window_max_entries
         return copy
@@ -381,8 +423,8 @@ cdef class RaftLog(LogEntries):
         cdef Entries entries
         digest = hashlib.blake2b(digest_size=16)
         digest.update(struct.pack(
-            "<16Q", self.snapshot_index, self._last, self._last_time, self.committed, self.applying, self.applied,
-            self.applying_bytes, self.applying_paused, self.awaits_entries,
+            "<17Q", self.snapshot_index, self._last, self._last_time, self.committed, self.applying, self.applied,
+            self.applying_bytes, self.applying_paused, self.awaits_entries, self.awaits_state,
             self.unstable.offset, self.unstable.offset_in_progress,
             self._window.first, self.unstable.snapshot_in_progress, self.unstable.rewrites, snapshot is not None,
             len(runs)))
@@ -419,6 +461,8 @@ cdef class RaftLog(LogEntries):
         if self.applying_bytes >= self.max_applying_bytes and not self.applying_paused:
             raise InvariantViolation(f"{self.applying_bytes} bytes are being applied, at most "
                                      f"{self.max_applying_bytes} allowed, and it is not paused")
+        if self.awaits_state and self.applied > self.snapshot_index:
+            raise InvariantViolation(f"applied up to {self.applied}, and there is no state as of {self.snapshot_index}")
         if self.awaits_entries and not self.applying < min(self.committed, self._window.first - 1):
             raise InvariantViolation(f"waits to be given what follows {self.applying}: {self.committed} is committed, "
                                      f"and what follows {self._window.first - 1} is in memory")

@@ -52,6 +52,10 @@ class InitialState:
     conflict: Conflict | None = None
     """Why this node was quarantined, once it was (docs/design.md, decision 1): it stays that. None when it was not."""
 
+    awaits_state: bool = False
+    """The state machine has no state as of ``snapshot_index``: it is restored while the node runs (``state_restored``).
+    ``conf_state`` may be any earlier one then, since the node does not stand for election."""
+
 
 @runtime_checkable
 class StorageView(Protocol):

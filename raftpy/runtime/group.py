@@ -63,6 +63,9 @@ from raftpy.runtime.snapshotting import Snapshotting
 from raftpy.runtime.stored_view import StoredView
 from raftpy.runtime.trailing import Trailing
 
+GETS_SNAPSHOT_S = 2.5
+"""Whoever has asked for bytes of a snapshot in so many seconds lacks its state: it asks at least once a second."""
+
 log = logging.getLogger("raftpy")
 
 
@@ -335,6 +338,7 @@ class Group:
         """The leader's snapshot, in a file of ``size`` bytes, is the log, durably, and now the machine's state."""
         for entries in self.applying.replaced(snapshot.index):
             self.raw.applied(entries)
+        self.raw.state_restored(snapshot)
         self.feed.skip(snapshot.index)
         self.snapshots.installed(snapshot, size)
         if self.member_operations is not None:
@@ -354,6 +358,10 @@ class Group:
             self.host.fail(failure)
 
     # --- What the parts ask for ---------------------------------------------------------------------------------
+
+    def gets_snapshot(self, node_id: int) -> bool:
+        """Whether the peer is being brought to a state by a snapshot: it asks for bytes of one, here, until it is."""
+        return self.clock.monotonic() - self.host.asked(node_id, self.id) < GETS_SNAPSHOT_S
 
     def schedule(self) -> None:
         """Something was ordered of the core. Where the pass under way is past noticing it, there is another."""

@@ -135,15 +135,16 @@ class Installing:
         return self._offer
 
     def look(self) -> None:
-        """To be called about once a second: the leader hears that its offer stands, where nothing is asked for; and of
-        what it was told again, in case that was lost."""
-        offer = self._offer
+        """To be called about once a second: the leader hears that its offer stands, where nothing is asked for; also
+        while the state is being restored, when this node takes no leadership over. And of what it was told again, in
+        case that was lost."""
+        offer, raw = self._offer, self._group.raw
         if self._tell_again and self._told is not None:
             self._tell_again -= 1
             leader, term, other = self._told
-            if (self._group.raw.leader, self._group.raw.term) == (leader, term):
+            if (raw.leader, raw.term) == (leader, term):
                 self._say(leader, other)
-        if offer is not None and self._fetching is None and self._group.raw.needs_snapshot(offer):
+        if offer is not None and self._fetching is None and (raw.needs_snapshot(offer) or raw.awaits_state):
             self._say(offer.from_, self._ref(offer))
 
     # --- In a pass ------------------------------------------------------------------------------------------------
@@ -327,7 +328,7 @@ class Installing:
         self._step(offer)
         if group.raw.unstable_snapshot != ref.index:
             return  # meanwhile the log got there, or another leader came
-        # Once it is durable this node may lead, while its state is still being restored, and older ones help nobody.
+        # Once it is durable the log begins there, and older ones help nobody.
         group.view.newest = snapshot
         group.schedule()
         await self._durable

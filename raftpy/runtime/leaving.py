@@ -9,7 +9,8 @@ Without that the others would notice only after an election timeout, during whic
 
 This takes some milliseconds. It is given up after the shortest election timeout, because then the others elect a leader
 by themselves. The core says who may take over (``RawNode.successors``), and the transport who can be reached. A peer in
-quarantine can be reached but takes nothing over, so it is left out as soon as its hello has said so.
+quarantine can be reached but takes nothing over, so it is left out as soon as its hello has said so; nor does one whose
+state machine waits to be restored, which asks for bytes of a snapshot until it is.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ class Leading(Protocol):
 
     def schedule(self) -> None:
         """Something was ordered of the core: a pass has to look at the group."""
+        ...
+
+    def gets_snapshot(self, node_id: int) -> bool:
+        """Whether the peer is being brought to a state by a snapshot, as far as it has told."""
         ...
 
     def not_leader(self) -> RaftError:
@@ -87,11 +92,14 @@ class HandOver:
         return not self._group.closed and self._left_s() > GLANCE_S  # less, and a clock might not move at all
 
     def _successor(self) -> int:
-        """The best voter that can be reached and has not told that it is quarantined; 0 for none."""
+        """The best voter that can be reached, and has told neither that it is quarantined nor that it lacks its state;
+        0 for none."""
         group = self._group
         reachable, conflict_of = group.transport.reachable, group.quarantine.of
-        able = (node_id for node_id in group.raw.successors() if reachable(node_id) and conflict_of(node_id) is None)
-        return next(able, 0)
+        for node_id in group.raw.successors():
+            if reachable(node_id) and conflict_of(node_id) is None and not group.gets_snapshot(node_id):
+                return node_id
+        return 0
 
     async def _commit(self) -> None:
         """Until all that was handed in is committed; for half of the time, the other half is the transfer's."""

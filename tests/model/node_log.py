@@ -82,11 +82,15 @@ class NodeLog(ModelLog):
         self.evict()
 
     def evict(self) -> None:
-        """What is durable and applied may leave the memory, from the oldest on, when there is too much of it."""
+        """What is durable and applied may leave the memory, from the oldest on, when there is too much of it; and what
+        is not applied, when there is more than several times what is applied at once."""
         kept = self.at(self.memory_from, self.last + 1)
         while self.memory_from <= min(self.applied, self.offset - 1) and (
             len(kept) > self.most_entries or applying_size(kept) > self.most_bytes
         ):
+            del kept[0]
+            self.memory_from += 1
+        while self.memory_from < self.offset and applying_size(kept) > max(self.most_bytes, 4 * self.max_applying):
             del kept[0]
             self.memory_from += 1
 

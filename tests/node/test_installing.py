@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from raftcore import ConfState, Snapshot
-from raftpy.contracts.errors import RestoreFailed, SnapshotFailed
+from raftpy.contracts.errors import RestoreFailed, SnapshotFailed, Timeout
 from raftpy.contracts.executor import Thread
 from raftpy.contracts.snapshots import SnapshotRef, Snapshots
 from raftpy.contracts.state_machine import SavedState
@@ -506,10 +506,11 @@ def test_commands_that_the_snapshot_covers_are_not_waited_for(seed: int, copies:
     play("memory", 3, seed, scenario, machine=Words)
 
 
-def test_one_that_leads_before_its_state_is_restored_offers_the_snapshot_itself(
+def test_who_has_no_state_yet_takes_over_no_leadership(
     seed: int, copies: Copies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its log begins there, so an older one of its own would bring up nobody."""
+    """Neither when it is told to, nor when the leader is gone: it would keep everybody waiting until it is restored.
+    As soon as it is, it may lead, and offers the snapshot that its log begins at."""
 
     async def scenario(cluster: Cluster) -> None:
         of(cluster, copies)
@@ -532,14 +533,26 @@ def test_one_that_leads_before_its_state_is_restored_offers_the_snapshot_itself(
         monkeypatch.setattr(steps, "start", hold)
         cluster.reconnect(first)
         await cluster.until(lambda: steps.held, "the log is the snapshot")
+        with pytest.raises(Timeout):
+            await cluster.nodes[leader].transfer_leadership(first, timeout=1)
+        assert cluster.nodes[leader].status().role == "leader"
+        cluster.isolate(first)
+        await asyncio.sleep(3)
+        assert node.status().role == "follower"
+        term = node.status().term
+        steps.release()
+        await cluster.until(lambda: node.status().role == "candidate", "it stands")
+        assert node.status().term == term  # it asks before it does (thesis 9.6), and nobody hears it
+        for node_id in cluster.ids:
+            if node_id != second:
+                cluster.reconnect(node_id)
+        leader, _ = await cluster.single_leader()
         await cluster.nodes[leader].transfer_leadership(first)
-        await cluster.until(lambda: node.status().role == "leader", "it leads")
         cluster.reconnect(second)
         await cluster.until(lambda: node.failed or copies.done[1:], "the other one is offered the snapshot")
         assert not node.failed
         assert copies.done[1][:2] == (second, first)
         assert copies.done[1][2].index == to > older
-        steps.release()
         for node_id in (first, second):
             await caught_up(cluster, node_id)
 

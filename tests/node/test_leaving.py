@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from aiohttp import web
 from raftcore.wire.codec import frames
 from raftpy import ApplyFailed, Config, Conflict, Node, NotLeader
 from raftpy.cli.serving import _close
+from raftpy.runtime.driver import Driver
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, play
@@ -104,6 +106,27 @@ def test_proposals_and_stop_at_the_same_moment(seed: int) -> None:
         with pytest.raises(NotLeader):
             await after
         await ending
+
+    stopping("memory", 3, seed, scenario)
+
+
+def test_not_to_one_that_gets_its_state_from_a_snapshot(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would ignore it. So its rank does not help it; and where it is the only other one, nothing is tried."""
+
+    async def scenario(cluster: Cluster, leader: int) -> None:
+        best, other = [i for i in cluster.ids if i != leader]
+        lacking = {best}
+        await cluster.nodes[leader].set_priority(leader, 2)
+        await cluster.nodes[leader].set_priority(best, 1)
+        now = cluster.clock.monotonic
+        monkeypatch.setattr(Driver, "asked", lambda _, node_id, group: now() - 2 if node_id in lacking else -math.inf)
+        lacking.add(other)
+        assert await seconds(cluster, cluster.nodes[leader].hand_over()) == 0
+        assert cluster.nodes[leader].status().role == "leader"
+        lacking.discard(other)
+        await cluster.sleep_ms(50)  # until it is known to hold all that is committed
+        assert await cluster.nodes[leader].hand_over()
+        assert cluster.nodes[leader].status().leader == other
 
     stopping("memory", 3, seed, scenario)
 

@@ -57,6 +57,25 @@ def test_what_is_durable_and_applied_leaves_the_window() -> None:
     assert log.storage.reads == 1
 
 
+def test_what_a_state_machine_has_not_got_to_leaves_the_window_where_it_is_much() -> None:
+    """One that is slow, or is being restored, must not let the memory grow: it is read back for it."""
+    log = RaftLog(Disk(), window_max_bytes=30, max_applying_bytes=100)
+    log.append_commands([bytes([n]) * 64 for n in range(5)], 1, NORMAL, 0)
+    log.commit_to(5)
+    log.storage.write(1, decode(log.slice(1, 6, UNLIMITED)))
+    log.stable_to(4, 1)
+    assert log.window_first == 1  # 400 bytes, four times what is applied at once
+    log.append_commands([b""], 1, NORMAL, 0)
+    assert log.window_first == 2
+    log.append_commands([bytes(500)], 1, NORMAL, 0)
+    assert log.window_first == 5  # entry 5 is not durable
+    log.check()
+    assert log.storage.reads == 0
+    first = log.next_committed(False)
+    assert [item.data for item in decode(first)] == [bytes(64)]
+    assert log.storage.reads == 1
+
+
 def test_the_window_is_bounded_in_bytes() -> None:
     log = RaftLog(Disk(), window_max_bytes=132)
     log.append_commands([bytes(60), bytes(60), bytes(40)], 1, NORMAL, 0)

@@ -400,6 +400,11 @@ class LogMachine(RuleBasedStateMachine):
             held = model.at(log.window_first, model.last + 1)
             assert len(held) <= self.limits["window_max_entries"]
             assert sum(16 + len(item.data) for item in held) <= self.limits["window_max_bytes"]
+        # What is durable and not applied, as far as that goes, or several times what is applied at once.
+        if log.window_first < model.offset:
+            held = model.at(log.window_first, model.last + 1)
+            most = max(self.limits["window_max_bytes"], 4 * self.limits["max_applying_bytes"])
+            assert sum(16 + len(item.data) for item in held) <= most
 
     def teardown(self) -> None:
         self.log = None

@@ -176,6 +176,7 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
             "applying_bytes": "follows from what is applied and what is handed out",
             "applying_paused": "follows from what is applied and what is handed out",
             "awaits_entries": AT_HAND,
+            "awaits_state": "only where snapshots are held back, or a node is started without a state",
         },
         "Unstable": {"snapshot_in_progress": "the Ready is taken: then it is on its way"},
     },

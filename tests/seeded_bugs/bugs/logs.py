@@ -74,6 +74,14 @@ BUGS = (
         near="tests/unit/test_log_memory.py",
     ),
     Bug(
+        name="memory-grows-while-nothing-is-applied",
+        breaks="what is in memory is bounded, however long the state machine takes (docs/design-storage.md)",
+        file="raftcore/log/log.pyx",
+        old="        if self._window.first + count < self.unstable.offset and bytes > most:\n",
+        new="        if False:\n",
+        near="tests/unit/test_log_memory.py",
+    ),
+    Bug(
         name="clone-forgets-references",
         breaks="a clone goes its own way (decision 8): what it shares lives as long as either",
         file="raftcore/log/window.pyx",

@@ -80,9 +80,9 @@ BUGS = (
         name="applies-while-a-snapshot-waits",
         breaks="a snapshot replaces the state machine's state before later entries are applied (paper 7)",
         file="raftcore/log/log.pxd",
-        old="    if log.applying_paused or log.awaits_entries or log.unstable.snapshot is not None:\n"
+        old="    if log.applying_paused or log.awaits_entries or log.awaits_state or log.unstable.snapshot is not None:\n"
         "        return False\n",
-        new="    if log.applying_paused or log.awaits_entries:\n        return False\n",
+        new="    if log.applying_paused or log.awaits_entries or log.awaits_state:\n        return False\n",
         found_by=("tables", "model"),
     ),
     Bug(
@@ -93,6 +93,38 @@ BUGS = (
         new="    return pr is not None and not pr.is_learner\n",
         found_by=("tables", "model"),
         near="tests/paper/test_section_7.py",
+    ),
+    Bug(
+        name="stands-without-a-state",
+        breaks="who waits to be restored does not stand: it would lead and serve nobody (docs/design.md, decision 1)",
+        file="raftcore/algorithm/roles.pyx",
+        old="    if r.log.awaits_state:\n        return False\n",
+        new="",
+        near="tests/core/test_awaited_state.py",
+    ),
+    Bug(
+        name="applies-without-a-state",
+        breaks="a command is applied to the state that all commands before it have led to (paper 2)",
+        file="raftcore/log/log.pxd",
+        old="    if log.applying_paused or log.awaits_entries or log.awaits_state or log.unstable.snapshot is not None:\n",
+        new="    if log.applying_paused or log.awaits_entries or log.unstable.snapshot is not None:\n",
+        near="tests/core/test_awaited_state.py",
+    ),
+    Bug(
+        name="state-of-another-entry",
+        breaks="a state belongs to an entry by index and term (paper 7); of another entry it is no state of this log",
+        file="raftcore/log/log.pyx",
+        old="                and self.snapshot_index <= index < self.unstable.offset and match_term(self, index, term))\n",
+        new="                and self.snapshot_index <= index < self.unstable.offset)\n",
+        near="tests/core/test_awaited_state.py",
+    ),
+    Bug(
+        name="state-beyond-the-durable-log",
+        breaks="a machine on a disk of its own never stands beyond its log, whatever a crash takes of that",
+        file="raftcore/log/log.pyx",
+        old="                and self.snapshot_index <= index < self.unstable.offset and match_term(self, index, term))\n",
+        new="                and self.snapshot_index <= index and match_term(self, index, term))\n",
+        near="tests/core/test_awaited_state.py",
     ),
     Bug(
         name="older-snapshot-clears-a-newer-one",
