@@ -160,6 +160,12 @@ class BlockingNode:
         self._check_process()
         return None if self._node is None else self._node.quarantine
 
+    @property
+    def lacks_state(self) -> bool:
+        """As ``Node.lacks_state``."""
+        self._check_process()
+        return False if self._node is None else self._node.lacks_state
+
     # --- Proposing and reading ----------------------------------------------------------------------------------
 
     def propose(self, command: bytes, *, timeout: float | None = DEFAULT_TIMEOUT) -> Any:

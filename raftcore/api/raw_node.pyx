@@ -35,7 +35,7 @@ from raftcore.base.types cimport (
 )
 from raftcore.check.clone cimport clone_raft, fingerprint_raft
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
-from raftcore.log.log cimport RaftLog
+from raftcore.log.log cimport log_of
 from raftcore.log.log_entries cimport term_at
 from raftcore.membership.tracker cimport Tracker
 from raftcore.values.message cimport Entries, Message, Snapshot, new_message, queue_listed, queue_taken
@@ -70,32 +70,7 @@ cdef class RawNode:
     def __init__(self, config, initial, storage):
         cdef Raft r
         hard = initial.hard_state
-        if not initial.snapshot_index <= initial.last_index:
-            raise ConfigError(
-                f"initial state: last_index {initial.last_index} lies before snapshot_index {initial.snapshot_index}"
-            )
-        commit = max(hard.commit, initial.snapshot_index)
-        applied = max(config.applied, initial.snapshot_index)
-        if commit > initial.last_index:
-            raise ConfigError(f"initial state: commit {commit} lies beyond the last index {initial.last_index}")
-        if applied > initial.last_index:
-            raise ConfigError(f"applied {applied} lies beyond the last index {initial.last_index}")
-        # What was applied was committed, also where the commit index, which needs no sync, was not stored any more.
-        commit = max(commit, applied)
-        log = RaftLog(
-            storage,
-            initial.snapshot_index,
-            initial.snapshot_term,
-            initial.last_index,
-            initial.term_runs,
-            commit,
-            applied,
-            initial.last_time_ms,
-            config.max_committed_size_per_ready,
-            config.max_window_bytes,
-            config.max_window_entries,
-            initial.awaits_state,
-        )
+        log = log_of(config, initial, storage)
         tracker = Tracker(config.max_inflight_msgs, config.max_inflight_bytes)
         r = Raft(config, log, tracker)
         self.raft = r

@@ -62,6 +62,11 @@ cdef class RaftLog(LogEntries):
     cdef uint64_t _window_bytes(self) noexcept
 
 
+# What a node finds in its storage when it starts (InitialState), with its settings (Config), as its log. ConfigError
+# when they do not fit together.
+cdef RaftLog log_of(object config, object initial, object storage)
+
+
 # What follows are methods of a RaftLog for the core's own modules, under the names that they have for Python: as C
 # functions they are inlined there, or give a second result without a tuple for it.
 

@@ -469,6 +469,35 @@ cdef class RaftLog(LogEntries):
         return 0
 
 
+cdef RaftLog log_of(object config, object initial, object storage):
+    cdef object commit = max(initial.hard_state.commit, initial.snapshot_index)
+    cdef object applied = max(config.applied, initial.snapshot_index)
+    if not initial.snapshot_index <= initial.last_index:
+        raise ConfigError(
+            f"initial state: last_index {initial.last_index} lies before snapshot_index {initial.snapshot_index}"
+        )
+    if commit > initial.last_index:
+        raise ConfigError(f"initial state: commit {commit} lies beyond the last index {initial.last_index}")
+    if applied > initial.last_index:
+        raise ConfigError(f"applied {applied} lies beyond the last index {initial.last_index}")
+    # What was applied was committed, also where the commit index, which needs no sync, was not stored any more.
+    commit = max(commit, applied)
+    return RaftLog(
+        storage,
+        initial.snapshot_index,
+        initial.snapshot_term,
+        initial.last_index,
+        initial.term_runs,
+        commit,
+        applied,
+        initial.last_time_ms,
+        config.max_committed_size_per_ready,
+        config.max_window_bytes,
+        config.max_window_entries,
+        initial.awaits_state,
+    )
+
+
 cdef bint maybe_append(RaftLog log, index_t prev, term_t prev_term, index_t commit, Entries entries, index_t kept,
                        index_t* last_new) except -1:
     cdef index_t conflict, lo, hi, other

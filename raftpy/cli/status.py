@@ -103,7 +103,7 @@ def _ask_member(member: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     row = known | {name: status.get(name) for name in COLUMNS.values() if name not in known}
     said = {
         name: status[name]
-        for name in ("refused", "waits_for", "incoming_snapshot", "snapshot_failure")
+        for name in ("refused", "waits_for", "without_state", "incoming_snapshot", "snapshot_failure")
         if status.get(name)
     }
     return row | said, status
@@ -143,6 +143,9 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
             console.print(f"node {row['id']} has no part: {row['refused']}", markup=False, highlight=False)
         if row.get("waits_for"):
             console.print(waiting(row["id"], row["waits_for"]), markup=False, highlight=False)
+        if row.get("without_state"):
+            text = f"node {row['id']} has no whole snapshot, and gets one: {row['without_state']}"
+            console.print(text, markup=False, highlight=False)
         if row.get("incoming_snapshot"):
             console.print(incoming(row["id"], row["incoming_snapshot"]), markup=False, highlight=False)
         if row.get("snapshot_failure"):
@@ -167,7 +170,7 @@ def incoming(node_id: int, snapshot: Mapping[str, Any]) -> str:
         return f"node {node_id} restores its state from the snapshot at entry {index}, {size:,} bytes"
     of = "" if size is None else f" of {size:,}"
     what = f"the snapshot at entry {index} from node {snapshot['source']}"
-    return f"node {node_id} is behind the log, and gets {what}: {snapshot['position']:,}{of} bytes are here"
+    return f"node {node_id} gets {what}: {snapshot['position']:,}{of} bytes are here"
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> Any:

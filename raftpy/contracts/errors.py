@@ -235,6 +235,22 @@ class NoSnapshots(RaftError, TypeError):
         super().__init__(f"the state machine {type(machine).__name__} gives out no state: {why}")
 
 
+class NoState(RaftError):
+    """Nothing happened: this node has its log, and no state that goes with it. None of its snapshots is whole, and it
+    gets one from another member, of itself; until then it votes and acknowledges, and serves nothing of its state.
+
+    Raised by ``read_index``'s awaitable, ``Node.snapshot`` and ``Node.commits``; ``propose``'s raises ``NotLeader``, as
+    the node does not lead. ``because`` says what is being done about it. Ask another node, or again later.
+    """
+
+    def __init__(self, node_id: int, because: str) -> None:
+        super().__init__(
+            f"node {node_id} has no whole snapshot to go with its log, and gets one from another: {because}"
+        )
+        self.node_id = node_id
+        self.because = because
+
+
 class NotUnderstood(RaftError):
     """Something was written by a release that knows more than this one, and must not be passed over.
 
@@ -290,8 +306,9 @@ class ApplyFailed(Stopped):
 
 
 class RestoreFailed(ApplyFailed):
-    """The leader's snapshot has taken the place of this node's log, and the state machine could not be restored from
-    it; the node has stopped, or of a host with several groups this one, as with :class:`ApplyFailed`.
+    """A snapshot of another node has come, in the place of this node's log, or of its own snapshots, which are damaged;
+    and the state machine could not be restored from it. The node has stopped, or of a host with several groups this
+    one, as with :class:`ApplyFailed`.
 
     Raised by all that waits then, and by later calls. ``index`` is the snapshot's; why it failed is the ``__cause__``.
     The next start restores it again.

@@ -1,7 +1,9 @@
 """What nodes say to each other so that a snapshot goes from one to the other, beside Raft's own messages.
 
-    who wants it   request: which snapshot, from which byte on, how many
-    who has it     chunk: these bytes, and of which snapshot they are; or refusal: why there are none
+    who lacks its state   question: what is your newest snapshot between these two entries?
+    who is asked          answer: this one, or none
+    who wants it          request: which snapshot, from which byte on, how many
+    who has it            chunk: these bytes, and of which snapshot they are; or refusal: why there are none
 
 Each stands for itself, and may be lost, repeated or come late: who wants the snapshot asks again for what is missing.
 A request for no bytes asks which file it is: its size and its digest.
@@ -62,5 +64,34 @@ class SnapshotRefusal:
     """Why."""
 
 
-SnapshotTalk: TypeAlias = SnapshotRequest | SnapshotChunk | SnapshotRefusal
+@dataclass(frozen=True, slots=True)
+class SnapshotQuestion:
+    """Asks for the newest snapshot of a group that its sender can use: it has the log, and no state to go with it.
+
+    Raises ``ValueError`` where none can lie between the two entries.
+    """
+
+    group: int
+    """Of which group."""
+    first: int
+    """Index, at least 1: of an older one the log does not go on."""
+    last: int
+    """Index of the last entry of the log, at least ``first``."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first <= self.last:
+            raise ValueError(f"a snapshot between the entries {self.first} and {self.last} is asked for: there is none")
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotAnswer:
+    """Says which snapshot there is."""
+
+    group: int
+    """Of which group."""
+    ref: SnapshotRef | None
+    """Of which state; None: there is none between the two entries, at the moment."""
+
+
+SnapshotTalk: TypeAlias = SnapshotQuestion | SnapshotAnswer | SnapshotRequest | SnapshotChunk | SnapshotRefusal
 """What is said."""

@@ -76,8 +76,8 @@ cdef class Calls:
         read from the state machine right afterwards, before the next ``await``, is linearizable (thesis 6.4), on the
         leader and, by way of it, on every other member. It gives the index, and raises ``Timeout`` (the read can be
         asked for again; after ``timeout`` seconds, to the tick, None for never), ``Stopped``, ``StorageFailed``,
-        ``ApplyFailed``, ``Quarantined``. While no leader is known it waits; a question that is lost is put again. The
-        call itself raises what ``propose`` does.
+        ``ApplyFailed``, ``Quarantined``, ``NoState``. While no leader is known it waits; a question that is lost is put
+        again. The call itself raises what ``propose`` does.
         """
         self.check()
         return self.reads.request(timeout)

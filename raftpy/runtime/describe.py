@@ -47,19 +47,26 @@ def describe(group: Group) -> NodeStatus:
         failure=None if failure is None else str(failure) or repr(failure),
         incoming_snapshot=_incoming(group),
         snapshot_failure=group.snapshots.failure,
+        without_state=group.pulling.describe() if group.lacks_state and not group.closed else None,
     )
 
 
 def _incoming(group: Group) -> IncomingSnapshot | None:
-    offer = group.installing.offer
-    if offer is None or offer.snapshot is None or group.closed:
+    offer, pulling = group.installing.offer, group.pulling
+    if group.closed:
         return None
-    index = offer.snapshot.index
-    size, restoring = group.installing.size, group.raw.first_index > index
+    if offer is not None and offer.snapshot is not None:
+        index, source, size = offer.snapshot.index, offer.from_, group.installing.size
+        restoring = group.raw.first_index > index
+    elif pulling.ref is not None:
+        index, source, size = pulling.ref.index, pulling.source, pulling.size
+        restoring = size is not None
+    else:
+        return None
     came = group.fetching.progress(group.id)
     if came is not None and came.ref.index == index:
-        return IncomingSnapshot(index, offer.from_, came.position, came.size, restoring)
-    return IncomingSnapshot(index, offer.from_, size or 0, size, restoring)
+        return IncomingSnapshot(index, source, came.position, came.size, restoring)
+    return IncomingSnapshot(index, source, size or 0, size, restoring)
 
 
 def _members(group: Group) -> tuple[MemberStatus, ...]:

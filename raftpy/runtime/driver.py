@@ -17,6 +17,7 @@ from raftpy.contracts.clock import Clock
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import ApplyFailed, NotUnderstood, StorageFailed
 from raftpy.contracts.executor import Executor
+from raftpy.contracts.fetching import SnapshotAnswer, SnapshotQuestion
 from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import AppendBatch, Storage
@@ -116,7 +117,7 @@ class Driver:
 
     def _make_fetching(self) -> Fetching:
         snapshots, rate = self.storage.snapshots, self.config.snapshot_rate
-        return Fetching(self.config.id, self.transport, snapshots, self.clock, self.executor, rate)
+        return Fetching(self.config.id, self.transport, snapshots, self.clock, self.executor, rate, talk=self._on_talk)
 
     def _make_rounds(self, opened: Opened) -> Rounds:
         return Rounds(
@@ -302,6 +303,15 @@ class Driver:
     def fetch(self) -> Fetch | None:
         """Brings snapshots of other nodes; None where nothing does."""
         return None if self.fetching.given is None else self.fetching.fetch
+
+    def _on_talk(self, node_id: int, what: SnapshotQuestion | SnapshotAnswer) -> None:
+        group = self.groups.get(what.group)
+        if group is None or group.closed or group.quarantine.conflict is not None:
+            return
+        if isinstance(what, SnapshotQuestion):
+            group.asked_for_snapshot(node_id, what)
+        else:
+            group.pulling.answered(node_id, what)
 
     def asked(self, node_id: int, group_id: int) -> Asked | None:
         """What the node has asked for last, of the group's snapshots; None: nothing for long."""

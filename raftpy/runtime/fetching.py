@@ -24,7 +24,15 @@ from raftcore.base.errors import RaftError
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import FetchFailed, NotUnderstood, SnapshotDamaged, SnapshotFailed, Stopped
 from raftpy.contracts.executor import Executor
-from raftpy.contracts.fetching import NotGiven, SnapshotChunk, SnapshotRefusal, SnapshotRequest, SnapshotTalk
+from raftpy.contracts.fetching import (
+    NotGiven,
+    SnapshotAnswer,
+    SnapshotChunk,
+    SnapshotQuestion,
+    SnapshotRefusal,
+    SnapshotRequest,
+    SnapshotTalk,
+)
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotReceiver, SnapshotRef, Snapshots, Steps
 from raftpy.contracts.transport import FetchingTransport, Transport
 from raftpy.runtime.beside import Beside, retrieve
@@ -48,6 +56,9 @@ ASK_AGAIN_S = 0.25
 """Between two questions which file it is."""
 SAY_S = 1.0
 """While this node's disk is at work, be it for minutes, the source hears so often that this goes on (offering.py)."""
+
+Talk = Callable[[int, SnapshotQuestion | SnapshotAnswer], object]
+"""``talk(node_id, what)``: what that node asks, or has answered."""
 
 _T = TypeVar("_T")
 
@@ -381,7 +392,8 @@ class Fetching:
     """Snapshots that come to this node, one of each group at a time, and those that it gives to others.
 
     ``rate``: bytes a second that it gives out at most (``Config.snapshot_rate``). ``chunk_bytes``: what one request
-    asks for, at most ``LARGEST_CHUNK``. All calls but ``end`` are made in the loop's thread.
+    asks for, at most ``LARGEST_CHUNK``. ``talk``: which snapshots there are is for the groups to ask and to say. All
+    calls but ``end`` are made in the loop's thread.
     """
 
     def __init__(
@@ -393,8 +405,10 @@ class Fetching:
         executor: Executor,
         rate: int | None = None,
         chunk_bytes: int = CHUNK_BYTES,
+        talk: Talk = lambda node_id, what: None,
     ) -> None:
         self._id = node_id
+        self._talk = talk
         self._transport = fetching_over(transport)
         self._snapshots = snapshots
         self._clock = clock
@@ -461,6 +475,11 @@ class Fetching:
         if self._why is None and self._transport is not None:
             self._transport.send_snapshot_talk(source, SnapshotRequest(ref, 0, 1))
 
+    def tell(self, node_id: int, what: SnapshotQuestion | SnapshotAnswer) -> None:
+        """A group asks the node for a snapshot, or answers it. May be lost."""
+        if self._why is None and self._transport is not None:
+            self._transport.send_snapshot_talk(node_id, what)
+
     def progress(self, group: int) -> FetchProgress | None:
         """How far the group's snapshot has come; None where none is on its way."""
         fetch = self._wanted.get(group)
@@ -475,6 +494,9 @@ class Fetching:
         if isinstance(talk, SnapshotRequest):
             if self.given is not None:
                 self.given.take(node_id, talk)
+            return
+        if isinstance(talk, (SnapshotQuestion, SnapshotAnswer)):
+            self._talk(node_id, talk)
             return
         ref = talk.file.ref if isinstance(talk, SnapshotChunk) else talk.ref
         fetch = self._wanted.get(ref.group)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -32,6 +33,7 @@ from raftpy.contracts.errors import (
     same_error,
 )
 from raftpy.contracts.executor import Executor
+from raftpy.contracts.fetching import SnapshotAnswer, SnapshotQuestion
 from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import GroupLog, Storage
@@ -53,6 +55,7 @@ from raftpy.runtime.owner import Owner
 from raftpy.runtime.paged_view import PagedView
 from raftpy.runtime.passes import Passes
 from raftpy.runtime.pending_proposals import Proposals
+from raftpy.runtime.pulling import Pulling
 from raftpy.runtime.quarantine import Quarantine
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.restoring import Start
@@ -165,6 +168,8 @@ class Group:
         self.quarantine = Quarantine(config.id, group_id, self.raw, stored, host.transport)
         self.failure: BaseException | None = None
         """Why this group alone has ended; see ``why_ended``."""
+        self.lacks_state = start.initial.awaits_state
+        """It started without a state, and has none yet."""
         self.closed = False
         self.member_operations: MemberOperations | None = None
         """Group 0's, which the host sets."""
@@ -179,18 +184,13 @@ class Group:
             self._failed,
         )
         self.proposals = Proposals(loop, self.work.queued, largest_command(DEFAULT_COMMAND, host.transport))
-        self.applying = Applying(
-            state_machine,
-            self.proposals,
-            self._configure,
-            host.clock.monotonic,
-            start.applied,
-            shared=groups > 1,
-            known=start.known,
-        )
+        self.applying = self._make_applying(state_machine, start, shared=groups > 1)
         self.reads = Reads(loop, self.work.queued, 2 * config.heartbeat_ms / 1000, host.boot)
         self.snapshots = self._make_snapshots(state_machine, start)
+        self.restoring = asyncio.Lock()
         self.installing = self._make_installing(state_machine)
+        self.pulling = self._make_pulling(state_machine)
+        self._lacking: dict[int, float] = {}  # member -> when it asked for a snapshot because it lacks its state
         self.offering = Offering(self, host.asked, self.snapshots.doubt)
         self.work.bind(self.proposals, self.applying, self.reads, self.installing.offered, self.installing.installed)
         self._loop = loop
@@ -210,6 +210,17 @@ class Group:
             self.raw.report_entries()
             self.schedule()
 
+    def _make_applying(self, state_machine: StateMachine, start: Start, *, shared: bool) -> Applying:
+        return Applying(
+            state_machine,
+            self.proposals,
+            self._configure,
+            self.clock.monotonic,
+            start.applied,
+            shared=shared,
+            known=start.known,
+        )
+
     def _make_snapshots(self, state_machine: StateMachine, start: Start) -> Snapshotting:
         return Snapshotting(
             self,
@@ -227,6 +238,7 @@ class Group:
                 carried=self.host.fetch is not None,
             ),
             lambda: self.host.begun(self.id),
+            lambda ref: self.fetching.given is not None and self.fetching.given.is_damaged(ref),
         )
 
     def _make_installing(self, state_machine: StateMachine) -> Installing:
@@ -240,13 +252,28 @@ class Group:
             self.fetching.say,
         )
 
+    def _make_pulling(self, state_machine: StateMachine) -> Pulling:
+        return Pulling(
+            self,
+            state_machine,
+            self.host.storage.snapshots,
+            Beside(self.host.executor, f"raftpy pulling {self.config.id}"),
+            self.host.fetch,
+            self.fetching.tell,
+        )
+
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Before the first pass: a group that is quarantined refuses everything from the start."""
+        """Before the first pass: a group that is quarantined refuses everything from the start, and one without a state
+        all that needs one."""
         if self.quarantine.conflict is not None:
             self.quarantine.say()
             self._refuse_all()
+        elif self.lacks_state:
+            self.applying.hold()
+            self.reads.refuse(self.pulling.refusal)
+            self.pulling.start()
 
     async def hand_over(self) -> bool:
         """If this node leads, leadership goes to the voter best placed; whether another node leads then."""
@@ -260,6 +287,7 @@ class Group:
         self._refuse(self.stopped_error)
         self.snapshots.stop(self.stopped_error)
         self.installing.stop(self.stopped_error)
+        self.pulling.stop(self.stopped_error)
 
     def close_feed(self) -> None:
         """No more will be committed here."""
@@ -315,44 +343,66 @@ class Group:
 
     async def snapshot(self) -> int:
         """Takes one now; see ``Node.snapshot``."""
-        self.check_serving()
+        self.check_state()
         return await self.snapshots.take()
 
     def look_at_snapshots(self) -> None:
         """Time has passed: what is due for its snapshots is done."""
         self.snapshots.look()
         self.installing.look()
+        self.pulling.look()
         self.offering.look()
 
     def end_snapshots(self) -> None:
         """After ``end_waits``, in any thread: returns when nothing is at work on the store's snapshots any more."""
         self.snapshots.end()
         self.installing.end()
+        self.pulling.end()
 
     def disown_snapshots(self, error: RaftError) -> None:
         """In a forked child: nothing of the parent's is touched."""
         self.snapshots.disown(error)
         self.installing.disown(error)
+        self.pulling.disown(error)
 
     def replaced(self, snapshot: Snapshot, table: MemberTable | None, size: int) -> None:
         """The leader's snapshot, in a file of ``size`` bytes, is the log, durably, and now the machine's state."""
+        self.raw.state_restored(snapshot)
+        self._begin_at(snapshot, table, size)
+        self.snapshots.replaced(snapshot.index)
+
+    def pulled(self, snapshot: Snapshot, table: MemberTable | None, size: int) -> bool:
+        """The state machine has the state of another node's snapshot, in a file of ``size`` bytes, and the log goes on
+        from there. False: the log has become another one meanwhile."""
+        if not self.raw.state_restored(snapshot):
+            return False
+        self.view.newest = snapshot
+        self._begin_at(snapshot, table, size)
+        log.info("%s: restored from the snapshot of entry %d, %d bytes: the log goes on from there", self.name,
+                 snapshot.index, size)  # fmt: skip
+        return True
+
+    def _begin_at(self, snapshot: Snapshot, table: MemberTable | None, size: int) -> None:
         for entries in self.applying.replaced(snapshot.index):
             self.raw.applied(entries)
-        self.raw.state_restored(snapshot)
         self.feed.skip(snapshot.index)
         self.snapshots.installed(snapshot, size)
         if self.member_operations is not None:
             self.member_operations.restore(table)
+        if self.lacks_state and self.quarantine.conflict is None and not self.closed:
+            self.reads.refuse(None)
+        self.lacks_state = False
         self.schedule()
 
-    def restore_failed(self, error: BaseException) -> None:
-        """What the leader has sent in the place of the log cannot be restored: there is nothing to go on with."""
+    def restore_failed(self, error: BaseException, index: int | None = None) -> None:
+        """What another node has sent, of entry ``index`` (None: in the place of the log), cannot be restored: there is
+        nothing to go on with."""
         if self.closed:
             return
         if isinstance(error, StorageFailed | NotUnderstood):
             self.host.fail(error)
             return
-        failure = RestoreFailed(self.raw.first_index - 1)
+        failure = RestoreFailed(self.raw.first_index - 1 if index is None else index)
         failure.__cause__ = error
         if not self.host.group_failed(self, failure):
             self.host.fail(failure)
@@ -360,8 +410,30 @@ class Group:
     # --- What the parts ask for ---------------------------------------------------------------------------------
 
     def gets_snapshot(self, node_id: int) -> bool:
-        """Whether the peer is being brought to a state by a snapshot: it asks for bytes of one, here, until it is."""
-        return self.clock.monotonic() - self.host.asked(node_id, self.id) < GETS_SNAPSHOT_S
+        """Whether the peer is being brought to a state by a snapshot: it asks for one, or for bytes of one, until it
+        has it."""
+        asked, asked_s = self.host.asked(node_id, self.id), self._lacking.get(node_id, -math.inf)
+        if asked is not None:
+            asked_s = max(asked_s, asked.at_s)
+        return self.clock.monotonic() - asked_s < GETS_SNAPSHOT_S
+
+    def asked_for_snapshot(self, node_id: int, question: SnapshotQuestion) -> None:
+        """A member lacks its state, and asks for a snapshot that its log goes on from. Where there are only older ones,
+        one is taken."""
+        self._lacking[node_id] = self.clock.monotonic()
+        ref = self.snapshots.newest_between(question.first, question.last)
+        self.fetching.tell(node_id, SnapshotAnswer(self.id, ref))
+        if ref is None and question.first <= self.applying.applied:
+            self.snapshots.provide(question.first)
+
+    @property
+    def peers(self) -> list[int]:
+        """Ids of the other members of the host's table."""
+        return [node_id for node_id in self.host.members if node_id != self.config.id]
+
+    def gets_leaders(self) -> bool:
+        """Whether the leader offers a snapshot in the place of the log, which is being brought or restored."""
+        return self.installing.offer is not None
 
     def schedule(self) -> None:
         """Something was ordered of the core. Where the pass under way is past noticing it, there is another."""
@@ -428,6 +500,12 @@ class Group:
             raise self.stopped_error()
         if self.quarantine.conflict is not None:
             raise self.quarantine.refusal()
+
+    def check_state(self) -> None:
+        """Raises why this node serves nobody in this group, or nothing of its state, if that is so."""
+        self.check_serving()
+        if self.lacks_state:
+            raise self.pulling.refusal()
 
     # --- Leadership ---------------------------------------------------------------------------------------------
 

@@ -58,6 +58,21 @@ class GroupCalls(Calls):
         group.owner.check_process()
         return group.quarantine.conflict
 
+    @property
+    def lacks_state(self) -> bool:
+        """Whether this node has its log and no state to go with it: none of its snapshots was whole at the start, and
+        it gets one from another member (``status().without_state`` says how that goes).
+
+        Until then ``read_index``, ``commits`` and ``snapshot`` raise ``NoState``, and proposals ``NotLeader``. What the
+        state machine holds must not be served either: whoever reads it without ``read_index`` looks here first. False
+        before ``start``.
+        """
+        group = self._group
+        if group is None:
+            return False
+        group.owner.check_process()
+        return group.lacks_state
+
     # --- Proposing, reading and leading (propose, propose_many and read_index are those of Calls) ------------------
 
     @property
@@ -175,7 +190,7 @@ class GroupCalls(Calls):
 
         Raises ``NoSnapshots`` where the state machine gives out no state, ``SnapshotFailed`` where it could not be
         written or read back (what was there before still is), what the state machine raised, ``Stopped``,
-        ``StorageFailed``, ``ApplyFailed``, ``Quarantined``.
+        ``StorageFailed``, ``ApplyFailed``, ``Quarantined``, ``NoState``.
         """
         return await self._running.snapshot()
 
@@ -187,11 +202,14 @@ class GroupCalls(Calls):
 
         Commands only: indexes of other entries are left out. A reader that falls behind reads older entries from the
         store; it never holds the node up. Ends when the node stops, and raises why when it failed; ``Stopped`` when it
-        has stopped with entries that were not read here, ``Quarantined`` in quarantine, and
+        has stopped with entries that were not read here, ``Quarantined`` in quarantine, ``NoState`` at once, and
         ``raftcore.base.errors.Compacted`` where the log was cut behind the next one to read: it begins at
         ``status().first_index``.
         """
-        return self._running.feed.subscribe(start_index)
+        group = self._running
+        if group.lacks_state and not group.closed:
+            raise group.pulling.refusal()
+        return group.feed.subscribe(start_index)
 
     async def wait_for_leader(self, timeout: float | None = None) -> int:
         """The id of the leader, as soon as this node knows one. ``timeout`` in seconds, None for never: TimeoutError

@@ -56,7 +56,7 @@ log = logging.getLogger("raftpy")
 
 class Installed(Protocol):
     """A group, as far as this needs it: its ``id``, ``name``, ``raw`` core, what that asks of the store (``view``), and
-    ``clock``; ``closed``: it has ended."""
+    ``clock``; ``closed``: it has ended; ``restoring`` is held by whoever restores the state machine."""
 
     id: int
     name: str
@@ -64,6 +64,7 @@ class Installed(Protocol):
     view: StoredView
     clock: Clock
     closed: bool
+    restoring: asyncio.Lock
 
     def schedule(self) -> None:
         """A pass has to look at the group."""
@@ -300,16 +301,10 @@ class Installing:
         """Reads all of it back, and what it says of itself. Raises ``SnapshotDamaged``, ``NotUnderstood``,
         ``SnapshotFailed``, ``StorageDamaged``."""
         assert self._machine is not None
-        steps = self._snapshots.verify(ref, known_sections(self._machine.version))
-
-        def read() -> tuple[CheckedSnapshot, Snapshot, MemberTable | None]:
-            checked = self._beside.complete(steps)
-            if not any(header.name == STATE for header, _ in checked.sections):
-                self._snapshots.discard(ref)
-                raise SnapshotFailed(str(ref), f"it has no section {STATE!r}, and so nothing to restore")
-            return checked, *read_beginning(self._snapshots, ref, self._group.name)
-
-        return await self._beside.call(read)
+        version = self._machine.version
+        return await self._beside.call(
+            lambda: read_whole(self._snapshots, ref, version, self._beside, self._group.name)
+        )
 
     async def _install(self, checked: CheckedSnapshot, snapshot: Snapshot, table: MemberTable | None) -> None:
         """The log becomes the snapshot, and so does the machine's state. ``snapshot``, ``table``: what it says."""
@@ -332,7 +327,8 @@ class Installing:
         group.view.newest = snapshot
         group.schedule()
         await self._durable
-        await beside.call(lambda: restore(machine, self._snapshots, checked, group.name, lambda: beside.stopped))
+        async with group.restoring:
+            await beside.call(lambda: restore(machine, self._snapshots, checked, group.name, lambda: beside.stopped))
         if not group.closed:
             group.replaced(snapshot, table, checked.file.size)
             log.info("%s: restored from the snapshot of %s, %d bytes", group.name, ref, checked.file.size)
@@ -375,6 +371,21 @@ class Installing:
     def end(self) -> None:
         """After ``stop``, in any thread: returns when nothing is at work on a snapshot any more."""
         self._beside.wait()
+
+
+def read_whole(
+    snapshots: Snapshots, ref: SnapshotRef, version: int, beside: Beside, name: str
+) -> tuple[CheckedSnapshot, Snapshot, MemberTable | None]:
+    """In a thread of ``beside``: reads all of a snapshot back, and what it says of itself, for a state machine of
+    ``version``, of the group that the log calls ``name``. One that has no state is discarded.
+
+    Raises ``SnapshotDamaged``, ``NotUnderstood``, ``SnapshotFailed``, ``StorageDamaged``.
+    """
+    checked = beside.complete(snapshots.verify(ref, known_sections(version)))
+    if not any(header.name == STATE for header, _ in checked.sections):
+        snapshots.discard(ref)
+        raise SnapshotFailed(str(ref), f"it has no section {STATE!r}, and so nothing to restore")
+    return checked, *read_beginning(snapshots, ref, name)
 
 
 def _supersedes(message: Message, offer: Message) -> bool:

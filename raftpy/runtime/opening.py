@@ -107,7 +107,8 @@ async def open_host(
         _compare_members(config, recovered)
         _compare_groups(config, recovered, groups)
         giving_up.restoring = True
-        starts = await _restore(config, storage, executor, recovered, sorted(groups), machines, giving_up)
+        others = hasattr(transport, "send_snapshot_talk") and len(recovered.members) > 1
+        starts = await _restore(config, storage, executor, recovered, sorted(groups), machines, giving_up, others)
         identity = LocalIdentity(
             node_id=config.id,
             store_id=recovered.store_id,
@@ -143,8 +144,9 @@ async def _restore(
     groups: Collection[int],
     machines: Mapping[int, StateMachine],
     giving_up: GivingUp,
+    others: bool,
 ) -> dict[int, Start]:
-    """From where each of the groups goes on."""
+    """From where each of the groups goes on. ``others``: there are other members to ask for snapshots."""
     parts = {
         group_id: Restoring(
             name_of(config.id, group_id),
@@ -152,6 +154,7 @@ async def _restore(
             machines[group_id],
             storage.snapshots,
             recovered.groups[group_id],
+            others=others,
         )
         for group_id in groups
     }

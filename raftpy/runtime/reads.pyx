@@ -214,6 +214,11 @@ cdef class Reads(Waits):
     cdef str late(self, Awaited awaited):
         return f"no quorum confirmed the read within {awaited.timeout:g} s; nothing happened"
 
+    def refuse(self, error):
+        """Every later read raises what ``error()`` makes, until this is called with None; to be undone before
+        :meth:`stop`, if at all."""
+        self.stopped = error
+
     def stop(self, error):
         """Every read there is and every later one raises what ``error()`` makes. Call :meth:`resume_soon` then."""
         cdef Question question

@@ -5,6 +5,7 @@
     on disk, applied up to a  nothing but the commands behind a; where the log begins behind a, or no snapshot says what
                               the configuration was by then, as one in memory
     gives out no state        all commands, from the log's first entry on: so the log has to be whole
+    none is whole, log cut    nothing: the group starts without a state, and gets one from another node (pulling.py)
 
 A snapshot is read back from end to end before anything of it is restored, and an older one is used where it is damaged.
 The core goes on from the snapshot's index, with its configuration; a machine on disk is merely not given the commands
@@ -51,23 +52,33 @@ class Start:
 
 
 class Restoring:
-    """Restores one group, in one call of ``run``, which may be in a thread of its own. ``name`` is for the log."""
+    """Restores one group, in one call of ``run``, which may be in a thread of its own. ``name`` is for the log.
+    ``others``: there are other members, and they can be asked for a snapshot."""
 
     def __init__(
-        self, name: str, group: int, machine: StateMachine, snapshots: Snapshots, initial: InitialState
+        self,
+        name: str,
+        group: int,
+        machine: StateMachine,
+        snapshots: Snapshots,
+        initial: InitialState,
+        *,
+        others: bool,
     ) -> None:
         self._name = name
         self._group = group
         self._machine = machine
         self._snapshots = snapshots
         self._initial = initial
+        self._others = others
 
     def run(self, given_up: Callable[[], bool] = lambda: False) -> Start:
-        """Where it starts from, with the state machine restored. Where ``given_up`` says so it ends by ``Stopped``.
+        """Where it starts from, with the state machine restored, or without a state. Where ``given_up`` says so it ends
+        by ``Stopped``.
 
         Raises ``StorageDamaged`` where snapshots, log and state machine contradict one another, or no whole snapshot
-        reaches the log; ``NoSnapshots`` where the log is cut and the machine cannot be restored; ``NotUnderstood``,
-        ``SnapshotFailed``, and what the machine raises.
+        reaches the log and there is nobody to ask for one; ``NoSnapshots`` where the log is cut and the machine cannot
+        be restored; ``NotUnderstood``, ``SnapshotFailed``, and what the machine raises.
         """
         initial = self._initial
         try:
@@ -88,11 +99,14 @@ class Restoring:
                 return self._begin(chosen, stands)
         chosen = self._choose(offered)
         if chosen is None:
-            if initial.snapshot_index:
-                raise self._damaged(
-                    f"the log begins behind entry {initial.snapshot_index}, and no whole snapshot reaches it"
-                )
-            return Start(initial)
+            if not initial.snapshot_index:
+                return Start(initial)
+            if self._others:
+                return Start(replace(initial, awaits_state=True))
+            raise self._damaged(
+                f"the log begins behind entry {initial.snapshot_index}, no whole snapshot reaches it, and this node "
+                "knows no other member that could be asked for one"
+            )
         restore(offered, self._snapshots, chosen, self._name, given_up)
         return self._begin(chosen, chosen.file.ref.index)
 

@@ -148,6 +148,10 @@ class SnapshotSource:
         if not self._held_back:
             self._begin()
 
+    def is_damaged(self, ref: SnapshotRef) -> bool:
+        """Whether it was found damaged here, as far as is known."""
+        return ref in self._damaged
+
     def asked(self, node_id: int, group: int) -> Asked | None:
         """What the node has asked for last, of the group's snapshots; None: nothing for long."""
         asked, wanting = self._asked.get((node_id, group)), self._wanting.get((node_id, group))

@@ -87,6 +87,7 @@ class Snapshotting:
 
     ``policy`` and ``share`` say when one is due (snapshot_policy.py). ``start``: from where the group went on.
     ``begun()``: node id to the snapshot that this node may come back for.
+    ``is_damaged(ref)``: one was found damaged as it was given out.
     """
 
     def __init__(
@@ -100,12 +101,14 @@ class Snapshotting:
         share: float,
         trailing: Trailing,
         begun: Callable[[], Mapping[int, SnapshotRef]] = dict,
+        is_damaged: Callable[[SnapshotRef], bool] = lambda ref: False,
     ) -> None:
         self._group = group
         self._snapshots = snapshots
         self._beside = beside
         self._trailing = trailing
         self._begun = begun
+        self._is_damaged = is_damaged
         self._policy = policy
         self._share = share
         self._offered: Capturing | None = None
@@ -117,7 +120,7 @@ class Snapshotting:
         self._newest = start.applied
         self._size = start.size
         self._bytes_before = 0  # applied by this process when the newest was captured
-        self._tried_s = self._not_before_s = self._doubted_s = -math.inf
+        self._tried_s = self._not_before_s = self._doubted_s = self._provided_s = -math.inf
         self._kept = 0  # index of the oldest one kept, once it was read back
         self._retained = False  # what is there was looked at since the last one was taken, or the start
         self._said = False
@@ -142,9 +145,7 @@ class Snapshotting:
 
     def look(self) -> None:
         """Takes a snapshot, or cuts the log further, where that is due. To be called every now and then."""
-        if self._beside.stopped or self._busy() or self._resting is not None:
-            return
-        if self._group.raw.state == StateType.StateQuarantined:
+        if self._rests() or self._group.raw.state == StateType.StateQuarantined:
             return
         self._trailing.look()
         if self._group.clock.monotonic() < self._not_before_s:
@@ -186,6 +187,10 @@ class Snapshotting:
             self._size,
             self._group.clock.monotonic() - self._tried_s,
         )
+
+    def _rests(self) -> bool:
+        """Whether nothing may be begun now: something is at work, or the state is another node's to bring."""
+        return self._beside.stopped or self._busy() or self._resting is not None or self._group.raw.awaits_state
 
     def _busy(self) -> bool:
         return self._task is not None and not self._task.done()
@@ -351,7 +356,7 @@ class Snapshotting:
     def doubt(self) -> None:
         """The newest one may be damaged: it is read back, and where it is, another one is taken. Once a minute."""
         now = self._group.clock.monotonic()
-        if self._beside.stopped or self._busy() or self._resting is not None or now < self._doubted_s + AGAIN_S:
+        if self._rests() or now < self._doubted_s + AGAIN_S:
             return
         self._doubted_s = now
         self._begin(self._look_at_newest).add_done_callback(self._report)
@@ -369,6 +374,28 @@ class Snapshotting:
             await self._retain()
         return 0
 
+    # --- For one that lacks its state ---------------------------------------------------------------------------
+
+    def newest_between(self, first: int, last: int) -> SnapshotRef | None:
+        """The newest one between these entries that may be given out; None for none."""
+        for ref in self._snapshots.refs(self._group.id):
+            if first <= ref.index <= min(last, self._group.applying.applied) and not self._is_damaged(ref):
+                return ref
+        return None
+
+    def provide(self, first: int) -> None:
+        """A member needs one of entry ``first`` or later, and none may be given out to it. Where the newest is older or
+        damaged, another one is taken now, once a minute; a newer one will do for it soon."""
+        now = self._group.clock.monotonic()
+        if self._offered is None or self._rests() or now < self._provided_s + AGAIN_S:
+            return
+        newest = [ref for ref in self._snapshots.refs(self._group.id) if ref.index == self._newest]
+        if self._newest >= first and newest and not any(map(self._is_damaged, newest)):
+            return
+        self._provided_s = now
+        again = self._newest == self._group.applying.applied
+        self._begin(self._look_at_newest if again else self._take).add_done_callback(self._report)
+
     # --- Another node's in its place ----------------------------------------------------------------------------
 
     async def rest(self) -> None:
@@ -384,10 +411,13 @@ class Snapshotting:
         if resting is not None and not resting.done():
             resting.set_result(None)
 
+    def replaced(self, index: int) -> None:
+        """The log begins behind ``index``, where another node's snapshot has taken its place."""
+        self._trailing.replaced(index)
+
     def installed(self, snapshot: Snapshot, size: int) -> None:
-        """A snapshot of another node, in a file of ``size`` bytes, has become this group's log and state."""
+        """A snapshot of another node, in a file of ``size`` bytes, has become this group's state."""
         self._newest, self._size, self._kept, self._not_taken = snapshot.index, size, 0, None
-        self._trailing.replaced(snapshot.index)
         self._bytes_before = self._group.applying.applied_bytes
         self._retained = False
 

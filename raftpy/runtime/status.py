@@ -68,18 +68,19 @@ class MemberStatus:
 
 @dataclass(frozen=True, slots=True)
 class IncomingSnapshot:
-    """A snapshot of the leader's that takes the place of a log which the leader's does not reach any more (paper 7)."""
+    """A snapshot of the leader's that takes the place of a log which the leader's does not reach any more (paper 7); or
+    another member's, from which a node gets the state that it lacks (``NodeStatus.without_state``)."""
 
     index: int
     """Index of the last entry that it covers."""
     source: int
-    """Node id of the leader that offers it."""
+    """Node id of the leader that offers it, or the member that gives it."""
     position: int
     """Bytes of it that are here."""
     size: int | None
     """Bytes of it; None: the leader has not said yet."""
     restoring: bool
-    """It is here, the log begins behind it, and the state machine is being restored from it."""
+    """It is here, and the state machine is being restored from it; of the leader's, the log begins behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,9 @@ class NodeStatus:
     goes on, with a log that grows. None: none has failed since the last one succeeded."""
     quarantine: Conflict | None = None
     """Why this node is quarantined, and serves nothing but this status; None: it is not."""
+    without_state: str | None = None
+    """What is being done about it that this node has its log and no state to go with it, for people to read: none of
+    its snapshots is whole, and it gets one from another member (``NoState``). None: it has its state."""
 
 
 def why_unserved(oversized: Oversized | None, match: int, max_datagram: int, now_s: float) -> str | None:

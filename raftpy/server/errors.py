@@ -4,7 +4,7 @@
     405 bad_request (+ Allow)      413 too_large          503 no_leader (+ Retry-After)
     412 version_mismatch (+ "version")                    503 overloaded (+ Retry-After)
                                     503 failed, stopped, refused (of /healthz)
-                                                          503 quarantined, snapshot_failed
+                                                          503 quarantined, no_state, snapshot_failed
 
 One more, 500 ``internal``, is an error of this program and nothing else.
 """
@@ -89,6 +89,11 @@ def takes_no_part(role: str, failure: str | None) -> ApiError:
 def quarantined(message: str) -> ApiError:
     """Nothing happens at this node any more; another may do it."""
     return ApiError(503, "quarantined", message)
+
+
+def no_state(message: str) -> ApiError:
+    """This node gets its state from another one; that, or another, may do it."""
+    return ApiError(503, "no_state", message)
 
 
 def snapshot_failed(message: str) -> ApiError:

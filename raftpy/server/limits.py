@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from raftpy import Quarantined
 from raftpy.node import DEFAULT_TIMEOUT
 from raftpy.server.errors import bad_request, json_response
+from raftpy.server.proposer import check_state
 from raftpy.server.request import body_of, query_of
 
 if TYPE_CHECKING:
@@ -28,10 +28,9 @@ class LimitsHandlers:
         self._timeout = timeout
 
     async def get(self, request: web.BaseRequest) -> web.StreamResponse:
-        """200 with the limits as this node has applied them. Raises ``Quarantined``."""
+        """200 with the limits as this node has applied them. Raises ``Quarantined``, ``NoState``."""
         query_of(request, ())
-        if (conflict := self._node.quarantine) is not None:
-            raise Quarantined(self._node.config.id, conflict)
+        check_state(self._node)
         return self._limits()
 
     async def put(self, request: web.BaseRequest) -> web.StreamResponse:

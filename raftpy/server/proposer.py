@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from raftpy import Quarantined
+from raftpy import NoState, Quarantined
 from raftpy.node import DEFAULT_TIMEOUT
 from raftpy.replicated.kv import Outcome
 from raftpy.server.errors import overloaded
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 MOST_WAITING = 4096
 """Commands that may wait at once for their commit. How many bytes they have together the node bounds."""
+
+
+def check_state(node: Node) -> None:
+    """Raises ``Quarantined`` or ``NoState`` where nothing that the node has applied may be read."""
+    if (conflict := node.quarantine) is not None:
+        raise Quarantined(node.config.id, conflict)
+    if node.lacks_state:
+        raise NoState(node.config.id, node.status().without_state or "")
 
 
 class Proposer:
@@ -50,9 +58,8 @@ class Proposer:
             await self._node.read_index(timeout=self._timeout)
 
     def check_serving(self) -> None:
-        """Raises ``Quarantined`` where not even what is applied here may be read."""
-        if (conflict := self._node.quarantine) is not None:
-            raise Quarantined(self._node.config.id, conflict)
+        """Raises ``Quarantined`` or ``NoState`` where not even what is applied here may be read."""
+        check_state(self._node)
 
     @contextmanager
     def _place(self) -> Iterator[None]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from raftpy import NotLeader, Overloaded, Quarantined, RaftError, StorageFailed, Timeout, TooLarge
+from raftpy import NoState, NotLeader, Overloaded, Quarantined, RaftError, StorageFailed, Timeout, TooLarge
 from raftpy.server.errors import (
     UNKNOWN_OUTCOME,
     ApiError,
     error_response,
     json_response,
     no_leader,
+    no_state,
     overloaded,
     quarantined,
     too_large,
@@ -56,6 +57,8 @@ def _as_api_error(error: RaftError) -> ApiError:
         return overloaded(str(error))
     if isinstance(error, Quarantined):
         return quarantined(str(error))
+    if isinstance(error, NoState):
+        return no_state(str(error))
     if isinstance(error, StorageFailed):
         return unknown_outcome("this node's store has failed")
     return unknown_outcome(str(error))

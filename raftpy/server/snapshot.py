@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from raftpy import Quarantined, RaftError, SnapshotFailed
-from raftpy.server.errors import json_response, quarantined, snapshot_failed
+from raftpy import NoState, Quarantined, RaftError, SnapshotFailed
+from raftpy.server.errors import json_response, no_state, quarantined, snapshot_failed
 
 if TYPE_CHECKING:
     from raftpy.node import Node
@@ -27,6 +27,8 @@ class SnapshotHandlers:
             raise snapshot_failed(str(error)) from None
         except Quarantined as error:
             raise quarantined(str(error)) from None
+        except NoState as error:
+            raise no_state(str(error)) from None
         except RaftError as error:
             raise snapshot_failed(f"no snapshot was taken: {error}") from None
         return json_response({"index": index, "first_index": self._node.status().first_index})

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from raftpy import Conflict, Quarantined
-from raftpy.server.errors import json_response, quarantined, refused, takes_no_part
+from raftpy import Conflict, NoState, Quarantined
+from raftpy.server.errors import json_response, no_state, quarantined, refused, takes_no_part
 
 if TYPE_CHECKING:
     from raftpy import MemberStatus
@@ -36,6 +36,7 @@ class StatusHandlers:
                 "leader": status.leader,
                 "first_index": status.first_index,
                 "snapshot_index": status.snapshot_index,
+                "without_state": status.without_state,
                 "incoming_snapshot": None if status.incoming_snapshot is None else asdict(status.incoming_snapshot),
                 "snapshot_failure": status.snapshot_failure,
                 "last_index": status.last_index,
@@ -52,7 +53,8 @@ class StatusHandlers:
         """200 as long as the node takes part; a node without a leader is healthy, its cluster may not be.
 
         503 ``failed`` for a node that has stopped by itself, ``stopped`` for one that was stopped,
-        ``quarantined`` for one that is, and ``refused`` for one that its peers do not take for what it says it is.
+        ``quarantined`` for one that is, ``refused`` for one that its peers do not take for what it says it is, and
+        ``no_state`` for one that has its log alone, and gets its state from another.
         """
         status = self._node.status()
         if status.role in ("failed", "stopped"):
@@ -61,6 +63,8 @@ class StatusHandlers:
             raise quarantined(str(Quarantined(status.id, status.quarantine)))
         if status.refused is not None:
             raise refused(status.refused)
+        if status.without_state is not None:
+            raise no_state(str(NoState(status.id, status.without_state)))
         return json_response({"status": "ok", "id": status.id, "leader": status.leader})
 
 

@@ -131,7 +131,7 @@ def test_somebody_else_answers(cluster: DemoCluster) -> None:
 def test_a_member_that_is_brought_up_by_a_snapshot_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     coming = {"index": 40, "source": 1, "position": 0, "size": None, "restoring": False}
     print_table([{"id": 3, "role": "follower", "incoming_snapshot": coming}])
-    gets = "node 3 is behind the log, and gets the snapshot at entry 40 from node 1"
+    gets = "node 3 gets the snapshot at entry 40 from node 1"
     assert capsys.readouterr().out.splitlines()[-1] == f"{gets}: 0 bytes are here"
     print_table([{"id": 3, "role": "follower", "incoming_snapshot": {**coming, "position": 1000, "size": 23456}}])
     assert capsys.readouterr().out.splitlines()[-1] == f"{gets}: 1,000 of 23,456 bytes are here"

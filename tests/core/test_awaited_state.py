@@ -50,8 +50,8 @@ class Log:
 class Driver:
     """Node 1, whose writes are durable at once."""
 
-    def __init__(self, initial: InitialState = BEGUN_AT, **options: object) -> None:
-        config = Config(id=1, election_tick=ELECTION_TICK, heartbeat_tick=1, async_storage_writes=True, **options)  # type: ignore[arg-type]
+    def __init__(self, initial: InitialState = BEGUN_AT) -> None:
+        config = Config(id=1, election_tick=ELECTION_TICK, heartbeat_tick=1, async_storage_writes=True)
         self.raw = RawNode(config, initial, Log())
         self.raw.hold_snapshots()
         self.applied: list[int] = []
@@ -165,9 +165,7 @@ def test_no_other_state_will_do(index: int, term: int) -> None:
 
 def test_nor_one_of_an_entry_that_a_crash_could_take() -> None:
     driver = Driver()
-    driver.raw.step(
-        Message(MessageType.MsgApp, to=1, from_=2, term=2, index=8, log_term=2, entries=entries(9, [2]))
-    )
+    driver.raw.step(Message(MessageType.MsgApp, to=1, from_=2, term=2, index=8, log_term=2, entries=entries(9, [2])))
     assert not driver.raw.state_fits(9, 2)
     driver.run()
     assert driver.raw.state_fits(9, 2)

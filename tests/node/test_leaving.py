@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -13,7 +12,9 @@ from aiohttp import web
 from raftcore.wire.codec import frames
 from raftpy import ApplyFailed, Config, Conflict, Node, NotLeader
 from raftpy.cli.serving import _close
+from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.runtime.driver import Driver
+from raftpy.runtime.snapshot_source import Asked
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, play
@@ -118,8 +119,12 @@ def test_not_to_one_that_gets_its_state_from_a_snapshot(seed: int, monkeypatch: 
         lacking = {best}
         await cluster.nodes[leader].set_priority(leader, 2)
         await cluster.nodes[leader].set_priority(best, 1)
-        now = cluster.clock.monotonic
-        monkeypatch.setattr(Driver, "asked", lambda _, node_id, group: now() - 2 if node_id in lacking else -math.inf)
+
+        def asked(self: Driver, node_id: int, group: int) -> Asked | None:
+            at_s = cluster.clock.monotonic() - (2 if node_id in lacking else 3)
+            return Asked(SnapshotRef(group, 9, 1), at_s, looked=True, snapshot=None)
+
+        monkeypatch.setattr(Driver, "asked", asked)
         lacking.add(other)
         assert await seconds(cluster, cluster.nodes[leader].hand_over()) == 0
         assert cluster.nodes[leader].status().role == "leader"

@@ -69,7 +69,7 @@ class Given:
     def start(self, machine: Words, initial: InitialState) -> Start:
         self.store = SnapshotStore(self.folder)
         self.store.load()
-        return Restoring("node 1", 0, machine, self.store, initial).run()
+        return Restoring("node 1", 0, machine, self.store, initial, others=False).run()
 
 
 def on_disk(applied: int) -> WordsOnDisk:
@@ -133,7 +133,9 @@ def test_an_older_one_is_used_where_the_newest_is_damaged_unless_the_log_does_no
     machine = Words()
     assert given.start(machine, log(10, 30)).applied == 10
     assert len(machine.words) == 10
-    with pytest.raises(StorageDamaged, match="the log begins behind entry 11, and no whole snapshot reaches it"):
+    with pytest.raises(
+        StorageDamaged, match="the log begins behind entry 11, no whole snapshot reaches it, and this node"
+    ):
         given.start(Words(), log(11, 30))
     given.damage(10)
     with pytest.raises(StorageDamaged, match="no whole snapshot reaches it"):
@@ -189,7 +191,7 @@ def test_what_the_machine_raises_says_where() -> None:
 def test_a_start_that_is_given_up_ends_at_the_next_block() -> None:
     given = Given(20)
     with pytest.raises(Stopped):
-        Restoring("node 1", 0, Words(), given.store, log(0, 30)).run(lambda: True)
+        Restoring("node 1", 0, Words(), given.store, log(0, 30), others=False).run(lambda: True)
 
 
 def test_the_machine_reads_its_bytes_in_whatever_pieces_it_likes() -> None:

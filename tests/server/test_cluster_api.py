@@ -92,6 +92,7 @@ def test_status(cluster: Cluster) -> None:
         status = answer.json
         assert list(status) == [
             "id", "role", "failure", "refused", "quarantine", "term", "leader", "first_index", "snapshot_index",
+            "without_state",
             "incoming_snapshot",
             "snapshot_failure",
             "last_index",

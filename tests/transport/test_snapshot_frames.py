@@ -15,13 +15,15 @@ from raftcore.wire.datagram import frame_datagram
 from raftpy.contracts.fetching import (
     LARGEST_CHUNK,
     NotGiven,
+    SnapshotAnswer,
     SnapshotChunk,
+    SnapshotQuestion,
     SnapshotRefusal,
     SnapshotRequest,
     SnapshotTalk,
 )
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef
-from raftpy.transport.exchange.snapshot_frames import SNAPSHOT_FRAMES, decode_talk, encode_talk
+from raftpy.transport.exchange.snapshot_frames import SNAPSHOT_FRAMES, decode_talk, encode_talk, group_of_talk
 from tests.transport.support import World, changed, header, heartbeat, identity, peer_counts
 
 ONE, TWO = identity(1), identity(2)
@@ -30,7 +32,11 @@ FILE = SnapshotFile(REF, 1_000_000, bytes(range(16)))
 REQUEST = SnapshotRequest(REF, 1000, 16)
 CHUNK = SnapshotChunk(FILE, 1000, b"sixteen bytes of")
 REFUSAL = SnapshotRefusal(REF, NotGiven.UNREADABLE)
-SAMPLES = (REQUEST, CHUNK, REFUSAL)
+QUESTION = SnapshotQuestion(7, 100, 200)
+ANSWER = SnapshotAnswer(7, REF)
+NONE = SnapshotAnswer(7, None)
+NAMING = (REQUEST, CHUNK, REFUSAL)
+SAMPLES = (*NAMING, QUESTION, ANSWER, NONE)
 
 u64 = st.integers(0, 2**64 - 1)
 refs = st.builds(SnapshotRef, st.integers(0, 2**64 - 1), st.integers(1, 2**64 - 1), st.integers(1, 2**64 - 1))
@@ -43,8 +49,7 @@ def body(talk: SnapshotTalk) -> tuple[int, bytes]:
 
 def decoded(talk: SnapshotTalk) -> SnapshotTalk:
     kind, encoded = body(talk)
-    ref = talk.file.ref if isinstance(talk, SnapshotChunk) else talk.ref
-    return decode_talk(kind, ref.group, memoryview(encoded))
+    return decode_talk(kind, group_of_talk(talk), memoryview(encoded))
 
 
 @given(refs, st.integers(0, 2**63), st.integers(0, LARGEST_CHUNK))
@@ -64,6 +69,14 @@ def test_refusals_come_back(ref: SnapshotRef, reason: NotGiven) -> None:
     assert decoded(SnapshotRefusal(ref, reason)) == SnapshotRefusal(ref, reason)
 
 
+@given(u64, st.integers(1, 2**64 - 1), st.integers(1, 2**64 - 1), st.none() | refs)
+def test_questions_and_answers_come_back(group: int, one: int, other: int, ref: SnapshotRef | None) -> None:
+    question = SnapshotQuestion(group, min(one, other), max(one, other))
+    answer = SnapshotAnswer(group if ref is None else ref.group, ref)
+    assert decoded(question) == question
+    assert decoded(answer) == answer
+
+
 @pytest.mark.parametrize("talk", SAMPLES)
 def test_another_length_is_refused(talk: SnapshotTalk) -> None:
     kind, encoded = body(talk)
@@ -79,8 +92,14 @@ def test_another_length_is_refused(talk: SnapshotTalk) -> None:
     ("talk", "at", "form", "value", "reason"),
     [
         *((talk, 0, "<I", 2, "version 2") for talk in SAMPLES),
-        *((talk, 8, "<Q", 0, "index 0") for talk in SAMPLES),
-        *((talk, 16, "<Q", 0, "term 0") for talk in SAMPLES),
+        *((talk, 8, "<Q", 0, "index 0") for talk in (*NAMING, ANSWER)),
+        *((talk, 16, "<Q", 0, "term 0") for talk in (*NAMING, ANSWER)),
+        (QUESTION, 4, "<I", 1, "reserved bytes of a question are 1"),
+        (QUESTION, 8, "<Q", 0, "between the entries 0 and 200"),
+        (QUESTION, 8, "<Q", 201, "between the entries 201 and 200"),
+        (ANSWER, 4, "<I", 1, "reserved bytes of an answer are 1"),
+        (NONE, 8, "<Q", 1, "term 0"),
+        (NONE, 16, "<Q", 1, "index 0"),
         (REQUEST, 4, "<I", LARGEST_CHUNK + 1, "1048577 bytes of a snapshot are asked for"),
         (REQUEST, 24, "<Q", 2**64 - 16, "where none has any"),
         (CHUNK, 4, "<I", 1, "reserved bytes of a chunk are 1"),

@@ -10,7 +10,15 @@ import pytest
 from raftcore import ConfState, Entries, Entry, EntryKind, Message, MessageType, Snapshot
 from raftcore.wire.codec import DatagramBuilder, Header, decode_message, encode_message, frames, parse_header
 from raftcore.wire.fragment import decode_ack, decode_fragment, encode_ack, encode_fragment
-from raftpy.contracts.fetching import NotGiven, SnapshotChunk, SnapshotRefusal, SnapshotRequest, SnapshotTalk
+from raftpy.contracts.fetching import (
+    NotGiven,
+    SnapshotAnswer,
+    SnapshotChunk,
+    SnapshotQuestion,
+    SnapshotRefusal,
+    SnapshotRequest,
+    SnapshotTalk,
+)
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef
 from raftpy.contracts.typed import TypeHeader
 from raftpy.contracts.types import Standing
@@ -23,7 +31,9 @@ from raftpy.transport.exchange.probe_frames import (
     encode_probe,
 )
 from raftpy.transport.exchange.snapshot_frames import (
+    FRAME_SNAPSHOT_ANSWER,
     FRAME_SNAPSHOT_CHUNK,
+    FRAME_SNAPSHOT_QUESTION,
     FRAME_SNAPSHOT_REFUSAL,
     FRAME_SNAPSHOT_REQUEST,
     decode_talk,
@@ -99,6 +109,8 @@ def test_every_vector_of_the_page_is_checked_here() -> None:
         "probe-answer-body",
         "snapshot-request-body",
         "snapshot-chunk-body",
+        "snapshot-question-body",
+        "snapshot-answer-body",
         "snapshot-refusal-body",
         "context-unknown-part",
     }
@@ -178,6 +190,8 @@ SNAPSHOT = SnapshotRef(7, 150, 2)
         ("request", FRAME_SNAPSHOT_REQUEST, SnapshotRequest(SNAPSHOT, 1000, 16)),
         ("chunk", FRAME_SNAPSHOT_CHUNK, SnapshotChunk(SnapshotFile(SNAPSHOT, 1004, bytes(range(16))), 1000, b"last")),
         ("refusal", FRAME_SNAPSHOT_REFUSAL, SnapshotRefusal(SNAPSHOT, NotGiven.NOT_THERE)),
+        ("question", FRAME_SNAPSHOT_QUESTION, SnapshotQuestion(7, 100, 200)),
+        ("answer", FRAME_SNAPSHOT_ANSWER, SnapshotAnswer(7, SNAPSHOT)),
     ],
 )
 def test_snapshots_on_their_way(name: str, kind: int, talk: SnapshotTalk) -> None:

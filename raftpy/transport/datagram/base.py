@@ -44,8 +44,8 @@ from raftpy.transport.exchange.snapshot_frames import (
     SNAPSHOT_FRAMES,
     decode_talk,
     encode_talk,
+    group_of_talk,
     key_of_talk,
-    ref_of_talk,
 )
 from raftpy.transport.exchange.unreliable import Unreliable, carry
 from raftpy.transport.identity.gate import Gate
@@ -488,7 +488,7 @@ class DatagramTransport(KnownPeers):
             self.counters.unknown_target += peer is None
             return
         kind, head, data = encode_talk(talk)
-        datagram = frame_datagram(peer.builder.header, kind, ref_of_talk(talk).group, head, data)
+        datagram = frame_datagram(peer.builder.header, kind, group_of_talk(talk), head, data)
         if peer.expected is None:
             peer.counters.snapshot_frames_dropped += 1
         elif len(datagram) <= peer.builder.max_datagram:

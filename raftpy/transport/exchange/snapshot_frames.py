@@ -1,5 +1,7 @@
 """The frames in which a snapshot goes from node to node (docs/wire-format.md, "Snapshots on their way").
 
+    question   u32 version 1, u32 0, u64 first, last
+    answer     u32 version 1, u32 0, u64 index, term (0 and 0: none)
     request    u32 version 1, u32 size, u64 index, term, offset
     chunk      u32 version 1, u32 0, u64 index, term, size of the whole, 16 bytes digest of the whole, u64 offset, bytes
     refusal    u32 version 1, u32 reason, u64 index, term
@@ -17,7 +19,9 @@ from raftcore.wire.codec import FRAME_TRANSPORT
 from raftpy.contracts.fetching import (
     LARGEST_CHUNK,
     NotGiven,
+    SnapshotAnswer,
     SnapshotChunk,
+    SnapshotQuestion,
     SnapshotRefusal,
     SnapshotRequest,
     SnapshotTalk,
@@ -27,12 +31,22 @@ from raftpy.contracts.snapshots import DIGEST_SIZE, SnapshotFile, SnapshotRef
 FRAME_SNAPSHOT_REQUEST: int = FRAME_TRANSPORT + 4
 FRAME_SNAPSHOT_CHUNK: int = FRAME_TRANSPORT + 5
 FRAME_SNAPSHOT_REFUSAL: int = FRAME_TRANSPORT + 6
-SNAPSHOT_FRAMES = (FRAME_SNAPSHOT_REQUEST, FRAME_SNAPSHOT_CHUNK, FRAME_SNAPSHOT_REFUSAL)
+FRAME_SNAPSHOT_QUESTION: int = FRAME_TRANSPORT + 12
+FRAME_SNAPSHOT_ANSWER: int = FRAME_TRANSPORT + 13
+SNAPSHOT_FRAMES = (
+    FRAME_SNAPSHOT_REQUEST,
+    FRAME_SNAPSHOT_CHUNK,
+    FRAME_SNAPSHOT_REFUSAL,
+    FRAME_SNAPSHOT_QUESTION,
+    FRAME_SNAPSHOT_ANSWER,
+)
 SNAPSHOT_VERSION = 1
 
 _REQUEST = Struct("<IIQQQ")
 _CHUNK = Struct(f"<IIQQQ{DIGEST_SIZE}sQ")
 _REFUSAL = Struct("<IIQQ")
+_QUESTION = Struct("<IIQQ")
+_ANSWER = Struct("<IIQQ")
 _REASONS = {int(reason): reason for reason in NotGiven}
 
 
@@ -43,6 +57,11 @@ def encode_talk(talk: SnapshotTalk) -> tuple[int, bytes, bytes]:
         return FRAME_SNAPSHOT_REQUEST, _REQUEST.pack(SNAPSHOT_VERSION, talk.size, ref.index, ref.term, talk.offset), b""
     if isinstance(talk, SnapshotRefusal):
         return FRAME_SNAPSHOT_REFUSAL, _REFUSAL.pack(SNAPSHOT_VERSION, talk.reason, talk.ref.index, talk.ref.term), b""
+    if isinstance(talk, SnapshotQuestion):
+        return FRAME_SNAPSHOT_QUESTION, _QUESTION.pack(SNAPSHOT_VERSION, 0, talk.first, talk.last), b""
+    if isinstance(talk, SnapshotAnswer):
+        index, term = (0, 0) if talk.ref is None else (talk.ref.index, talk.ref.term)
+        return FRAME_SNAPSHOT_ANSWER, _ANSWER.pack(SNAPSHOT_VERSION, 0, index, term), b""
     file = talk.file
     head = _CHUNK.pack(
         SNAPSHOT_VERSION, 0, file.ref.index, file.ref.term, file.size, file.digest, talk.offset
@@ -50,17 +69,18 @@ def encode_talk(talk: SnapshotTalk) -> tuple[int, bytes, bytes]:
     return FRAME_SNAPSHOT_CHUNK, head, bytes(talk.data)
 
 
-def ref_of_talk(talk: SnapshotTalk) -> SnapshotRef:
-    """Of which snapshot it is."""
-    return talk.file.ref if isinstance(talk, SnapshotChunk) else talk.ref
+def group_of_talk(talk: SnapshotTalk) -> int:
+    """Of which group it is."""
+    if isinstance(talk, (SnapshotQuestion, SnapshotAnswer)):
+        return talk.group
+    return talk.file.ref.group if isinstance(talk, SnapshotChunk) else talk.ref.group
 
 
 def key_of_talk(talk: SnapshotTalk) -> Hashable:
     """The same for a request and the chunk that answers it in full; None: it is not compared."""
-    if isinstance(talk, SnapshotRefusal):
-        return None
-    size = len(talk.data) if isinstance(talk, SnapshotChunk) else talk.size
-    return ref_of_talk(talk), talk.offset, size
+    if isinstance(talk, SnapshotChunk):
+        return talk.file.ref, talk.offset, len(talk.data)
+    return (talk.ref, talk.offset, talk.size) if isinstance(talk, SnapshotRequest) else None
 
 
 def decode_talk(kind: int, group: int, body: memoryview) -> SnapshotTalk:
@@ -70,7 +90,11 @@ def decode_talk(kind: int, group: int, body: memoryview) -> SnapshotTalk:
             return _decode_request(group, body)
         if kind == FRAME_SNAPSHOT_CHUNK:
             return _decode_chunk(group, body)
-        return _decode_refusal(group, body)
+        if kind == FRAME_SNAPSHOT_REFUSAL:
+            return _decode_refusal(group, body)
+        if kind == FRAME_SNAPSHOT_QUESTION:
+            return _decode_question(group, body)
+        return _decode_answer(group, body)
     except ValueError as error:  # of numbers that no snapshot has
         raise DecodeError(str(error)) from None
 
@@ -105,6 +129,24 @@ def _decode_refusal(group: int, body: memoryview) -> SnapshotRefusal:
     if number not in _REASONS:
         raise DecodeError(f"a snapshot is refused for the reason {number}: known are {sorted(_REASONS)}")
     return SnapshotRefusal(SnapshotRef(group, index, term), _REASONS[number])
+
+
+def _decode_question(group: int, body: memoryview) -> SnapshotQuestion:
+    _check_size("a question for a snapshot", body, _QUESTION.size, _QUESTION.size)
+    version, reserved, first, last = _QUESTION.unpack(body)
+    _check_version(version)
+    if reserved:
+        raise DecodeError(f"reserved bytes of a question are {reserved}, 0 expected")
+    return SnapshotQuestion(group, first, last)
+
+
+def _decode_answer(group: int, body: memoryview) -> SnapshotAnswer:
+    _check_size("an answer about a snapshot", body, _ANSWER.size, _ANSWER.size)
+    version, reserved, index, term = _ANSWER.unpack(body)
+    _check_version(version)
+    if reserved:
+        raise DecodeError(f"reserved bytes of an answer are {reserved}, 0 expected")
+    return SnapshotAnswer(group, SnapshotRef(group, index, term) if index or term else None)
 
 
 def _check_size(what: str, body: memoryview, least: int, most: int) -> None:

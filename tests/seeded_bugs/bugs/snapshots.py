@@ -23,8 +23,10 @@ BUGS = (
         name="snapshot-without-its-configuration",
         breaks="a snapshot carries the latest configuration as of its index (paper 7)",
         file="raftcore/algorithm/snapshots.pyx",
-        old="    restore_configuration(r, s.conf_state, s.conf_index)\n",
-        new="    if len(s.conf_state.voters) != len(r.tracker.config.voters):\n"
+        old="    r.log.restore(s, r.offers is not None)  # who brings its bytes restores the state by itself\n"
+        "    restore_configuration(r, s.conf_state, s.conf_index)\n",
+        new="    r.log.restore(s, r.offers is not None)\n"
+        "    if len(s.conf_state.voters) != len(r.tracker.config.voters):\n"
         "        restore_configuration(r, s.conf_state, s.conf_index)\n",
         found_by=("tables", "model"),
         near="tests/paper/test_section_7.py",
@@ -80,9 +82,8 @@ BUGS = (
         name="applies-while-a-snapshot-waits",
         breaks="a snapshot replaces the state machine's state before later entries are applied (paper 7)",
         file="raftcore/log/log.pxd",
-        old="    if log.applying_paused or log.awaits_entries or log.awaits_state or log.unstable.snapshot is not None:\n"
-        "        return False\n",
-        new="    if log.applying_paused or log.awaits_entries or log.awaits_state:\n        return False\n",
+        old="log.awaits_entries or log.awaits_state or log.unstable.snapshot is not None:\n",
+        new="log.awaits_entries or log.awaits_state:\n",
         found_by=("tables", "model"),
     ),
     Bug(
@@ -106,24 +107,24 @@ BUGS = (
         name="applies-without-a-state",
         breaks="a command is applied to the state that all commands before it have led to (paper 2)",
         file="raftcore/log/log.pxd",
-        old="    if log.applying_paused or log.awaits_entries or log.awaits_state or log.unstable.snapshot is not None:\n",
-        new="    if log.applying_paused or log.awaits_entries or log.unstable.snapshot is not None:\n",
+        old="log.awaits_entries or log.awaits_state or log.unstable.snapshot is not None:\n",
+        new="log.awaits_entries or log.unstable.snapshot is not None:\n",
         near="tests/core/test_awaited_state.py",
     ),
     Bug(
         name="state-of-another-entry",
         breaks="a state belongs to an entry by index and term (paper 7); of another entry it is no state of this log",
         file="raftcore/log/log.pyx",
-        old="                and self.snapshot_index <= index < self.unstable.offset and match_term(self, index, term))\n",
-        new="                and self.snapshot_index <= index < self.unstable.offset)\n",
+        old="<= index < self.unstable.offset and match_term(self, index, term))\n",
+        new="<= index < self.unstable.offset)\n",
         near="tests/core/test_awaited_state.py",
     ),
     Bug(
         name="state-beyond-the-durable-log",
         breaks="a machine on a disk of its own never stands beyond its log, whatever a crash takes of that",
         file="raftcore/log/log.pyx",
-        old="                and self.snapshot_index <= index < self.unstable.offset and match_term(self, index, term))\n",
-        new="                and self.snapshot_index <= index and match_term(self, index, term))\n",
+        old="<= index < self.unstable.offset and match_term(self, index, term))\n",
+        new="<= index and match_term(self, index, term))\n",
         near="tests/core/test_awaited_state.py",
     ),
     Bug(
