@@ -99,6 +99,8 @@ cdef int handle_append_response(Raft r, Progress pr, Message m) except -1:
         if pr.match + 1 >= r.log.first_index():
             pr.become_probe()
             pr.become_replicate()
+        elif pr.match >= pr.pending_snapshot:
+            pr.become_probe()  # the snapshot gives it nothing, and the log begins behind both: a newer one is sent
     else:
         pr.inflights.free_le(m.index)
     # Only a match beyond the commit index can move it.

@@ -67,6 +67,22 @@ def test_the_last_compacted_entry_is_where_the_log_still_goes_on() -> None:
     assert net[3].raw.last_index == net[1].raw.last_index
 
 
+def test_who_has_more_than_the_one_on_its_way_and_less_than_the_log_reaches_is_sent_a_newer_one() -> None:
+    """An old answer may come so late that the log was cut behind it meanwhile."""
+    net = offering()
+    assert net[1].raw.offer_snapshot(3, at(6)) is True
+    net.collect(net[1])
+    net.sent.clear()
+    net[1].storage.compact(8)
+    net[1].raw.compact(8)
+    net[1].raw.step(Message(MessageType.MsgAppResp, to=1, from_=3, term=1, index=7))
+    net.collect(net[1])
+    (sent,) = of(MessageType.MsgSnap, net.sent)
+    assert sent.snapshot is not None
+    assert sent.snapshot.index == 8
+    assert net[1].raw.pending_snapshots() == [(3, 8)]
+
+
 @pytest.mark.parametrize("gone", ["failed", "deposed"])
 def test_nothing_is_sent_where_none_is_on_its_way(gone: str) -> None:
     net = offering()

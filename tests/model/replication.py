@@ -100,6 +100,8 @@ class Replication(Elections):
             # The log reaches it again, whatever became of the snapshot.
             if member.match >= self.log.snapshot_index:
                 member.replicate()
+            elif member.match >= member.snapshot:
+                member.probe()  # it has more than the snapshot gives it
         else:
             member.free(message.index)
         own = member.id == self.id
