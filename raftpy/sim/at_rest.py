@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from raftpy.sim.cluster import Cluster, Life, Member
+from raftpy.storage.leveldb.store import SNAPSHOTS
 from raftpy.storage.snapshots.names import whole_ref
 
 
@@ -47,6 +48,31 @@ def harm_snapshot(member: Member, how: int) -> None:
             disk.rewrite(path, bytes(disk.contents(paths[-1 if oldest else 0]).data))
         case _:
             disk.flip_bit(path)
+
+
+def may_lose_its_state(cluster: Cluster, member: Member) -> bool:
+    """It did not yet, and a majority stays of those that did not, and whose disks were not harmed otherwise."""
+    without = sum(other.lost_state or other.lost or not other.trusted for other in cluster.members.values())
+    return not member.lost_state and not member.lost and member.trusted and 2 * (without + 1) < len(cluster.ids)
+
+
+def log_begins_behind_a_snapshot(member: Member) -> bool:
+    """In one of its groups, so that a start makes nothing of the log alone."""
+    return member.life is not None and any(group.raw.first_index > 1 for group in member.life.groups.values())
+
+
+def harm_all_snapshots(member: Member, how: int) -> None:
+    """Whatever it has of them, whole or on its way: ``how`` says in what way."""
+    disk = member.disk
+    for path in [path for path in disk.paths() if path.parent.name == SNAPSHOTS]:
+        data = bytes(disk.contents(path).data)
+        if how % 3 == 0 or not data:
+            disk.lose(path)
+        elif how % 3 == 1:
+            disk.rewrite(path, data[: how % len(data)])
+        else:
+            disk.flip_bit(path)
+    member.lost_state = True
 
 
 def nothing_to_lose(cluster: Cluster, member: Member) -> bool:

@@ -15,7 +15,7 @@ from random import Random
 from raftcore.base.errors import RaftError
 from raftcore.base.types import StateType
 from raftcore.wire.codec import crc32c
-from raftpy.contracts.errors import NotLeader, Overloaded, Quarantined, Stopped, Timeout, TooLarge
+from raftpy.contracts.errors import NoState, NotLeader, Overloaded, Quarantined, Stopped, Timeout, TooLarge
 from raftpy.replicated import kv_commands
 from raftpy.replicated.kv import Kind
 from raftpy.replicated.kv import Outcome as Result
@@ -23,7 +23,7 @@ from raftpy.runtime.pending_proposals import Proposal
 from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.plan import Load
 
-REFUSED = (NotLeader, Overloaded, TooLarge, Quarantined)
+REFUSED = (NotLeader, Overloaded, TooLarge, Quarantined, NoState)
 """What says that nothing has happened, and nothing will."""
 
 READ, WRITE, SWAP = "read", "write", "swap"

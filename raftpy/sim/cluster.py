@@ -14,7 +14,7 @@ from raftcore.base.errors import Compacted, RaftError
 from raftcore.base.types import StateType
 from raftpy.config import Config
 from raftpy.contracts.entropy import Entropy
-from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed, StorageLocked
+from raftpy.contracts.errors import NoState, Stopped, StorageDamaged, StorageFailed, StorageLocked
 from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.contracts.types import StoreOwner
 from raftpy.runtime.commits import Commit
@@ -134,6 +134,7 @@ class Member:
         """A bit of its disk was turned over since its last start."""
         self.emptied = False
         """Its directory was emptied."""
+        self.lost_state = False  # all its snapshots were harmed at once
         self.put_back = False
         """Its disk is an older copy."""
         self.die_at: int | None = None
@@ -352,6 +353,8 @@ class Cluster:
                 except Compacted:
                     self.reached("a commit feed asked for what was cut off")
                     first = max(first + 1, life.groups[group].raw.first_index)
+        except NoState:
+            del life.fed[group]
         except RaftError:
             pass  # the node stops, or has failed
         except Exception as error:

@@ -331,6 +331,21 @@ def harmed_snapshot(cluster: Cluster, fault: Fault) -> None:
     at_rest.harm_snapshot(member, fault.other)
 
 
+def lost_state(cluster: Cluster, fault: Fault) -> None:
+    """As soon as a log of ``node`` begins behind a snapshot its process dies, and all its snapshots are gone, cut, or
+    have a bit turned over, as ``other`` says; it is started again after ``value`` seconds, and has to get its state
+    from another node."""
+    member = cluster.members[fault.node]
+    if cluster.healed or not at_rest.may_lose_its_state(cluster, member):
+        return
+    if not at_rest.log_begins_behind_a_snapshot(member):
+        _ask_for_snapshots(cluster, fault.node)
+        cluster.world.after(BETWEEN_S, lost_state, cluster, fault)
+        return
+    cluster.crash(fault.node, "kill", fault.value)
+    at_rest.harm_all_snapshots(member, fault.other)
+
+
 def left_behind(cluster: Cluster, fault: Fault) -> None:
     """``node`` hears nobody and is heard by nobody for ``value`` seconds, in which the others are asked for snapshots
     again and again: their logs are cut, and no more reach back to where it stands."""
@@ -385,7 +400,7 @@ FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
         hand_over, transfer, transfer_by, priority, stop_starting, stop_full, second_start, smaller_datagrams,
         max_command, wall_clock, drift, flipped_bit, emptied_disk, older_copy, crash_loop, snapshot, kill_in_snapshot,
         failing_snapshot, harmed_snapshot, left_behind, kill_in_fetch, kill_giving, kill_in_restore, wrong_chunk,
-        other_bytes, kill_half_way,
+        other_bytes, kill_half_way, lost_state,
     )
 }  # fmt: skip
 """By name."""

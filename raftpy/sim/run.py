@@ -148,6 +148,8 @@ class Run:
         if self._too_few():
             return False
         if not world.run(world.now + self._standing() + ELECTIONS * longest, self._led):
+            if self._too_few(lacking=True):
+                return False
             raise Broken("a leader in time", f"none within {ELECTIONS} election timeouts after all was healed")
         return True
 
@@ -223,9 +225,14 @@ class Run:
             slowest = max(slowest, disk.stall_s[1])
         return network.held_s[1] * (network.held > 0) + WRITES_WAITED_FOR * slowest
 
-    def _too_few(self) -> bool:
-        """So many disks are damaged that nobody can be elected any more."""
-        return 2 * sum(member.lost for member in self.cluster.members.values()) >= len(self.cluster.ids)
+    def _too_few(self, *, lacking: bool = False) -> bool:
+        """So many disks are damaged that nobody can be elected any more. ``lacking``: that may be because nodes have no
+        state to lead with, and no other has the state that their logs go on from (docs/design-storage.md)."""
+        lost = sum(
+            member.lost or (lacking and member.life is not None and _lacks_state(member.life))
+            for member in self.cluster.members.values()
+        )
+        return 2 * lost >= len(self.cluster.ids)
 
     def _started(self) -> bool:
         return all(
@@ -278,7 +285,7 @@ class Run:
         for group in range(self.plan.groups):
             if any(not life.serves or group not in life.groups for life in lives):
                 return False
-            if any(life.groups[group].installing.offer is not None for life in lives):
+            if any(life.groups[group].raw.awaits_state for life in lives):
                 return False  # the core counts as applied what its machine is being restored from
             commits = {life.groups[group].raw.commit_index for life in lives}
             applied = {life.groups[group].raw.applied_index for life in lives}
@@ -324,7 +331,7 @@ class Run:
 
     def _finish(self) -> None:
         history, commands = self.clients.history, [group.commands for group in self.checks.groups]
-        ending.durable(history, commands, [] if self._too_few() else self._kept())
+        ending.durable(history, commands, [] if self._too_few(lacking=True) else self._kept())
         ending.stale_reads(history, commands)
         ending.linearizable(history, commands)
         there, not_there = ending.unknown_outcomes(history, commands)
@@ -339,6 +346,10 @@ class Run:
             left = [member.node for member, _ in self.cluster.lives()]
             raise Broken("a clean stop ends", f"nodes {left} have not stopped within 10 s")
         self.checks.look_again()
+
+
+def _lacks_state(life: Life) -> bool:
+    return any(group.raw.awaits_state for group in life.groups.values())
 
 
 @contextmanager

@@ -5,6 +5,7 @@
     durable when it says so    what a node has reported is there after any crash, unless its disk was harmed
     the log reaches it         it is cut only where the newest two are whole and durable, not beyond the older of them,
                                and not beyond what a machine on disk has synced
+    a state within the log     a machine that is restored while its node runs gets that of an entry that its log has
     nothing left behind        of one that a crash cut off, or that failed, no file is there after a start
 
 Files are read as they are on the disk, past the store and its own memory of them.
@@ -277,6 +278,8 @@ class SnapshotChecks:
                 self._cluster.reached("a group behind the first was brought up by a snapshot")
         machine = life.machines[group]
         index = life.applied[group] = machine.store.applied_index
+        if life.started and index > life.groups[group].raw.last_index:
+            self._found("a state within the log", life, f"gets the state of {index}, and its log ends before that")
         if not self._cluster.members[life.process.node].trusted:
             return
         if crc32c(written_state(machine.store)) != self._references[group].checksum(index):
@@ -330,6 +333,8 @@ def unrest(member: Member, life: Life, group: int) -> str | None:
     snapshots: Any = life.groups[group].snapshots
     if life.groups[group].installing.offer is not None:
         return "a snapshot of another node is on its way"
+    if life.groups[group].lacks_state:
+        return "it has no state"
     assert life.host.driver is not None
     if life.host.driver.fetching._under_way:
         return "a snapshot is being fetched"

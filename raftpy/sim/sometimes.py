@@ -170,6 +170,8 @@ SNAPSHOTS = {
     "a commit feed asked for what was cut off": "Its reader has to begin behind a snapshot.",
     "a node started from a snapshot": "And went on with the log behind it.",
     "an older snapshot was used": "The newest was damaged.",
+    "a node started without a state": "Its log was cut, and none of its snapshots is whole.",
+    "a node got its state from another": "By a snapshot of an entry within its log, which stayed as it was.",
     "a snapshot was received": "From another node, because the leader's log begins behind this one's.",
     "a snapshot was received from where it had stopped": "The process had died, or its source, and what had come was "
     "there.",
@@ -216,6 +218,8 @@ LINES = {
     "an old copy was put back": "an older copy was noticed",
     "one of them is a copy": "an older copy was noticed",
     "was not received from node": "a snapshot was not received",
+    "no whole snapshot reaches its log": "a node started without a state",
+    "the log goes on from there": "a node got its state from another",
 }
 """Part of a line of a node's log to what it says."""
 

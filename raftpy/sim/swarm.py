@@ -41,6 +41,8 @@ SNAPSHOTS = 0.35
 """Share of worlds whose state machines give out their state."""
 SHORT_LOGS = 0.7
 """Share of these in which nothing stays of a log behind the snapshots for members that are behind."""
+LOST_STATES = 0.4
+"""Share of these in which nodes lose all their snapshots."""
 ASKED_IN_VAIN = 1 / 30
 """Share of the others in which somebody asks for snapshots all the same."""
 RESUMED = 1 / 20
@@ -102,6 +104,7 @@ def draw_plan(seed: int) -> Plan:
     plan = _with_pieces(plan, Random(f"raftpy.sim pieces of snapshots {seed}"))
     plan = _with_limits(plan, Random(f"raftpy.sim limits of commands {seed}"))
     plan = _with_small_cache(plan, Random(f"raftpy.sim log cache {seed}"))
+    plan = _with_lost_states(plan, Random(f"raftpy.sim lost states {seed}"))
     return replace(
         plan,
         last_blackout=Random(f"raftpy.sim last blackout {seed}").random() < LAST_BLACKOUT,
@@ -471,6 +474,20 @@ def _with_short_logs(plan: Plan, source: Random) -> Plan:
         more = _left_behind(plan, source)
         if len(found) + len(more) <= _room(plan):
             found += more
+    return replace(plan, faults=_in_order(*plan.faults, *found))
+
+
+def _with_lost_states(plan: Plan, source: Random) -> Plan:
+    """The plan, and in some worlds with snapshots nodes that lose all of theirs, so that their logs are all they have;
+    never where disks are harmed otherwise. The dice are its own, so that they move nothing else."""
+    harmed = plan.disk.out_of_order or any(fault.kind in (*HARM, "harmed_snapshot") for fault in plan.faults)
+    if plan.snapshots.machine == "none" or plan.nodes < 3 or harmed or source.random() >= LOST_STATES:
+        return plan
+    found = []
+    for node in source.sample(range(1, plan.nodes + 1), min(int(_room(plan)), source.choice((1, 1, plan.nodes)))):
+        at_s = round(source.uniform(0.1, 0.7) * plan.duration_s, 5)
+        other, value = source.randrange(1000), _seconds(source)
+        found.append(Fault(at_s=at_s, kind="lost_state", node=node, other=other, value=value))
     return replace(plan, faults=_in_order(*plan.faults, *found))
 
 

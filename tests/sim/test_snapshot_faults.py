@@ -82,6 +82,29 @@ def test_harmed_snapshot_waits_for_two_and_harms_one(machine: str, how: int) -> 
         world.written(1, "a", "3")
 
 
+@pytest.mark.parametrize("how", range(3))
+@pytest.mark.parametrize("machine", ["memory", "disk"])
+def test_lost_state_harms_all_snapshots_and_the_state_comes_from_another_node(machine: str, how: int) -> None:
+    with faulty(machine) as (world, act):
+        for number in range(3):
+            world.written(1, "a", str(number))
+            act("snapshot", 3)
+            world.pass_(0.1)
+        world.until(lambda: world.life(3).groups[0].raw.first_index > 1, "its log is cut")
+        before = whole(world, 3)
+        assert before
+        act("lost_state", 3, how, 0.2)
+        assert lives(world) == [1, 2]
+        assert whole(world, 3) == []
+        world.until(lambda: world.up(3), "it is up again")
+        world.until(lambda: not world.life(3).groups[0].lacks_state, "it has its state")
+        assert world.reached["a node started without a state"] == 1
+        assert world.reached["a node got its state from another"] == 1
+        world.written(1, "a", "last")
+        act("lost_state", 2, how, 0.2)
+        assert lives(world) == [1, 2, 3], "a majority has to have its own"
+
+
 def fall_behind(world: Stage, act: Act) -> None:
     """Node 3 hears nothing until the logs of the others begin behind what it has."""
     act("left_behind", 3, value=0.6)

@@ -48,14 +48,14 @@ def test_each_is_named_where_it_is_seen() -> None:
 
 def test_each_kind_of_fault_is_drawn() -> None:
     kinds = (*FAULTS, *HARM, *SNAPSHOT_FAULTS, *FETCH_FAULTS, "crash_loop", "harmed_snapshot", "left_behind")
-    later = ("kill_half_way", "other_bytes", "max_command")
+    later = ("kill_half_way", "other_bytes", "max_command", "lost_state")
     assert {f"fault: {kind}" for kind in (*kinds, *later)} == INFLICTED.keys()
 
 
 @pytest.fixture
 def without_what_takes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is added last is less where there is more of other things."""
-    for share in ("RESUMED", "SMALL_PIECES", "LIMITS"):
+    for share in ("RESUMED", "SMALL_PIECES", "LIMITS", "LOST_STATES"):
         monkeypatch.setattr(swarm, share, 0.0)
 
 
