@@ -112,6 +112,7 @@ def looked_up(of: GroupCalls | BlockingNode) -> dict[str, Callable[[], Any]]:
         "max_command": lambda: of.max_command,
         "failed": lambda: of.failed,
         "quarantine": lambda: of.quarantine,
+        "lacks_state": lambda: of.lacks_state,
     }
 
 
