@@ -68,7 +68,7 @@ class FailingFiles(DiskFiles):
 
 class FailingFile(DiskFile):
     def __init__(self, files: FailingFiles, path: PurePath, file: DiskFile) -> None:
-        super().__init__(file._disk, file._contents, file._pid)
+        super().__init__(file._disk, file._contents, file._pid, file._opened, reads=file._reads)
         self._files, self._path = files, path
 
     def _write(self, data: bytes, offset: int) -> tuple[int, OSError | None]:

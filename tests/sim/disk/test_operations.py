@@ -54,7 +54,7 @@ class Recorder(DiskFiles):
 
 class RecordedFile(DiskFile):
     def __init__(self, files: Recorder, name: str, file: DiskFile) -> None:
-        super().__init__(file._disk, file._contents, file._pid)
+        super().__init__(file._disk, file._contents, file._pid, file._opened, reads=file._reads)
         self._files = files
         self._name = name
 
