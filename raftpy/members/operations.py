@@ -113,7 +113,7 @@ class MemberOperations:
 
         Raises ``WrongIdentity`` where it knows this node's id by another store, and ``StorageFailed``.
         """
-        before, self.table = self.table, table or MemberTable()
+        before, self.table = self.table, MemberTable() if table is None else table
         self._changed(before)
 
     # --- What is known ------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from raftpy import NotLeader, Timeout, TooLarge
+from raftpy.members.table import MemberTable
 from tests.node.harness import Cluster, play
+from tests.node.served import operations
 from tests.node.test_groups import Hosts
 from tests.node.test_groups import play as play_groups
 
@@ -69,6 +71,17 @@ def test_it_comes_back_after_a_restart(seed: int) -> None:
         await cluster.until(lambda: limits(cluster) == [5000] * 3, "what was set")
 
     play("memory", 3, seed, scenario)
+
+
+def test_it_comes_back_with_a_table_that_has_no_member_yet(seed: int) -> None:
+    """A leader may set it before it has put its members into the table, and a snapshot may be taken in between."""
+
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        operations(cluster.nodes[1]).restore(MemberTable({}, 5000))
+        assert limits(cluster) == [5000]
+
+    play("memory", 1, seed, scenario)
 
 
 def test_a_follower_takes_what_is_larger_than_the_limit_it_knows(seed: int) -> None:
