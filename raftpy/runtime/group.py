@@ -514,12 +514,14 @@ class Group:
 
         Each time the leader takes no proposals until ``to`` leads, for an election timeout at most (thesis 3.10). For
         as long it takes them again before it is asked anew, and it is not asked while it is this node and knows that
-        it cannot reach ``to``: a target that never takes over must not cost the cluster all its writes.
+        it cannot reach ``to``, or that ``to`` still lacks its state: a target that never takes over must not cost the
+        cluster all its writes.
         """
         self.check_serving()  # whom it knew to lead last does not count any more
         while self.raw.leader != to:
             self.check_serving()
-            if self.raw.state == StateType.StateLeader and not self.transport.reachable(to):
+            waits = not self.transport.reachable(to) or self.gets_snapshot(to)
+            if waits and self.raw.state == StateType.StateLeader:
                 await self.leader_changed(self.config.heartbeat_ms / 1000)
                 continue
             self.raw.transfer_leader(to)

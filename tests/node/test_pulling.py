@@ -105,7 +105,7 @@ def test_a_machine_on_a_disk_of_its_own_that_lost_it(seed: int) -> None:
 
 
 def test_two_of_three_vote_for_the_third_and_get_its_state(seed: int) -> None:
-    """Nothing is committed before the third is back: it alone may lead."""
+    """Nothing is committed before the third is back: it alone may lead, until another one has its state from it."""
 
     async def scenario(cluster: Cluster) -> None:
         await cluster.single_leader()
@@ -118,7 +118,7 @@ def test_two_of_three_vote_for_the_third_and_get_its_state(seed: int) -> None:
         assert [cluster.nodes[i].status().role for i in (one, two)] == ["follower", "follower"]
         await cluster.restart(third)
         leader, _ = await cluster.single_leader()
-        assert leader == third
+        assert leader == third or not cluster.nodes[leader].lacks_state
         for node_id in (one, two):
             await has_its_state(cluster, node_id)
 
@@ -306,6 +306,37 @@ def test_one_of_an_entry_that_its_log_does_not_have_is_not_asked_for(
         lies = False
         await has_its_state(cluster, lost)
         assert asked
+
+    play("memory", 3, seed, scenario, machine=Words, trailing_bytes=0)
+
+
+def test_leadership_is_not_handed_to_it_before_it_has_a_state(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt would cost the cluster its proposals for an election timeout (thesis 3.10)."""
+    tell, silent = Fetching.tell, True
+
+    def keep(self: Fetching, node_id: int, what: SnapshotQuestion | SnapshotAnswer) -> None:
+        if not (silent and isinstance(what, SnapshotAnswer)):
+            tell(self, node_id, what)
+
+    monkeypatch.setattr(Fetching, "tell", keep)
+
+    async def scenario(cluster: Cluster) -> None:
+        nonlocal silent
+        leader, _ = await cluster.single_leader()
+        await cut_all(cluster, cluster.ids)
+        lost = next(i for i in cluster.ids if i != leader)
+        await lose(cluster, lost)
+        await asyncio.sleep(3)  # in which it has asked
+        handing_over = asyncio.create_task(cluster.nodes[leader].transfer_leadership(lost))
+        for number in range(20):
+            await cluster.nodes[leader].propose(b"meanwhile %d" % number)
+            await asyncio.sleep(0.1)
+        assert cluster.nodes[lost].lacks_state
+        assert not handing_over.done()
+        silent = False
+        await has_its_state(cluster, lost)
+        await handing_over
+        assert cluster.nodes[leader].status().leader == lost
 
     play("memory", 3, seed, scenario, machine=Words, trailing_bytes=0)
 
