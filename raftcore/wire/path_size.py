@@ -2,8 +2,9 @@
 
 Its name for this is datagram packetization layer path MTU discovery. Datagrams of ``BASE_SIZE`` bytes pass nearly every
 path. Whether larger ones do is tried with probes: datagrams of the size in question that hold nothing, one at a time,
-which the peer answers. A size is used once a probe of it was answered, and given up once ``MAX_PROBES`` in a row were
-not. No message depends on a probe. Section numbers below are the RFC's; the phases are its states (5.2):
+which the peer answers. A size is used once a probe of it was answered, and given up once ``MAX_PROBES`` were not, each
+while something else of the peer was heard: a peer that is away answers nothing of any size. No message depends on one.
+Section numbers below are the RFC's; the phases are its states (5.2):
 
     OFF        the peer has not said that it answers
     BASE       whether the base size passes is being tried
@@ -80,7 +81,7 @@ class PathSize:
         self._try_first = 0  # a size to try before all others; 0: none
         self._jumped = False  # the largest size has been tried since the search began
         self._probed = 0  # the size that is being tried; 0: none
-        self._count = 0  # probes of it that have left,
+        self._count = 0  # probes of it that have left and count,
         self._first = 1  # the number of the first of them,
         self._last = 0  # and of the newest of all
         self._due_us = 0  # when the next of them, or another size, is due
@@ -128,7 +129,7 @@ class PathSize:
             self._settle()
             self._search_on(now_us)
         elif self._probed == self.base:
-            self._count = MAX_PROBES  # the base itself: another probe of it tells nothing
+            self._count = MAX_PROBES + 1  # the base itself: another probe tells nothing, whoever is heard meanwhile
             self._due_us = now_us
         elif self.phase is Phase.COMPLETE:
             self._enter(Phase.BASE, now_us)  # does the base still pass?
@@ -147,12 +148,18 @@ class PathSize:
 
     # --- Probes -------------------------------------------------------------------------------------------------
 
-    def probe(self, now_us: int) -> tuple[int, int] | None:
+    def probe(self, now_us: int, *, silent: bool = False) -> tuple[int, int] | None:
         """(number, size) of a probe that is to leave now, and counts as sent; None: none is due. It may change
-        ``size``, when what was tried is given up."""
+        ``size``, when what was tried is given up.
+
+        ``silent``: nothing at all has been heard of the peer since the last probe left. That nobody has answered it
+        says nothing of its size then, and it does not count.
+        """
         due_us = self.deadline()
         if due_us is None or now_us < due_us:
             return None
+        if silent and self._count:
+            self._count -= 1
         if self._probed and self._count >= MAX_PROBES:
             self._give_up(now_us)
         if not self._probed and now_us >= self._due_us:

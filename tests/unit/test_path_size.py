@@ -171,6 +171,33 @@ def test_one_lost_probe_decides_nothing() -> None:
     assert machine.size == LARGEST_SIZE
 
 
+def test_probes_count_only_while_the_peer_is_heard() -> None:
+    """A black hole swallows what is large alone (4.3); who is away answers nothing."""
+    machine = PathSize(LARGEST_SIZE)
+    machine.start(LARGEST_SIZE, 0)
+    now_us = 0
+    for number in range(1, 50):
+        assert machine.probe(now_us, silent=True) == (number, BASE_SIZE)
+        now_us += PROBE_TIMER_US
+    assert (machine.phase, machine.size) == (Phase.BASE, BASE_SIZE)
+    for number in range(50, 50 + MAX_PROBES - 1):
+        assert machine.probe(now_us) == (number, BASE_SIZE)
+        now_us += PROBE_TIMER_US
+    assert machine.probe(now_us, silent=True) == (50 + MAX_PROBES - 1, BASE_SIZE)
+    now_us += PROBE_TIMER_US
+    assert machine.probe(now_us) is None
+    assert (machine.phase, machine.size) == (Phase.ERROR, LEAST_SIZE)
+
+
+def test_what_the_system_refuses_is_refused_whoever_is_heard() -> None:
+    machine = PathSize(LARGEST_SIZE)
+    machine.start(LARGEST_SIZE, 0)
+    assert machine.probe(0) == (1, BASE_SIZE)
+    machine.told(900, BASE_SIZE, 0)
+    assert machine.probe(0, silent=True) is None
+    assert machine.phase is Phase.ERROR
+
+
 def test_the_search_begins_again_after_ten_minutes() -> None:
     path = Path(1472).start().settle()
     complete_us = path.now_us

@@ -134,8 +134,10 @@ class DatagramTransport(KnownPeers):
         self._agree_on_size()
 
     def _agree_on_size(self) -> None:
-        """Tells what size of datagrams all peers take that are heard, if it is another one than before."""
-        common = min((peer.builder.max_datagram for peer in self._heard), default=self._paths.least)
+        """Tells what size of datagrams all peers take that are reachable, if it is another one than before; if none is,
+        all that were."""
+        reachable = [peer for peer in self._heard if peer.presence.reachable] or self._heard
+        common = min((peer.builder.max_datagram for peer in reachable), default=self._paths.least)
         if common != self._common and self._size_callback is not None:
             self._common = common
             self._size_callback(common)
@@ -456,6 +458,7 @@ class DatagramTransport(KnownPeers):
                 self._probe(peer, self.clock.monotonic())
             else:
                 self._send_hello(peer)
+        self._agree_on_size()
         self._timer = self.clock.call_later(HELLO_PERIOD_S, self._hello_or_probe_all)
 
     def _look_at(self, peer: Peer) -> None:

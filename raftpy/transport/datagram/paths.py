@@ -6,6 +6,8 @@ nothing, and is spoken to in datagrams of the base size.
 
 Where datagrams larger than the base go to a peer and their arrival is not known from fragments, they are confirmed once
 a second by a probe of the size in use. Where fragments show a black hole, that is not waited for.
+
+A peer that is away answers nothing, which says nothing of the path: what is known of it stands until the peer is back.
 """
 
 from __future__ import annotations
@@ -107,14 +109,20 @@ class Paths:
         return True
 
     def lost(self, peer: Peer) -> None:
-        """Fragments larger than the base do not arrive."""
-        if peer.path is not None and peer.presence.reachable:
+        """No fragment larger than the base has arrived for a second. It is a black hole if the peer is there, which is
+        sure if it was heard since the last look: that was less than a second ago."""
+        if peer.path is not None and peer.presence.heard_since_look:
             peer.path.lost(self._now_us())
             self._go_on(peer)
 
     def look(self, peer: Peer) -> None:
-        """Once a second: is what large datagrams there were known to have arrived?"""
-        if peer.path is None or peer.large == peer.large_looked_at:
+        """Once a second: is the peer back? Is what large datagrams there were known to have arrived?"""
+        if peer.path is None or not peer.presence.reachable:
+            return
+        if peer.id not in self._trying and peer.path.deadline() is not None:
+            peer.path_probed_when = peer.counters.received  # what it did not answer while it was away does not count
+            self._go_on(peer)
+        if peer.large == peer.large_looked_at:
             return
         peer.large_looked_at = peer.large
         now_us = self._now_us()
@@ -125,16 +133,22 @@ class Paths:
     # --- Probes -------------------------------------------------------------------------------------------------
 
     def _go_on(self, peer: Peer) -> None:
-        """Takes up what the peer's machine has decided, sends the probe that is due, and sees to the next."""
+        """Takes up what the peer's machine has decided, sends the probe that is due, and sees to the next; to a peer
+        that is not reachable, none."""
         path = peer.path
         assert path is not None
-        self._trying[peer.id] = peer
-        probe = path.probe(self._now_us())
+        probe = None
+        if peer.presence.reachable:
+            self._trying[peer.id] = peer
+            probe = path.probe(self._now_us(), silent=peer.counters.received == peer.path_probed_when)
+        else:
+            self._trying.pop(peer.id, None)
         size = min(self.most, path.size - SEALING)
         if size != peer.builder.max_datagram:
             self._resize(peer, size)
         if probe is not None:
             peer.counters.path_probes += 1
+            peer.path_probed_when = peer.counters.received
             self._transmit(peer, frame_datagram(peer.builder.header, FRAME_PROBE, 0, *encode_probe(*probe)))
         self._plan()
 

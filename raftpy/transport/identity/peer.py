@@ -53,6 +53,7 @@ class Peer(Link):
         "outgoing",
         "oversized",
         "path",
+        "path_probed_when",
         "presence",
         "probed_at_s",
         "probes",
@@ -84,6 +85,7 @@ class Peer(Link):
         self.outgoing: Outgoing | None = None  # what goes to its incarnation in fragments,
         self.incoming: Incoming | None = None  # and comes from it
         self.path: PathSize | None = None  # how large datagrams to it may be; None: as large as to anybody
+        self.path_probed_when = 0  # counters.received when the last probe of the path left
         self.large_looked_at = 0  # ``large`` when it was last asked whether they arrive
         self.refusal: Refusal | None = None  # said to this incarnation; stands while nothing else is received of it
         self.refusal_when = 0  # counters.received then
