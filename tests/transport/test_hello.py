@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from struct import pack
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raftcore.base.errors import ConfigError, DecodeError
 from raftcore.wire.codec import DatagramBuilder
+from raftcore.wire.datagram import frame_datagram
 from raftpy.contracts.types import Heard, Standing
-from raftpy.transport.identity.hello import FRAME_HELLO, Hello, Takes, decode_hello, encode_hello
-from tests.transport.support import World, commits, header, heartbeat, identity, peer_counts
+from raftpy.transport.identity.hello import FRAME_HELLO, MOST_TAKEN, Hello, Takes, decode_hello, encode_hello
+from tests.transport.support import World, append, commits, header, heartbeat, identity, messages, peer_counts
 
 ONE, TWO = identity(1), identity(2)
 
@@ -97,7 +102,8 @@ def test_hello_round_trip_and_room_for_later() -> None:
         Hello("node1.example.org:8101"),
         Hello("https://node1.example.org:443"),
         Hello("", Standing.NEW),
-        Hello("", Standing.NEW, takes=Takes(1, 2**64 - 1)),
+        Hello("", Standing.NEW, takes=Takes(1, MOST_TAKEN)),
+        Hello("", Standing.NEW, takes=Takes(MOST_TAKEN, 1)),
         Hello("a:1", takes=Takes(1 << 26, 1200)),
         Hello("[::1]:80", Standing.ESTABLISHED, asks=2**64 - 1, answers=7),
     ):
@@ -114,6 +120,46 @@ def test_hello_round_trip_and_room_for_later() -> None:
 )
 def test_a_record_that_is_none_is_passed_over(record: bytes) -> None:
     assert decode_hello(b"\1\3a:1" + record) == Hello("a:1")
+
+
+EXTREMES = [0, 1, MOST_TAKEN, MOST_TAKEN + 1, 2**63 - 1, 2**63, 2**64 - 1]
+numbers = st.sampled_from(EXTREMES) | st.integers(0, 2**64 - 1)
+
+
+def takes_record(room: int, burst: int) -> bytes:
+    return b"\3\x10" + pack("<QQ", room, burst)
+
+
+@given(numbers, numbers)
+def test_what_is_taken_has_bounds(room: int, burst: int) -> None:
+    possible = 1 <= room <= MOST_TAKEN and 1 <= burst <= MOST_TAKEN
+    decoded = decode_hello(b"\1\0" + takes_record(room, burst))
+    assert decoded == Hello(takes=Takes(room, burst) if possible else None)
+    again = takes_record(5, 6)
+    assert decode_hello(b"\1\0" + takes_record(room, burst) + again).takes == (decoded.takes or Takes(5, 6))
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+@pytest.mark.parametrize("room", EXTREMES)
+@pytest.mark.parametrize("burst", EXTREMES)
+def test_no_number_in_a_hello_stops_a_node(room: int, burst: int, *, under_way: bool) -> None:
+    world = World()
+    one, two = world.pair()
+    if under_way:
+        one.send(append(2, 200_000))
+        one.flush()
+    body = encode_hello(Hello()) + takes_record(room, burst)
+    one.arrive(frame_datagram(header(TWO, ONE), FRAME_HELLO, 0, body))
+    one.send(append(2, 200_000, index=7))
+    one.flush()
+    world.settle(3.0)  # its own hello has come since
+    one.send(append(2, 200_000, index=9))
+    one.flush()
+    world.settle(3.0)
+    too_small = room == 1 and 1 <= burst <= MOST_TAKEN and not under_way
+    assert (9 in [message.index for message in messages(world.received[2])]) is not too_small
+    assert peer_counts(one, 2)["malformed_hello"] == 0
+    assert two.reachable(1)
 
 
 def test_hello_refuses_an_address_that_peers_would() -> None:

@@ -12,7 +12,7 @@
     receiver's
                 standing, 0: none; answers (u64), the newest number that the receiver has asked, 0: none
     kind 3      the sender puts messages together from fragments: room (u64), bytes of the receiver's messages at a
-                time; burst (u64), bytes that its socket holds for the receiver while it does not read; neither is 0
+                time; burst (u64), bytes that its socket holds for the receiver while it does not read; each 1 to 2**32
     kind 4      the sender answers probes of the path: u32, bytes of the largest datagram that it takes, not 0
 
 A hello that asks is answered by a hello that does not, so questions and answers end. A transport frame stands first in
@@ -44,6 +44,8 @@ _CONFLICT = Struct("<6Q")
 _STANDING = Struct("<BQQ")
 _TAKES = Struct("<QQ")
 _PROBES = Struct("<I")
+MOST_TAKEN = 1 << 32
+"""The largest room and burst there are: more than any node has, and little enough to be reckoned with in 64 bits."""
 SMALLEST_ROOM: int = SMALLEST_DATAGRAM - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE
 """Bytes that a hello's body may take in a datagram of any size."""
 _STANDINGS = {int(standing): standing for standing in Standing}
@@ -54,9 +56,9 @@ class Takes:
     """What a node takes in fragments of messages from each peer."""
 
     room: int
-    """Bytes of messages that are put together at a time, at least 1."""
+    """Bytes of messages that are put together at a time, 1 to ``MOST_TAKEN``."""
     burst: int
-    """Bytes that its socket holds for the peer while it does not read, at least 1."""
+    """Bytes that its socket holds for the peer while it does not read, 1 to ``MOST_TAKEN``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,9 @@ def _with_records(http_address: str, records: bytes) -> Hello:
         elif kind == STANDING and standing is None and len(record) == _STANDING.size and record[0] in _STANDINGS:
             number, asks, answers = _STANDING.unpack(record)
             standing = _STANDINGS[number]
-        elif kind == TAKES and takes is None and len(record) == _TAKES.size and all(_TAKES.unpack(record)):
-            takes = Takes(*_TAKES.unpack(record))
+        elif kind == TAKES and takes is None and len(record) == _TAKES.size:
+            room, burst = _TAKES.unpack(record)
+            takes = Takes(room, burst) if 0 < room <= MOST_TAKEN and 0 < burst <= MOST_TAKEN else None
         elif kind == PROBES and not probes and len(record) == _PROBES.size:
             (probes,) = _PROBES.unpack(record)
         at += 2 + records[at + 1]
