@@ -65,8 +65,8 @@ class PathSize:
     """
 
     __slots__ = (
-        "_count", "_due_us", "_first", "_jumped", "_last", "_probed", "_raise_us", "_too_large", "_try_first", "base",
-        "largest", "narrowed", "phase", "size",
+        "_count", "_due_us", "_first", "_interrupted", "_jumped", "_last", "_probed", "_raise_us", "_too_large",
+        "_try_first", "base", "largest", "narrowed", "phase", "size",
     )  # fmt: skip
 
     def __init__(self, largest: int) -> None:
@@ -86,6 +86,8 @@ class PathSize:
         self._last = 0  # and of the newest of all
         self._due_us = 0  # when the next of them, or another size, is due
         self._raise_us = 0  # when a search that is complete begins again
+        self._interrupted: tuple[int, int, int, int] | None = None
+        # What the search was at when the size in use had to be confirmed: its _probed, _count, _first and _due_us.
 
     # --- What happens -------------------------------------------------------------------------------------------
 
@@ -101,12 +103,16 @@ class PathSize:
 
     def answered(self, number: int, size: int, now_us: int) -> bool:
         """The peer has had this probe; True when ``size`` has changed."""
-        if size != self._probed or not self._first <= number <= self._last:
+        if self._interrupted is not None and size == self._interrupted[0]:
+            if not self._interrupted[2] <= number < self._first:
+                return False
+        elif size != self._probed or not self._first <= number <= self._last:
             return False  # of a size that is not being tried any more
+        elif self._confirms():
+            self._resume()
+            return False  # it still passes
         before = self.size
         self._settle()
-        if self.phase is Phase.COMPLETE:
-            return False  # it still passes
         self.size = size
         self._enter(Phase.SEARCHING, now_us)
         if self._candidate() == 0:
@@ -118,6 +124,8 @@ class PathSize:
         none of more than ``limit`` (0: not said). True when ``size`` has changed."""
         named = limit if limit >= LEAST_SIZE else 0
         most = named or refused - 1
+        if self._interrupted is not None and self.size <= most < self._interrupted[0]:
+            self._resume()  # it is of what the search was at
         if self.phase is Phase.OFF or most <= 0 or (most >= self.size and not most < self._probed):
             return False  # nothing that is in use or being tried
         if most < self.size and self.size > self.base:
@@ -141,9 +149,13 @@ class PathSize:
         return self.phase is not Phase.OFF and self.size > self.base and self._fall(self.size, now_us)
 
     def confirm(self, now_us: int) -> None:
-        """Datagrams of more than the base are being sent, and nobody says whether they arrive: it is asked, unless
-        something else is being tried."""
-        if self.phase is Phase.COMPLETE and self.size > self.base and not self._probed:
+        """Datagrams of more than the base are being sent, and nobody says whether they arrive: it is asked. A search
+        waits for that, as larger sizes are of no use while the one in use may be lost; it goes on where it was."""
+        if self.size <= self.base or self._confirms():
+            return
+        if self.phase is Phase.SEARCHING:
+            self._interrupted = (self._probed, self._count, self._first, self._due_us)
+        if self.phase in (Phase.SEARCHING, Phase.COMPLETE):
             self._try(self.size, now_us)
 
     # --- Probes -------------------------------------------------------------------------------------------------
@@ -160,6 +172,9 @@ class PathSize:
             return None
         if silent and self._count:
             self._count -= 1
+            if self._interrupted is not None:
+                size, _, first, due_us = self._interrupted
+                self._interrupted = (size, 0, first, due_us)
         if self._probed and self._count >= MAX_PROBES:
             self._give_up(now_us)
         if not self._probed and now_us >= self._due_us:
@@ -182,7 +197,7 @@ class PathSize:
     @property
     def tried(self) -> int:
         """The largest size that may pass, as far as known: the one in use, or the one that is being tried."""
-        return max(self.size, self._probed)
+        return max(self.size, self._probed, 0 if self._interrupted is None else self._interrupted[0])
 
     def _choose(self, now_us: int) -> None:
         """Nothing is being tried, and the time has come for something."""
@@ -218,11 +233,12 @@ class PathSize:
 
     def _give_up(self, now_us: int) -> None:
         """The size that was tried does not pass."""
+        if self._confirms():
+            self._fall(self.size, now_us)
+            return
         failed = self._probed
         self._settle()
-        if self.phase is Phase.COMPLETE:
-            self._fall(failed, now_us)
-        elif self.phase is Phase.SEARCHING:
+        if self.phase is Phase.SEARCHING:
             self._too_large = failed
             self._search_on(now_us)
         else:
@@ -266,3 +282,15 @@ class PathSize:
         """What was tried is not any more."""
         self._probed = self._count = 0
         self._first = self._last + 1
+        self._interrupted = None
+
+    def _confirms(self) -> bool:
+        """Whether the size in use is what is being tried; in other phases it is the base, which is tried as any."""
+        return self.phase in (Phase.SEARCHING, Phase.COMPLETE) and self._probed == self.size
+
+    def _resume(self) -> None:
+        """The size in use is confirmed, or need not be: the search goes on where it was."""
+        interrupted = self._interrupted
+        self._settle()
+        if interrupted is not None:
+            self._probed, self._count, self._first, self._due_us = interrupted

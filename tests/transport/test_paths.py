@@ -284,6 +284,32 @@ def test_a_black_hole_is_found_while_large_datagrams_go_there() -> None:
     assert peer_counts(one, 2)["path_narrowed"] == 1
 
 
+@pytest.mark.parametrize("before", [4.0, 5.0, 9.5])
+def test_a_black_hole_is_found_while_larger_sizes_are_being_tried(before: float) -> None:
+    world = world_of(1472)
+    one, _ = world.pair()
+    world.settle(before)
+    assert (size(one), phase(one)) == (1472 - SEALING, "searching")
+    world.network.path_size = 1300
+    began = world.clock.monotonic()
+    while size(one) > 1300 - SEALING:
+        one.send(append(2, 1200))
+        one.flush()
+        world.settle(0.05)
+        assert world.clock.monotonic() < began + 6.0
+
+
+def test_large_datagrams_do_not_keep_a_search_from_its_end() -> None:
+    world = world_of(1472)
+    one, _ = world.pair()
+    for _ in range(600):
+        one.send(append(2, 1200))
+        one.flush()
+        world.settle(0.1)
+    assert (size(one), phase(one)) == (1472 - SEALING, "complete")
+    assert peer_counts(one, 2)["path_narrowed"] == 0
+
+
 def test_fragments_find_it_and_arrive_nonetheless() -> None:
     world = world_of(8972)
     one, _ = world.pair()

@@ -259,6 +259,84 @@ def test_a_black_hole_is_found_by_three_probes_of_the_size_in_use(tells: bool) -
     assert path.machine.size == 1472
 
 
+def searching(limit: int = 1472) -> Path:
+    """It is using ``limit``, and has sent a first probe of a larger size, which does not pass."""
+    path = Path(limit).start()
+    while path.machine.size < limit or path.machine.deadline() == path.now_us:
+        path.step()
+    assert path.machine.phase is Phase.SEARCHING
+    assert path.probes[-1] > limit
+    path.probes.clear()
+    return path
+
+
+def test_a_black_hole_is_found_as_fast_while_larger_sizes_are_being_tried() -> None:
+    path = searching()
+    path.limit = 1300
+    began_us = path.now_us
+    path.machine.confirm(path.now_us)
+    while path.machine.size == 1472:
+        path.step()
+        path.machine.confirm(path.now_us)  # said again it begins nothing anew
+    assert path.probes == [1472] * MAX_PROBES + [BASE_SIZE]
+    assert path.now_us == began_us + MAX_PROBES * PROBE_TIMER_US
+    assert (path.machine.size, path.machine.narrowed) == (BASE_SIZE, 1)
+    path.settle()
+    assert BASE_SIZE < path.machine.size <= 1300
+
+
+def test_a_search_goes_on_where_it_was_once_the_size_in_use_is_confirmed() -> None:
+    path = searching()
+    larger, due_us = path.machine.tried, path.machine.deadline()
+    for _ in range(MAX_PROBES):
+        path.machine.confirm(path.now_us)
+        path.step()
+        assert path.machine.deadline() == due_us
+        assert path.machine.tried == larger
+        path.step()
+        due_us = path.machine.deadline()
+    assert path.probes[:-1] == [1472, larger, 1472, larger, 1472], "three probes in all, the first before"
+    assert 1472 < path.probes[-1] < larger, "it is given up"
+    began_us = path.now_us
+    path.settle()
+    assert path.machine.size == 1472
+    assert path.now_us <= began_us + 8 * MAX_PROBES * PROBE_TIMER_US
+
+
+def test_what_is_heard_of_a_larger_size_counts_while_the_size_in_use_is_being_confirmed() -> None:
+    path = searching()
+    machine, larger = path.machine, path.machine.tried
+    machine.confirm(path.now_us)
+    number, size = machine.probe(path.now_us) or (0, 0)
+    assert size == 1472
+    assert not machine.answered(number, larger, path.now_us), "this one was not of that size"
+    assert not machine.answered(number - 1, 1472, path.now_us)
+    assert machine.answered(number - 1, larger, path.now_us)
+    assert machine.size == larger
+    assert machine.phase is Phase.SEARCHING
+
+    path = searching()
+    path.machine.confirm(path.now_us)
+    assert not path.machine.told(1472, larger, path.now_us)
+    path.settle()
+    assert path.probes == [], "there is nothing left to try"
+    assert (path.machine.size, path.machine.phase) == (1472, Phase.COMPLETE)
+
+
+def test_the_search_has_not_lost_a_probe_to_a_peer_that_was_away_while_the_size_in_use_was_being_confirmed() -> None:
+    path = searching()
+    machine, larger = path.machine, path.machine.tried
+    machine.confirm(path.now_us)
+    machine.probe(path.now_us)
+    path.now_us += PROBE_TIMER_US
+    number, size = machine.probe(path.now_us, silent=True) or (0, 0)
+    assert size == 1472
+    assert not machine.answered(number, size, path.now_us)
+    for _ in range(MAX_PROBES):
+        path.step()
+    assert path.probes == [larger] * MAX_PROBES
+
+
 def test_what_passes_is_confirmed_by_one_probe() -> None:
     path = Path(8972).start().settle()
     path.probes.clear()
