@@ -65,8 +65,8 @@ class PathSize:
     """
 
     __slots__ = (
-        "_count", "_due_us", "_first", "_interrupted", "_jumped", "_last", "_probed", "_raise_us", "_too_large",
-        "_try_first", "base", "largest", "narrowed", "phase", "size",
+        "_count", "_due_us", "_first", "_interrupted", "_jumped", "_last", "_probed", "_too_large", "_try_first",
+        "base", "largest", "narrowed", "phase", "size",
     )  # fmt: skip
 
     def __init__(self, largest: int) -> None:
@@ -84,10 +84,9 @@ class PathSize:
         self._count = 0  # probes of it that have left and count,
         self._first = 1  # the number of the first of them,
         self._last = 0  # and of the newest of all
-        self._due_us = 0  # when the next of them, or another size, is due
-        self._raise_us = 0  # when a search that is complete begins again
+        self._due_us = 0  # when the next of them, another size, or another search is due
         self._interrupted: tuple[int, int, int, int] | None = None
-        # What the search was at when the size in use had to be confirmed: its _probed, _count, _first and _due_us.
+        # What there was when the size in use had to be confirmed: _probed, _count, _first and _due_us of the search.
 
     # --- What happens -------------------------------------------------------------------------------------------
 
@@ -151,11 +150,8 @@ class PathSize:
     def confirm(self, now_us: int) -> None:
         """Datagrams of more than the base are being sent, and nobody says whether they arrive: it is asked. A search
         waits for that, as larger sizes are of no use while the one in use may be lost; it goes on where it was."""
-        if self.size <= self.base or self._confirms():
-            return
-        if self.phase is Phase.SEARCHING:
+        if self.size > self.base and self.phase in (Phase.SEARCHING, Phase.COMPLETE) and not self._confirms():
             self._interrupted = (self._probed, self._count, self._first, self._due_us)
-        if self.phase in (Phase.SEARCHING, Phase.COMPLETE):
             self._try(self.size, now_us)
 
     # --- Probes -------------------------------------------------------------------------------------------------
@@ -190,8 +186,8 @@ class PathSize:
         """When :meth:`probe` has something to do, unless something happens before; None: never."""
         if self.phase is Phase.OFF:
             return None
-        if self.phase is Phase.COMPLETE and not self._probed:
-            return self._raise_us if self.size < self.largest else None
+        if self.phase is Phase.COMPLETE and not self._probed and self.size == self.largest:
+            return None
         return self._due_us
 
     @property
@@ -270,7 +266,7 @@ class PathSize:
 
     def _complete(self, now_us: int) -> None:
         self.phase = Phase.COMPLETE
-        self._due_us = self._raise_us = now_us + RAISE_US
+        self._due_us = now_us + RAISE_US
 
     def _try(self, size: int, now_us: int) -> None:
         self._probed = size
@@ -291,6 +287,6 @@ class PathSize:
     def _resume(self) -> None:
         """The size in use is confirmed, or need not be: the search goes on where it was."""
         interrupted = self._interrupted
+        assert interrupted is not None
         self._settle()
-        if interrupted is not None:
-            self._probed, self._count, self._first, self._due_us = interrupted
+        self._probed, self._count, self._first, self._due_us = interrupted

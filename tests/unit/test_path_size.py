@@ -220,6 +220,35 @@ def test_confirming_does_not_put_off_the_next_search() -> None:
     assert path.machine.deadline() == due_us
 
 
+@pytest.mark.parametrize("before_us", [1, 100_000, PROBE_TIMER_US - 1])
+def test_the_next_search_begins_when_it_is_said_to_although_the_size_in_use_was_just_confirmed(before_us: int) -> None:
+    path = Path(1472).start().settle()
+    due_us = path.machine.deadline() or 0
+    path.now_us = due_us - before_us
+    path.machine.confirm(path.now_us)
+    path.step()
+    assert path.machine.deadline() == due_us
+    assert path.machine.probe(due_us - 1) is None
+    path.probes.clear()
+    path.now_us = due_us
+    path.step()
+    assert path.probes == [LARGEST_SIZE], "whenever something is said to be due, it is"
+    assert path.machine.phase is Phase.SEARCHING
+
+
+def test_a_search_that_is_due_while_the_size_in_use_is_being_confirmed_begins_behind_it() -> None:
+    path = Path(1472).start().settle()
+    path.now_us = (path.machine.deadline() or 0) - 1
+    path.machine.confirm(path.now_us)
+    number, size = path.machine.probe(path.now_us) or (0, 0)
+    path.now_us += 300_000
+    assert path.machine.probe(path.now_us) is None
+    assert not path.machine.answered(number, size, path.now_us)
+    assert (path.machine.deadline() or 0) <= path.now_us
+    path.step()
+    assert path.probes[-1] == LARGEST_SIZE
+
+
 def test_a_path_narrower_than_the_base() -> None:
     path = Path(1000).start().settle()
     assert path.probes == [BASE_SIZE] * MAX_PROBES
