@@ -25,7 +25,7 @@ from raftpy.transport.exchange.probe_frames import (
     encode_probe,
 )
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello, Takes, decode_hello, encode_hello
-from tests.transport.support import World, append, header, heartbeat, identity, messages, peer_counts
+from tests.transport.support import MEMBERS, World, append, header, heartbeat, identity, messages, peer_counts
 
 ONE, TWO = identity(1), identity(2)
 BASE = BASE_SIZE - SEALING
@@ -364,6 +364,23 @@ def test_a_wider_path_is_found_after_ten_minutes() -> None:
     assert size(one) == 1472 - SEALING
     world.settle(200.0)
     assert size(one) == 8972 - SEALING
+
+
+@pytest.mark.parametrize("before", [0.0, 0.5, 60.0])
+def test_a_peer_at_another_address_is_found_out_about_anew(before: float) -> None:
+    world = world_of(1472)
+    one, two = world.pair()
+    world.settle(before)
+    one.send(append(2, 300_000, index=1))
+    one.flush()
+    world.network.path_size = 1400  # on the way to the other address
+    one.change_peers(MEMBERS | {2: "127.0.0.1:7999"})
+    assert size(one) == BASE, "nothing larger is sent there unproven"
+    world.settle(60.0)
+    assert [message.index for message in messages(world.received[2])] == [1]
+    assert 1372 - SEALING <= size(one) <= 1400 - SEALING
+    assert phase(one) == "complete"
+    assert two.reachable(1)
 
 
 # --- A peer that is away ----------------------------------------------------------------------------------------------

@@ -229,7 +229,8 @@ class DatagramTransport(KnownPeers):
         self._io = None
 
     def change_peers(self, members: Mapping[int, str]) -> None:
-        """See ``Transport.change_peers``. A peer whose address alone changed keeps its incarnation and what waits.
+        """See ``Transport.change_peers``. A peer whose address alone changed keeps its incarnation and what waits;
+        the size of the path to it is found out anew.
 
         Either all of it happens or, when an address is refused (``ConfigError``, ``TransportFailed``), nothing.
         """
@@ -239,7 +240,6 @@ class DatagramTransport(KnownPeers):
             old = self._peers.get(peer_id)
             if old is None or old.address != address:
                 peer = self._gate.new_peer(peer_id, address)
-                self._paths.forget(peer)
                 self._attach(peer)
                 fresh.append(peer)
         for peer_id in self._peers.keys() - others.keys():
@@ -247,7 +247,9 @@ class DatagramTransport(KnownPeers):
         for peer in fresh:
             if (old := self._peers.get(peer.id)) is not None:
                 old.address, old.target, old.packed = peer.address, peer.target, peer.packed
+                self._paths.moved(old)
             else:
+                self._paths.forget(peer)
                 self._peers[peer.id] = peer
                 self._probe(peer, self.clock.monotonic())
 

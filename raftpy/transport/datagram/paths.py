@@ -76,6 +76,14 @@ class Paths:
         peer.large_looked_at = peer.large
         peer.builder.limit(self.least)
 
+    def moved(self, peer: Peer) -> None:
+        """The peer has another address. Nothing is known of the path there, and the search for it begins."""
+        before = peer.builder.max_datagram
+        self.forget(peer)
+        if peer.builder.max_datagram != before:
+            self._resized(peer)
+        self.hello(peer)
+
     # --- What happens -------------------------------------------------------------------------------------------
 
     def hello(self, peer: Peer) -> None:
