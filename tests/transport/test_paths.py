@@ -327,6 +327,25 @@ def test_fragments_find_it_and_arrive_nonetheless() -> None:
     assert peer_counts(one, 2)["fragmented_given_up"] == 0
 
 
+@pytest.mark.parametrize("later", [0.0, 0.001, 0.5, 0.999])
+def test_fragments_find_it_whenever_the_peer_says_its_hello(later: float) -> None:
+    world = world_of(8972)
+    one = world.start(ONE)
+    world.settle(later)
+    world.start(TWO)
+    world.settle(60.0)
+    one.send(append(2, 50_000, index=1))
+    one.flush()
+    world.settle(0.5)  # a round trip is known
+    world.network.path_size = 1472
+    began = world.clock.monotonic()
+    while size(one) > 1472 - SEALING:
+        one.send(append(2, 1_000_000, index=2))
+        one.flush()
+        world.settle(0.05)
+        assert world.clock.monotonic() < began + 3.0, "that is a second, and a hello"
+
+
 def test_large_datagrams_that_arrive_are_confirmed_by_one_probe_a_second_and_by_none_while_nothing_is_sent() -> None:
     world = world_of(LARGEST_SIZE)
     one, _ = world.pair()

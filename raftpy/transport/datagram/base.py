@@ -136,7 +136,8 @@ class DatagramTransport(KnownPeers):
     def _agree_on_size(self) -> None:
         """Tells what size of datagrams all peers take that are reachable, if it is another one than before; if none is,
         all that were."""
-        reachable = [peer for peer in self._heard if peer.presence.reachable] or self._heard
+        heard = [peer for peer in self._peers.values() if peer.expected is not None]
+        reachable = [peer for peer in heard if peer.presence.reachable] or heard
         common = min((peer.builder.max_datagram for peer in reachable), default=self._paths.least)
         if common != self._common and self._size_callback is not None:
             self._common = common

@@ -29,6 +29,9 @@ from raftpy.transport.exchange.probe_frames import (
 )
 from raftpy.transport.identity.peer import Peer
 
+HOLE_US = 2 * MICROSECONDS
+"""What is not said again for so long is over."""
+
 log = logging.getLogger("raftpy.transport")
 
 
@@ -117,10 +120,17 @@ class Paths:
         return True
 
     def lost(self, peer: Peer) -> None:
-        """No fragment larger than the base has arrived for a second. It is a black hole if the peer is there, which is
-        sure if it was heard since the last look: that was less than a second ago."""
-        if peer.path is not None and peer.presence.heard_since_look:
-            peer.path.lost(self._now_us())
+        """No fragment larger than the base has arrived for a second; said again for as long as that is so. It is a
+        black hole once something else of the peer is heard meanwhile."""
+        if peer.path is None:
+            return
+        now_us = self._now_us()
+        if now_us > peer.hole_us + HOLE_US:
+            peer.hole_when = peer.counters.received
+        peer.hole_us = now_us
+        if peer.hole_when != peer.counters.received:
+            peer.hole_when = peer.counters.received
+            peer.path.lost(now_us)
             self._go_on(peer)
 
     def look(self, peer: Peer) -> None:

@@ -46,6 +46,8 @@ class Peer(Link):
         "foreign_at_s",
         "foreign_cluster",
         "held_since_s",
+        "hole_us",
+        "hole_when",
         "http_address",
         "incarnation",
         "incoming",
@@ -86,6 +88,8 @@ class Peer(Link):
         self.incoming: Incoming | None = None  # and comes from it
         self.path: PathSize | None = None  # how large datagrams to it may be; None: as large as to anybody
         self.path_probed_when = 0  # counters.received when the last probe of the path left
+        self.hole_us = NEVER  # when fragments last seemed to fall into a black hole,
+        self.hole_when = 0  # and counters.received when they first did
         self.large_looked_at = 0  # ``large`` when it was last asked whether they arrive
         self.refusal: Refusal | None = None  # said to this incarnation; stands while nothing else is received of it
         self.refusal_when = 0  # counters.received then

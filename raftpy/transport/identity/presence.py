@@ -31,11 +31,6 @@ class Presence:
         """It was not found down, or has been heard since."""
         return self._down_when != self._counters.received
 
-    @property
-    def heard_since_look(self) -> bool:
-        """It is reachable, and something of it has come since the last look."""
-        return self.reachable and self._received != self._counters.received
-
     def begun(self) -> bool:
         """An incarnation of it has been heard that is new. False: it was up before, too."""
         was_up, self.up = self.up, True
