@@ -38,8 +38,8 @@ RAFTPY = """
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
         exchange.snapshot_frames exchange.probe_frames
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
-        identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.fragments datagram.paths
-        datagram.known datagram.base
+        identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.due datagram.fragments
+        datagram.paths datagram.known datagram.base
         datagram.memory datagram.udp
     .: config
     members: own_entries table operations

@@ -95,7 +95,7 @@ def test_a_message_of_any_size_arrives_in_datagrams_of_the_usual_size(size: int)
     world.settle(30.0)
     assert world.network.clock.next_due() is not None
     assert not one._fragments._busy
-    assert one._fragments._timer is None, "no timer without anything under way"
+    assert one._fragments._due._timer is None, "no timer without anything under way"
 
 
 def test_whoever_receives_it_sees_the_datagram_that_was_never_sent() -> None:

@@ -21,7 +21,8 @@ from raftcore.wire.datagram import frame_datagram, whole_datagram
 from raftcore.wire.fragment import FRAME_FRAGMENT, FRAME_FRAGMENT_ACK
 from raftcore.wire.incoming import Incoming
 from raftcore.wire.outgoing import GIVE_UP_US, Outgoing
-from raftpy.contracts.clock import Clock, TimerHandle
+from raftpy.contracts.clock import Clock
+from raftpy.transport.datagram.due import Due
 from raftpy.transport.datagram.oversized import note_given_up, note_oversized
 from raftpy.transport.exchange.sizes import LARGEST_MESSAGE
 from raftpy.transport.identity.peer import Peer
@@ -30,8 +31,6 @@ MOST_WAITING = 2 * LARGEST_MESSAGE
 """Bytes of messages that wait or are under way to one peer; beyond it they are dropped, and Raft repeats them."""
 SILENT_US = 2 * GIVE_UP_US
 """An unfinished message of which nothing came for so long is given up: its sender has given it up before."""
-MICROSECONDS = 1_000_000
-"""In a second."""
 
 
 class Fragments:
@@ -50,17 +49,13 @@ class Fragments:
         self._number = 0  # of the newest message; it only grows, also when a peer goes and comes back
         self._busy: dict[int, Peer] = {}  # to whom something is under way
         self._heard: dict[int, Peer] = {}  # of whom fragments came that are not acknowledged
-        self._timer: TimerHandle | None = None
-        self._due_us = 0
-
-    def _now_us(self) -> int:
-        return int(self._clock.monotonic() * MICROSECONDS)
+        self._due = Due(clock, self._on_due)
 
     def close(self) -> None:
         """Nothing is sent any more."""
         self._busy.clear()
         self._heard.clear()
-        self._stop_timer()
+        self._due.stop()
 
     def forget(self, peer: Peer) -> None:
         """Another incarnation of the peer is heard than before, or none any more: what was under way was to and from
@@ -74,7 +69,7 @@ class Fragments:
     def expire(self, peer: Peer) -> None:
         """Gives up what has not come whole; to be called now and then."""
         if peer.incoming is not None and peer.incoming.held:
-            peer.incoming.expire(self._now_us() - SILENT_US)
+            peer.incoming.expire(self._due.now_us() - SILENT_US)
 
     # --- Sending ------------------------------------------------------------------------------------------------
 
@@ -95,7 +90,7 @@ class Fragments:
 
     def send_whole(self, peer: Peer, datagram: bytes, key: Hashable = None) -> None:
         """Takes a whole datagram for such a peer; the rest as of ``send``."""
-        self._outgoing(peer).add(datagram, self._number + 1, key, self._now_us())
+        self._outgoing(peer).add(datagram, self._number + 1, key, self._due.now_us())
         self._number += 1
         peer.counters.fragmented += 1
         self._busy[peer.id] = peer
@@ -120,7 +115,7 @@ class Fragments:
     def flush(self) -> None:
         """Sends what may leave now."""
         if self._busy:
-            now_us = self._now_us()
+            now_us = self._due.now_us()
             for peer in self._busy.values():
                 self._send_to(peer, now_us)
             self._plan(now_us)
@@ -137,7 +132,7 @@ class Fragments:
     # --- Time ---------------------------------------------------------------------------------------------------
 
     def _plan(self, now_us: int) -> None:
-        """Sets the timer for what is due first. One that is set already and comes too early plans again then."""
+        """Sees to what is due first."""
         due_us: int | None = None
         for peer in list(self._busy.values()):
             assert peer.outgoing is not None
@@ -146,21 +141,10 @@ class Fragments:
                 del self._busy[peer.id]
             elif due_us is None or at_us < due_us:
                 due_us = at_us
-        if due_us is None:
-            self._stop_timer()
-        elif self._timer is None or due_us < self._due_us:
-            self._stop_timer()
-            self._due_us = due_us
-            self._timer = self._clock.call_later((due_us - now_us) / MICROSECONDS, self._on_timer)
+        self._due.set(due_us, now_us)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        now_us = self._now_us()
+    def _on_due(self) -> None:
+        now_us = self._due.now_us()
         for peer in self._busy.values():
             assert peer.outgoing is not None
             if given_up := peer.outgoing.tick(now_us):
@@ -180,7 +164,7 @@ class Fragments:
             if kind == FRAME_FRAGMENT:
                 return self._take_fragment(peer, body)
             if peer.outgoing is not None:
-                peer.outgoing.ack(body, self._now_us())
+                peer.outgoing.ack(body, self._due.now_us())
         except DecodeError:
             peer.counters.malformed_fragments += 1
         return None
@@ -192,7 +176,7 @@ class Fragments:
             incoming = peer.incoming = Incoming(peer.expected, LARGEST_MESSAGE)
         peer.counters.fragments_received += 1
         self._heard[peer.id] = peer
-        whole = incoming.take(body, self._now_us())
+        whole = incoming.take(body, self._due.now_us())
         if whole is not None:
             peer.counters.fragmented_received += 1
         return whole

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from raftcore.base.errors import DecodeError
 from raftcore.wire.datagram import frame_datagram
 from raftcore.wire.path_size import BASE_SIZE, LARGEST_SIZE, SEALING, PathSize, Phase
-from raftpy.contracts.clock import Clock, TimerHandle
-from raftpy.transport.datagram.fragments import MICROSECONDS
+from raftpy.contracts.clock import Clock
+from raftpy.transport.datagram.due import MICROSECONDS, Due
 from raftpy.transport.exchange.probe_frames import (
     FRAME_PROBE,
     FRAME_PROBE_ANSWER,
@@ -57,20 +57,15 @@ class Paths:
         self.largest = min(most + SEALING, LARGEST_SIZE)  # of the datagrams on the wire
         self.least = min(most, BASE_SIZE - SEALING) if searches else most
         """What frames may fill before anything is found out."""
-        self._clock = clock
         self._transmit = transmit
         self._resized = resized
         self._trying: dict[int, Peer] = {}  # whose machine has something to do at some time
-        self._timer: TimerHandle | None = None
-        self._due_us = 0
-
-    def _now_us(self) -> int:
-        return int(self._clock.monotonic() * MICROSECONDS)
+        self._due = Due(clock, self._on_due)
 
     def close(self) -> None:
         """Nothing is sent any more."""
         self._trying.clear()
-        self._stop_timer()
+        self._due.stop()
 
     def forget(self, peer: Peer) -> None:
         """Nothing is known of the path to the peer, which is new, or in a new incarnation."""
@@ -93,7 +88,7 @@ class Paths:
         """The peer has said what it is: perhaps that it answers probes."""
         if self.searches and peer.probes and peer.path is None:
             peer.path = PathSize(self.largest)
-            peer.path.start(peer.probes, self._now_us())
+            peer.path.start(peer.probes, self._due.now_us())
             self._go_on(peer)
 
     def take(self, peer: Peer, kind: int, group: int, body: memoryview, size: int) -> None:
@@ -107,7 +102,7 @@ class Paths:
             answer = encode_answer(number, told)
             self._transmit(peer, frame_datagram(peer.builder.header, FRAME_PROBE_ANSWER, 0, answer))
         elif peer.path is not None:
-            peer.path.answered(number, told, self._now_us())
+            peer.path.answered(number, told, self._due.now_us())
             self._go_on(peer)
 
     def told(self, peer: Peer, limit: int, refused: int = 0) -> bool:
@@ -115,7 +110,7 @@ class Paths:
         0: not said. False: nothing is being found out about this path."""
         if peer.path is None:
             return False
-        peer.path.told(limit, refused, self._now_us())
+        peer.path.told(limit, refused, self._due.now_us())
         self._go_on(peer)
         return True
 
@@ -124,7 +119,7 @@ class Paths:
         black hole once something else of the peer is heard meanwhile."""
         if peer.path is None:
             return
-        now_us = self._now_us()
+        now_us = self._due.now_us()
         if now_us > peer.hole_us + HOLE_US:
             peer.hole_when = peer.counters.received
         peer.hole_us = now_us
@@ -143,7 +138,7 @@ class Paths:
         if peer.large == peer.large_looked_at:
             return
         peer.large_looked_at = peer.large
-        now_us = self._now_us()
+        now_us = self._due.now_us()
         if peer.outgoing is None or peer.outgoing.large_us < now_us - MICROSECONDS:
             peer.path.confirm(now_us)
             self._go_on(peer)
@@ -158,7 +153,7 @@ class Paths:
         probe = None
         if peer.presence.reachable:
             self._trying[peer.id] = peer
-            probe = path.probe(self._now_us(), silent=peer.counters.received == peer.path_probed_when)
+            probe = path.probe(self._due.now_us(), silent=peer.counters.received == peer.path_probed_when)
         else:
             self._trying.pop(peer.id, None)
         size = min(self.most, path.size - SEALING)
@@ -182,7 +177,7 @@ class Paths:
             log.debug("node %d takes datagrams of %d bytes", peer.id, size)
 
     def _plan(self) -> None:
-        """Sets the timer for what is due first. One that is set already and comes too early plans again then."""
+        """Sees to what is due first."""
         due_us: int | None = None
         for peer in list(self._trying.values()):
             at_us = None if peer.path is None else peer.path.deadline()
@@ -190,20 +185,9 @@ class Paths:
                 del self._trying[peer.id]
             elif due_us is None or at_us < due_us:
                 due_us = at_us
-        if due_us is None:
-            self._stop_timer()
-        elif self._timer is None or due_us < self._due_us:
-            self._stop_timer()
-            self._due_us = due_us
-            self._timer = self._clock.call_later(max(0, due_us - self._now_us()) / MICROSECONDS, self._on_timer)
+        self._due.set(due_us, self._due.now_us())
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _on_timer(self) -> None:
-        self._timer = None
+    def _on_due(self) -> None:
         for peer in list(self._trying.values()):
             if peer.path is not None:
                 self._go_on(peer)
