@@ -104,18 +104,19 @@ class Writer:
 
     def submit(self, batch: AppendBatch) -> bool:
         """True: durable. False: ``callback`` will say so."""
+        large = is_large(batch)
         if not self._under_way and (
             self._loop is None
             or self._mode == "inline"
-            or (self._mode == "auto" and not self.pace.slow and not is_large(batch))
+            or (self._mode == "auto" and not self.pace.slow and not large)
             or not self._needs_writing(batch)
         ):
-            self._timed_write(batch)
+            self._timed_write(batch, large)
             return True
         try:
             self._worker.put(batch)
         except RuntimeError:  # no room for a thread: the loop has to wait for this one
-            self._timed_write(batch)
+            self._timed_write(batch, large)
             return True
         self._under_way += 1
         return False
@@ -128,15 +129,16 @@ class Writer:
         self._closed = True
         self._worker.close()
 
-    def _timed_write(self, batch: AppendBatch) -> None:
+    def _timed_write(self, batch: AppendBatch, large: bool) -> None:
         start = self._timer()
-        if self._write(batch) and not is_large(batch):  # whose time says nothing of the next
+        if self._write(batch) and not large:  # whose time says nothing of the next
             self.pace.note(self._timer() - start)
 
     def _work(self, submits: list[AppendBatch]) -> bool:
         """Beside the loop: writes everything that waits as one batch, and reports it."""
+        together = [part for batch in submits for part in batch]
         try:
-            self._timed_write([part for batch in submits for part in batch])
+            self._timed_write(together, is_large(together))
         except StorageFailed as error:
             self._post(self._failed, error)
             return False

@@ -17,7 +17,7 @@ BUGS = (
         name="large-batch-waited-for",
         breaks="a batch of two megabytes is written beside the loop, however fast the disk (docs/design-storage.md)",
         file="raftpy/storage/leveldb/writer.py",
-        old="not self.pace.slow and not is_large(batch))\n",
+        old="not self.pace.slow and not large)\n",
         new="not self.pace.slow)\n",
         near="tests/storage/test_writer.py",
     ),

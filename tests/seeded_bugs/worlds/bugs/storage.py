@@ -29,7 +29,7 @@ BUGS = (
         breaks="what is reported written is durable (contracts/storage.py)",
         file=WRITER,
         old="""        try:
-            self._timed_write([part for batch in submits for part in batch])
+            self._timed_write(together, is_large(together))
         except StorageFailed as error:
             self._post(self._failed, error)
             return False
@@ -38,7 +38,7 @@ BUGS = (
 """,
         new="""        self._post(self._done, submits)
         try:
-            self._timed_write([part for batch in submits for part in batch])
+            self._timed_write(together, is_large(together))
         except StorageFailed as error:
             self._post(self._failed, error)
             return False
