@@ -36,8 +36,7 @@ from raftpy.contracts.state_machine import StateMachine
 from raftpy.members.table import MemberTable
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.capturing import Capturing, capturing
-from raftpy.runtime.saved_state import read_beginning, restore
-from raftpy.runtime.sections import STATE, known_sections
+from raftpy.runtime.saved_state import read_whole, restore
 from raftpy.runtime.stored_view import StoredView
 from raftpy.storage.snapshots.metadata import ref_of
 
@@ -371,21 +370,6 @@ class Installing:
     def end(self) -> None:
         """After ``stop``, in any thread: returns when nothing is at work on a snapshot any more."""
         self._beside.wait()
-
-
-def read_whole(
-    snapshots: Snapshots, ref: SnapshotRef, version: int, beside: Beside, name: str
-) -> tuple[CheckedSnapshot, Snapshot, MemberTable | None]:
-    """In a thread of ``beside``: reads all of a snapshot back, and what it says of itself, for a state machine of
-    ``version``, of the group that the log calls ``name``. One that has no state is discarded.
-
-    Raises ``SnapshotDamaged``, ``NotUnderstood``, ``SnapshotFailed``, ``StorageDamaged``.
-    """
-    checked = beside.complete(snapshots.verify(ref, known_sections(version)))
-    if not any(header.name == STATE for header, _ in checked.sections):
-        snapshots.discard(ref)
-        raise SnapshotFailed(str(ref), f"it has no section {STATE!r}, and so nothing to restore")
-    return checked, *read_beginning(snapshots, ref, name)
 
 
 def _supersedes(message: Message, offer: Message) -> bool:

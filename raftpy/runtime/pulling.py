@@ -33,8 +33,8 @@ from raftpy.contracts.state_machine import StateMachine
 from raftpy.members.table import MemberTable
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.capturing import capturing
-from raftpy.runtime.installing import Fetch, read_whole
-from raftpy.runtime.saved_state import restore
+from raftpy.runtime.installing import Fetch
+from raftpy.runtime.saved_state import read_whole, restore
 
 GATHER_S = 0.1
 """Between the first answer and the choice: other nodes may have newer ones."""

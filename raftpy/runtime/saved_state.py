@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 from raftcore.base.errors import DecodeError
 from raftcore.values.message import Snapshot
-from raftpy.contracts.errors import Stopped, StorageDamaged
+from raftpy.contracts.errors import SnapshotFailed, Stopped, StorageDamaged
 from raftpy.contracts.snapshots import CheckedSnapshot, SnapshotRef, Snapshots
 from raftpy.members.own_entries import MEMBERS
 from raftpy.members.table import MemberTable
+from raftpy.runtime.beside import Beside
 from raftpy.runtime.capturing import Capturing
 from raftpy.runtime.sections import STATE, known_sections
 from raftpy.storage.snapshots.metadata import read_metadata
@@ -40,6 +41,21 @@ def restore(
     finally:
         reader.close()
     raise damaged(f"the snapshot of {chosen.file.ref} has no section {STATE!r}", name)
+
+
+def read_whole(
+    snapshots: Snapshots, ref: SnapshotRef, version: int, beside: Beside, name: str
+) -> tuple[CheckedSnapshot, Snapshot, MemberTable | None]:
+    """In a thread of ``beside``: reads all of a snapshot back, and what it says of itself, for a state machine of
+    ``version``, of the group that the log calls ``name``. One that has no state is discarded.
+
+    Raises ``SnapshotDamaged``, ``NotUnderstood``, ``SnapshotFailed``, ``StorageDamaged``.
+    """
+    checked = beside.complete(snapshots.verify(ref, known_sections(version)))
+    if not any(header.name == STATE for header, _ in checked.sections):
+        snapshots.discard(ref)
+        raise SnapshotFailed(str(ref), f"it has no section {STATE!r}, and so nothing to restore")
+    return checked, *read_beginning(snapshots, ref, name)
 
 
 def read_beginning(snapshots: Snapshots, ref: SnapshotRef, name: str) -> tuple[Snapshot, MemberTable | None]:

@@ -307,7 +307,7 @@ def test_one_that_cannot_be_read_before_it_is_taken_stops_nobody(
 
     async def scenario(cluster: Cluster) -> None:
         _, lost = await one_behind(cluster, copies)
-        monkeypatch.setattr("raftpy.runtime.installing.read_beginning", read)
+        monkeypatch.setattr("raftpy.runtime.saved_state.read_beginning", read)
         cluster.reconnect(lost)
         await caught_up(cluster, lost)
         assert len(failed) == 2
