@@ -323,12 +323,11 @@ def harmed_snapshot(cluster: Cluster, fault: Fault) -> None:
     member = cluster.members[fault.node]
     if cluster.healed or member.lost:
         return
-    if not at_rest.snapshots_of_one_group(member):
-        _ask_for_snapshots(cluster, fault.node)
-        cluster.world.after(BETWEEN_S, harmed_snapshot, cluster, fault)
-        return
-    cluster.crash(fault.node, "kill", fault.value)
-    at_rest.harm_snapshot(member, fault.other)
+    if at_rest.snapshots_of_one_group(member):
+        cluster.crash(fault.node, "kill", fault.value)
+        at_rest.harm_snapshot(member, fault.other)
+    else:
+        _ask_first(harmed_snapshot, cluster, fault)
 
 
 def lost_state(cluster: Cluster, fault: Fault) -> None:
@@ -338,12 +337,11 @@ def lost_state(cluster: Cluster, fault: Fault) -> None:
     member = cluster.members[fault.node]
     if cluster.healed or not at_rest.may_lose_its_state(cluster, member):
         return
-    if not at_rest.log_begins_behind_a_snapshot(member):
-        _ask_for_snapshots(cluster, fault.node)
-        cluster.world.after(BETWEEN_S, lost_state, cluster, fault)
-        return
-    cluster.crash(fault.node, "kill", fault.value)
-    at_rest.harm_all_snapshots(member, fault.other)
+    if at_rest.log_begins_behind_a_snapshot(member):
+        cluster.crash(fault.node, "kill", fault.value)
+        at_rest.harm_all_snapshots(member, fault.other)
+    else:
+        _ask_first(lost_state, cluster, fault)
 
 
 def left_behind(cluster: Cluster, fault: Fault) -> None:
@@ -542,6 +540,12 @@ def _ask_for_snapshots(cluster: Cluster, node: int) -> None:
     if life is not None:
         for group in life.machines:
             snapshot_calls.ask(cluster, life, group)
+
+
+def _ask_first(again: Callable[[Cluster, Fault], None], cluster: Cluster, fault: Fault) -> None:
+    """The node has no snapshot to harm yet: it is asked for one, and the fault is tried again a little later."""
+    _ask_for_snapshots(cluster, fault.node)
+    cluster.world.after(BETWEEN_S, again, cluster, fault)
 
 
 def _ask_others(cluster: Cluster, node: int, until_s: float) -> None:
