@@ -41,6 +41,19 @@ def restart_on(cluster: DemoCluster, node_id: int) -> None:
     until(lambda: status(cluster, node_id).get("leader") is not None, f"node {node_id} knows a leader")
 
 
+def put_until_it_stops(cluster: DemoCluster, node_id: int, seed: int, most: int, values: dict[str, bytes]) -> str:
+    """Puts values, which are added to ``values``, until the node has stopped by itself: the one line that it says."""
+    begun = len(words(cluster, node_id))
+    for number in range(most):
+        values |= fill(cluster, seed, 1, VALUE, f"n{number}-")
+        if cluster.pid(node_id) is None:
+            break
+    assert exit_status(cluster, node_id) == 1
+    said = [line for line in words(cluster, node_id)[begun:] if ": info: " not in line and "up: udp" not in line]
+    assert len(said) == 1, said
+    return said[0]
+
+
 @pytest.mark.needs_root
 def test_a_snapshot_that_finds_no_room(tmp_path: Path, seed: int) -> None:
     with cluster_of(3, tmp_path, options=["--snapshot-entries", "6"]) as cluster:
@@ -87,17 +100,10 @@ def test_a_log_that_finds_no_room(cluster: DemoCluster, seed: int) -> None:
     cluster.kill(victim)
     with small_disk(cluster.directory / f"n{victim}", "64m") as disk:
         restart_on(cluster, victim)
-        begun = len(words(cluster, victim))
         disk.fill()
-        for number in range(200):  # space has been set aside for the first of them
-            values |= fill(cluster, seed, 1, VALUE, f"n{number}-")
-            if cluster.pid(victim) is None:
-                break
-        assert exit_status(cluster, victim) == 1
-        last = [line for line in words(cluster, victim)[begun:] if ": info: " not in line and "up: udp" not in line]
-        assert len(last) == 1, last
-        assert "error" in last[0]
-        assert "No space left on device" in last[0]
+        last = put_until_it_stops(cluster, victim, seed, 200, values)  # space has been set aside for the first of them
+        assert "error" in last
+        assert "No space left on device" in last
         # As long as there is none, it says so again, and damages nothing.
         cluster.start(victim)
         assert exit_status(cluster, victim) == 1
@@ -116,16 +122,9 @@ def test_a_device_that_fails_under_a_log(cluster: DemoCluster, seed: int) -> Non
     cluster.kill(victim)
     with Device(cluster.directory / f"n{victim}") as device:
         restart_on(cluster, victim)
-        begun = len(words(cluster, victim))
         device.fail()
-        for number in range(100):
-            values |= fill(cluster, seed, 1, VALUE, f"n{number}-")
-            if cluster.pid(victim) is None:
-                break
-        assert exit_status(cluster, victim) == 1
-        last = [line for line in words(cluster, victim)[begun:] if ": info: " not in line and "up: udp" not in line]
-        assert len(last) == 1, last
-        assert any(text in last[0] for text in IO_ERRORS)
+        last = put_until_it_stops(cluster, victim, seed, 100, values)
+        assert any(text in last for text in IO_ERRORS)
         device.heal()
         restart_on(cluster, victim)
         all_alike(cluster, values)

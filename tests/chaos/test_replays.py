@@ -3,6 +3,7 @@ counted."""
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import threading
@@ -16,7 +17,7 @@ import pytest
 from raftcore.wire.fragment import FRAME_FRAGMENT
 from raftpy.cli.demo_cluster import HOST, DemoCluster, free_ports
 from tests.chaos.nodes import all_alike, contents, fill, level, put, status, until
-from tests.cli.support import wait_for_leader
+from tests.cli.support import running, wait_for_leader
 
 KIND = 72
 """Where a datagram says of what kind its first frame is (docs/wire-format.md)."""
@@ -95,15 +96,8 @@ class Recorded(DemoCluster):
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Recorded]:
     wire = Wire([1, 2, 3])
-    nodes = Recorded(tmp_path, wire)
-    try:
-        for node_id in nodes.ids:
-            nodes.start(node_id)
-        wait_for_leader(nodes)
+    with contextlib.closing(wire), running(Recorded(tmp_path, wire)) as nodes:
         yield nodes
-    finally:
-        nodes.stop()
-        wire.close()
 
 
 def counts(said: dict[str, Any], *names: str) -> int:

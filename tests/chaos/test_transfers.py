@@ -15,7 +15,7 @@ import pytest
 from raftpy.cli.demo_cluster import DemoCluster
 from tests.chaos.nodes import all_alike, fill, level, put, snapshot, status, until, words
 from tests.chaos.slow_restore import MIDDLE
-from tests.cli.support import wait_for_leader
+from tests.cli.support import running, wait_for_leader
 
 VALUE = 500_000
 RATE = 4 << 20
@@ -41,14 +41,8 @@ class Nodes(DemoCluster):
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Nodes]:
-    nodes = Nodes(tmp_path)
-    try:
-        for node_id in nodes.ids:
-            nodes.start(node_id)
-        wait_for_leader(nodes)
+    with running(Nodes(tmp_path)) as nodes:
         yield nodes
-    finally:
-        nodes.stop()
 
 
 def leave_behind(cluster: Nodes, seed: int) -> tuple[int, int, dict[str, bytes]]:

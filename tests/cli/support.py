@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from raftpy.cli.addresses import Address
 from raftpy.cli.demo_cluster import DemoCluster
@@ -19,6 +20,8 @@ from raftpy.cli.http_client import Broken, NotSent
 from raftpy.cli.run import run
 from raftpy.cli.status import read_status
 from tests.stalls import without_stalls
+
+AnyCluster = TypeVar("AnyCluster", bound=DemoCluster)
 
 RAFTPY = [sys.executable, "-m", "raftpy"]
 
@@ -107,9 +110,8 @@ def serving(*arguments: str, env: Mapping[str, str] | None = None, before: Seque
 
 
 @contextmanager
-def cluster_of(size: int, directory: Path, **options: object) -> Iterator[DemoCluster]:
-    """Processes that are up and have a leader; gone at the end."""
-    cluster = DemoCluster(size, directory=directory, **options)  # type: ignore[arg-type]
+def running(cluster: AnyCluster) -> Iterator[AnyCluster]:
+    """Its processes are up and have a leader; gone at the end."""
     try:
         for node_id in cluster.ids:
             cluster.start(node_id)
@@ -117,6 +119,13 @@ def cluster_of(size: int, directory: Path, **options: object) -> Iterator[DemoCl
         yield cluster
     finally:
         cluster.stop()
+
+
+@contextmanager
+def cluster_of(size: int, directory: Path, **options: object) -> Iterator[DemoCluster]:
+    """Processes that are up and have a leader; gone at the end."""
+    with running(DemoCluster(size, directory=directory, **options)) as cluster:  # type: ignore[arg-type]
+        yield cluster
 
 
 def status_or_none(address: Address) -> dict[str, object] | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 
 import pytest
 
 from tests.network.namespaces import Host
 from tests.network.relay import RelayedNetwork
-from tests.network.test_namespaces import drain, udp
+from tests.network.test_namespaces import drain, said_over_ipv6, udp
 
 pytestmark = pytest.mark.needs_namespaces
 
@@ -65,15 +64,7 @@ def test_sizes_and_ipv6() -> None:
             for size in (1272, 1273):
                 one.sendto(b"x" * size, (b.address, 7000))
             assert drain(other) == [1272]
-        with a.inside():
-            one = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        with b.inside():
-            other = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        with one, other:
-            other.bind((b.address6, 7000))
-            other.settimeout(5)
-            one.sendto(b"six", (b.address6, 7000))
-            assert other.recv(100) == b"six"
+        assert said_over_ipv6(a, b, within_s=5) == b"six"
 
 
 def test_the_program_ends_with_the_network() -> None:
