@@ -16,6 +16,9 @@ class Row:
     work: str
     p50_us: float | None = None
     p99_us: float | None = None
+    p99_9_us: float | None = None
+    p99_99_us: float | None = None
+    """Of fewer than ten thousand times it is the longest."""
     rate: float | None = None
     """Commands, entries or reads a second."""
     ns_per_entry: float | None = None
@@ -27,7 +30,11 @@ class Row:
     rounds: list[dict[str, float]] = field(default_factory=list)
 
 
-FIGURES = ("p50_us", "p99_us", "rate", "ns_per_entry", "cpu_us_per_op", "value")
+FIGURES = ("p50_us", "p99_us", "p99_9_us", "p99_99_us", "rate", "ns_per_entry", "cpu_us_per_op", "value")
+
+
+PARTS = (("p50_us", 0.5), ("p99_us", 0.99), ("p99_9_us", 0.999), ("p99_99_us", 0.9999))
+"""The percentiles that are kept of latencies, and the part of the times that lies below each."""
 
 
 def median(values: Iterable[float]) -> float:
@@ -40,11 +47,10 @@ def median(values: Iterable[float]) -> float:
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """p50 and p99 in microseconds, and how many a second one after the other makes."""
+    """p50, p99, p99.9 and p99.99 in microseconds, and how many a second one after the other makes."""
     ordered = sorted(seconds)
     return {
-        "p50_us": round(ordered[len(ordered) // 2] * 1e6, 1),
-        "p99_us": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1e6, 1),
+        **{name: round(ordered[min(len(ordered) - 1, int(len(ordered) * part))] * 1e6, 1) for name, part in PARTS},
         "rate": round(len(ordered) / sum(ordered), 1),
     }
 

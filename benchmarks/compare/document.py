@@ -29,12 +29,12 @@ so what counts is the ratio between two systems of one run, not a figure of one 
 
 `floor` is what a durable commit costs at least in Python: raw UDP sockets and synced LevelDB writes in three processes,
 with no Raft at all; for reads it is one UDP round trip. `-`: the system has no such call, or the work makes no sense
-for it. Latencies are medians in microseconds (p99 beside them), CPU is that of all three processes together, in
-microseconds for each command. `core` works have neither disk nor sockets: three cores in one process that pass bytes,
-with entries of 16 B; raftpy's three are driven from Python. `backtrack` counts the round trips until a leader has
-found the last entry it shares with a follower, in logs of 1,000,000 entries. `restart1m` is the time from the start of
-a killed process until it has applied the whole log again, interpreter included; the peers without a call for batches
-have their entries written one by one.
+for it. Latencies are medians in microseconds (p99, p99.9 and p99.99 beside them), CPU is that of all three processes
+together, in microseconds for each command. `core` works have neither disk nor sockets: three cores in one process that
+pass bytes, with entries of 16 B; raftpy's three are driven from Python. `backtrack` counts the round trips until a
+leader has found the last entry it shares with a follower, in logs of 1,000,000 entries. `restart1m` is the time from
+the start of a killed process until it has applied the whole log again, interpreter included; the peers without a call
+for batches have their entries written one by one.
 """
 
 LIMITS = """\

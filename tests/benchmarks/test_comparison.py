@@ -157,7 +157,11 @@ def test_anything_else_is_refused(output: str, complaint: str) -> None:
 def rows() -> list[Row]:
     return [
         summary("floor", "seq16", [{"p50_us": 300.0, "p99_us": 900.0}, {"p50_us": 400.0, "p99_us": 1000.0}]),
-        summary("raftpy", "seq16", [{"p50_us": 420.0, "p99_us": 1425.0, "cpu_us_per_op": 12.5}]),
+        summary(
+            "raftpy",
+            "seq16",
+            [{"p50_us": 420.0, "p99_us": 1425.0, "p99_9_us": 2500.0, "p99_99_us": 3500.0, "cpu_us_per_op": 12.5}],
+        ),
         summary("etcd-raft", "seq16", [{"p50_us": 600.0, "p99_us": 2000.0}]),
         summary("raftpy", "failover", [{"value": 200.0}, {"value": 240.0}, {"value": 510.0}], "ms"),
         summary("raftpy", "backtrack100", [{"value": 3, "ms": 0.1}], "round trips"),
@@ -174,9 +178,9 @@ def test_the_overview_says_what_is_absent_and_what_failed() -> None:
 
 def test_details_have_ranges_and_ratios() -> None:
     lines = {(line[0], line[1]): line[2:] for line in details(rows())}
-    assert lines["seq16", "floor"] == ["350", "300 to 400", "950", "-", "-", "-"]
-    assert lines["seq16", "raftpy"] == ["420", "420 to 420", "1,425", "12.5", "1.20", "-"]
-    assert lines["seq16", "etcd-raft"] == ["600", "600 to 600", "2,000", "-", "1.71", "0.70"]
+    assert lines["seq16", "floor"] == ["350", "300 to 400", "950", "-", "-", "-", "-", "-"]
+    assert lines["seq16", "raftpy"] == ["420", "420 to 420", "1,425", "2,500", "3,500", "12.5", "1.20", "-"]
+    assert lines["seq16", "etcd-raft"] == ["600", "600 to 600", "2,000", "-", "-", "-", "1.71", "0.70"]
     assert lines["failover", "raftpy"][:2] == ["240", "200 to 510"]
 
 

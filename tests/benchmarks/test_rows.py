@@ -9,16 +9,19 @@ import pytest
 
 from benchmarks.rows import Row, median, percentiles, summary, write_json
 
-FIELDS = ["system", "work", "p50_us", "p99_us", "rate", "ns_per_entry", "cpu_us_per_op", "value", "unit", "rounds"]
+FIELDS = ["system", "work", "p50_us", "p99_us", "p99_9_us", "p99_99_us", "rate", "ns_per_entry", "cpu_us_per_op"]
+FIELDS += ["value", "unit", "rounds"]
 
 
 def test_percentiles_are_of_the_sorted_times() -> None:
-    taken = [number / 1e6 for number in range(100, 0, -1)]
-    assert percentiles(taken) == {"p50_us": 51.0, "p99_us": 100.0, "rate": round(100 / sum(taken), 1)}
+    taken = [number / 1e6 for number in range(20_000, 0, -1)]
+    high = {"p99_us": 19_801.0, "p99_9_us": 19_981.0, "p99_99_us": 19_999.0}
+    assert percentiles(taken) == {"p50_us": 10_001.0, **high, "rate": round(20_000 / sum(taken), 1)}
 
 
 def test_percentiles_of_one_time() -> None:
-    assert percentiles([0.002]) == {"p50_us": 2000.0, "p99_us": 2000.0, "rate": 500.0}
+    high = {"p99_us": 2000.0, "p99_9_us": 2000.0, "p99_99_us": 2000.0}
+    assert percentiles([0.002]) == {"p50_us": 2000.0, **high, "rate": 500.0}
 
 
 @pytest.mark.parametrize(("values", "middle"), [([3.0], 3.0), ([9.0, 1.0, 5.0], 5.0), ([4.0, 1.0, 2.0, 9.0], 3.0)])
