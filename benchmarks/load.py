@@ -17,7 +17,7 @@ Work = Callable[[Node, Options], Coroutine[None, None, Figures]]
 
 WARM_UP = 100
 LONGEST_WARM_UP_S = 0.5
-SAMPLED = 64
+SAMPLED = 16
 """Every how manieth client of a crowd is timed."""
 FILLERS = 1024
 

@@ -1,17 +1,34 @@
-"""How long a killed node needs to be back: from the start of its process until it has applied all that was committed.
+"""python -m benchmarks.restart [--work log,state] [--system NAME,..] [--rounds N] [--folder D] [--json FILE]
 
-One node of three; the others go on, so there is a leader that tells it what is committed. No snapshot: the whole log is
-read and applied again.
+How long a killed node needs to be back: from the start of its process until it has applied all that was committed when
+it was killed, which is what a linearizable read waits for. One node of three; the others go on, so there is a leader
+that tells it what is committed.
+
+    log      after --seconds of full load of 100 B commands. No snapshot: the whole log is read and applied again
+    state    with a key-value state of --keys keys with values of --value bytes in a snapshot, and --behind commands
+             behind that
+
+Each system is filled once for a work; then a follower is killed, and started again, --rounds times.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from benchmarks.cluster import Cluster
+from benchmarks.cluster import Cluster, Launch
+from benchmarks.compare import build
+from benchmarks.rows import Row, summary, write_json
 
 SIZE = 16
 BATCH = 1000
+LOAD_SIZE = 100
+PROGRAMS = {"etcd-raft": "etcdraft", "hashicorp-wal": "hashicorp"}
+SYSTEMS = ("raftpy", *PROGRAMS)
+WORKS = ("log", "state")
 
 
 def fill(cluster: Cluster, entries: int, batch: int = BATCH) -> None:
@@ -32,3 +49,80 @@ def restart_ms(cluster: Cluster, entries: int) -> float:
     again.read()  # it is up
     again.read()
     return (time.perf_counter() - began) * 1000
+
+
+def launch_of(system: str, work: str) -> Launch:
+    """How a member of a system is started for a work."""
+
+    def launch(node_id: int, cluster: str, data: Path) -> list[str]:
+        if system == "raftpy":
+            module = "benchmarks.state_member" if work == "state" else "benchmarks.member"
+            line = [sys.executable, "-m", module]
+            options = [] if work == "state" else ["--batch-apply"]
+            return [*line, "--id", str(node_id), "--cluster", cluster, "--data", str(data), *options]
+        line = [str(build.program(PROGRAMS[system])), "-id", str(node_id), "-cluster", cluster, "-data", str(data)]
+        return [*line, "-quick", *(["-state"] if work == "state" else [])]
+
+    return launch
+
+
+def load(cluster: Cluster, system: str, seconds: float) -> None:
+    """Full load: 1,024 commands in flight."""
+    figures = cluster.leader().tell("in_flight", size=LOAD_SIZE, concurrency=1024, seconds=seconds)
+    print(f"{system}: {figures['operations']:,.0f} commands of {LOAD_SIZE} B in {seconds:.0f} s", flush=True)
+
+
+def build_state(cluster: Cluster, system: str, options: argparse.Namespace) -> None:
+    """The state, a snapshot of it on every member, and what comes behind."""
+    began = time.perf_counter()
+    leader = cluster.leader()
+    leader.tell("put", count=options.keys, keys=options.keys, size=options.value)
+    count = leader.tell("usage")["applied"]
+    for member in cluster.members.values():
+        member.tell("wait_applied", count=count)
+        member.tell("snapshot")
+    cluster.leader().tell("put", count=options.behind, keys=options.keys, size=options.value)
+    print(f"{system}: {options.keys:,} keys and a snapshot in {time.perf_counter() - began:.1f} s", flush=True)
+
+
+def measure(system: str, work: str, options: argparse.Namespace) -> Row:
+    """A system doing a work, in milliseconds."""
+    with Cluster(launch_of(system, work), options.folder, tcp=system != "raftpy") as cluster:
+        if work == "log":
+            load(cluster, system, options.seconds)
+        else:
+            build_state(cluster, system, options)
+        count = cluster.leader().tell("usage")["applied"]
+        for member in cluster.members.values():
+            member.tell("wait_applied", count=count)
+        rounds = [{"value": round(restart_ms(cluster, count), 1)} for _ in range(options.rounds)]
+    return summary(system, f"restart, {work}", rounds, "ms")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", default=",".join(WORKS), help="(%(default)s)")
+    parser.add_argument("--system", default=",".join(SYSTEMS), help="(%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="restarts of each (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of full load (%(default)s)")
+    parser.add_argument("--keys", type=int, default=1_000_000, help="in the state (%(default)s)")
+    parser.add_argument("--value", type=int, default=1000, help="bytes of a value (%(default)s)")
+    parser.add_argument("--behind", type=int, default=100_000, help="commands behind the snapshot (%(default)s)")
+    parser.add_argument("--folder", type=Path, help="where the data goes; a directory for temporary files otherwise")
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    options = parser.parse_args(words)
+    for system in options.system.split(","):
+        if system in PROGRAMS:
+            build.build(PROGRAMS[system])
+    rows = [measure(system, work, options) for work in options.work.split(",") for system in options.system.split(",")]
+    for row in rows:
+        values = [each["value"] for each in row.rounds]
+        print(f"{row.work:<16} {row.system:<14} {row.value:>9,.0f} ms   ({min(values):,.0f} to {max(values):,.0f})")
+    if options.json is not None:
+        write_json(options.json, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,7 @@
 benchmarks/member.py.
 
 {"do": "leader"}    -> {"leader": id}, once there is one
-{"do": "write", "seconds": s, "size": bytes, "keys": n, "in_flight": n}    -> p50_us, p99_us, rate
+{"do": "write", "seconds": s, "size": bytes, "keys": n, "in_flight": n}    -> p50_us, p99_us, ..., rate
 {"do": "log"}       -> {"first": ..., "snapshot": ..., "last": ..., "applied": ...}, all indexes
 """
 
@@ -25,8 +25,9 @@ from raftpy.replicated.kv import KeyValueStore
 
 
 async def write(node: Node, order: dict[str, Any]) -> dict[str, float]:
-    """Puts of ``size`` bytes under one of ``keys`` keys, so many in flight, for so long. The latencies are of every
-    write; leadership that goes elsewhere ends it early."""
+    """Puts of ``size`` bytes under one of ``keys`` keys, so many in flight, for so long; behind each its client pauses
+    for ``pause_ms``, where that is given. The latencies are of all writes; a change of leader ends it early."""
+    pause_s = order.get("pause_ms", 0) / 1000
     value, keys, clock = os.urandom(int(order["size"])), int(order["keys"]), time.perf_counter
     taken: list[float] = []
     began = clock()
@@ -41,6 +42,8 @@ async def write(node: Node, order: dict[str, Any]) -> dict[str, float]:
             except (NotLeader, Timeout):  # also: it led, and does no more
                 return
             taken.append(clock() - asked)
+            if pause_s:
+                await asyncio.sleep(pause_s)
 
     async with asyncio.TaskGroup() as group:
         for number in range(int(order["in_flight"])):

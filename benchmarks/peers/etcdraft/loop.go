@@ -57,6 +57,8 @@ func (n *node) loop() {
 			n.readers.waiting = append(n.readers.waiting, reader)
 		case <-ticker.C:
 			n.raw.Tick()
+		case done := <-n.wanted:
+			n.save(done)
 		case id := <-n.down:
 			n.raw.ReportUnreachable(id)
 		}
@@ -150,6 +152,9 @@ func (n *node) apply(entries []pb.Entry) {
 	for _, entry := range entries {
 		if entry.Type == pb.EntryNormal && len(entry.Data) > 0 {
 			commands++
+			if n.state != nil {
+				n.state.Apply(entry.Data)
+			}
 		}
 	}
 	n.applied.Add(commands)

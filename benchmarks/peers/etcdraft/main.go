@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.etcd.io/raft/v3"
@@ -61,6 +62,10 @@ type node struct {
 	lead    atomic.Uint64
 	applied atomic.Uint64 // commands
 
+	state     *harness.State // nil: commands are counted, and nothing else
+	snapshots *snap.Snapshotter
+	wanted    chan chan error // who waits for a snapshot
+
 	// The loop's own.
 	leading   bool
 	index     uint64 // applied
@@ -70,14 +75,22 @@ type node struct {
 	readers   reading
 }
 
-func (n *node) Leader() uint64  { return n.lead.Load() }
-func (n *node) Applied() uint64 { return n.applied.Load() }
+func (n *node) Leader() uint64 { return n.lead.Load() }
+func (n *node) Applied() uint64 {
+	if n.state != nil {
+		return n.state.Applied()
+	}
+	return n.applied.Load()
+}
 
 func openLog(n *node, folder string) {
 	// The first snapshot, at index 1, holds the three voters.
 	voters := pb.ConfState{Voters: []uint64{1, 2, 3}}
 	must(n.storage.ApplySnapshot(pb.Snapshot{Metadata: pb.SnapshotMetadata{ConfState: voters, Index: 1, Term: 1}}))
 	first := walpb.Snapshot{Index: 1, Term: 1, ConfState: &voters}
+	if n.state != nil {
+		first = n.restore(folder, first)
+	}
 	var err error
 	if !wal.Exist(folder) {
 		n.wal, err = wal.Create(zap.NewNop(), folder, []byte("bench"))
@@ -99,12 +112,19 @@ func openLog(n *node, folder string) {
 func start(options harness.Options) (harness.Node, error) {
 	n := &node{
 		id: options.ID, keep: options.Quick, storage: raft.NewMemoryStorage(),
-		proposals: make(chan *proposal, queue), reads: make(chan chan error, queue),
+		proposals: make(chan *proposal, queue), wanted: make(chan chan error), reads: make(chan chan error, queue),
 		received: make(chan pb.Message, 4096), peers: map[uint64]chan pb.Message{}, down: make(chan uint64, 16),
 	}
+	if options.State {
+		n.state = harness.NewState()
+		folder := filepath.Join(options.Data, "snap")
+		must(os.MkdirAll(folder, 0o755))
+		n.snapshots = snap.New(zap.NewNop(), folder)
+	}
+	n.index = 1
 	openLog(n, filepath.Join(options.Data, "wal"))
 	config := &raft.Config{
-		ID: options.ID, ElectionTick: 100, HeartbeatTick: 10, Storage: n.storage, Applied: 1,
+		ID: options.ID, ElectionTick: 100, HeartbeatTick: 10, Storage: n.storage, Applied: n.index,
 		MaxSizePerMsg: maxAppend, MaxCommittedSizePerReady: maxCommitted, MaxInflightMsgs: maxInflight,
 		CheckQuorum: true, PreVote: true,
 	}
@@ -116,7 +136,7 @@ func start(options harness.Options) (harness.Node, error) {
 		return nil, err
 	}
 	n.last, _ = n.storage.LastIndex()
-	n.compacted = 1
+	n.compacted = n.index
 	listener, err := net.Listen("tcp", options.Members[options.ID])
 	if err != nil {
 		return nil, err

@@ -7,12 +7,14 @@
 //	{"do": "batches", "size": B, "batch": K, "calls": C, "seconds": S} -> figures
 //	{"do": "reads", "concurrency": C, "seconds": S}             -> figures
 //	{"do": "fill", "size": B, "count": N, "batch": K}           -> {"operations": N}; one by one with batch 0
+//	{"do": "put", "count": N, "keys": K, "size": B}             -> {"operations": N}; with -state
+//	{"do": "snapshot"}                                          -> {"applied": n}, once one is durable; with -state
 //	{"do": "attempt"}                                           -> {"done": bool}: one command, given up soon
 //	{"do": "wait_applied", "count": N}                          -> {"applied": n}, once n >= N commands are applied
 //	{"do": "usage"}                                             -> {"cpu_s": seconds, "applied": commands}
 //	{"do": "stop"}, or the end of standard input                -> the process ends
 //
-// Figures are {"p50_us", "p99_us", "rate", "operations"}; what goes wrong is {"error": text}.
+// Figures are {"p50_us", "p99_us", "p99_9_us", "p99_99_us", "rate", "operations"}; what goes wrong is {"error": text}.
 package harness
 
 import (
@@ -50,6 +52,12 @@ type Reader interface {
 	Read() error
 }
 
+// Snapshotter is a Node with a key-value state that it takes snapshots of.
+type Snapshotter interface {
+	// Snapshot returns once a snapshot of all that this node has applied is durable.
+	Snapshot() error
+}
+
 // Options say which node of which cluster a process is.
 type Options struct {
 	ID      uint64
@@ -59,6 +67,9 @@ type Options struct {
 	// stays whole in memory. Without it heartbeats come every 100 ms and elections after a second or more, so that load
 	// on few cores costs no leader.
 	Quick bool
+	// State asks for a key-value store, the State of this package, in place of a state machine that counts, and for
+	// snapshots of it, taken only when they are asked for.
+	State bool
 }
 
 // Main reads the command line, starts the node and serves it until standard input ends.
@@ -68,6 +79,7 @@ func Main(start func(Options) (Node, error)) {
 	flag.Uint64Var(&options.ID, "id", 0, "this node's id")
 	flag.StringVar(&options.Data, "data", "", "its directory")
 	flag.BoolVar(&options.Quick, "quick", false, "quick elections, and the whole log in memory")
+	flag.BoolVar(&options.State, "state", false, "a key-value state, and snapshots of it")
 	flag.Parse()
 	options.Members = map[uint64]string{}
 	for _, member := range strings.Split(*cluster, ",") {
@@ -105,7 +117,7 @@ func say(what any) {
 type order struct {
 	Do                                     string
 	Size, Count, Batch, Calls, Concurrency float64
-	Seconds                                float64
+	Seconds, Keys                          float64
 }
 
 func serve(node Node, id uint64) {
@@ -158,6 +170,17 @@ func carryOut(node Node, id uint64, o order) (any, error) {
 		return crowd(int(o.Concurrency), 1, duration, reader.Read)
 	case "fill":
 		return fill(node, int(o.Count), int(o.Size), int(o.Batch))
+	case "put":
+		return put(node, int(o.Count), int(o.Keys), int(o.Size))
+	case "snapshot":
+		snapshotter, ok := node.(Snapshotter)
+		if !ok {
+			return nil, errors.New("it takes no snapshots")
+		}
+		if err := snapshotter.Snapshot(); err != nil {
+			return nil, err
+		}
+		return map[string]uint64{"applied": node.Applied()}, nil
 	case "attempt":
 		return map[string]bool{"done": attempt(node, id)}, nil
 	case "wait_applied":

@@ -10,7 +10,7 @@ import (
 
 const (
 	warmUp     = 100 // sequential commands before the first that counts
-	sampled    = 64  // every how manieth client of a crowd is timed
+	sampled    = 16  // every how manieth client of a crowd is timed
 	fillers    = 1024
 	longestRun = 500 * time.Millisecond // of a crowd's warm-up
 )
@@ -19,6 +19,8 @@ const (
 type Figures struct {
 	P50        float64 `json:"p50_us"`
 	P99        float64 `json:"p99_us"`
+	P99_9      float64 `json:"p99_9_us"`
+	P99_99     float64 `json:"p99_99_us"`
 	Rate       float64 `json:"rate"`
 	Operations int     `json:"operations"`
 }
@@ -32,7 +34,7 @@ func figures(taken []time.Duration, operations int, elapsed time.Duration) Figur
 		return micro(taken[min(len(taken)-1, int(float64(len(taken))*part))])
 	}
 	rate := math.Round(float64(operations)/elapsed.Seconds()*10) / 10
-	return Figures{P50: at(0.5), P99: at(0.99), Rate: rate, Operations: operations}
+	return Figures{P50: at(0.5), P99: at(0.99), P99_9: at(0.999), P99_99: at(0.9999), Rate: rate, Operations: operations}
 }
 
 func micro(d time.Duration) float64 { return math.Round(float64(d)/100) / 10 }
@@ -111,6 +113,55 @@ func phase(clients, each int, duration time.Duration, call func() error) (Figure
 	default:
 	}
 	return figures(slices.Concat(taken...), int(done.Load())*each, elapsed), nil
+}
+
+// put commits count puts, one key after the other.
+func put(node Node, count, keys, size int) (map[string]int, error) {
+	value := make([]byte, size)
+	var next atomic.Int64
+	commands := func(n int) [][]byte {
+		made := make([][]byte, 0, n)
+		for range n {
+			number := next.Add(1) - 1
+			if number >= int64(count) {
+				break
+			}
+			made = append(made, PutCommand(uint64(number)%uint64(keys), value))
+		}
+		return made
+	}
+	batcher, batched := node.(Batcher)
+	clients, each := fillers, 1
+	if batched {
+		clients, each = 4, 500
+	}
+	failed := make(chan error, clients)
+	var all sync.WaitGroup
+	for range clients {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for made := commands(each); len(made) > 0; made = commands(each) {
+				var err error
+				if batched {
+					err = batcher.ProposeMany(made)
+				} else {
+					err = node.Propose(made[0])
+				}
+				if err != nil {
+					failed <- err
+					return
+				}
+			}
+		}()
+	}
+	all.Wait()
+	select {
+	case err := <-failed:
+		return nil, err
+	default:
+		return map[string]int{"operations": count}, nil
+	}
 }
 
 // fill commits count commands: in batches where batch is not 0 and the node has a call for them, else one by one.

@@ -45,9 +45,46 @@ func (c *counter) ApplyBatch(logs []*raft.Log) []any {
 func (c *counter) Snapshot() (raft.FSMSnapshot, error) { return nil, errors.New("no snapshots here") }
 func (c *counter) Restore(io.ReadCloser) error         { return errors.New("no snapshots here") }
 
+// store is the state machine with a state: a key-value store.
+type store struct{ state *harness.State }
+
+func (s *store) Apply(entry *raft.Log) any {
+	s.state.Apply(entry.Data)
+	return nil
+}
+
+func (s *store) ApplyBatch(logs []*raft.Log) []any {
+	for _, entry := range logs {
+		if entry.Type == raft.LogCommand {
+			s.state.Apply(entry.Data)
+		}
+	}
+	return make([]any, len(logs))
+}
+
+func (s *store) Snapshot() (raft.FSMSnapshot, error) { return view{s.state.View()}, nil }
+
+func (s *store) Restore(from io.ReadCloser) error {
+	defer from.Close()
+	return s.state.Read(from)
+}
+
+// view is a state as it was when a snapshot was asked for.
+type view struct{ state *harness.State }
+
+func (v view) Persist(sink raft.SnapshotSink) error {
+	if err := v.state.Write(sink); err != nil {
+		sink.Cancel()
+		return err
+	}
+	return sink.Close()
+}
+
+func (v view) Release() {}
+
 type node struct {
 	raft    *raft.Raft
-	machine *counter
+	applied func() uint64
 }
 
 func (n *node) Leader() uint64 {
@@ -56,8 +93,11 @@ func (n *node) Leader() uint64 {
 	return number
 }
 
-func (n *node) Applied() uint64              { return n.machine.applied.Load() }
+func (n *node) Applied() uint64              { return n.applied() }
 func (n *node) Propose(command []byte) error { return n.raft.Apply(command, 0).Error() }
+
+// Snapshot has one taken now, whatever the settings say.
+func (n *node) Snapshot() error { return n.raft.Snapshot().Error() }
 
 // Read asks a quorum whether this node still leads: what hashicorp/raft offers for consistent reads.
 func (n *node) Read() error { return n.raft.VerifyLeader().Error() }
@@ -84,7 +124,17 @@ func start(options harness.Options) (harness.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	snapshots := raft.NewInmemSnapshotStore()
+	var snapshots raft.SnapshotStore = raft.NewInmemSnapshotStore()
+	counted := &counter{}
+	var machine raft.FSM = counted
+	applied := counted.applied.Load
+	if options.State {
+		kept := &store{harness.NewState()}
+		machine, applied = kept, kept.state.Applied
+		if snapshots, err = raft.NewFileSnapshotStoreWithLogger(options.Data, 2, c.Logger); err != nil {
+			return nil, err
+		}
+	}
 	old, err := raft.HasExistingState(wal, wal, snapshots)
 	if err != nil {
 		return nil, err
@@ -109,12 +159,11 @@ func start(options harness.Options) (harness.Node, error) {
 			return nil, err
 		}
 	}
-	machine := &counter{}
 	r, err := raft.NewRaft(c, machine, logs, wal, snapshots, transport)
 	if err != nil {
 		return nil, err
 	}
-	return &node{r, machine}, nil
+	return &node{r, applied}, nil
 }
 
 func main() { harness.Main(start) }

@@ -1,0 +1,102 @@
+"""A member with a key-value state, a process of its own, told what to do as benchmarks/member.py is.
+
+{"do": "leader"}                                         -> {"leader": id}, once there is one
+{"do": "put", "count": n, "keys": k, "size": bytes}      -> {"operations": n}, once so many puts are committed, one key
+                                                            after the other
+{"do": "write", "seconds": s, ...}                       -> figures of puts in flight (benchmarks/soak/member.py)
+{"do": "snapshot"}                                       -> {"index": ...}, once one is durable
+{"do": "begin_snapshot"}, then {"do": "ended"}           -> {"began": 1}, and {"ended": whether that one is durable}
+{"do": "wait_applied", "count": i}                       -> {"applied": ...}, once the entry at i has been applied here
+{"do": "usage"}                                          -> {"cpu_s": ..., "applied": index}
+{"do": "log"}                                            -> {"first": ..., "snapshot": ..., "last": ..., "applied": ...}
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import sys
+from typing import Any
+
+from benchmarks.soak.member import answer as answer_of_soak
+from raftpy import Config, Node, RaftError
+from raftpy.config import parse_cluster
+from raftpy.replicated import kv_commands
+from raftpy.replicated.kv import KeyValueStore
+
+BATCH = 500
+CALLS = 4
+UNDER_WAY: list[asyncio.Future[int]] = []
+"""The snapshots that were begun, the newest last."""
+
+
+async def put(node: Node, order: dict[str, Any]) -> dict[str, float]:
+    """Puts of ``size`` bytes under one of ``keys`` keys after the other, ``count`` of them, in batches."""
+    count, keys, value = int(order["count"]), int(order["keys"]), os.urandom(int(order["size"]))
+    begins = iter(range(0, count, BATCH))
+
+    async def client() -> None:
+        for begin in begins:
+            numbers = range(begin, min(begin + BATCH, count))
+            commands = [kv_commands.put(b"%016d" % (number % keys), value) for number in numbers]
+            await node.propose_many(commands, timeout=60.0)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CALLS):
+            group.create_task(client())
+    return {"operations": count}
+
+
+async def answer(node: Node, order: dict[str, Any]) -> dict[str, Any]:
+    """What one order gives."""
+    try:
+        match order["do"]:
+            case "put":
+                return dict(await put(node, order))
+            case "snapshot":
+                return {"index": await node.snapshot()}
+            case "begin_snapshot":
+                UNDER_WAY.append(asyncio.ensure_future(node.snapshot()))
+                return {"began": 1}
+            case "ended":
+                if UNDER_WAY[-1].done():
+                    UNDER_WAY[-1].result()
+                return {"ended": UNDER_WAY[-1].done()}
+            case "wait_applied":
+                while node.status().applied_index < order["count"]:
+                    await asyncio.sleep(0.001)
+                return {"applied": node.status().applied_index}
+            case "usage":
+                used = resource.getrusage(resource.RUSAGE_SELF)
+                return {"cpu_s": used.ru_utime + used.ru_stime, "applied": node.status().applied_index}
+    except RaftError as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    return await answer_of_soak(node, order)
+
+
+async def main() -> None:
+    """Starts the node that the arguments describe, says so, and carries out what comes on standard input."""
+    parser = argparse.ArgumentParser(description="a member of the cluster that benchmarks.restart starts")
+    parser.add_argument("--id", type=int, required=True)
+    parser.add_argument("--cluster", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--settings", default="{}", help="more of Config, as JSON")
+    options = parser.parse_args()
+    settings = {
+        "snapshot_bytes": 1 << 40,
+        **json.loads(options.settings),
+    }  # snapshots are taken when they are asked for
+    config = Config(id=options.id, cluster=parse_cluster(options.cluster), data_dir=options.data, **settings)
+    reader = asyncio.StreamReader()
+    async with Node(config, KeyValueStore()) as node:
+        print(json.dumps({"started": options.id}), flush=True)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            print(json.dumps(await answer(node, json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
