@@ -12,6 +12,8 @@ cdef class Network:
     cdef Py_ssize_t buffer_bytes
     cdef public set cuts
     cdef public dict slow
+    cdef public dict paths
+    cdef public bint searched
     cdef readonly uint64_t sent
     cdef readonly uint64_t lost
     cdef public object reached

@@ -22,6 +22,8 @@ class Network:
     faults: NetworkFaults
     cuts: set[tuple[int, int]]
     slow: dict[tuple[int, int], float]
+    paths: dict[tuple[int, int], int]
+    searched: bool
     reached: Callable[[str], None]
     keep: Callable[[int, int, bytes], bool] | None
     leaving: Callable[[int, bytes], None]

@@ -40,8 +40,9 @@ cdef class Arrival(Due):
 cdef class Network:
     """Carries datagrams between the transports of a world. ``faults`` may be replaced while it runs.
 
-    ``cuts``: links that lose everything, (from, to). ``slow``: links that take so many seconds more. ``sent``,
-    ``lost``: how many datagrams were. ``reached`` counts rare branches, by name.
+    ``cuts``: links that lose everything, (from, to). ``slow``: links that take so many seconds more.
+    ``paths``: links that take datagrams of so many bytes, and lose larger ones; ``searched``: transports that start
+    find that out. ``sent``, ``lost``: how many datagrams were. ``reached`` counts rare branches, by name.
 
     ``keep`` is asked with (from, to, datagram) about each that is to be carried: True keeps it off, for ``send_on``, or
     for good; for scenarios that choose what arrives when. None: nobody asks. ``leaving(node, datagram)`` is told of
@@ -54,6 +55,7 @@ cdef class Network:
         self.faults = faults
         self.cuts = set()
         self.slow = {}
+        self.paths = {}
         self.reached = _nothing
         self.keep = None
         self.leaving = _nothing_leaves
@@ -85,7 +87,7 @@ cdef class Network:
 
     def heal(self, slowest_s):
         """No link is cut or slow, and what is sent from now on arrives, within ``slowest_s`` seconds; what is on its
-        way stays on its way."""
+        way stays on its way, and narrow paths stay narrow."""
         self.cuts.clear()
         self.slow.clear()
         low, high = self.bad.delay_s
@@ -100,6 +102,7 @@ cdef class Network:
 
     cpdef bint carry(self, uint64_t from_id, uint64_t to_id, bytes datagram, double late_s) except -1:
         """Takes a datagram that leaves in ``late_s`` seconds. False: nobody is there, and the sender is told."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(datagram)
         cdef uint64_t number
         self.sent += 1
         number = self.sent
@@ -110,6 +113,10 @@ cdef class Network:
             return True
         if self.keep is not None and self.keep(from_id, to_id, datagram):
             self.lose(from_id, number, "kept")
+            return True
+        if len(self.paths) and <Py_ssize_t> self.paths.get((from_id, to_id), size) < size:
+            self.reached("a datagram was too large for its path")
+            self.lose(from_id, number, "too large")
             return True
         if self.loss and <double> self.random() < self.loss:
             self.lose(from_id, number, "lost")
@@ -265,9 +272,9 @@ class SimulatedTransport(DatagramTransport):
     """The shipped transport of one ``process``, with a :class:`Network` behind its socket."""
 
     def __init__(self, network, process, entropy, max_datagram):
-        super().__init__(clock=process, max_datagram=max_datagram, entropy=entropy)
         self.process = process
         self.socket = Socket(network, process)
+        super().__init__(clock=process, max_datagram=max_datagram, entropy=entropy)
 
     def receive(self, Py_ssize_t limit=64):
         """See ``Transport.receive``."""
@@ -284,6 +291,9 @@ class SimulatedTransport(DatagramTransport):
     def _open(self):
         self._io = self.socket
         self.socket.open(self._own.node_id, self._wake)
+
+    def _searches(self):
+        return self.socket.network.searched
 
     def _attach(self, peer):
         peer.packed = peer.id.to_bytes(8, "little")

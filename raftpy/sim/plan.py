@@ -31,6 +31,8 @@ class Options:
     """A leader without a quorum steps down."""
     max_datagram: int = 60_000
     """Bytes."""
+    path_sizes: bool = False
+    """Each node finds out how large datagrams to each other one may be; False: all are, and nobody asks."""
     max_inflight_messages: int = 256
     """Append messages on their way to one follower."""
     max_inflight_bytes: int = 1 << 20

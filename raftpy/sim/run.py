@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from itertools import count
 
 from raftcore.base.errors import InvariantViolation, RaftError
+from raftpy.contracts.errors import TooLarge
 from raftpy.replicated import kv_commands
 from raftpy.sim import ending, faults, snapshots
 from raftpy.sim.checks import Checks
 from raftpy.sim.clients import READ, Clients, Operation, key_bytes, value_of
 from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.outcome import Broken, Failure, Outcome
+from raftpy.sim.path_faults import FOUND_S, SIZES, narrow_all
 from raftpy.sim.plan import Plan
 from raftpy.sim.readers import Readers
 from raftpy.sim.snapshot_calls import SnapshotCalls
@@ -48,6 +50,7 @@ class Run:
         self.world = World(plan.seed, self.trace)
         self.reached: Counter[str] = Counter()
         self.cluster = Cluster(self.world, plan, self._reach)
+        self.cluster.network.searched = plan.options.path_sizes
         self.checks = Checks(self.cluster)
         self.clients = Clients(self.cluster, plan.load)
         self.world.look = self.checks.look
@@ -133,6 +136,8 @@ class Run:
             return
         self._write_one()
         self._wait_until_alike()
+        if plan.options.path_sizes:
+            self._narrow()
         self._read_all()
         self._rest()
 
@@ -191,8 +196,26 @@ class Run:
                     raise Broken("a write in time", f"none in group {group} within {ELECTIONS} election timeouts")
                 world.run(world.now + longest / 10)
 
-    def _written(self, leader: int | None, group: int, limit: float) -> bool:
-        """Whether ``leader`` has taken a command and answered; at the latest after ``limit`` seconds."""
+    def _narrow(self) -> None:
+        """All is well, and paths become narrower: commands of any size are on all nodes soon all the same.
+
+        Each group counts for itself, as each may have another leader, which has other paths."""
+        world, plan = self.world, self.plan
+        narrow_all(self.cluster, world.source("paths"))
+        for group in range(plan.groups):
+            end = world.now + FOUND_S + 2 * (2 * plan.options.election_ms / 1000)
+            for size in SIZES:
+                while not self._written(self.cluster.leader(group), group, max(end - world.now, 0.01), bytes(size)):
+                    if world.now >= end:
+                        raise Broken("large commands get through", f"one of {size} bytes was not answered in time")
+                    world.run(world.now + plan.options.election_ms / 1000)
+            if not world.run(max(world.now, end), self._alike):
+                raise Broken("large commands get through", self._differences())
+        self._reach("large commands got through paths that had just become narrower")
+
+    def _written(self, leader: int | None, group: int, limit: float, value: bytes = b"") -> bool:
+        """Whether ``leader`` has taken a command and answered; at the latest after ``limit`` seconds. One that is
+        larger than the members have agreed on counts as taken."""
         life = None if leader is None else self.cluster.members[leader].life
         if life is None:
             return False
@@ -200,7 +223,9 @@ class Run:
 
         async def write() -> None:
             try:
-                answered.append(await calls.propose(kv_commands.put(b"last", b""), timeout=limit))
+                answered.append(await calls.propose(kv_commands.put(b"last", value), timeout=limit))
+            except TooLarge:
+                answered.append(None)
             except RaftError:
                 pass  # the leadership was lost: another time
 

@@ -23,7 +23,7 @@ MOST_RUNS = 400
 """Of worlds, for one shrinking."""
 OTHER_DICE = 3
 """So many other seeds are thrown after a change of the cluster itself, behind which the old dice fall otherwise."""
-NAMES_OTHER = frozenset(("cut", "sever", "slow_link", "transfer", "transfer_by", "priority"))
+NAMES_OTHER = frozenset(("cut", "sever", "slow_link", "transfer", "transfer_by", "priority", "narrow_path"))
 """Kinds of faults of which ``other`` is a node."""
 SHORTEST_S = 0.05
 """A run is not made shorter, in virtual seconds."""

@@ -145,5 +145,7 @@ class Signs:
             for counter, name in PEER_COUNTERS.items():
                 if getattr(peer.counters, counter):
                     self._reached(name)
+            if peer.path is not None and peer.path.size > peer.path.base:
+                self._reached("a path was found to take larger datagrams")
         if transport.counters.malformed:
             self._reached("a damaged datagram was dropped")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from random import Random
 
 from raftpy.sim.disk.faults import DiskFaults
+from raftpy.sim.path_faults import with_paths
 from raftpy.sim.plan import Fault, Load, NetworkFaults, Options, Plan, SnapshotLoad
 
 SILENT = 0.02
@@ -105,6 +106,7 @@ def draw_plan(seed: int) -> Plan:
     plan = _with_limits(plan, Random(f"raftpy.sim limits of commands {seed}"))
     plan = _with_small_cache(plan, Random(f"raftpy.sim log cache {seed}"))
     plan = _with_lost_states(plan, Random(f"raftpy.sim lost states {seed}"))
+    plan = with_paths(plan, Random(f"raftpy.sim paths {seed}"))
     return replace(
         plan,
         last_blackout=Random(f"raftpy.sim last blackout {seed}").random() < LAST_BLACKOUT,

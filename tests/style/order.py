@@ -54,8 +54,8 @@ RAFTPY = """
     sim: entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
         disk.database event trace plan outcome world process_loop process strand executor durable_state machine network
-        cluster clients snapshot_calls at_rest faults glance signs promises forged snapshots checks sometimes wire
-        readers ending swarm run
+        cluster clients snapshot_calls at_rest path_faults faults glance signs promises forged snapshots checks
+        sometimes wire readers ending swarm run
         drawing.datagrams drawing.picture drawing.page shrink written guarded totals
         worker worker_process search
     cli: addresses live demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
