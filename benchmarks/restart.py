@@ -72,16 +72,23 @@ def load(cluster: Cluster, system: str, seconds: float) -> None:
     print(f"{system}: {figures['operations']:,.0f} commands of {LOAD_SIZE} B in {seconds:.0f} s", flush=True)
 
 
+def put(cluster: Cluster, count: int, options: argparse.Namespace) -> None:
+    """Commits so many puts, whoever leads."""
+    done = 0
+    while done < count:
+        order = {"count": count - done, "keys": options.keys, "size": options.value}
+        done += int(cluster.leader().tell("put", first=done, **order)["operations"])
+
+
 def build_state(cluster: Cluster, system: str, options: argparse.Namespace) -> None:
     """The state, a snapshot of it on every member, and what comes behind."""
     began = time.perf_counter()
-    leader = cluster.leader()
-    leader.tell("put", count=options.keys, keys=options.keys, size=options.value)
-    count = leader.tell("usage")["applied"]
+    put(cluster, options.keys, options)
+    count = cluster.leader().tell("usage")["applied"]
     for member in cluster.members.values():
         member.tell("wait_applied", count=count)
         member.tell("snapshot")
-    cluster.leader().tell("put", count=options.behind, keys=options.keys, size=options.value)
+    put(cluster, options.behind, options)
     print(f"{system}: {options.keys:,} keys and a snapshot in {time.perf_counter() - began:.1f} s", flush=True)
 
 

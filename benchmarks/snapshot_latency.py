@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.cluster import Cluster, MemberProcess
+from benchmarks.restart import put
 from benchmarks.rows import Row, summary, write_json
 
 ROUND_S = 1.0
@@ -67,7 +68,7 @@ def put_behind(cluster: Cluster, options: argparse.Namespace) -> MemberProcess:
     while leader.tell("log")["first"] <= last + 1:
         if time.monotonic() > give_up:
             raise RuntimeError(f"the leader's log does not begin behind {last} within {BEHIND_S:.0f} s")
-        leader.tell("put", count=1000, keys=options.keys, size=options.value)
+        put(cluster, 1000, options)
         leader.tell("snapshot")
     return cluster.launch(victim.id)
 
@@ -84,7 +85,7 @@ def measure(options: argparse.Namespace) -> Rounds:
     """All rounds by what went on meanwhile."""
     rounds: Rounds = {"quiet": [], "taken": [], "sent": []}
     with Cluster(member, options.folder) as cluster:
-        cluster.leader().tell("put", count=options.keys, keys=options.keys, size=options.value)
+        put(cluster, options.keys, options)
         cluster.leader().tell("snapshot")
         one_round(cluster, options)
         for _ in range(options.turns):

@@ -2,7 +2,7 @@
 
 {"do": "leader"}                                         -> {"leader": id}, once there is one
 {"do": "put", "count": n, "keys": k, "size": bytes}      -> {"operations": n}, once so many puts are committed, one key
-                                                            after the other
+                                                            after the other from "first" on; fewer when it led no more
 {"do": "write", "seconds": s, ...}                       -> figures of puts in flight (benchmarks/soak/member.py)
 {"do": "snapshot"}                                       -> {"index": ...}, once one is durable
 {"do": "begin_snapshot"}, then {"do": "ended"}           -> {"began": 1}, and {"ended": whether that one is durable}
@@ -22,7 +22,7 @@ import sys
 from typing import Any
 
 from benchmarks.soak.member import answer as answer_of_soak
-from raftpy import Config, Node, RaftError
+from raftpy import Config, Node, NotLeader, RaftError, Timeout
 from raftpy.config import parse_cluster
 from raftpy.replicated import kv_commands
 from raftpy.replicated.kv import KeyValueStore
@@ -34,20 +34,31 @@ UNDER_WAY: list[asyncio.Future[int]] = []
 
 
 async def put(node: Node, order: dict[str, Any]) -> dict[str, float]:
-    """Puts of ``size`` bytes under one of ``keys`` keys after the other, ``count`` of them, in batches."""
-    count, keys, value = int(order["count"]), int(order["keys"]), os.urandom(int(order["size"]))
-    begins = iter(range(0, count, BATCH))
+    """Puts of ``size`` bytes under one of ``keys`` keys after the other, ``count`` of them, in batches; how many, from
+    the first on, are committed when that ended or leadership had gone elsewhere."""
+    first, count, keys, value = (
+        int(order.get("first", 0)),
+        int(order["count"]),
+        int(order["keys"]),
+        os.urandom(int(order["size"])),
+    )
+    begins = iter(range(first, first + count, BATCH))
+    missed = [first + count]
 
     async def client() -> None:
         for begin in begins:
-            numbers = range(begin, min(begin + BATCH, count))
+            numbers = range(begin, min(begin + BATCH, first + count))
             commands = [kv_commands.put(b"%016d" % (number % keys), value) for number in numbers]
-            await node.propose_many(commands, timeout=60.0)
+            try:
+                await node.propose_many(commands, timeout=60.0)
+            except (NotLeader, Timeout):
+                missed.append(begin)
+                return
 
     async with asyncio.TaskGroup() as group:
         for _ in range(CALLS):
             group.create_task(client())
-    return {"operations": count}
+    return {"operations": min(missed) - first}
 
 
 async def answer(node: Node, order: dict[str, Any]) -> dict[str, Any]:
