@@ -40,6 +40,8 @@ from raftpy.runtime.stalls import Stalls
 from raftpy.runtime.store_threads import StoreClosing
 from raftpy.system.forking import thread_id
 
+GRACE_TICKS = 2
+"""By how many ticks a follower sleeps longer than its leader does between two heartbeats."""
 LOOK_S = 1.0
 """Between two looks at whether a snapshot is due, and at who is far behind."""
 
@@ -100,7 +102,7 @@ class Driver:
         self.rounds = self._make_rounds(opened)
         self._standing, self._asking = opened.standing, asking(opened.transport)
         self.founding = self._founding(opened)
-        passes.bind(self.rounds, self.ticks, self.fail)
+        passes.bind(self.rounds, self.ticks, self.fail, self._on_near)
 
     def _make_member_operations(self, opened: Opened) -> MemberOperations:
         return MemberOperations(
@@ -386,9 +388,7 @@ class Driver:
     def _on_timer(self) -> None:
         try:
             self.passes.run()
-            if late_s := self.ticks.take_late():
-                self.stalls.note(late_s, self._led)
-            self._look_round()
+            self._look_back()
         finally:
             if not self.closed:
                 try:
@@ -397,6 +397,18 @@ class Driver:
                     self.fail(error)
                     if not isinstance(error, Exception):
                         raise
+
+    def _on_near(self) -> None:
+        """A pass has done what the timer would have had done soon."""
+        self._look_back()
+        if not self.closed:
+            self._led = False  # nobody asks for a pass who leads
+            self.ticks.put_off(*self.rounds.due_within(self.config.heartbeat_ticks + GRACE_TICKS))
+
+    def _look_back(self) -> None:
+        if late_s := self.ticks.take_late():
+            self.stalls.note(late_s, self._led)
+        self._look_round()
 
     def _look_round(self) -> None:
         """At what needs no haste: whether a snapshot is due, and what is kept for who is far behind."""
@@ -410,6 +422,8 @@ class Driver:
                 group.view.forget_idle()
 
     def _plan(self) -> None:
-        """Sleeps until something may be due: a heartbeat interval at most, so that a stall is told from sleep."""
+        """Sleeps until something may be due, but for a heartbeat interval at most, so that a stall is told from sleep;
+        where this host leads nothing, for a little longer, in which the leader's next heartbeat comes."""
         self._led = self.rounds.leads
-        self.ticks.plan(*self.rounds.due_within(self.config.heartbeat_ticks))
+        grace = 0 if self._led else GRACE_TICKS
+        self.ticks.plan(*self.rounds.due_within(self.config.heartbeat_ticks + grace))

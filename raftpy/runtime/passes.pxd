@@ -19,6 +19,7 @@ cdef class Ticks:
 
     cdef uint32_t passed(self, double now) noexcept
     cdef double due_at(self) noexcept
+    cdef bint is_near(self) noexcept
 
 @cython.final
 cdef class Passes:
@@ -26,6 +27,7 @@ cdef class Passes:
     cdef object call_soon         # the loop's
     cdef readonly Rounds rounds   # what a pass runs; None until the parts are there
     cdef Ticks ticks              # how many it is told of; None as well
+    cdef object near              # called when a pass comes shortly before the timer
     cdef object fail              # called with the exception that ended the node
     cdef public bint closed       # no pass begins any more
     cdef readonly bint running    # one is under way
@@ -36,4 +38,4 @@ cdef class Passes:
     cpdef request(self)
     cpdef note(self, GroupWork group)
     cpdef run(self)
-    cdef int end(self) except -1
+    cdef int end(self, uint32_t passed) except -1

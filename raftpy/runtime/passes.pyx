@@ -9,8 +9,11 @@ time: passes that ask for more must not multiply.
 Ticks: the clock's time as the core counts it, and the one timer that a node at rest keeps.
 
 A node need not wake up for a tick in which nothing is due. So the timer is set for the tick at which something may be
-due, a heartbeat interval ahead at most. Whenever something else wakes the node, the ticks that have passed since are
-counted all at once.
+due, a heartbeat interval ahead at most, or a little more where the host leads nothing. Whenever something else wakes
+the node, the ticks that have passed since are counted all at once.
+
+A follower's timer is put off by whoever wakes it in time: it hears a heartbeat as often as its timer would be due, so
+at rest it wakes up once in an interval and not twice. How long it sleeps is the driver's to say.
 
         counted            now       planned
     ------|----|----|----|--x-|--------|-----------> ticks
@@ -32,6 +35,9 @@ from raftpy.runtime.group_work cimport GroupWork
 
 # In ticks: a timer may be called, and a clock may read, so much early.
 cdef double EARLY = 1e-3
+# Ticks before the timer is due in which whatever wakes the node puts it off: so many that a heartbeat which comes a
+# tick early does, and so few that a node at work, which is woken all the time, does it no more often than it slept.
+cdef int64_t NEAR = 3
 
 
 @cython.final
@@ -66,6 +72,10 @@ cdef class Ticks:
         # When the timer is due, or was last.
         return self.origin + <double> self.planned * self.length
 
+    cdef bint is_near(self) noexcept:
+        # Whether a timer is set, and due soon.
+        return self.timer is not None and self.planned - self.counted <= NEAR
+
     def take(self, double now):
         """How many ticks to tell the core: those since the last call, without those to forget."""
         return self.passed(now)
@@ -93,6 +103,13 @@ cdef class Ticks:
         at = self.origin + <double> due * self.length
         self.timer = self.call_later(at - self.monotonic(), self._due)
 
+    def put_off(self, uint32_t ticks, double deadline):
+        """As :meth:`plan`, and a timer that is due earlier goes."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        self.plan(ticks, deadline)
+
     def _due(self):
         self.timer = None
         self.wake()
@@ -117,11 +134,13 @@ cdef class Passes:
         self.loop = loop
         self.call_soon = loop.call_soon
 
-    def bind(self, Rounds rounds not None, Ticks ticks not None, fail):
-        """What a pass runs, the ticks that it is told of, and who hears of its failure."""
+    def bind(self, Rounds rounds not None, Ticks ticks not None, fail, near):
+        """What a pass runs, the ticks that it is told of, and who hears of its failure. ``near()`` is called behind a
+        pass that has counted ticks in a host that leads no group, when its timer is due within ``NEAR`` of them."""
         self.rounds = rounds
         self.ticks = ticks
         self.fail = fail
+        self.near = near
 
     cpdef schedule(self):
         """Asks for a pass at the loop's next turn."""
@@ -157,6 +176,7 @@ cdef class Passes:
     cpdef run(self):
         """A pass, unless one is running; what comes out of it ends the node."""
         cdef double now
+        cdef uint32_t passed = 0
         if self.running or self.closed or self.rounds is None:
             self.wanted = True
             return
@@ -164,7 +184,8 @@ cdef class Passes:
         self.wanted = False
         try:
             now = self.ticks.monotonic()
-            self.rounds.run(now, self.ticks.passed(now))
+            passed = self.ticks.passed(now)
+            self.rounds.run(now, passed)
         except (KeyboardInterrupt, SystemExit) as error:
             if self.rounds.resuming:  # of a task that was resumed: not the node's, and it has lost nothing
                 self.wanted = True
@@ -179,16 +200,18 @@ cdef class Passes:
         finally:
             self.running = False
             try:
-                self.end()
+                self.end(passed)
             except BaseException as error:  # perhaps no timer is set, or no turn asked for: it would wait for ever
                 self.fail(error)
                 if not isinstance(error, Exception):
                     raise
 
-    cdef int end(self) except -1:
+    cdef int end(self, uint32_t passed) except -1:
         # Is another one due?
         if self.closed:
             return 0
+        if passed and self.ticks.is_near() and not self.rounds.leads:
+            self.near()
         if self.rounds.deadline < self.ticks.due_at():  # somebody's timeout ends then
             self.ticks.plan(UINT32_MAX, self.rounds.deadline)
         if self.wanted or self.rounds.has_left():

@@ -6,11 +6,14 @@ import asyncio
 import logging
 import re
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from raftpy import Config, Node
+from raftpy.runtime.driver import Driver
+from raftpy.runtime.group import Group
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, _free_addresses, play
@@ -147,5 +150,48 @@ def test_what_is_no_stall_is_not_warned_about(seed: int, caplog: pytest.LogCaptu
             block(0.095)
             await cluster.sleep_ms(100)
         assert warnings(caplog) == []
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_follower_at_rest_wakes_up_for_heartbeats_alone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each puts off its timer, which would be due a moment later or before; a leader's timer sends them."""
+    woken: list[Driver] = []
+    on_timer = Driver._on_timer
+
+    def counting(driver: Driver) -> None:
+        woken.append(driver)
+        on_timer(driver)
+
+    monkeypatch.setattr(Driver, "_on_timer", counting)
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        await cluster.sleep_ms(1000)
+        woken.clear()
+        await cluster.sleep_ms(5000)
+        by_node = Counter(driver.config.id for driver in woken)
+        assert 95 <= by_node.pop(leader) <= 105
+        assert sum(by_node.values()) <= 4
+
+    play("memory", 3, seed, scenario)
+
+
+def test_a_follower_at_rest_still_looks_round(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a snapshot is due is looked at once a second, whether a timer or a heartbeat wakes the node."""
+    looked: Counter[int] = Counter()
+    look = Group.look_at_snapshots
+
+    def counting(group: Group) -> None:
+        looked[group.host.config.id] += 1
+        look(group)
+
+    monkeypatch.setattr(Group, "look_at_snapshots", counting)
+
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        looked.clear()
+        await cluster.sleep_ms(10_000)
+        assert all(8 <= looked[node_id] <= 11 for node_id in (1, 2, 3))
 
     play("memory", 3, seed, scenario)
