@@ -23,8 +23,9 @@ from raftpy.contracts.storage import GroupLog
 from raftpy.runtime.log_reading import LogReading
 from raftpy.runtime.stored_view import StoredView
 
-PAGE_BYTES = 512 << 10
-"""What is read at a time; a larger entry is read alone."""
+PAGE_BYTES = 2 << 20
+"""What is read at a time; a larger entry is read alone. With a quarter of it a start takes half as long again to
+apply its log, as the loop and the thread take turns more often."""
 AHEAD_BYTES = PAGE_BYTES // 2
 """The next page is read when so much of those before is left."""
 KEPT_BYTES = 2 << 20
