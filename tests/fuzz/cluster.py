@@ -29,6 +29,7 @@ from raftcore.base.errors import Compacted, ConfChangeError, DecodeError, Snapsh
 from raftcore.testing.memory_storage import MemoryStorage
 
 FLYING = 200  # messages that wait; the oldest are lost
+OLDER = 2  # snapshots that a node has beside its newest
 
 
 class Peer:
@@ -40,6 +41,7 @@ class Peer:
         self.options = dict(options)
         self.bootstrap = conf_state
         self.storage = MemoryStorage()
+        self.older: list[Snapshot] = []  # that are kept beside the newest
         self.start()
 
     def start(self) -> None:
@@ -109,8 +111,10 @@ class Peer:
 
     def compact(self, keep: int) -> None:
         """A snapshot of what is applied; the log before its last ``keep`` applied entries goes."""
+        newest = self.storage.snapshot()
         try:
             self.storage.create_snapshot(self.applied, self.conf_state, self.conf_index)
+            self.older = [*self.older, newest][-OLDER:] if newest.index else self.older
             self.raw.compact(self.applied - min(keep, self.applied))
             self.storage.compact(self.raw.first_index - 1)
         except (Compacted, Unavailable, SnapshotOutOfDate):

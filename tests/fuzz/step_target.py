@@ -231,6 +231,39 @@ class Program:
         argument = self.read.byte()
         peer.raw.report_snapshot(argument % 5, bool(argument & 128))
 
+    def offer_snapshot(self, peer: Peer) -> None:
+        """One of the node's snapshots, or one of a later term, mostly to whom another is on its way. It is sent where
+        its receiver waits for one and the log goes on behind it; else nothing has changed."""
+        argument, raw = self.read.byte(), peer.raw
+        waiting = dict(raw.pending_snapshots()) if raw.state == StateType.StateLeader else {}
+        to = sorted(waiting)[argument % len(waiting)] if waiting and not argument & 128 else argument % 5
+        known = [*peer.older, peer.storage.snapshot()]
+        snapshot = known[(argument >> 3) % len(known)]
+        if argument & 64:
+            snapshot = Snapshot(snapshot.index, snapshot.term + 1, snapshot.conf_state, snapshot.conf_index)
+        reached = raw.first_index - 1 <= snapshot.index <= raw.commit_index
+        does = to in waiting and reached and raw.term_at(snapshot.index) == snapshot.term
+        before, ends = raw.fingerprint(), (raw.last_index, raw.commit_index, raw.first_index)
+        if raw.offer_snapshot(to, snapshot) != does:
+            raise Finding(f"a snapshot at {snapshot.index} for node {to} was {'not ' if does else ''}offered")
+        if not does and raw.fingerprint() != before:
+            raise Finding("a snapshot that was not offered has changed the node")
+        if does:
+            self.seen.add(f"{self.last} {'older' if snapshot.index < waiting[to] else 'the same or newer'}")
+            if dict(raw.pending_snapshots()) != {**waiting, to: snapshot.index}:
+                raise Finding("what is on its way is not what was offered")
+            if ends != (raw.last_index, raw.commit_index, raw.first_index):
+                raise Finding("an offer has moved the log")
+            self.sent(peer, to, snapshot)
+
+    def sent(self, peer: Peer, to: int, snapshot: Snapshot) -> None:
+        """The node has sent this snapshot, as soon as a driver takes what it has to send."""
+        if peer.taken:
+            return
+        peer.collect()
+        if not any(message.to == to and message.snapshot == snapshot for message in self.cluster.flying):
+            raise Finding("a snapshot was offered and not sent")
+
     def clone(self, peer: Peer) -> None:
         """The node's clone takes its place."""
         copy = peer.raw.clone()
@@ -369,7 +402,7 @@ TABLE: list[Callable[[Program, Peer], None]] = [
     Program.change, Program.transfer, Program.read_index, Program.compact, Program.restart, Program.forget_leader,
     Program.unreachable, Program.snapshot_status, Program.clone, Program.hostile_bytes, Program.hostile_changed,
     Program.hostile_changed, Program.hostile_message, Program.hostile_message, Program.hostile_leader,
-    Program.hostile_leader, Program.deliver, Program.settle,
+    Program.hostile_leader, Program.deliver, Program.offer_snapshot,
 ]  # fmt: skip
 
 
