@@ -9,6 +9,8 @@ from tests.seeded_bugs.bugs import (
     fragments,
     logs,
     membership,
+    paths,
+    pulling,
     quorums,
     reads,
     replication,
@@ -31,6 +33,8 @@ BUGS: tuple[Bug, ...] = (
     *forgotten.BUGS,
     *wire.BUGS,
     *fragments.BUGS,
+    *paths.BUGS,
     *fetching.BUGS,
+    *pulling.BUGS,
     *runtime.BUGS,
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tests.seeded_bugs.bug import Patch
-from tests.seeded_bugs.worlds.bugs import core, runtime, snapshots, storage, transport
+from tests.seeded_bugs.worlds.bugs import core, paths, pulling, runtime, snapshots, storage, transport
 
 BUGS: tuple[Patch, ...] = (
     *storage.BUGS,
     *snapshots.BUGS,
+    *pulling.BUGS,
     *runtime.BUGS,
     *transport.BUGS,
+    *paths.BUGS,
     *core.BUGS,
 )
