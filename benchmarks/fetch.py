@@ -6,7 +6,8 @@ Two processes, each with a socket and a store of snapshots on disk, and nothing 
 `fetch` is MiB a second from the first request until the snapshot is checked and durable; `tcp` is asyncio's streams,
 from a file into a file, synced at the end, nothing checked; `ratio` is the one by the other, round by round. Beside
 them how much each process has grown (`rss`), and for how long at most the loop of either was held (`held`), in CPU time
-of its thread, as a busy machine takes it away for as long as it likes.
+of its thread, as a busy machine takes it away for as long as it likes: between two looks, half a millisecond apart, so
+of one turn, or of several where the machine was busy.
 """
 
 from __future__ import annotations

@@ -102,6 +102,36 @@ def test_a_window_is_asked_for_and_more_as_it_is_written() -> None:
     play(scenario)
 
 
+def test_a_turn_of_the_loop_gives_one_chunk_to_whoever_asks() -> None:
+    """What a turn costs is so bounded without a clock, also where several nodes and groups ask at a time."""
+
+    async def scenario(world: FetchWorld) -> None:
+        one, loop = world.nodes[1], asyncio.get_running_loop()
+        others = ref(150, group=1)
+        one.write(WANTED)
+        one.write(others)
+        given: list[int] = []  # bytes, by turn
+        same_turn: list[None] = []  # while it is not empty
+        send = one.transport.send_snapshot_talk
+
+        def note(node_id: int, talk: SnapshotTalk) -> None:
+            if isinstance(talk, SnapshotChunk):
+                if not same_turn:
+                    given.append(0)
+                    same_turn.append(None)
+                    loop.call_soon(same_turn.clear)
+                given[-1] += len(talk.data)
+            send(node_id, talk)
+
+        one.transport.send_snapshot_talk = note  # type: ignore[method-assign]
+        asking = [world.nodes[node_id].fetching.fetch(1, each) for node_id in (2, 3) for each in (WANTED, others)]
+        await asyncio.gather(*asking)
+        assert sum(given) > 4 * SIZE
+        assert max(given) == CHUNK_BYTES
+
+    play(scenario)
+
+
 def test_what_was_not_asked_for_is_ignored_and_counted() -> None:
     async def scenario(world: FetchWorld) -> None:
         asked, task = await begun(world)
