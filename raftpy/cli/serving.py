@@ -23,7 +23,7 @@ from raftpy.node import Node
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.server.app import create_server, start_server
 
-FAILURE_POLL = 0.1
+FAILURE_POLL = 1.0
 """Seconds until a node that has stopped by itself ends the process."""
 
 GRACE = 1.0
