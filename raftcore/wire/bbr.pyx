@@ -98,6 +98,8 @@ cdef class Bbr:
         if self.least_rtt_at_us < 0:
             self.window = first_window(datagram)
         self.window = max(self.window, LEAST_WINDOW_DATAGRAMS * datagram)
+        # The bound may have been computed for smaller datagrams (BBRProbeRTTCwnd is never below BBRMinPipeCwnd).
+        self.probe_rtt_window = max(self.probe_rtt_window, LEAST_WINDOW_DATAGRAMS * datagram)
         return 0
 
     # --- What is told -------------------------------------------------------------------------------------------

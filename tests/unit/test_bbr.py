@@ -333,6 +333,22 @@ def test_the_shortest_round_trip_is_looked_for_every_ten_seconds() -> None:
     assert [after[1] for before, after in pairwise(found) if before[1] == PROBE_RTT] == [PROBE_CRUISE] * 2
 
 
+def test_datagrams_that_grow_while_the_shortest_round_trip_is_looked_for_go_on_four_at_a_time() -> None:
+    """5.3.4.3 and 5.6.4.5: BBRProbeRTTCwnd is BBRMinPipeCwnd at least, four datagrams, which have grown."""
+    path = busy(14, delay_us=500)
+    model = until(path, PROBE_RTT)
+    path.outgoing.resize(60_000, 1000)
+    path._datagram = 60_000
+    path.send(bytes(4 << 20), 1000)
+    windows = []
+    for model in path.steps(5):
+        if model.state != PROBE_RTT:
+            break
+        windows.append(model.window)
+    assert min(windows) >= 4 * 60_000
+    assert model.state != PROBE_RTT, "it ends"
+
+
 def test_a_path_that_becomes_longer_is_believed_after_ten_seconds() -> None:
     path = busy(14, rate=2_500_000)
     after(path, 1)
