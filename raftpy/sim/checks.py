@@ -204,7 +204,7 @@ class Checks(Looks):
                 unanswered = sum(not waiter.done() for waiter in group._leader_waiters)
                 if waiting := len(group.proposals) + group.reads.waiting + unanswered:
                     raise Broken("nothing left behind", f"node {member.node} ended, and {waiting} still wait for it")
-            if life.storage._lock is not None or life.storage._database is not None:
+            if life.storage._lock is not None or life.storage._row is not None:
                 raise Broken("nothing left behind", f"node {member.node} ended, and its store is still open")
             self._works_no_more(member, life)
 

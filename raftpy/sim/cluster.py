@@ -21,9 +21,8 @@ from raftpy.runtime.commits import Commit
 from raftpy.runtime.group import Group
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.runtime.host import Host
-from raftpy.sim.disk.contents import Contents
+from raftpy.sim.data_directory import DIRECTORY, newest_log
 from raftpy.sim.disk.database import SimulatedEngine
-from raftpy.sim.disk.directory import Directory
 from raftpy.sim.disk.files import Disk
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.sim.executor import LONGEST_WAKE_UP_S, SimulatedExecutor
@@ -35,11 +34,9 @@ from raftpy.sim.strand import Strands
 from raftpy.sim.world import World
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.head import Head
-from raftpy.storage.leveldb.ownership import DATABASE
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.storage.leveldb.wal_records import TORN, survey
 
-DIRECTORY = "/data"
 RETRY_S = 0.01
 """How long a supervisor waits at least before it starts a node again that could not be started."""
 BUSY = 0.1
@@ -78,6 +75,8 @@ class Life:
         self.stood_still_s = 0.0
         """How long it was paused, or applied commands, in all."""
         self.paused_at = 0.0
+        self.segments = 0
+        """How many its store has made."""
         self.unwritten: dict[int, Head] | None = None
         """By group: the head as it was before the round of the store's thread that is under way; None while none is,
         or none is ever seen by anybody."""
@@ -255,11 +254,11 @@ class Cluster:
         entropy = self._entropy[node]
         files = member.disk.files(pid=1000 * node + member.lives)
         engine = SimulatedEngine(files, executor.lock)
-        engine.look = self._engine_did
+        engine.look = partial(self._engine_did, member)
         storage = LevelDBStorage(
             DIRECTORY,
             mode=options.write_mode,  # type: ignore[arg-type]
-            write_buffer_size=options.write_buffer_size,
+            segment_size=options.segment_size,
             files=files,
             database=engine,
             executor=executor,
@@ -404,9 +403,12 @@ class Cluster:
             return "a torn write was cut off"
         return "space set aside was cut off" if end < contents.size else ""
 
-    def _engine_did(self, what: str, key: bytes) -> None:
-        if what == "rotated":
-            self.reached("a write-ahead file was full")
+    def _engine_did(self, member: Member, what: str, key: bytes) -> None:
+        if what == "made":
+            assert member.life is not None
+            member.life.segments += 1
+            if member.life.segments == 3:  # one at its start, and one beforehand
+                self.reached("a segment was full")
         elif key.startswith(b"e"):  # a record of a log, under the index of its first entry
             self.reached("a truncation cut through a record")
 
@@ -560,15 +562,6 @@ class Cluster:
                 if raw.state == StateType.StateLeader and (best is None or raw.term > best[0]):
                     best = (raw.term, member.node)
         return None if best is None else best[1]
-
-
-def newest_log(disk: Disk) -> Contents | None:
-    """The write-ahead file that the database of a member writes to, or wrote to last; None before there is one."""
-    directory = disk.find(PurePath(DIRECTORY, DATABASE))
-    names = directory.names if isinstance(directory, Directory) else {}
-    newest = max((name for name in names if name.endswith(".log")), default="")
-    contents = names.get(newest)
-    return contents if isinstance(contents, Contents) else None
 
 
 def _nothing(life: Life, group: int, first_index: int, commands: Sequence[bytes]) -> None:

@@ -21,6 +21,8 @@ from raftpy.sim.strand import Strand, StrandLock, Strands
 
 _Item = TypeVar("_Item")
 
+WRITER = "raftpy storage"
+"""The name of the worker that writes what is submitted to a store."""
 READING = "raftpy reading"
 """How the worker's name begins that writes nothing."""
 LONGEST_WAKE_UP_S = 0.0002
@@ -98,10 +100,11 @@ class SimulatedThread:
 
 
 class SimulatedWorker(Generic[_Item]):
-    """A ``Worker``: rounds, each a step or a strand."""
+    """A ``Worker``: rounds, each a step or a strand. ``writes``: it is the one that writes what is submitted."""
 
-    def __init__(self, beside: _Beside, work: Callable[[list[_Item]], bool]) -> None:
+    def __init__(self, beside: _Beside, work: Callable[[list[_Item]], bool], writes: bool) -> None:
         self._beside = beside
+        self._writes = writes
         self._work = work
         self._items: list[_Item] = []
         self._due = False
@@ -129,17 +132,19 @@ class SimulatedWorker(Generic[_Item]):
 
     def _do(self) -> None:
         items, self._items = self._items, []
-        if len(items) > 1:
+        if len(items) > 1 and self._writes:
             self._beside.reached("several submits became one write")
         if items and not self._given_up:
-            self._beside.on_round(True)
+            if self._writes:
+                self._beside.on_round(True)
             try:
                 self._given_up = not self._work(items)
             except Exception as error:
                 self._given_up = True
                 self._beside.process.complain({"message": "in a worker", "exception": error})
             finally:
-                self._beside.on_round(False)
+                if self._writes:
+                    self._beside.on_round(False)
 
     def close(self) -> None:
         """What is still there is worked off now; it costs the caller the time."""
@@ -151,8 +156,8 @@ class SimulatedWorker(Generic[_Item]):
 class SimulatedExecutor:
     """``Executor`` of a process. ``delay_s`` draws how long a thread takes to wake up; ``reached`` is for SOMETIMES.
 
-    With ``strands`` nothing is made in one step, and ``on_round`` is told True when a worker begins a round, and False
-    when that has ended. The worker that reads logs has no part in ``delay_s``, ``reached`` and ``on_round``:
+    With ``strands`` nothing is made in one step, and ``on_round`` is told True when the worker that writes begins a
+    round, and False when that has ended. The worker that reads logs has no part in ``delay_s`` and ``reached``:
     ``reading_delay_s`` is its own.
     """
 
@@ -177,7 +182,8 @@ class SimulatedExecutor:
 
     def worker(self, name: str, work: Callable[[list[_Item]], bool]) -> Worker[_Item]:
         """See ``Executor.worker``."""
-        return SimulatedWorker(self._reading if name.startswith(READING) else self._beside, work)
+        beside = self._reading if name.startswith(READING) else self._beside
+        return SimulatedWorker(beside, work, writes=name == WRITER)
 
     def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
         """See ``Executor.post``. The loop hears of it when the step that posts has taken the time it takes."""

@@ -17,7 +17,8 @@ from pathlib import PurePath
 from raftcore.base.errors import RaftError
 from raftpy.contracts.errors import Timeout
 from raftpy.sim import at_rest, durable_state, snapshot_calls
-from raftpy.sim.cluster import DIRECTORY, Cluster, Life, Member
+from raftpy.sim.cluster import Cluster, Life, Member
+from raftpy.sim.data_directory import DIRECTORY
 from raftpy.sim.disk.image import DiskImage
 from raftpy.sim.path_faults import narrow_path
 from raftpy.sim.plan import Fault, Plan

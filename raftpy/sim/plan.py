@@ -43,7 +43,7 @@ class Options:
     """Of the log's end, kept in memory: so little that followers are sent what is read back, or all there is."""
     write_mode: str = "auto"
     """Of ``LevelDBStorage``: auto, inline or thread."""
-    write_buffer_size: int = 1 << 20
+    segment_size: int = 1 << 20
     """Bytes in one write-ahead file."""
 
 

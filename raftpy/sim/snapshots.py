@@ -36,7 +36,8 @@ from raftpy.contracts.typed import TypeHeader
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.runtime.sections import STATE
 from raftpy.sim import faults
-from raftpy.sim.cluster import DIRECTORY, Cluster, Life, Member
+from raftpy.sim.cluster import Cluster, Life, Member
+from raftpy.sim.data_directory import DIRECTORY
 from raftpy.sim.disk.contents import Contents
 from raftpy.sim.disk.directory import Directory
 from raftpy.sim.disk.files import Disk

@@ -120,7 +120,7 @@ STORAGE = {
     "a thread in the middle of its work was waited for": "By who closes the store, or writes to it from the loop.",
     "several submits became one write": "They had waited for the one before.",
     "a store found its disk slow": "In mode auto: it writes in a thread from then on.",
-    "a write-ahead file was full": "Another was begun, and its records became a table.",
+    "a segment was full": "The next one, made beforehand, was written from then on.",
     "a truncation cut through a record": "The part of it that stays was written anew.",
     "a full disk stopped a node": "ENOSPC.",
     "a failed write or sync stopped a node": "EIO.",

@@ -150,7 +150,7 @@ def _options(source: Random, nodes: int) -> Options:
         max_inflight_bytes=source.choice((1, 10, 100)) * largest,
         max_uncommitted_bytes=source.choice((200, 2_000, 64 << 20, 64 << 20)),
         write_mode=source.choice(("auto", "auto", "inline", "thread")),
-        write_buffer_size=source.choice((1 << 12, 1 << 14, 1 << 20)),
+        segment_size=source.choice((1 << 12, 1 << 14, 1 << 20)),
     )
 
 

@@ -17,7 +17,8 @@ from raftcore.base.types import MessageType, StateType
 from raftcore.values.message import Message
 from raftcore.wire.codec import RUN_SIZE, messages, parse_header
 from raftpy.contracts.entropy import Entropy
-from raftpy.sim.cluster import Cluster, Life, newest_log
+from raftpy.sim.cluster import Cluster, Life
+from raftpy.sim.data_directory import newest_log
 from raftpy.sim.network import Network, SimulatedTransport
 from raftpy.sim.process import Process
 from raftpy.sim.promises import ACKNOWLEDGED, APPEND, VOTE, VOTED, undurable

@@ -60,7 +60,8 @@ def test_ids_and_seeds_come_from_the_given_source(tmp_path: Path) -> None:
         config = Config(id=1, cluster=addresses, data_dir=tmp_path / name)
         ident, threads, drawn = store_id(config, seed)
         assert threads == ["raftpy opening 1", "raftpy closing 1"]
-        assert drawn == ["u64", "4 bytes", "u64"]  # store id, half a boot, and the core's seed
+        # The store's id, that of its row of segments, half a boot, and the core's seed.
+        assert drawn == ["u64", "u64", "4 bytes", "u64"]
         seen.append(ident)
     assert seen[0] == seen[1] != seen[2]
     assert store_id(Config(id=1, cluster=addresses), 7)[0] == seen[0]  # in memory

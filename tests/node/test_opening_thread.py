@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from raftpy import BlockingNode, Config, Node, NotOwner, Stopped, StorageDamaged
 from raftpy.contracts.executor import Thread
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.storage.leveldb.startup import Reader
+from raftpy.storage.leveldb.places import SeenRecord
+from raftpy.storage.leveldb.row import SegmentRow
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.system.threads import Threads
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
@@ -256,14 +257,15 @@ def test_reading_a_long_log_is_given_up_when_the_start_is_cancelled(
         for number in range(300):
             await node.propose(b"%d" % number)
         await node.stop()
-        read = Reader._open
+        seen = SegmentRow.seen
 
-        def slowly(*arguments: Any) -> Any:
-            time.sleep(0.02)
-            return read(*arguments)
+        def slowly(row: SegmentRow, group: int) -> Iterator[SeenRecord]:
+            for record in seen(row, group):
+                time.sleep(0.02)
+                yield record
 
         with monkeypatch.context() as patch:
-            patch.setattr(Reader, "_open", slowly)
+            patch.setattr(SegmentRow, "seen", slowly)
             node, storage = new_node(tmp_path)
             storage.wait = lambda: None  # type: ignore[method-assign]
             starting = asyncio.ensure_future(node.start())

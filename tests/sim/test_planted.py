@@ -24,7 +24,8 @@ from raftpy.runtime.group_calls import GroupCalls
 from raftpy.sim import at_rest, clients, ending
 from raftpy.sim.checks import Checks
 from raftpy.sim.clients import READ, WRITE, Client, Operation
-from raftpy.sim.cluster import Cluster, newest_log
+from raftpy.sim.cluster import Cluster
+from raftpy.sim.data_directory import newest_log
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk, DiskFile
 from raftpy.sim.glance import Glance

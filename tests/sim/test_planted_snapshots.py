@@ -118,8 +118,8 @@ def test_snapshots(monkeypatch: pytest.MonkeyPatch, done: Callable[[pytest.Monke
 def test_nothing_of_a_snapshot_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     garbage_stays(monkeypatch)
     faults = tuple(
-        Fault(at_s=0.2 + 0.05 * count, kind="kill_in_snapshot", node=1, other=count, value=0.01)
-        for count in (3, 4, 5, 6)
+        Fault(at_s=0.2 + 0.04 * count, kind="kill_in_snapshot", node=1, other=count, value=0.01)
+        for count in range(3, 13)
     )
     assert failing(replace(SNAPSHOTS, faults=faults)) == "nothing of a snapshot is left"
 

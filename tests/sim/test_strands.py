@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from raftpy.sim.executor import SimulatedExecutor
+from raftpy.sim.executor import WRITER, SimulatedExecutor
 from raftpy.sim.plan import Fault, Load, Options, Plan
 from raftpy.sim.process import Died, Process
 from raftpy.sim.run import run
@@ -163,7 +163,7 @@ def test_a_worker_is_closed_when_its_round_has_ended(place: Place) -> None:
         place.work(str(items), 2)
         return True
 
-    worker = executor.worker("worker", work)
+    worker = executor.worker(WRITER, work)
     worker.put(1)
     place.world.at(0.001, worker.put, 2)
     place.world.at(0.002, place.process.call_soon, worker.close)

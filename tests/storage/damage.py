@@ -5,24 +5,42 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageFailed
 from raftpy.storage import LevelDBStorage
-from raftpy.storage.leveldb.sealing import seal
-from raftpy.system.leveldb import LevelDB
+from raftpy.storage.leveldb.floor import Floor
+from tests.storage.former import former
+from tests.storage.layout import FILES, HOLD_NOTHING, holds_nothing, newest_file
 from tests.storage.support import MEMBERS, OWNER, SMALLEST_BUFFER, Disk, Model, abandon, append, entries
 
 PINS = {2: 22, 3: 33}
-IRRELEVANT = {"lock", "LOCK", "LOG", "LOG.old"}
-"""Files that hold nothing: any damage to them leaves the store as it is."""
+"""Of the sample, the one pinned in its first life, the other in its second."""
+LIVES = (
+    [append(entries(1, 4, 1), term=1, vote=2), append(entries(5, 3, 1), term=1, vote=2, commit=3)],
+    [append(entries(8, 2, 1), term=1, vote=2, commit=5), append(entries(9, 3, 2), term=2, vote=3, commit=5)],
+    [append(entries(index, 1, 3), term=3, vote=1, commit=index - 1) for index in range(12, 16)],
+)
+"""What is submitted to the sample in each of its three lives."""
+
+
+def truth() -> list[Model]:
+    """What the sample holds at its last start, and after each submit of that life."""
+    model = Model()
+    for life in LIVES[:2]:
+        for message in life:
+            model.submit([message])
+    states = [deepcopy(model)]
+    for message in LIVES[2]:
+        model.submit([message])
+        states.append(deepcopy(model))
+    return states
 
 
 @dataclass
 class Sample:
-    """A store after three starts, two tables, replaced entries and pins, and then four more acknowledged writes.
+    """A store after three starts, with replaced entries and pins, and then four more acknowledged writes.
 
     ``states``: the truth after each of the four, the last start first.
     """
@@ -30,35 +48,34 @@ class Sample:
     path: Path
     store_id: int
     states: list[Model]
+    is_former: bool = False
+    irrelevant: set[Path] = field(default_factory=set)
 
     @classmethod
     def build(cls, work: Path, clean: bool) -> Sample:
         """As a clean close leaves it, or as kill -9 does."""
-        disk = Disk("leveldb", work / "store", write_buffer_size=SMALLEST_BUFFER)
-        model = Model()
-
-        def submit(*appends: Message) -> None:
-            assert store.submit([(0, appends)])
-            model.submit(appends)
-
+        disk = Disk("leveldb", work / "store", segment_size=SMALLEST_BUFFER)
         store, recovered = disk.open()
-        submit(append(entries(1, 4, 1), term=1, vote=2))
-        store.pin(2, PINS[2])
-        submit(append(entries(5, 3, 1), term=1, vote=2, commit=3))
-        store, _ = disk.reopen(store)
-        submit(append(entries(8, 2, 1), term=1, vote=2, commit=5))
-        submit(append(entries(9, 3, 2), term=2, vote=3, commit=5))
-        store.pin(3, PINS[3])
-        store, _ = disk.reopen(store)
-        states = [deepcopy(model)]
-        for index in range(12, 16):
-            submit(append(entries(index, 1, 3), term=3, vote=1, commit=index - 1))
-            states.append(deepcopy(model))
+        for life, pinned in zip(LIVES, (2, 3, None), strict=True):
+            if life is not LIVES[0]:
+                store, _ = disk.reopen(store)
+            for message in life:
+                assert store.submit([(0, [message])])
+            if pinned is not None:
+                store.pin(pinned, PINS[pinned])
         if clean:
             store.close()
         else:
             abandon(store)
-        return cls(disk.path, recovered.store_id, states)
+        return cls(disk.path, recovered.store_id, truth())
+
+    @classmethod
+    def former(cls, work: Path, clean: bool) -> Sample:
+        """The same as a release that wrote format 2 has left it: with two tables in one database."""
+        path = former("closed" if clean else "killed", work / "store")
+        floor = Floor.read(FILES, path)
+        assert floor is not None
+        return cls(path, floor.store_id, truth(), is_former=True)
 
     def files(self) -> list[Path]:
         return sorted(path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())
@@ -68,9 +85,20 @@ class Sample:
         data = (self.path / file).read_bytes()
         return len(data.rstrip(b"\0")) if file.suffix == ".log" else len(data)
 
+    def is_irrelevant(self, file: Path) -> bool:
+        """Whether any damage to the file leaves the store as it is."""
+        if self.is_former:
+            return file.name in HOLD_NOTHING
+        if not self.irrelevant:
+            self.irrelevant = {each for each in self.files() if holds_nothing(self.path, each)}
+        return file in self.irrelevant
+
     def write_ahead_file(self) -> Path:
-        (path,) = (path for path in self.files() if path.suffix == ".log")
-        return path
+        """That which was written to last."""
+        if self.is_former:
+            (path,) = (path for path in self.files() if path.suffix == ".log")
+            return path
+        return newest_file(self.path).relative_to(self.path)
 
     def outcome(self, damage: Callable[[Path], object]) -> str:
         """Opens a copy after ``damage(copy)``: "exact", "lost N" of the last writes, or the text of the refusal.
@@ -82,7 +110,7 @@ class Sample:
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(self.path, copy)
         damage(copy)
-        store = LevelDBStorage(copy, write_buffer_size=SMALLEST_BUFFER)
+        store = LevelDBStorage(copy, segment_size=SMALLEST_BUFFER)
         try:
             recovered = store.open(OWNER)
         except StorageFailed as error:
@@ -109,16 +137,3 @@ def flip(path: Path, byte: int, bit: int) -> None:
 
 def cut_off(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
-
-
-def rewrite(path: Path, *changes: tuple[bytes, bytes | None]) -> None:
-    """Changes records behind the store's back: (key, body sealed anew, or None to delete)."""
-    database = LevelDB().open(path / "leveldb", create=False, write_buffer_size=1 << 20)
-    batch = database.write_batch(sync=True)
-    for key, body in changes:
-        if body is None:
-            batch.delete(key)
-        else:
-            batch.put(key, seal(key, body))
-    batch.write()
-    database.close()

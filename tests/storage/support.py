@@ -12,12 +12,12 @@ import pytest
 from raftcore.base.errors import Compacted
 from raftcore.base.types import LOCAL_APPEND_THREAD, EntryKind, MessageType
 from raftcore.values.message import Entries, Entry, HardState, Message, Snapshot
+from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
-from raftpy.storage.leveldb.store import WRITE_BUFFER_SIZE
+from raftpy.storage.leveldb.row import SEGMENT_SIZE
 from raftpy.system.files import SystemFiles
-from tests.storage.segmented import SegmentedStorage
 
 MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
 OWNER = StoreOwner(1, MEMBERS)
@@ -78,6 +78,8 @@ def abandon(store: Storage) -> None:
     """Leaves a LevelDB store's files as kill -9 would: LevelDB itself writes nothing when it is closed."""
     assert isinstance(store, LevelDBStorage)
     store._state = "closed"
+    if store._row is not None:
+        store._row._trouble = StorageFailed("killed")  # nothing is done any more beside the writes
     store._release()
 
 
@@ -101,15 +103,14 @@ class Disk:
     kind: str
     path: Path
     memory: MemoryDisk = field(default_factory=MemoryDisk)
-    write_buffer_size: int = WRITE_BUFFER_SIZE
+    segment_size: int = SEGMENT_SIZE
 
     def new(self) -> Storage:
         store: Storage
         if self.kind == "memory":
             store = MemoryStore(self.memory)
         else:
-            made = SegmentedStorage if self.kind == "segments" else LevelDBStorage
-            store = made(self.path, write_buffer_size=self.write_buffer_size)
+            store = LevelDBStorage(self.path, segment_size=self.segment_size)
         OPENED.append(store)
         return store
 

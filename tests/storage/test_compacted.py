@@ -1,4 +1,4 @@
-"""A compacted log's records in LevelDB: which of them stay, and that those are missed."""
+"""A compacted log's records on disk: which of them are needed, and that those are missed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from raftpy.contracts.errors import StorageDamaged
+from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb import keys
-from raftpy.system.leveldb import LevelDB
-from tests.storage.damage import rewrite
+from raftpy.storage.leveldb.row import SegmentRow
+from tests.storage.layout import open_records, rewrite
 from tests.storage.support import Disk, abandon, append, entries, joined, submit
 
 
@@ -69,13 +70,33 @@ def test_a_crash_after_a_compaction_that_came_with_entries(disk: Disk, last: int
     assert state.term_runs == ((5, 2), (6, 3))
 
 
+def firsts(row: SegmentRow) -> list[int]:
+    """Of the records of group 0."""
+    start, stop = keys.entry_range(0)
+    left = row.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False)
+    return [keys.entry_first(key) for key, _ in left]
+
+
 def test_a_compaction_takes_its_records_away(disk: Disk) -> None:
+    """At once; a start finds them again, as long as their segment has its room, and gives them up again."""
+    for _ in range(2):
+        store, _ = disk.open()
+        assert isinstance(store, LevelDBStorage)
+        store.group(0).compact(4)
+        submit(store, [])
+        assert store._row is not None
+        assert firsts(store._row) == [4, 5]
+        store.close()
+    with open_records(disk.path) as row:
+        assert firsts(row) == [1, 4, 5]
+
+
+def test_what_was_given_up_and_is_found_again_is_not_read(disk: Disk) -> None:
+    """Whatever it holds: it is outside of the log's bounds."""
     store, _ = disk.open()
-    store.group(0).compact(4)
+    store.group(0).compact(5)
     submit(store, [])
     store.close()
-    database = LevelDB().open(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
-    start, stop = keys.entry_range(0)
-    left = database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False)
-    assert [keys.entry_first(key) for key, _ in left] == [4, 5]
-    database.close()
+    rewrite(disk.path, (keys.entry_key(0, 1), entries(2, 1, 9, 99).data), (keys.entry_key(0, 4), None))
+    state = disk.open()[1].groups[0]
+    assert (state.snapshot_index, state.last_index, state.term_runs) == (5, 6, ((6, 2),))

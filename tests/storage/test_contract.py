@@ -16,7 +16,7 @@ from raftpy.storage.identity import cluster_hash
 from tests.storage.support import EVERYTHING, MEMBERS, OWNER, Disk, Model, append, commit_only, entries, joined, submit
 
 
-@pytest.fixture(params=["memory", "leveldb", "segments"])
+@pytest.fixture(params=["memory", "leveldb"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
     return Disk(request.param, tmp_path / "node1")
 

@@ -20,14 +20,13 @@ from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.head import Head
-from raftpy.storage.leveldb.sealing import seal, unseal
-from raftpy.storage.leveldb.wal import write_ahead_files
-from raftpy.system.leveldb import LevelDB
+from raftpy.storage.leveldb.sealing import unseal
 from tests.storage.interrupted import Interrupted, interrupted_after
+from tests.storage.late import LateExecutor
+from tests.storage.layout import log_files, open_records, rewrite
 from tests.storage.script import script
 from tests.storage.support import (
     EVERYTHING,
-    FILES,
     MEMBERS,
     OWNER,
     Disk,
@@ -253,11 +252,8 @@ def test_random_batches_of_several_groups(disk: Disk, seed: int) -> None:
 
 def everything(path: Path) -> list[tuple[bytes, bytes]]:
     """All records of a store that nobody has open."""
-    database = LevelDB().open(path / "leveldb", create=False, write_buffer_size=1 << 20)
-    try:
-        return list(database.iterator(start=b"", stop=b"\xff", verify_checksums=True, fill_cache=False))
-    finally:
-        database.close()
+    with open_records(path) as row:
+        return list(row.iterator(start=b"", stop=b"\xff", verify_checksums=True, fill_cache=False))
 
 
 def digest(data: bytes) -> str:
@@ -265,11 +261,12 @@ def digest(data: bytes) -> str:
 
 
 def test_a_store_of_group_0_alone_is_on_disk_what_it_always_was(tmp_path: Path) -> None:
-    """Every byte of its write-ahead file, its floor and its records, as the store of one group wrote them."""
+    """Every byte of its write-ahead file, its floor and its records, in format 3."""
     path = tmp_path / "node1"
 
     def opened() -> LevelDBStorage:
-        store = LevelDBStorage(path, mode="inline", entropy=Drawn(b"\7"))
+        # No segment is made beforehand, which would be named in whatever batch comes next.
+        store = LevelDBStorage(path, mode="inline", entropy=Drawn(b"\7"), executor=LateExecutor())
         store.open(OWNER)
         return store
 
@@ -279,7 +276,7 @@ def test_a_store_of_group_0_alone_is_on_disk_what_it_always_was(tmp_path: Path) 
     for appends in islice(writes, 60):
         submit(store, appends)
     abandon(store)
-    (ahead,) = write_ahead_files(FILES, path / "leveldb")
+    (ahead,) = log_files(path)
     assert digest(ahead.read_bytes().rstrip(b"\0")) == WAL_DIGEST
     assert digest((path / Floor.FILE).read_bytes()) == FLOOR_DIGEST
     store = opened()
@@ -290,10 +287,10 @@ def test_a_store_of_group_0_alone_is_on_disk_what_it_always_was(tmp_path: Path) 
     assert digest(repr(everything(path)).encode()) == RECORDS_DIGEST
 
 
-WAL_DIGEST = "fd7f3ba5abb1cb08"
-FLOOR_DIGEST = "34668e25d04c216d"
-CLOSED_FLOOR_DIGEST = "3738eb78d79ba49b"
-RECORDS_DIGEST = "891d2c541d8a2315"
+WAL_DIGEST = "a9720aaf5b9d2ded"
+FLOOR_DIGEST = "567c6a47da59b94b"
+CLOSED_FLOOR_DIGEST = "c20eb95d08a9f109"
+RECORDS_DIGEST = "27de5f231fd71aed"
 
 
 def test_other_groups_add_records_of_their_own_and_change_none_of_group_0(tmp_path: Path) -> None:
@@ -309,18 +306,6 @@ def test_other_groups_add_records_of_their_own_and_change_none_of_group_0(tmp_pa
     assert {key: together.get(key) for key in alone} == alone
     others = sorted(together.keys() - alone.keys())
     assert others == sorted(key(group) for group in (5, 2**64 - 1) for key in (keys.bootstrap_key, keys.head_key))
-
-
-def rewrite(path: Path, key: bytes, body: bytes | None) -> None:
-    """Puts a record with a good seal in the place of another, or takes it away."""
-    database = LevelDB().open(path / "leveldb", create=False, write_buffer_size=1 << 20)
-    batch = database.write_batch(sync=True)
-    if body is None:
-        batch.delete(key)
-    else:
-        batch.put(key, seal(key, body))
-    batch.write()
-    database.close()
 
 
 class TestDamage:
@@ -346,38 +331,38 @@ class TestDamage:
     @pytest.mark.parametrize("body", [None, b"", b"12345678{}x"])
     def test_a_small_record(self, path: Path, group: int, key_of: object, body: bytes | None) -> None:
         assert callable(key_of)
-        rewrite(path, key_of(group), body)
+        rewrite(path, (key_of(group), body))
         for owner in (OWNER, StoreOwner(1, MEMBERS, groups={5: [1], 6: [1]})):  # nor is one that is named founded anew
             with pytest.raises(StorageDamaged, match=rf"record '(bootstrap|head)' \(group {group}, key "):
                 LevelDBStorage(path).open(owner)
 
     def test_a_bootstrap_record_of_another_cluster(self, path: Path) -> None:
-        rewrite(path, keys.bootstrap_key(6), bytes(8) + b"[1]")
+        rewrite(path, (keys.bootstrap_key(6), bytes(8) + b"[1]"))
         with pytest.raises(StorageDamaged, match=r"'bootstrap' \(group 6.*of another cluster"):
             LevelDBStorage(path).open(OWNER)
 
     @pytest.mark.parametrize("first", [1, 4])
     def test_an_entry(self, path: Path, first: int) -> None:
-        rewrite(path, keys.entry_key(5, first), None)
+        rewrite(path, (keys.entry_key(5, first), None))
         with pytest.raises(StorageDamaged, match=r"record of entry \d \(group 5, "):
             LevelDBStorage(path).open(OWNER)
 
     def test_entries_of_a_group_that_was_never_founded(self, path: Path) -> None:
-        rewrite(path, keys.entry_key(9, 1), entries(1, 1, 1).data)
+        rewrite(path, (keys.entry_key(9, 1), entries(1, 1, 1).data))
         with pytest.raises(StorageDamaged, match=r"record of entry 2 \(group 9, "):
             LevelDBStorage(path).open(StoreOwner(1, MEMBERS, groups={9: [1]}))
 
     def test_a_group_below_its_floor(self, path: Path) -> None:
         head = self.head(path, 5)
         head.term = 1
-        rewrite(path, keys.head_key(5), head.pack())
+        rewrite(path, (keys.head_key(5), head.pack()))
         with pytest.raises(StorageDamaged, match=r"\(group 5\) is damaged: it is below its floor: term 1, .* says 2"):
             LevelDBStorage(path).open(OWNER)
 
     def test_a_group_that_is_not_as_it_was_closed(self, path: Path) -> None:
         head = self.head(path, 6)
         head.term = 1
-        rewrite(path, keys.head_key(6), head.pack())
+        rewrite(path, (keys.head_key(6), head.pack()))
         with pytest.raises(StorageDamaged, match=r"\(group 6\) is damaged: it is not as it was closed"):
             LevelDBStorage(path).open(OWNER)
 
@@ -389,16 +374,15 @@ class TestDamage:
         store.open(OWNER)
         abandon(store)
         (path / Floor.FILE).write_bytes(old_floor)
-        rewrite(path, keys.head_key(5), old_head.pack())
+        rewrite(path, (keys.head_key(5), old_head.pack()))
         with pytest.raises(StorageDamaged, match=r"'head' \(group 5, .*: each start writes all of them"):
             LevelDBStorage(path).open(OWNER)
 
     def test_all_groups_are_refused_together_while_the_store_is_open(self, path: Path) -> None:
         store = LevelDBStorage(path)
         store.open(OWNER)
-        database = store._database
-        assert database is not None
-        database.put(keys.entry_key(5, 1), b"rubbish", sync=True)
+        assert store._row is not None
+        store._row.put(keys.entry_key(5, 1), b"rubbish", sync=True)
         with pytest.raises(StorageDamaged, match="group 5"):
             store.group(5).entries(1, 2, EVERYTHING)
         with pytest.raises(StorageDamaged, match="group 5"):

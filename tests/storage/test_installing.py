@@ -11,9 +11,10 @@ from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import StoreOwner
 from raftpy.sim.disk.files import DiskFiles
-from raftpy.storage.leveldb import group_log, keys
-from raftpy.system.leveldb import LevelDB
-from tests.storage.damage import rewrite
+from raftpy.storage import LevelDBStorage
+from raftpy.storage.leveldb import keys
+from raftpy.storage.leveldb.row import SegmentRow
+from tests.storage.layout import open_records, rewrite
 from tests.storage.power import fail_at_each_step
 from tests.storage.support import MEMBERS, OWNER, Disk, Model, abandon, append, entries, joined, submit
 from tests.storage.test_simulated import NODE, make_directory
@@ -25,7 +26,7 @@ WRITTEN = append(
 """Records [1 2 3] [4] [5 6 7 8] [9 10], of terms 1, 1, 2 and 3."""
 
 
-@pytest.fixture(params=["memory", "leveldb", "segments"])
+@pytest.fixture(params=["memory", "leveldb"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
     return Disk(request.param, tmp_path / "node1")
 
@@ -140,35 +141,32 @@ def leveldb(tmp_path: Path) -> Disk:
     return Disk("leveldb", tmp_path / "node1")
 
 
-def left(disk: Disk) -> list[int]:
+def firsts(row: SegmentRow) -> list[int]:
     """First indexes of the records that are there."""
-    database = LevelDB().open(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
     start, stop = keys.entry_range(0)
-    found = [
-        keys.entry_first(key)
-        for key, _ in database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False)
-    ]
-    database.close()
-    return found
+    found = row.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False)
+    return [keys.entry_first(key) for key, _ in found]
 
 
-def test_what_is_outside_of_the_log_goes_little_by_little(leveldb: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the snapshot's index lies in goes at once: another record may begin there. The rest is left out by a start,
-    which goes on with its deletion."""
-    monkeypatch.setattr(group_log, "OUTSIDE_AT_ONCE", 1)
+def test_what_is_outside_of_the_log_is_left_out_by_a_start(leveldb: Disk) -> None:
+    """What the snapshot's index lies in is deleted: another record may begin there. The rest is given up, and found
+    again by a start as long as its segment is there, which gives it up again."""
     store, _ = leveldb.open()
     model = Model()
     for message in (WRITTEN, *installing(7)):
         submit(store, [message])
         model.submit([message])
     abandon(store)
-    assert left(leveldb) == [1, 7]
+    with open_records(leveldb.path) as row:
+        assert firsts(row) == [1, 4, 7]
     store, recovered = leveldb.open()
     model.check(store, recovered)
+    assert isinstance(store, LevelDBStorage)
+    assert store._row is not None
+    assert firsts(store._row) == [7]
     submit(store, [append(entries(8, 1, 6, 100))])
     model.submit([append(entries(8, 1, 6, 100))])
     abandon(store)
-    assert left(leveldb) == [7, 8]
     model.check(leveldb.open()[0])
 
 

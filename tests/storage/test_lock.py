@@ -22,10 +22,9 @@ from raftpy.contracts.files import File, OpenMode
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
-from raftpy.storage.leveldb.wal import write_ahead_files
 from raftpy.system.files import SystemFiles
-from raftpy.system.leveldb import LevelDB
-from tests.storage.support import FILES, MEMBERS, OWNER, Disk, append, entries, submit
+from tests.storage.layout import newest_file
+from tests.storage.support import MEMBERS, OWNER, Disk, append, entries, submit
 
 HOLDER = """
 import sys
@@ -91,10 +90,18 @@ def test_a_name_left_behind_is_overwritten(tmp_path: Path) -> None:
 def test_leveldb_held_by_something_else(tmp_path: Path) -> None:
     disk = Disk("leveldb", tmp_path)
     disk.open()[0].close()
-    other = LevelDB().open(tmp_path / "leveldb", create=False, write_buffer_size=1 << 20)
-    with pytest.raises(StorageLocked, match="by a process that left no name"):
-        disk.open()
-    other.close()
+    command = (
+        "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+    )
+    lock = newest_file(tmp_path).parent / "LOCK"
+    with subprocess.Popen(
+        [sys.executable, "-c", command, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(StorageLocked, match="by a process that left no name"):
+            disk.open()
+        other.kill()
     disk.open()
 
 
@@ -102,7 +109,7 @@ def test_a_removed_lock_file_lets_nobody_in_and_nothing_is_touched(tmp_path: Pat
     """The second to come finds LevelDB's own lock taken, before it cuts anything off the file that is written to."""
     with hold(tmp_path) as process:
         (tmp_path / "lock").unlink()
-        (log,) = write_ahead_files(FILES, tmp_path / "leveldb")
+        log = newest_file(tmp_path)
         before = log.read_bytes()
         with pytest.raises(StorageLocked):
             LevelDBStorage(tmp_path).open(StoreOwner(7, MEMBERS))
@@ -114,7 +121,7 @@ def test_a_removed_lock_file_in_the_same_process(tmp_path: Path) -> None:
     disk = Disk("leveldb", tmp_path)
     store, _ = disk.open()
     (tmp_path / "lock").unlink()
-    (log,) = write_ahead_files(FILES, tmp_path / "leveldb")
+    log = newest_file(tmp_path)
     before = log.read_bytes()
     with pytest.raises(StorageLocked, match=f"by process {os.getpid()} .* as node 1"):
         disk.open()

@@ -15,7 +15,6 @@ from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 from tests.storage.script import GROUPS, OWNER_OF_GROUPS
-from tests.storage.segmented import SegmentedStorage
 from tests.storage.support import EVERYTHING, Model, abandon, append, commit_only, entries, joined
 
 GROUP = st.sampled_from(list(GROUPS))
@@ -183,7 +182,7 @@ class LevelDBMachine(StoreMachine):
         self.work = Path(tempfile.mkdtemp(prefix="raftpy-test-", dir=memory if memory.is_dir() else None))
 
     def new(self) -> LevelDBStorage:
-        return LevelDBStorage(self.work / "node1", write_buffer_size=64 << 10)
+        return LevelDBStorage(self.work / "node1", segment_size=64 << 10)
 
     def crash(self) -> None:
         abandon(self.store)
@@ -197,7 +196,7 @@ class SegmentsMachine(LevelDBMachine):
     """With segments of which each holds a few batches."""
 
     def new(self) -> LevelDBStorage:
-        return SegmentedStorage(self.work / "node1", write_buffer_size=2000)
+        return LevelDBStorage(self.work / "node1", segment_size=2000)
 
 
 TestMemory = MemoryMachine.TestCase

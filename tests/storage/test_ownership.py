@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from raftpy.contracts.errors import ForeignDirectory
 from raftpy.storage import LevelDBStorage
+from tests.storage.late import LateExecutor
 from tests.storage.support import OWNER
 
 
@@ -62,6 +64,8 @@ FOREIGN: dict[str, Callable[[Path], object]] = {
     "a database of another program": write("leveldb/CURRENT", b"MANIFEST-000001\n"),
     "a database of another program, not begun": write("leveldb/LOCK", b""),
     "a file that is called leveldb": write("leveldb", b""),
+    "a directory of another program that is called segments": write("segments/0000000000000001", b""),
+    "a file that is called segments": write("segments", b""),
 }
 
 
@@ -128,7 +132,7 @@ def states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     with monkeypatch.context() as patch:
         for name in STEPS:
             patch.setattr(os, name, watched(getattr(os, name)))
-        LevelDBStorage(live).open(OWNER)
+        LevelDBStorage(live, executor=LateExecutor(Random(1))).open(OWNER)
     return copies
 
 

@@ -9,6 +9,8 @@ from random import Random
 
 import pytest
 
+from raftcore.base.types import EntryKind
+from raftcore.values.message import Entries, Entry
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.sim.disk.database import SimulatedDatabaseError, SimulatedEngine
 from raftpy.sim.disk.faults import DiskFaults
@@ -72,9 +74,10 @@ def open_real(path: Path, *, create: bool = False, size: int = SIZE) -> SegmentR
 
 
 def record(group: int, first: int, size: int = 300) -> tuple[bytes, bytes]:
-    """A record of a log as a store writes it."""
+    """A record of a log as a store writes it, with a block of about ``size`` bytes that has one entry."""
     key = keys.entry_key(group, first)
-    return key, seal(key, Random(first + group * 1000).randbytes(size))
+    payload = Random(first + group * 1000).randbytes(max(1, size - 44))
+    return key, seal(key, Entries.build([Entry(1, first, EntryKind.EntryNormal, payload)]).data)
 
 
 def scan(row: SegmentRow) -> dict[bytes, bytes]:
@@ -108,9 +111,9 @@ class Told:
                 self.last[group] = cut
             if kind < 0.35 and self.last[group] > self.first[group] + 3:  # compacted
                 upto = rng.randint(self.first[group], self.last[group] - 1)
+                batch.forget_before(keys.entry_key(group, upto))
                 for first in range(self.first[group], upto):
                     key = keys.entry_key(group, first)
-                    batch.forget(key)
                     self.forgotten.add(key)
                     del self.content[key]
                 self.first[group] = upto
@@ -141,8 +144,8 @@ class Told:
 def forget_again(row: SegmentRow, told: Told) -> None:
     """What a store does after an opening."""
     batch = row.write_batch(sync=True)
-    for key in told.forgotten:
-        batch.forget(key)
+    for group, first in told.first.items():
+        batch.forget_before(keys.entry_key(group, first))
     batch.write()
 
 
@@ -255,6 +258,22 @@ class TestSegments:
         with pytest.raises(StorageDamaged, match="missing"):
             place.open()
 
+    def test_a_successor_that_could_not_be_named_is_closed_with_the_row(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        place = Simulated()
+        row = place.open(create=True)
+        for first in range(1, 100):
+            row.put(*record(0, first), sync=True)
+        place.executor.run()
+
+        def full(*_: object) -> list[int]:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("raftpy.storage.leveldb.row.write", full)
+        with pytest.raises(OSError, match="No space left"):
+            row.put(*record(0, 100), sync=True)
+        row.close()
+        assert list(row._files.opened) == []  # type: ignore[attr-defined]
+
     def test_readers_beside_a_writer(self, tmp_path: Path) -> None:
         """They find each record while segments change, close and go."""
         row = open_real(tmp_path, create=True, size=3000)
@@ -268,7 +287,7 @@ class TestSegments:
                 batch = row.write_batch(sync=True)
                 batch.put(*record(0, first))
                 if first > 50:
-                    batch.forget(keys.entry_key(0, first - 50))
+                    batch.forget_before(keys.entry_key(0, first - 49))
                 batch.write()
                 written[0] = first
 
@@ -314,7 +333,7 @@ class TestSegments:
             batch = row.write_batch(sync=True)
             batch.put(*record(0, first))
             if first > 20:
-                batch.forget(keys.entry_key(0, first - 20))
+                batch.forget_before(keys.entry_key(0, first - 19))
             batch.write()
             place.executor.run()
             live = sum(len(value) for value in told.values()) + 21 * 310
@@ -439,7 +458,9 @@ class TestDamage:
     def test_a_segment_of_another_row(self, sample: tuple[Path, dict[bytes, bytes]], tmp_path: Path) -> None:
         (tmp_path / "other").mkdir()
         other = open_real(tmp_path / "other", create=True, size=3000)
-        for first in range(1, 30):
+        first = 0
+        while len(segments(SystemFiles(), tmp_path / "other")) < 3:
+            first += 1
             other.put(*record(0, first, 200), sync=True)
         other.close()
         copy = shutil.copytree(sample[0], tmp_path / "copy")

@@ -28,6 +28,7 @@ from raftpy.storage.leveldb.lock import DirectoryLock
 from raftpy.storage.leveldb.ownership import check_ours
 from raftpy.storage.leveldb.store import make_directory
 from raftpy.storage.leveldb.writer import Mode
+from tests.storage.late import LateExecutor
 from tests.storage.power import fail_at_each_step
 from tests.storage.support import OWNER, SMALLEST_BUFFER, Model, append, commit_only, entries, submit
 
@@ -106,8 +107,8 @@ def store(files: DiskFiles, seed: int = 1, mode: Mode = "inline", executor: Exec
     return LevelDBStorage(
         NODE,
         mode=mode,
-        executor=executor,
-        write_buffer_size=SMALLEST_BUFFER,
+        executor=executor or LateExecutor(),
+        segment_size=SMALLEST_BUFFER,
         files=files,
         database=SimulatedEngine(files),
         entropy=SeededEntropy(Random(seed)),
@@ -228,6 +229,7 @@ async def test_what_is_written_beside_the_loop_is_written_when_the_simulator_say
     make_directory(files, NODE.parent)
     opened = store(files, mode="thread", executor=steps)
     opened.open(OWNER)
+    steps.step()  # a segment is made beforehand
     done: list[int] = []
     opened.set_completion(lambda batch: done.append(batch[0][1][0].term))
     assert not submit(opened, [append(entries(1, 3, 1), term=1)])
@@ -254,12 +256,12 @@ def test_a_store_on_a_broken_disk_is_closed_without_an_error_and_lets_go_of_its_
     disk = Disk(Random(1))
     files = disk.files()
     make_directory(files, NODE.parent)
-    store = LevelDBStorage(NODE, files=files, database=SimulatedEngine(files), mode="inline")
+    store = LevelDBStorage(NODE, files=files, database=SimulatedEngine(files), executor=LateExecutor(), mode="inline")
     store.open(OWNER)
     submit(store, [append(entries(1, 2, 1), term=1)])
     disk.faults = bad
     store.close()
     disk.faults = DiskFaults()
-    again = LevelDBStorage(NODE, files=files, database=SimulatedEngine(files), mode="inline")
+    again = LevelDBStorage(NODE, files=files, database=SimulatedEngine(files), executor=LateExecutor(), mode="inline")
     assert again.open(OWNER).groups[0].last_index == 2
     again.close()

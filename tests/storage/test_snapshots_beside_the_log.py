@@ -13,6 +13,7 @@ from raftpy.sim.disk.database import SimulatedEngine
 from raftpy.sim.disk.files import Disk as SimulatedDisk
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import LevelDBStorage, MemoryStore
+from tests.storage.late import LateExecutor
 from tests.storage.snapshots import contents, ref, sample, write
 from tests.storage.support import OWNER, Disk, append, entries, submit
 
@@ -97,6 +98,7 @@ def test_on_a_simulated_disk_they_are_there_after_a_power_failure(tmp_path: Path
             mode="inline",
             files=files,
             database=SimulatedEngine(files),
+            executor=LateExecutor(),
             entropy=SeededEntropy(Random(seed)),
         )
         store.open(OWNER)

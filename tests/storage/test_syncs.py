@@ -12,6 +12,8 @@ from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.store import make_directory
 from raftpy.system import files, leveldb
+from tests.storage.late import LateExecutor
+from tests.storage.layout import records
 from tests.storage.support import FILES, OWNER, append, commit_only, entries, submit
 
 
@@ -72,15 +74,22 @@ class Batch:
 FLOOR = ["fsync floor.new", "rename floor.new to floor"]
 
 
+def segment(number: int) -> list[str]:
+    """A segment is made: its header, the names of its files, its own name."""
+    return ["put, synced", f"fsync {number:016}", "fsync segments"]
+
+
 def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     recorder = Recorder(monkeypatch)
     path = tmp_path / "node1"
     write_floor = [*FLOOR, "fsync node1"]
-    store = LevelDBStorage(path)
+    executor = LateExecutor()
+    store = LevelDBStorage(path, executor=executor)
     store.open(OWNER)
     made = [f"fsync {tmp_path.name}"]
-    database = ["fsync leveldb", "fsync node1", "batch, synced", "batch, synced"]
-    assert recorder.take() == [*made, *write_floor, *database, *write_floor]
+    row = ["fsync node1", *segment(1), "batch, synced", "batch, synced"]
+    assert recorder.take() == [*made, *write_floor, *row, *write_floor]
+    assert recorder.options["create_if_missing"] is True
     assert recorder.options["paranoid_checks"] is True
     assert recorder.options["compression"] is None
     submit(store, [append(entries(1, 3, 1), term=1), append(entries(2, 1, 2)), append(term=2, vote=1)])
@@ -89,13 +98,45 @@ def test_every_step_of_a_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert recorder.take() == []
     store.pin(2, 22)
     store.pin(2, 22)
-    assert recorder.take() == ["put, synced"]
+    assert recorder.take() == ["batch, synced"]
+    executor.run()
+    assert recorder.take() == segment(2)
     store.close()
-    assert recorder.take() == ["batch, synced", "fsync 000003.log", *write_floor]
-    store = LevelDBStorage(path)
+    assert recorder.take() == ["batch, synced", "fsync 000003.log", "fsync 000003.log", *write_floor]
+    store = LevelDBStorage(path, executor=LateExecutor())
     store.open(OWNER)
-    assert recorder.take() == ["fsync leveldb", "batch, synced", *write_floor]
-    assert recorder.options["create_if_missing"] is False
+    # The last batch is written once more: it may not be durable, and what comes now rests on it.
+    assert recorder.take() == ["fsync 000003.log", *segment(3), "batch, synced", *write_floor]
+    store.close()
+
+
+def test_a_change_of_segments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The next one is named, durably, before it is written, and the older ones go behind what says so."""
+    executor = LateExecutor()
+    recorder = Recorder(monkeypatch)
+    store = LevelDBStorage(tmp_path / "node1", executor=executor, segment_size=10_000)
+    store.open(OWNER)
+    executor.run()
+    recorder.take()
+    last = 0
+    taken: list[str] = []
+    while not taken.count("batch, synced") > 3:
+        submit(store, [append(entries(last + 1, 100, 1), term=1)])
+        last += 100
+        taken += recorder.take()
+    assert taken == ["batch, synced"] * 4
+    while len(taken) < 5:
+        submit(store, [append(entries(last + 1, 100, 1))])
+        last += 100
+        executor.run()
+        taken = recorder.take()
+    assert taken == ["batch, synced", "fsync 000003.log", *segment(3)]
+    store.group(0).compact(last)
+    submit(store, [append(entries(last + 1, 100, 1))])
+    assert recorder.take() == ["batch, synced"]
+    executor.run()
+    assert recorder.take() == ["fsync segments"]
+    assert sorted(path.name for path in records(tmp_path / "node1").iterdir()) == [f"{2:016}", f"{3:016}"]
     store.close()
 
 

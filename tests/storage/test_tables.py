@@ -1,4 +1,4 @@
-"""What the layout of the keys is for: LevelDB never merges tables of entries, and the head is found all the same."""
+"""LevelDB never makes a table of what a store writes, and the newest head is found wherever it stands."""
 
 from __future__ import annotations
 
@@ -17,25 +17,36 @@ from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Reader
 from raftpy.system.leveldb import LevelDB
-from tests.storage.support import OWNER, SMALLEST_BUFFER, Disk, abandon, append, commit_only, entries, joined, submit
+from tests.storage.layout import log_files, open_records, records, write_raw
+from tests.storage.support import (
+    OWNER,
+    SMALLEST_BUFFER,
+    Disk,
+    abandon,
+    append,
+    commit_only,
+    entries,
+    joined,
+    payload,
+    submit,
+)
 
 
-def test_tables_are_written_once(tmp_path: Path) -> None:
-    """Over a dozen tables, terms and votes written between, three starts: none is ever merged with another."""
+def test_each_entry_is_written_once(tmp_path: Path) -> None:
+    """Over a dozen segments, terms and votes written between, three starts: none is ever turned into a table."""
     last = 0
     for term in (1, 2, 3):
-        store = LevelDBStorage(tmp_path / "node1", write_buffer_size=SMALLEST_BUFFER)
+        store = LevelDBStorage(tmp_path / "node1", segment_size=SMALLEST_BUFFER)
         store.open(OWNER)
         for _ in range(40):
             submit(store, [append(entries(last + 1, 1000, term), term=term, vote=1, commit=last)])
             last += 1000
         store.close()
-        events = (tmp_path / "node1" / "leveldb" / "LOG").read_text()
-        assert events.count("Level-0 table #") > 4
-        if term == 1:  # of one start only the first table has the small records in it
-            assert "Compacted " not in events
-        else:
-            assert events.count("Compacted ") <= 2
+        assert not list(records(tmp_path / "node1").rglob("*.ldb"))
+        files = log_files(tmp_path / "node1")
+        assert len(files) > 4 * term
+        size = sum(file.stat().st_size for file in files)
+        assert size < 1.1 * len(payloads(last)) + 2000 * len(files)
 
 
 @pytest.mark.parametrize("clean", [True, False], ids=["closed", "killed"])
@@ -81,6 +92,11 @@ def test_heads_written_one_after_the_other(tmp_path: Path) -> None:
     assert (recovered.groups[0].hard_state.term, recovered.groups[0].hard_state.vote) == (4, 2)
 
 
+def payloads(last: int) -> bytes:
+    """What the entries up to ``last`` have in their blocks beside the headers."""
+    return b"".join(payload(index, 3) + bytes(4) for index in range(1, last + 1))
+
+
 END_3 = Head(boot=1, term=2, commit=3, last_index=3, last_term=1, number=1).pack()
 
 
@@ -102,13 +118,16 @@ def test_an_iterator_that_ends_early(tmp_path: Path) -> None:
     store, _ = disk.open()
     submit(store, [append(joined(entries(1, 3, 1), entries(4, 1, 1), entries(5, 2, 2, 9)), term=2, commit=5)])
     store.close()
-    database = LevelDB().open(disk.path / "leveldb", create=False, write_buffer_size=1 << 20)
-    database.put(keys.entry_key(0, 1), seal(keys.entry_key(0, 1), entries(1, 3, 1).data, END_3), sync=True)
-    reader = Reader(LevelDB(), EndsEarly(database, 1), disk.path)
+    write_raw(disk.path, (keys.entry_key(0, 1), seal(keys.entry_key(0, 1), entries(1, 3, 1).data, END_3)))
+    with open_records(disk.path) as row:
+        reader = Reader(LevelDB(), EndsEarly(row, 1), disk.path)
+        check_end(reader)
+
+
+def check_end(reader: Reader) -> None:
     head = reader.head(0)
     head.number = 0
     log = reader.log(0, head)
     assert (log.index.last, log.head.last_index) == (3, 3)
     with pytest.raises(StorageDamaged, match=r"record of entry 4 .*iterator ended before it, at 3"):
         reader.check_end(0, log)
-    database.close()

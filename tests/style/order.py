@@ -32,9 +32,10 @@ RAFTPY = """
     storage: records identity leveldb
         snapshots.names snapshots.blocks snapshots.checking snapshots.folder snapshots.memory snapshots.writer
         snapshots.reader snapshots.receiver snapshots.metadata snapshots.store snapshots.choosing
-        memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys
-        leveldb.lock leveldb.ownership leveldb.sealing leveldb.startup leveldb.wal_records leveldb.wal_batches
-        leveldb.wal leveldb.places leveldb.segment leveldb.row leveldb.group_log leveldb.writer leveldb.store
+        memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys leveldb.lock leveldb.sealing
+        leveldb.wal_records leveldb.wal_batches leveldb.wal leveldb.places leveldb.reading leveldb.segment
+        leveldb.ownership leveldb.startup leveldb.loading leveldb.row leveldb.upgrade leveldb.group_log leveldb.writer
+        leveldb.store
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
         exchange.snapshot_frames exchange.probe_frames
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
@@ -53,8 +54,9 @@ RAFTPY = """
     sim.linearizability: history models search lineup tried registers result explain checker shrink
     sim: entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
-        disk.database event trace plan outcome world process_loop process strand executor durable_state machine network
-        cluster clients snapshot_calls at_rest path_faults faults glance signs promises forged snapshots checks
+        disk.database data_directory event trace plan outcome world process_loop process strand executor durable_state
+        machine network cluster clients snapshot_calls at_rest path_faults faults glance signs promises forged snapshots
+        checks
         sometimes wire readers ending swarm run
         drawing.datagrams drawing.picture drawing.page shrink written guarded totals
         worker worker_process search

@@ -263,8 +263,6 @@ class SimulatedDatabase:
         except OSError as error:
             raise _io_error(self._path, error) from error
         assert self._log is not None
-        if self._look is not None:
-            self._look("rotated", b"")
         self._log.close()
         self._log, self._log_number = log, number
         self._full, self._memory = self._memory, _Memory()
@@ -444,6 +442,8 @@ class SimulatedDatabase:
 
     def _make(self) -> None:
         """An empty database; its manifest is not synced, as nothing was promised yet."""
+        if self._look is not None:
+            self._look("made", b"")
         manifest = _Log(self._files, self._path / "MANIFEST-000001")
         try:
             manifest.add(Edit(comparator=COMPARATOR, log_number=0, next_file=2, last_sequence=0).pack())
@@ -558,8 +558,8 @@ class SimulatedEngine:
         self._files = files
         self._lock = lock
         self.look: Callable[[str, bytes], None] | None = None
-        """Told of what happens seldom: ("replaced", key) for a value that another takes the place of, ("rotated", b"")
-        for a new write-ahead file."""
+        """Told of what happens seldom: ("replaced", key) for a value that another takes the place of, ("made", b"")
+        for a new database."""
 
     def open(self, path: PurePath, *, create: bool, write_buffer_size: int) -> SimulatedDatabase:
         return SimulatedDatabase(self._files, path, create, write_buffer_size, self.look, self._lock())

@@ -1,7 +1,7 @@
-"""The floor: what a store is known to have held, in a file outside LevelDB.
+"""The floor: what a store is known to have held, in a file outside its segments.
 
-LevelDB cannot know that a whole file of its own was taken away or put back from an older copy. So each start writes,
-after its new boot is durable in LevelDB and before anything is sent, what the store holds to the file ``floor``; a
+A row of segments cannot know that all of it was put back from an older copy. So each start writes,
+after its new boot is durable in them and before anything is sent, what the store holds to the file ``floor``; a
 clean close writes it once more. A store that is found below its floor is damaged: it may have promised (a vote, an
 entry) what it no longer knows.
 
@@ -20,9 +20,12 @@ What is compared, and why it never accuses an honest store:
 3 to 6 are compared for each group, and each group that the floor names must be there: one that is damaged makes the
 store a damaged one.
 
-Not noticed: the loss of what was written to LevelDB's newest write-ahead file since the start, when that file's end
-reads as the end of a shorter one (cut off, or a damaged length field near its end) and the node was not closed. Any
-one write-ahead log has this limit: only a second synced write for each commit could lift it.
+Not noticed: the loss of what was written to the newest segment since the start, when the end of its write-ahead file
+reads as the end of a shorter one (cut off, or overwritten with zeros) and the node was not closed. Any one write-ahead
+log has this limit: only a second synced write for each commit could lift it.
+
+The file is a line that says its format and a checksum, and a line of JSON. From format 3 on the checksum is that of
+both, so that a damaged format is not taken for another release's.
 """
 
 from __future__ import annotations
@@ -39,8 +42,10 @@ from raftpy.contracts.files import Files
 from raftpy.contracts.types import BOOT_SHIFT
 from raftpy.storage.leveldb.head import Head
 
-FLOOR_FORMAT = 2
+FLOOR_FORMAT = 3
 """Raised also when the database's own format changes: the floor is what an older or newer release reads first."""
+FORMER_FORMAT = 2
+"""Of a directory that is upgraded (upgrade.py)."""
 MAGIC = "raftpy floor"
 
 
@@ -85,6 +90,8 @@ class Floor:
     boot: int = 0
     closed: bool = False
     groups: dict[int, GroupFloor] = field(default_factory=dict)
+    format: int = FLOOR_FORMAT
+    """Of the file it was read from, and of the data directory."""
 
     FILE = "floor"
     TEMPORARY = "floor.new"
@@ -112,13 +119,16 @@ class Floor:
             return None
         head, _, body = data.partition(b"\n")
         words = head.decode("ascii", "replace").split(" ")
-        if len(words) == 4 and " ".join(words[:2]) == MAGIC and words[2].isdigit() and int(words[2]) != FLOOR_FORMAT:
+        version = 0
+        if len(words) == 4 and " ".join(words[:2]) == MAGIC and words[2].isdigit():
+            version = int(words[2])
+        if version not in (0, FORMER_FORMAT, FLOOR_FORMAT) and data == _rendered(version, body):
             raise StorageFailed(
-                f"{path} has format {words[2]}, and this release reads format {FLOOR_FORMAT}: use the release that "
-                "wrote it, unless the file is damaged"
+                f"{path} has format {version}, and this release reads format {FLOOR_FORMAT} and upgrades format "
+                f"{FORMER_FORMAT}: use the release that wrote it"
             )
         try:
-            floor = cls._parse(body)
+            floor = cls._parse(body, version) if version in (FORMER_FORMAT, FLOOR_FORMAT) else None
         except (ValueError, KeyError, TypeError, AttributeError):
             floor = None
         if floor is None or floor._render() != data:  # also catches every byte that changed without changing the sense
@@ -128,14 +138,13 @@ class Floor:
     def _render(self) -> bytes:
         groups = {str(group): part.as_dict() for group, part in sorted(self.groups.items())}
         record = {"store_id": self.store_id, "boot": self.boot, "closed": self.closed, "groups": groups}
-        body = json.dumps(record).encode() + b"\n"
-        return f"{MAGIC} {FLOOR_FORMAT} {crc32c(body):08x}\n".encode() + body
+        return _rendered(self.format, json.dumps(record).encode() + b"\n")
 
     @classmethod
-    def _parse(cls, body: bytes) -> Floor:
+    def _parse(cls, body: bytes, version: int) -> Floor:
         record = json.loads(body)
         groups = {int(group): GroupFloor.from_dict(part) for group, part in record["groups"].items()}
-        return cls(record["store_id"], record["boot"], record["closed"], groups)
+        return cls(record["store_id"], record["boot"], record["closed"], groups, version)
 
     def check(self, store_id: int, group: int, head: Head, where: str) -> None:
         """Raises ``StorageDamaged`` when the store with this identity, and the group with this head, is below this
@@ -163,3 +172,9 @@ class Floor:
         if head.last_index >= part.last_index or head.boot != self.boot:
             return False
         return not 0 < head.cut <= part.last_index
+
+
+def _rendered(version: int, body: bytes) -> bytes:
+    """The file with this ``body``, as a release of this format writes it."""
+    sealed = f"{MAGIC} {version} " if version > FORMER_FORMAT else ""
+    return f"{MAGIC} {version} {crc32c(sealed.encode() + body):08x}\n".encode() + body

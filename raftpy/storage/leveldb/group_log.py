@@ -16,18 +16,13 @@ from contextlib import AbstractContextManager
 from raftcore.base.conflict import Conflict
 from raftcore.base.errors import Unavailable
 from raftcore.values.message import Entries, Message, Snapshot
-from raftpy.contracts.database import Batch
 from raftpy.contracts.errors import StorageFailed
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import GroupFloor
+from raftpy.storage.leveldb.row import RowBatch
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Log, Reader
 from raftpy.storage.records import Plan, gather, placeholder
-
-OUTSIDE_AT_ONCE = 4096
-"""Records outside of the log that one batch takes away at most; they may be many, and nothing waits for that."""
-RECORD_OVERHEAD = 160
-"""About how many bytes a record takes in the write-ahead file beside its block."""
 
 
 class LevelDBGroupLog:
@@ -62,23 +57,23 @@ class LevelDBGroupLog:
         self._fail = fail
         self._keep = keep
         self._records: list[int] = []  # first indexes of those in the batch under way
-        self._size = 0  # of their blocks
         self._mutex = mutex
         self._index = log.index
         self._cut_through: int | None = None  # record that the batch under way makes shorter
         self._changes = 0  # how often records have gone, or become shorter
         self._compact_to = 0  # what is up to here is to go with the next batch
-        self._outside = log.outside  # first indexes of records before the log, to be deleted some time
 
     # --- writing: all of it is for one thread at a time
 
-    def begin_boot(self, boot: int, batch: Batch) -> None:
+    def begin_boot(self, boot: int, batch: RowBatch) -> None:
         """The marks of the boot before do not hold for this one: they would excuse a loss in it."""
         head = self.head
         head.boot, head.cut, head.closed = boot, 0, 0
         self.put_head(batch)
+        if head.prev_index:  # what was given up before is found again at a start, as long as it has its room
+            batch.forget_before(keys.entry_key(self.group, self._index.firsts[0]))
 
-    def stage(self, appends: Sequence[Message], batch: Batch) -> bool:
+    def stage(self, appends: Sequence[Message], batch: RowBatch) -> bool:
         """Puts them into the batch; False when there is nothing that must be written now."""
         plan = Plan(appends, self._index.prev, self._index.last)
         head = self.head
@@ -97,33 +92,29 @@ class LevelDBGroupLog:
             self._put_compaction(compact_to, batch)
         if plan.staged:
             self._put_entries(plan.staged, batch)
-        if self._outside:
-            self._put_outside(batch)
         if not plan.staged or compact_to or plan.snapshot is not None:
             # Where the log begins is looked for under the head's own key, before any record is read.
             self.put_head(batch)
         return True
 
-    def written(self) -> int:
-        """The batch is durable. About how many bytes of the log it had, with what stands around them."""
-        records = self._records
-        if not records:
-            return 0
+    def written(self) -> None:
+        """The batch is durable."""
+        if not self._records:
+            return
         with self._mutex:
-            self._index.firsts.extend(records)
+            self._index.firsts.extend(self._records)
             self._index.last = self.head.last_index
             if self._cut_through is not None:
                 self._cut_through = None
                 self._changes += 1
         self._records = []
-        return self._size + RECORD_OVERHEAD * len(records)
 
-    def put_head(self, batch: Batch) -> None:
+    def put_head(self, batch: RowBatch) -> None:
         """Puts the head under its own key into the batch."""
         self.head.number += 1
         batch.put(self._head_key, seal(self._head_key, self.head.pack()))
 
-    def _put_entries(self, staged: list[Entries], batch: Batch) -> None:
+    def _put_entries(self, staged: list[Entries], batch: RowBatch) -> None:
         """Puts consecutive entries into the batch, a record for each block, with the head behind the last one."""
         group, head = self.group, self.head
         head.number += 1
@@ -140,14 +131,10 @@ class LevelDBGroupLog:
             batch.put(key, seal(key, block))
         key = keys.entry_key(group, last[0])
         batch.put(key, seal(key, last[1], head.pack()))
-        records, size = [last[0]], 0
-        if blocks:  # seldom
-            records[:0] = [first for first, _ in blocks]
-        for entries in staged:
-            size += len(entries.data)
-        self._records, self._size = records, size
+        self._records = [first for first, _ in blocks]
+        self._records.append(last[0])
 
-    def _put_cut(self, index: int, batch: Batch) -> None:
+    def _put_cut(self, index: int, batch: RowBatch) -> None:
         """Deletes what the log holds from ``index`` on, in the batch and, for readers, at once."""
         doomed, through = self._index.cut(index)
         for first in doomed:
@@ -163,8 +150,8 @@ class LevelDBGroupLog:
         head = self.head
         head.cut = min(head.cut or index, index)
 
-    def _put_compaction(self, index: int, batch: Batch) -> None:
-        """Deletes the records up to ``index``, in the batch and, for readers, at once."""
+    def _put_compaction(self, index: int, batch: RowBatch) -> None:
+        """Gives up the records up to ``index``, with the batch and, for readers, at once."""
         head = self.head
         if index > self._index.last:
             raise StorageFailed(f"compacted up to {index}, and entries are replaced from {self._index.last + 1} on")
@@ -172,14 +159,13 @@ class LevelDBGroupLog:
         head.prev_index, head.prev_term = index, self._reader.record(self.group, holding).first_term
         head.commit = max(head.commit, index)
         with self._mutex:
-            doomed = self._index.compact(index)
+            self._index.compact(index)
             self._changes += 1
-        for key in [keys.entry_key(self.group, first) for first in doomed]:
-            batch.delete(key)
+        batch.forget_before(keys.entry_key(self.group, holding))
 
-    def _put_snapshot(self, snapshot: Snapshot, batch: Batch) -> None:
+    def _put_snapshot(self, snapshot: Snapshot, batch: RowBatch) -> None:
         """The log is the snapshot from this batch on, for readers at once. Records that reach its index are deleted in
-        the batch, since others come there; those before it are outside of the log, and go with later ones."""
+        the batch, since others come there; those before it are outside of the log."""
         head, index = self.head, snapshot.index
         reach = index if index > self._index.last else self._index.span(self._index.position(index))[0]
         if index < self._index.last:
@@ -191,20 +177,12 @@ class LevelDBGroupLog:
             firsts = self._index.install(index)
             self._cut_through = None
             self._changes += 1
-        before = bisect_left(firsts, reach)  # perhaps millions
-        self._outside.extend(firsts[:before])
-        for first in firsts[before:]:
+        batch.forget_before(keys.entry_key(self.group, reach))
+        for first in firsts[bisect_left(firsts, reach) :]:  # before it there are perhaps millions
             batch.delete(keys.entry_key(self.group, first))
         head.number += 1
         key = keys.entry_key(self.group, index)
         batch.put(key, seal(key, placeholder(snapshot).data, head.pack()))
-
-    def _put_outside(self, batch: Batch) -> None:
-        """Deletes some of the records before the log. A start that finds them leaves them out."""
-        going = self._outside[-OUTSIDE_AT_ONCE:]
-        del self._outside[-OUTSIDE_AT_ONCE:]
-        for first in going:
-            batch.delete(keys.entry_key(self.group, first))
 
     @property
     def compacting(self) -> bool:

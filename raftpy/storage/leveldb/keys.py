@@ -1,8 +1,7 @@
-"""How records are named in LevelDB.
+"""How records are named.
 
 Key: a tag (one byte), then where the record is of one group that group's id (u64), and for a record of the log the
-index of its first entry (u64), big endian, so that LevelDB's order is the log's. Everything small sorts before the
-logs: a table that LevelDB makes of new entries then overlaps no other table, and is never merged with one.
+index of its first entry (u64), big endian, so that their order is the log's.
 
 === ============== ====================================================================================
 tag of             value (little endian, between seal and end: raftpy/storage/leveldb/sealing.pyx)
@@ -26,8 +25,11 @@ from struct import Struct
 
 from raftpy.contracts.types import MAX_GROUP
 
-FORMAT = 2
-"""Version of everything on this page; a store of another version is refused."""
+FORMAT = 3
+"""Version of everything on this page, and of where it lies. A store of format 2 is upgraded, which had the same records
+in one database (raftpy/storage/leveldb/upgrade.py); any other is refused."""
+FORMER = 2
+"""The version that is upgraded."""
 
 _GROUP = Struct(">cQ")
 _ENTRY = Struct(">cQQ")

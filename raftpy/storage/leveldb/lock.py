@@ -84,8 +84,9 @@ class DirectoryLock:
 
 
 @contextmanager
-def leveldb_unused(files: Files, directory: PurePath) -> Iterator[None]:
-    """While nobody has the LevelDB database in ``directory`` open, whatever has become of our own lock.
+def leveldb_unused(files: Files, directory: PurePath, owner: PurePath) -> Iterator[None]:
+    """While nobody has the LevelDB database in ``directory`` open, which belongs to the data directory ``owner``,
+    whatever has become of our own lock.
 
     Takes LevelDB's lock, which is one of the process: this process must not have the database open. Raises
     ``StorageLocked``, ``OSError``.
@@ -93,7 +94,7 @@ def leveldb_unused(files: Files, directory: PurePath) -> Iterator[None]:
     file = files.open(directory / "LOCK", "share")
     try:
         if not file.lock_for_process():
-            raise StorageLocked(directory.parent)
+            raise StorageLocked(owner)
         yield
     finally:
         file.close()

@@ -1,12 +1,12 @@
 """Whose a data directory is, asked before the first byte is written into it.
 
-A first start makes ``lock``, then ``floor`` (by way of ``floor.new``), then ``leveldb/``, and may be killed, or lose
+A first start makes ``lock``, then ``floor`` (by way of ``floor.new``), then ``segments/``, and may be killed, or lose
 its power, between any two steps and within each. So a directory is a node's when
 
 1. there is nothing in it (``lost+found`` apart, which a file system of its own has at its root), or
 2. its floor opens as a floor does, whatever else somebody has put beside it, or
-3. its lock is a node's and there is a database beside it: a node's store without a floor, which is damaged, and whose
-   damage is for the start to name (startup.py), or
+3. its lock is a node's and there are segments beside it, or the database of a former release: a node's store without a
+   floor, which is damaged, and whose damage is for the start to name (startup.py), or
 4. it holds what a first start makes and nothing else, each file with its own beginning, or less of it, or zeros in the
    place of what a power failure took.
 
@@ -21,8 +21,12 @@ from raftpy.contracts.errors import ForeignDirectory
 from raftpy.contracts.files import Files
 from raftpy.storage.leveldb.floor import MAGIC, Floor
 from raftpy.storage.leveldb.lock import DirectoryLock
+from raftpy.storage.leveldb.segment import segments
 
-DATABASE = "leveldb"
+SEGMENTS = "segments"
+"""The directory of the row of segments, in the data directory."""
+FORMER = "leveldb"
+"""The directory of the one database that a data directory of format 2 has."""
 UNWRITTEN = frozenset({"LOCK", "LOG", "LOG.old"})
 """What LevelDB makes before anything can be in its database."""
 
@@ -44,7 +48,7 @@ def check_ours(files: Files, directory: PurePath) -> None:
         return
     lock = directory / DirectoryLock.FILE
     locked = lock in entries and _may_be_ours(files, lock)
-    if locked and files.exists(directory / DATABASE / "CURRENT"):
+    if locked and (files.exists(directory / FORMER / "CURRENT") or segments(files, directory / SEGMENTS)):
         return
     foreign = [
         entry.name for entry in entries if not (_may_be_ours(files, entry) or (locked and _is_unwritten(files, entry)))
@@ -71,4 +75,8 @@ def _begun(files: Files, path: PurePath) -> bytes | None:
 
 
 def _is_unwritten(files: Files, entry: PurePath) -> bool:
-    return entry.name == DATABASE and files.is_directory(entry) and set(files.names(entry)) <= UNWRITTEN
+    """Whether it is the directory of a former release's database, or of segments, with nothing in it yet."""
+    if not files.is_directory(entry):
+        return False
+    names = set(files.names(entry))
+    return (entry.name == SEGMENTS and not names) or (entry.name == FORMER and names <= UNWRITTEN)

@@ -20,8 +20,9 @@ What is durable when, so that a crash at any moment leaves either all of it or w
    batch, and makes the last whole batch durable, which may not have been acknowledged.
 
 ``get`` may be called from one thread and ``commit`` from another. What costs time beside a write (the next segment,
-closing and reading back the one before, removing directories) is done by a worker; a segment that is not ready makes
-nobody wait: the one before grows meanwhile.
+closing the one before, removing directories) is done by a worker; a segment that is not ready makes nobody wait: the
+one before grows meanwhile. Where a record lies follows from LevelDB's format when it is written (``Layout``), so
+nothing is read back.
 """
 
 from __future__ import annotations
@@ -37,21 +38,20 @@ from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.files import Files
 from raftpy.storage.identity import new_store_id
-from raftpy.storage.leveldb.places import UNREAD, Place, Places, is_record
+from raftpy.storage.leveldb.loading import Loader
+from raftpy.storage.leveldb.places import Place, SeenRecord, is_record
 from raftpy.storage.leveldb.segment import (
     LOWEST_KEY,
-    OWN_KEYS,
     SUCCESSOR_KEY,
     UNFLUSHED,
     Header,
-    SegmentFile,
+    Made,
     make,
     name_of,
     pack_number,
-    segments,
 )
-from raftpy.storage.leveldb.wal import cut_off, cut_off_ahead
-from raftpy.storage.leveldb.wal_batches import DELETED, stored_size, value_in
+from raftpy.storage.leveldb.wal import cut_off
+from raftpy.storage.leveldb.wal_batches import Layout, stored_size, value_in
 
 SEGMENT_SIZE = 16 << 20
 """Bytes; larger ones cost more memory and processor time, smaller ones more changes (docs/performance.md)."""
@@ -60,12 +60,22 @@ ENTRY_OVERHEAD = 128
 LARGEST_SEGMENT = UNFLUSHED - (64 << 20)
 """Bytes up to which a segment may grow while the next one is not ready."""
 BEYOND = 256 << 10
-"""Bytes set aside in a segment's file beyond its size, for the batch that is its last."""
+"""Bytes set aside in a segment's file beyond its size, for what stands around its last batch; at most as many again."""
 MOVED_AT_ONCE = 64 << 10
 """Bytes of records that are still needed in the oldest segment which any batch may carry along to the newest; a larger
 batch carries as many as it has itself."""
+MOVED_AT_FIRST = 1 << 20
+"""The same, for the first batch of a segment."""
+SPARE_SEGMENTS = 8
+"""How many segments there may be beside those that twice the bytes needed would fill, before the oldest is emptied:
+each start begins one, however little it writes."""
 
 Write = tuple[bytes, bytes | None]
+
+
+def room_of(segment_size: int) -> int:
+    """How many bytes are set aside for a segment of this size."""
+    return segment_size + min(segment_size, BEYOND)
 
 
 def size_of(writes: Sequence[Write]) -> int:
@@ -79,7 +89,7 @@ class RowBatch:
     def __init__(self, row: SegmentRow) -> None:
         self._row = row
         self._writes: list[Write] = []
-        self._forgotten: list[bytes] = []
+        self._bounds: list[bytes] = []
 
     def put(self, key: bytes, value: bytes) -> None:
         self._writes.append((key, value))
@@ -87,29 +97,31 @@ class RowBatch:
     def delete(self, key: bytes) -> None:
         self._writes.append((key, None))
 
-    def forget(self, key: bytes) -> None:
-        """The record is needed no more once the batch is written.
+    def forget_before(self, key: bytes) -> None:
+        """Of the log of the record under ``key``, what comes before that is needed no more once the batch is written.
 
-        As ``delete``, but that nothing is written of it, and a later opening may find it again.
+        Nothing is written of it, and a later opening may find those records again.
         """
-        self._forgotten.append(key)
+        self._bounds.append(key)
 
     def write(self) -> None:
-        self._row.commit(self._writes, self._forgotten)
+        self._row.commit(self._writes, self._bounds)
 
     def clear(self) -> None:
         self._writes.clear()
-        self._forgotten.clear()
+        self._bounds.clear()
 
 
 class _Newest:
     """The segment that is written. ``limit``: bytes at which it is changed for the next one; ``held``: those it has."""
 
-    __slots__ = ("database", "held", "is_named", "is_opened", "limit", "number")
+    __slots__ = ("database", "file", "held", "is_named", "is_opened", "layout", "limit", "number")
 
-    def __init__(self, number: int, database: Database, limit: int) -> None:
-        self.number = number
-        self.database = database
+    def __init__(self, made: Made, limit: int) -> None:
+        self.number = made.header.number
+        self.database = made.database
+        self.file = made.file
+        self.layout = made.layout
         self.limit = limit
         self.held = 0
         self.is_opened = False  # its first batch is written
@@ -119,7 +131,8 @@ class _Newest:
 class SegmentRow:
     """A ``Database`` in the directory ``path``, which is there. ``create``: whether there may be no segment yet.
 
-    Raises what the engine and ``files`` raise, ``StorageDamaged``, and ``StorageFailed`` for another release's row.
+    ``given_up`` is not empty any more once the opening is to end, with ``StorageFailed``. Raises what the engine and
+    ``files`` raise, ``StorageDamaged``, and ``StorageFailed`` for another release's row.
     """
 
     def __init__(
@@ -132,6 +145,7 @@ class SegmentRow:
         executor: Executor,
         entropy: Entropy,
         segment_size: int = SEGMENT_SIZE,
+        given_up: Sequence[object] = (),
     ) -> None:
         self._path = path
         self._files = files
@@ -140,23 +154,24 @@ class SegmentRow:
         self._mutex = executor.lock()  # over what a reader sees, and what the worker hands over
         self._writing = executor.lock()  # held while a batch is written
         self._worker = executor.worker("raftpy segments", self._work)
-        self._small: dict[bytes, bytes] = {}
-        self._places = Places()
-        self._open: dict[int, Database] = {}  # those that LevelDB has open, by number
-        self._paths: dict[int, PurePath] = {}  # the files of the others
-        self._sizes: dict[int, int] = {}  # of all that are in use or were
-        self._next: tuple[Header, Database] | None = None
-        self._trouble: BaseException | None = None  # what the worker has failed of, or a write
+        self._next: Made | None = None
+        self._trouble: Exception | None = None  # what the worker has failed of, or a write
         self._closed = False
         self._moving: deque[bytes] = deque()  # records of the oldest segment that are still needed
         self._moving_from = 0
-        self._row_id = 0
-        self._used = self._lowest = 0  # the newest segment in use before this opening, the oldest one needed
-        unused = self._load(create)
-        self._row_id = self._row_id or new_store_id(entropy)
-        self._unused = unused  # to be removed once the new segment is in use
-        header = Header(self._row_id, max([*unused, self._used, 0]) + 1, self._used)
-        self._begin(header, make(files, engine, path, header, segment_size + BEYOND))
+        loaded = Loader(files, path, given_up).load(create)
+        self._small = loaded.small
+        self._places = loaded.places
+        self._open: dict[int, Made] = {}  # those that LevelDB has open, by number
+        self._paths = loaded.files  # the files of the others that are in use
+        self._sizes = loaded.sizes  # of all that are in use or were
+        self._lowest = loaded.lowest  # the oldest one needed, as it was last written
+        self._unused = loaded.unused  # to be removed once the new segment is in use
+        self._row_id = loaded.row_id or new_store_id(entropy)
+        number = max([*loaded.unused, loaded.used, 0]) + 1
+        self._first: Header | None = Header(self._row_id, number, loaded.used)  # made with the first batch
+        self._newest: _Newest
+        self._choose()
 
     # --- Database
 
@@ -169,9 +184,9 @@ class SegmentRow:
                 place = self._places.find(key)
                 if place is None:
                     return None
-                database = self._open.get(place.segment)
-                if database is not None:
-                    return database.get(key, verify_checksums=verify_checksums)
+                made = self._open.get(place.segment)
+                if made is not None:
+                    return made.database.get(key, verify_checksums=verify_checksums)
                 path = self._paths[place.segment]
             try:
                 file = self._files.open(path, "read")
@@ -215,21 +230,31 @@ class SegmentRow:
             stop_at = place.offset + stored_size(place.offset, place.size)
             yield key, self._value(path, whole[1][place.offset : stop_at], place)
 
+    def seen(self, group: int) -> Iterator[SeenRecord]:
+        """What the opening has read of each record of a group's log, ascending; until ``started``."""
+        return self._places.seen(group)
+
+    def started(self) -> None:
+        """Nobody asks ``seen`` any more: lets go of it."""
+        self._places.started()
+
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
         self._worker.close()
         if self._next is not None:
-            self._next[1].close()
+            self._open[self._next.header.number] = self._next
         for number in sorted(self._open):
-            self._open.pop(number).close()
-            with suppress(OSError):
-                cut_off_ahead(self._files, self._path / name_of(number))
+            made = self._open.pop(number)
+            made.database.close()
+            if self._trouble is None:
+                with suppress(OSError):  # it is only for the room that is set aside
+                    cut_off(self._files, made.file, made.layout.end)
 
     # --- writing
 
-    def commit(self, writes: Sequence[Write], forgotten: Sequence[bytes]) -> None:
+    def commit(self, writes: Sequence[Write], bounds: Sequence[bytes]) -> None:
         """Writes them as one synced batch. After any failure nothing is written any more, and each call raises it;
         ``RuntimeError`` once the row is closed."""
         with self._writing:
@@ -238,59 +263,73 @@ class SegmentRow:
             if self._trouble is not None:
                 raise self._trouble
             try:
-                self._commit(writes, forgotten)
-            except BaseException as error:
+                self._commit(writes, bounds)
+            except Exception as error:
                 self._trouble = error
                 raise
+            except BaseException:
+                self._trouble = self._cut_short()
+                raise
 
-    def _commit(self, writes: Sequence[Write], forgotten: Sequence[bytes]) -> None:
+    def _commit(self, writes: Sequence[Write], bounds: Sequence[bytes]) -> None:
         size = size_of(writes)
         if size > LARGEST_SEGMENT:
             raise StorageFailed(f"{size} bytes are to be written as one batch, and no segment holds them")
+        if self._first is not None:
+            header, self._first = self._first, None
+            self._begin(self._make(header))
         if self._newest.is_opened and self._newest.held + size > self._newest.limit:
             self._change(size)
-        with self._mutex:  # for readers they are gone at once, as they were for the caller
-            for key in (*forgotten, *(key for key, value in writes if value is None)):
-                if is_record(key):
-                    self._places.remove(key)
-        carried = self._carried(size)
-        lowest = self._lowest_needed(carried)
+        self._take_away(writes, bounds)
         newest, following = self._newest, self._next
-        opening = [] if newest.is_opened else list(self._small.items())
-        own: list[Write] = []
+        carried = self._carried(size) if self._moving else []
+        lowest = self._lowest_needed(carried) if bounds or carried or not newest.is_opened else self._lowest
+        whole: list[Write] = []
         if not newest.is_opened or lowest != self._lowest:
-            own.append((LOWEST_KEY, pack_number(LOWEST_KEY, lowest)))
+            whole.append((LOWEST_KEY, pack_number(LOWEST_KEY, lowest)))
         if not newest.is_named and following is not None:
-            own.append((SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, following[0].number)))
-        batch = newest.database.write_batch(sync=True)
-        for key, value in (*own, *opening, *carried, *writes):
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        batch.write()
-        newest.held += size + size_of(own) + size_of(opening) + size_of(carried)
+            whole.append((SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, following.header.number)))
+        if not newest.is_opened:
+            whole += self._small.items()
+            newest.limit = max(newest.limit, 4 * size_of(whole))
+        size += size_of(whole) + size_of(carried)
+        begin = len(whole)
+        whole += carried
+        whole += writes
+        offsets = write(newest.database, newest.layout, whole)
+        newest.held += size
         newest.is_named = newest.is_named or following is not None
-        self._sizes[newest.number] = newest.held
-        self._written(carried)
-        self._written(writes)
+        self._written(whole[begin:], offsets[begin:])
         if not newest.is_opened:
             newest.is_opened = True
-            newest.limit = max(newest.limit, 4 * size_of(opening))
             unused, self._unused = self._unused, []
             self._later(lambda: self._remove(unused))
             self._later(self._make_next)
         if lowest != self._lowest:
             self._lowest = lowest
             gone = [number for number in self._sizes if number < lowest]
-            for number in gone:
-                del self._sizes[number]
+            with self._mutex:
+                for number in gone:
+                    del self._sizes[number]
+                    self._places.live.pop(number, None)
             self._later(lambda: self._remove(gone))
 
-    def _written(self, writes: Sequence[Write]) -> None:
-        """Takes note of what is durable."""
+    def _take_away(self, writes: Sequence[Write], bounds: Sequence[bytes]) -> None:
+        """For readers what a batch takes away is gone at once, as it was for the caller."""
+        gone = [key for key, value in writes if value is None]
+        if gone or bounds:
+            with self._mutex:
+                for key in bounds:
+                    self._places.forget_before(key)
+                for key in gone:
+                    self._places.remove(key)
+
+    def _written(self, writes: Sequence[Write], offsets: Sequence[int]) -> None:
+        """Takes note of what is durable, and where it lies."""
+        number = self._newest.number
         with self._mutex:
-            for key, value in writes:
+            self._sizes[number] = self._newest.held
+            for (key, value), offset in zip(writes, offsets, strict=True):
                 if not is_record(key):
                     if value is None:
                         self._small.pop(key, None)
@@ -299,34 +338,34 @@ class SegmentRow:
                 elif value is None:
                     self._places.remove(key)
                 else:
-                    self._places.put(key, Place(self._newest.number, UNREAD, len(value)))
+                    self._places.put(key, number, offset, len(value))
 
     # --- changing segments
 
-    def _begin(self, header: Header, database: Database) -> None:
+    def _begin(self, made: Made) -> None:
         """The next batch opens this segment."""
         with self._mutex:
-            self._open[header.number] = database
-        self._newest = _Newest(header.number, database, self._segment_size)
+            self._open[made.header.number] = made
+        self._newest = _Newest(made, self._segment_size)
 
     def _change(self, size: int) -> None:
         """Goes on to the next segment, if that is ready."""
         with self._mutex:
-            following, self._next = self._next, None
+            following = self._next
         if following is None:
             if self._newest.held + size > LARGEST_SEGMENT:
                 raise StorageFailed(
                     f"no segment follows {name_of(self._newest.number)} in {self._path}, and it is full"
                 )
             return
-        header, database = following
-        if not self._newest.is_named:
-            self._newest.database.put(SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, header.number), sync=True)
-        old = self._newest.number
-        self._begin(header, database)
+        old = self._newest
+        if not old.is_named:
+            number = following.header.number
+            write(old.database, old.layout, [(SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, number))])
+        self._next = None  # not before: where its naming fails, closing it is left to ``close``
+        self._begin(following)
         self._later(lambda: self._close_segment(old))
-        if not self._moving:
-            self._choose()
+        self._later(self._choose)
 
     def _later(self, job: Callable[[], None]) -> None:
         try:
@@ -340,31 +379,33 @@ class SegmentRow:
             if self._trouble is None:
                 try:
                     job()
-                except BaseException as error:
+                except Exception as error:
                     self._trouble = error
+                except BaseException:
+                    self._trouble = self._cut_short()
+                    raise
         return True
 
-    def _make_next(self) -> None:
-        header = Header(self._row_id, self._newest.number + 1, self._newest.number)
-        database = make(self._files, self._engine, self._path, header, self._segment_size + BEYOND)
-        with self._mutex:
-            self._next = header, database
+    def _cut_short(self) -> StorageFailed:
+        return StorageFailed(f"something that was done to {self._path} was cut short")
 
-    def _close_segment(self, number: int) -> None:
-        """LevelDB lets go of a segment; from now on it is read here, and was once already."""
-        found = SegmentFile(self._files, self._path, number, self._row_id)
-        settled = [write for batch in found.batches() for write in batch if is_record(write[0])]
-        if found.header is None or not found.is_whole:
-            raise found.damaged("what was written to it is not there any more")
-        cut_off(self._files, found.path, found.end)
+    def _make_next(self) -> None:
+        if self._closed:
+            return
+        made = self._make(Header(self._row_id, self._newest.number + 1, self._newest.number))
         with self._mutex:
-            for key, offset, size in settled:
-                place = self._places.find(key)
-                if place is not None and place.segment == number and size != DELETED:
-                    self._places.put(key, Place(number, offset, size))
-            self._paths[number] = found.path
-            database = self._open.pop(number)
-        database.close()
+            self._next = made
+
+    def _make(self, header: Header) -> Made:
+        return make(self._files, self._engine, self._path, header, room_of(self._segment_size))
+
+    def _close_segment(self, old: _Newest) -> None:
+        """LevelDB lets go of a segment; from now on it is read here."""
+        cut_off(self._files, old.file, old.layout.end)
+        with self._mutex:
+            self._paths[old.number] = old.file
+            made = self._open.pop(old.number)
+        made.database.close()
 
     def _remove(self, numbers: Sequence[int]) -> None:
         """Oldest first, and only below what is durable as the lowest one needed."""
@@ -383,7 +424,7 @@ class SegmentRow:
         """The oldest segment of which anything is needed once the ``carried`` records are in the newest."""
         leaving = sum(len(value or b"") for _, value in carried)
         for number in sorted(self._sizes):
-            live = self._places.live[number] - (leaving if number == self._moving_from else 0)
+            live = self._places.live.get(number, 0) - (leaving if number == self._moving_from else 0)
             if live > 0 or number == self._newest.number:
                 return number
         return self._newest.number
@@ -394,7 +435,7 @@ class SegmentRow:
         So space is bounded, and a group that writes nothing keeps no segment for ever.
         """
         carried: list[Write] = []
-        room = max(size, MOVED_AT_ONCE)
+        room = max(size, MOVED_AT_ONCE if self._newest.is_opened else MOVED_AT_FIRST)
         while self._moving and room > 0:
             key = self._moving.popleft()
             place = self._places.find(key)
@@ -406,97 +447,34 @@ class SegmentRow:
         return carried
 
     def _choose(self) -> None:
-        """Has the oldest segment emptied where dead bytes are more than those needed, and worth it."""
-        oldest = min(self._sizes, default=self._newest.number)
-        closed = [number for number in self._sizes if number in self._paths]
-        if oldest not in self._paths or len(closed) < 4:
-            return
-        whole = sum(self._sizes[number] for number in closed)
-        needed = sum(self._places.live[number] for number in closed)
-        if whole > 2 * needed and self._places.live[oldest] > 0:
-            found = SegmentFile(self._files, self._path, oldest, self._row_id)
-            self._moving_from = oldest
-            self._moving = deque({key: None for batch in found.batches() for key, _, _ in batch if is_record(key)})
-
-    # --- opening
-
-    def _load(self, create: bool) -> list[int]:
-        """Reads all segments that are needed, checks that none is missing, and tells which have no part in it."""
-        files, path = self._files, self._path
-        numbers = segments(files, path)
-        newest = self._find_newest(numbers)
-        if newest is None:
-            if not create:
-                raise StorageDamaged("no segment of it is there", str(path))
-            return numbers
-        self._row_id = newest.header.row if newest.header is not None else 0
-        lowest, successor = self._marks(newest)
-        if successor and successor > newest.number:
-            following = SegmentFile(files, path, successor, self._row_id)
-            if following.header is None:
-                raise following.damaged("it is missing, or empty, and may have been in use")
-        newest.write_last_batch_again()  # on which the opening of the next segment will rest
-        previous = 0
-        in_use: list[int] = []
-        for number in numbers:
-            if not lowest <= number <= newest.number:
-                continue
-            found = SegmentFile(files, path, number, self._row_id)
-            if not self._apply(found):
-                continue
-            assert found.header is not None
-            if previous and found.header.previous != previous:
-                raise StorageDamaged("it is missing", str(path / name_of(found.header.previous)))
-            if not previous and number != lowest:
-                raise StorageDamaged("it is missing", str(path / name_of(lowest)))
-            if not found.is_whole:
-                raise found.damaged(f"its last batch, at byte {found.end}, is not there whole")
-            previous = number
-            in_use.append(number)
-            self._paths[number] = found.path
-            self._sizes[number] = found.end
-        self._used, self._lowest = newest.number, lowest
-        return [number for number in numbers if number not in in_use]
-
-    def _find_newest(self, numbers: Sequence[int]) -> SegmentFile | None:
-        """The newest segment that is in use."""
-        for number in reversed(numbers):
-            found = SegmentFile(self._files, self._path, number)
-            if found.header is not None and any(True for _ in found.batches()):
-                return SegmentFile(self._files, self._path, number)
-        return None
-
-    def _marks(self, found: SegmentFile) -> tuple[int, int]:
-        """The lowest segment that is needed, and the successor that is named (0: none), by the newest segment."""
-        marks = {LOWEST_KEY: 0, SUCCESSOR_KEY: 0}
-        for batch in found.batches():
-            for key, offset, size in batch:
-                if key in marks:
-                    marks[key] = found.number_in(key, offset, size)
-        if not 0 < marks[LOWEST_KEY] <= found.number:
-            raise found.damaged("it does not say which segments are needed")
-        return marks[LOWEST_KEY], marks[SUCCESSOR_KEY]
-
-    def _apply(self, found: SegmentFile) -> bool:
-        """Takes note of what a segment holds; False where it was never in use."""
-        in_use = False
-        for batch in found.batches() if found.header is not None else ():
-            in_use = True
-            for key, offset, size in batch:
-                if key in OWN_KEYS:
-                    continue
-                if is_record(key):
-                    if size == DELETED:
-                        self._places.remove(key)
-                    else:
-                        self._places.put(key, Place(found.number, offset, size))
-                elif size == DELETED:
-                    self._small.pop(key, None)
-                else:
-                    self._small[key] = found.value(offset, size)
-        return in_use
+        """Has the oldest segment emptied where dead bytes, or segments, are more than those needed, and worth it."""
+        with self._mutex:
+            if self._moving:
+                return
+            closed = [number for number in self._sizes if number in self._paths]
+            oldest = min(self._sizes, default=0)
+            if oldest not in self._paths or self._places.live.get(oldest, 0) <= 0:
+                return
+            whole = sum(self._sizes[number] for number in closed)
+            needed = sum(self._places.live.get(number, 0) for number in closed)
+            mostly_dead = len(closed) >= 4 and whole > 2 * needed
+            if mostly_dead or len(closed) > SPARE_SEGMENTS + 2 * needed // self._segment_size:
+                self._moving_from = oldest
+                self._moving.extend(self._places.within(oldest))
 
     def _value(self, path: PurePath, stored: bytes, place: Place) -> bytes:
         if len(stored) != stored_size(place.offset, place.size):
             raise StorageDamaged(f"it ends before byte {place.offset + place.size}", str(path))
         return value_in(stored, place.offset, place.size)
+
+
+def write(database: Database, layout: Layout, writes: list[Write]) -> list[int]:
+    """Writes one synced batch to a segment; where its values lie, as ``Layout.add`` has it."""
+    batch = database.write_batch(sync=True)
+    for key, value in writes:
+        if value is None:
+            batch.delete(key)
+        else:
+            batch.put(key, value)
+    batch.write()
+    return layout.add(writes)

@@ -14,7 +14,16 @@ from libc.string cimport memcpy
 from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.base.bytes cimport load32, store32
 from raftcore.base.crc cimport crc32c_update
-from raftcore.values.block cimport BLOCK_HEADER_SIZE, BlockHeader, block_size, read_block_header
+from raftcore.values.block cimport (
+    BLOCK_HEADER_SIZE,
+    BlockFault,
+    BlockHeader,
+    BlockSummary,
+    block_size,
+    check_blocks,
+    raise_fault,
+    read_block_header,
+)
 from raftcore.values.entries cimport parse_entries
 
 from raftcore.base.errors import DecodeError
@@ -60,6 +69,34 @@ def unseal(bytes key not None, bytes value not None):
     return value[SEAL_SIZE:PyBytes_GET_SIZE(value) - END_SIZE] if holds(key, value) else None
 
 
+cdef bint see_record(bytes key, bytes value, BlockHeader* header, Py_ssize_t* behind) except -1:
+    # What unseal_record finds out, of the block's header alone. False when the seal does not hold.
+    cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(value) + SEAL_SIZE
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value) - SEAL_SIZE - END_SIZE
+    cdef uint64_t block
+    cdef BlockSummary summary
+    cdef BlockFault fault
+    if not holds(key, value):
+        return False
+    block = size_of_block(at, size, header)
+    if not check_blocks(at, <Py_ssize_t> block, &summary, &fault):
+        raise_fault(&fault)
+    behind[0] = size - <Py_ssize_t> block
+    return True
+
+
+cdef uint64_t size_of_block(const uint8_t* at, Py_ssize_t size, BlockHeader* header) except 0:
+    # Reads the header of the block that begins size bytes.
+    cdef uint64_t block
+    if size < BLOCK_HEADER_SIZE:
+        raise DecodeError(f"a block has at least {BLOCK_HEADER_SIZE} bytes, not {size}")
+    read_block_header(at, header)
+    block = block_size(header)
+    if block > <uint64_t> size:
+        raise DecodeError(f"its block has {block} bytes, and {size} are there")
+    return block
+
+
 def unseal_record(bytes key not None, bytes value not None):
     """The entries of a record of the log, one block, and the head behind them (empty where there is none).
 
@@ -71,10 +108,5 @@ def unseal_record(bytes key not None, bytes value not None):
     cdef BlockHeader header
     if not holds(key, value):
         return None
-    if size < BLOCK_HEADER_SIZE:
-        raise DecodeError(f"a block has at least {BLOCK_HEADER_SIZE} bytes, not {size}")
-    read_block_header(at, &header)
-    block = block_size(&header)
-    if block > <uint64_t> size:
-        raise DecodeError(f"its block has {block} bytes, and {size} are there")
+    block = size_of_block(at, size, &header)
     return parse_entries(at, <Py_ssize_t> block), value[SEAL_SIZE + <Py_ssize_t> block:SEAL_SIZE + size]

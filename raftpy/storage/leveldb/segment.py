@@ -16,17 +16,19 @@ not in use; the batch behind it opens it (raftpy/storage/leveldb/row.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePath
 from struct import Struct
 
 from raftpy.contracts.database import Database, DatabaseEngine
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.files import Files
+from raftpy.storage.leveldb.places import Places
+from raftpy.storage.leveldb.reading import read_batches
 from raftpy.storage.leveldb.sealing import seal, unseal
-from raftpy.storage.leveldb.wal import SpaceAhead, cut_off, write_ahead_files
-from raftpy.storage.leveldb.wal_batches import Batches, MalformedBatch
+from raftpy.storage.leveldb.wal import set_aside, write_ahead_files
+from raftpy.storage.leveldb.wal_batches import Batches, Layout, MalformedBatch
 from raftpy.storage.leveldb.wal_records import TORN, WHOLE, survey
 
 ROW_FORMAT = 1
@@ -35,7 +37,6 @@ UNFLUSHED = 1 << 30
 HEADER_KEY = b"\0S"
 SUCCESSOR_KEY = b"\0N"
 LOWEST_KEY = b"\0L"
-OWN_KEYS = frozenset((HEADER_KEY, SUCCESSOR_KEY, LOWEST_KEY))
 
 _HEADER = Struct("<IQQQ")
 _NUMBER_DIGITS = 16
@@ -71,7 +72,27 @@ class Header:
         return seal(HEADER_KEY, _HEADER.pack(ROW_FORMAT, self.row, self.number, self.previous))
 
 
-def make(files: Files, engine: DatabaseEngine, row: PurePath, header: Header, size: int) -> Database:
+def _end_of_header() -> int:
+    layout = Layout()
+    layout.add([(HEADER_KEY, Header(0, 0, 0).pack())])
+    return layout.end
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A segment that LevelDB has open: its ``header``, its ``database``, the ``file`` that counts, its ``layout``."""
+
+    header: Header
+    database: Database
+    file: PurePath
+    layout: Layout
+
+
+HEADER_END = _end_of_header()
+"""Where the header ends in a segment's write-ahead file, in bytes."""
+
+
+def make(files: Files, engine: DatabaseEngine, row: PurePath, header: Header, size: int) -> Made:
     """A new segment with nothing but its header, durable, with room for ``size`` bytes set aside.
 
     What is left of one with this number that was never finished is removed. Raises the engine's ``Error``, ``OSError``.
@@ -81,36 +102,31 @@ def make(files: Files, engine: DatabaseEngine, row: PurePath, header: Header, si
         files.remove_tree(directory)
     database = engine.open(directory, create=True, write_buffer_size=UNFLUSHED)
     try:
-        database.put(HEADER_KEY, header.pack(), sync=True)
         (path,) = write_ahead_files(files, directory)
-        file = files.open(path, "change")
-        try:
-            if file.free_space() >= SpaceAhead.ROOM * size:
-                file.set_aside(size)
-                file.sync()
-        finally:
-            file.close()
+        set_aside(files, path, size)
+        database.put(HEADER_KEY, header.pack(), sync=True)
         files.sync_directory(directory)
         files.sync_directory(row)
     except BaseException:
         database.close()
         raise
-    return database
+    return Made(header, database, path, Layout(HEADER_END))
 
 
 class SegmentFile:
-    """What a segment's write-ahead file holds, read without LevelDB while nobody writes it.
+    """What a segment's write-ahead file holds, read without LevelDB while nobody writes it, once.
 
     ``header`` is None where not even that is there whole: the segment was not finished. Raises ``StorageDamaged`` for
     what no crash leaves, ``OSError``.
     """
 
-    def __init__(self, files: Files, row: PurePath, number: int, row_id: int | None = None) -> None:
+    def __init__(self, files: Files, row: PurePath, number: int) -> None:
         self._files = files
         self.number = number
         self.directory = row / name_of(number)
         self.header: Header | None = None
         self.data = b""
+        self._row = row
         self._end = 0
         self._torn = False
         self._last_batch = 0  # where it begins
@@ -125,29 +141,54 @@ class SegmentFile:
         if verdict not in (WHOLE, TORN):
             raise StorageDamaged(f"the record at byte {self._end} is not what was written", str(self.path))
         self._torn = verdict == TORN
-        self._batches = Batches(self.data, self._end)
+        self._batches = self._from_the_first()
         first = self._next()
         if first is not None:
-            self.header = self._read_header(first, row_id)
+            self.header = self._read_header(first)
 
     def damaged(self, what: str) -> StorageDamaged:
         """What to raise about the segment."""
         return StorageDamaged(what, str(self.directory))
 
-    def batches(self) -> Iterator[list[tuple[bytes, int, int]]]:
-        """The batches behind the header, once; see :class:`Batches`."""
-        start = self.end
-        while (batch := self._next()) is not None:
-            self._last_batch, start = start, self.end
-            yield batch
+    @property
+    def is_in_use(self) -> bool:
+        """Whether there is a batch behind its header."""
+        if self.header is None:
+            return False
+        batches = self._from_the_first()
+        return sum(1 for _ in islice(batches, 2)) == 2
 
-    def value(self, offset: int, size: int) -> bytes:
-        """The value there."""
-        return self._batches.value(offset, size)
+    def marks(self) -> dict[bytes, int]:
+        """What it says last under ``LOWEST_KEY`` and ``SUCCESSOR_KEY``, as far as it says anything.
+
+        ``StorageDamaged`` where that is none.
+        """
+        marks: dict[bytes, int] = {}
+        try:
+            for batch in self._from_the_first():
+                for key, offset, size in batch:
+                    if key in (LOWEST_KEY, SUCCESSOR_KEY):
+                        marks[key] = self._number_in(key, offset, size)
+        except MalformedBatch as error:
+            raise StorageDamaged(str(error), str(self.path)) from error
+        return marks
+
+    def read(self, places: Places, small: dict[bytes, bytes]) -> bool:
+        """Reads the batches behind the header, once: see ``read_batches``. False where there is none.
+
+        ``StorageDamaged`` where a record's seal does not hold, or a batch is none.
+        """
+        if self.header is None:
+            return False
+        try:
+            self._last_batch, count = read_batches(self._batches, places, self.number, small, str(self._row))
+        except MalformedBatch as error:
+            raise StorageDamaged(str(error), str(self.path)) from error
+        return count > 0
 
     @property
     def end(self) -> int:
-        """Behind the last whole batch, once ``batches`` was read to its end."""
+        """Behind the last whole batch, once all of it was read."""
         return self._batches.end
 
     @property
@@ -161,20 +202,24 @@ class SegmentFile:
         Where its writer was killed before the sync, a sync would do. Where the sync failed, the system may hold what
         was written for clean although it is not on the disk: only what is written again is synced again.
         """
-        cut_off(self._files, self.path, self.end)
         file = self._files.open(self.path, "change")
         try:
+            if self.end < file.size():
+                file.truncate(self.end)
             file.write_at(self.data[self._last_batch : self.end], self._last_batch)
             file.sync()
         finally:
             file.close()
 
-    def number_in(self, key: bytes, offset: int, size: int) -> int:
+    def _number_in(self, key: bytes, offset: int, size: int) -> int:
         """The number that the record with this key holds."""
-        body = unseal(key, self.value(offset, size))
+        body = unseal(key, self._batches.value(offset, size)) if size > 0 else None
         if body is None or len(body) != 8:
             raise self.damaged(f"its record {key!r} is none")
         return int.from_bytes(body, "little")
+
+    def _from_the_first(self) -> Batches:
+        return Batches(self.data, self._end)
 
     def _next(self) -> list[tuple[bytes, int, int]] | None:
         try:
@@ -182,9 +227,10 @@ class SegmentFile:
         except MalformedBatch as error:
             raise StorageDamaged(str(error), str(self.path)) from error
 
-    def _read_header(self, batch: list[tuple[bytes, int, int]], row_id: int | None) -> Header:
+    def _read_header(self, batch: list[tuple[bytes, int, int]]) -> Header:
         key, offset, size = batch[0]
-        body = unseal(key, self.value(offset, size)) if len(batch) == 1 and key == HEADER_KEY and size > 0 else None
+        is_header = len(batch) == 1 and key == HEADER_KEY and size > 0
+        body = unseal(key, self._batches.value(offset, size)) if is_header else None
         if body is None or len(body) < 4:
             raise self.damaged("it does not begin with a header")
         version = int.from_bytes(body[:4], "little")
@@ -198,6 +244,4 @@ class SegmentFile:
         header = Header(*_HEADER.unpack(body)[1:])
         if header.number != self.number:
             raise self.damaged(f"it is segment {header.number}")
-        if row_id is not None and header.row != row_id:
-            raise self.damaged("it belongs to another store")
         return header

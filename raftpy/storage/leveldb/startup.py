@@ -9,8 +9,7 @@ read then says so.
 from __future__ import annotations
 
 import json
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -20,9 +19,10 @@ from struct import error as StructError  # noqa: N812
 from raftcore.base.errors import DecodeError
 from raftcore.values.message import Entries
 from raftpy.contracts.database import Batch, Database, DatabaseEngine
-from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.contracts.errors import StorageDamaged, StorageFailed, WrongIdentity
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.head import HEAD, Head
+from raftpy.storage.leveldb.places import SeenRecord
 from raftpy.storage.leveldb.sealing import seal, unseal, unseal_record
 from raftpy.storage.records import Index
 
@@ -38,12 +38,16 @@ class Identity:
     node_id: int
     store_id: int
 
+    def check(self, node_id: int, directory: PurePath) -> None:
+        """Raises ``WrongIdentity`` when the data directory is not that of ``node_id``."""
+        if self.node_id != node_id:
+            raise WrongIdentity(f"the store {directory} belongs to node {self.node_id}, not to node {node_id}")
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
     """What the scan of a group's log has found: where its records are (``index``), (first index, term) of each run of
-    terms (``term_runs``), ``last_term`` and ``last_time_ms`` of its last entry, in milliseconds; ``outside``: records
-    before the log, by their first index, which a snapshot has put out of it."""
+    terms (``term_runs``), ``last_term`` and ``last_time_ms`` of its last entry, in milliseconds."""
 
     index: Index
     term_runs: list[tuple[int, int]]
@@ -51,7 +55,6 @@ class Log:
     last_time_ms: int
     head: Head
     """The newest there is."""
-    outside: array[int]
     whole: bool
     """Whether a head stands behind the last record, as behind the last of every batch."""
 
@@ -59,12 +62,19 @@ class Log:
 class Reader:
     """Reads the records of one database; every failure names the database's directory and the record.
 
+    ``seen(group)``: what was read already of the records of a group's log, ascending; None: they are read here.
     ``given_up`` is not empty any more once reading the log is to end, with ``StorageFailed``.
     """
 
     def __init__(
-        self, engine: DatabaseEngine, database: Database, directory: PurePath, given_up: Sequence[object] = ()
+        self,
+        engine: DatabaseEngine,
+        database: Database,
+        directory: PurePath,
+        given_up: Sequence[object] = (),
+        seen: Callable[[int], Iterator[SeenRecord]] | None = None,
     ) -> None:
+        self._seen = seen or self._read
         self._engine = engine
         self._database = database
         self._given_up = given_up
@@ -102,17 +112,20 @@ class Reader:
                 raise self.damaged(key, self._engine.text(error)) from error
             what = f"reading {keys.describe(key)} of {self._directory}"
             raise StorageFailed(f"{what} failed: {self._engine.text(error)}") from error
+        except OSError as error:
+            raise StorageFailed(f"reading {keys.describe(key)} of {self._directory} failed: {error}") from error
 
-    def identity(self) -> Identity | None:
-        """None in a database that never was a store; a store of another format is refused with ``StorageFailed``."""
+    def identity(self, version: int = keys.FORMAT) -> Identity | None:
+        """None in a database that never was a store; a store of another format than ``version`` is refused with
+        ``StorageFailed``."""
         body = self.get(keys.IDENTITY)
         if body is None:
             return None
-        version = int.from_bytes(body[:4], "little")
-        if version != keys.FORMAT:
+        found = int.from_bytes(body[:4], "little")
+        if found != version:
             raise StorageFailed(
-                f"{self._directory} has store format {version}, and this release reads and writes format "
-                f"{keys.FORMAT}: use the release that wrote it"
+                f"{self._directory} has store format {found}, and this release reads and writes format "
+                f"{version}: use the release that wrote it"
             )
         if len(body) != _IDENTITY.size:
             raise self.damaged(keys.IDENTITY, f"{len(body)} bytes, {_IDENTITY.size} expected")
@@ -170,13 +183,17 @@ class Reader:
         except ValueError as error:
             raise self.damaged(key, str(error)) from error
 
-    def record(self, group: int, first: int) -> Entries:
-        """The record whose first entry has index ``first``; it must be there and hold together."""
-        key = keys.entry_key(group, first)
+    def value(self, key: bytes) -> bytes:
+        """All that is stored under ``key``, which must be there."""
         value = self._value(key)
         if value is None:
             raise self.damaged(key, "it is missing")
-        entries, _ = self._open(key, value)
+        return value
+
+    def record(self, group: int, first: int) -> Entries:
+        """The record whose first entry has index ``first``; it must be there and hold together."""
+        key = keys.entry_key(group, first)
+        entries, _ = self._open(key, self.value(key))
         if entries.first != first:
             raise self.damaged(key, f"it holds entries from {entries.first} on")
         return entries
@@ -185,54 +202,60 @@ class Reader:
         """Reads the whole log of the group; ``head`` is the one under its own key. Whether the log ends where it should
         is :meth:`check_end`'s business."""
         index = Index(head.prev_index)
-        outside = array("Q")
         runs: list[tuple[int, int]] = []
-        expected, term, time_ms, behind = head.prev_index + 1, head.prev_term, 0, b""
-        start, stop = keys.entry_range(group)
+        expected, term, time_ms, behind = head.prev_index + 1, head.prev_term, 0, 0
         append = index.firsts.append
         given_up = self._given_up
         self._check_wanted()
-        with self.translated(start):
-            for key, value in self._database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False):
-                if given_up:
-                    self._check_wanted()
-                entries, behind = self._open(key, value)
-                first = entries.first
-                outside_of_it = not index.firsts and entries.last < head.prev_index
-                if outside_of_it:
-                    outside.append(first)
-                elif not index.firsts and head.prev_index:
-                    self._check_first(key, entries, head)
-                elif first != expected:
-                    raise self.damaged(key, f"it holds entries from {first} on where {expected} follows")
-                if key != start + first.to_bytes(8, "big"):
-                    raise self.damaged(key, f"it holds entries from {first} on")
-                if outside_of_it:
-                    continue
-                if entries.first_term < term:
-                    raise self.damaged(key, f"term {entries.first_term} after term {term}")
-                if (entries.first_term != term or not runs) and entries.last >= expected:
-                    term = entries.first_term
-                    runs.append((expected, term))
-                block_time = int.from_bytes(entries.data[16:24], "little")
-                if block_time < time_ms:
-                    raise self.damaged(key, f"log time {block_time} ms after {time_ms} ms")
-                time_ms = block_time
-                append(first)
-                expected = first + entries.count
+        for seen in self._seen(group):
+            if given_up:
+                self._check_wanted()
+            key, first, count, its_term, its_time_ms, behind = seen
+            if not index.firsts and head.prev_index:
+                if first + count <= head.prev_index:
+                    continue  # outside of the log: given up, and its room not given back yet
+                self._check_first(seen, head)
+            elif first != expected:
+                raise self.damaged(key, f"it holds entries from {first} on where {expected} follows")
+            if keys.entry_first(key) != first:
+                raise self.damaged(key, f"it holds entries from {first} on")
+            if its_term < term:
+                raise self.damaged(key, f"term {its_term} after term {term}")
+            if (its_term != term or not runs) and first + count > expected:
+                term = its_term
+                runs.append((expected, term))
+            if its_time_ms < time_ms:
+                raise self.damaged(key, f"log time {its_time_ms} ms after {time_ms} ms")
+            if behind not in (0, HEAD.size):
+                raise self.damaged(key, f"{behind} bytes behind its block, 0 or {HEAD.size} expected")
+            time_ms = its_time_ms
+            append(first)
+            expected = first + count
         if head.prev_index and not index.firsts:
             raise self.damaged(keys.entry_key(group, head.prev_index), "no record holds it, up to which is compacted")
         index.last = expected - 1
-        if behind:
-            head = self._newer(head, keys.entry_key(group, index.firsts[-1]), behind)
-        return Log(index, runs, term, time_ms, head, outside, bool(behind) or not index.firsts)
+        whole = bool(behind) or not index.firsts
+        if index.firsts and behind:
+            key = keys.entry_key(group, index.firsts[-1])
+            head = self._newer(head, key, self._open(key, self.value(key))[1])
+        return Log(index, runs, term, time_ms, head, whole)
 
-    def _check_first(self, key: bytes, entries: Entries, head: Head) -> None:
+    def _read(self, group: int) -> Iterator[SeenRecord]:
+        """What is to be seen of the group's records, by an iterator of the database."""
+        start, stop = keys.entry_range(group)
+        with self.translated(start):
+            for key, value in self._database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False):
+                entries, behind = self._open(key, value)
+                time_ms = int.from_bytes(entries.data[16:24], "little")
+                yield SeenRecord(key, entries.first, entries.count, entries.first_term, time_ms, len(behind))
+
+    def _check_first(self, seen: SeenRecord, head: Head) -> None:
         """The first record of a log that is compacted holds the last entry that was given up."""
-        if not entries.first <= head.prev_index <= entries.last or entries.first_term != head.prev_term:
-            what = f"entries {entries.first} to {entries.last} in term {entries.first_term}"
+        last = seen.first + seen.entries - 1
+        if not seen.first <= head.prev_index <= last or seen.term != head.prev_term:
+            what = f"entries {seen.first} to {last} in term {seen.term}"
             needed = f"{head.prev_index} in term {head.prev_term}"
-            raise self.damaged(key, f"it holds {what}, and the log is compacted up to {needed}")
+            raise self.damaged(seen.key, f"it holds {what}, and the log is compacted up to {needed}")
 
     def check_end(self, group: int, log: Log) -> None:
         """Refuses a log that does not end where the newest head says, or that goes on beyond."""
@@ -273,17 +296,19 @@ class Reader:
             raise self.damaged(key, str(error)) from error
         if opened is None:
             raise self.damaged(key, "its checksum does not hold")
-        behind = len(opened[1])
-        if behind not in (0, HEAD.size):
-            raise self.damaged(key, f"{behind} bytes behind its block, 0 or {HEAD.size} expected")
         return opened
+
+
+def pack_identity(identity: Identity) -> bytes:
+    """The body of the identity record, of the present format."""
+    return _IDENTITY.pack(keys.FORMAT, identity.node_id, identity.store_id)
 
 
 def found(batch: Batch, node_id: int, store_id: int, cluster_id: int, members: dict[int, str]) -> None:
     """Puts the records of a new store, which has group 0 alone, into ``batch``."""
     bootstrap = _CLUSTER.pack(cluster_id) + json.dumps({str(key): members[key] for key in sorted(members)}).encode()
     for key, body in (
-        (keys.IDENTITY, _IDENTITY.pack(keys.FORMAT, node_id, store_id)),
+        (keys.IDENTITY, pack_identity(Identity(node_id, store_id))),
         (keys.PINS, b""),
         (keys.bootstrap_key(0), bootstrap),
         (keys.head_key(0), Head().pack()),

@@ -4,7 +4,7 @@ A data directory holds::
 
     lock        who has it open                  (lock.py)
     floor       what the store held at its start (floor.py)
-    leveldb/    the records                      (keys.py)
+    segments/   the records (keys.py), in a row of LevelDB databases (row.py)
     snapshots/  what stands for the beginning of a log, once there is a snapshot (raftpy/storage/snapshots)
 
 One ``submit`` is one synced batch, whatever the number of its groups. Of each group it has the entries as block
@@ -21,13 +21,12 @@ from pathlib import PurePath
 
 from raftcore.base.conflict import Conflict
 from raftcore.values.storage_view import InitialState
-from raftpy.contracts.database import Batch, Database, DatabaseEngine
+from raftpy.contracts.database import DatabaseEngine
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import (
     SnapshotFailed,
     StorageDamaged,
     StorageFailed,
-    StorageLocked,
     UnknownGroup,
     WrongIdentity,
 )
@@ -44,15 +43,17 @@ from raftpy.storage.identity import (
     resolve_cluster_id,
 )
 from raftpy.storage.leveldb import keys
-from raftpy.storage.leveldb.floor import Floor, GroupFloor
+from raftpy.storage.leveldb.floor import FLOOR_FORMAT, Floor, GroupFloor
 from raftpy.storage.leveldb.group_log import LevelDBGroupLog
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.keeping import keep_for_ever
 from raftpy.storage.leveldb.lock import DirectoryLock, leveldb_unused
-from raftpy.storage.leveldb.ownership import DATABASE, UNWRITTEN, check_ours
+from raftpy.storage.leveldb.ownership import FORMER, SEGMENTS, UNWRITTEN, check_ours
+from raftpy.storage.leveldb.row import SEGMENT_SIZE, RowBatch, SegmentRow
 from raftpy.storage.leveldb.sealing import seal
+from raftpy.storage.leveldb.segment import name_of, segments
 from raftpy.storage.leveldb.startup import Identity, Reader, found, found_group, pack_pins
-from raftpy.storage.leveldb.wal import SpaceAhead, check_manifest, check_write_ahead, cut_off_ahead
+from raftpy.storage.leveldb.upgrade import remove_former, upgrade
 from raftpy.storage.leveldb.writer import Mode, Writer
 from raftpy.storage.records import by_group, compacts, needs_writing
 from raftpy.storage.snapshots.folder import SystemFolder
@@ -63,27 +64,20 @@ from raftpy.system.forking import call_in_child
 from raftpy.system.leveldb import LevelDB
 from raftpy.system.threads import Threads
 
-WRITE_BUFFER_SIZE = 16 << 20
-"""Bytes of writes that LevelDB keeps in memory and in one write-ahead file before it makes a table of them.
-
-More means fewer stalls under load (longest 1% of syncs a third shorter with 16 MiB than with LevelDB's own 4), and a
-longer replay after kill -9 (a tenth of a second at most).
-"""
-
 SNAPSHOTS = "snapshots"
 """The directory of snapshots, in the data directory."""
 
-SPACE_BEYOND = 64 << 10
-"""What a write-ahead file may get longer than the write buffer: the last batch, and what stands around the records."""
+MAY_BE_OPEN = 3
+"""How many of the newest segments a process that has the store open may have open in LevelDB."""
 
 
 class LevelDBStorage:
     """A ``Storage`` in the directory ``path``, which is made when missing; one with other files in it is refused.
 
     ``mode``: where a batch is synced: "inline", in the call of ``submit``; "thread", beside the loop; or "auto", in the
-    call as long as recent syncs were short, which ``timer`` tells in seconds. ``write_buffer_size``: bytes that LevelDB
-    keeps in memory, and in one write-ahead file. ``files``, ``database``, ``executor`` and ``entropy`` are the file
-    system, the engine of the database, what writes beside the loop, and the source of ids; None: the operating
+    call as long as recent syncs were short, which ``timer`` tells in seconds. ``segment_size``: bytes that are
+    written to a segment before the next one is begun. ``files``, ``database``, ``executor`` and ``entropy`` are the
+    file system, the engine of the database, what writes beside the loop, and the source of ids; None: the operating
     system's, LevelDB, the process's threads, the system's. A handle is opened once.
     """
 
@@ -99,7 +93,7 @@ class LevelDBStorage:
         path: str | PathLike[str],
         *,
         mode: Mode = "auto",
-        write_buffer_size: int = WRITE_BUFFER_SIZE,
+        segment_size: int = SEGMENT_SIZE,
         files: Files | None = None,
         database: DatabaseEngine | None = None,
         executor: Executor | None = None,
@@ -107,8 +101,8 @@ class LevelDBStorage:
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.path = PurePath(path)
-        self._database_path = self.path / DATABASE
-        self._write_buffer_size = write_buffer_size
+        self._row_path = self.path / SEGMENTS
+        self._segment_size = segment_size
         self._files: Files = files or SystemFiles()
         self.snapshots = SnapshotStore(SystemFolder(self._files, self.path / SNAPSHOTS))
         self._engine: DatabaseEngine = database or LevelDB()
@@ -118,9 +112,8 @@ class LevelDBStorage:
         self._given_up: list[bool] = []  # not empty: closed in the loop's thread before another has opened it
         self._failure: StorageFailed | None = None
         self._lock: DirectoryLock | None = None
-        self._database: Database | None = None
-        self._batch: Batch
-        self._space_ahead: SpaceAhead
+        self._row: SegmentRow | None = None
+        self._batch: RowBatch
         self._reader: Reader
         self._identity: Identity
         self._boot = 0
@@ -156,18 +149,13 @@ class LevelDBStorage:
         return recovered
 
     def _open(self, identity: StoreOwner, named: dict[int, tuple[int, ...]]) -> Recovered:
-        floor = self._find_floor()
-        self._database = self._open_database(first=floor.boot == 0)
-        # LevelDB goes on from what it has read, renames CURRENT to say so, and removes what it has read: names
-        # that only this makes durable. Else a power failure may bring back a write-ahead file without a record that was
-        # read from memory and never synced (its writer had died, or its sync had failed), and CURRENT from before, or
-        # at a first start the very first manifest, which LevelDB never syncs.
-        self._files.sync_directory(self._database_path)
+        floor = self._find_floor(identity.node_id)
+        self._row = row = self._open_row(first=floor.boot == 0)
         if floor.boot == 0:
-            # Its own name, which LevelDB leaves to its caller, before a floor that tells of a boot asks for it.
+            # The name of the row's directory, before a floor that tells of a boot asks for it.
             self._files.sync_directory(self.path)
-        self._batch = self._database.write_batch(sync=True)
-        self._reader = reader = Reader(self._engine, self._database, self._database_path, self._given_up)
+        self._batch = row.write_batch(sync=True)
+        self._reader = reader = Reader(self._engine, row, self._row_path, self._given_up, row.seen)
         known = reader.identity()
         if known is None and floor.boot == 0:
             known = Identity(identity.node_id, floor.store_id)
@@ -175,7 +163,7 @@ class LevelDBStorage:
             self._commit_batch()
         elif known is None:
             raise reader.damaged(keys.IDENTITY, "it is missing")
-        self._check_owner(known, identity)
+        known.check(identity.node_id, self.path)
         self._identity = known
         cluster_id, members = reader.members()
         self._pins = reader.pins()
@@ -189,9 +177,10 @@ class LevelDBStorage:
             else:
                 found_group(self._batch, group, cluster_id, named[group])
                 states[group] = self._open_group(group, named[group], Head(), None)
+        row.started()
         self._load_snapshots()
         self._begin_boot()
-        self._space_ahead = SpaceAhead(self._files, self._database_path, self._write_buffer_size + SPACE_BEYOND)
+        remove_former(self._files, self.path)
         return Recovered(
             store_id=known.store_id,
             boot=self._boot,
@@ -215,7 +204,7 @@ class LevelDBStorage:
         log = self._reader.log(group, head)
         head = log.head
         if floor is not None:
-            floor.check(self._identity.store_id, group, head, str(self._database_path))
+            floor.check(self._identity.store_id, group, head, str(self._row_path))
             if group and head.boot != self._groups[0].head.boot:
                 boots = f"boot {head.boot}, and group 0 has {self._groups[0].head.boot}"
                 raise self._reader.damaged(keys.head_key(group), f"it has {boots}: each start writes all of them")
@@ -228,50 +217,61 @@ class LevelDBStorage:
             head.hard_state, voters, log.index, log.term_runs, log.last_time_ms, conflict, head.prev_term
         )
 
-    def _find_floor(self) -> Floor:
-        """The floor, a new one at a first start; ``StorageDamaged`` when floor and database do not go together."""
+    def _find_floor(self, node_id: int) -> Floor:
+        """The floor, a new one at a first start; ``StorageDamaged`` when floor and segments do not go together. A
+        directory of format 2 is upgraded."""
         files = self._files
         floor = Floor.read(files, self.path)
-        names = set(files.names(self._database_path)) if files.is_directory(self._database_path) else set()
+        if floor is not None and floor.format != FLOOR_FORMAT:
+            floor = upgrade(
+                files,
+                self._engine,
+                self._executor,
+                self._entropy,
+                self.path,
+                floor,
+                node_id,
+                self._segment_size,
+                self._given_up,
+            )
+        found = segments(files, self._row_path)
         if floor is None:
-            if names - UNWRITTEN:
+            former = self.path / FORMER
+            if found or (files.is_directory(former) and set(files.names(former)) - UNWRITTEN):
                 where = str(self.path / Floor.FILE)
-                raise StorageDamaged("it is missing, and the database beside it is not empty", where)
+                raise StorageDamaged("it is missing, and what it tells of is not", where)
             floor = Floor(new_store_id(self._entropy))
             floor.write(files, self.path)
-        elif floor.boot and "CURRENT" not in names:
-            raise StorageDamaged("its file CURRENT is missing", str(self._database_path))
-        if floor.boot:
-            with leveldb_unused(files, self._database_path):
-                check_manifest(files, self._database_path)
-                check_write_ahead(files, self._database_path)
+        for number in found[-MAY_BE_OPEN:]:
+            with leveldb_unused(files, self._row_path / name_of(number), self.path):
+                pass
         return floor
 
-    def _open_database(self, first: bool) -> Database:
+    def _open_row(self, first: bool) -> SegmentRow:
+        """``first``: no start has got as far as sending anything, so what is there was promised to nobody."""
+        if first:
+            self._files.make_directory(self._row_path)
         try:
             return self._try_to_open(first)
-        except self._engine.Error as error:
-            if self._engine.is_locked(error):
-                raise StorageLocked(self.path) from error
-            if self._engine.is_damage(error):
-                raise StorageDamaged(self._engine.text(error), str(self._database_path)) from error
-            raise StorageFailed(f"opening the store {self.path} failed: {self._engine.text(error)}") from error
-
-    def _try_to_open(self, first: bool) -> Database:
-        """``first``: no start has got as far as sending anything, so what is there was promised to nobody."""
-        try:
-            return self._engine.open(self._database_path, create=first, write_buffer_size=self._write_buffer_size)
-        except self._engine.Error as error:
-            if not first or self._engine.is_locked(error) or not self._engine.is_damage(error):
+        except StorageDamaged:
+            if not first:
                 raise
         # A power failure in the middle of the very first start.
-        self._files.remove_tree(self._database_path)
-        return self._engine.open(self._database_path, create=True, write_buffer_size=self._write_buffer_size)
+        self._files.remove_tree(self._row_path)
+        self._files.make_directory(self._row_path)
+        return self._try_to_open(first)
 
-    def _check_owner(self, known: Identity, identity: StoreOwner) -> None:
-        if known.node_id != identity.node_id:
-            owner = known.node_id
-            raise WrongIdentity(f"the store {self.path} belongs to node {owner}, not to node {identity.node_id}")
+    def _try_to_open(self, first: bool) -> SegmentRow:
+        return SegmentRow(
+            self._row_path,
+            create=first,
+            files=self._files,
+            engine=self._engine,
+            executor=self._executor,
+            entropy=self._entropy,
+            segment_size=self._segment_size,
+            given_up=self._given_up,
+        )
 
     def _begin_boot(self) -> None:
         """Makes the new boot durable, with what was founded, first here and then in the floor: see floor.py for why in
@@ -301,8 +301,7 @@ class LevelDBStorage:
                     log.head.closed = 1
                     log.put_head(self._batch)
                 self._commit_batch()
-            self._close_database()
-            cut_off_ahead(self._files, self._database_path)  # before the floor, which may need the room
+            self._close_row()  # before the floor, which may need the room that is set aside
             if self._failure is None:
                 self._write_floor(closed=True)
         except (StorageFailed, OSError):
@@ -314,17 +313,17 @@ class LevelDBStorage:
         """This is a forked child: the store stays with the parent, whose files copies of its handles would write."""
         self._state = "closed"
         self._failure = StorageFailed(f"the store {self.path} was opened by the process that forked this one")
-        if self._database is not None:
-            keep_for_ever(self._database)  # closing it would write what the copy of LevelDB still holds
+        if self._row is not None:
+            keep_for_ever(self._row)  # closing it would write what the copies of LevelDB still hold
         self._lock = None  # which has let go by itself
 
-    def _close_database(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+    def _close_row(self) -> None:
+        row, self._row = self._row, None
+        if row is not None:
+            row.close()
 
     def _release(self) -> None:
-        self._close_database()
+        self._close_row()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -362,7 +361,7 @@ class LevelDBStorage:
                 return False
             self._commit_batch()
             for log in staged:
-                self._space_ahead.wrote(log.written())
+                log.written()
             return True
         except BaseException as error:
             # Also for what is no storage error: the batch may be half built, and must never be written.
@@ -372,12 +371,12 @@ class LevelDBStorage:
         """Writes the batch, synced, and empties it."""
         try:
             self._batch.write()
-        except self._engine.Error as error:
+        except (self._engine.Error, OSError) as error:
             raise StorageFailed(f"writing to the store {self.path} failed: {self._engine.text(error)}") from error
         self._batch.clear()
 
     def pin(self, node_id: int, store_id: int, *, replace: bool = False) -> None:
-        if self._failure is not None or self._state != "open" or self._database is None:
+        if self._failure is not None or self._state != "open" or self._row is None:
             raise self._refusal()
         known = self._pins.get(node_id)
         if known == store_id:
@@ -388,8 +387,8 @@ class LevelDBStorage:
             )
         pins = {**self._pins, node_id: store_id}
         try:
-            self._database.put(keys.PINS, seal(keys.PINS, pack_pins(pins)), sync=True)
-        except self._engine.Error as error:
+            self._row.put(keys.PINS, seal(keys.PINS, pack_pins(pins)), sync=True)
+        except (self._engine.Error, OSError, StorageFailed) as error:
             raise self._fail(error) from error
         self._pins = pins
 

@@ -29,7 +29,7 @@ from pathlib import PurePath
 
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.contracts.files import Files
-from raftpy.storage.leveldb.wal_records import BROKEN, LENGTH, TORN, WHOLE, survey
+from raftpy.storage.leveldb.wal_records import BROKEN, LENGTH, TORN, survey
 
 
 def write_ahead_files(files: Files, directory: PurePath) -> list[PurePath]:
@@ -89,50 +89,20 @@ def cut_off(files: Files, path: PurePath, size: int) -> None:
         file.close()
 
 
-class SpaceAhead:
-    """Keeps ``size`` bytes set aside in the newest write-ahead file of the database in ``directory``.
+ROOM = 8
+"""How many times what is set aside must be free: a file system may use its last room up before it says that it has
+none."""
 
-    Where that cannot be done, or where room is short, everything goes on without.
+
+def set_aside(files: Files, path: PurePath, size: int) -> None:
+    """Makes the file ``size`` bytes long, with its room on the disk, so that later syncs need not write its size.
+
+    Where that cannot be done, or where room is short, everything goes on without. Raises ``OSError`` for a file that is
+    not there. The next sync makes it durable.
     """
-
-    LOOK_EVERY = 256 << 10
-    """Bytes written between two looks for a newer file."""
-    ROOM = 8
-    """How many times the size must be free: a file system may use its last room up before it says that it has none."""
-
-    def __init__(self, files: Files, directory: PurePath, size: int) -> None:
-        self._files = files
-        self._directory = directory
-        self._size = size
-        self._newest: list[PurePath] = []  # the one that was last dealt with, none at first
-        self._unseen = 0
-        self._look()
-
-    def wrote(self, size: int) -> None:
-        """``size`` bytes more were written."""
-        self._unseen += size
-        if self._unseen >= self.LOOK_EVERY:
-            self._look()
-
-    def _look(self) -> None:
-        self._unseen = 0
-        try:
-            newest = write_ahead_files(self._files, self._directory)[-1:]
-            if newest and newest != self._newest:
-                self._newest = newest
-                file = self._files.open(newest[0], "change")
-                try:
-                    if file.free_space() >= self.ROOM * self._size:
-                        file.set_aside(self._size)
-                finally:
-                    file.close()
-        except OSError:
-            pass  # gone already, or not to be had: it is only for speed
-
-
-def cut_off_ahead(files: Files, directory: PurePath) -> None:
-    """Cuts the zeros off that are left behind the records; the database must be closed."""
-    for path in write_ahead_files(files, directory):
-        verdict, end = survey(files.read(path))
-        if verdict == WHOLE:
-            cut_off(files, path, end)
+    file = files.open(path, "change")
+    try:
+        if file.free_space() >= ROOM * size:
+            file.set_aside(size)
+    finally:
+        file.close()

@@ -17,11 +17,11 @@ A value is found again by its offset in the file and its size: what stands betwe
                ^ offset         ^ pieces of one value
 """
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from raftcore.base.buffer cimport Buffer, buffer_of
+from raftcore.base.buffer cimport buffer_of
 from raftcore.base.bytes cimport load16
 from raftpy.storage.leveldb.wal_records cimport (
     BLOCK_SIZE,
@@ -54,13 +54,6 @@ cdef class Batches:
     finished, at the end, is left out: ``end`` then stays before it. Raises ``MalformedBatch``, and ``ValueError`` for
     an ``end`` behind the data.
     """
-    cdef Buffer _data
-    cdef Py_ssize_t _stop       # records are there up to here
-    cdef readonly Py_ssize_t end        # behind the last whole batch
-    cdef readonly uint64_t sequence     # of the next write
-    # Where the next byte of the batch is taken from, and how many bytes of it are left.
-    cdef Py_ssize_t _at
-    cdef uint64_t _left
 
     def __init__(self, data, Py_ssize_t end, uint64_t sequence=1):
         self._data = buffer_of(data)
@@ -74,34 +67,57 @@ cdef class Batches:
         return self
 
     def __next__(self):
-        cdef Py_ssize_t start = self.end
-        cdef Py_ssize_t behind = self._span(start)
-        cdef uint32_t count
-        cdef list writes
-        if behind < 0:
+        cdef Write write
+        cdef list writes = []
+        if not self.next_batch():
             raise StopIteration
-        if self._left < BATCH_HEADER:
-            raise self._malformed(start, f"it has {self._left} bytes")
-        if self._number(8) != self.sequence:
-            raise self._malformed(start, f"its writes are not numbered from {self.sequence} on")
-        count = <uint32_t> self._number(4)
-        writes = []
-        while self._left:
-            writes.append(self._write(start))
-        if <uint64_t> len(writes) != count:
-            raise self._malformed(start, f"it has {len(writes)} writes, and says {count}")
-        self.sequence += count
-        self.end = behind
+        while self.next_write(&write):
+            key = self.joined(write.key, write.key_size)
+            writes.append((key, 0, NO_SIZE) if write.deletes else (key, write.value, write.value_size))
         return writes
 
     def value(self, Py_ssize_t offset, Py_ssize_t size):
         """The ``size`` bytes of the value at ``offset``. ValueError where the file ends before."""
-        cdef Py_ssize_t stored
         if offset < 0 or size < 0:
             raise ValueError(f"no value at {offset}, {size}")
-        stored = span_of(offset, size)
-        if offset + stored > self._data.size:
+        if offset + span_of(offset, size) > self._data.size:
             raise ValueError(f"the value at {offset} ends behind the file")
+        return self.joined(offset, size)
+
+    cdef bint next_batch(self) except -1:
+        self._start = self.end
+        self._behind = self._span(self._start)
+        if self._behind < 0:
+            return False
+        if self._left < BATCH_HEADER:
+            raise self._malformed(self._start, f"it has {self._left} bytes")
+        if self._number(8) != self.sequence:
+            raise self._malformed(self._start, f"its writes are not numbered from {self.sequence} on")
+        self._count = <uint32_t> self._number(4)
+        self._seen = 0
+        return True
+
+    cdef bint next_write(self, Write* write) except -1:
+        cdef uint8_t kind
+        if not self._left:
+            if self._seen != self._count:
+                raise self._malformed(self._start, f"it has {self._seen} writes, and says {self._count}")
+            self.sequence += self._count
+            self.end = self._behind
+            return False
+        kind = self._byte()
+        if kind > VALUE:
+            raise self._malformed(self._start, f"a write of kind {kind}")
+        self._seen += 1
+        write.key_size = self._size(self._start)
+        write.key = self._skip(write.key_size)
+        write.deletes = kind == DELETION
+        if not write.deletes:
+            write.value_size = self._size(self._start)
+            write.value = self._skip(write.value_size)
+        return True
+
+    cdef bytes joined(self, Py_ssize_t offset, Py_ssize_t size):
         return joined(self._data.at + offset, offset, size)
 
     cdef Py_ssize_t _span(self, Py_ssize_t start) except -2:
@@ -138,23 +154,7 @@ cdef class Batches:
     cdef object _malformed(self, Py_ssize_t at, str what):
         return MalformedBatch(f"the batch at byte {at} is none that LevelDB writes: {what}")
 
-    cdef tuple _write(self, Py_ssize_t start):
-        # The next write of the batch that begins at start.
-        cdef uint8_t kind = self._byte()
-        cdef bytes key
-        cdef Py_ssize_t size, offset
-        if kind > VALUE:
-            raise self._malformed(start, f"a write of kind {kind}")
-        size = self._size(start)
-        offset = self._skip(size)
-        key = joined(self._data.at + offset, offset, size)
-        if kind == DELETION:
-            return key, 0, NO_SIZE
-        size = self._size(start)
-        offset = self._skip(size)
-        return key, offset, size
-
-    cdef inline Py_ssize_t _here(self) noexcept:
+    cdef Py_ssize_t _here(self) noexcept:
         # Where the next byte is, which is behind a record's header where a block begins.
         if self._at % BLOCK_SIZE == 0:
             self._at += RECORD_HEADER
@@ -238,3 +238,56 @@ cdef bytes joined(const uint8_t* at, Py_ssize_t offset, Py_ssize_t size):
     if size:
         memcpy(to, at, <size_t> size)
     return whole
+
+
+@cython.final
+cdef class Layout:
+    """Where LevelDB puts the values of the batches that are written to one write-ahead file, one after the other.
+
+    ``end``: where the file's records end, 0 in a new one.
+    """
+    cdef readonly Py_ssize_t end
+
+    def __init__(self, Py_ssize_t end=0):
+        self.end = end
+
+    def add(self, list writes not None):
+        """Takes note of a batch, of ``(key, value)`` with None for a deletion; the offset of each value, in order.
+
+        That of a deletion means nothing.
+        """
+        cdef Py_ssize_t at = self.end
+        cdef list offsets = []
+        cdef bytes key
+        if BLOCK_SIZE - at % BLOCK_SIZE < RECORD_HEADER:
+            at += BLOCK_SIZE - at % BLOCK_SIZE  # padding
+        at = behind(at + RECORD_HEADER, BATCH_HEADER)
+        for key, value in writes:
+            at = behind(at, 1 + length_of(PyBytes_GET_SIZE(key)) + PyBytes_GET_SIZE(key))
+            if value is not None:
+                at = behind(at, length_of(PyBytes_GET_SIZE(<bytes?> value)))
+                if at % BLOCK_SIZE == 0 and value:
+                    at += RECORD_HEADER
+            offsets.append(at)
+            if value is not None:
+                at = behind(at, PyBytes_GET_SIZE(<bytes> value))
+        self.end = at
+        return offsets
+
+
+cdef inline Py_ssize_t behind(Py_ssize_t at, Py_ssize_t size) noexcept:
+    # Where the file goes on behind size bytes more of a batch whose next byte would be at `at`.
+    if not size:
+        return at
+    if at % BLOCK_SIZE == 0:
+        at += RECORD_HEADER
+    return at + span_of(at, size)
+
+
+cdef inline int length_of(Py_ssize_t size) noexcept:
+    # Bytes of a varint32.
+    cdef int count = 1
+    while size >= 0x80:
+        size >>= 7
+        count += 1
+    return count

@@ -24,6 +24,7 @@ from raftpy.storage.leveldb.store import make_directory
 from raftpy.system.files import SystemFiles
 from raftpy.system.leveldb import LevelDB
 from tests.sim.disk.both import BUFFER, kind
+from tests.storage.late import LateExecutor
 from tests.storage.support import OWNER, append, entries, submit
 
 CALLS = ("", "write", "sync")
@@ -104,7 +105,12 @@ def in_a_store(files: Files, engine: DatabaseEngine, path: PurePath, bad: Switch
 
     def store() -> LevelDBStorage:
         return LevelDBStorage(
-            path, mode="inline", files=files, database=engine, entropy=SeededEntropy(Random(len(said)))
+            path,
+            mode="inline",
+            files=files,
+            database=engine,
+            executor=LateExecutor(Random(len(said))),
+            entropy=SeededEntropy(Random(len(said))),
         )
 
     def attempt(call: Callable[[], Any]) -> None:

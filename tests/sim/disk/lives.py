@@ -16,6 +16,7 @@ from raftpy.sim.disk.files import Disk, DiskFiles, PowerFailure
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.store import make_directory
+from tests.storage.late import LateExecutor
 from tests.storage.support import OWNER, SMALLEST_BUFFER, Model, append, commit_only, entries, submit
 
 NODE = PurePath("/data/node1")
@@ -27,9 +28,10 @@ def store(files: DiskFiles, seed: int) -> LevelDBStorage:
     return LevelDBStorage(
         NODE,
         mode="inline",
-        write_buffer_size=SMALLEST_BUFFER,
+        segment_size=SMALLEST_BUFFER,
         files=files,
         database=SimulatedEngine(files),
+        executor=LateExecutor(Random(seed)),
         entropy=SeededEntropy(Random(seed)),
     )
 

@@ -36,7 +36,8 @@ FAULTS = [
         ".dbtmp": ("write", "sync"),
         "/floor": ("write", "sync"),
         "/db": ("sync",),
-        "/leveldb": ("sync",),
+        "/segments": ("sync",),
+        "/00000000": ("sync",),
         "/store": ("sync",),
     }.items()
     for call in calls

@@ -86,23 +86,3 @@ def test_a_full_disk_takes_nothing_that_was_acknowledged(seed: int) -> None:
             life.start()
             life.disk.kill()
         assert end_of_life(life) == "found"
-
-
-def test_a_write_ahead_file_is_begun_and_tables_are_made_and_merged(seed: int) -> None:
-    """So those paths are among what the others test."""
-    life = Life(Disk(Random(seed)), Random(seed))
-    operations: Counter[str] = Counter()
-    seen: set[str] = set()
-
-    def on_step(operation: str) -> None:
-        operations[operation] += 1
-        names = life.disk.copy().files
-        seen.update(path.suffix for path, _ in names)
-        logs = sum(path.suffix == ".log" for path, _ in names)
-        seen.add(f"{logs} write-ahead files")
-
-    life.disk.on_step = on_step
-    life.run(30)
-    assert seen >= {".ldb", ".log", ".dbtmp", "2 write-ahead files"}
-    assert operations["remove"] > 30
-    assert life.disk.used < 2_000_000

@@ -1,5 +1,5 @@
-"""The store on a row of segments keeps the same promises on a disk that fails, wherever its process is stopped or its
-power fails, and whenever what is done beside its writes is done."""
+"""The store with segments of a few batches each keeps its promises on a disk that fails, wherever its process is
+stopped or its power fails, and whenever what is done beside its writes is done."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.segment import segments
 from tests.sim.disk.lives import NODE, Life, draw_faults, end_of_life
 from tests.storage.late import LateExecutor
-from tests.storage.segmented import SegmentedStorage
+from tests.storage.layout import RECORDS
 
 SIZE = 1500
 """Bytes of a segment, so that there are many."""
 
 
 class SegmentedLife(Life):
-    """A life of the store on segments."""
+    """A life of the store with small segments."""
 
     def new(self) -> LevelDBStorage:
         self.seed += 1
         files = self.disk.files(pid=self.seed)
-        return SegmentedStorage(
+        return LevelDBStorage(
             NODE,
             mode="inline",
-            write_buffer_size=SIZE,
+            segment_size=SIZE,
             files=files,
             database=SimulatedEngine(files),
             executor=LateExecutor(Random(self.rng.random())),
@@ -89,7 +89,7 @@ def test_segments_are_changed_all_the_time(seed: int) -> None:
     life = SegmentedLife(Disk(Random(seed)), Random(seed))
     seen: set[str] = set()
     numbers: set[int] = set()
-    database = PurePath(NODE, "leveldb")
+    database = PurePath(NODE, RECORDS)
 
     def on_step(operation: str) -> None:
         seen.update(path.suffix for path, _ in life.disk.copy().files)

@@ -11,16 +11,18 @@ from random import Random
 
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.sim.cluster import Life
+from raftpy.sim.data_directory import DIRECTORY
 from tests.seeded_bugs.bug import Bug
 from tests.sim.scenarios.stage import Stage, stage
+from tests.storage.layout import file_of, in_use
 
 CAUGHT = (
     Bug(
         name="damaged-length-taken-for-torn",
         breaks="a damaged length is not a torn write: what follows was acknowledged (docs/design-storage.md)",
-        file="raftpy/storage/leveldb/wal.py",
-        old="    if verdict == LENGTH:\n",
-        new="    if verdict == LENGTH and not end:\n",
+        file="raftpy/storage/leveldb/segment.py",
+        old="        if verdict not in (WHOLE, TORN):\n",
+        new='        if verdict not in (WHOLE, TORN, "length"):\n',
     ),
 )
 
@@ -46,7 +48,7 @@ def try_start(world: Stage) -> Life:
 
 def test_every_file_of_the_store() -> None:
     with stage() as world:
-        # A start makes a table of what it finds in the write-ahead file, so that there is one of each.
+        # Each start begins a segment, so that there are several.
         for round_ in range(2):
             for number in range(10):
                 world.written(1, f"n{round_}{number}", "x" * 100)
@@ -59,14 +61,16 @@ def test_every_file_of_the_store() -> None:
         disk = world.distrust(2)
         image = disk.copy()
         files = [(path, len(file.data)) for path, file in image.files if file.data]
-        assert {".ldb", ".log"} <= {path.suffix for path, _ in files}
+        assert sum(path.suffix == ".log" for path, _ in files) > 3
+        node = PurePath(DIRECTORY)
+        newest = file_of(node, in_use(node, disk.files())[-1], disk.files())
         whole = log_of(try_start(world))
         world.kill(2)
         source = Random(1)
         refused: dict[PurePath, int] = {}
         for path, size in files:
             places = [source.randrange(size) for _ in range(min(IN_EACH_FILE, size))]
-            if path.suffix == ".log":  # the last records are what LevelDB may take for torn
+            if path == newest:  # the last records are what may be taken for torn
                 places += range(max(0, size - LAST_BYTES), size)
             for place in places:
                 disk.restore(image)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from raftpy.contracts.errors import WrongIdentity
-from raftpy.sim.cluster import DIRECTORY
+from raftpy.sim.data_directory import DIRECTORY
 from tests.seeded_bugs.bug import Bug
 from tests.sim.scenarios.stage import stage
 

@@ -49,7 +49,7 @@ def write_until_refused(world: Stage, most: int = 300) -> list[int]:
 
 @pytest.mark.parametrize("mode", ["inline", "thread"])
 def test_one_disk_is_full(mode: str) -> None:
-    with stage(write_mode=mode, write_buffer_size=1 << 12) as world:
+    with stage(write_mode=mode, segment_size=1 << 12) as world:
         fill(world, 2, room=20_000)
         done = write_until_refused(world, 100)
         assert world.reached[STOPPED] >= 1
@@ -60,7 +60,7 @@ def test_one_disk_is_full(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["inline", "thread"])
 def test_all_disks_are_full(mode: str) -> None:
-    with stage(write_mode=mode, write_buffer_size=1 << 12) as world:
+    with stage(write_mode=mode, segment_size=1 << 12) as world:
         fill(world, 1, 2, 3, room=60_000)
         done = write_until_refused(world, 60)
         assert 0 < len(done) < 60

@@ -8,28 +8,31 @@ store does not notice that it is gone.
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import pytest
 
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.sim.cluster import Life
+from raftpy.sim.data_directory import DIRECTORY
+from raftpy.storage.leveldb.segment import HEADER_END
 from tests.seeded_bugs.bug import Bug
 from tests.sim.scenarios.stage import Stage, stage
+from tests.storage.layout import file_of, holds_nothing, in_use
 
 CAUGHT = (
     Bug(
-        name="lost-current-not-called-damage",
+        name="lost-segment-not-called-damage",
         breaks="any file missing is refused as damage, by name (docs/design-storage.md)",
-        file="raftpy/storage/leveldb/store.py",
-        old='            raise StorageDamaged("its file CURRENT is missing", str(self._database_path))\n',
-        new="            pass\n",
+        file="raftpy/storage/leveldb/loading.py",
+        old="        if previous and found.header.previous != previous:\n",
+        new="        if previous > found.number:\n",
     ),
 )
 
-HOLD_NOTHING = ("lock", "LOCK", "LOG", "LOG.old")
 
-
-def crash_with_tables(world: Stage) -> None:
-    """Node 2 is down after a crash, with tables and a write-ahead file."""
+def crash_with_segments(world: Stage) -> None:
+    """Node 2 is down after a crash, with several segments."""
     for number in range(3):
         world.written(1, f"b{number}", "1")
         world.quiet()
@@ -50,11 +53,14 @@ def try_start(world: Stage) -> Life:
 @pytest.mark.parametrize("how", ["gone", "empty"])
 def test_the_loss_of_any_file_is_noticed(how: str) -> None:
     with stage() as world:
-        crash_with_tables(world)
+        crash_with_segments(world)
         disk = world.distrust(2)
         image = disk.copy()
-        paths = [path for path in disk.paths() if path.name not in HOLD_NOTHING]
-        assert {".ldb", ".log"} <= {path.suffix for path in paths}
+        node, files = PurePath(DIRECTORY), disk.files()
+        paths = [path for path in disk.paths() if not holds_nothing(node, path.relative_to(node), files)]
+        logs = [path for path in paths if path.suffix == ".log"]
+        assert len(logs) > 3
+        newest = file_of(node, in_use(node, files)[-1], files)
         for path in paths:
             disk.restore(image)
             if how == "gone":
@@ -63,24 +69,49 @@ def test_the_loss_of_any_file_is_noticed(how: str) -> None:
                 disk.contents(path).resize(0)
             life = try_start(world)
             assert isinstance(life.error, StorageDamaged), path
+            if path in logs and path != newest:  # that of the last start is missed by its boot
+                assert path.parent.name in life.error.where, life.error
             # The others go on without it.
             world.written(1, "a", path.name)
             world.member(2).lost = False
 
 
-def test_the_newest_of_two_write_ahead_files() -> None:
-    """The limit: the store does not notice. The others have what it had acknowledged, and the next leader sends it."""
-    with stage(write_buffer_size=1 << 16) as world:
-        for number in range(1000):
-            world.written(1, f"n{number}", "x" * 1000)
-            logs = [path for path in world.member(2).disk.paths() if path.suffix == ".log"]
-            if len(logs) == 2:
-                break
-        assert len(logs) == 2, "LevelDB's memory never became a table"
+def run_with_segments(world: Stage) -> list[int]:
+    """Node 2 is down after a crash, and has changed segments since its start; the numbers of those in use."""
+    node = PurePath(DIRECTORY)
+    used: list[int] = []
+    for number in range(100):
+        world.written(1, f"n{number}", "x" * 1000)
         world.quiet()
-        last = world.raw(2).last_index
-        world.kill(2)
-        del world.distrust(2).directory(logs[-1].parent).names[logs[-1].name]
+        used = in_use(node, world.member(2).disk.files())
+        if len(used) == 3:
+            break
+    assert len(used) == 3, "no segment was ever full"
+    world.kill(2)
+    world.distrust(2)
+    return used
+
+
+@pytest.mark.parametrize("how", ["gone", "empty"])
+def test_the_newest_segment(how: str) -> None:
+    """It is named by the one before, also where that was in the same life."""
+    with stage(segment_size=1 << 14) as world:
+        newest = file_of(PurePath(DIRECTORY), run_with_segments(world)[-1], world.member(2).disk.files())
+        disk = world.member(2).disk
+        if how == "gone":
+            del disk.directory(newest.parent).names[newest.name]
+        else:
+            disk.contents(newest).resize(0)
+        assert isinstance(try_start(world).error, StorageDamaged)
+        world.written(1, "a", "1")
+
+
+def test_all_but_the_header_of_the_newest_segment() -> None:
+    """The limit: the store does not notice. The others have what it had acknowledged, and the next leader sends it."""
+    with stage(segment_size=1 << 14) as world:
+        newest = file_of(PurePath(DIRECTORY), run_with_segments(world)[-1], world.member(2).disk.files())
+        last = world.raw(1).last_index
+        world.member(2).disk.contents(newest).resize(HEADER_END)
         life = try_start(world)
         assert life.started
         assert world.raw(2).last_index < last
@@ -88,4 +119,4 @@ def test_the_newest_of_two_write_ahead_files() -> None:
         world.kill(1)
         world.until(lambda: world.leads(3), "node 3 leads: only it can")
         world.start(1)
-        world.finish(**{f"n{number}": "x" * 1000})
+        world.finish(n0="x" * 1000)

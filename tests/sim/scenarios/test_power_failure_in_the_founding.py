@@ -13,11 +13,11 @@ from tests.sim.scenarios.stage import stage
 
 CAUGHT = (
     Bug(
-        name="current-not-synced-at-the-founding",
-        breaks="a floor tells of a boot only once the database's CURRENT is durable, which LevelDB does not see to",
-        file="raftpy/storage/leveldb/store.py",
-        old="        self._files.sync_directory(self._database_path)\n        if floor.boot == 0:\n",
-        new="        if floor.boot == 0:\n",
+        name="segment-not-named-at-the-founding",
+        breaks="a floor tells of a boot only once the name of the segment that has it is durable",
+        file="raftpy/storage/leveldb/segment.py",
+        old="        files.sync_directory(row)\n",
+        new="",
     ),
 )
 

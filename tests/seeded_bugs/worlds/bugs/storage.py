@@ -4,15 +4,16 @@ from tests.seeded_bugs.bug import Patch
 
 STORE = "raftpy/storage/leveldb/store.py"
 WRITER = "raftpy/storage/leveldb/writer.py"
+ROW = "raftpy/storage/leveldb/row.py"
 GROUP_LOG = "raftpy/storage/leveldb/group_log.py"
 
 BUGS = (
     Patch(
         name="batch-not-synced",
         breaks="what is reported written is durable (contracts/storage.py; Figure 2, persistent state)",
-        file=STORE,
-        old="        self._batch = self._database.write_batch(sync=True)\n",
-        new="        self._batch = self._database.write_batch(sync=False)\n",
+        file=ROW,
+        old="    batch = database.write_batch(sync=True)\n",
+        new="    batch = database.write_batch(sync=False)\n",
     ),
     Patch(
         name="completion-of-a-failed-batch",
@@ -85,8 +86,8 @@ BUGS = (
         name="pin-not-synced",
         breaks="a peer's pin is durable before anything it says is believed (decision 5)",
         file=STORE,
-        old="seal(keys.PINS, pack_pins(pins)), sync=True)",
-        new="seal(keys.PINS, pack_pins(pins)), sync=False)",
+        old="            self._row.put(keys.PINS, seal(keys.PINS, pack_pins(pins)), sync=True)\n",
+        new="            self._batch.put(keys.PINS, seal(keys.PINS, pack_pins(pins)))\n",
     ),
     Patch(
         name="torn-record-taken-for-whole",
@@ -96,18 +97,18 @@ BUGS = (
         new="        if stop <= block_end:\n",
     ),
     Patch(
-        name="names-durable-at-the-first-start-only",
-        breaks="what a start has read from memory alone is durable once it goes on (store.py, design-storage.md)",
-        file="raftpy/storage/leveldb/store.py",
-        old="        self._files.sync_directory(self._database_path)\n        if floor.boot == 0:\n",
-        new="        if floor.boot == 0:\n            self._files.sync_directory(self._database_path)\n",
+        name="last-batch-not-written-again",
+        breaks="what a start has read from memory alone is durable once it goes on (loading.py, design-storage.md)",
+        file="raftpy/storage/leveldb/segment.py",
+        old="            file.write_at(self.data[self._last_batch : self.end], self._last_batch)\n",
+        new="",
     ),
     Patch(
         name="torn-tail-not-cut",
-        breaks="what a crash leaves of a write under way is cut off before LevelDB reads it (wal.py)",
-        file="raftpy/storage/leveldb/wal.py",
-        old="        cut_off(files, path, end)\n\n\ndef check_manifest",
-        new="        if end == 0:\n            cut_off(files, path, end)\n\n\ndef check_manifest",
+        breaks="what a crash leaves of a write under way is cut off before another segment follows it (segment.py)",
+        file="raftpy/storage/leveldb/segment.py",
+        old="            if self.end < file.size():\n",
+        new="            if self.end < file.size() and not self._torn:\n",
     ),
     Patch(
         name="replaced-records-not-deleted",

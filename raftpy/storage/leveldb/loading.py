@@ -1,0 +1,119 @@
+"""What the start of a row of segments reads: each segment that is needed once, and whether one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.contracts.files import Files
+from raftpy.storage.leveldb.places import Places
+from raftpy.storage.leveldb.segment import LOWEST_KEY, SUCCESSOR_KEY, SegmentFile, name_of, segments
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What the segments hold. ``row_id``: the row's, 0 where there is none; ``used``: the newest segment in use, and
+    ``lowest``: the oldest that is needed (0: none); ``unused``: the numbers of those that have no part in it.
+
+    ``files`` and ``sizes``: of each segment in use, its file and the bytes in it; ``small``: key and value of all that
+    is no record of a log; ``places``: where those are, and what their blocks say until ``Places.started``.
+    """
+
+    row_id: int = 0
+    used: int = 0
+    lowest: int = 0
+    unused: list[int] = field(default_factory=list)
+    files: dict[int, PurePath] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    small: dict[bytes, bytes] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
+
+
+class Loader:
+    """Reads the row in the directory ``path``. ``given_up`` is not empty any more once it is to end."""
+
+    def __init__(self, files: Files, path: PurePath, given_up: Sequence[object]) -> None:
+        self._files = files
+        self._path = path
+        self._given_up = given_up
+        self._read: dict[int, SegmentFile] = {}  # what was read and is asked for again
+
+    def load(self, create: bool) -> Loaded:
+        """All of it. ``create``: whether there may be no segment in use. ``StorageDamaged`` where one is missing or not
+        what was written, ``StorageFailed`` for another release's, ``OSError``.
+
+        What a crash has left of a batch at the end of the newest segment is cut off, and the batch before it made
+        durable; nothing else is written.
+        """
+        loaded = Loaded()
+        numbers = segments(self._files, self._path)
+        newest = self._find_newest(numbers)
+        if newest is None:
+            if not create:
+                raise StorageDamaged("no segment of it is there", str(self._path))
+            loaded.unused = numbers
+            return loaded
+        assert newest.header is not None
+        loaded.row_id, loaded.used = newest.header.row, newest.number
+        marks = newest.marks()
+        loaded.lowest = marks.get(LOWEST_KEY, 0)
+        if not 0 < loaded.lowest <= newest.number:
+            raise newest.damaged("it does not say which segments are needed")
+        self._check_successor(newest, marks.get(SUCCESSOR_KEY, 0))
+        loaded.places.begin()
+        previous = 0
+        for number in numbers:
+            if not loaded.lowest <= number <= newest.number:
+                continue
+            found = self._segment(number)
+            if found.header is not None and found.header.row != loaded.row_id:
+                raise found.damaged("it belongs to another store")
+            if not found.read(loaded.places, loaded.small):
+                continue
+            self._check_follows(found, previous, loaded.lowest)
+            if found is newest:
+                newest.write_last_batch_again()  # on which the opening of the next segment will rest
+            elif not found.is_whole:
+                raise found.damaged(f"its last batch, at byte {found.end}, is not there whole")
+            previous = number
+            loaded.files[number] = found.path
+            loaded.sizes[number] = found.end
+        loaded.small.pop(LOWEST_KEY, None)
+        loaded.small.pop(SUCCESSOR_KEY, None)
+        loaded.unused = [number for number in numbers if number not in loaded.files]
+        return loaded
+
+    def _segment(self, number: int) -> SegmentFile:
+        if self._given_up:
+            raise StorageFailed(f"the opening of {self._path} was given up")
+        return self._read.pop(number, None) or SegmentFile(self._files, self._path, number)
+
+    def _find_newest(self, numbers: Sequence[int]) -> SegmentFile | None:
+        """The newest segment that is in use."""
+        for number in reversed(numbers):
+            found = self._read[number] = self._segment(number)
+            if found.is_in_use:
+                return found
+        return None
+
+    def _check_successor(self, newest: SegmentFile, successor: int) -> None:
+        """A segment that was named may have been in use: it must be there."""
+        if successor <= newest.number:
+            return
+        following = self._read.get(successor)
+        if following is None or following.header is None:
+            where = str(self._path / name_of(successor))
+            raise StorageDamaged("it is missing, or empty, and may have been in use", where)
+        assert newest.header is not None
+        if following.header.row != newest.header.row:
+            raise following.damaged("it belongs to another store")
+
+    def _check_follows(self, found: SegmentFile, previous: int, lowest: int) -> None:
+        """Each says which one was in use before it, and the first is the oldest that is needed."""
+        assert found.header is not None
+        if previous and found.header.previous != previous:
+            raise StorageDamaged("it is missing", str(self._path / name_of(found.header.previous)))
+        if not previous and found.number != lowest:
+            raise StorageDamaged("it is missing", str(self._path / name_of(lowest)))

@@ -1,0 +1,42 @@
+# Reading the batches of a write-ahead file write by write, without an object for each.
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from raftcore.base.buffer cimport Buffer
+
+cdef struct Write:
+    bint deletes
+    Py_ssize_t key          # offsets in the file, and sizes without the headers of pieces
+    Py_ssize_t key_size
+    Py_ssize_t value
+    Py_ssize_t value_size
+
+cdef class Batches:
+    cdef Buffer _data
+    cdef Py_ssize_t _stop       # records are there up to here
+    cdef readonly Py_ssize_t end        # behind the last whole batch
+    cdef readonly uint64_t sequence     # of the next write
+    # The batch that is being read: where its next byte is taken from, and how many bytes of it are left.
+    cdef Py_ssize_t _at
+    cdef uint64_t _left
+    cdef Py_ssize_t _start
+    cdef Py_ssize_t _behind
+    cdef uint32_t _count
+    cdef uint32_t _seen
+
+    # Goes on to the next batch; False where there is none.
+    cdef bint next_batch(self) except -1
+    # The next write of it; False at its end, which is behind the batch then.
+    cdef bint next_write(self, Write* write) except -1
+    # The size bytes at `offset`, without the headers between their pieces; they lie in the file.
+    cdef bytes joined(self, Py_ssize_t offset, Py_ssize_t size)
+
+    cdef Py_ssize_t _span(self, Py_ssize_t start) except -2
+    cdef object _malformed(self, Py_ssize_t at, str what)
+    cdef Py_ssize_t _here(self) noexcept
+    cdef uint8_t _byte(self) noexcept
+    cdef uint64_t _number(self, int size) noexcept
+    cdef Py_ssize_t _size(self, Py_ssize_t start) except -1
+    cdef Py_ssize_t _skip(self, Py_ssize_t size) noexcept
+
+# How many bytes of the file hold `size` bytes at `offset`, with the headers between their pieces.
+cdef Py_ssize_t span_of(Py_ssize_t offset, Py_ssize_t size) noexcept
