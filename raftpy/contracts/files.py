@@ -69,8 +69,14 @@ class File(Protocol):
         """Takes the lock that one open file holds against every other, also of this process; False where it is held."""
         ...
 
+    def lock_shared(self) -> bool:
+        """Takes the same lock beside others that take it so, and against who wants it alone; False where one has it.
+        A file that was opened to be read will do, and nothing is written."""
+        ...
+
     def unlock(self) -> None:
-        """Lets go of what ``lock`` took, for every copy of this handle, so also for a forked child's."""
+        """Lets go of what ``lock`` or ``lock_shared`` took, for every copy of this handle, so also for a forked
+        child's."""
         ...
 
     def lock_for_process(self) -> bool:
@@ -78,6 +84,11 @@ class File(Protocol):
 
         False where another process holds it. Closing any handle of the file lets go of it.
         """
+        ...
+
+    def locked_by_another(self) -> bool:
+        """Whether another process holds the lock that LevelDB takes on its ``LOCK``. A file that was opened to be read
+        will do; closing it lets go of such a lock of this process."""
         ...
 
     def close(self) -> None:

@@ -59,8 +59,14 @@ class SystemFile:
         sync(self._fd)
 
     def lock(self) -> bool:
+        return self._flock(fcntl.LOCK_EX)
+
+    def lock_shared(self) -> bool:
+        return self._flock(fcntl.LOCK_SH)
+
+    def _flock(self, how: int) -> bool:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, how | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
@@ -69,8 +75,17 @@ class SystemFile:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def lock_for_process(self) -> bool:
+        return self._lockf(fcntl.LOCK_EX)
+
+    def locked_by_another(self) -> bool:
+        if not self._lockf(fcntl.LOCK_SH):
+            return True
+        fcntl.lockf(self._fd, fcntl.LOCK_UN)
+        return False
+
+    def _lockf(self, how: int) -> bool:
         try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(self._fd, how | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise

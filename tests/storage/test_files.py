@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from random import Random
 
@@ -192,6 +194,26 @@ def test_unlocking_frees_what_was_locked_and_no_more(place: tuple[Files, PurePat
     other.close()
 
 
+def test_who_only_reads_has_the_lock_beside_others_that_do(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    put(files, directory / "lock", b"held")
+    one, other = files.open(directory / "lock", "read"), files.open(directory / "lock", "read")
+    alone = files.open(directory / "lock", "share")
+    assert one.lock_shared()
+    assert one.lock_shared()
+    assert other.lock_shared()
+    assert not alone.lock()
+    one.close()
+    assert not alone.lock()
+    other.unlock()
+    assert alone.lock()
+    assert not other.lock_shared()
+    alone.close()
+    assert other.lock_shared()
+    other.close()
+    assert files.read(directory / "lock") == b"held"
+
+
 def test_handles_have_places_of_their_own(place: tuple[Files, PurePath]) -> None:
     files, directory = place
     one = files.open(directory / "a", "share")
@@ -300,3 +322,40 @@ def test_one_process_has_the_lock_of_a_process(place: tuple[Files, PurePath]) ->
     assert file.lock_for_process()
     file.close()
     assert not locked_elsewhere(files, path)
+
+
+def test_whether_another_process_has_the_lock_of_a_process(place: tuple[Files, PurePath]) -> None:
+    files, directory = place
+    path = directory / "LOCK"
+    file = files.open(path, "share")
+    assert not file.locked_by_another()
+    with taken_elsewhere(files, path):
+        reader = files.open(path, "read")
+        assert reader.locked_by_another()
+        reader.close()
+    assert not file.locked_by_another()
+    assert not locked_elsewhere(files, path)  # asking takes nothing
+    file.close()
+
+
+@contextmanager
+def taken_elsewhere(files: Files, path: PurePath) -> Iterator[None]:
+    """While another process has the lock of a process."""
+    if isinstance(files, DiskFiles):
+        file = files.disk.files(pid=2).open(path, "share")
+        assert file.lock_for_process()
+        yield
+        file.close()
+        return
+    code = (
+        "import pathlib, sys; from raftpy.system.files import SystemFiles; "
+        "file = SystemFiles().open(pathlib.PurePath(sys.argv[1]), 'share'); "
+        "print(file.lock_for_process(), flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"True\n"
+        yield
+        process.stdin.close()

@@ -31,7 +31,7 @@ class Step:
 class Contents:
     """A file's bytes. Behind ``data``, up to ``size``, there are zeros that nobody has written."""
 
-    __slots__ = ("birth", "data", "doubtful", "locked_by", "process", "size", "unsynced")
+    __slots__ = ("birth", "data", "doubtful", "locked_by", "process", "shared_by", "size", "unsynced")
 
     def __init__(self, data: bytes = b"", size: int = 0) -> None:
         self.data = bytearray(data)
@@ -43,6 +43,8 @@ class Contents:
         """How it came by its name, where a sync of the file makes that durable, too."""
         self.locked_by: object = None
         """The handle that has the lock of one handle."""
+        self.shared_by: set[object] = set()
+        """The handles that have it beside one another."""
         self.process = 0
         """Number of the process that has the lock of a process; 0 for none."""
 
@@ -87,7 +89,7 @@ class Contents:
     def kill(self, source: Random) -> bool:
         """No process has it open any more. The machine may have read anew what it believed durable and was not: True
         if that lacks a write and has a later one."""
-        self.locked_by, self.process = None, 0
+        self._unlock()
         if not self.doubtful or source.random() < 0.5:
             return False
         unsynced, self.unsynced = self.unsynced, []
@@ -97,13 +99,18 @@ class Contents:
             self._redo(write)
         return not in_order
 
+    def _unlock(self) -> None:
+        self.locked_by, self.process = None, 0
+        self.shared_by.clear()
+
     def lose_power(self, source: Random, out_of_order: bool, journaled: bool = False) -> bool:
         """What was not synced is there, or not, or in part, or as zeros; in any order of its sectors only if
         ``out_of_order`` is set. What a failed sync has left comes in any order: True if it did.
 
         ``journaled``: the file is in a directory that is, where its length is never durable before what it holds.
         """
-        self.locked_by, self.process, self.birth = None, 0, None
+        self._unlock()
+        self.birth = None
         if not self.unsynced and not self.doubtful:
             return False
         unsynced, self.unsynced = self.unsynced, []

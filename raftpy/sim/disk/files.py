@@ -365,15 +365,28 @@ class DiskFile:
 
     def lock(self) -> bool:
         self._check()
-        if self._contents.locked_by not in (None, self):
+        if self._contents.locked_by not in (None, self) or self._contents.shared_by - {self}:
             return False
         self._contents.locked_by = self
+        self._contents.shared_by.discard(self)
+        return True
+
+    def lock_shared(self) -> bool:
+        self._check()
+        if self._contents.locked_by not in (None, self):
+            return False
+        self._contents.locked_by = None
+        self._contents.shared_by.add(self)
         return True
 
     def unlock(self) -> None:
         self._check()
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._contents.locked_by is self:
             self._contents.locked_by = None
+        self._contents.shared_by.discard(self)
 
     def lock_for_process(self) -> bool:
         self._check()
@@ -382,10 +395,13 @@ class DiskFile:
         self._contents.process = self._pid
         return True
 
+    def locked_by_another(self) -> bool:
+        self._check()
+        return self._contents.process not in (0, self._pid)
+
     def close(self) -> None:
         if self._life == self._disk.life:
-            if self._contents.locked_by is self:
-                self._contents.locked_by = None
+            self._unlock()
             if self._contents.process == self._pid:
                 self._contents.process = 0
         self._life = -1
