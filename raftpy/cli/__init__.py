@@ -1,4 +1,4 @@
-"""The command line, ``raftpy``: serve, kv, status, limits, snapshot, demo, sim.
+"""The command line, ``raftpy``: serve, kv, status, limits, snapshot, store, demo, sim.
 
 Only what a command needs is imported when it runs: ``raftpy kv get`` loads no event loop and no HTTP server.
 """

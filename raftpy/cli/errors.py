@@ -15,6 +15,12 @@ class CommandFailed(click.ClickException):
         self.ctx = click.get_current_context(silent=True)
 
 
+class Refused(CommandFailed):
+    """The same for what cannot be done at all with what was named; exit status 2."""
+
+    exit_code = 2
+
+
 def reason(error: OSError) -> str:
     """What the system says, without number and file name: ``connection refused``; of TLS what is wrong with it."""
     tls = getattr(error, "verify_message", None) or getattr(error, "reason", None)  # of ssl.SSLError

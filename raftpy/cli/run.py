@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "Show each member of the cluster and how far it is.",
     "limits": "Show or set the largest command that the cluster takes.",
     "snapshot": "Have a node take a snapshot now.",
+    "store": "Look into, check and export what a stopped node holds.",
     "demo": "Watch three nodes survive kill -9 of their leader.",
     "sim": "Run clusters in a simulated world, and check what Raft promises.",
 }
@@ -74,7 +75,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.UsageError as error:
         return _fail(error.ctx, f"{error.format_message().rstrip('.')} (see {_path(error.ctx)} --help)", 2)
     except click.ClickException as error:
-        return _fail(getattr(error, "ctx", None) or click.get_current_context(silent=True), error.format_message(), 1)
+        context = getattr(error, "ctx", None) or click.get_current_context(silent=True)
+        return _fail(context, error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _fail(None, "interrupted", 1)
     except BrokenPipeError:

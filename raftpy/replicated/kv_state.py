@@ -22,6 +22,7 @@ READ = 256 << 10
 """Bytes that are read at a time: with small keys these take milliseconds to unpack, in which no other thread runs."""
 
 _HEAD = Struct("<QQ")
+_KEY = Struct("<QII")
 
 
 class KeyValueView:
@@ -66,6 +67,51 @@ class SavedKeys:
             at, needed, left = unpack_keys(data, 0, keys, left)
         if at < len(data) or self._saved.read(1):
             raise ValueError("the state has bytes behind its last key")
+
+
+def read_keys(chunks: Iterator[bytes]) -> tuple[int, int, Iterator[tuple[bytes, int, bytes]]]:
+    """The index of the last command applied, the number of keys, and key, version and value of each, read from the
+    state's bytes one by one: no more of them is in memory than one key and one chunk. Raises ``ValueError``, also later
+    on, where these bytes are none."""
+    saved = _Pieces(chunks)
+    applied_index, count = _HEAD.unpack(saved.take(_HEAD.size))
+    return applied_index, count, _each_key(saved, count)
+
+
+def _each_key(saved: _Pieces, count: int) -> Iterator[tuple[bytes, int, bytes]]:
+    for _ in range(count):
+        version, key_size, value_size = _KEY.unpack(saved.take(_KEY.size))
+        yield saved.take(key_size), version, saved.take(value_size)
+    if not saved.is_empty():
+        raise ValueError("the state has bytes behind its last key")
+
+
+class _Pieces:
+    """Bytes that come in chunks, given out in pieces of other sizes."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._data = b""
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        """The next ``size`` bytes, which must be there."""
+        at = self._at
+        if at + size > len(self._data):
+            parts, there = [self._data[at:]], len(self._data) - at
+            while there < size:
+                chunk = next(self._chunks, b"")
+                if not chunk:
+                    raise _cut_off(size - there)
+                parts.append(chunk)
+                there += len(chunk)
+            self._data, at = b"".join(parts), 0
+        self._at = at + size
+        return self._data[at : at + size]
+
+    def is_empty(self) -> bool:
+        """Whether nothing is left."""
+        return self._at == len(self._data) and not next(self._chunks, b"")
 
 
 def _cut_off(missing: int) -> ValueError:

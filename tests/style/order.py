@@ -36,6 +36,8 @@ RAFTPY = """
         leveldb.wal_records leveldb.wal_batches leveldb.wal leveldb.places leveldb.reading leveldb.segment
         leveldb.ownership leveldb.startup leveldb.loading leveldb.row leveldb.upgrade leveldb.group_log leveldb.writer
         leveldb.store
+        offline offline.faults offline.progress offline.salvage offline.directory offline.segments offline.groups
+        offline.snapshots offline.examining offline.exporting
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
         exchange.snapshot_frames exchange.probe_frames
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
@@ -61,7 +63,7 @@ RAFTPY = """
         drawing.datagrams drawing.picture drawing.page shrink written guarded totals
         worker worker_process search
     cli: addresses live demo_http demo_writer errors http_client demo_check demo_cluster kv run settings signals serving
-        serve limits snapshot status demo_view demo_run demo sim_view sim
+        serve limits snapshot status store_view store_export store demo_view demo_run demo sim_view sim
     .: __main__
 """
 

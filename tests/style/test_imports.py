@@ -39,6 +39,16 @@ CORE_MAY_NOT_CIMPORT = {"libc.stdio", "libc.time", "libc.signal", "libc.errno.er
 CONTRACTS = "raftpy.contracts"  # may be seen from below: promises, errors, small values
 SIMULATOR = "raftpy.sim"
 SIMULATOR_COMMANDS = {"raftpy.cli.sim", "raftpy.cli.sim_view"}  # `raftpy sim`, and what it prints
+# `raftpy store`, which reads what no node has open, and what these commands see.
+STORE_COMMANDS = {"raftpy.cli.store", "raftpy.cli.store_view", "raftpy.cli.store_export"}
+STORE = (
+    "raftpy.storage.offline",
+    "raftpy.storage.leveldb.floor",
+    "raftpy.contracts",
+    "raftpy.members",
+    "raftpy.runtime.sections",
+    "raftpy.system.files",
+)
 SYSTEM = "raftpy.system"  # likewise: what stands on the contracts alone, and does for real what they promise
 APPLICATIONS = ("server", "cli", "replicated")
 ERRORS = {"raftpy.contracts.errors", "raftcore.base.errors"}
@@ -153,6 +163,7 @@ def test_applications_see_only_the_node(part: str) -> None:
     wrong = []
     for path in runtime_files(part):
         also = (SIMULATOR,) if source.module_name(path) in SIMULATOR_COMMANDS else ()
+        also += STORE if source.module_name(path) in STORE_COMMANDS else ()
         for name in imported_modules(path):
             if name not in NODE and not any(within(name, package) for package in (*allowed, *also)):
                 wrong.append(f"{source.relative(path)} imports {name}")

@@ -72,6 +72,7 @@ EXCEPTIONS = {
     "raftpy.cli.sim": {"os": "the number of processors", "pathlib.Path": "an option's type"},
     "raftpy.cli.sim_view": {"time": "how seldom a line is printed"},
     "raftpy.cli.status": {"concurrent.futures.ThreadPoolExecutor": "several nodes are asked at once"},
+    "raftpy.cli.store": {"pathlib.Path": "an option's type"},
     "raftpy.cli.demo_check": {"time": "timeouts"},
     "raftpy.cli.demo_run": {"time": "when the demo does what"},
     "raftpy.cli.demo_view": {"time": "what stands before a line"},

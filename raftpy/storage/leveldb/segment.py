@@ -71,6 +71,15 @@ class Header:
         """The record's value."""
         return seal(HEADER_KEY, _HEADER.pack(ROW_FORMAT, self.row, self.number, self.previous))
 
+    @classmethod
+    def unpack(cls, value: bytes) -> Header | None:
+        """The header in a record's value; None where it is none of this format."""
+        body = unseal(HEADER_KEY, value)
+        if body is None or len(body) != _HEADER.size:
+            return None
+        version, *numbers = _HEADER.unpack(body)
+        return cls(*numbers) if version == ROW_FORMAT else None
+
 
 def _end_of_header() -> int:
     layout = Layout()

@@ -14,6 +14,7 @@ cdef enum:
     MASK_DELTA = 0xA282EAD8
 
 BLOCK = BLOCK_SIZE
+HEADER = RECORD_HEADER
 
 WHOLE = "whole"
 TORN = "torn"
@@ -59,6 +60,26 @@ def survey(data):
         if stop <= block_end and (at[stop - 1] or not zeros(at, stop, size)):
             return BROKEN, offset
         return (LENGTH if some_length_holds(at, offset, min(stop, block_end)) else TORN), offset
+
+
+def record_holds(data, Py_ssize_t offset, Py_ssize_t stop):
+    """Whether the checksum of the record in [offset, stop) of ``data`` holds. ``ValueError`` where it has no place."""
+    cdef Buffer view = checked(data, offset, stop)
+    return checksum_holds(view.at, offset, stop)
+
+
+def length_is_damaged(data, Py_ssize_t offset, Py_ssize_t stop):
+    """Whether the checksum of the record at ``offset`` holds for a shorter one, which ends at ``stop`` at most: see
+    ``LENGTH``. Raises ``ValueError`` likewise."""
+    cdef Buffer view = checked(data, offset, stop)
+    return some_length_holds(view.at, offset, stop)
+
+
+cdef Buffer checked(data, Py_ssize_t offset, Py_ssize_t stop):
+    cdef Buffer view = buffer_of(data)
+    if offset < 0 or offset > view.size - RECORD_HEADER or stop > view.size or stop - offset < RECORD_HEADER:
+        raise ValueError(f"no record from byte {offset} to {stop} of {view.size}")
+    return view
 
 
 cdef bint zeros(const uint8_t* at, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
