@@ -124,6 +124,10 @@ class Config:
     most. A leader keeps what any member that it has heard in the last ten minutes still needs; any other node keeps as
     much, since it may come to lead. A member that needs more is brought up by a snapshot."""
 
+    scrub_rate: int | None = None
+    """Bytes a second, 2**16 to 2**40, at which closed parts of the log and snapshots are read back, once a day, so that
+    damage is found before what is damaged is needed: ``NodeStatus.damage``. None: they are not."""
+
     bootstrap: bool = False
     """Lets a new node take part without the members that do not answer within three seconds.
 
@@ -177,6 +181,8 @@ class Config:
             _within("snapshot_entries", self.snapshot_entries, 1, 1 << 40, " entries")
         if self.snapshot_rate is not None:
             _within("snapshot_rate", self.snapshot_rate, 1 << 20, 1 << 40, " bytes a second")
+        if self.scrub_rate is not None:
+            _within("scrub_rate", self.scrub_rate, 1 << 16, 1 << 40, " bytes a second")
         _within("trailing_bytes", self.trailing_bytes, 0, 1 << 40, " bytes")
         if self.seed is not None:
             _within("seed", self.seed, 0, 2**64 - 1)

@@ -96,6 +96,12 @@ What is given on the command line wins.
     help="Bytes of snapshots a second that this node gives to others, at least 1048576.  [default: as the path allows]",
 )
 @click.option(
+    "--scrub-rate",
+    type=int,
+    metavar="BYTES",
+    help="Read back segments and snapshots once a day, so many bytes a second, at least 65536.  [default: do not]",
+)
+@click.option(
     "--trailing-bytes",
     type=int,
     metavar="BYTES",

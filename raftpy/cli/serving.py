@@ -79,6 +79,7 @@ def _config(settings: Settings) -> Config:
         "snapshot_bytes": settings.snapshot_bytes,
         "snapshot_entries": settings.snapshot_entries,
         "snapshot_rate": settings.snapshot_rate,
+        "scrub_rate": settings.scrub_rate,
         "trailing_bytes": settings.trailing_bytes,
     }
     try:

@@ -51,6 +51,8 @@ class Settings:
     """Entries of log before the next snapshot."""
     snapshot_rate: int | None = None
     """Bytes of snapshots a second that the node gives to others."""
+    scrub_rate: int | None = None
+    """Bytes a second at which what is stored is read back."""
     trailing_bytes: int | None = None
     """Bytes of log that stay behind the snapshots."""
     log_level: str = "info"
@@ -132,6 +134,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "snapshot-bytes": _number,
     "snapshot-entries": _number,
     "snapshot-rate": _number,
+    "scrub-rate": _number,
     "trailing-bytes": _number,
     "log-level": _log_level,
     "bootstrap": _flag,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from raftcore.base.conflict import Conflict
+from raftcore.base.errors import RaftError
 from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.snapshots import Snapshots
@@ -50,6 +52,27 @@ class GroupLog(Protocol):
 
         Each later ``open`` says so: ``Recovered.groups[group].conflict``. Nothing is submitted for the group after it;
         what its log holds stays as it is, and so do the other groups. Raises ``StorageFailed``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """A piece of what is stored, read back."""
+
+    size: int
+    """Bytes."""
+    damage: RaftError | None = None
+    """What is wrong with it: ``StorageDamaged``, or ``SnapshotDamaged``; None: it is what was written."""
+
+
+class RereadStorage(Protocol):
+    """What a :class:`Storage` may offer beside everything else."""
+
+    def reread(self) -> Iterator[Reread]:
+        """Reads back what was written long ago and is not read otherwise while the store is open, piece by piece, and
+        goes on behind what is damaged. Each step is short, and may be made in another thread, while everything else
+        goes on; none is under way any more when ``close`` is called. Raises ``StorageFailed`` where the system refuses.
         """
         ...
 

@@ -48,6 +48,7 @@ def describe(group: Group) -> NodeStatus:
         incoming_snapshot=_incoming(group),
         snapshot_failure=group.snapshots.failure,
         without_state=group.pulling.describe() if group.lacks_state and not group.closed else None,
+        damage=group.host.damage,
     )
 
 

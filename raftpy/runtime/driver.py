@@ -24,6 +24,7 @@ from raftpy.contracts.storage import AppendBatch, Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import Standing
 from raftpy.members.operations import MemberOperations
+from raftpy.runtime.beside import Beside
 from raftpy.runtime.fetching import Fetching
 from raftpy.runtime.founding import Founding, asking
 from raftpy.runtime.group import Group
@@ -34,6 +35,7 @@ from raftpy.runtime.opening import Opened, append_size
 from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
 from raftpy.runtime.passes import Passes, Ticks
 from raftpy.runtime.rounds import Rounds
+from raftpy.runtime.scrubbing import Scrubbing
 from raftpy.runtime.slow_writes import SlowWrites
 from raftpy.runtime.snapshot_source import Asked
 from raftpy.runtime.stalls import Stalls
@@ -99,6 +101,14 @@ class Driver:
         self.stalls = Stalls(config, clock)
         self._look_at_s = clock.monotonic() + LOOK_S
         self._led = False  # since the timer was last set: a stall may have cost a leadership before it is seen
+        self.scrubbing = Scrubbing(
+            f"node {config.id}",
+            opened.storage,
+            self.groups,
+            clock,
+            Beside(executor, f"raftpy scrubbing {config.id}"),
+            config.scrub_rate,
+        )
         self.rounds = self._make_rounds(opened)
         self._standing, self._asking = opened.standing, asking(opened.transport)
         self.founding = self._founding(opened)
@@ -225,6 +235,7 @@ class Driver:
         """Nothing is at work on the store's logs and snapshots any more. Perhaps in another thread."""
         self.reading.end()
         self.fetching.end()
+        self.scrubbing.end()
         for group in self.groups.values():
             group.end_snapshots()
 
@@ -245,6 +256,7 @@ class Driver:
         self.storage = self.transport = elsewhere
         self._asking = None
         self.fetching.disown(not_of_this_process(self._id, owner.pid))
+        self.scrubbing.disown(not_of_this_process(self._id, owner.pid))
         for group in self.groups.values():
             group.stored = group.transport = elsewhere
             group.closed = True
@@ -264,6 +276,7 @@ class Driver:
         for group in self.groups.values():
             group.end_waits()
         self.fetching.stop(self.first.stopped_error)
+        self.scrubbing.stop(self.first.stopped_error)
 
     def fail(self, error: BaseException) -> None:
         """The host stops by itself, with all its groups; everyone who waits hears why."""
@@ -285,6 +298,11 @@ class Driver:
     def priority(self, node_id: int) -> int:
         """The priority of a member, as the table has it."""
         return self.member_operations.priority(node_id)
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What is damaged of that which is stored, as far as it was read back."""
+        return self.scrubbing.damage
 
     @property
     def waits_for(self) -> tuple[int, ...]:
@@ -416,6 +434,7 @@ class Driver:
         if now < self._look_at_s or self.closed:
             return
         self._look_at_s = now + LOOK_S
+        self.scrubbing.look()
         for group in self.groups.values():
             if not group.closed:
                 group.look_at_snapshots()

@@ -96,6 +96,11 @@ class Hosting(Protocol):
     failure: BaseException | None
 
     @property
+    def damage(self) -> tuple[str, ...]:
+        """What is damaged of that which is stored, as far as it was read back."""
+        ...
+
+    @property
     def waits_for(self) -> tuple[int, ...]:
         """The members whose word a new node waits for."""
         ...
@@ -345,6 +350,10 @@ class Group:
         """Takes one now; see ``Node.snapshot``."""
         self.check_state()
         return await self.snapshots.take()
+
+    def replace_snapshot(self, ref: SnapshotRef) -> None:
+        """One of the group's snapshots was found damaged: another one is taken."""
+        self.snapshots.replace(ref)
 
     def look_at_snapshots(self) -> None:
         """Time has passed: what is due for its snapshots is done."""

@@ -361,6 +361,17 @@ class Snapshotting:
         self._doubted_s = now
         self._begin(self._look_at_newest).add_done_callback(self._report)
 
+    def replace(self, ref: SnapshotRef) -> None:
+        """This one was found damaged, and counts no more: another one is taken, where something was applied since."""
+        if self._beside.stopped or self._busy() or self._resting is not None or self._offered is None:
+            return  # one is being taken, or comes; the next pass over all of them will see
+        if ref.index == self._newest or self._group.applying.applied > self._newest:
+            self._begin(self._another).add_done_callback(self._report)
+
+    async def _another(self) -> int:
+        await self._write(self._group.applying.applied)
+        return await self._retain()
+
     async def _look_at_newest(self) -> int:
         group, snapshots = self._group, self._snapshots
         newest = [ref for ref in snapshots.refs(group.id) if ref.index == self._newest]

@@ -39,6 +39,7 @@ class StatusHandlers:
                 "without_state": status.without_state,
                 "incoming_snapshot": None if status.incoming_snapshot is None else asdict(status.incoming_snapshot),
                 "snapshot_failure": status.snapshot_failure,
+                "damage": status.damage,
                 "last_index": status.last_index,
                 "commit_index": status.commit_index,
                 "applied_index": status.applied_index,

@@ -66,6 +66,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"log_cache_bytes": -1}, r"log_cache_bytes is -1: allowed is a whole number from 0 to .* bytes"),
     ({"snapshot_bytes": 0}, r"snapshot_bytes is 0: allowed is a whole number from 1 to .* bytes"),
     ({"snapshot_bytes": 1.5}, r"snapshot_bytes is 1.5"),
+    ({"scrub_rate": 1}, r"scrub_rate is 1: allowed is a whole number from 65,536 to .* bytes a second"),
     ({"snapshot_rate": 1}, r"snapshot_rate is 1: allowed is a whole number from 1,048,576 to .* bytes a second"),
     ({"trailing_bytes": -1}, r"trailing_bytes is -1: allowed is a whole number from 0 to .* bytes"),
     ({"snapshot_entries": 0}, r"snapshot_entries is 0: allowed is a whole number from 1 to .* entries"),

@@ -95,6 +95,7 @@ def test_status(cluster: Cluster) -> None:
             "without_state",
             "incoming_snapshot",
             "snapshot_failure",
+            "damage",
             "last_index",
             "commit_index", "applied_index", "waits_for", "proposals", "members", "transport",
         ]  # fmt: skip

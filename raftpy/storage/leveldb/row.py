@@ -52,6 +52,7 @@ from raftpy.storage.leveldb.segment import (
 )
 from raftpy.storage.leveldb.wal import cut_off
 from raftpy.storage.leveldb.wal_batches import Layout, stored_size, value_in
+from raftpy.storage.leveldb.wal_records import HEADER, WHOLE, survey
 
 SEGMENT_SIZE = 16 << 20
 """Bytes; larger ones cost more memory and processor time, smaller ones more changes (docs/performance.md)."""
@@ -69,6 +70,9 @@ MOVED_AT_FIRST = 1 << 20
 SPARE_SEGMENTS = 8
 """How many segments there may be beside those that twice the bytes needed would fill, before the oldest is emptied:
 each start begins one, however little it writes."""
+
+REREAD = 1 << 20
+"""Bytes of a closed segment that are read back at a time: whole blocks of a write-ahead file, in which records end."""
 
 Write = tuple[bytes, bytes | None]
 
@@ -165,6 +169,7 @@ class SegmentRow:
         self._open: dict[int, Made] = {}  # those that LevelDB has open, by number
         self._paths = loaded.files  # the files of the others that are in use
         self._sizes = loaded.sizes  # of all that are in use or were
+        self._ends = dict(loaded.sizes)  # where the records end in these files
         self._lowest = loaded.lowest  # the oldest one needed, as it was last written
         self._unused = loaded.unused  # to be removed once the new segment is in use
         self._row_id = loaded.row_id or new_store_id(entropy)
@@ -237,6 +242,36 @@ class SegmentRow:
     def started(self) -> None:
         """Nobody asks ``seen`` any more: lets go of it."""
         self._places.started()
+
+    def reread(self) -> Iterator[tuple[int, StorageDamaged | None]]:
+        """Reads back the segments that are closed, oldest first, a MiB at a time: how many bytes, and what is wrong.
+
+        A step may be made in any thread, beside all others. Raises ``OSError``.
+        """
+        with self._mutex:
+            numbers = sorted(self._paths)
+        for number in numbers:
+            offset = 0
+            while True:
+                with self._mutex:
+                    path, size = self._paths.get(number), self._ends.get(number, 0)
+                if path is None or offset >= size:
+                    break  # needed no more, or read to its end
+                try:
+                    file = self._files.open(path, "read")
+                except FileNotFoundError:
+                    with self._mutex:
+                        gone = number not in self._paths
+                    if not gone:
+                        yield 0, StorageDamaged("it is missing", str(path))
+                    break
+                try:
+                    piece = file.read_at(min(REREAD, size - offset), offset)
+                finally:
+                    file.close()
+                damage = damage_in(piece, offset, size)
+                yield len(piece), None if damage is None else StorageDamaged(damage, str(path))
+                offset += REREAD
 
     def close(self) -> None:
         if self._closed:
@@ -403,7 +438,7 @@ class SegmentRow:
         """LevelDB lets go of a segment; from now on it is read here."""
         cut_off(self._files, old.file, old.layout.end)
         with self._mutex:
-            self._paths[old.number] = old.file
+            self._paths[old.number], self._ends[old.number] = old.file, old.layout.end
             made = self._open.pop(old.number)
         made.database.close()
 
@@ -415,6 +450,7 @@ class SegmentRow:
                 self._files.remove_tree(directory)
             with self._mutex:
                 self._paths.pop(number, None)
+                self._ends.pop(number, None)
         if numbers:
             self._files.sync_directory(self._path)
 
@@ -478,3 +514,15 @@ def write(database: Database, layout: Layout, writes: list[Write]) -> list[int]:
             batch.put(key, value)
     batch.write()
     return layout.add(writes)
+
+
+def damage_in(piece: bytes, offset: int, size: int) -> str | None:
+    """What is wrong with the ``piece`` at ``offset`` of a closed segment's file, whose records end at ``size``; None:
+    nothing. It begins with a block."""
+    expected = min(REREAD, size - offset)
+    if len(piece) < expected:
+        return f"it ends before byte {offset + expected}"
+    verdict, end = survey(piece)
+    if verdict != WHOLE or any(piece[end:]) or expected - end >= HEADER:
+        return f"the record at byte {offset + end} is not what was written"
+    return None

@@ -15,7 +15,7 @@ record (group_log.py).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from pathlib import PurePath
 
@@ -32,7 +32,7 @@ from raftpy.contracts.errors import (
 )
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.files import Files
-from raftpy.contracts.storage import AppendBatch
+from raftpy.contracts.storage import AppendBatch, Reread
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage.identity import (
     boot_after,
@@ -327,6 +327,17 @@ class LevelDBStorage:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def reread(self) -> Iterator[Reread]:
+        """See ``RereadStorage``: the segments that are closed. Raises ``StorageFailed``."""
+        row = self._row
+        if row is None:
+            return
+        try:
+            for size, damage in row.reread():
+                yield Reread(size, damage)
+        except OSError as error:
+            raise StorageFailed(f"reading back the store {self.path} failed: {error}") from error
 
     # --- writing
 
