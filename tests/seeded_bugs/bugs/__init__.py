@@ -9,6 +9,7 @@ from tests.seeded_bugs.bugs import (
     fragments,
     logs,
     membership,
+    offline,
     paths,
     pulling,
     quorums,
@@ -37,4 +38,5 @@ BUGS: tuple[Bug, ...] = (
     *fetching.BUGS,
     *pulling.BUGS,
     *runtime.BUGS,
+    *offline.BUGS,
 )
