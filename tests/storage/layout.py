@@ -10,8 +10,10 @@ from raftpy.contracts.files import Files
 from raftpy.storage.leveldb.ownership import SEGMENTS
 from raftpy.storage.leveldb.row import SegmentRow
 from raftpy.storage.leveldb.sealing import seal
-from raftpy.storage.leveldb.segment import SUCCESSOR_KEY, SegmentFile, name_of, segments
+from raftpy.storage.leveldb.segment import LOWEST_KEY, SUCCESSOR_KEY, SegmentFile, name_of, segments
 from raftpy.storage.leveldb.wal import write_ahead_files
+from raftpy.storage.leveldb.wal_batches import Batches
+from raftpy.storage.leveldb.wal_records import survey
 from raftpy.system.entropy import SystemEntropy
 from raftpy.system.files import SystemFiles
 from raftpy.system.leveldb import LevelDB
@@ -37,6 +39,13 @@ def in_use(path: PurePath, files: Files = FILES) -> list[int]:
     return [number for number in segments(files, row) if SegmentFile(files, row, number).is_in_use]
 
 
+def closed(path: PurePath, files: Files = FILES) -> list[int]:
+    """The numbers of the segments of a data directory that a start reads and nothing is written to any more."""
+    *older, newest = in_use(path, files)
+    lowest = SegmentFile(files, path / RECORDS, newest).marks()[LOWEST_KEY]
+    return [number for number in older if number >= lowest]
+
+
 def needed(path: PurePath, files: Files = FILES) -> list[int]:
     """The numbers of the segments that a start asks for: those in use, and the one that is named as the next."""
     used = in_use(path, files)
@@ -60,6 +69,12 @@ def file_of(path: PurePath, number: int, files: Files = FILES) -> Path:
 def newest_file(path: Path) -> Path:
     """The file that was written to last."""
     return file_of(path, in_use(path)[-1])
+
+
+def batch_ends(data: bytes) -> list[int]:
+    """Where each batch ends in a write-ahead file that holds ``data``, the header's first, in bytes."""
+    batches = Batches(data, survey(data)[1])
+    return [batches.end for _ in batches]
 
 
 def log_files(path: Path) -> list[Path]:

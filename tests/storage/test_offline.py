@@ -34,7 +34,7 @@ from raftpy.storage.snapshots.metadata import write_metadata
 from raftpy.storage.snapshots.names import whole_name
 from tests.storage.damage import PINS, Sample, cut_off, flip
 from tests.storage.former import former
-from tests.storage.layout import file_of, in_use, log_files, records, rewrite
+from tests.storage.layout import batch_ends, closed, file_of, in_use, log_files, records, rewrite
 from tests.storage.offline import FILES, faults, fingerprint, log_of, texts
 from tests.storage.script import GROUPS, OWNER_OF_GROUPS, batches
 from tests.storage.support import MEMBERS, SMALLEST_BUFFER, Disk, Model, abandon, append, entries, submit
@@ -235,6 +235,26 @@ class TestDamage:
         found = texts(tmp_path)
         assert f"{records(tmp_path) / name_of(number)}: it is missing" in found
         assert any("log of group" in text and "missing" in text for text in found)
+
+    def test_a_closed_segment_that_ends_with_an_earlier_batch(self, tmp_path: Path) -> None:
+        """Whatever batch that is. Entries are perhaps missing as well, or a group's term and vote; it is said of the
+        segment."""
+        scripted(tmp_path, 60)
+        before, number, _ = closed(tmp_path)[-3:]
+        file = file_of(tmp_path, number)
+        data = file.read_bytes()
+        *ends, whole = batch_ends(data)
+        for end in ends[1:]:
+            file.write_bytes(data[:end])
+            said = f"its batches end at byte {end}, and they ended at byte {whole} when the next segment was begun"
+            assert f"{file}: {said}" in texts(tmp_path)
+        file.write_bytes(data[: ends[0]])
+        assert f"{records(tmp_path) / name_of(number)}: it is missing" in texts(tmp_path)
+        file.write_bytes(data[: ends[1] + 20])
+        assert not [text for text in texts(tmp_path) if "they ended at" in text], "what is torn is said once"
+        file.write_bytes(data)
+        shutil.rmtree(records(tmp_path) / name_of(before))
+        assert not [text for text in texts(tmp_path) if "they ended at" in text], "nor is it that of the one before"
 
     def test_a_segment_of_another_store_and_under_another_number(self, tmp_path: Path) -> None:
         scripted(tmp_path / "one", 60)

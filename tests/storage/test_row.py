@@ -20,11 +20,13 @@ from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.row import RowBatch, SegmentRow
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.segment import name_of, segments
+from raftpy.storage.leveldb.wal_batches import Batches
 from raftpy.system.entropy import SystemEntropy
 from raftpy.system.files import SystemFiles
 from raftpy.system.leveldb import LevelDB
 from raftpy.system.threads import Threads
 from tests.storage.late import LateExecutor
+from tests.storage.layout import batch_ends
 
 ROW = PurePath("/row")
 SIZE = 20_000
@@ -364,7 +366,7 @@ class TestSegments:
 def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bytes, bytes]]:
     """Three segments in use and one made beforehand, as kill -9 leaves them, and what is in them."""
     place = Simulated()
-    row = place.open(create=True, size=3000)
+    row = place.open(create=True, size=3200)
     row.put(b"I", seal(b"I", b"identity"), sync=True)
     for first in range(1, 22):
         row.put(*record(0, first, 200), sync=True)
@@ -454,6 +456,66 @@ class TestDamage:
             copy = shutil.copytree(sample[0], tmp_path / str(left))
             (copy / file.relative_to(sample[0])).write_bytes(data[:left])
             assert outcome(copy, sample[1]) != "exact", left
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_a_closed_segment_that_ends_with_an_earlier_batch(
+        self, sample: tuple[Path, dict[bytes, bytes]], tmp_path: Path, number: int
+    ) -> None:
+        """Every record of LevelDB's that is left is whole: only the segment behind it tells that others were there."""
+        (file,) = (sample[0] / name_of(number)).glob("*.log")
+        data = file.read_bytes()
+        *ends, whole = batch_ends(data)
+        assert len(ends) > 3
+        for end in ends:
+            for zeros in (0, whole - end):
+                copy = shutil.copytree(sample[0], tmp_path / f"{end}-{zeros}")
+                (copy / file.relative_to(sample[0])).write_bytes(data[:end] + bytes(zeros))
+                assert outcome(copy, sample[1]) != "exact", end
+
+    def test_a_closed_segment_that_goes_on_behind_its_end(
+        self, sample: tuple[Path, dict[bytes, bytes]], copy: Path
+    ) -> None:
+        """As one of a row that went on differently does."""
+        (file,) = (copy / name_of(1)).glob("*.log")
+        data = file.read_bytes()
+        *_, whole = batch_ends(data)
+        batches = Batches(data, whole)
+        database = LevelDB().open(copy / "aside", create=True, write_buffer_size=1 << 20)
+        for writes in batches:
+            batch = database.write_batch(sync=True)
+            for key, offset, size in writes:
+                batch.put(key, batches.value(offset, size))
+            batch.write()
+        database.put(*record(0, 100), sync=True)
+        database.close()
+        (longer,) = (copy / "aside").glob("*.log")
+        assert longer.read_bytes()[:whole] == data[:whole]
+        file.write_bytes(longer.read_bytes())
+        assert "they ended at byte" in outcome(copy, sample[1])
+
+    @pytest.mark.parametrize("starts", [1, 3])
+    def test_a_segment_that_a_start_has_made_says_where_the_one_before_it_ended(self, starts: int) -> None:
+        """Also where segments that nobody has used lie between them, and where a crash has left part of a batch."""
+        for boundary in range(3):
+            place = Simulated()
+            row = place.open(create=True)
+            for first in range(1, 6):
+                row.put(*record(0, first), sync=True)
+            place.disk.kill()
+            (path,) = [path for path in place.disk.paths() if path.parent.name == name_of(1) and path.suffix == ".log"]
+            for _ in range(starts):
+                place.open()  # and it ends before it has written anything
+                place.disk.kill()
+            row = place.open()
+            row.put(*record(0, 6), sync=True)
+            place.disk.kill()
+            data = place.files.read(path)
+            end = batch_ends(data)[-2 - boundary]
+            assert len(scan(place.open())) == 6
+            place.disk.kill()
+            place.disk.rewrite(path, data[:end])
+            with pytest.raises(StorageDamaged, match="they ended at byte"):
+                place.open()
 
     def test_a_segment_of_another_row(self, sample: tuple[Path, dict[bytes, bytes]], tmp_path: Path) -> None:
         (tmp_path / "other").mkdir()

@@ -9,7 +9,15 @@ from pathlib import PurePath
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.files import Files
 from raftpy.storage.leveldb.places import Places
-from raftpy.storage.leveldb.segment import LOWEST_KEY, SUCCESSOR_KEY, SegmentFile, name_of, segments
+from raftpy.storage.leveldb.segment import (
+    END_BEFORE_KEY,
+    LOWEST_KEY,
+    SUCCESSOR_KEY,
+    SegmentFile,
+    name_of,
+    segments,
+    unpack_number,
+)
 
 
 @dataclass(slots=True)
@@ -72,7 +80,7 @@ class Loader:
                 raise found.damaged("it belongs to another store")
             if not found.read(loaded.places, loaded.small):
                 continue
-            self._check_follows(found, previous, loaded.lowest)
+            self._check_follows(found, previous, loaded)
             if found is newest:
                 newest.write_last_batch_again()  # on which the opening of the next segment will rest
             elif not found.is_whole:
@@ -110,10 +118,27 @@ class Loader:
         if following.header.row != newest.header.row:
             raise following.damaged("it belongs to another store")
 
-    def _check_follows(self, found: SegmentFile, previous: int, lowest: int) -> None:
-        """Each says which one was in use before it, and the first is the oldest that is needed."""
+    def _check_follows(self, found: SegmentFile, previous: int, loaded: Loaded) -> None:
+        """Each says which one was in use before it and where that one ended, and the first is the oldest needed."""
         assert found.header is not None
+        lowest, end_before = loaded.lowest, end_before_in(loaded.small)
+        if end_before is None:
+            raise found.damaged("it does not say where the segment before it ended")
         if previous and found.header.previous != previous:
             raise StorageDamaged("it is missing", str(self._path / name_of(found.header.previous)))
         if not previous and found.number != lowest:
             raise StorageDamaged("it is missing", str(self._path / name_of(lowest)))
+        if previous and loaded.sizes[previous] != end_before:
+            raise StorageDamaged(other_end(loaded.sizes[previous], end_before), str(loaded.files[previous]))
+
+
+def end_before_in(small: dict[bytes, bytes]) -> int | None:
+    """Takes out of ``small``, into which a segment was just read, where it says that the one before it ended, in bytes;
+    None where it does not say so."""
+    value = small.pop(END_BEFORE_KEY, None)
+    return None if value is None else unpack_number(END_BEFORE_KEY, value)
+
+
+def other_end(end: int, end_before: int) -> str:
+    """What is wrong with a segment whose batches end at byte ``end``, where the next one says ``end_before``."""
+    return f"its batches end at byte {end}, and they ended at byte {end_before} when the next segment was begun"

@@ -5,8 +5,8 @@ its memory into a table. What is small and may be needed for ever (all but the r
 and written again with the first batch of each segment; the records of the logs stay where they are, and a segment goes
 when none of them is needed any more::
 
-    0000000000000004   [header][L=4, small, records][records]...[N=5][records]     closed: read here, not by LevelDB
-    0000000000000005   [header][L=4, small, records][records]...[N=6]              written
+    0000000000000004   [header][L=4, E, small, records][records]...[N=5][records]  closed: read here, not by LevelDB
+    0000000000000005   [header][L=4, E, small, records][records]...[N=6]           written
     0000000000000006   [header]                                                    made beforehand
 
 What is durable when, so that a crash at any moment leaves either all of it or what a start can tell from a loss:
@@ -14,7 +14,9 @@ What is durable when, so that a crash at any moment leaves either all of it or w
 1. A segment has its header, and its names are synced, before another one names it as its successor.
 2. Its successor is named, synced, before the first batch of the successor is written: so a newest segment that is
    missing, or has lost its header, is missed. It is named with an ordinary batch, and costs no sync of its own.
-3. The first batch of a segment is its opening, and holds all that older segments are not asked for any more.
+3. The first batch of a segment is its opening, and holds all that older segments are not asked for any more. It says
+   where the batches of the segment before it end (``E``), to which nothing is written from then on: so one that has
+   lost whole batches at its end is noticed.
 4. Older segments go oldest first, once the number of the lowest one needed is durable in the newest.
 5. A start never goes on writing a segment; it begins the next one. Before that it cuts off what a crash has left of a
    batch, and makes the last whole batch durable, which may not have been acknowledged.
@@ -41,6 +43,7 @@ from raftpy.storage.identity import new_store_id
 from raftpy.storage.leveldb.loading import Loader
 from raftpy.storage.leveldb.places import Place, SeenRecord, is_record
 from raftpy.storage.leveldb.segment import (
+    END_BEFORE_KEY,
     LOWEST_KEY,
     SUCCESSOR_KEY,
     UNFLUSHED,
@@ -117,11 +120,13 @@ class RowBatch:
 
 
 class _Newest:
-    """The segment that is written. ``limit``: bytes at which it is changed for the next one; ``held``: those it has."""
+    """The segment that is written. ``limit``: bytes at which it is changed for the next one; ``held``: those it has;
+    ``end_before``: at which byte the batches of the one before it end (0: there was none)."""
 
-    __slots__ = ("database", "file", "held", "is_named", "is_opened", "layout", "limit", "number")
+    __slots__ = ("database", "end_before", "file", "held", "is_named", "is_opened", "layout", "limit", "number")
 
-    def __init__(self, made: Made, limit: int) -> None:
+    def __init__(self, made: Made, limit: int, end_before: int) -> None:
+        self.end_before = end_before
         self.number = made.header.number
         self.database = made.database
         self.file = made.file
@@ -312,7 +317,7 @@ class SegmentRow:
             raise StorageFailed(f"{size} bytes are to be written as one batch, and no segment holds them")
         if self._first is not None:
             header, self._first = self._first, None
-            self._begin(self._make(header))
+            self._begin(self._make(header), self._ends.get(header.previous, 0))
         if self._newest.is_opened and self._newest.held + size > self._newest.limit:
             self._change(size)
         self._take_away(writes, bounds)
@@ -322,6 +327,8 @@ class SegmentRow:
         whole: list[Write] = []
         if not newest.is_opened or lowest != self._lowest:
             whole.append((LOWEST_KEY, pack_number(LOWEST_KEY, lowest)))
+        if not newest.is_opened:
+            whole.append((END_BEFORE_KEY, pack_number(END_BEFORE_KEY, newest.end_before)))
         if not newest.is_named and following is not None:
             whole.append((SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, following.header.number)))
         if not newest.is_opened:
@@ -377,11 +384,11 @@ class SegmentRow:
 
     # --- changing segments
 
-    def _begin(self, made: Made) -> None:
-        """The next batch opens this segment."""
+    def _begin(self, made: Made, end_before: int) -> None:
+        """The next batch opens this segment; the one before it ends at byte ``end_before``."""
         with self._mutex:
             self._open[made.header.number] = made
-        self._newest = _Newest(made, self._segment_size)
+        self._newest = _Newest(made, self._segment_size, end_before)
 
     def _change(self, size: int) -> None:
         """Goes on to the next segment, if that is ready."""
@@ -398,7 +405,7 @@ class SegmentRow:
             number = following.header.number
             write(old.database, old.layout, [(SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, number))])
         self._next = None  # not before: where its naming fails, closing it is left to ``close``
-        self._begin(following)
+        self._begin(following, old.layout.end)
         self._later(lambda: self._close_segment(old))
         self._later(self._choose)
 

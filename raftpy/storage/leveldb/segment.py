@@ -1,13 +1,14 @@
 """One segment of a row: a LevelDB database of its own that is written until it is full, and then only read.
 
 It is never flushed (its write buffer is larger than it ever gets) and never opened by LevelDB again, so all that was
-written to it stands in its one write-ahead file, once. Beside the records of the store it has three of its own, under
+written to it stands in its one write-ahead file, once. Beside the records of the store it has four of its own, under
 keys that no other record has:
 
 === ================ ==================================================================================
 \\0S header           u32 format, u64 id of the row, u64 number of the segment, u64 number of the one before
 \\0N successor        u64 number of the segment that may be in use from here on
 \\0L lowest           u64 number of the oldest segment that is needed; in the first batch of what it is used for
+\\0E end before       u64 bytes at which the batches of the segment before it end, 0: there was none; in the first batch
 === ================ ==================================================================================
 
 The header is a batch of its own, written and synced when the segment is made. A segment with nothing but a header is
@@ -37,6 +38,7 @@ UNFLUSHED = 1 << 30
 HEADER_KEY = b"\0S"
 SUCCESSOR_KEY = b"\0N"
 LOWEST_KEY = b"\0L"
+END_BEFORE_KEY = b"\0E"
 
 _HEADER = Struct("<IQQQ")
 _NUMBER_DIGITS = 16
@@ -54,8 +56,14 @@ def segments(files: Files, row: PurePath) -> list[int]:
 
 
 def pack_number(key: bytes, number: int) -> bytes:
-    """The value of a record that is a segment's number."""
+    """The value of a record of the row that is a number."""
     return seal(key, number.to_bytes(8, "little"))
+
+
+def unpack_number(key: bytes, value: bytes) -> int | None:
+    """The number in such a value; None where it is none."""
+    body = unseal(key, value)
+    return int.from_bytes(body, "little") if body is not None and len(body) == 8 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +230,10 @@ class SegmentFile:
 
     def _number_in(self, key: bytes, offset: int, size: int) -> int:
         """The number that the record with this key holds."""
-        body = unseal(key, self._batches.value(offset, size)) if size > 0 else None
-        if body is None or len(body) != 8:
+        number = unpack_number(key, self._batches.value(offset, size)) if size > 0 else None
+        if number is None:
             raise self.damaged(f"its record {key!r} is none")
-        return int.from_bytes(body, "little")
+        return number
 
     def _from_the_first(self) -> Batches:
         return Batches(self.data, self._end)

@@ -14,6 +14,7 @@ from raftpy.contracts.database import Batch
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.contracts.files import File, Files
 from raftpy.storage.leveldb import keys
+from raftpy.storage.leveldb.loading import end_before_in, other_end
 from raftpy.storage.leveldb.places import Place, Places, SeenRecord, is_record
 from raftpy.storage.leveldb.sealing import unseal_record
 from raftpy.storage.leveldb.segment import (
@@ -149,6 +150,7 @@ class RowReader:
         self._progress = progress
         self._row = Row(path)
         self._kept: dict[int, _Segment] = {}  # what was read and is asked for again
+        self._blamed = False  # something is wrong with the segment that was taken last
 
     def expected(self) -> int:
         """How many bytes there are to read, at most."""
@@ -255,7 +257,9 @@ class RowReader:
         """Takes a segment into the row; the number of the newest one in use so far."""
         row = self._row
         self._check_row(found, row.row_id)
+        before = len(self._faults.found)
         end = self._read(found, is_newest)
+        blamed = len(self._faults.found) != before
         self._progress.read(size_of(self._files, found.path) if hasattr(found, "path") else 0)
         if not end:
             return previous
@@ -265,9 +269,22 @@ class RowReader:
                 self._faults.add(row.path / name_of(found.header.previous), "it is missing")
         if not previous and found.number != lowest:
             self._faults.add(row.path / name_of(lowest), "it is missing")
+        self._check_end_before(found, previous)
+        self._blamed = blamed
         row.files[found.number] = found.path
         row.sizes[found.number] = end
         return found.number
+
+    def _check_end_before(self, found: _Segment, previous: int) -> None:
+        """The segment before this one ends where this one says, unless more is wrong with that one anyway."""
+        end_before = end_before_in(self._row.small)
+        if end_before is None:
+            if isinstance(found, SegmentFile):
+                self._faults.add(found.directory, "it does not say where the segment before it ended")
+        elif found.header is not None and found.header.previous != previous:
+            pass  # that one is not there
+        elif previous and not self._blamed and self._row.sizes[previous] != end_before:
+            self._faults.add(self._row.files[previous], other_end(self._row.sizes[previous], end_before))
 
     def _read(self, found: _Segment, is_newest: bool) -> int:
         """Where what is whole of it ends; 0: it is not in use."""

@@ -1,5 +1,5 @@
-"""Mistakes in reading what is stored while nobody else does: offline (docs/design-storage.md, "Offline tools"), and the
-scrub of a node that runs ("A scrub")."""
+"""Mistakes in reading what is stored while nobody else does: offline (docs/design-storage.md, "Offline tools"), by a
+start ("A row of segments"), and by the scrub of a node that runs ("A scrub")."""
 
 from tests.seeded_bugs.bug import Bug
 
@@ -33,6 +33,14 @@ BUGS = (
         old="            if previous and found.header.previous != previous:\n",
         new="            if previous > found.header.previous:\n",
         near=READ,
+    ),
+    Bug(
+        name="shortened-segment-not-missed",
+        breaks="each segment says where the one before it ended, to whole batches that it has lost",
+        file="raftpy/storage/leveldb/loading.py",
+        old="        if previous and loaded.sizes[previous] != end_before:\n",
+        new="        if previous and loaded.sizes[previous] > end_before:\n",
+        near="tests/storage/test_segment_ends.py",
     ),
     Bug(
         name="gap-in-a-log-not-named",
