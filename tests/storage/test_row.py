@@ -346,6 +346,34 @@ class TestSegments:
         found = {key: value for key, value in scan(place.open()).items() if key.startswith(b"e")}
         assert told.items() <= found.items()
 
+    def test_a_segment_that_is_being_removed_is_not_damaged(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever is there of it while it is read back."""
+        place = Simulated()
+        row = place.open(create=True)
+        for first in range(1, 300):
+            row.put(*record(0, first), sync=True)
+            place.executor.run()
+        pieces = row.reread()
+        assert next(pieces)[1] is None
+        remove_tree, said = DiskFiles.remove_tree, [0]
+
+        def remove(files: DiskFiles, directory: PurePath) -> None:
+            for before in (True, False):
+                if not before:
+                    remove_tree(files, directory)
+                assert [damage for _, damage in row.reread() if damage is not None] == []
+                said[0] += 1
+
+        monkeypatch.setattr(DiskFiles, "remove_tree", remove)
+        batch = row.write_batch(sync=True)
+        batch.put(*record(0, 300))
+        batch.forget_before(keys.entry_key(0, 300))
+        batch.write()
+        place.executor.run()
+        assert said[0] > 4
+        assert [damage for _, damage in pieces if damage is not None] == []
+        assert len(segments(place.files, ROW)) < 4
+
     def test_what_fails_beside_the_writes_fails_a_write(self) -> None:
         place = Simulated()
         row = place.open(create=True)

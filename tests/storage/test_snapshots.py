@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from raftpy.contracts.errors import NotUnderstood, SnapshotDamaged, SnapshotFail
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef, complete
 from raftpy.contracts.typed import TypeHeader
 from raftpy.storage.snapshots.choosing import newest_whole
+from raftpy.storage.snapshots.folder import Folder
 from tests.storage.snapshots import (
     HINT,
     KNOWN,
@@ -378,6 +381,33 @@ class TestRetaining:
         write(store, ref(1))
         place.damage(ref(1), flipped(100))
         assert complete(store.retain(0)) is None
+
+    def test_one_that_is_being_deleted_does_not_count_any_more(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A reader may find its file, or none, meanwhile; it counts again where it could not be deleted."""
+        store = place.store()
+        for index in (1, 2, 3):
+            write(store, ref(index))
+        kind: Any = type(place.folder())
+        remove: Callable[[Folder, str], None] = kind.remove
+        counted: list[tuple[SnapshotRef, ...]] = []
+
+        def removing(folder: Folder, name: str) -> None:
+            counted.append(store.refs(0))
+            remove(folder, name)
+            counted.append(store.refs(0))
+
+        def failing(folder: Folder, name: str) -> None:
+            raise SnapshotFailed(name, "it cannot be deleted")
+
+        monkeypatch.setattr(kind, "remove", failing)
+        with pytest.raises(SnapshotFailed, match="cannot be deleted"):
+            complete(store.retain(0, 2))
+        assert store.refs(0) == (ref(3), ref(2), ref(1))
+        monkeypatch.setattr(kind, "remove", removing)
+        complete(store.retain(0, 2))
+        assert counted == [(ref(3), ref(2))] * 2
 
     def test_where_all_are_damaged_all_stay(self, place: Place) -> None:
         store = place.store()

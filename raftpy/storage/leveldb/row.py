@@ -260,14 +260,15 @@ class SegmentRow:
             while True:
                 with self._mutex:
                     path, size = self._paths.get(number), self._ends.get(number, 0)
-                if path is None or offset >= size:
+                    needed = number in self._sizes  # else it may be under way to be removed
+                if path is None or not needed or offset >= size:
                     break  # needed no more, or read to its end
                 try:
                     file = self._files.open(path, "read")
                 except FileNotFoundError:
                     with self._mutex:
-                        gone = number not in self._paths
-                    if not gone:
+                        needed = number in self._sizes
+                    if needed:
                         yield 0, StorageDamaged("it is missing", str(path))
                     break
                 try:

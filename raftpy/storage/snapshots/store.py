@@ -184,10 +184,15 @@ class SnapshotStore:
 
     def _delete(self, doomed: Sequence[SnapshotRef]) -> None:
         for ref in doomed:
-            self._folder.remove(whole_name(ref))
+            refs = self._refs[ref.group]
+            refs.discard(ref)  # before its file, which a reader in another thread may miss: no damage then
+            try:
+                self._folder.remove(whole_name(ref))
+            except BaseException:
+                refs.add(ref)  # it is there still, and may be deleted again
+                raise
             self._damaged.discard(ref)
             self._read_back.discard(ref)
-            self._refs[ref.group].discard(ref)
         self._folder.sync()
 
     def _discard_begun(self, group: int) -> None:
