@@ -76,6 +76,10 @@ class RereadStorage(Protocol):
         """
         ...
 
+    def damage(self) -> Sequence[RaftError]:
+        """What the open store has found damaged in passing, while nobody had asked for it, and goes on with."""
+        ...
+
 
 class Storage(Protocol):
     """Keeps the identity of one node, and term, vote and log (Figure 2, persistent state) of each of its groups.

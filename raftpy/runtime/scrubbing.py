@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from raftcore.base.errors import RaftError
@@ -72,14 +72,17 @@ class Scrubbing:
         self._task: asyncio.Task[None] | None = None
         self._found: list[str] = []  # by the pass that is under way
         self._before: list[str] = []  # by the one before it
+        self._met: list[str] = []  # by the storage, in passing, as long as it has that
 
     @property
     def damage(self) -> tuple[str, ...]:
-        """What the last whole pass has found damaged, and the one under way since, for people to read."""
-        return tuple(dict.fromkeys([*self._before, *self._found]))
+        """What the last whole pass has found damaged, the one under way since, and the storage in passing, for people
+        to read."""
+        return tuple(dict.fromkeys([*self._met, *self._before, *self._found]))
 
     def look(self) -> None:
         """Time has passed: goes on as far as the rate allows."""
+        self._look_at_storage()
         now = self._clock.monotonic()
         passed, self._looked_s = now - self._looked_s, now
         if self._rate is None or self._beside.stopped or (self._task is not None and not self._task.done()):
@@ -92,6 +95,15 @@ class Scrubbing:
         if self._allowed > 0:
             self._task = asyncio.get_running_loop().create_task(self._go_on())
             self._task.add_done_callback(retrieve)
+
+    def _look_at_storage(self) -> None:
+        """Also where nothing is read back: what the storage has met with is said."""
+        damage: Callable[[], Sequence[RaftError]] | None = getattr(self._storage, "damage", None)
+        met = [] if damage is None else [str(error) for error in damage()]
+        for text in met:
+            if text not in self.damage:
+                log.error("%s: %s", self._name, text)
+        self._met = met
 
     async def _go_on(self) -> None:
         allowed = self._allowed

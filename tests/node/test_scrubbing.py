@@ -11,6 +11,7 @@ import pytest
 
 from raftpy import Config, Node
 from raftpy.contracts.clock import SystemClock
+from raftpy.contracts.errors import StorageDamaged
 from raftpy.runtime import scrubbing
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.row import damage_in
@@ -138,6 +139,26 @@ async def test_a_damaged_segment_is_said(
         assert node.status().damage == (said,)
         assert sum(said in record.getMessage() for record in caplog.records) == 1, "and no more by the next passes"
     assert any(text.startswith(f"{file}: bytes ") for text in texts(tmp_path))
+
+
+async def test_what_the_store_has_met_with_in_passing_is_said_without_a_scrub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = SystemClock()
+    storage = LevelDBStorage(tmp_path)
+    config = Config(id=1, cluster={1: "127.0.0.1:7101"})
+    node = Node(config, Words(), storage=storage, transport=MemoryTransport(MemoryNetwork(clock, 1)), clock=clock)
+    async with node:
+        await node.wait_for_leader()
+        assert node.status().damage == ()
+        error = StorageDamaged("its checksum does not hold", "segments/1")
+        monkeypatch.setattr(storage, "damage", lambda: [error])
+        await until(lambda: node.status().damage, 10)
+        await asyncio.sleep(0.5)
+        assert node.status().damage == (str(error),)
+        assert sum(str(error) in record.getMessage() for record in caplog.records) == 1
+        monkeypatch.setattr(storage, "damage", list)
+        await until(lambda: not node.status().damage, 10)
 
 
 def test_a_store_reads_back_its_closed_segments(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ import pytest
 from raftcore.base.types import EntryKind
 from raftcore.values.message import Entries, Entry
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.contracts.files import OpenMode
 from raftpy.sim.disk.database import SimulatedDatabaseError, SimulatedEngine
 from raftpy.sim.disk.faults import DiskFaults
-from raftpy.sim.disk.files import Disk, DiskFiles, PowerFailure
+from raftpy.sim.disk.files import Disk, DiskFile, DiskFiles, PowerFailure
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage.leveldb import keys
-from raftpy.storage.leveldb.row import RowBatch, SegmentRow
+from raftpy.storage.leveldb.row import RECORDS_MOVED_AT_ONCE, RowBatch, SegmentRow
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.segment import name_of, segments
 from raftpy.storage.leveldb.wal_batches import Batches
@@ -345,6 +346,88 @@ class TestSegments:
         place.disk.power_failure()
         found = {key: value for key, value in scan(place.open()).items() if key.startswith(b"e")}
         assert told.items() <= found.items()
+
+    @pytest.mark.parametrize("how", ["flipped", "short", "missing"])
+    def test_damage_in_a_segment_that_is_to_be_emptied_stays_damage(self, how: str) -> None:
+        """The record is not copied, its segment stays, who writes goes on, and a start refuses it: until nothing in it
+        is needed any more."""
+        place = Simulated()
+        row = place.open(create=True)
+        for first in range(1, 4):
+            row.put(*record(7, first, 50), sync=True)
+        where = row._places.find(record(7, 2)[0])
+        assert where is not None
+        (path,) = [path for path in place.disk.paths() if path.parent.name == name_of(1) and path.suffix == ".log"]
+
+        def write(numbers: range) -> None:
+            for first in numbers:
+                batch = row.write_batch(sync=True)
+                batch.put(*record(0, first))
+                if first > 20:
+                    batch.forget_before(keys.entry_key(0, first - 19))
+                batch.write()
+                place.executor.run()
+
+        write(range(1, 100))
+        assert 1 in row._paths
+        if how == "flipped":
+            place.disk.flip_bit(path, where.offset + 20, 1)
+        elif how == "short":
+            place.disk.rewrite(path, place.files.read(path)[: where.offset + 20])
+        else:
+            place.disk.lose(path)
+        write(range(100, 1500))
+        assert segments(place.files, ROW)[0] == 1
+        assert row._places.find(record(7, 2)[0]) == where
+        assert [str(damage).startswith(f"{path} is damaged: ") for damage in row.damage()] == [True]
+        assert len([damage for _, damage in row.reread() if damage is not None]) == 1
+        image = place.disk.copy()
+        batch = row.write_batch(sync=True)
+        batch.forget_before(keys.entry_key(7, 4))
+        batch.put(*record(7, 4))
+        batch.write()
+        write(range(1500, 1520))
+        assert segments(place.files, ROW)[0] > 1
+        assert row.damage() == []
+        place.disk.restore(image)
+        with pytest.raises(StorageDamaged):
+            place.open()
+
+    def test_many_short_records_go_along_a_few_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A batch waits for them. The file they are in is opened once for each batch."""
+        place = Simulated()
+        row = place.open(create=True, size=1 << 20)
+        batch = row.write_batch(sync=True)
+        for first in range(1, 5000):
+            batch.put(*record(7, first, 50))
+        batch.write()
+        opened: list[str] = []
+        carried: list[int] = []
+        open_, carry = DiskFiles.open, SegmentRow._carried
+
+        def noting(files: DiskFiles, path: PurePath, mode: OpenMode) -> DiskFile:
+            opened.append(path.parent.name)
+            return open_(files, path, mode)
+
+        def counting(row: SegmentRow, size: int, count: int) -> list[tuple[bytes, bytes | None]]:
+            opened.clear()
+            found = carry(row, size, count)
+            assert opened == [name_of(row._moving_from)]
+            carried.append(len(found))
+            return found
+
+        monkeypatch.setattr(DiskFiles, "open", noting)
+        monkeypatch.setattr(SegmentRow, "_carried", counting)
+        for first in range(1, 200):
+            batch = row.write_batch(sync=True)
+            batch.put(*record(0, first, 60_000))
+            batch.forget_before(keys.entry_key(0, max(1, first - 3)))
+            batch.write()
+            place.executor.run()
+        assert sum(carried) >= 4999
+        assert max(carried) == RECORDS_MOVED_AT_ONCE
+        assert segments(place.files, ROW)[0] > 1
+        assert len([key for key in scan(row) if key[8] == 7]) == 4999
 
     def test_a_segment_that_is_being_removed_is_not_damaged(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever is there of it while it is read back."""

@@ -40,8 +40,10 @@ from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.files import Files
 from raftpy.storage.identity import new_store_id
+from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.loading import Loader
 from raftpy.storage.leveldb.places import Place, SeenRecord, is_record
+from raftpy.storage.leveldb.sealing import unseal
 from raftpy.storage.leveldb.segment import (
     END_BEFORE_KEY,
     LOWEST_KEY,
@@ -70,6 +72,9 @@ MOVED_AT_ONCE = 64 << 10
 batch carries as many as it has itself."""
 MOVED_AT_FIRST = 1 << 20
 """The same, for the first batch of a segment."""
+RECORDS_MOVED_AT_ONCE = 512
+"""How many such records any batch may carry along, however short they are: each is a read, and a batch waits for them;
+a batch with more writes carries as many as it has itself."""
 SPARE_SEGMENTS = 8
 """How many segments there may be beside those that twice the bytes needed would fill, before the oldest is emptied:
 each start begins one, however little it writes."""
@@ -168,6 +173,7 @@ class SegmentRow:
         self._closed = False
         self._moving: deque[bytes] = deque()  # records of the oldest segment that are still needed
         self._moving_from = 0
+        self._met: dict[int, StorageFailed] = {}  # by segment: why its records cannot go along
         loaded = Loader(files, path, given_up).load(create)
         self._small = loaded.small
         self._places = loaded.places
@@ -279,6 +285,10 @@ class SegmentRow:
                 yield len(piece), None if damage is None else StorageDamaged(damage, str(path))
                 offset += REREAD
 
+    def damage(self) -> list[StorageFailed]:
+        """What was found damaged or unreadable in passing, and has ended nothing: such a segment is not emptied."""
+        return list(self._met.values())
+
     def close(self) -> None:
         if self._closed:
             return
@@ -323,7 +333,7 @@ class SegmentRow:
             self._change(size)
         self._take_away(writes, bounds)
         newest, following = self._newest, self._next
-        carried = self._carried(size) if self._moving else []
+        carried = self._carried(size, len(writes)) if self._moving else []
         lowest = self._lowest_needed(carried) if bounds or carried or not newest.is_opened else self._lowest
         whole: list[Write] = []
         if not newest.is_opened or lowest != self._lowest:
@@ -353,6 +363,7 @@ class SegmentRow:
             gone = [number for number in self._sizes if number < lowest]
             with self._mutex:
                 for number in gone:
+                    self._met.pop(number, None)
                     del self._sizes[number]
                     self._places.live.pop(number, None)
             self._later(lambda: self._remove(gone))
@@ -473,22 +484,47 @@ class SegmentRow:
                 return number
         return self._newest.number
 
-    def _carried(self, size: int) -> list[Write]:
-        """Records of the oldest segment that go along to the newest, where too much of what is kept is needed no more.
+    def _carried(self, size: int, count: int) -> list[Write]:
+        """Records of the oldest segment that go along to the newest, where too much of what is kept is needed no more,
+        with a batch of ``count`` writes that takes ``size`` bytes.
 
-        So space is bounded, and a group that writes nothing keeps no segment for ever.
+        So space is bounded, and a group that writes nothing keeps no segment for ever. A record that is not what was
+        written must not get LevelDB's checksum in another segment, and is no reason to stop a node that nobody has
+        asked for it: from there on the segment is left as it is.
         """
         carried: list[Write] = []
         room = max(size, MOVED_AT_ONCE if self._newest.is_opened else MOVED_AT_FIRST)
-        while self._moving and room > 0:
-            key = self._moving.popleft()
-            place = self._places.find(key)
-            if place is not None and place.segment == self._moving_from:
-                value = self.get(key, verify_checksums=True)
-                assert value is not None
-                carried.append((key, value))
-                room -= len(value)
+        places = max(count, RECORDS_MOVED_AT_ONCE)
+        path = self._paths[self._moving_from]
+        try:
+            file = self._files.open(path, "read")
+            try:
+                while self._moving and room > 0 and len(carried) < places:
+                    key = self._moving.popleft()
+                    place = self._places.find(key)
+                    if place is not None and place.segment == self._moving_from:
+                        stored = file.read_at(stored_size(place.offset, place.size), place.offset)
+                        value = self._value(path, stored, place)
+                        if unseal(key, value) is None:
+                            what = f"{keys.describe(key)}, at byte {place.offset}: its checksum does not hold"
+                            raise StorageDamaged(what, str(path))
+                        carried.append((key, value))
+                        room -= len(value)
+            finally:
+                file.close()
+        except StorageDamaged as error:
+            self._leave(error)
+        except FileNotFoundError:
+            self._leave(StorageDamaged("it is missing", str(path)))
+        except OSError as error:
+            self._leave(StorageFailed(f"reading {path} failed: {error}"))
         return carried
+
+    def _leave(self, error: StorageFailed) -> None:
+        """The segment that is being emptied stays for this ``error``: where it is damaged, as long as anything in it is
+        needed, else until the next one is full, when it is tried again."""
+        self._met[self._moving_from] = error
+        self._moving.clear()
 
     def _choose(self) -> None:
         """Has the oldest segment emptied where dead bytes, or segments, are more than those needed, and worth it."""
@@ -503,6 +539,9 @@ class SegmentRow:
             needed = sum(self._places.live.get(number, 0) for number in closed)
             mostly_dead = len(closed) >= 4 and whole > 2 * needed
             if mostly_dead or len(closed) > SPARE_SEGMENTS + 2 * needed // self._segment_size:
+                if isinstance(self._met.get(oldest), StorageDamaged):
+                    return
+                self._met.pop(oldest, None)
                 self._moving_from = oldest
                 self._moving.extend(self._places.within(oldest))
 

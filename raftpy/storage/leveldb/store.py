@@ -15,11 +15,12 @@ record (group_log.py).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import PurePath
 
 from raftcore.base.conflict import Conflict
+from raftcore.base.errors import RaftError
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.database import DatabaseEngine
 from raftpy.contracts.entropy import Entropy
@@ -338,6 +339,10 @@ class LevelDBStorage:
                 yield Reread(size, damage)
         except OSError as error:
             raise StorageFailed(f"reading back the store {self.path} failed: {error}") from error
+
+    def damage(self) -> Sequence[RaftError]:
+        """See ``RereadStorage``: segments that are to be emptied, and cannot be read."""
+        return () if self._row is None else self._row.damage()
 
     # --- writing
 
