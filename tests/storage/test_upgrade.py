@@ -19,7 +19,9 @@ from raftpy.sim.disk.image import DiskImage
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import FLOOR_FORMAT, Floor
-from raftpy.storage.leveldb.row import room_of
+from raftpy.storage.leveldb.ownership import SEGMENTS
+from raftpy.storage.leveldb.places import is_record
+from raftpy.storage.leveldb.row import RowBatch, room_of
 from raftpy.system.leveldb import LevelDB
 from tests.sim.disk.both import disk_of, read_image
 from tests.storage.damage import Sample, cut_off, flip, truth
@@ -61,6 +63,32 @@ class TestWhole:
             submit(store, [message])
             models[0].submit([message])
             store.close()
+
+    def test_a_stop_does_not_wait_for_the_copy(self, sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The directory stays one of format 2, and the next start begins again."""
+        copy = sample.path.parent / "stopped"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(sample.path, copy)
+        store, put, copied = LevelDBStorage(copy), RowBatch.put, [0]
+
+        def stopping(batch: RowBatch, key: bytes, value: bytes) -> None:
+            copied[0] += 1
+            if is_record(key):
+                store.close()
+            put(batch, key, value)
+
+        monkeypatch.setattr(RowBatch, "put", stopping)
+        with pytest.raises(StorageFailed, match="was given up"):
+            store.open(OWNER)
+        assert copied[0] == 5, "all that is small, and one record"
+        monkeypatch.undo()
+        floor = Floor.read(FILES, copy)
+        assert floor is not None
+        assert floor.format == 2
+        assert not (copy / SEGMENTS).exists()
+        store = LevelDBStorage(copy)
+        assert store.open(OWNER).groups[0].last_index == len(truth()[-1].log)
+        store.close()
 
     def test_before_the_first_start_was_through(self, tmp_path: Path) -> None:
         """A floor of no boot: nothing was promised to anybody, and the store keeps its id."""

@@ -206,10 +206,10 @@ class Reader:
         expected, term, time_ms, behind = head.prev_index + 1, head.prev_term, 0, 0
         append = index.firsts.append
         given_up = self._given_up
-        self._check_wanted()
+        self.check_wanted()
         for seen in self._seen(group):
             if given_up:
-                self._check_wanted()
+                self.check_wanted()
             key, first, count, its_term, its_time_ms, behind = seen
             if not index.firsts and head.prev_index:
                 if first + count <= head.prev_index:
@@ -272,7 +272,8 @@ class Reader:
         if self._value(following) is not None:
             raise self.damaged(following, f"LevelDB's iterator ended before it, at {last}")
 
-    def _check_wanted(self) -> None:
+    def check_wanted(self) -> None:
+        """``StorageFailed`` once the opening was given up."""
         if self._given_up:
             raise StorageFailed(f"the opening of {self._directory} was given up")
 

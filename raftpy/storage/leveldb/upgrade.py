@@ -83,6 +83,7 @@ def upgrade(
                     executor=executor,
                     entropy=entropy,
                     segment_size=segment_size,
+                    given_up=given_up,
                 )
                 try:
                     _copy(reader, engine, row, identity, floor, former)
@@ -189,6 +190,7 @@ def _copy(
             reader.require(key)
             copy(key, reader.value(key))
         for first in log.index.firsts:
+            reader.check_wanted()
             key = keys.entry_key(group, first)
             copy(key, reader.value(key))
     write()
