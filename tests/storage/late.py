@@ -25,7 +25,8 @@ class LateWorker:
 
     def run(self, count: int) -> None:
         for _ in range(min(count, len(self._items))):
-            self._work([self._items.popleft()])
+            if self._items:  # what is worked off may put something, and then others come before it returns
+                self._work([self._items.popleft()])
 
     def close(self) -> None:
         self.run(len(self._items))

@@ -387,9 +387,37 @@ class TestSegments:
         batch.forget_before(keys.entry_key(0, 300))
         batch.write()
         place.executor.run()
+        place.executor.run()
         assert said[0] > 4
         assert [damage for _, damage in pieces if damage is not None] == []
         assert len(segments(place.files, ROW)) < 4
+
+    def test_the_next_segment_is_made_before_many_are_removed(self) -> None:
+        """Removing takes a while, and it may be soon that a write asks for the next one."""
+        place = Simulated()
+        row = place.open(create=True, size=600)
+        for first in range(1, 100):
+            row.put(*record(0, first), sync=True)
+            place.executor.run()
+        before = segments(place.files, ROW)
+        assert len(before) > 40
+        batch = row.write_batch(sync=True)
+        batch.put(*record(0, 100, 700))
+        batch.forget_before(keys.entry_key(0, 100))
+        batch.write()
+        (worker,) = place.executor.workers
+        for _ in range(20):
+            worker.run(1)
+            if before[-1] + 1 in segments(place.files, ROW):
+                break
+        left = segments(place.files, ROW)
+        assert left[-1] == before[-1] + 1
+        assert left[:-1] == before, "and nothing is removed meanwhile"
+        while len(segments(place.files, ROW)) > 3:
+            left = segments(place.files, ROW)
+            worker.run(1)
+            assert 0 < len(left) - len(segments(place.files, ROW)) <= 4
+        row.close()
 
     def test_what_fails_beside_the_writes_fails_a_write(self) -> None:
         place = Simulated()

@@ -75,6 +75,9 @@ MOVED_AT_FIRST = 1 << 20
 RECORDS_MOVED_AT_ONCE = 512
 """How many such records any batch may carry along, however short they are: each is a read, and a batch waits for them;
 a batch with more writes carries as many as it has itself."""
+REMOVED_AT_ONCE = 4
+"""How many segments are removed before the worker looks whether anything else is to be done: a large file takes a while
+to remove, and a compaction may free thousands."""
 SPARE_SEGMENTS = 8
 """How many segments there may be beside those that twice the bytes needed would fill, before the oldest is emptied:
 each start begins one, however little it writes."""
@@ -183,6 +186,7 @@ class SegmentRow:
         self._ends = dict(loaded.sizes)  # where the records end in these files
         self._lowest = loaded.lowest  # the oldest one needed, as it was last written
         self._unused = loaded.unused  # to be removed once the new segment is in use
+        self._doomed: deque[int] = deque()  # to be removed, in this order
         self._row_id = loaded.row_id or new_store_id(entropy)
         number = max([*loaded.unused, loaded.used, 0]) + 1
         self._first: Header | None = Header(self._row_id, number, loaded.used)  # made with the first batch
@@ -356,8 +360,8 @@ class SegmentRow:
         if not newest.is_opened:
             newest.is_opened = True
             unused, self._unused = self._unused, []
-            self._later(lambda: self._remove(unused))
-            self._later(self._make_next)
+            self._later(self._make_next)  # which a write may soon ask for
+            self._remove_later(unused)
         if lowest != self._lowest:
             self._lowest = lowest
             gone = [number for number in self._sizes if number < lowest]
@@ -366,7 +370,7 @@ class SegmentRow:
                     self._met.pop(number, None)
                     del self._sizes[number]
                     self._places.live.pop(number, None)
-            self._later(lambda: self._remove(gone))
+            self._remove_later(gone)
 
     def _take_away(self, writes: Sequence[Write], bounds: Sequence[bytes]) -> None:
         """For readers what a batch takes away is gone at once, as it was for the caller."""
@@ -461,17 +465,36 @@ class SegmentRow:
             made = self._open.pop(old.number)
         made.database.close()
 
-    def _remove(self, numbers: Sequence[int]) -> None:
+    def _remove_later(self, numbers: Sequence[int]) -> None:
         """Oldest first, and only below what is durable as the lowest one needed."""
-        for number in sorted(numbers):
+        if numbers:
+            self._doomed.extend(sorted(numbers))
+            self._later(self._remove)
+
+    def _remove(self) -> None:
+        """A few at a time, behind whatever else was put meanwhile. What is left when the row is closed, the next start
+        removes."""
+        while self._doomed and not self._closed:
+            numbers: list[int] = []
+            while self._doomed and len(numbers) < REMOVED_AT_ONCE and self._doomed[0] not in self._open:
+                numbers.append(self._doomed.popleft())
+            if not numbers:
+                return  # it is to be closed first: that was put already, and behind it this again
+            self._remove_some(numbers)
+            if self._doomed:
+                with suppress(RuntimeError):  # no room for a thread: here and now
+                    self._worker.put(self._remove)
+                    return
+
+    def _remove_some(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
             directory = self._path / name_of(number)
             if self._files.is_directory(directory):
                 self._files.remove_tree(directory)
             with self._mutex:
                 self._paths.pop(number, None)
                 self._ends.pop(number, None)
-        if numbers:
-            self._files.sync_directory(self._path)
+        self._files.sync_directory(self._path)
 
     # --- what is still needed of old segments
 
