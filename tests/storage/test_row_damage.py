@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -172,6 +173,21 @@ class TestDamage:
             place.disk.rewrite(path, data[:end])
             with pytest.raises(StorageDamaged, match="they ended at byte"):
                 place.open()
+
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_a_batch_taken_out(self, sample: tuple[Path, dict[bytes, bytes]], tmp_path: Path, number: int) -> None:
+        """Also the one that opens a segment: the writes of a file are numbered without a gap."""
+        (file,) = (sample[0] / name_of(number)).glob("*.log")
+        data = file.read_bytes()
+        header, *ends = batch_ends(data)
+        assert ends[-1] < 32768, "all are in one block, and may be moved"
+        for begin, end in pairwise([header, *ends]):
+            copy = shutil.copytree(sample[0], tmp_path / str(end))
+            (copy / file.relative_to(sample[0])).write_bytes(data[:begin] + data[end : ends[-1]])
+            if end != ends[-1]:
+                assert "not numbered" in outcome(copy, sample[1])
+            elif number != 3:  # of the newest one it is not missed
+                assert "they ended at" in outcome(copy, sample[1])
 
     def test_a_segment_of_another_row(self, sample: tuple[Path, dict[bytes, bytes]], tmp_path: Path) -> None:
         (tmp_path / "other").mkdir()

@@ -169,11 +169,13 @@ class SegmentFile:
 
     @property
     def is_in_use(self) -> bool:
-        """Whether there is a batch behind its header."""
+        """Whether there is a batch behind its header. ``StorageDamaged`` where what is there is none."""
         if self.header is None:
             return False
-        batches = self._from_the_first()
-        return sum(1 for _ in islice(batches, 2)) == 2
+        try:
+            return sum(1 for _ in islice(self._from_the_first(), 2)) == 2
+        except MalformedBatch as error:
+            raise StorageDamaged(str(error), str(self.path)) from error
 
     def marks(self) -> dict[bytes, int]:
         """What it says last under ``LOWEST_KEY`` and ``SUCCESSOR_KEY``, as far as it says anything.

@@ -27,7 +27,7 @@ from raftpy.storage.leveldb.segment import (
     segments,
 )
 from raftpy.storage.leveldb.wal import write_ahead_files
-from raftpy.storage.leveldb.wal_batches import MalformedBatch, stored_size, value_in
+from raftpy.storage.leveldb.wal_batches import stored_size, value_in
 from raftpy.storage.offline.faults import Faults
 from raftpy.storage.offline.progress import Progress
 from raftpy.storage.offline.salvage import Salvage
@@ -217,7 +217,7 @@ class RowReader:
     def _is_in_use(self, found: _Segment) -> bool:
         try:
             return found.is_in_use
-        except MalformedBatch:
+        except StorageDamaged:
             return True
 
     def _marks(self, found: _Segment) -> dict[bytes, int]:
