@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Protocol
 
 from raftcore.base.errors import RaftError
@@ -44,6 +45,9 @@ class Scrubbed(Protocol):
         ...
 
 
+_Pass = Generator[tuple[Reread, Scrubbed | None, SnapshotRef | None], None, None]
+
+
 class Scrubbing:
     """Reads what the host ``name`` has stored of all ``groups``, by id. All calls but ``end`` are made in the loop.
 
@@ -68,7 +72,7 @@ class Scrubbing:
         self._looked_s = clock.monotonic()
         self._allowed = 0.0  # bytes that may be read; below 0: what was read too early
         self._begun_s = -math.inf
-        self._pass: Iterator[tuple[Reread, Scrubbed | None, SnapshotRef | None]] | None = None
+        self._pass: _Pass | None = None
         self._task: asyncio.Task[None] | None = None
         self._found: list[str] = []  # by the pass that is under way
         self._before: list[str] = []  # by the one before it
@@ -133,7 +137,7 @@ class Scrubbing:
                 damaged.append((one.damage, group, ref))
         return read, damaged, False
 
-    def _everything(self) -> Iterator[tuple[Reread, Scrubbed | None, SnapshotRef | None]]:
+    def _everything(self) -> _Pass:
         """In the thread: what is read, piece by piece, and which group's snapshot it is of."""
         reread: Callable[[], Iterator[Reread]] | None = getattr(self._storage, "reread", None)
         if reread is not None:
@@ -142,15 +146,17 @@ class Scrubbing:
         snapshots = self._storage.snapshots
         for group in self._groups.values():
             for ref in () if group.closed else snapshots.refs(group.id):
-                for one in self._snapshot(ref):
-                    yield one, group, ref
+                with closing(self._snapshot(ref)) as pieces:
+                    for one in pieces:
+                        yield one, group, ref
 
-    def _snapshot(self, ref: SnapshotRef) -> Iterator[Reread]:
+    def _snapshot(self, ref: SnapshotRef) -> Generator[Reread]:
         snapshots, before = self._storage.snapshots, 0
         try:
-            for position in snapshots.verify(ref):
-                yield Reread(position - before)
-                before = position
+            with closing(snapshots.verify(ref)) as positions:
+                for position in positions:
+                    yield Reread(position - before)
+                    before = position
         except SnapshotDamaged as error:
             if ref in snapshots.refs(ref.group):  # else it was deleted meanwhile, being needed no more
                 yield Reread(0, error)
@@ -176,5 +182,7 @@ class Scrubbing:
         self._beside.disown(error)
 
     def end(self) -> None:
-        """After ``stop``, in any thread: returns when nothing is being read any more."""
+        """After ``stop``, in any thread: returns when nothing is being read any more, and no file of a pass is open."""
         self._beside.wait()
+        if self._pass is not None:
+            self._pass.close()

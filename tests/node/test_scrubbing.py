@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from inspect import GEN_CLOSED, GEN_SUSPENDED, getgeneratorstate
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from raftpy.runtime import scrubbing
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.row import damage_in
 from raftpy.storage.leveldb.segment import SegmentFile
+from raftpy.storage.snapshots.store import SnapshotStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.lone import Lone
 from tests.node.loop import run
@@ -96,6 +98,31 @@ def test_the_rate_is_kept() -> None:
         await until(lambda: driver.scrubbing._pass is None, 200)
         assert size / (1 << 16) - 8 <= loop.time() - begun <= size / (1 << 16) + 8
         await lone.stop()
+
+    run(main())
+
+
+def test_no_file_stays_open_where_a_pass_was_under_way_at_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        lone = Lone()
+        lone.settings = {"scrub_rate": 1 << 16}
+        node = await lone.start()
+        for _ in range(4):
+            await lone.propose(b"x" * (1 << 18))
+        await node.snapshot()
+        verify, opened = SnapshotStore.verify, []
+
+        def noting(store: SnapshotStore, *arguments: Any) -> Any:
+            opened.append(verify(store, *arguments))
+            return opened[-1]
+
+        monkeypatch.setattr(SnapshotStore, "verify", noting)
+        driver = node._host.driver
+        assert driver is not None
+        await until(lambda: opened and driver.scrubbing._allowed < 0, 3 * scrubbing.PASS_S)
+        assert [getgeneratorstate(one) for one in opened] == [GEN_SUSPENDED]
+        await lone.stop()
+        assert [getgeneratorstate(one) for one in opened] == [GEN_CLOSED]
 
     run(main())
 
