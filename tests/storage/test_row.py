@@ -17,6 +17,7 @@ from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.row import RECORDS_MOVED_AT_ONCE, RowBatch, SegmentRow
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.segment import name_of, segments
+from raftpy.storage.leveldb.wal_batches import Layout
 from raftpy.system.files import SystemFiles
 from tests.storage.rows import ROW, SIZE, Simulated, open_real, record, scan
 
@@ -418,6 +419,24 @@ class TestSegments:
             worker.run(1)
             assert 0 < len(left) - len(segments(place.files, ROW)) <= 4
         row.close()
+
+    @pytest.mark.parametrize("off", [-1, 1, -40])
+    def test_nothing_is_cut_off_where_the_records_end_elsewhere(self, off: int) -> None:
+        """Where they end is computed: wrongly, here. The row fails, and the records stay."""
+        place = Simulated()
+        row = place.open(create=True)
+        for first in range(1, 30):
+            row.put(*record(0, first), sync=True)
+            place.executor.run()
+        (path,) = [path for path in place.disk.paths() if path.parent.name == name_of(1) and path.suffix == ".log"]
+        before = place.files.read(path).rstrip(b"\0")
+        newest = row._newest
+        newest.layout = Layout(newest.layout.end + off)
+        with pytest.raises(StorageFailed, match="not at byte"):
+            row._close_segment(newest)
+        row.close()
+        assert place.files.read(path).rstrip(b"\0") == before
+        assert len(scan(place.open())) == 29
 
     def test_what_fails_beside_the_writes_fails_a_write(self) -> None:
         place = Simulated()

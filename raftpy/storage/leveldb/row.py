@@ -55,7 +55,7 @@ from raftpy.storage.leveldb.segment import (
     name_of,
     pack_number,
 )
-from raftpy.storage.leveldb.wal import cut_off
+from raftpy.storage.leveldb.wal import cut_off_room
 from raftpy.storage.leveldb.wal_batches import Layout, stored_size, value_in
 from raftpy.storage.leveldb.wal_records import HEADER, WHOLE, survey
 
@@ -304,8 +304,8 @@ class SegmentRow:
             made = self._open.pop(number)
             made.database.close()
             if self._trouble is None:
-                with suppress(OSError):  # it is only for the room that is set aside
-                    cut_off(self._files, made.file, made.layout.end)
+                with suppress(OSError, StorageFailed):  # it is only for the room that is set aside
+                    cut_off_room(self._files, made.file, made.layout.end)
 
     # --- writing
 
@@ -459,7 +459,7 @@ class SegmentRow:
 
     def _close_segment(self, old: _Newest) -> None:
         """LevelDB lets go of a segment; from now on it is read here."""
-        cut_off(self._files, old.file, old.layout.end)
+        cut_off_room(self._files, old.file, old.layout.end)
         with self._mutex:
             self._paths[old.number], self._ends[old.number] = old.file, old.layout.end
             made = self._open.pop(old.number)

@@ -27,9 +27,9 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from raftpy.contracts.errors import StorageDamaged
+from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.files import Files
-from raftpy.storage.leveldb.wal_records import BROKEN, LENGTH, TORN, survey
+from raftpy.storage.leveldb.wal_records import BLOCK, BROKEN, HEADER, LENGTH, TORN, WHOLE, survey
 
 
 def write_ahead_files(files: Files, directory: PurePath) -> list[PurePath]:
@@ -87,6 +87,24 @@ def cut_off(files: Files, path: PurePath, size: int) -> None:
             file.sync()
     finally:
         file.close()
+
+
+def cut_off_room(files: Files, path: PurePath, end: int) -> None:
+    """Likewise, for a file of which it is computed and not read that its records end at byte ``end``, with room behind
+    them: ``StorageFailed``, and nothing is cut off, where that does not stand there."""
+    begin = (end - 1) // BLOCK * BLOCK  # of the block that ends there or is the last one: a record begins with it
+    file = files.open(path, "read")
+    try:
+        piece = file.read_at(2 * BLOCK, begin)
+    finally:
+        file.close()
+    verdict, found = survey(piece)
+    padding = BLOCK - (end - begin)
+    if verdict != WHOLE or begin + found not in (end, end + padding if padding < HEADER else end):
+        raise StorageFailed(
+            f"the records of {path} end at byte {begin + found}, and not at byte {end}: it is not cut off"
+        )
+    cut_off(files, path, end)
 
 
 ROOM = 8
