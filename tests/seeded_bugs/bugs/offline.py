@@ -43,6 +43,14 @@ BUGS = (
         near="tests/storage/test_segment_ends.py",
     ),
     Bug(
+        name="last-batch-not-written-again",
+        breaks="what a start has read from memory alone is durable once it goes on (loading.py, design-storage.md)",
+        file="raftpy/storage/leveldb/segment.py",
+        old="            file.write_at(self.data[self._last_batch : self.end], self._last_batch)\n",
+        new="",
+        near="tests/sim/disk/test_lives_on_segments.py",
+    ),
+    Bug(
         name="gap-in-a-log-not-named",
         breaks="the entries that are missing in a log are named",
         file=OFFLINE + "groups.py",

@@ -97,13 +97,6 @@ BUGS = (
         new="        if stop <= block_end:\n",
     ),
     Patch(
-        name="last-batch-not-written-again",
-        breaks="what a start has read from memory alone is durable once it goes on (loading.py, design-storage.md)",
-        file="raftpy/storage/leveldb/segment.py",
-        old="            file.write_at(self.data[self._last_batch : self.end], self._last_batch)\n",
-        new="",
-    ),
-    Patch(
         name="torn-tail-not-cut",
         breaks="what a crash leaves of a write under way is cut off before another segment follows it (segment.py)",
         file="raftpy/storage/leveldb/segment.py",
