@@ -129,7 +129,8 @@ class NodeStatus:
     goes on, with a log that grows. None: none has failed since the last one succeeded."""
     damage: tuple[str, ...] = ()
     """What is damaged of that which this node has stored, as far as ``Config.scrub_rate`` has it read back, for people
-    to read. A damaged snapshot is replaced; a damaged part of the log makes the next start fail."""
+    to read. A damaged snapshot is replaced; a damaged part of the log makes the next start fail. And what of it is not
+    needed any more, and cannot be removed."""
     quarantine: Conflict | None = None
     """Why this node is quarantined, and serves nothing but this status; None: it is not."""
     without_state: str | None = None

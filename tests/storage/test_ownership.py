@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from raftpy.contracts.errors import ForeignDirectory
+from raftpy.contracts.errors import ForeignDirectory, WrongIdentity
+from raftpy.contracts.types import StoreOwner
 from raftpy.storage import LevelDBStorage
 from tests.storage.late import LateExecutor
-from tests.storage.support import OWNER
+from tests.storage.layout import batch_ends, log_files, newest_file
+from tests.storage.support import MEMBERS, OWNER, abandon, append, entries, submit
 
 
 def contents(directory: Path) -> dict[str, tuple[int, int, bytes | None]]:
@@ -159,3 +161,23 @@ def test_what_lies_beside_a_first_start_that_was_killed_is_named(states: list[Pa
     with pytest.raises(ForeignDirectory, match=r"holds notes\.txt;"):
         LevelDBStorage(half).open(OWNER)
     assert contents(half) == before
+
+
+def test_a_start_of_another_node_changes_nothing(tmp_path: Path) -> None:
+    """Also where a crash has left the beginning of a batch, which a start of the right one cuts off."""
+    store = LevelDBStorage(tmp_path)
+    store.open(OWNER)
+    submit(store, [append(entries(1, 4, 1), term=1, vote=2)])
+    abandon(store)
+    file = newest_file(tmp_path)
+    data = file.read_bytes()
+    end = batch_ends(data)[-1]
+    file.write_bytes(data[:end] + b"\x01\x02\x03\x04\xff\x00\x01torn")
+    before = {path: path.read_bytes() for path in log_files(tmp_path)}
+    with pytest.raises(WrongIdentity):
+        LevelDBStorage(tmp_path).open(StoreOwner(2, MEMBERS))
+    assert {path: path.read_bytes() for path in log_files(tmp_path)} == before
+    store = LevelDBStorage(tmp_path)
+    assert store.open(OWNER).groups[0].last_index == 4
+    assert file.read_bytes() == data[:end]
+    store.close()

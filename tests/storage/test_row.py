@@ -14,7 +14,8 @@ from raftpy.sim.disk.database import SimulatedDatabaseError
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk, DiskFile, DiskFiles, PowerFailure
 from raftpy.storage.leveldb import keys
-from raftpy.storage.leveldb.row import RECORDS_MOVED_AT_ONCE, RowBatch, SegmentRow
+from raftpy.storage.leveldb.emptying import RECORDS_MOVED_AT_ONCE
+from raftpy.storage.leveldb.row import RowBatch, SegmentRow
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.segment import name_of, segments
 from raftpy.storage.leveldb.wal_batches import Layout
@@ -347,7 +348,7 @@ class TestSegments:
         def counting(row: SegmentRow, size: int, count: int) -> list[tuple[bytes, bytes | None]]:
             opened.clear()
             found = carry(row, size, count)
-            assert opened == [name_of(row._moving_from)]
+            assert opened == [name_of(row._emptying.source)]
             carried.append(len(found))
             return found
 

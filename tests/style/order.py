@@ -33,9 +33,9 @@ RAFTPY = """
         snapshots.names snapshots.blocks snapshots.checking snapshots.folder snapshots.memory snapshots.writer
         snapshots.reader snapshots.receiver snapshots.metadata snapshots.store snapshots.choosing
         memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys leveldb.lock leveldb.sealing
-        leveldb.wal_records leveldb.wal_batches leveldb.wal leveldb.places leveldb.reading leveldb.segment
-        leveldb.ownership leveldb.startup leveldb.loading leveldb.row leveldb.upgrade leveldb.group_log leveldb.writer
-        leveldb.store
+        leveldb.wal_records leveldb.wal_batches leveldb.wal leveldb.places leveldb.reading leveldb.emptying
+        leveldb.segment leveldb.ownership leveldb.startup leveldb.loading leveldb.row leveldb.upgrade leveldb.group_log
+        leveldb.writer leveldb.store
         offline offline.faults offline.progress offline.salvage offline.directory offline.segments offline.groups
         offline.snapshots offline.examining offline.exporting
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes

@@ -14,16 +14,23 @@ from raftpy.storage.leveldb.segment import (
     LOWEST_KEY,
     SUCCESSOR_KEY,
     SegmentFile,
+    holds_no_batch,
     name_of,
     segments,
     unpack_number,
 )
 
+MISSING = "it is missing"
+"""What is wrong with a segment that a later one says was in use."""
+EMPTY = "it was in use, and what was written to it is not there"
+"""The same, where its header is there."""
+
 
 @dataclass(slots=True)
 class Loaded:
     """What the segments hold. ``row_id``: the row's, 0 where there is none; ``used``: the newest segment in use, and
-    ``lowest``: the oldest that is needed (0: none); ``unused``: the numbers of those that have no part in it.
+    ``lowest``: the oldest that is needed (0: none); ``unused``: the numbers of those that have no part in it;
+    ``newest``: the newest in use, whose last batch is to be written again before anything rests on it.
 
     ``files`` and ``sizes``: of each segment in use, its file and the bytes in it; ``small``: key and value of all that
     is no record of a log; ``places``: where those are, and what their blocks say until ``Places.started``.
@@ -32,6 +39,7 @@ class Loaded:
     row_id: int = 0
     used: int = 0
     lowest: int = 0
+    newest: SegmentFile | None = None
     unused: list[int] = field(default_factory=list)
     files: dict[int, PurePath] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
@@ -47,13 +55,13 @@ class Loader:
         self._path = path
         self._given_up = given_up
         self._read: dict[int, SegmentFile] = {}  # what was read and is asked for again
+        self._damaged: dict[int, StorageDamaged] = {}  # what of those is wrong of which nothing may be needed
 
     def load(self, create: bool) -> Loaded:
         """All of it. ``create``: whether there may be no segment in use. ``StorageDamaged`` where one is missing or not
         what was written, ``StorageFailed`` for another release's, ``OSError``.
 
-        What a crash has left of a batch at the end of the newest segment is cut off, and the batch before it made
-        durable; nothing else is written.
+        Nothing is written: see ``Loaded.newest``.
         """
         loaded = Loaded()
         numbers = segments(self._files, self._path)
@@ -64,26 +72,29 @@ class Loader:
             loaded.unused = numbers
             return loaded
         assert newest.header is not None
-        loaded.row_id, loaded.used = newest.header.row, newest.number
+        loaded.newest, loaded.row_id, loaded.used = newest, newest.header.row, newest.number
         marks = newest.marks()
         loaded.lowest = marks.get(LOWEST_KEY, 0)
         if not 0 < loaded.lowest <= newest.number:
             raise newest.damaged("it does not say which segments are needed")
         self._check_successor(newest, marks.get(SUCCESSOR_KEY, 0))
+        self._check_none_above(newest)
         loaded.places.begin()
         previous = 0
         for number in numbers:
             if not loaded.lowest <= number <= newest.number:
                 continue
-            found = self._segment(number)
+            try:
+                found = self._segment(number)
+            except StorageDamaged as error:
+                self._damaged[number] = error  # no damage to the row, unless a later one says that it was in use
+                continue
             if found.header is not None and found.header.row != loaded.row_id:
                 raise found.damaged("it belongs to another store")
             if not found.read(loaded.places, loaded.small):
                 continue
             self._check_follows(found, previous, loaded)
-            if found is newest:
-                newest.write_last_batch_again()  # on which the opening of the next segment will rest
-            elif not found.is_whole:
+            if found is not newest and not found.is_whole:
                 raise found.damaged(f"its last batch, at byte {found.end}, is not there whole")
             previous = number
             loaded.files[number] = found.path
@@ -101,7 +112,14 @@ class Loader:
     def _find_newest(self, numbers: Sequence[int]) -> SegmentFile | None:
         """The newest segment that is in use."""
         for number in reversed(numbers):
-            found = self._read[number] = self._segment(number)
+            try:
+                found = self._segment(number)
+            except StorageDamaged as error:
+                if not holds_no_batch(self._files, self._path, number):
+                    raise
+                self._damaged[number] = error  # no damage to the row, unless it was named as a successor
+                continue
+            self._read[number] = found
             if found.is_in_use:
                 return found
         return None
@@ -110,6 +128,8 @@ class Loader:
         """A segment that was named may have been in use: it must be there."""
         if successor <= newest.number:
             return
+        if successor in self._damaged:
+            raise self._damaged[successor]
         following = self._read.get(successor)
         if following is None or following.header is None:
             where = str(self._path / name_of(successor))
@@ -118,6 +138,16 @@ class Loader:
         if following.header.row != newest.header.row:
             raise following.damaged("it belongs to another store")
 
+    def _check_none_above(self, newest: SegmentFile) -> None:
+        """A segment is made only when the one that its header names before it is in use."""
+        assert newest.header is not None
+        for found in self._read.values():
+            header = found.header
+            if header is not None and header.row == newest.header.row and header.previous > newest.number:
+                lost = self._read.get(header.previous)
+                what = MISSING if lost is None or lost.header is None else EMPTY
+                raise StorageDamaged(what, str(self._path / name_of(header.previous)))
+
     def _check_follows(self, found: SegmentFile, previous: int, loaded: Loaded) -> None:
         """Each says which one was in use before it and where that one ended, and the first is the oldest needed."""
         assert found.header is not None
@@ -125,11 +155,15 @@ class Loader:
         if end_before is None:
             raise found.damaged("it does not say where the segment before it ended")
         if previous and found.header.previous != previous:
-            raise StorageDamaged("it is missing", str(self._path / name_of(found.header.previous)))
+            raise self._missing(found.header.previous)
         if not previous and found.number != lowest:
-            raise StorageDamaged("it is missing", str(self._path / name_of(lowest)))
+            raise self._missing(lowest)
         if previous and loaded.sizes[previous] != end_before:
             raise StorageDamaged(other_end(loaded.sizes[previous], end_before), str(loaded.files[previous]))
+
+    def _missing(self, number: int) -> StorageDamaged:
+        """What is wrong with a segment that is needed and was not read."""
+        return self._damaged.get(number) or StorageDamaged(MISSING, str(self._path / name_of(number)))
 
 
 def end_before_in(small: dict[bytes, bytes]) -> int | None:

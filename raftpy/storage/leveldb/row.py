@@ -40,10 +40,9 @@ from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.files import Files
 from raftpy.storage.identity import new_store_id
-from raftpy.storage.leveldb import keys
+from raftpy.storage.leveldb.emptying import Emptying, Write, read_at, value_of
 from raftpy.storage.leveldb.loading import Loader
-from raftpy.storage.leveldb.places import Place, SeenRecord, is_record
-from raftpy.storage.leveldb.sealing import unseal
+from raftpy.storage.leveldb.places import SeenRecord, is_record
 from raftpy.storage.leveldb.segment import (
     END_BEFORE_KEY,
     LOWEST_KEY,
@@ -56,36 +55,24 @@ from raftpy.storage.leveldb.segment import (
     pack_number,
 )
 from raftpy.storage.leveldb.wal import cut_off_room
-from raftpy.storage.leveldb.wal_batches import Layout, stored_size, value_in
+from raftpy.storage.leveldb.wal_batches import Layout, stored_size
 from raftpy.storage.leveldb.wal_records import HEADER, WHOLE, survey
 
 SEGMENT_SIZE = 16 << 20
 """Bytes; larger ones cost more memory and processor time, smaller ones more changes (docs/performance.md)."""
 ENTRY_OVERHEAD = 128
-"""More than a write takes, beside its key and value, in LevelDB's memory or in the write-ahead file."""
-LARGEST_SEGMENT = UNFLUSHED - (64 << 20)
-"""Bytes up to which a segment may grow while the next one is not ready."""
+"""More than a write takes, beside its key and value, in LevelDB's memory (without what is unused there) or in the
+write-ahead file."""
+LARGEST_SEGMENT = UNFLUSHED // 2
+"""Bytes up to which a segment may grow while the next one is not ready. LevelDB takes its memory in blocks of 4,096
+bytes and leaves the ends of them unused, up to a fifth, and it must never take ``UNFLUSHED``."""
 BEYOND = 256 << 10
 """Bytes set aside in a segment's file beyond its size, for what stands around its last batch; at most as many again."""
-MOVED_AT_ONCE = 64 << 10
-"""Bytes of records that are still needed in the oldest segment which any batch may carry along to the newest; a larger
-batch carries as many as it has itself."""
-MOVED_AT_FIRST = 1 << 20
-"""The same, for the first batch of a segment."""
-RECORDS_MOVED_AT_ONCE = 512
-"""How many such records any batch may carry along, however short they are: each is a read, and a batch waits for them;
-a batch with more writes carries as many as it has itself."""
 REMOVED_AT_ONCE = 4
 """How many segments are removed before the worker looks whether anything else is to be done: a large file takes a while
 to remove, and a compaction may free thousands."""
-SPARE_SEGMENTS = 8
-"""How many segments there may be beside those that twice the bytes needed would fill, before the oldest is emptied:
-each start begins one, however little it writes."""
-
 REREAD = 1 << 20
 """Bytes of a closed segment that are read back at a time: whole blocks of a write-ahead file, in which records end."""
-
-Write = tuple[bytes, bytes | None]
 
 
 def room_of(segment_size: int) -> int:
@@ -174,12 +161,10 @@ class SegmentRow:
         self._next: Made | None = None
         self._trouble: Exception | None = None  # what the worker has failed of, or a write
         self._closed = False
-        self._moving: deque[bytes] = deque()  # records of the oldest segment that are still needed
-        self._moving_from = 0
-        self._met: dict[int, StorageFailed] = {}  # by segment: why its records cannot go along
         loaded = Loader(files, path, given_up).load(create)
         self._small = loaded.small
         self._places = loaded.places
+        self._emptying = Emptying(files, loaded.places)
         self._open: dict[int, Made] = {}  # those that LevelDB has open, by number
         self._paths = loaded.files  # the files of the others that are in use
         self._sizes = loaded.sizes  # of all that are in use or were
@@ -187,8 +172,10 @@ class SegmentRow:
         self._lowest = loaded.lowest  # the oldest one needed, as it was last written
         self._unused = loaded.unused  # to be removed once the new segment is in use
         self._doomed: deque[int] = deque()  # to be removed, in this order
+        self._kept: dict[int, StorageFailed] = {}  # by segment: why it could not be removed
         self._row_id = loaded.row_id or new_store_id(entropy)
         number = max([*loaded.unused, loaded.used, 0]) + 1
+        self._found = loaded.newest
         self._first: Header | None = Header(self._row_id, number, loaded.used)  # made with the first batch
         self._newest: _Newest
         self._choose()
@@ -216,10 +203,9 @@ class SegmentRow:
                         raise StorageDamaged("it is missing", str(path)) from error
                 continue  # the record has gone along to the newest segment meanwhile, or is needed no more
             try:
-                stored = file.read_at(stored_size(place.offset, place.size), place.offset)
+                return read_at(file, path, place)
             finally:
                 file.close()
-            return self._value(path, stored, place)
 
     def put(self, key: bytes, value: bytes, *, sync: bool) -> None:
         self.commit([(key, value)], [])
@@ -248,7 +234,7 @@ class SegmentRow:
             if whole[0] != place.segment:
                 whole = place.segment, self._files.read(path)
             stop_at = place.offset + stored_size(place.offset, place.size)
-            yield key, self._value(path, whole[1][place.offset : stop_at], place)
+            yield key, value_of(path, whole[1][place.offset : stop_at], place)
 
     def seen(self, group: int) -> Iterator[SeenRecord]:
         """What the opening has read of each record of a group's log, ascending; until ``started``."""
@@ -257,6 +243,13 @@ class SegmentRow:
     def started(self) -> None:
         """Nobody asks ``seen`` any more: lets go of it."""
         self._places.started()
+
+    def make_durable(self) -> None:
+        """Makes durable what the opening has read, once it is known that this is the right row; the first batch does it
+        otherwise. Raises ``OSError``."""
+        if self._found is not None:
+            self._found.write_last_batch_again()
+            self._found = None
 
     def reread(self) -> Iterator[tuple[int, StorageDamaged | None]]:
         """Reads back the segments that are closed, oldest first, a MiB at a time: how many bytes, and what is wrong.
@@ -290,8 +283,9 @@ class SegmentRow:
                 offset += REREAD
 
     def damage(self) -> list[StorageFailed]:
-        """What was found damaged or unreadable in passing, and has ended nothing: such a segment is not emptied."""
-        return list(self._met.values())
+        """What was found damaged or unreadable in passing, and has ended nothing: such a segment is not emptied. And
+        what is needed no more and could not be removed."""
+        return [*self._emptying.damage(), *self._kept.values()]
 
     def close(self) -> None:
         if self._closed:
@@ -332,12 +326,13 @@ class SegmentRow:
             raise StorageFailed(f"{size} bytes are to be written as one batch, and no segment holds them")
         if self._first is not None:
             header, self._first = self._first, None
+            self.make_durable()
             self._begin(self._make(header), self._ends.get(header.previous, 0))
         if self._newest.is_opened and self._newest.held + size > self._newest.limit:
             self._change(size)
         self._take_away(writes, bounds)
         newest, following = self._newest, self._next
-        carried = self._carried(size, len(writes)) if self._moving else []
+        carried = self._carried(size, len(writes)) if self._emptying.is_under_way else []
         lowest = self._lowest_needed(carried) if bounds or carried or not newest.is_opened else self._lowest
         whole: list[Write] = []
         if not newest.is_opened or lowest != self._lowest:
@@ -362,15 +357,19 @@ class SegmentRow:
             unused, self._unused = self._unused, []
             self._later(self._make_next)  # which a write may soon ask for
             self._remove_later(unused)
-        if lowest != self._lowest:
-            self._lowest = lowest
-            gone = [number for number in self._sizes if number < lowest]
-            with self._mutex:
-                for number in gone:
-                    self._met.pop(number, None)
-                    del self._sizes[number]
-                    self._places.live.pop(number, None)
-            self._remove_later(gone)
+        if lowest != self._lowest or self._emptying.is_under_way:
+            self._settle(lowest)
+
+    def _settle(self, lowest: int) -> None:
+        """It is durable that ``lowest`` is the oldest segment needed."""
+        gone = [number for number in self._sizes if number < lowest]
+        self._lowest = lowest
+        with self._mutex:
+            self._emptying.settle(lowest)
+            for number in gone:
+                del self._sizes[number]
+                self._places.live.pop(number, None)
+        self._remove_later(gone)
 
     def _take_away(self, writes: Sequence[Write], bounds: Sequence[bytes]) -> None:
         """For readers what a batch takes away is gone at once, as it was for the caller."""
@@ -487,14 +486,19 @@ class SegmentRow:
                     return
 
     def _remove_some(self, numbers: Sequence[int]) -> None:
+        """What cannot be removed is left for the next start: nothing reads it, and it only takes room."""
         for number in numbers:
             directory = self._path / name_of(number)
-            if self._files.is_directory(directory):
-                self._files.remove_tree(directory)
+            try:
+                if self._files.is_directory(directory):
+                    self._files.remove_tree(directory)
+            except OSError as error:
+                self._kept[number] = StorageFailed(f"removing {directory} failed: {error}")
             with self._mutex:
                 self._paths.pop(number, None)
                 self._ends.pop(number, None)
-        self._files.sync_directory(self._path)
+        with suppress(OSError):  # else the next start removes them
+            self._files.sync_directory(self._path)
 
     # --- what is still needed of old segments
 
@@ -502,76 +506,23 @@ class SegmentRow:
         """The oldest segment of which anything is needed once the ``carried`` records are in the newest."""
         leaving = sum(len(value or b"") for _, value in carried)
         for number in sorted(self._sizes):
-            live = self._places.live.get(number, 0) - (leaving if number == self._moving_from else 0)
+            live = self._places.live.get(number, 0) - (leaving if number == self._emptying.source else 0)
             if live > 0 or number == self._newest.number:
                 return number
         return self._newest.number
 
     def _carried(self, size: int, count: int) -> list[Write]:
-        """Records of the oldest segment that go along to the newest, where too much of what is kept is needed no more,
-        with a batch of ``count`` writes that takes ``size`` bytes.
-
-        So space is bounded, and a group that writes nothing keeps no segment for ever. A record that is not what was
-        written must not get LevelDB's checksum in another segment, and is no reason to stop a node that nobody has
-        asked for it: from there on the segment is left as it is.
-        """
-        carried: list[Write] = []
-        room = max(size, MOVED_AT_ONCE if self._newest.is_opened else MOVED_AT_FIRST)
-        places = max(count, RECORDS_MOVED_AT_ONCE)
-        path = self._paths[self._moving_from]
-        try:
-            file = self._files.open(path, "read")
-            try:
-                while self._moving and room > 0 and len(carried) < places:
-                    key = self._moving.popleft()
-                    place = self._places.find(key)
-                    if place is not None and place.segment == self._moving_from:
-                        stored = file.read_at(stored_size(place.offset, place.size), place.offset)
-                        value = self._value(path, stored, place)
-                        if unseal(key, value) is None:
-                            what = f"{keys.describe(key)}, at byte {place.offset}: its checksum does not hold"
-                            raise StorageDamaged(what, str(path))
-                        carried.append((key, value))
-                        room -= len(value)
-            finally:
-                file.close()
-        except StorageDamaged as error:
-            self._leave(error)
-        except FileNotFoundError:
-            self._leave(StorageDamaged("it is missing", str(path)))
-        except OSError as error:
-            self._leave(StorageFailed(f"reading {path} failed: {error}"))
-        return carried
-
-    def _leave(self, error: StorageFailed) -> None:
-        """The segment that is being emptied stays for this ``error``: where it is damaged, as long as anything in it is
-        needed, else until the next one is full, when it is tried again."""
-        self._met[self._moving_from] = error
-        self._moving.clear()
+        """Records of the oldest segment that go along to the newest with a batch of ``count`` writes that takes
+        ``size`` bytes."""
+        with self._mutex:
+            if not self._emptying.begin():
+                return []
+            path = self._paths[self._emptying.source]  # it is closed, and above the lowest
+        return self._emptying.carry(path, size, count, is_first=not self._newest.is_opened)
 
     def _choose(self) -> None:
-        """Has the oldest segment emptied where dead bytes, or segments, are more than those needed, and worth it."""
         with self._mutex:
-            if self._moving:
-                return
-            closed = [number for number in self._sizes if number in self._paths]
-            oldest = min(self._sizes, default=0)
-            if oldest not in self._paths or self._places.live.get(oldest, 0) <= 0:
-                return
-            whole = sum(self._sizes[number] for number in closed)
-            needed = sum(self._places.live.get(number, 0) for number in closed)
-            mostly_dead = len(closed) >= 4 and whole > 2 * needed
-            if mostly_dead or len(closed) > SPARE_SEGMENTS + 2 * needed // self._segment_size:
-                if isinstance(self._met.get(oldest), StorageDamaged):
-                    return
-                self._met.pop(oldest, None)
-                self._moving_from = oldest
-                self._moving.extend(self._places.within(oldest))
-
-    def _value(self, path: PurePath, stored: bytes, place: Place) -> bytes:
-        if len(stored) != stored_size(place.offset, place.size):
-            raise StorageDamaged(f"it ends before byte {place.offset + place.size}", str(path))
-        return value_in(stored, place.offset, place.size)
+            self._emptying.choose(self._sizes, self._paths, self._segment_size)
 
 
 def write(database: Database, layout: Layout, writes: list[Write]) -> list[int]:

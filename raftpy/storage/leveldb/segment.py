@@ -30,7 +30,7 @@ from raftpy.storage.leveldb.reading import read_batches
 from raftpy.storage.leveldb.sealing import seal, unseal
 from raftpy.storage.leveldb.wal import set_aside, write_ahead_files
 from raftpy.storage.leveldb.wal_batches import Batches, Layout, MalformedBatch
-from raftpy.storage.leveldb.wal_records import TORN, WHOLE, survey
+from raftpy.storage.leveldb.wal_records import BLOCK, HEADER, TORN, WHOLE, survey
 
 ROW_FORMAT = 1
 UNFLUSHED = 1 << 30
@@ -130,6 +130,13 @@ def make(files: Files, engine: DatabaseEngine, row: PurePath, header: Header, si
     return Made(header, database, path, Layout(HEADER_END))
 
 
+def holds_no_batch(files: Files, row: PurePath, number: int) -> bool:
+    """Whether there is nothing but zeros behind the place of a segment's header, whatever stands there: then it was not
+    in use, or nothing is left of what it was used for. Raises ``OSError``."""
+    found = write_ahead_files(files, row / name_of(number))
+    return not any(files.read(path)[HEADER_END:].strip(b"\0") for path in found)
+
+
 class SegmentFile:
     """What a segment's write-ahead file holds, read without LevelDB while nobody writes it, once.
 
@@ -212,8 +219,12 @@ class SegmentFile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the beginning of no batch is left behind the last whole one; likewise."""
-        return not self._torn and self._batches.end == self._end
+        """Whether the beginning of no batch is left behind the last whole one; likewise.
+
+        Where that ends so near to the end of a block that no other begins there, the next block is the end of both.
+        """
+        behind = self._end - self._batches.end
+        return not self._torn and (behind == 0 or (0 < behind < HEADER and self._end % BLOCK == 0))
 
     def write_last_batch_again(self) -> None:
         """Makes the last batch durable, which may not be, and cuts off what is behind it; likewise. Raises ``OSError``.

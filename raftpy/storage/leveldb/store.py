@@ -180,6 +180,7 @@ class LevelDBStorage:
                 states[group] = self._open_group(group, named[group], Head(), None)
         row.started()
         self._load_snapshots()
+        row.make_durable()
         self._begin_boot()
         remove_former(self._files, self.path)
         return Recovered(

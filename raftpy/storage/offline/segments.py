@@ -14,7 +14,7 @@ from raftpy.contracts.database import Batch
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.contracts.files import File, Files
 from raftpy.storage.leveldb import keys
-from raftpy.storage.leveldb.loading import end_before_in, other_end
+from raftpy.storage.leveldb.loading import EMPTY, MISSING, end_before_in, other_end
 from raftpy.storage.leveldb.places import Place, Places, SeenRecord, is_record
 from raftpy.storage.leveldb.sealing import unseal_record
 from raftpy.storage.leveldb.segment import (
@@ -23,6 +23,7 @@ from raftpy.storage.leveldb.segment import (
     SUCCESSOR_KEY,
     Header,
     SegmentFile,
+    holds_no_batch,
     name_of,
     segments,
 )
@@ -68,7 +69,7 @@ class Row:
 class _Damaged:
     """A segment of which something is damaged: what ``SegmentFile`` tells, as far as it can be told.
 
-    ``error``: what has kept that from reading it.
+    ``error``: what has kept that from reading it. ``holds_no_batch``: see ``segment.holds_no_batch``.
     """
 
     def __init__(self, files: Files, row: PurePath, number: int, error: StorageDamaged) -> None:
@@ -80,6 +81,7 @@ class _Damaged:
         if len(found) != 1:
             raise StorageDamaged(f"it has {len(found)} write-ahead files, 1 expected", str(self.directory))
         self.path = found[0]
+        self.holds_no_batch = holds_no_batch(files, row, number)
         self._data = files.read(self.path)
         self.header: Header | None = None
         batches = Salvage(self._data).batches()
@@ -207,10 +209,9 @@ class RowReader:
             if self._is_in_use(found):
                 newest = found
                 break
-        self._check_successor(newest)
+        successor = self._check_successor(newest)
         for found in self._kept.values():
-            if isinstance(found, _Damaged) and found is not newest:
-                found.read(Row(self._row.path), self._faults, True)  # nobody reads it again
+            self._check_above(found, newest, successor)
         self._kept = {} if newest is None else {newest.number: newest}
         return newest
 
@@ -235,19 +236,36 @@ class RowReader:
             self._faults.add(newest.directory, "it does not say which segments are needed")
         return numbers[0]
 
-    def _check_successor(self, newest: _Segment | None) -> None:
-        """A segment that was named may have been in use: it must be there."""
+    def _check_successor(self, newest: _Segment | None) -> int:
+        """A segment that was named may have been in use: it must be there. Its number; 0: none was named."""
         if newest is None:
-            return
+            return 0
         successor = self._marks(newest).get(SUCCESSOR_KEY, 0)
         if successor <= newest.number:
-            return
+            return 0
         where = self._row.path / name_of(successor)
         following = self._kept.get(successor)
         if following is None or (following.header is None and not isinstance(following, _Damaged)):
             self._faults.add(where, "it is missing, or empty, and may have been in use")
         elif newest.header is not None and following.header is not None:
             self._check_row(following, newest.header.row)
+        return successor
+
+    def _check_above(self, found: _Segment, newest: _Segment | None, successor: int) -> None:
+        """What is wrong with a segment above the newest one in use, and what it says about that."""
+        if found is newest:
+            return
+        if isinstance(found, _Damaged):
+            if found.number == successor or not found.holds_no_batch:
+                found.read(Row(self._row.path), self._faults, True)  # nobody reads it again
+            else:
+                self._faults.note(f"{found.directory}: made beforehand and not used; the next start makes it anew")
+        if newest is None or newest.header is None or found.header is None or found.header.row != newest.header.row:
+            return
+        if found.header.previous > newest.number:
+            lost = self._kept.get(found.header.previous)
+            what = MISSING if lost is None or lost.header is None else EMPTY
+            self._faults.add(self._row.path / name_of(found.header.previous), what)
 
     def _check_row(self, found: _Segment, row_id: int) -> None:
         if found.header is not None and row_id and found.header.row != row_id:
@@ -266,9 +284,9 @@ class RowReader:
         if found.header is not None:
             row.row_id = row.row_id or found.header.row
             if previous and found.header.previous != previous:
-                self._faults.add(row.path / name_of(found.header.previous), "it is missing")
+                self._faults.add(row.path / name_of(found.header.previous), MISSING)
         if not previous and found.number != lowest:
-            self._faults.add(row.path / name_of(lowest), "it is missing")
+            self._faults.add(row.path / name_of(lowest), MISSING)
         self._check_end_before(found, previous)
         self._blamed = blamed
         row.files[found.number] = found.path
