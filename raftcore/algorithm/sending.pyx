@@ -2,7 +2,7 @@
 heartbeats and snapshots (paper 5.3, 7).
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.base.errors import InvariantViolation, LogTemporarilyUnavailable, SnapshotTemporarilyUnavailable
 
@@ -42,6 +42,11 @@ cdef int send(Raft r, Message m) except -1:
     return push(&r.messages, m)
 
 
+cdef inline uint64_t append_limit(Raft r, Progress pr) except? 0:
+    # Bytes of blocks in one append to this member.
+    return r.message_size if r.far is None or pr.id not in r.far else r.options.max_size_per_msg
+
+
 cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     """Sends the entries from pr.next on, as many as one message takes; True when something was sent.
 
@@ -62,7 +67,7 @@ cdef bint send_append(Raft r, Progress pr, bint even_if_empty) except -1:
     elif not is_replicating(pr) or not is_full(pr.inflights):
         if pr.next <= r.log._last:
             if in_memory(r.log, pr.next):
-                entries = r.log._slice(pr.next, r.log._last + 1, r.message_size, ENCODED)
+                entries = r.log._slice(pr.next, r.log._last + 1, append_limit(r, pr), ENCODED)
             else:
                 entries = entries_read_back(r, pr)
                 if entries is None:
@@ -92,7 +97,7 @@ cdef Entries entries_read_back(Raft r, Progress pr):
     """The entries from pr.next on, which are in the storage alone; None where it has yet to read them. Then nothing is
     sent to this follower before resume_sending: the others must not wait for a disk."""
     try:
-        return r.log._slice_at_hand(pr.next, r.log._last + 1, r.log.unstable.offset, r.message_size, ENCODED)
+        return r.log._slice_at_hand(pr.next, r.log._last + 1, r.log.unstable.offset, append_limit(r, pr), ENCODED)
     except LogTemporarilyUnavailable:
         pr.awaits_entries = True
         return None

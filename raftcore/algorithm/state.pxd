@@ -73,6 +73,7 @@ cdef class Raft:
     # Settings, and what the replicated member table says of the members
     cdef Options options                 # for all its life
     cdef uint64_t message_size           # bytes of blocks in one append, options.max_size_per_msg at most
+    cdef object far                      # None, or the ids of the members whose appends the options alone limit
     cdef object witnesses                # None, or the ids of the members without payloads
     cdef object priorities               # None, or node id -> priority (default 0)
 

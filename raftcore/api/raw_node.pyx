@@ -319,8 +319,7 @@ cdef class RawNode:
         return bool(self.raft.log.awaits_state)
 
     def pending_snapshots(self):
-        """(id, index) of each member that a snapshot is on its way to, and its index; on others than a leader no
-        news."""
+        """(id, index) of each member that a snapshot is on its way to, and its index; of a leader alone it is news."""
         return [(pr.id, pr.pending_snapshot) for pr in self.raft.tracker.ordered if pr.pending_snapshot]
 
     @property
@@ -351,6 +350,10 @@ cdef class RawNode:
     def limit_messages(self, uint64_t size):
         """An append holds at most so many bytes of blocks from now on, or one entry; the Config's is the most."""
         self.raft.message_size = min(size, self.raft.options.max_size_per_msg)
+
+    def set_far(self, members=()):
+        """Appends to these members, by id, are limited by the Config alone from now on; to no others."""
+        self.raft.far = frozenset(members) or None
 
     def set_members(self, witnesses=(), priorities=None):
         """What the replicated member table says of the members, beyond the configuration: call it when that changes.
@@ -456,8 +459,7 @@ cdef class RawNode:
 
     @cython.binding(False)
     def applied(self, Entries entries not None):
-        """Entries from :meth:`collect` are applied, in order (InvariantViolation). True: something is to be
-        collected."""
+        """Entries from :meth:`collect` are applied, in order (InvariantViolation). True: there is more to collect."""
         take_ready.applied(self.raft, entries)
         return has_ready(self.raft, &self.reported, False)
 
@@ -489,8 +491,7 @@ cdef class RawNode:
         return blake2b(inner + repr(rest).encode(), digest_size=16).digest()
 
     def progress(self):
-        """(id, printed form) of every known member's progress, by id, for transcripts; on others than a leader it is no
-        news."""
+        """(id, printed form) of every known member's progress, by id, for transcripts; old on others than a leader."""
         return [(pr.id, pr.describe()) for pr in self.raft.tracker.ordered]
 
     def term_at(self, index_t index):

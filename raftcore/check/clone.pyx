@@ -48,6 +48,7 @@ cdef Raft clone_raft(Raft r, object storage):
     copy.random_state = r.random_state
     copy.options = r.options
     copy.message_size = r.message_size
+    copy.far = r.far
     copy.witnesses = r.witnesses
     copy.priorities = r.priorities
     queue_copy(&copy.messages, &r.messages)
@@ -86,6 +87,7 @@ cdef bytes fingerprint_raft(Raft r, bint suspicion):
         ((r.now_ms, r.lease_until, sorted(r.round_times.items())) if r.options.lease_ms
          else max(r.now_ms, r.log.last_time())),
         r.tracker.config._values(), sorted(r.tracker.votes.items()), r.message_size,
+        None if r.far is None else sorted(r.far),
         None if r.witnesses is None else sorted(r.witnesses),
         None if r.priorities is None else sorted(r.priorities.items()),
         r.reads.round, r.reads.round_open, sorted(r.reads.acknowledged.items()),

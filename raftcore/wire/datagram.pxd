@@ -16,6 +16,7 @@ cdef class DatagramBuilder:
     cdef readonly Py_ssize_t max_datagram  # bytes
     cdef readonly Py_ssize_t size          # bytes so far, header included
     cdef readonly uint64_t frames          # frames so far
+    cdef public bint refuses_appends       # they have another way
     cdef uint8_t* buffer                   # capacity bytes
     cdef Py_ssize_t capacity
 

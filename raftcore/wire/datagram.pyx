@@ -6,6 +6,7 @@ from libc.string cimport memcpy
 
 cimport cython
 
+from raftcore.base.types cimport MsgApp
 from raftcore.values.block cimport BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftcore.values.message cimport Message
 from raftcore.wire.frame cimport (
@@ -32,17 +33,19 @@ cdef int check_limit(Py_ssize_t max_datagram) except -1:
     return 0
 
 
-def whole_datagram(Header header not None, Message message not None, uint64_t group=0):
-    """A datagram with this message alone, as large as it needs, checksum and all: one too large for a path is cut into
-    fragments (outgoing.pyx). ValueError for a message that must not travel."""
+def whole_datagram(Header header not None, Message message not None, uint64_t group=0, bytes before not None=b""):
+    """A datagram with this message behind ``before``, whole frames; as large as it needs, checksum and all: one too
+    large for a path is cut into fragments (outgoing.pyx). ValueError for a message that must not travel."""
     cdef BodyPlan plan
     cdef bytes out
     cdef uint8_t* at
+    cdef Py_ssize_t ahead = PyBytes_GET_SIZE(before)
     plan_body(message, header.from_, header.to, &plan)
-    out = PyBytes_FromStringAndSize(NULL, DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE + plan.size)
+    out = PyBytes_FromStringAndSize(NULL, DATAGRAM_HEADER_SIZE + ahead + FRAME_HEADER_SIZE + plan.size)
     at = <uint8_t*> PyBytes_AS_STRING(out)
-    write_frame_header(at + DATAGRAM_HEADER_SIZE, group, FRAME_MESSAGE + message.type, <uint32_t> plan.size)
-    write_body(message, &plan, at + DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE)
+    memcpy(at + DATAGRAM_HEADER_SIZE, PyBytes_AS_STRING(before), ahead)
+    write_frame_header(at + DATAGRAM_HEADER_SIZE + ahead, group, FRAME_MESSAGE + message.type, <uint32_t> plan.size)
+    write_body(message, &plan, at + DATAGRAM_HEADER_SIZE + ahead + FRAME_HEADER_SIZE)
     write_header(at, PyBytes_GET_SIZE(out), header)
     return out
 
@@ -81,6 +84,7 @@ cdef class DatagramBuilder:
             the most that :meth:`limit` takes.
         size: bytes of the datagram under way, header included.
         frames: how many are in it.
+        refuses_appends: MsgApp is too large for it, whatever its size, as it has another way.
     """
 
     def __cinit__(self, Header header not None, Py_ssize_t max_datagram):
@@ -126,13 +130,18 @@ cdef class DatagramBuilder:
         cdef BodyPlan plan
         if message is None:
             raise TypeError("a Message expected, got None")
+        if self.refuses_appends and message.type == MsgApp:
+            raise ValueError("appends to this member have another way")
         plan_body(message, self.header.from_, self.header.to, &plan)
         return self._room(plan.size) and self._write(message, &plan, group)
 
     cdef bint add_fast(self, Message message, uint64_t group) noexcept:
         cdef uint8_t* at = self.buffer + self.size
-        cdef Py_ssize_t size = write_body_fast(message, self.header.from_, self.header.to, at + FRAME_HEADER_SIZE,
-                                               self.max_datagram - self.size - FRAME_HEADER_SIZE)
+        cdef Py_ssize_t size
+        if self.refuses_appends and message.type == MsgApp:
+            return False
+        size = write_body_fast(message, self.header.from_, self.header.to, at + FRAME_HEADER_SIZE,
+                               self.max_datagram - self.size - FRAME_HEADER_SIZE)
         if size == 0:
             return False
         write_frame_header(at, group, FRAME_MESSAGE + message.type, <uint32_t> size)
@@ -143,6 +152,8 @@ cdef class DatagramBuilder:
     cdef int try_add(self, Message message, uint64_t group) except -1:
         """``add`` for those who have another way for a message that is too large: 1 added, 0 not now, 2 never."""
         cdef BodyPlan plan
+        if self.refuses_appends and message.type == MsgApp:
+            return 2
         plan_body(message, self.header.from_, self.header.to, &plan)
         if plan.size <= self.max_datagram - self.size - FRAME_HEADER_SIZE:
             return self._write(message, &plan, group)

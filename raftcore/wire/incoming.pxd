@@ -6,8 +6,9 @@ cimport cython
 from raftcore.wire.fragment cimport ACK_RANGES, Fragment, Range
 
 cdef enum:
-    MOST_OPEN = 16             # messages of a peer that are under way at a time
-    MOST_DONE = 64             # messages that are remembered as done
+    MOST_PATIENT = 16          # messages of a peer that are under way at a time and not urgent,
+    MOST_OPEN = 128            # and of all
+    MOST_DONE = 512            # messages that are remembered as done
 
 # A message of which not all has come.
 @cython.final

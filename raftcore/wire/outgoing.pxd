@@ -11,6 +11,7 @@ from raftcore.wire.congestion cimport Congestion
 cdef class Pending:
     cdef uint64_t number
     cdef object key
+    cdef bint urgent           # goes before those that are not
     cdef bytes datagram        # the whole one
     cdef uint32_t size         # bytes behind its header
     cdef uint32_t step         # bytes of each fragment but the last
@@ -43,9 +44,12 @@ cdef class Outgoing:
     cdef readonly int64_t large_us       # when a datagram above SURE_SIZE arrived last
     cdef int64_t large_sent_us           # when the first such left since then, if any has,
     cdef uint64_t large_count            # and how many have
+    cdef readonly uint64_t last          # number of the message that began last
     cdef list queue                      # Pending that have not begun
-    cdef list open                       # Pending that have, by ascending number
+    cdef list open                       # Pending that have
     cdef int64_t open_bytes
+    cdef int patient                     # of the open ones, not urgent
+    cdef list done                       # keys of urgent ones that have arrived
     cdef Departure* ring                 # those from number base up to next, at number % capacity
     cdef uint64_t capacity
     cdef uint64_t base
@@ -61,6 +65,7 @@ cdef class Outgoing:
     cdef Departure* at(self, uint64_t number) noexcept
     cdef Pending find(self, uint64_t number)
     cdef Pending choose(self)
+    cdef Py_ssize_t urgent_ones(self) except -1
     cdef uint32_t choose_fragment(self, Pending message) noexcept
     cdef Pending repeat_oldest(self, uint32_t* index)
     cdef bytes build(self, Pending message, uint32_t index, int64_t now_us)

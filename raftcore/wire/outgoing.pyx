@@ -29,7 +29,7 @@ from raftcore.wire.fragment cimport (
 )
 from raftcore.wire.frame cimport FRAME_HEADER_SIZE, write_frame_header
 from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
-from raftcore.wire.incoming cimport MOST_OPEN
+from raftcore.wire.incoming cimport MOST_OPEN, MOST_PATIENT
 
 from raftcore.base.errors import DecodeError
 
@@ -92,6 +92,8 @@ cdef class Outgoing:
     Attributes:
         congestion: what is known of the path.
         waiting: bytes of the messages that are not done.
+        last: number of the message that began last; 0: none has. Numbers rise in the order in which messages begin, so
+            one may have a larger one than was given for it.
         large_us: when a datagram of more than what passes any path arrived last; 0: none has.
         fragments, repeated, lost: datagrams sent; those of them that held what had been sent before; taken for lost.
         messages, given_up: that have arrived whole; that were given up.
@@ -105,6 +107,7 @@ cdef class Outgoing:
         self.burst = burst
         self.queue = []
         self.open = []
+        self.done = []
         self.base = self.next = 1
         self.loss_us = INT64_MAX
 
@@ -113,9 +116,10 @@ cdef class Outgoing:
 
     # --- Messages -----------------------------------------------------------------------------------------------
 
-    def add(self, bytes datagram not None, uint64_t number, object key, int64_t now_us):
-        """Takes a whole datagram, which is too large for the path. ``number``: above all that were ever given to this
-        peer by this incarnation; ``key``: anything hashable, for :meth:`holds`. ValueError when the peer cannot take
+    def add(self, bytes datagram not None, uint64_t number, object key, int64_t now_us, bint urgent=False):
+        """Takes a whole datagram. ``number``: above all that were ever given to this peer by this incarnation, and
+        above what ``last`` was of an Outgoing before this one; ``key``: anything hashable, for :meth:`holds`;
+        ``urgent``: it goes before those that are not, also where these have begun. ValueError when the peer cannot take
         that much."""
         cdef Pending message = Pending.__new__(Pending)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(datagram) - DATAGRAM_HEADER_SIZE
@@ -131,7 +135,18 @@ cdef class Outgoing:
         if self.waiting == 0:
             self.progress_us = now_us
         self.waiting += size
-        self.queue.append(message)
+        message.urgent = urgent
+        if urgent:
+            self.queue.insert(self.urgent_ones(), message)
+        else:
+            self.queue.append(message)
+
+    cdef Py_ssize_t urgent_ones(self) except -1:
+        # How many of the queue are urgent: they are its first.
+        cdef Py_ssize_t at = 0
+        while at < len(self.queue) and (<Pending> self.queue[at]).urgent:
+            at += 1
+        return at
 
     def holds(self, object key):
         """Whether a message that was added with this key is not done yet."""
@@ -144,6 +159,13 @@ cdef class Outgoing:
                 return True
         return False
 
+    def take_done(self):
+        """The keys of the urgent messages that have arrived since this was asked last."""
+        cdef list done = self.done
+        if done:
+            self.done = []
+        return done
+
     def resize(self, int64_t datagram, uint64_t number):
         """Datagrams have ``datagram`` bytes at most from now on. What is under way in larger ones is cut anew, and
         begins again under other numbers, from ``number`` on, as a message and its cut have one number; so do those
@@ -155,6 +177,7 @@ cdef class Outgoing:
         self.congestion.resize(datagram)
         self.step = <uint32_t> (datagram - FRAGMENT_OVERHEAD)
         anew = [message for message in self.open if (<Pending> message).step > self.step]
+        number = max(number, self.last + 1)
         if anew:
             self.forget_under_way(anew)
             self.open = [message for message in self.open if (<Pending> message).step <= self.step]
@@ -162,7 +185,7 @@ cdef class Outgoing:
             cut(message, self.step)
         for message in anew:
             cut(message, self.step)
-            message.number = number + taken
+            message.number = self.last = number + taken
             taken += 1
         self.open += anew
         if anew:
@@ -233,19 +256,28 @@ cdef class Outgoing:
         return self.congestion.model.in_flight == 0 or self.congestion.model.in_flight + size <= most
 
     cdef Pending choose(self):
-        """The message that something may be sent of: the oldest; None."""
+        """The message that something may be sent of: the oldest, the urgent before the others; None."""
         cdef Pending message
+        cdef Pending begun = None
         for message in self.open:
             if message.lost or message.begun < message.count:
-                return message
-        if not self.queue or len(self.open) >= MOST_OPEN:
-            return None
-        message = self.queue[0]
+                if message.urgent:
+                    return message
+                if begun is None:
+                    begun = message
+        message = self.queue[0] if self.queue else None
+        if message is None or (begun is not None and not message.urgent):
+            return begun
+        if len(self.open) >= MOST_OPEN or (not message.urgent and self.patient >= MOST_PATIENT):
+            return begun
         if self.open and self.open_bytes + message.size > self.room:
-            return None
+            return begun
         del self.queue[0]
+        # Of what the receiver has forgotten as done, nothing older may begin: numbers rise in the order of beginning.
+        message.number = self.last = max(message.number, self.last + 1)
         self.open.append(message)
         self.open_bytes += message.size
+        self.patient += not message.urgent
         return message
 
     cdef uint32_t choose_fragment(self, Pending message) noexcept:
@@ -380,6 +412,9 @@ cdef class Outgoing:
         if message.done == message.count:
             self.open.remove(message)
             self.open_bytes -= message.size
+            self.patient -= not message.urgent
+            if message.urgent:
+                self.done.append(message.key)
             self.waiting -= message.size
             self.messages += 1
         return 0
@@ -459,6 +494,8 @@ cdef class Outgoing:
         self.base = self.next
         self.open = []
         self.queue = []
+        self.done = []
+        self.patient = 0
         self.open_bytes = self.waiting = 0
         self.loss_us = INT64_MAX
         self.timeouts = self.probes = 0

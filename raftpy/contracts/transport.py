@@ -167,6 +167,14 @@ class SizingTransport(Transport, Protocol):
         """
         ...
 
+    def on_far(self, callback: Callable[[frozenset[int]], None]) -> None:
+        """Sets whom to tell which peers are far, so that what waits is better gathered than sent in many messages.
+
+        Told at once, and whenever it changes, which may be inside ``receive``. An append to one of them may have as
+        many bytes as one datagram on the widest path, whatever ``on_datagram_size`` says.
+        """
+        ...
+
 
 class AskingTransport(Transport, Protocol):
     """A ``Transport`` over which a new node can ask its peers whether they know its id by another store.

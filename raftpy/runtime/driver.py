@@ -165,6 +165,7 @@ class Driver:
         sizing = getattr(self.transport, "on_datagram_size", None)  # see SizingTransport
         if sizing is not None:
             sizing(self._on_datagram_size)
+            self.transport.on_far(self._on_far)  # type: ignore[attr-defined]
         self.fetching.start()
         for group in self.groups.values():
             group.start()
@@ -383,6 +384,11 @@ class Driver:
         """What a datagram to any of the peers holds has become known, or has changed."""
         for group in self.groups.values():
             group.raw.limit_messages(append_size(max_datagram))
+
+    def _on_far(self, node_ids: frozenset[int]) -> None:
+        """Which peers are far has become known, or has changed."""
+        for group in self.groups.values():
+            group.raw.set_far(node_ids)
 
     def _on_heard(self, node_id: int) -> None:
         self.member_operations.heard(node_id)

@@ -62,6 +62,26 @@ def test_one_entry_always_goes() -> None:
     assert sizes_of(node, 5) == [40 + 4 + 96]
 
 
+def test_to_far_members_the_config_alone_limits() -> None:
+    node = leader()
+    node.limit_messages(1000)
+    node.set_far([3])
+    assert max(sizes_of(node, 200)) <= 1000
+    node.set_far([2, 3])
+    assert 3000 < max(sizes_of(node, 200)) <= 4000
+    node.set_far()
+    assert max(sizes_of(node, 200)) <= 1000
+
+
+def test_who_is_far_is_state() -> None:
+    one, other = leader(), leader()
+    one.set_far([2])
+    assert one.fingerprint() != other.fingerprint()
+    assert one.clone().fingerprint() == one.fingerprint()
+    one.set_far([])
+    assert one.fingerprint() == other.fingerprint()
+
+
 def test_it_is_state() -> None:
     one, other = leader(), leader()
     assert one.fingerprint() == other.fingerprint()

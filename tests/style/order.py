@@ -39,7 +39,7 @@ RAFTPY = """
         offline offline.faults offline.progress offline.salvage offline.directory offline.segments offline.groups
         offline.snapshots offline.examining offline.exporting
     transport: datagram exchange identity exchange.address exchange.http_address exchange.sizes
-        exchange.snapshot_frames exchange.probe_frames
+        exchange.snapshot_frames exchange.probe_frames exchange.lane_frames exchange.lanes
         exchange.unreliable exchange.exchange exchange.counters identity.hello identity.presence identity.refusal
         identity.rules identity.peer identity.gate datagram.names datagram.oversized datagram.due datagram.fragments
         datagram.paths datagram.known datagram.base

@@ -249,12 +249,12 @@ def test_an_older_message_does_not_push_a_newer_one_out() -> None:
     assert (incoming.held, incoming.given_up) == (6000, 0)
 
 
-def test_at_most_sixteen_messages_are_put_together_at_a_time() -> None:
+def test_so_many_messages_and_no_more_are_put_together_at_a_time() -> None:
     incoming = Incoming(OPENING, 1 << 20)
-    for number in range(1, 41):
+    for number in range(1, 201):
         incoming.take(bodies(content(2000), number)[0], 0)
-    assert incoming.held == 16 * 2000
-    assert incoming.given_up == 24
+    assert incoming.held == 128 * 2000
+    assert incoming.given_up == 72
 
 
 def test_the_sender_keeps_to_the_room_of_the_receiver(seed: int) -> None:
@@ -287,6 +287,62 @@ def test_no_message_begins_without_room_at_the_receiver() -> None:
     assert begun() == [1, 1, 2, 2]
     outgoing.ack(encode_ack([(1, 2)]), 0)
     assert begun() == [3, 3]
+
+
+def begin_all(outgoing: Outgoing, now_us: int) -> list[tuple[int, int]]:
+    """(number, bytes) of each fragment that leaves, all of which arrive at once."""
+    found: list[tuple[int, int]] = []
+    while outgoing.waiting and (datagram := outgoing.next_datagram(now_us)) is not None:
+        packet, message, _, size, *_ = decode_fragment(fragment_body(datagram))
+        found.append((message, size))
+        outgoing.ack(encode_ack([(1, packet)]), now_us)
+    return found
+
+
+def test_what_is_urgent_leaves_before_the_rest_of_what_is_not() -> None:
+    outgoing = Outgoing(1200, 1 << 20, 1 << 20)
+    outgoing.add(whole(content(3 * STEP)), 1, None, 0)
+    outgoing.add(whole(content(1)), 2, None, 0)
+    assert outgoing.next_datagram(0) is not None
+    for number, size in ((3, 10), (4, 20), (5, 30)):
+        outgoing.add(whole(content(size)), number, size, 0, urgent=size != 20)
+    sizes = [size for _, size in begin_all(outgoing, 0)]
+    assert sizes == [10, 30, 3 * STEP, 3 * STEP, 1, 20]
+    assert outgoing.take_done() == [10, 30], "the keys of the urgent ones"
+    assert outgoing.take_done() == []
+
+
+def test_numbers_rise_in_the_order_in_which_messages_begin() -> None:
+    """A receiver takes a message for done that is older than what it remembers of what is."""
+    outgoing, incoming = Outgoing(1200, 1 << 26, 1 << 26), Incoming(OPENING, 1 << 26)
+    outgoing.add(whole(content(500_000)), 1, None, 0)
+    outgoing.add(whole(content(77)), 2, None, 0)
+    number, arrived, now_us = 2, [], 0
+    for _ in range(2000):
+        now_us += 1000
+        number += 1
+        outgoing.add(whole(content(10)), number, number, now_us, urgent=True)
+        for _ in range(2):
+            if (datagram := outgoing.next_datagram(now_us)) is not None:
+                message = incoming.take(fragment_body(datagram), now_us)
+                outgoing.ack(incoming.ack(), now_us)
+                if message is not None:
+                    arrived.append(len(message))
+    assert sorted(set(arrived)) == sorted({len(whole(content(size))) for size in (10, 77, 500_000)})
+    assert outgoing.last > number, "it has moved on from what was given"
+
+
+def test_what_is_urgent_finds_a_place_beside_many_that_are_not() -> None:
+    outgoing = Outgoing(1200, 1 << 26, 1 << 26)
+    for number in range(1, 40):
+        outgoing.add(whole(content(1)), number, None, 0)
+    while outgoing.next_datagram(0) is not None:
+        pass
+    outgoing.ack(encode_ack([(1, 1)]), 0)
+    outgoing.add(whole(content(999)), 99, None, 0, urgent=True)
+    datagram = outgoing.next_datagram(1_000_000)
+    assert datagram is not None
+    assert decode_fragment(fragment_body(datagram))[3] == 999
 
 
 def test_fragments_that_contradict_one_another_are_refused() -> None:

@@ -150,6 +150,7 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
             "is_learner": "follows from the configuration",
             "acknowledged": ONE_LEADER,
             "message_size": SETTINGS,
+            "far": SETTINGS,
             "offers": "the driver's, and not held back in what is explored",
         },
         "Tracker": {

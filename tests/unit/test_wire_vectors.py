@@ -23,6 +23,7 @@ from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef
 from raftpy.contracts.typed import TypeHeader
 from raftpy.contracts.types import Standing
 from raftpy.members.own_entries import enveloped
+from raftpy.transport.exchange.lane_frames import decode_place, encode_place
 from raftpy.transport.exchange.probe_frames import (
     FRAME_PROBE,
     FRAME_PROBE_ANSWER,
@@ -104,6 +105,7 @@ def test_every_vector_of_the_page_is_checked_here() -> None:
         "datagram-two-frames",
         "fragment-body",
         "fragment-ack-body",
+        "lane-body",
         "hello-body",
         "probe-body",
         "probe-answer-body",
@@ -173,6 +175,11 @@ def test_probe_and_answer() -> None:
     assert encode_answer(5, 112) == VECTORS["probe-answer-body"]
     assert decode_probe(FRAME_PROBE, 0, VECTORS["probe-body"], 112) == (5, 112)
     assert decode_probe(FRAME_PROBE_ANSWER, 0, VECTORS["probe-answer-body"], 96) == (5, 112)
+
+
+def test_a_place_in_a_lane() -> None:
+    assert encode_place(3, 7, 5) == VECTORS["lane-body"]
+    assert decode_place(0, VECTORS["lane-body"]) == (3, 7, 5)
 
 
 def test_hello() -> None:

@@ -38,6 +38,8 @@ from raftpy.transport.datagram.known import KnownPeers
 from raftpy.transport.datagram.oversized import note_oversized, oversized_datagram
 from raftpy.transport.datagram.paths import Paths
 from raftpy.transport.exchange.exchange import FIRST_KIND
+from raftpy.transport.exchange.lane_frames import FRAME_LANE
+from raftpy.transport.exchange.lanes import MOST_UNDER_WAY
 from raftpy.transport.exchange.probe_frames import PROBE_FRAMES
 from raftpy.transport.exchange.sizes import LARGEST_DATAGRAM, LARGEST_MESSAGE, LOOPBACK_DATAGRAM, SMALLEST_DATAGRAM
 from raftpy.transport.exchange.snapshot_frames import (
@@ -112,6 +114,7 @@ class DatagramTransport(KnownPeers):
             searches=self._searches(),
             transmit=self._transmit,
             resized=self._resized,
+            measured=self._measured,
         )
         self._fragments = Fragments(self.clock, self._transmit, self._paths.lost)
         self.counters = self._gate.counters
@@ -310,13 +313,17 @@ class DatagramTransport(KnownPeers):
             self._heard_callback(peer.id)
         return more
 
-    def _take_fragment(self, peer: Peer, datagram: bytes) -> bytes | None:
-        """Takes a datagram with a fragment or an acknowledgement of some; a whole one when it has become whole, and is
-        not the transport's own."""
+    def _take_fragment(self, peer: Peer, datagram: bytes) -> list[bytes]:
+        """Takes a datagram with a fragment or an acknowledgement of some; the whole ones that are to be handed out now,
+        when one has become whole, and is not the transport's own."""
         whole = self._fragments.take(peer, datagram)
-        if whole is None or len(whole) <= FIRST_KIND or whole[FIRST_KIND] < FRAME_TRANSPORT:
-            return whole
-        return whole if self._take_own(peer, whole) else None
+        if whole is None:
+            return []
+        if len(whole) <= FIRST_KIND or whole[FIRST_KIND] < FRAME_TRANSPORT:
+            return [whole]
+        if whole[FIRST_KIND] == FRAME_LANE:
+            return self._fragments.arrange(peer, whole)
+        return [whole] if self._take_own(peer, whole) else []
 
     def _take_hello(self, peer: Peer, hello: Hello) -> bool:
         """True when it says something new; one that asks is answered at once."""
@@ -445,7 +452,8 @@ class DatagramTransport(KnownPeers):
     def _send_hello(self, peer: Peer, asks: int = 0) -> None:
         """Tells the peer who we are; with ``asks``, the number of a question, it is to tell the same."""
         takes, probes = self._takes(peer), LARGEST_SIZE if self._paths.searches else 0
-        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflicts, takes, probes)
+        lanes = MOST_UNDER_WAY if takes is not None else 0
+        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflicts, takes, probes, lanes)
         room = peer.builder.max_datagram - HEADER_SIZE - FRAME_HEADER_SIZE
         self._transmit(peer, peer.hello_datagram(self._own, encode_hello(hello, room)))
 

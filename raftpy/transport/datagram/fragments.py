@@ -3,7 +3,8 @@
 Such a message is encoded as one datagram, which is cut (raftcore.wire.outgoing) and put together again
 (raftcore.wire.incoming). Each peer has one of either, for its present incarnation; this module gives them the clock,
 the wire and a timer. Everything else a node says leaves in its own datagrams as ever and waits for no fragment: so
-heartbeats, votes, answers and small appends overtake a large message.
+heartbeats, votes, answers and small appends overtake a large message. To a far peer all appends go this way, in a lane
+(lanes.py).
 
 Raft repeats what is not answered, as often as with every heartbeat. A message that is on its way is not taken again:
 the receiver learns nothing from a second copy that it does not learn from the first.
@@ -24,6 +25,8 @@ from raftcore.wire.outgoing import GIVE_UP_US, Outgoing
 from raftpy.contracts.clock import Clock
 from raftpy.transport.datagram.due import Due
 from raftpy.transport.datagram.oversized import note_given_up, note_oversized
+from raftpy.transport.exchange.lane_frames import decode_place
+from raftpy.transport.exchange.lanes import Arrivals, Lane
 from raftpy.transport.exchange.sizes import LARGEST_MESSAGE
 from raftpy.transport.identity.peer import Peer
 
@@ -62,7 +65,9 @@ class Fragments:
         the former."""
         if peer.outgoing is not None:
             peer.counters.fragmented_given_up += peer.outgoing.give_up()
+            self._number = max(self._number, peer.outgoing.last)
         peer.outgoing = peer.incoming = None
+        peer.lane = peer.arrivals = None
         self._busy.pop(peer.id, None)
         self._heard.pop(peer.id, None)
 
@@ -70,6 +75,8 @@ class Fragments:
         """Gives up what has not come whole; to be called now and then."""
         if peer.incoming is not None and peer.incoming.held:
             peer.incoming.expire(self._due.now_us() - SILENT_US)
+        if peer.arrivals is not None:
+            peer.arrivals.expire(self._due.now_us() - SILENT_US)
 
     # --- Sending ------------------------------------------------------------------------------------------------
 
@@ -77,6 +84,9 @@ class Fragments:
         """Takes a message for a peer that has told what it takes; it leaves with ``flush``. ValueError when it is
         larger than that."""
         outgoing = self._outgoing(peer)
+        if peer.far and message.type == MessageType.MsgApp:
+            self._send_in_lane(peer, outgoing, message, group)
+            return
         key = key_of(message, group)
         if key is not None and outgoing.holds(key):
             peer.counters.fragmented_again += 1
@@ -88,9 +98,28 @@ class Fragments:
         self.send_whole(peer, datagram, key)
         note_oversized(peer, message, self._clock.monotonic(), len(datagram), cut=True)
 
-    def send_whole(self, peer: Peer, datagram: bytes, key: Hashable = None) -> None:
-        """Takes a whole datagram for such a peer; the rest as of ``send``."""
-        self._outgoing(peer).add(datagram, self._number + 1, key, self._due.now_us())
+    def _send_in_lane(self, peer: Peer, outgoing: Outgoing, message: Message, group: int) -> None:
+        lane = peer.lane
+        if lane is None:
+            self._number += 1
+            lane = peer.lane = Lane(self._number, peer.builder.header, peer.lanes)
+        entries = message.entries
+        large = entries is not None and entries.payload_size > peer.builder.max_datagram
+        key = key_of(message, group) if large else None
+        if key is not None and lane.holds(key):
+            peer.counters.fragmented_again += 1
+            return
+        if outgoing.waiting + lane.size > MOST_WAITING:
+            peer.counters.messages_dropped += 1
+            return
+        size = lane.add(message, group, key)
+        self._busy[peer.id] = peer
+        if large and entries is not None and entries.count == 1:
+            note_oversized(peer, message, self._clock.monotonic(), size, cut=True)
+
+    def send_whole(self, peer: Peer, datagram: bytes, key: Hashable = None, *, urgent: bool = False) -> None:
+        """Takes a whole datagram for such a peer, before those that are not ``urgent``; the rest as of ``send``."""
+        self._outgoing(peer).add(datagram, self._number + 1, key, self._due.now_us(), urgent)
         self._number += 1
         peer.counters.fragmented += 1
         self._busy[peer.id] = peer
@@ -106,6 +135,7 @@ class Fragments:
         """Another size of datagrams holds for the peer than before."""
         if peer.outgoing is not None:
             self._number += peer.outgoing.resize(peer.builder.max_datagram, self._number + 1)
+            self._number = max(self._number, peer.outgoing.last)
 
     def hello(self, peer: Peer) -> None:
         """The peer has told what it takes, which may have changed."""
@@ -125,6 +155,9 @@ class Fragments:
         assert outgoing is not None
         if outgoing.black_hole(now_us):
             self._black_hole(peer)
+        if peer.lane is not None:
+            while (following := peer.lane.next_message(outgoing)) is not None:
+                self.send_whole(peer, *following, urgent=True)
         while (datagram := outgoing.next_datagram(now_us)) is not None:
             peer.counters.fragments_sent += 1
             self._transmit(peer, datagram)
@@ -150,6 +183,8 @@ class Fragments:
             if given_up := peer.outgoing.tick(now_us):
                 peer.counters.fragmented_given_up += given_up
                 note_given_up(peer)
+                if peer.lane is not None:
+                    peer.lane.give_up()
             self._send_to(peer, now_us)
         self._plan(now_us)
 
@@ -180,6 +215,17 @@ class Fragments:
         if whole is not None:
             peer.counters.fragmented_received += 1
         return whole
+
+    def arrange(self, peer: Peer, datagram: bytes) -> list[bytes]:
+        """Takes a datagram of a lane, which opens with its place there: what is to be handed out now, in this order."""
+        if peer.arrivals is None:
+            peer.arrivals = Arrivals()
+        try:
+            group, _, place = next(iter(frames(datagram)))
+            return peer.arrivals.take(decode_place(group, place), datagram, self._due.now_us())
+        except DecodeError:
+            peer.counters.malformed_fragments += 1
+            return []
 
     def answer(self) -> None:
         """Acknowledges what has come in one pass, and sends what acknowledgements have made room for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from raftcore.wire.codec import max_command
@@ -9,6 +10,7 @@ from raftpy.contracts.types import Heard, LocalIdentity, Oversized
 from raftpy.transport.datagram.paths import Paths
 from raftpy.transport.exchange.counters import NodeCounters
 from raftpy.transport.exchange.exchange import Exchange
+from raftpy.transport.exchange.lanes import FAR_US
 from raftpy.transport.exchange.sizes import LARGEST_MESSAGE
 from raftpy.transport.identity.gate import Gate
 from raftpy.transport.identity.peer import Peer
@@ -23,6 +25,8 @@ class KnownPeers(Exchange):
     _gate: Gate
     _peers: dict[int, Peer]
     _paths: Paths
+    _far: frozenset[int] = frozenset()
+    _far_callback: Callable[[frozenset[int]], None] | None = None
 
     def _wire_stats(self) -> dict[str, Any]:
         """What the wire knows of itself."""
@@ -55,6 +59,28 @@ class KnownPeers(Exchange):
         peer = self._peers.get(node_id)
         return Heard() if peer is None else peer.heard()
 
+    # --- Who is far ---------------------------------------------------------------------------------------------
+
+    def on_far(self, callback: Callable[[frozenset[int]], None]) -> None:
+        """See ``SizingTransport.on_far``."""
+        self._far_callback = callback
+        callback(self._far)
+
+    def _measured(self, peer: Peer) -> None:
+        """It has become known how far the peer is, or is not known any more."""
+        told = peer.takes is not None and peer.lanes > 0
+        peer.far = told and peer.round_trip_us >= FAR_US and not self._is_near(peer)
+        peer.builder.refuses_appends = peer.far
+        far = frozenset(other.id for other in self._peers.values() if other.far)
+        if far != self._far:
+            self._far = far
+            if self._far_callback is not None:
+                self._far_callback(far)
+
+    def _is_near(self, peer: Peer) -> bool:
+        """Whether the peer is near however long it takes to answer."""
+        return False
+
     @property
     def max_datagram(self) -> int:
         """Bytes in the largest datagram; see ``Transport.max_datagram``."""
@@ -83,6 +109,8 @@ class KnownPeers(Exchange):
                     "reachable": self.reachable(peer.id),
                     "datagram": peer.builder.max_datagram,
                     "path": None if peer.path is None else peer.path.phase.value,
+                    "round_trip_us": peer.round_trip_us or None,
+                    "far": peer.far,
                     **peer.counters.as_dict(),
                 }
                 for peer in self._peers.values()

@@ -32,6 +32,9 @@ from raftpy.transport.identity.peer import Peer
 HOLE_US = 2 * MICROSECONDS
 """What is not said again for so long is over."""
 
+ROUND_TRIPS = 4
+"""Of so many of the last probes that were answered the fastest tells how far the peer is."""
+
 log = logging.getLogger("raftpy.transport")
 
 
@@ -40,7 +43,8 @@ class Paths:
 
     ``most``: bytes of the largest datagram that frames may fill. ``searches``: sizes are found out; else every peer is
     sent datagrams of up to ``most`` bytes from the beginning. ``transmit(peer, datagram)`` puts a datagram on the wire;
-    ``resized(peer)`` is called when another size holds for a peer than before.
+    ``resized(peer)`` is called when another size holds for a peer than before, and ``measured(peer)`` when its round
+    trips have become known, or are not any more.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Paths:
         searches: bool,
         transmit: Callable[[Peer, bytes], None],
         resized: Callable[[Peer], None],
+        measured: Callable[[Peer], None],
     ) -> None:
         self.most = most
         self.searches = searches
@@ -59,6 +64,7 @@ class Paths:
         """What frames may fill before anything is found out."""
         self._transmit = transmit
         self._resized = resized
+        self._measured = measured
         self._trying: dict[int, Peer] = {}  # whose machine has something to do at some time
         self._due = Due(clock, self._on_due)
 
@@ -73,6 +79,9 @@ class Paths:
         peer.path = None
         peer.large_looked_at = peer.large
         peer.builder.limit(self.least)
+        peer.path_probe = peer.round_trip_us = 0
+        peer.round_trips.clear()
+        self._measured(peer)
 
     def moved(self, peer: Peer) -> None:
         """The peer has another address. Nothing is known of the path there, and the search for it begins."""
@@ -102,8 +111,20 @@ class Paths:
             answer = encode_answer(number, told)
             self._transmit(peer, frame_datagram(peer.builder.header, FRAME_PROBE_ANSWER, 0, answer))
         elif peer.path is not None:
-            peer.path.answered(number, told, self._due.now_us())
+            now_us = self._due.now_us()
+            if number == peer.path_probe:
+                self._measure(peer, now_us - peer.path_probed_us)
+            peer.path.answered(number, told, now_us)
             self._go_on(peer)
+
+    def _measure(self, peer: Peer, took_us: int) -> None:
+        """A probe has been answered. The first round trip alone says little: whoever starts is slow to answer."""
+        peer.path_probe = 0
+        peer.round_trips.append(took_us)
+        del peer.round_trips[:-ROUND_TRIPS]
+        if len(peer.round_trips) > 1:
+            peer.round_trip_us = max(1, min(peer.round_trips))
+            self._measured(peer)
 
     def told(self, peer: Peer, limit: int, refused: int = 0) -> bool:
         """The system did not take a datagram of ``refused`` bytes, or the network one, and none of more than ``limit``;
@@ -162,6 +183,7 @@ class Paths:
         if probe is not None:
             peer.counters.path_probes += 1
             peer.path_probed_when = peer.counters.received
+            peer.path_probe, peer.path_probed_us = probe[0], self._due.now_us()
             self._transmit(peer, frame_datagram(peer.builder.header, FRAME_PROBE, 0, *encode_probe(*probe)))
         self._plan()
 

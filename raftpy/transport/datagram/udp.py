@@ -106,6 +106,9 @@ class UdpTransport(DatagramTransport):
 
     # --- Opening ------------------------------------------------------------------------------------------------
 
+    def _is_near(self, peer: Peer) -> bool:
+        return _all_here([peer.address])
+
     def _searches(self) -> bool:
         return _LINUX
 

@@ -239,9 +239,7 @@ cdef class Exchange:
                 accepted.append(datagram)
             elif kind == FRAME_FRAGMENT or kind == FRAME_FRAGMENT_ACK:
                 strange = True
-                datagram = self._take_fragment(link, datagram)
-                if datagram is not None:
-                    accepted.append(datagram)
+                accepted.extend(self._take_fragment(link, datagram))
             elif self._take_own(link, datagram):
                 accepted.append(datagram)
         if strange:

@@ -14,6 +14,7 @@
     kind 3      the sender puts messages together from fragments: room (u64), bytes of the receiver's messages at a
                 time; burst (u64), bytes that its socket holds for the receiver while it does not read; each 1 to 2**32
     kind 4      the sender answers probes of the path: u32, bytes of the largest datagram that it takes, not 0
+    kind 5      the sender takes lanes: u32, messages of one that may be under way to it at a time, not 0
 
 A hello that asks is answered by a hello that does not, so questions and answers end. A transport frame stands first in
 its datagram, so that looking for one costs a single comparison.
@@ -40,10 +41,12 @@ QUARANTINED = 1
 STANDING = 2
 TAKES = 3
 PROBES = 4
+LANES = 5
 _CONFLICT = Struct("<6Q")
 _STANDING = Struct("<BQQ")
 _TAKES = Struct("<QQ")
 _PROBES = Struct("<I")
+_LANES = Struct("<I")
 MOST_TAKEN = 1 << 32
 """The largest room and burst there are: more than any node has, and little enough to be reckoned with in 64 bits."""
 SMALLEST_ROOM: int = SMALLEST_DATAGRAM - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE
@@ -79,6 +82,8 @@ class Hello:
     """What it takes in fragments; None: it knows none."""
     probes: int = 0
     """Bytes of the largest datagram that it takes, and that it answers probes; 0: it does not say so."""
+    lanes: int = 0
+    """Messages of a lane that it takes at a time; 0: it does not say that it knows lanes."""
 
 
 def encode_hello(hello: Hello, room: int = SMALLEST_ROOM) -> bytes:
@@ -96,6 +101,8 @@ def encode_hello(hello: Hello, room: int = SMALLEST_ROOM) -> bytes:
         told += bytes((TAKES, _TAKES.size)) + _TAKES.pack(hello.takes.room, hello.takes.burst)
     if hello.probes:
         told += bytes((PROBES, _PROBES.size)) + _PROBES.pack(hello.probes)
+    if hello.lanes:
+        told += bytes((LANES, _LANES.size)) + _LANES.pack(hello.lanes)
     for group, c in sorted(hello.conflicts.items())[: (room - len(told)) // (2 + _CONFLICT.size)]:
         record = _CONFLICT.pack(group, c.index, c.term, c.leader, c.leader_term, c.current_term)
         told += bytes((QUARANTINED, len(record))) + record
@@ -122,7 +129,7 @@ def decode_hello(body: bytes | memoryview) -> Hello:
 
 
 def _with_records(http_address: str, records: bytes) -> Hello:
-    standing, asks, answers, takes, probes, at = None, 0, 0, None, 0, 0
+    standing, asks, answers, takes, probes, lanes, at = None, 0, 0, None, 0, 0, 0
     conflicts: dict[int, Conflict] = {}
     while at + 2 <= len(records):
         kind, record = records[at], records[at + 2 : at + 2 + records[at + 1]]
@@ -137,5 +144,7 @@ def _with_records(http_address: str, records: bytes) -> Hello:
             takes = Takes(room, burst) if 0 < room <= MOST_TAKEN and 0 < burst <= MOST_TAKEN else None
         elif kind == PROBES and not probes and len(record) == _PROBES.size:
             (probes,) = _PROBES.unpack(record)
+        elif kind == LANES and not lanes and len(record) == _LANES.size:
+            (lanes,) = _LANES.unpack(record)
         at += 2 + records[at + 1]
-    return Hello(http_address, standing, asks, answers, conflicts, takes, probes)
+    return Hello(http_address, standing, asks, answers, conflicts, takes, probes, lanes)

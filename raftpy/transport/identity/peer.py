@@ -14,6 +14,7 @@ from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
 from raftpy.transport.exchange.address import SocketAddress
 from raftpy.transport.exchange.counters import PeerCounters
 from raftpy.transport.exchange.exchange import Link
+from raftpy.transport.exchange.lanes import Arrivals, Lane
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello, Takes
 from raftpy.transport.identity.presence import Presence
 from raftpy.transport.identity.refusal import MOST_REFUSED, REFUSED_AGAIN_S, Refusal
@@ -40,9 +41,11 @@ class Peer(Link):
     __slots__ = (
         "address",
         "answered",
+        "arrivals",
         "asked",
         "bare",
         "conflicts",
+        "far",
         "foreign_at_s",
         "foreign_cluster",
         "held_since_s",
@@ -51,10 +54,14 @@ class Peer(Link):
         "http_address",
         "incarnation",
         "incoming",
+        "lane",
+        "lanes",
         "large_looked_at",
         "outgoing",
         "oversized",
         "path",
+        "path_probe",
+        "path_probed_us",
         "path_probed_when",
         "presence",
         "probed_at_s",
@@ -63,6 +70,8 @@ class Peer(Link):
         "refusal",
         "refusal_when",
         "refused",
+        "round_trip_us",
+        "round_trips",
         "standing",
         "takes",
         "target",
@@ -86,6 +95,13 @@ class Peer(Link):
         self.oversized: Oversized | None = None  # what was last too large for the builder
         self.outgoing: Outgoing | None = None  # what goes to its incarnation in fragments,
         self.incoming: Incoming | None = None  # and comes from it
+        self.far = False  # its answers take long: appends to it go in a lane,
+        self.lane: Lane | None = None  # this one;
+        self.arrivals: Arrivals | None = None  # and those that come from it in one
+        self.round_trip_us = 0  # the least of late that a probe of the path and its answer took; 0: not known
+        self.round_trips: list[int] = []  # of the last few
+        self.path_probe = 0  # the number of the last probe of the path,
+        self.path_probed_us = 0  # and when it left
         self.path: PathSize | None = None  # how large datagrams to it may be; None: as large as to anybody
         self.path_probed_when = 0  # counters.received when the last probe of the path left
         self.hole_us = NEVER  # when fragments last seemed to fall into a black hole,
@@ -105,6 +121,7 @@ class Peer(Link):
         self.asked = 0  # the newest number it has asked us; every hello to it answers it
         self.answered = 0  # the newest of our numbers that it has answered
         self.takes: Takes | None = None  # in fragments; None: none, or it has not told
+        self.lanes = 0  # messages of a lane that it takes at a time; 0: it knows none, or it has not told
         self.probes = 0  # bytes of the largest datagram it takes, if it answers probes; 0: not, or it has not told
 
     def header_to(self, own: LocalIdentity) -> Header:
@@ -162,6 +179,7 @@ class Peer(Link):
         self.conflicts = hello.conflicts
         self.takes = hello.takes
         self.probes = hello.probes
+        self.lanes = hello.lanes
         if hello.standing is not None:
             self.standing = max(hello.standing, self.standing or hello.standing)
             self.asked = max(self.asked, hello.asks)
