@@ -159,8 +159,8 @@ def test_fragments_travel_over_a_bad_network(seed: int) -> None:
     world.settle(60.0)
     got = messages(world.take(2))
     indexes = sorted(message.index for message in got)
-    assert indexes[:4] == [0, 1, 2, 3], "what goes in fragments comes once, whatever repeats them"
-    assert set(indexes[4:]) <= {3}, "the last needs none, and may be repeated as any datagram"
+    assert indexes[:3] == [0, 1, 2], "what goes in fragments comes once, whatever repeats them"
+    assert set(indexes[3:]) <= {3}, "the last needs none, and may be lost and repeated as any datagram"
     assert all(decoded(sent[message.index]) == message for message in got)
     assert peer_counts(one, 2)["fragments_sent"] > 260
 

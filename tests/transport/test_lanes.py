@@ -302,11 +302,13 @@ def test_whether_a_peer_is_far_is_found_out(round_trip_ms: float, far: bool) -> 
     assert told[-1] == frozenset({2} if far else ())
 
 
-def test_who_knows_no_lanes_is_sent_none() -> None:
+@pytest.mark.parametrize("earlier", ["knows no lanes", "knows no fragments"])
+def test_who_knows_no_lanes_is_sent_none(earlier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raftpy.transport.datagram.base.MOST_UNDER_WAY", 0)  # what either tells
     world = World(0, Unreliable(delay_ms=(50, 50), long_delay_rate=0, drop_rate=0))
     world.network.path_size = 1472
     one = world.start(ONE)
-    world.start(TWO, earlier=True)
+    world.start(TWO, earlier=earlier == "knows no fragments")
     world.settle(10.0)
     assert peer_counts(one, 2)["round_trip_us"] == 100_000
     assert peer_counts(one, 2)["far"] is False

@@ -132,7 +132,7 @@ BUGS = (
         file="raftcore/wire/outgoing.pyx",
         old=(
             "            cut(message, self.step)\n"
-            "            message.number = number + taken\n"
+            "            message.number = self.last = number + taken\n"
             "            taken += 1\n"
             "        self.open"
         ),
