@@ -118,6 +118,7 @@ cdef class Bbr:
     cdef int limited_by_sender(self) except -1
     cdef int limited_by_window(self) except -1
     cdef int persistent(self) except -1
+    cdef int found(self, int64_t size) except -1
     cdef int forgotten(self, int64_t size) except -1
     cdef int64_t quantum(self) noexcept
 

@@ -8,9 +8,10 @@ a hundred that window never gets beyond 15 datagrams. It answers to loss too, of
 probes seldom enough for a TCP stream beside it to live (5.3.3.5). Other than in the draft, a few losses in a round
 trip do not count: round trips of a hundred datagrams and less would often have 2 % by chance.
 
-Left out is what the draft does when a loss turns out to have been none (5.5.11): whoever calls forgets what it has
-taken for lost. Nothing here reads a clock or draws at random: times are whole microseconds of one clock, given; sizes
-are bytes, rates bytes a second; lengths of waits, which the draft draws (5.3.3.5.3), follow from a number given.
+Left out is what the draft does when a loss turns out to have been none (5.5.11), but for counting it as none: whoever
+calls waits the longer for the next one (congestion.pyx). Nothing here reads a clock or draws at random: times are whole
+microseconds of one clock, given; sizes are bytes, rates bytes a second; lengths of waits, which the draft draws
+(5.3.3.5.3), follow from a number given.
 """
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
@@ -216,6 +217,12 @@ cdef class Bbr:
         (RFC 9002, 7.6.2)."""
         self.window = LEAST_WINDOW_DATAGRAMS * self.datagram
         self.newly = 0
+        return 0
+
+    cdef int found(self, int64_t size) except -1:
+        """A datagram that was taken for lost arrives after all, which ``acknowledged`` tells then."""
+        self.in_flight += size
+        self.lost -= size
         return 0
 
     cdef int forgotten(self, int64_t size) except -1:

@@ -10,6 +10,8 @@ cdef enum:
     GRANULARITY_US = 1000         # kGranularity, 6.1.2
     PACKET_THRESHOLD = 3          # kPacketThreshold, 6.1.1
     PERSISTENT_THRESHOLD = 3      # kPersistentCongestionThreshold, 7.6.1: in PTO
+    MOST_QUARTERS = 255           # RACK.reo_wnd_mult has a byte,
+    LASTING_RECOVERIES = 16       # and is kept for so many recoveries (RFC 8985, 6.2, step 4)
 
 @cython.final
 cdef class Congestion:
@@ -19,6 +21,9 @@ cdef class Congestion:
     cdef readonly int64_t rtt_variation_us
     cdef readonly int64_t least_rtt_us
     cdef readonly int64_t first_sample_us  # when the first sample was taken; INT64_MAX: none was
+    cdef readonly bint reordered          # RACK.reordering_seen
+    cdef readonly int quarters            # RACK.reo_wnd_mult
+    cdef int recoveries                   # RACK.reo_wnd_persist
     cdef int64_t tokens                   # bytes that may leave without a pause
     cdef int64_t filled_us                # when tokens were last added to
 
@@ -28,6 +33,10 @@ cdef class Congestion:
     cdef int persistent(self) except -1
     cdef bint has_room(self, int64_t size) except -1
     cdef int64_t paced_us(self, int64_t size, int64_t now_us) noexcept
+    cpdef int overtaken(self) noexcept
+    cpdef int premature(self) noexcept
+    cpdef int recovered(self) noexcept
     cpdef int64_t loss_delay_us(self) noexcept
+    cpdef int64_t reordering_us(self) noexcept
     cpdef int64_t probe_timeout_us(self) noexcept
     cdef int fill(self, int64_t now_us) noexcept

@@ -2,7 +2,8 @@
 
 Round trips, and the delays that follow from them, are those of RFC 9002 ("QUIC Loss Detection and Congestion
 Control"), sections 5 and 6. How many bytes may be on their way, and how fast they leave, is bbr.pyx. Who is sent what
-is the caller's matter (outgoing.pyx), and which datagram is lost, too. Nothing here reads a clock. Times are whole
+is the caller's matter (outgoing.pyx), and which datagram is lost, too. How long one that was overtaken is waited for is
+RACK's (RFC 8985, whose sections are named with it). Nothing here reads a clock. Times are whole
 microseconds of one clock, sizes are bytes: whole numbers come out alike on every machine.
 
 Acknowledgements leave at once here, so no delay of theirs is taken off a round trip, nor added to a timeout.
@@ -35,6 +36,8 @@ cdef class Congestion:
         latest_rtt_us, smoothed_rtt_us, rtt_variation_us, least_rtt_us: of the round trips, microseconds (5).
             The least is that of the path without what waits on it; 0 before the first.
         first_sample_us: when the first round trip was measured.
+        reordered: a datagram has arrived after one that left later (RACK.reordering_seen).
+        quarters: of the least round trip, for which one that was overtaken is waited for then (RACK.reo_wnd_mult).
     """
 
     def __cinit__(self, int64_t datagram, uint64_t seed=0):
@@ -43,6 +46,7 @@ cdef class Congestion:
         self.smoothed_rtt_us = INITIAL_RTT_US
         self.rtt_variation_us = INITIAL_RTT_US // 2
         self.first_sample_us = INT64_MAX
+        self.quarters = 1
         self.tokens = self.model.quantum()
 
     cpdef int resize(self, int64_t datagram) except -1:
@@ -106,9 +110,42 @@ cdef class Congestion:
     # --- Delays (6.1.2, 6.2.1) ----------------------------------------------------------------------------------
 
     cpdef int64_t loss_delay_us(self) noexcept:
-        """How long after it left a datagram counts as lost when one sent after it has arrived: 9/8 of a round trip."""
-        return max(<int64_t> GRANULARITY_US, 9 * max(self.latest_rtt_us, self.smoothed_rtt_us) // 8)
+        """How long after it left a datagram counts as lost when one sent after it has arrived: 9/8 of a round trip, and
+        where the path reorders a round trip and :meth:`reordering_us`."""
+        cdef int64_t rtt_us = max(self.latest_rtt_us, self.smoothed_rtt_us)
+        if self.reordered:
+            return max(<int64_t> GRANULARITY_US, rtt_us + max(rtt_us // 8, self.reordering_us()))
+        return max(<int64_t> GRANULARITY_US, 9 * rtt_us // 8)
 
     cpdef int64_t probe_timeout_us(self) noexcept:
         """How long an acknowledgement is waited for before another datagram asks for one."""
         return self.smoothed_rtt_us + max(<int64_t> GRANULARITY_US, 4 * self.rtt_variation_us)
+
+    # --- Reordering (RFC 8985, 6.2) -----------------------------------------------------------------------------
+
+    cpdef int64_t reordering_us(self) noexcept:
+        """How much later than usual a datagram may come that was overtaken (RACK.reo_wnd): so many quarters of the
+        least round trip, and no more than a round trip."""
+        return min(self.quarters * self.least_rtt_us // 4, self.smoothed_rtt_us)
+
+    cpdef int overtaken(self) noexcept:
+        """A datagram has arrived after one that left later (step 3)."""
+        self.reordered = True
+        return 0
+
+    cpdef int premature(self) noexcept:
+        """Once in a round trip in which datagrams arrived that had been taken for lost: the next ones are waited for
+        longer (step 4, where DSACK tells of it)."""
+        self.reordered = True
+        self.quarters = min(self.quarters + 1, <int> MOST_QUARTERS)
+        self.recoveries = LASTING_RECOVERIES
+        return 0
+
+    cpdef int recovered(self) noexcept:
+        """A stretch with losses is over, whose losses were real: after enough of them the path may have become one that
+        reorders less (step 4)."""
+        if self.recoveries:
+            self.recoveries -= 1
+            if not self.recoveries:
+                self.quarters = 1
+        return 0

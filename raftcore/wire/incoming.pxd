@@ -3,12 +3,13 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cimport cython
 
-from raftcore.wire.fragment cimport ACK_RANGES, Fragment, Range
+from raftcore.wire.fragment cimport Fragment, Range
 
 cdef enum:
     MOST_PATIENT = 16          # messages of a peer that are under way at a time and not urgent,
     MOST_OPEN = 128            # and of all
     MOST_DONE = 512            # messages that are remembered as done
+    MOST_RANGES = 512          # stretches of numbers that are remembered as come
 
 # A message of which not all has come.
 @cython.final
@@ -34,10 +35,12 @@ cdef class Incoming:
     cdef uint64_t done[MOST_DONE]        # numbers of messages that are over, as a ring
     cdef int next_done
     cdef uint64_t floor                  # all messages up to here are over
-    cdef Range ranges[ACK_RANGES]        # datagrams that have come, the newest first
+    cdef Range ranges[MOST_RANGES]       # datagrams that have come, the newest first,
+    cdef bint untold[MOST_RANGES]        # and which of these no acknowledgement has named as they are now
     cdef int count
 
     cdef int note(self, uint64_t packet) noexcept
+    cdef int move(self, int at, int to, int count) noexcept
     cdef bint is_over(self, uint64_t number) noexcept
     cdef bint make_room(self, const Fragment* fragment) except -1
     cdef Py_ssize_t place_of(self, Partial partial) except -1

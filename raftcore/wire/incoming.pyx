@@ -11,14 +11,14 @@ keeps to it. Where it has given up a message that is held here, the oldest makes
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 cimport cython
 
 from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.base.bytes cimport store32
 from raftcore.base.crc cimport crc32c_update
-from raftcore.wire.fragment cimport LARGEST_CUT, Fragment, fragment_count, read_fragment, write_ack
+from raftcore.wire.fragment cimport ACK_RANGES, LARGEST_CUT, Fragment, fragment_count, read_fragment, write_ack
 from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
 
 from raftcore.base.errors import DecodeError
@@ -170,7 +170,6 @@ cdef class Incoming:
         # no place any more is forgotten: its sender repeats it, or has heard of it long ago.
         cdef Range* ranges = self.ranges
         cdef int at = 0
-        cdef int i
         self.heard = True
         while at < self.count and packet < ranges[at].low:
             at += 1
@@ -179,26 +178,60 @@ cdef class Incoming:
         # It lies between the ranges at - 1 and at.
         if at and packet + 1 == ranges[at - 1].low:
             ranges[at - 1].low = packet
+            self.untold[at - 1] = True
             if at < self.count and ranges[at].high + 1 == packet:
                 ranges[at - 1].low = ranges[at].low
                 self.count -= 1
-                for i in range(at, self.count):
-                    ranges[i] = ranges[i + 1]
+                self.move(at + 1, at, self.count - at)
             return 0
         if at < self.count and ranges[at].high + 1 == packet:
             ranges[at].high = packet
+            self.untold[at] = True
             return 0
-        if at == ACK_RANGES:
+        if at == MOST_RANGES:
             return 0
-        self.count = min(self.count + 1, <int> ACK_RANGES)
-        for i in range(self.count - 1, at, -1):
-            ranges[i] = ranges[i - 1]
+        self.count = min(self.count + 1, <int> MOST_RANGES)
+        self.move(at, at + 1, self.count - at - 1)
         ranges[at].low = ranges[at].high = packet
+        self.untold[at] = True
+        return 0
+
+    cdef int move(self, int at, int to, int count) noexcept:
+        # So many ranges.
+        memmove(self.ranges + to, self.ranges + at, count * sizeof(Range))
+        memmove(self.untold + to, self.untold + at, count * sizeof(self.untold[0]))
         return 0
 
     def ack(self):
-        """The body of a frame that tells what has come, None when nothing has since the last."""
+        """The body of a frame that tells what has come, None when all that has is told.
+
+        It has place for ACK_RANGES stretches: those that are not told as they are come first, then the newest, which
+        were told in case an acknowledgement was lost. Where the path reorders much, one is not enough: the next has
+        newer ones, so that nothing seems to have been overtaken that was not.
+        """
+        cdef Range chosen[ACK_RANGES]
+        cdef int untold = 0       # ranges that have not been told, and of which no more than fit
+        cdef int at, begin = 0
+        cdef int count = 0
         if not self.heard:
             return None
-        self.heard = False
-        return write_ack(self.ranges, self.count)
+        for at in range(self.count - 1, -1, -1):
+            if self.untold[at]:
+                if untold == ACK_RANGES:
+                    break
+                untold += 1
+                begin = at
+        else:
+            self.heard = False
+            begin = 0
+        for at in range(begin, self.count):
+            if count == ACK_RANGES:
+                break
+            if self.untold[at]:
+                untold -= 1
+                self.untold[at] = False
+            elif count + untold >= ACK_RANGES or self.heard:
+                continue
+            chosen[count] = self.ranges[at]
+            count += 1
+        return write_ack(chosen, count)

@@ -38,6 +38,7 @@ cdef class Outgoing:
     cdef readonly uint64_t fragments     # sent, repeated ones too
     cdef readonly uint64_t repeated      # of these, sent before
     cdef readonly uint64_t lost          # datagrams taken for lost
+    cdef readonly uint64_t late          # of these, that arrived after all
     cdef readonly uint64_t messages      # that have arrived
     cdef readonly uint64_t given_up      # that have not
     cdef uint32_t step                   # of what begins
@@ -52,9 +53,12 @@ cdef class Outgoing:
     cdef list done                       # keys of urgent ones that have arrived
     cdef Departure* ring                 # those from number base up to next, at number % capacity
     cdef uint64_t capacity
-    cdef uint64_t base
+    cdef uint64_t base                   # what is before is not remembered,
+    cdef uint64_t first                  # what is before this is not on its way
     cdef uint64_t next
     cdef uint64_t newest                 # the largest number acknowledged
+    cdef uint64_t recovery               # what was lost begins to be made up for with this number; 0: nothing is
+    cdef uint64_t widened                # the reordering window was made wider before this one left
     cdef int64_t loss_us                 # when something may count as lost; INT64_MAX: nothing
     cdef int64_t last_us                 # when the last datagram left
     cdef int64_t progress_us             # when something arrived last, or began after silence
@@ -70,7 +74,8 @@ cdef class Outgoing:
     cdef Pending repeat_oldest(self, uint32_t* index)
     cdef bytes build(self, Pending message, uint32_t index, int64_t now_us)
     cdef int push(self, Pending message, uint32_t index, Py_ssize_t size, int64_t now_us) except -1
-    cdef int arrived(self, Departure* departure, int64_t now_us) except -1
+    cdef int arrived(self, uint64_t number, int64_t now_us) except -1
+    cdef int note_overtaken(self, uint64_t number, bint missed) except -1
     cdef int find_lost(self, int64_t now_us) except -1
     cdef int forget_settled(self) noexcept
     cdef int64_t probe_us(self) noexcept

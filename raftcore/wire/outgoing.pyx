@@ -4,8 +4,10 @@ A message is cut into fragments of equal size. The oldest message goes first, an
 never sent; a later one begins when nothing is left of it to send, without waiting for its arrival. Each datagram has a
 number of its own, as in RFC 9002, so that an acknowledgement says which of two datagrams with one fragment has arrived.
 Which are lost is section 6 of that RFC: one sent before another that has arrived, by three numbers or by 9/8 of a round
-trip; and when nothing is heard any more, datagrams that ask for an acknowledgement. How fast they leave is
-congestion.pyx.
+trip; and when nothing is heard any more, datagrams that ask for an acknowledgement. On a path that has reordered some,
+numbers say nothing any more, and one that was overtaken is waited for as long as RFC 8985 (RACK) says, section 6.2.
+What is taken for lost is remembered for a while: if it is acknowledged after all, the next ones are waited for longer.
+How fast they leave is congestion.pyx.
 
 When nothing of all that is under way arrives for ``GIVE_UP_US``, all of it is given up: Raft repeats what still
 matters. What the path takes may change (path_size.py): messages are cut by what it takes when they come, and those that
@@ -45,12 +47,14 @@ cdef enum:
     # and of a datagram.
     ON_ITS_WAY = 0
     ARRIVED = 1
-    GONE = 2
+    GONE = 2               # nobody asks any more
+    MISSED = 3             # taken for lost: it may still come
     HOLE_DATAGRAMS = 3     # larger ones of which none arrives
     HOLE_US = 1000000      # for so long, as with probes of the path
     UNREAD_US = 10000      # how long the peer may be busy with something else than its socket
     LONGEST_BACKOFF = 10   # doublings of the probe timeout
     FIRST_CAPACITY = 64
+    REMEMBERED_TIMEOUTS = 3   # probe timeouts after it left, in which one that was taken for lost may still come
 
 
 @cython.final
@@ -95,7 +99,8 @@ cdef class Outgoing:
         last: number of the message that began last; 0: none has. Numbers rise in the order in which messages begin, so
             one may have a larger one than was given for it.
         large_us: when a datagram of more than what passes any path arrived last; 0: none has.
-        fragments, repeated, lost: datagrams sent; those of them that held what had been sent before; taken for lost.
+        fragments, repeated, lost, late: datagrams sent; those of them that held what had been sent before; taken for
+            lost; those of these that arrived after all.
         messages, given_up: that have arrived whole; that were given up.
     """
 
@@ -108,7 +113,7 @@ cdef class Outgoing:
         self.queue = []
         self.open = []
         self.done = []
-        self.base = self.next = 1
+        self.base = self.first = self.next = 1
         self.loss_us = INT64_MAX
 
     def __dealloc__(self):
@@ -199,7 +204,7 @@ cdef class Outgoing:
         """Whether datagrams with fragments of these messages arrive is not asked any more."""
         cdef uint64_t number
         cdef Departure* departure
-        for number in range(self.base, self.next):
+        for number in range(self.first, self.next):
             departure = self.at(number)
             if departure.fate == ON_ITS_WAY and self.find(departure.message) in messages:
                 departure.fate = GONE
@@ -295,7 +300,7 @@ cdef class Outgoing:
         cdef uint64_t number
         cdef Departure* departure
         cdef Pending message
-        for number in range(self.base, self.next):
+        for number in range(self.first, self.next):
             departure = self.at(number)
             if departure.fate == ON_ITS_WAY:
                 message = self.find(departure.message)
@@ -375,29 +380,38 @@ cdef class Outgoing:
         cdef int count = read_ack(view.at, view.size, ranges)
         cdef int i
         cdef uint64_t number
-        cdef Departure* departure
+        cdef int fate
         cdef bint news = False
         if ranges[0].high >= self.next:
             raise DecodeError(f"datagram {ranges[0].high} is acknowledged, and {self.next - 1} was the last")
         number = ranges[0].high
-        if number >= self.base and self.at(number).fate == ON_ITS_WAY:
+        if number >= self.base and (self.at(number).fate == ON_ITS_WAY or self.at(number).fate == MISSED):
             self.congestion.sample(now_us - self.at(number).leaving.sent_us, now_us)
-        self.newest = max(self.newest, number)
         for i in range(count - 1, -1, -1):
             for number in range(max(self.base, ranges[i].low), ranges[i].high + 1):
-                departure = self.at(number)
-                if departure.fate == ON_ITS_WAY:
-                    self.arrived(departure, now_us)
+                fate = self.at(number).fate
+                if fate == ON_ITS_WAY or fate == MISSED:
+                    self.arrived(number, now_us)
                     news = True
+        self.newest = max(self.newest, ranges[0].high)
         if not news:
             return
+        if self.recovery and self.newest >= self.recovery:
+            self.recovery = 0
+            self.congestion.recovered()
         self.timeouts = self.probes = 0
         self.progress_us = now_us
         self.find_lost(now_us)
         self.congestion.model.update(now_us)
 
-    cdef int arrived(self, Departure* departure, int64_t now_us) except -1:
+    cdef int arrived(self, uint64_t number, int64_t now_us) except -1:
+        cdef Departure* departure = self.at(number)
         cdef Pending message = self.find(departure.message)
+        if number < self.newest:
+            self.note_overtaken(number, departure.fate == MISSED)
+        if departure.fate == MISSED:
+            self.late += 1
+            self.congestion.model.found(departure.leaving.size)
         departure.fate = ARRIVED
         if departure.leaving.size > SURE_SIZE:
             self.large_count = 0
@@ -419,8 +433,19 @@ cdef class Outgoing:
             self.messages += 1
         return 0
 
+    cdef int note_overtaken(self, uint64_t number, bint missed) except -1:
+        """A datagram that left later had arrived before it (RFC 8985, 6.2, steps 3 and 4). ``missed``: it was taken for
+        lost, so the next ones are waited for longer; once in a round trip."""
+        if not self.congestion.reordered:
+            self.congestion.overtaken()
+            self.widened = self.next
+        elif missed and number >= self.widened:
+            self.congestion.premature()
+            self.widened = self.next
+        return 0
+
     cdef int find_lost(self, int64_t now_us) except -1:
-        """Which datagrams are lost (6.1, A.10), and what follows (7.6.2)."""
+        """Which datagrams are lost (6.1, A.10; RFC 8985, 6.2, step 5), and what follows (7.6.2)."""
         cdef int64_t delay_us = self.congestion.loss_delay_us()
         cdef bint apart = True        # the one before is not lost
         cdef int64_t begun_us = -1    # when the first of a stretch did of which nothing has arrived
@@ -429,19 +454,22 @@ cdef class Outgoing:
         cdef Departure* departure
         cdef Pending message
         self.loss_us = INT64_MAX
-        for number in range(self.base, min(self.newest, self.next)):
+        for number in range(self.first, min(self.newest, self.next)):
             departure = self.at(number)
             if departure.fate == ARRIVED:
                 begun_us = -1
             if departure.fate != ON_ITS_WAY:
                 apart = True
                 continue
-            if number + PACKET_THRESHOLD > self.newest and departure.leaving.sent_us > now_us - delay_us:
+            if ((self.congestion.reordered or number + PACKET_THRESHOLD > self.newest)
+                    and departure.leaving.sent_us > now_us - delay_us):
                 self.loss_us = min(self.loss_us, departure.leaving.sent_us + delay_us)
                 apart = True
                 continue
-            departure.fate = GONE
+            departure.fate = MISSED
             self.lost += 1
+            if not self.recovery:
+                self.recovery = self.next
             self.congestion.model.take_lost(&departure.leaving, apart)
             apart = False
             if departure.leaving.sent_us > self.congestion.first_sample_us:
@@ -458,7 +486,12 @@ cdef class Outgoing:
         return self.forget_settled()
 
     cdef int forget_settled(self) noexcept:
-        while self.base < self.next and self.at(self.base).fate != ON_ITS_WAY:
+        # What is taken for lost is remembered as long as it may still come.
+        cdef int64_t before_us = self.last_us - REMEMBERED_TIMEOUTS * self.congestion.probe_timeout_us()
+        while self.first < self.next and self.at(self.first).fate != ON_ITS_WAY:
+            self.first += 1
+        while self.base < self.first and (self.at(self.base).fate != MISSED
+                                          or self.at(self.base).leaving.sent_us <= before_us):
             self.base += 1
         return 0
 
@@ -466,7 +499,7 @@ cdef class Outgoing:
 
     cdef int64_t probe_us(self) noexcept:
         """When to ask for an acknowledgement, if none comes (6.2.1): twice as long after each time in a row."""
-        if self.base == self.next:
+        if self.first == self.next:
             return INT64_MAX
         return self.last_us + (self.congestion.probe_timeout_us() << min(self.timeouts, <int> LONGEST_BACKOFF))
 
@@ -478,7 +511,7 @@ cdef class Outgoing:
             self.find_lost(now_us)
         elif now_us >= self.probe_us():
             self.timeouts += 1
-            self.probes = 1 if self.next - self.base == 1 else 2
+            self.probes = 1 if self.next - self.first == 1 else 2
         return 0
 
     def give_up(self):
@@ -488,10 +521,10 @@ cdef class Outgoing:
     cdef int drop_all(self) except -1:
         cdef int count = len(self.open) + len(self.queue)
         cdef uint64_t number
-        for number in range(self.base, self.next):
+        for number in range(self.first, self.next):
             if self.at(number).fate == ON_ITS_WAY:
                 self.congestion.model.forgotten(self.at(number).leaving.size)
-        self.base = self.next
+        self.base = self.first = self.next
         self.open = []
         self.queue = []
         self.done = []

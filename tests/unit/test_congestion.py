@@ -60,3 +60,48 @@ def test_loss_delay_and_probe_timeout() -> None:
 def test_sizes_that_are_none(datagram: int) -> None:
     with pytest.raises(ValueError, match="1 to 1048576 bytes"):
         Congestion(datagram)
+
+
+# --- Reordering: RFC 8985 (RACK), 6.2 -------------------------------------------------------------------------------
+
+
+def test_what_was_overtaken_has_a_quarter_of_the_least_round_trip_where_the_path_reorders() -> None:
+    """Step 4: RACK.reo_wnd is RACK.reo_wnd_mult quarters of min_RTT; before that RFC 9002, 6.1.2, holds."""
+    congestion = sampled(80_000)
+    assert (congestion.reordered, congestion.quarters) == (False, 1)
+    assert congestion.loss_delay_us() == 90_000
+    congestion.overtaken()
+    assert (congestion.reordered, congestion.quarters) == (True, 1)
+    assert congestion.loss_delay_us() == 100_000
+    congestion.sample(120_000, 1)
+    assert congestion.reordering_us() == 20_000, "of the least one"
+    assert congestion.loss_delay_us() == 140_000
+
+
+def test_the_reordering_window_grows_with_each_premature_loss_up_to_a_round_trip() -> None:
+    """Step 4: min(RACK.reo_wnd_mult * min_RTT / 4, SRTT)"""
+    congestion = sampled(80_000)
+    found = []
+    for _ in range(5):
+        congestion.premature()
+        found.append(congestion.reordering_us())
+    assert found == [40_000, 60_000, 80_000, 80_000, 80_000]
+    for _ in range(300):
+        congestion.premature()
+    assert congestion.quarters == 255
+
+
+def test_the_reordering_window_shrinks_after_sixteen_recoveries_without_a_premature_loss() -> None:
+    """Step 4: RACK.reo_wnd_persist"""
+    congestion = sampled(80_000)
+    congestion.premature()
+    for _ in range(10):
+        congestion.recovered()
+    congestion.premature()
+    for _ in range(15):
+        congestion.recovered()
+        assert congestion.quarters == 3
+    congestion.recovered()
+    assert (congestion.quarters, congestion.reordered) == (1, True)
+    congestion.recovered()
+    assert congestion.quarters == 1

@@ -231,8 +231,7 @@ class Fragments:
         """Acknowledges what has come in one pass, and sends what acknowledgements have made room for."""
         for peer in self._heard.values():
             assert peer.incoming is not None
-            ack = peer.incoming.ack()
-            if ack is not None:
+            while (ack := peer.incoming.ack()) is not None:
                 self._transmit(peer, frame_datagram(peer.builder.header, FRAME_FRAGMENT_ACK, 0, ack))
         self._heard.clear()
         self.flush()
