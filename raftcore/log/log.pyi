@@ -44,6 +44,7 @@ class RaftLog(LogEntries):
         window_max_bytes: int = ...,
         window_max_entries: int = ...,
         awaits_state: bool = False,
+        conf_changes: Sequence[int] | None = None,
     ) -> Self: ...
     def is_up_to_date(self, index: int, term: int) -> bool: ...
     def maybe_append(

@@ -53,6 +53,7 @@ cdef class RaftLog(LogEntries):
     are not applied go as well, where there is more in memory than both ``window_max_bytes`` and four times
     ``max_applying_bytes``.
     ``awaits_state``: the state machine has no state as of ``snapshot_index``, to which nothing is ``applied`` then.
+    ``conf_changes``: which entries of the storage are configuration changes, ascending; None when that is not known.
 
     Raises :class:`ConfigError` when these do not fit together.
 
@@ -70,7 +71,7 @@ cdef class RaftLog(LogEntries):
     def __cinit__(self, object storage, index_t snapshot_index=0, term_t snapshot_term=0, index_t last_index=0,
                   object term_runs=(), index_t committed=0, index_t applied=0, uint64_t last_time_ms=0,
                   uint64_t max_applying_bytes=UINT64_MAX, uint64_t window_max_bytes=WINDOW_BYTES,
-                  uint64_t window_max_entries=WINDOW_ENTRIES, bint awaits_state=False):
+                  uint64_t window_max_entries=WINDOW_ENTRIES, bint awaits_state=False, object conf_changes=None):
         last_index = last_index if last_index else snapshot_index
         committed = committed if committed else snapshot_index
         applied = applied if applied else snapshot_index
@@ -83,7 +84,8 @@ cdef class RaftLog(LogEntries):
             raise ConfigError(f"last_index must be at most {LARGEST_NUMBER}, got {last_index}")
         if max_applying_bytes == 0:
             raise ConfigError("max_applying_bytes must be at least 1, got 0")
-        self._load(storage, snapshot_index, snapshot_term, last_index, tuple(term_runs), last_time_ms)
+        self._load(storage, snapshot_index, snapshot_term, last_index, tuple(term_runs), last_time_ms,
+                   None if conf_changes is None else tuple(conf_changes))
         self.unstable = Unstable(last_index + 1)
         self.committed = committed
         self.applying = applied
@@ -495,6 +497,7 @@ cdef RaftLog log_of(object config, object initial, object storage):
         config.max_window_bytes,
         config.max_window_entries,
         initial.awaits_state,
+        initial.conf_changes,
     )
 
 

@@ -2,6 +2,7 @@
 from libc.stdint cimport uint64_t
 
 from raftcore.base.types cimport index_t, term_t
+from raftcore.log.conf_changes cimport ConfChanges
 from raftcore.log.slices cimport LogView, Measure, SliceCache
 from raftcore.log.term_runs cimport Run, Runs, runs_last
 from raftcore.log.window cimport Window
@@ -16,6 +17,7 @@ cdef class LogEntries:
     cdef Window _window                     # the entries in memory
     cdef Runs _terms                        # from the snapshot's index to _last
     cdef Runs _times                        # of the window's entries; empty with it
+    cdef ConfChanges _changes               # where the configuration changes are
     cdef SliceCache _cache
 
     cpdef index_t first_index(self) noexcept
@@ -32,7 +34,7 @@ cdef class LogEntries:
 
     cdef index_t first_other_contents(self, Entries entries, index_t lo, index_t hi, uint64_t most) except? 0
     cdef int _load(self, object storage, index_t snapshot_index, term_t snapshot_term, index_t last_index,
-                   tuple term_runs, uint64_t last_time_ms) except -1
+                   tuple term_runs, uint64_t last_time_ms, tuple conf_changes) except -1
     cdef int _put_entries(self, Entries entries, index_t begin) except -1
     cdef int _put_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except -1
     cdef void _place_staged(self, index_t first) noexcept

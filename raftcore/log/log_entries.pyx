@@ -7,8 +7,9 @@
                        |<------------- terms, as runs ---------------->|
 
 Entries from the window's first on are in memory, and slices of them are cut here; those before it are read back
-through the storage view and checked against the terms. What may be appended, replaced or forgotten is decided in
-:mod:`raftcore.log.log`.
+through the storage view and checked against the terms. Where configuration changes are is known of the whole log, as
+the terms are, so a node that stands for election reads nothing. What may be appended, replaced or forgotten is decided
+in :mod:`raftcore.log.log`.
 """
 
 from cpython.bytes cimport (
@@ -19,8 +20,10 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from raftcore.base.lists cimport item_of
-from raftcore.base.types cimport (
-    NO_LIMIT, EntryConfChange, EntryConfChangeV2, EntryNoop, EntryNormal, index_t, term_t,
+from raftcore.base.types cimport NO_LIMIT, EntryNoop, EntryNormal, index_t, term_t
+from raftcore.log.conf_changes cimport (
+    changes_add, changes_between, changes_clear, changes_fault, changes_forget_through, changes_load, changes_truncate,
+    is_change,
 )
 from raftcore.log.slices cimport (
     APPLYING, ENCODED, LogView, Measure, SliceCache, SliceSize, applying_prefix, applying_size, last_time_of,
@@ -31,8 +34,8 @@ from raftcore.log.term_runs cimport (
     runs_init, runs_last, runs_reserve, runs_truncate,
 )
 from raftcore.log.window cimport (
-    ref_kind, window_at, window_commit_staged, window_discard_staged, window_drop_front, window_fault, window_free,
-    window_init, window_memory, window_reserve, window_reset, window_share, window_stage, window_stage_span,
+    window_commit_staged, window_discard_staged, window_drop_front, window_fault, window_free, window_init,
+    window_memory, window_reserve, window_reset, window_share, window_stage, window_stage_span,
 )
 from raftcore.values.block cimport (
     BLOCK_HEADER_SIZE, LENGTH_SIZE, MAX_PAYLOAD, BlockHeader, block_size, payload_span, read_block_header,
@@ -73,6 +76,7 @@ cdef class LogEntries:
     def __cinit__(self):
         runs_init(&self._terms)
         runs_init(&self._times)
+        runs_init(&self._changes.at)
         window_init(&self._window, 1)
         self._cache = SliceCache()
         if not runs_reserve(&self._terms, 1):
@@ -83,10 +87,12 @@ cdef class LogEntries:
         window_free(&self._window)
         runs_free(&self._terms)
         runs_free(&self._times)
+        runs_free(&self._changes.at)
 
     cdef int _load(self, object storage, index_t snapshot_index, term_t snapshot_term, index_t last_index,
-                   tuple term_runs, uint64_t last_time_ms) except -1:
-        """What lies in the storage at start. Raises ConfigError when the term runs do not cover it."""
+                   tuple term_runs, uint64_t last_time_ms, tuple conf_changes) except -1:
+        """What lies in the storage at start; ``conf_changes`` is None when it is not known which entries are changes.
+        Raises ConfigError when the term runs do not cover it, or the changes are not indexes of it that ascend."""
         cdef index_t first, before = snapshot_index
         cdef term_t term, term_before = snapshot_term
         self.storage = storage
@@ -107,7 +113,7 @@ cdef class LogEntries:
             term_before = term
         if before == snapshot_index and snapshot_index < last_index:
             raise ConfigError(f"no term runs for entries {snapshot_index + 1} to {last_index}")
-        return 0
+        return changes_load(&self._changes, conf_changes, snapshot_index, last_index)
 
     # ---- what the log holds
 
@@ -240,6 +246,7 @@ cdef class LogEntries:
         cdef uint64_t last_time = 0
         cdef uint32_t skip
         cdef size_t count = <size_t> (entries.first + entries.count - begin)
+        cdef size_t changes = 0
         cdef bint staged = True
         cdef bint as_given  # would the log cut exactly these blocks out of what it holds now?
         if begin == self._last + 1:
@@ -258,7 +265,10 @@ cdef class LogEntries:
                     &self._window, lengths + LENGTH_SIZE * <size_t> skip,
                     lengths + LENGTH_SIZE * <size_t> header.count + payload_span(at, 0, skip),
                     header.count - skip, header.kind)
+                if is_change(header.kind):
+                    changes += header.count - skip
             at += block_size(&header)
+        staged = staged and runs_reserve(&self._changes.at, changes)
         if not staged:
             window_discard_staged(&self._window)
             raise MemoryError(f"{entries.payload_size} bytes of payload")
@@ -276,6 +286,8 @@ cdef class LogEntries:
                 last_time = max(last_time, header.time_ms)
                 runs_add(&self._terms, max(header.first, begin), header.term)
                 runs_add(&self._times, max(header.first, begin), last_time)
+                if is_change(header.kind):
+                    changes_add(&self._changes, max(header.first, begin), header.first + header.count)
             at += block_size(&header)
         self._last = entries.first + entries.count - 1
         self._last_time = runs_last(&self._times).value
@@ -301,7 +313,8 @@ cdef class LogEntries:
             if kind == EntryNoop and length:
                 raise ValueError(f"a no-op has {length} bytes of payload, 0 allowed")
         if not (window_reserve(&self._window, <size_t> count) and runs_reserve(&self._terms, 1)
-                and runs_reserve(&self._times, 1)):
+                and runs_reserve(&self._times, 1)
+                and runs_reserve(&self._changes.at, <size_t> count if is_change(<uint32_t> kind) else 0)):
             raise MemoryError(f"{count} entries")
         for i in range(count):
             length = PyBytes_GET_SIZE(<object> item[i])
@@ -314,6 +327,8 @@ cdef class LogEntries:
         self._last_time = max(self._last_time, time_ms)
         runs_add(&self._terms, self._last + 1, term)
         runs_add(&self._times, self._last + 1, self._last_time)
+        if is_change(<uint32_t> kind):
+            changes_add(&self._changes, self._last + 1, self._last + 1 + <index_t> count)
         self._last += <index_t> count
         return 0
 
@@ -323,6 +338,7 @@ cdef class LogEntries:
             self._cache.forget_from(first)
             runs_truncate(&self._terms, first)
             runs_truncate(&self._times, first)
+            changes_truncate(&self._changes, first)
         if first >= self._window.first:
             window_commit_staged(&self._window, <size_t> (first - self._window.first))
         else:  # the whole window is replaced, and entries before it that are only in the storage
@@ -344,12 +360,14 @@ cdef class LogEntries:
         self._cache.forget_begun(index)
         self._evict_through(index)
         runs_drop_before(&self._terms, index)
+        changes_forget_through(&self._changes, index)
 
     # The log becomes empty, after (index, term). `time_ms` is that entry's log time; 0 (not known) keeps the newest.
     cdef void _begin_at(self, index_t index, term_t term, uint64_t time_ms) noexcept:
         self._cache.forget_from(0)
         runs_clear(&self._terms)
         runs_clear(&self._times)
+        changes_clear(&self._changes)
         runs_add(&self._terms, index, term)  # there is room: the runs were never empty before
         window_reset(&self._window, index + 1)
         self._last = index
@@ -361,8 +379,9 @@ cdef class LogEntries:
     cdef int _share(self, LogEntries source) except -1:
         runs_clear(&self._terms)
         if not (window_share(&self._window, &source._window) and runs_copy(&self._terms, &source._terms)
-                and runs_copy(&self._times, &source._times)):
+                and runs_copy(&self._times, &source._times) and runs_copy(&self._changes.at, &source._changes.at)):
             raise MemoryError(f"{source._window.count} entries")
+        self._changes.unnamed = source._changes.unnamed
         self._last = source._last
         self._last_time = source._last_time
         return 0
@@ -483,34 +502,33 @@ cdef class LogEntries:
 
     cpdef bint has_pending_conf_change(self, index_t lo, index_t hi) except -1:
         """Is any of the entries lo to hi - 1 a configuration change? Raises Compacted for entries before the log, and
-        InvariantViolation for entries beyond it."""
+        InvariantViolation for entries beyond it.
+
+        Nothing is read where the storage has said at the start which entries are (InitialState.conf_changes).
+        """
         cdef Entries entries
         cdef index_t index = lo
-        cdef uint32_t kind
         if lo < self.first_index():
             raise Compacted()
         if hi > self._last + 1:
             raise InvariantViolation(f"scan of [{lo}, {hi}): last index is {self._last}")
-        while index < min(hi, self._window.first):
-            entries = self._from_storage(index, min(hi, self._window.first), SCAN_BYTES, ENCODED)
+        if changes_between(&self._changes, lo, hi):
+            return True
+        while index < min(hi, self._changes.unnamed + 1):
+            entries = self._from_storage(index, min(hi, self._changes.unnamed + 1), SCAN_BYTES, ENCODED)
             for run in entries.runs():
-                if run[3] == EntryConfChange or run[3] == EntryConfChangeV2:
+                if is_change(run[3]):
                     return True
             index += entries.count
-        while index < hi:
-            kind = ref_kind(window_at(&self._window, index))
-            if kind == EntryConfChange or kind == EntryConfChangeV2:
-                return True
-            index += 1
         return False
 
     cpdef uint64_t memory_bytes(self):
         """Bytes held: payload chunks (also those shared with a clone), entry references, runs, cached slices."""
-        return (window_memory(&self._window) + (self._terms.capacity + self._times.capacity) * sizeof(Run)
-                + self._cache.memory())
+        return (window_memory(&self._window) + sizeof(Run) * (
+            self._terms.capacity + self._times.capacity + self._changes.at.capacity) + self._cache.memory())
 
     cdef int _check_entries(self) except -1:
-        """Raises InvariantViolation when what log_entries.pxd, term_runs.pxd and window.pxd promise does not hold."""
+        """Raises InvariantViolation when what log_entries.pxd and those of its parts promise does not hold."""
         cdef index_t snapshot_index = runs_at(&self._terms, 0).first
         cdef str fault = runs_fault(&self._terms, snapshot_index, self._last)
         cdef size_t i
@@ -525,6 +543,9 @@ cdef class LogEntries:
         if self._window.first <= snapshot_index or self._window.first + self._window.count != self._last + 1:
             raise InvariantViolation(f"window [{self._window.first}, {self._window.first + self._window.count}) does "
                                      f"not end a log of {snapshot_index + 1} to {self._last}")
+        fault = changes_fault(&self._changes, &self._window, snapshot_index, self._last)
+        if fault is not None:
+            raise InvariantViolation(f"configuration changes: {fault}")
         if self._window.count == 0:
             if self._times.count:
                 raise InvariantViolation(f"{self._times.count} time runs for an empty window")

@@ -56,6 +56,11 @@ class InitialState:
     """The state machine has no state as of ``snapshot_index``: it is restored while the node runs (``state_restored``).
     ``conf_state`` may be any earlier one then, since the node does not stand for election."""
 
+    conf_changes: tuple[int, ...] | None = None
+    """Indexes of all entries of the log that are configuration changes, ascending, as found when the log was read. None
+    when that is not known: then a node that stands for election reads what is committed and not applied, to see whether
+    its vote may have been taken away."""
+
 
 @runtime_checkable
 class StorageView(Protocol):

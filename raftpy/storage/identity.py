@@ -78,10 +78,11 @@ def initial_state(
     time_ms: int,
     conflict: Conflict | None = None,
     prev_term: int = 0,
+    conf_changes: Sequence[int] = (),
 ) -> InitialState:
     """What a group's core starts from: its first voters, nothing applied, the whole log ahead of it.
 
-    ``prev_term``: of the last entry that was compacted.
+    ``prev_term``: of the last entry that was compacted. ``conf_changes``: which entries are configuration changes.
     """
     return InitialState(
         hard_state=hard_state,
@@ -92,6 +93,7 @@ def initial_state(
         term_runs=tuple(term_runs),
         last_time_ms=time_ms,
         conflict=conflict,
+        conf_changes=tuple(conf_changes),
     )
 
 

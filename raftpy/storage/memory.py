@@ -25,7 +25,16 @@ from raftpy.storage.identity import (
     reported_groups,
     resolve_cluster_id,
 )
-from raftpy.storage.records import Index, Plan, by_group, compacts, gather, needs_writing, placeholder
+from raftpy.storage.records import (
+    CONF_CHANGE_KINDS,
+    Index,
+    Plan,
+    by_group,
+    compacts,
+    gather,
+    needs_writing,
+    placeholder,
+)
 from raftpy.storage.snapshots.memory import MemoryFolder
 from raftpy.storage.snapshots.store import SnapshotStore
 from raftpy.system.entropy import SystemEntropy
@@ -112,15 +121,18 @@ class MemoryGroup:
     def initial_state(self) -> InitialState:
         """Where the group's core starts from."""
         runs: list[tuple[int, int]] = []
+        changes: list[int] = []
         time_ms = 0
         begins = self.index.prev + 1
         for first in self.index.firsts:
-            for run_first, count, term, _, time_ms in self._records[first].runs():  # noqa: B007 - the last one counts
+            for run_first, count, term, kind, time_ms in self._records[first].runs():  # noqa: B007
                 if run_first + count > begins and (not runs or runs[-1][1] != term):
                     runs.append((max(run_first, begins), term))
+                if kind in CONF_CHANGE_KINDS:
+                    changes += range(max(run_first, begins), run_first + count)
         kept, conflict = self.hard_state, self.conflict
         state = HardState(kept.term, kept.vote, max(kept.commit, self.index.prev))
-        return initial_state(state, self.voters, self.index, runs, time_ms, conflict, self.prev_term)
+        return initial_state(state, self.voters, self.index, runs, time_ms, conflict, self.prev_term, changes)
 
 
 class MemoryDisk:

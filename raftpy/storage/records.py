@@ -34,8 +34,16 @@ from raftcore.wire.codec import BLOCK_HEADER_SIZE, LENGTH_SIZE
 from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.storage import AppendBatch
 
+CONF_CHANGE_KINDS = frozenset({int(EntryKind.EntryConfChange), int(EntryKind.EntryConfChangeV2)})
+"""Kinds of entries that change the configuration."""
+
 UNGUARDED: AbstractContextManager[object] = nullcontext()
 """For an index that nobody changes meanwhile."""
+
+
+def kind_of(entries: Entries) -> int:
+    """The kind of the entries of one block, which its header has."""
+    return int.from_bytes(entries.data[32:36], "little")
 
 
 class Index:

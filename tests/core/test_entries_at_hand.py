@@ -6,11 +6,12 @@ the entries are for, and goes on with the others; who restarts hands out what is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from raftcore import Config, ConfState, Entries, MessageType, PagedStorageView, RawNode
+from raftcore import Config, ConfState, Entries, Entry, HardState, MessageType, PagedStorageView, RawNode
 from raftcore.base.errors import Compacted, InvariantViolation, LogTemporarilyUnavailable
 from raftcore.testing.memory_storage import MemoryStorage
 from tests.core.network import ELECTION_TICK, Network
@@ -270,3 +271,25 @@ def test_a_storage_that_has_others_at_hand_is_refused() -> None:
     )
     with pytest.raises(InvariantViolation, match="storage gave entries"):
         leader.ready()
+
+
+@pytest.mark.parametrize(("changes", "reads"), [((), 0), ((2,), 0), (None, 1)])
+def test_who_stands_for_election_reads_nothing_where_the_start_has_named_the_changes(
+    changes: tuple[int, ...] | None, reads: int
+) -> None:
+    """Of four entries that are committed and not applied, the second one may have taken its vote away (paper 6)."""
+
+    class Counted(Paged):
+        reads = 0
+
+        def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
+            self.reads += 1
+            return super().entries(lo, hi, max_bytes)
+
+    storage = Counted(HardState(1, 1, 4))
+    storage.append(Entries.build([Entry(1, index) for index in range(1, 5)]))
+    initial = replace(storage.initial_state(), conf_state=ConfState(voters=(1,)), conf_changes=changes)
+    raw = RawNode(Config(id=1), initial, storage)
+    raw.campaign()
+    assert (raw.term > 1) is (changes != (2,))
+    assert storage.reads == reads

@@ -114,6 +114,10 @@ class Disk:
         """A run for each entry: RaftLog has to join them."""
         return [(self.snapshot_index + 1 + i, item.term) for i, item in enumerate(self.items)]
 
+    def conf_changes(self) -> list[int]:
+        """Which of its entries change the configuration."""
+        return [self.snapshot_index + 1 + i for i, item in enumerate(self.items) if item.kind in (1, 2)]
+
 
 class Broken(Exception):
     """The call contradicts what must hold; nothing has changed."""

@@ -34,8 +34,8 @@ def payload(index: int, term: int) -> bytes:
     return f"{term}/{index}".encode() + b"." * (index % 7)
 
 
-def entries(first: int, count: int, term: int, time_ms: int = 0) -> Entries:
-    made = [Entry(term, index, EntryKind.EntryNormal, payload(index, term)) for index in range(first, first + count)]
+def entries(first: int, count: int, term: int, time_ms: int = 0, kind: int = EntryKind.EntryNormal) -> Entries:
+    made = [Entry(term, index, kind, payload(index, term)) for index in range(first, first + count)]
     return Entries.build(made, time_ms)
 
 
@@ -126,11 +126,12 @@ class Disk:
 @dataclass
 class Model:
     """The plain truth about what a store has been told: a list of (term, payload), also of the ``compacted`` first
-    ones, and the hard state."""
+    ones, which of them change the configuration, and the hard state."""
 
     log: list[tuple[int, bytes]] = field(default_factory=list)
     hard_state: tuple[int, int, int] = (0, 0, 0)
     compacted: int = 0
+    conf_changes: list[int] = field(default_factory=list)
 
     def submit(self, appends: Sequence[Message]) -> None:
         for message in appends:
@@ -139,9 +140,12 @@ class Model:
             if message.snapshot is not None:
                 self.compacted = message.snapshot.index
                 self.log = [(message.snapshot.term, b"")] * self.compacted  # of which only the last one's term is known
+                self.conf_changes = []
             if message.entries is not None:
                 del self.log[message.entries.first - 1 :]
                 self.log += [(entry.term, entry.data) for entry in message.entries]
+                kept = [index for index in self.conf_changes if index < message.entries.first]
+                self.conf_changes = kept + [entry.index for entry in message.entries if entry.kind in (1, 2)]
 
     def check(self, store: Storage, recovered: Recovered | None = None, group: int = 0) -> None:
         """The store gives back exactly this log; a newly opened one also the hard state and the log's shape."""
@@ -166,3 +170,4 @@ class Model:
             if not runs or runs[-1][1] != term:
                 runs.append((index, term))
         assert state.term_runs == tuple(runs)
+        assert state.conf_changes == tuple(index for index in self.conf_changes if index > compacted)

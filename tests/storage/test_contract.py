@@ -397,6 +397,28 @@ class TestReading:
         assert store.group(0).snapshot() == Snapshot()
 
 
+@pytest.mark.parametrize("kind", [1, 2])
+def test_a_start_names_the_entries_that_change_the_configuration(disk: Disk, kind: int) -> None:
+    """Also where the log is cut off or compacted within the record that holds them."""
+    store, _ = disk.open()
+    model = Model()
+    for appends in (
+        [append(entries(1, 2, 1), term=1, commit=6), append(entries(3, 4, 1, kind=kind)), append(entries(7, 2, 1))],
+        [append(entries(9, 3, 1, kind=kind))],
+        [append(entries(10, 1, 2), term=2, commit=6)],
+    ):
+        submit(store, appends)
+        model.submit(appends)
+    store, recovered = disk.reopen(store)
+    assert recovered.groups[0].conf_changes == (3, 4, 5, 6, 9)
+    store.group(0).compact(4)
+    submit(store, [])
+    model.compacted = 4
+    store, recovered = disk.reopen(store)
+    assert recovered.groups[0].conf_changes == (5, 6, 9)
+    model.check(store, recovered)
+
+
 def test_random_appends_and_restarts(disk: Disk, seed: int) -> None:
     rng = random.Random(seed)
     store, recovered = disk.open()
@@ -413,7 +435,7 @@ def test_random_appends_and_restarts(disk: Disk, seed: int) -> None:
             first = rng.randint(max(1, end - 6), end + 1) if rng.random() < 0.4 else end + 1
             # A run never begins in a term below that of the entry before it.
             term = max(term, model.log[-1][0] if model.log else 1)
-            run = entries(first, rng.randint(1, 5), term)
+            run = entries(first, rng.randint(1, 5), term, kind=rng.choice((0, 0, 0, 1, 2)))
             if rng.random() < 0.3:
                 run = joined(run, entries(run.last + 1, rng.randint(1, 3), term))
             end = run.last

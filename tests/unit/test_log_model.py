@@ -51,7 +51,8 @@ class LogMachine(RuleBasedStateMachine):
         max_applying=st.one_of(st.just(UNLIMITED), st.integers(1, 120)),
         stop_after=st.sampled_from([1, 2, UNLIMITED]),
         base=st.sampled_from([0, 1, 7]),
-        stored=st.lists(st.tuples(st.integers(0, 2), PAYLOADS), max_size=8),
+        stored=st.lists(st.tuples(st.integers(0, 2), PAYLOADS, st.integers(0, 2)), max_size=8),
+        told=st.booleans(),
         data=st.data(),
     )
     def begin(
@@ -61,7 +62,8 @@ class LogMachine(RuleBasedStateMachine):
         max_applying: int,
         stop_after: int,
         base: int,
-        stored: list[tuple[int, bytes]],
+        stored: list[tuple[int, bytes, int]],
+        told: bool,
         data: st.DataObject,
     ) -> None:
         self.limits = {
@@ -72,9 +74,10 @@ class LogMachine(RuleBasedStateMachine):
         term = 1 if base else 0
         self.disk = Disk(base, term, [], stop_after)
         term = max(term, 1)
-        for step, payload in stored:
+        for step, payload, kind in stored:
             term += step
-            self.disk.items.append(Item(term, 0, payload, 10 * term + 9))
+            self.disk.items.append(Item(term, kind, payload, 10 * term + 9))
+        self.told = told
         committed = data.draw(st.integers(base, self.disk.last))
         applied = data.draw(st.integers(base, committed))
         self.start(committed, applied)
@@ -83,7 +86,8 @@ class LogMachine(RuleBasedStateMachine):
         disk = self.disk
         self.log = RaftLog(
             disk, disk.snapshot_index, disk.snapshot_term, disk.last, disk.term_runs(), committed, applied,
-            disk.items[-1].time if disk.items else 0, **self.limits,
+            disk.items[-1].time if disk.items else 0, conf_changes=disk.conf_changes() if self.told else None,
+            **self.limits,
         )  # fmt: skip
         self.model = ModelLog(
             disk.snapshot_index, disk.snapshot_term, list(disk.items), committed, applied, applied,
@@ -370,7 +374,9 @@ class LogMachine(RuleBasedStateMachine):
         model = self.model
         lo = data.draw(st.integers(model.snapshot_index + 1, model.last + 1), label="lo")
         hi = data.draw(st.integers(lo, model.last + 1), label="hi")
+        reads = self.disk.reads
         assert self.log.has_pending_conf_change(lo, hi) == any(i.kind in (1, 2) for i in model.at(lo, hi))
+        assert self.disk.reads == reads or not self.told
 
     @rule(ahead=st.integers(-2, 2), step=st.integers(-1, 1))
     def up_to_date(self, ahead: int, step: int) -> None:

@@ -160,15 +160,50 @@ def test_log_time_never_goes_back() -> None:
 )
 @pytest.mark.parametrize("where", ["memory", "disk", "both"])
 @pytest.mark.parametrize("stop_after", [1, UNLIMITED])
-def test_has_pending_conf_change(lo: int, hi: int, answer: bool, where: str, stop_after: int) -> None:
+@pytest.mark.parametrize("told", [False, True])
+def test_has_pending_conf_change(lo: int, hi: int, answer: bool, where: str, stop_after: int, told: bool) -> None:
     items = [item(1), item(1, b"c", CONF_CHANGE), item(1), item(1, kind=NOOP), item(1, b"d", CONF_CHANGE_V2)]
     on_disk = {"memory": 0, "disk": 5, "both": 2}[where]
     disk = Disk(0, 0, items[:on_disk], stop_after)
-    log = RaftLog(disk, 0, 0, on_disk, disk.term_runs())
+    log = RaftLog(disk, 0, 0, on_disk, disk.term_runs(), conf_changes=disk.conf_changes() if told else None)
     if on_disk < 5:
         log.append(encode(on_disk + 1, items[on_disk:]))
+    log.check()
     assert log.has_pending_conf_change(lo, hi) is answer
+    assert disk.reads == 0 or not told
     with pytest.raises(InvariantViolation, match="last index is 5"):
         log.has_pending_conf_change(1, 7)
     with pytest.raises(Compacted):
         log.has_pending_conf_change(0, 3)
+
+
+def test_configuration_changes_stay_known_while_the_log_changes() -> None:
+    """What is cut off, compacted or replaced by a snapshot is one no more; what has left the memory still is one."""
+    items = [item(1, b"c", CONF_CHANGE), item(1), item(1, b"d", CONF_CHANGE_V2), item(1)]
+    disk = Disk(0, 0, items)
+    log = RaftLog(disk, 0, 0, 4, disk.term_runs(), 1, 1, conf_changes=[1, 3], window_max_entries=0)
+    assert [log.has_pending_conf_change(i, i + 1) for i in range(1, 5)] == [True, False, True, False]
+    log.maybe_append(2, 1, 0, encode(3, [item(2), item(2, b"e", CONF_CHANGE), item(2, b"f", CONF_CHANGE)]))
+    log.check()
+    assert [log.has_pending_conf_change(i, i + 1) for i in range(1, 6)] == [True, False, False, True, True]
+    disk.write(3, [item(2), item(2, b"e", CONF_CHANGE), item(2, b"f", CONF_CHANGE)])
+    log.accept_unstable()
+    log.stable_to(5, 2)
+    log.commit_to(4)
+    log.accept_applying(4, 0, False)
+    log.applied_to(4, 0)
+    log.compact(4)
+    log.check()
+    assert log.window_first > 4
+    copy = log.clone()
+    copy.check()
+    assert log.has_pending_conf_change(5, 6)
+    assert copy.has_pending_conf_change(5, 6)
+    log.restore(Snapshot(9, 3))
+    log.append_commands([b"g", b"h"], 3, CONF_CHANGE, 0)
+    log.append_commands([b"i"], 3, NORMAL, 0)
+    log.check()
+    assert [log.has_pending_conf_change(i, i + 1) for i in range(10, 13)] == [True, True, False]
+    assert not log.has_pending_conf_change(12, 12)
+    assert copy.has_pending_conf_change(5, 6)
+    assert disk.reads == 1  # for the log time of the entry before those that were replaced

@@ -138,6 +138,15 @@ def test_commit_and_applied_begin_at_the_snapshot() -> None:
         ({"last_index": 3, "term_runs": [(1, 1), (1, 2)]}, r"term run \(1, 2\) after \(1, 1\)"),
         ({"last_index": 3, "term_runs": [(1, 1), (4, 2)]}, "within the last index 3"),
         ({"snapshot_index": 2, "snapshot_term": 5, "last_index": 3, "term_runs": [(3, 4)]}, r"after \(2, 5\)"),
+        (
+            {"last_index": 3, "term_runs": [(1, 1)], "conf_changes": [2, 4]},
+            "configuration change 4 after 2: they must ascend, from 1 to the last index 3",
+        ),
+        ({"last_index": 3, "term_runs": [(1, 1)], "conf_changes": [2, 2]}, "configuration change 2 after 2"),
+        (
+            {"snapshot_index": 2, "last_index": 3, "term_runs": [(3, 1)], "conf_changes": [2]},
+            "configuration change 2 after 2: they must ascend, from 3",
+        ),
         ({"max_applying_bytes": 0}, "max_applying_bytes must be at least 1, got 0"),
         (
             {"last_index": UNLIMITED, "term_runs": [(1, 1)]},

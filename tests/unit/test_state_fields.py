@@ -136,6 +136,7 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
             "storage": "a view of what is durable",
             "_terms": "term_runs() gives them",
             "_times": "in the blocks of the entries",
+            "_changes": "in the blocks of the entries",
             "_cache": "slices made lately: only a matter of speed",
         },
         "RaftLog": dict.fromkeys(("max_applying_bytes", "window_max_bytes", "window_max_entries"), SETTINGS),
@@ -170,6 +171,7 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
             "_window": IN_ENTRIES,
             "_terms": IN_ENTRIES,
             "_times": CLOCK,
+            "_changes": IN_ENTRIES,
             "_cache": "slices made lately: only a matter of speed",
         },
         "RaftLog": {

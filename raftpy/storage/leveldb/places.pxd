@@ -13,6 +13,7 @@ cdef struct Seen:
     uint64_t term
     uint64_t time_ms
     uint32_t count          # entries
+    uint32_t kind           # of all its entries
     uint32_t behind         # bytes behind the block
 
 cdef class Log:

@@ -12,6 +12,7 @@ class SeenRecord(NamedTuple):
     entries: int
     term: int
     time_ms: int
+    kind: int
     behind: int
 
 def is_record(key: bytes) -> bool: ...

@@ -29,13 +29,15 @@ class Place(NamedTuple):
 
 class SeenRecord(NamedTuple):
     """What a start has read of a record: the ``key`` it lies under, and of its block the ``first`` index, the number of
-    its ``entries``, their ``term``, and the log time ``time_ms`` in milliseconds; ``behind``: bytes behind it."""
+    its ``entries``, their ``term`` and ``kind``, and the log time ``time_ms`` in milliseconds; ``behind``: bytes behind
+    it."""
 
     key: bytes
     first: int
     entries: int
     term: int
     time_ms: int
+    kind: int
     behind: int
 
 
@@ -225,7 +227,7 @@ cdef class Places:
         while i < log.count and log.seen != NULL:
             seen = log.seen + log.seen_head + i
             key = record_key(group, log.records[log.head + i].first)
-            yield SeenRecord(key, seen.first, seen.count, seen.term, seen.time_ms, seen.behind)
+            yield SeenRecord(key, seen.first, seen.count, seen.term, seen.time_ms, seen.kind, seen.behind)
             i += 1
 
     def started(self):

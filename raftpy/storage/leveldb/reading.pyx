@@ -61,6 +61,7 @@ cdef int read_batch(Batches batches, Places places, uint64_t segment, dict small
         seen.term = header.term
         seen.time_ms = header.time_ms
         seen.count = header.count
+        seen.kind = header.kind
         seen.behind = <uint32_t> behind
         places.take(group, &record, &seen)
     return 0

@@ -24,7 +24,7 @@ from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.head import HEAD, Head
 from raftpy.storage.leveldb.places import SeenRecord
 from raftpy.storage.leveldb.sealing import seal, unseal, unseal_record
-from raftpy.storage.records import Index
+from raftpy.storage.records import CONF_CHANGE_KINDS, Index, kind_of
 
 _IDENTITY = Struct("<IQQ")
 _PIN = Struct("<QQ")
@@ -57,6 +57,8 @@ class Log:
     """The newest there is."""
     whole: bool
     """Whether a head stands behind the last record, as behind the last of every batch."""
+    conf_changes: list[int]
+    """Which entries change the configuration, ascending."""
 
 
 class Reader:
@@ -203,6 +205,7 @@ class Reader:
         is :meth:`check_end`'s business."""
         index = Index(head.prev_index)
         runs: list[tuple[int, int]] = []
+        changes: list[int] = []
         expected, term, time_ms, behind = head.prev_index + 1, head.prev_term, 0, 0
         append = index.firsts.append
         given_up = self._given_up
@@ -210,7 +213,7 @@ class Reader:
         for seen in self._seen(group):
             if given_up:
                 self.check_wanted()
-            key, first, count, its_term, its_time_ms, behind = seen
+            key, first, count, its_term, its_time_ms, kind, behind = seen
             if not index.firsts and head.prev_index:
                 if first + count <= head.prev_index:
                     continue  # outside of the log: given up, and its room not given back yet
@@ -230,7 +233,10 @@ class Reader:
                 raise self.damaged(key, f"{behind} bytes behind its block, 0 or {HEAD.size} expected")
             time_ms = its_time_ms
             append(first)
-            expected = first + count
+            following = first + count
+            if kind in CONF_CHANGE_KINDS:
+                changes += range(expected, following)
+            expected = following
         if head.prev_index and not index.firsts:
             raise self.damaged(keys.entry_key(group, head.prev_index), "no record holds it, up to which is compacted")
         index.last = expected - 1
@@ -238,7 +244,7 @@ class Reader:
         if index.firsts and behind:
             key = keys.entry_key(group, index.firsts[-1])
             head = self._newer(head, key, self._open(key, self.value(key))[1])
-        return Log(index, runs, term, time_ms, head, whole)
+        return Log(index, runs, term, time_ms, head, whole, changes)
 
     def _read(self, group: int) -> Iterator[SeenRecord]:
         """What is to be seen of the group's records, by an iterator of the database."""
@@ -247,7 +253,8 @@ class Reader:
             for key, value in self._database.iterator(start=start, stop=stop, verify_checksums=True, fill_cache=False):
                 entries, behind = self._open(key, value)
                 time_ms = int.from_bytes(entries.data[16:24], "little")
-                yield SeenRecord(key, entries.first, entries.count, entries.first_term, time_ms, len(behind))
+                kind = kind_of(entries)
+                yield SeenRecord(key, entries.first, entries.count, entries.first_term, time_ms, kind, len(behind))
 
     def _check_first(self, seen: SeenRecord, head: Head) -> None:
         """The first record of a log that is compacted holds the last entry that was given up."""

@@ -216,7 +216,14 @@ class LevelDBStorage:
             group, log, conflict, self._reader, self._executor.lock(), self._check, self._fail, self._keep_conflict
         )
         return initial_state(
-            head.hard_state, voters, log.index, log.term_runs, log.last_time_ms, conflict, head.prev_term
+            head.hard_state,
+            voters,
+            log.index,
+            log.term_runs,
+            log.last_time_ms,
+            conflict,
+            head.prev_term,
+            log.conf_changes,
         )
 
     def _find_floor(self, node_id: int) -> Floor:

@@ -16,6 +16,7 @@ from raftpy.storage.leveldb.sealing import unseal_record
 from raftpy.storage.leveldb.startup import Identity, Reader
 from raftpy.storage.offline.faults import Faults
 from raftpy.storage.offline.segments import RowView
+from raftpy.storage.records import kind_of
 
 
 @dataclass(slots=True)
@@ -115,7 +116,8 @@ class _Log:
                 raise self._damaged(key, "its checksum does not hold")
             entries, behind = opened
             time_ms = int.from_bytes(entries.data[16:24], "little")
-            return SeenRecord(key, entries.first, entries.count, entries.first_term, time_ms, len(behind))
+            kind = kind_of(entries)
+            return SeenRecord(key, entries.first, entries.count, entries.first_term, time_ms, kind, len(behind))
         return None
 
     def _take(self, seen: SeenRecord, prev: int) -> None:
