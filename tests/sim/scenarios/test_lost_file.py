@@ -107,11 +107,28 @@ def test_the_newest_segment(how: str) -> None:
 
 
 def test_all_but_the_header_of_the_newest_segment() -> None:
+    """The next one has been made, and says that it was in use."""
+    with stage(segment_size=1 << 14) as world:
+        newest = file_of(PurePath(DIRECTORY), run_with_segments(world)[-1], world.member(2).disk.files())
+        world.member(2).disk.contents(newest).resize(HEADER_END)
+        error = try_start(world).error
+        assert isinstance(error, StorageDamaged)
+        assert newest.parent.name in error.where
+        assert "it was in use" in str(error)
+        world.written(1, "a", "1")
+
+
+def test_all_but_the_header_of_the_newest_segment_and_all_of_the_next() -> None:
     """The limit: the store does not notice. The others have what it had acknowledged, and the next leader sends it."""
     with stage(segment_size=1 << 14) as world:
         newest = file_of(PurePath(DIRECTORY), run_with_segments(world)[-1], world.member(2).disk.files())
+        following = newest.parent.parent / f"{int(newest.parent.name) + 1:016}"
+        disk = world.member(2).disk
         last = world.raw(1).last_index
-        world.member(2).disk.contents(newest).resize(HEADER_END)
+        disk.contents(newest).resize(HEADER_END)
+        for name in list(disk.directory(following).names):
+            del disk.directory(following).names[name]
+        del disk.directory(following.parent).names[following.name]
         life = try_start(world)
         assert life.started
         assert world.raw(2).last_index < last
