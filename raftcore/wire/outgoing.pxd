@@ -50,6 +50,7 @@ cdef class Outgoing:
     cdef list open                       # Pending that have
     cdef int64_t open_bytes
     cdef int patient                     # of the open ones, not urgent
+    cdef uint64_t urgent_run             # datagrams that have left since the last that was not urgent
     cdef list done                       # keys of urgent ones that have arrived
     cdef Departure* ring                 # those from number base up to next, at number % capacity
     cdef uint64_t capacity
@@ -69,6 +70,7 @@ cdef class Outgoing:
     cdef Departure* at(self, uint64_t number) noexcept
     cdef Pending find(self, uint64_t number)
     cdef Pending choose(self)
+    cdef Pending begin(self, bint urgent)
     cdef Py_ssize_t urgent_ones(self) except -1
     cdef uint32_t choose_fragment(self, Pending message) noexcept
     cdef Pending repeat_oldest(self, uint32_t* index)

@@ -54,6 +54,7 @@ cdef enum:
     UNREAD_US = 10000      # how long the peer may be busy with something else than its socket
     LONGEST_BACKOFF = 10   # doublings of the probe timeout
     FIRST_CAPACITY = 64
+    URGENT_RUN = 3         # datagrams with urgent fragments in a row, while others wait
     REMEMBERED_TIMEOUTS = 3   # probe timeouts after it left, in which one that was taken for lost may still come
 
 
@@ -124,8 +125,8 @@ cdef class Outgoing:
     def add(self, bytes datagram not None, uint64_t number, object key, int64_t now_us, bint urgent=False):
         """Takes a whole datagram. ``number``: above all that were ever given to this peer by this incarnation, and
         above what ``last`` was of an Outgoing before this one; ``key``: anything hashable, for :meth:`holds`;
-        ``urgent``: it goes before those that are not, also where these have begun. ValueError when the peer cannot take
-        that much."""
+        ``urgent``: it goes before those that are not, also where these have begun; every fourth datagram is theirs.
+        ValueError when the peer cannot take that much."""
         cdef Pending message = Pending.__new__(Pending)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(datagram) - DATAGRAM_HEADER_SIZE
         if size < 1:
@@ -261,28 +262,44 @@ cdef class Outgoing:
         return self.congestion.model.in_flight == 0 or self.congestion.model.in_flight + size <= most
 
     cdef Pending choose(self):
-        """The message that something may be sent of: the oldest, the urgent before the others; None."""
+        """The message that something may be sent of: the oldest, the urgent before the others, which have a share;
+        None."""
         cdef Pending message
-        cdef Pending begun = None
+        cdef Pending urgent = None
+        cdef Pending patient = None
         for message in self.open:
             if message.lost or message.begun < message.count:
                 if message.urgent:
-                    return message
-                if begun is None:
-                    begun = message
-        message = self.queue[0] if self.queue else None
-        if message is None or (begun is not None and not message.urgent):
-            return begun
-        if len(self.open) >= MOST_OPEN or (not message.urgent and self.patient >= MOST_PATIENT):
-            return begun
+                    urgent = message if urgent is None else urgent
+                else:
+                    patient = message if patient is None else patient
+        if self.urgent_run >= URGENT_RUN:
+            patient = self.begin(False) if patient is None else patient
+            if patient is not None:
+                return patient
+        if urgent is None:
+            urgent = self.begin(True)
+        if urgent is not None:
+            return urgent
+        return self.begin(False) if patient is None else patient
+
+    cdef Pending begin(self, bint urgent):
+        """The next message that waits, urgent or not, begins, if one may; None."""
+        cdef Py_ssize_t at = 0 if urgent else self.urgent_ones()
+        cdef Pending message
+        if at == len(self.queue):
+            return None
+        message = self.queue[at]
+        if message.urgent != urgent or len(self.open) >= MOST_OPEN or (not urgent and self.patient >= MOST_PATIENT):
+            return None
         if self.open and self.open_bytes + message.size > self.room:
-            return begun
-        del self.queue[0]
+            return None
+        del self.queue[at]
         # Of what the receiver has forgotten as done, nothing older may begin: numbers rise in the order of beginning.
         message.number = self.last = max(message.number, self.last + 1)
         self.open.append(message)
         self.open_bytes += message.size
-        self.patient += not message.urgent
+        self.patient += not urgent
         return message
 
     cdef uint32_t choose_fragment(self, Pending message) noexcept:
@@ -358,6 +375,7 @@ cdef class Outgoing:
         if message.states[index] == LOST:
             message.lost -= 1
         message.states[index] = SENT
+        self.urgent_run = self.urgent_run + 1 if message.urgent else 0
         self.fragments += 1
         self.last_us = now_us
         if size > SURE_SIZE:

@@ -29,8 +29,18 @@ from raftpy.transport.exchange.lanes import (
     Arrivals,
     Lane,
 )
-from raftpy.transport.identity.hello import LANES, Hello, decode_hello, encode_hello
-from tests.transport.support import World, append, commits, header, heartbeat, identity, messages, peer_counts
+from raftpy.transport.identity.hello import LANES, Hello, Takes, decode_hello, encode_hello
+from tests.transport.support import (
+    EarlierTransport,
+    World,
+    append,
+    commits,
+    header,
+    heartbeat,
+    identity,
+    messages,
+    peer_counts,
+)
 
 ONE, TWO = identity(1), identity(2)
 
@@ -153,7 +163,15 @@ def test_so_many_bytes_wait_and_no_more() -> None:
         assert arrivals.take((1, number, 1), bytes(size), 0) == []
     assert len(arrivals.take((1, 6, 1), bytes(size), 0)) == 5
     assert arrivals.held == 0
-    assert arrivals.take((1, 8, 1), bytes(5 * size), 0) == [bytes(5 * size)], "one of any size is handed out"
+    assert arrivals.take((1, 8, 1), bytes(5 * size), 0) == [], "one of any size may wait"
+    assert arrivals.take((1, 7, 1), b"", 0) == [b"", bytes(5 * size)]
+
+
+def test_so_many_messages_wait_and_no_more() -> None:
+    arrivals = Arrivals()
+    for number in range(2, MOST_APART + 2):
+        assert take(arrivals, number) == []
+    assert take(arrivals, MOST_APART + 2) == list(range(2, MOST_APART + 3))
 
 
 def test_a_new_lane_ends_the_one_before() -> None:
@@ -191,7 +209,7 @@ def test_any_order_with_any_losses_is_handed_out_rising_and_once(seed: int) -> N
 
 
 def lane_and_outgoing() -> tuple[Lane, Outgoing]:
-    return Lane(7, header(ONE, TWO), 1000), Outgoing(1400, 1 << 26, 1 << 26)
+    return Lane(7, header(ONE, TWO), 1000, 1 << 26), Outgoing(1400, 1 << 26, 1 << 26)
 
 
 def place(datagram: bytes) -> tuple[int, int, int]:
@@ -232,6 +250,31 @@ def test_a_large_append_is_a_message_by_itself_between_the_others() -> None:
     assert lane.size == 0
     assert lane.holds("large")
     assert not lane.holds("other")
+
+
+def test_what_the_peer_has_no_room_for_is_refused_and_takes_no_number() -> None:
+    lane, outgoing = Lane(7, header(ONE, TWO), 100, 100_000), Outgoing(1400, 100_000, 1 << 20)
+    with pytest.raises(ValueError, match="larger than what the peer puts together, 100000"):
+        lane.add(append(2, 100_000), 0, "key")
+    assert not lane.holds("key")
+    lane.add(append(2, 99_000, index=5), 0, None)
+    found = lane.next_message(outgoing)
+    assert found is not None
+    assert place(found[0]) == (7, 1, 1)
+    outgoing.add(found[0], 1, found[1], 0, urgent=True)
+
+
+def test_a_peer_with_little_room_has_no_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EarlierTransport, "_takes", lambda self, peer: Takes(GATHERED - 1, 1 << 20))
+    world = World(0, Unreliable(delay_ms=(50, 50), long_delay_rate=0, drop_rate=0))
+    world.network.path_size = 1472
+    one = world.start(ONE)
+    world.start(TWO, earlier=True)
+    world.settle(10.0)
+    for index in range(200):
+        send(one, append(2, 1000, index=index))
+    world.settle(10.0)
+    assert indexes(world) == list(range(200))
 
 
 def test_so_many_messages_are_under_way_and_the_rest_gathers() -> None:

@@ -312,6 +312,16 @@ def test_what_is_urgent_leaves_before_the_rest_of_what_is_not() -> None:
     assert outgoing.take_done() == []
 
 
+def test_what_is_not_urgent_has_every_fourth_datagram() -> None:
+    outgoing = Outgoing(1200, 1 << 26, 1 << 26)
+    outgoing.add(whole(content(5 * STEP)), 1, None, 0)
+    for number in range(2, 40):
+        outgoing.add(whole(content(10)), number, number, 0, urgent=True)
+    sizes = [size for _, size in begin_all(outgoing, 0)]
+    assert sizes[:20] == [10, 10, 10, 5 * STEP] * 5
+    assert sizes[20:] == [10] * 23
+
+
 def test_numbers_rise_in_the_order_in_which_messages_begin() -> None:
     """A receiver takes a message for done that is older than what it remembers of what is."""
     outgoing, incoming = Outgoing(1200, 1 << 26, 1 << 26), Incoming(OPENING, 1 << 26)

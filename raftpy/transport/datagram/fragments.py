@@ -26,7 +26,7 @@ from raftpy.contracts.clock import Clock
 from raftpy.transport.datagram.due import Due
 from raftpy.transport.datagram.oversized import note_given_up, note_oversized
 from raftpy.transport.exchange.lane_frames import decode_place
-from raftpy.transport.exchange.lanes import Arrivals, Lane
+from raftpy.transport.exchange.lanes import GATHERED, Arrivals, Lane
 from raftpy.transport.exchange.sizes import LARGEST_MESSAGE
 from raftpy.transport.identity.peer import Peer
 
@@ -84,7 +84,7 @@ class Fragments:
         """Takes a message for a peer that has told what it takes; it leaves with ``flush``. ValueError when it is
         larger than that."""
         outgoing = self._outgoing(peer)
-        if peer.far and message.type == MessageType.MsgApp:
+        if peer.far and message.type == MessageType.MsgApp and outgoing.room >= GATHERED:
             self._send_in_lane(peer, outgoing, message, group)
             return
         key = key_of(message, group)
@@ -102,7 +102,7 @@ class Fragments:
         lane = peer.lane
         if lane is None:
             self._number += 1
-            lane = peer.lane = Lane(self._number, peer.builder.header, peer.lanes)
+            lane = peer.lane = Lane(self._number, peer.builder.header, peer.lanes, outgoing.room)
         entries = message.entries
         large = entries is not None and entries.payload_size > peer.builder.max_datagram
         key = key_of(message, group) if large else None

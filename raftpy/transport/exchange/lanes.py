@@ -33,17 +33,19 @@ MOST_APART = 400
 HELD_US = 3_000_000
 """What is missing for so long is waited for no longer: a few repetitions have been lost by then."""
 MOST_HELD = MOST_APART * GATHERED
-"""Bytes that wait at the receiver for what is missing; beyond it they wait no longer. One always may."""
+"""Bytes that wait at the receiver for what is missing; beyond it, and beyond ``MOST_APART`` messages, they wait no
+longer. One always may."""
 
 
 class Lane:
-    """The appends to one incarnation of a peer; ``number`` is above that of all lanes there were to it, and ``most`` of
-    its messages are under way at a time."""
+    """The appends to one incarnation of a peer; ``number`` is above that of all lanes there were to it, ``most`` of its
+    messages are under way at a time, and none has more than ``room`` bytes, ``GATHERED`` at least."""
 
-    def __init__(self, number: int, header: Header, most: int) -> None:
+    def __init__(self, number: int, header: Header, most: int, room: int) -> None:
         self.number = number
         self._header = header
         self._most = min(most, MOST_UNDER_WAY)
+        self._room = room
         self._gathering = DatagramBuilder(header, GATHERED)
         self._next = 1
         self._waiting: deque[tuple[int, bytes]] = deque()
@@ -57,7 +59,7 @@ class Lane:
 
     def add(self, message: Message, group: int, key: Hashable) -> int:
         """Takes a message, which waits; its bytes. ``key`` for those that must not be sent again meanwhile, or None.
-        ValueError for one that must not travel."""
+        ValueError for one that must not travel, or for which the peer has no room."""
         gathering = self._gathering
         try:
             if self._gather(message, group, key):
@@ -70,6 +72,10 @@ class Lane:
         self._finish()
         place = frame_datagram(self._header, FRAME_LANE, 0, self._place())[DATAGRAM_HEADER_SIZE:]
         datagram = whole_datagram(self._header, message, group, place)
+        if len(datagram) - DATAGRAM_HEADER_SIZE > self._room:
+            raise ValueError(
+                f"a message of {len(datagram)} bytes is larger than what the peer puts together, {self._room}"
+            )
         self._note(key)
         self._queue(datagram)
         return len(datagram)
@@ -165,7 +171,7 @@ class Arrivals:
         self._held[number] = (now_us, datagram)
         self._size += len(datagram)
         self._skip_to(self._next, out)
-        while self._held and (self._size > MOST_HELD or now_us - self._oldest_us() > HELD_US):
+        while self._held and (self._is_too_much() or now_us - self._oldest_us() > HELD_US):
             self.given_up += 1
             self._skip_to(min(self._held), out)
         return out
@@ -177,6 +183,9 @@ class Arrivals:
             self._next = max(self._held) + 1
             self._held.clear()
             self._size = 0
+
+    def _is_too_much(self) -> bool:
+        return len(self._held) > MOST_APART or (self._size > MOST_HELD and len(self._held) > 1)
 
     def _oldest_us(self) -> int:
         return min(when_us for when_us, _ in self._held.values())

@@ -99,7 +99,7 @@ BUGS = (
         name="sender-keeps-to-no-room",
         breaks="a sender keeps to the room that the receiver has told (docs/wire-format.md)",
         file="raftcore/wire/outgoing.pyx",
-        old="        if self.open and self.open_bytes + message.size > self.room:\n            return begun\n",
+        old="        if self.open and self.open_bytes + message.size > self.room:\n            return None\n",
         new="",
         near=NEAR,
     ),
