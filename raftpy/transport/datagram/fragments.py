@@ -84,38 +84,36 @@ class Fragments:
         """Takes a message for a peer that has told what it takes; it leaves with ``flush``. ValueError when it is
         larger than that."""
         outgoing = self._outgoing(peer)
-        if peer.far and message.type == MessageType.MsgApp and outgoing.room >= GATHERED:
-            self._send_in_lane(peer, outgoing, message, group)
-            return
-        key = key_of(message, group)
-        if key is not None and outgoing.holds(key):
-            peer.counters.fragmented_again += 1
-            return
-        if outgoing.waiting > MOST_WAITING:
-            peer.counters.messages_dropped += 1
-            return
-        datagram = whole_datagram(peer.builder.header, message, group)
-        self.send_whole(peer, datagram, key)
-        note_oversized(peer, message, self._clock.monotonic(), len(datagram), cut=True)
-
-    def _send_in_lane(self, peer: Peer, outgoing: Outgoing, message: Message, group: int) -> None:
-        lane = peer.lane
-        if lane is None:
-            self._number += 1
-            lane = peer.lane = Lane(self._number, peer.builder.header, peer.lanes, outgoing.room)
+        lane = self._lane(peer, outgoing, message)
         entries = message.entries
-        large = entries is not None and entries.payload_size > peer.builder.max_datagram
+        # In a lane there are small ones as well: those are not worth a look at whether they are on their way.
+        large = lane is None or (entries is not None and entries.payload_size > peer.builder.max_datagram)
         key = key_of(message, group) if large else None
-        if key is not None and lane.holds(key):
+        if key is not None and (lane or outgoing).holds(key):
             peer.counters.fragmented_again += 1
             return
-        if outgoing.waiting + lane.size > MOST_WAITING:
+        if outgoing.waiting + (lane.size if lane else 0) > MOST_WAITING:
             peer.counters.messages_dropped += 1
             return
-        size = lane.add(message, group, key)
-        self._busy[peer.id] = peer
-        if large and entries is not None and entries.count == 1:
-            note_oversized(peer, message, self._clock.monotonic(), size, cut=True)
+        if lane is None:
+            datagram = whole_datagram(peer.builder.header, message, group)
+            self.send_whole(peer, datagram, key)
+            size = len(datagram)
+        else:
+            size = lane.add(message, group, key)
+            self._busy[peer.id] = peer
+            if not large or entries is None or entries.count > 1:
+                return
+        note_oversized(peer, message, self._clock.monotonic(), size, cut=True)
+
+    def _lane(self, peer: Peer, outgoing: Outgoing, message: Message) -> Lane | None:
+        """The lane that the message goes in; None: in none."""
+        if not (peer.far and message.type == MessageType.MsgApp and outgoing.room >= GATHERED):
+            return None
+        if peer.lane is None:
+            self._number += 1
+            peer.lane = Lane(self._number, peer.builder.header, peer.lanes, outgoing.room)
+        return peer.lane
 
     def send_whole(self, peer: Peer, datagram: bytes, key: Hashable = None, *, urgent: bool = False) -> None:
         """Takes a whole datagram for such a peer, before those that are not ``urgent``; the rest as of ``send``."""

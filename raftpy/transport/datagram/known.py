@@ -69,8 +69,7 @@ class KnownPeers(Exchange):
     def _measured(self, peer: Peer) -> None:
         """It has become known how far the peer is, or is not known any more."""
         told = peer.takes is not None and peer.lanes > 0
-        peer.far = told and peer.round_trip_us >= FAR_US and not self._is_near(peer)
-        peer.builder.refuses_appends = peer.far
+        peer.builder.refuses_appends = told and peer.round_trip_us >= FAR_US and not self._is_near(peer)
         far = frozenset(other.id for other in self._peers.values() if other.far)
         if far != self._far:
             self._far = far

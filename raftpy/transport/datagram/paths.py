@@ -79,7 +79,7 @@ class Paths:
         peer.path = None
         peer.large_looked_at = peer.large
         peer.builder.limit(self.least)
-        peer.path_probe = peer.round_trip_us = 0
+        peer.path_probe = 0
         peer.round_trips.clear()
         self._measured(peer)
 
@@ -118,13 +118,11 @@ class Paths:
             self._go_on(peer)
 
     def _measure(self, peer: Peer, took_us: int) -> None:
-        """A probe has been answered. The first round trip alone says little: whoever starts is slow to answer."""
+        """A probe has been answered."""
         peer.path_probe = 0
         peer.round_trips.append(took_us)
         del peer.round_trips[:-ROUND_TRIPS]
-        if len(peer.round_trips) > 1:
-            peer.round_trip_us = max(1, min(peer.round_trips))
-            self._measured(peer)
+        self._measured(peer)
 
     def told(self, peer: Peer, limit: int, refused: int = 0) -> bool:
         """The system did not take a datagram of ``refused`` bytes, or the network one, and none of more than ``limit``;

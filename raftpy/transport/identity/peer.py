@@ -45,7 +45,6 @@ class Peer(Link):
         "asked",
         "bare",
         "conflicts",
-        "far",
         "foreign_at_s",
         "foreign_cluster",
         "held_since_s",
@@ -70,7 +69,6 @@ class Peer(Link):
         "refusal",
         "refusal_when",
         "refused",
-        "round_trip_us",
         "round_trips",
         "standing",
         "takes",
@@ -95,11 +93,9 @@ class Peer(Link):
         self.oversized: Oversized | None = None  # what was last too large for the builder
         self.outgoing: Outgoing | None = None  # what goes to its incarnation in fragments,
         self.incoming: Incoming | None = None  # and comes from it
-        self.far = False  # its answers take long: appends to it go in a lane,
-        self.lane: Lane | None = None  # this one;
-        self.arrivals: Arrivals | None = None  # and those that come from it in one
-        self.round_trip_us = 0  # the least of late that a probe of the path and its answer took; 0: not known
-        self.round_trips: list[int] = []  # of the last few
+        self.lane: Lane | None = None  # where appends go while it is far,
+        self.arrivals: Arrivals | None = None  # and what comes from it in one
+        self.round_trips: list[int] = []  # of the last few probes of the path that it has answered
         self.path_probe = 0  # the number of the last probe of the path,
         self.path_probed_us = 0  # and when it left
         self.path: PathSize | None = None  # how large datagrams to it may be; None: as large as to anybody
@@ -123,6 +119,16 @@ class Peer(Link):
         self.takes: Takes | None = None  # in fragments; None: none, or it has not told
         self.lanes = 0  # messages of a lane that it takes at a time; 0: it knows none, or it has not told
         self.probes = 0  # bytes of the largest datagram it takes, if it answers probes; 0: not, or it has not told
+
+    @property
+    def far(self) -> bool:
+        """Its answers take long: appends to it go in a lane."""
+        return self.builder.refuses_appends
+
+    @property
+    def round_trip_us(self) -> int:
+        """The least of late; 0: not known. The first alone says little: whoever starts is slow to answer."""
+        return max(1, min(self.round_trips)) if len(self.round_trips) > 1 else 0
 
     def header_to(self, own: LocalIdentity) -> Header:
         """What stands over everything said to the peer, with its incarnation as last heard."""

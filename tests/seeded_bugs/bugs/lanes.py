@@ -67,8 +67,8 @@ BUGS = (
         name="commits-overtake-their-lane",
         breaks="appends to a far peer go in a lane, also those without entries (docs/wire-format.md)",
         file="raftpy/transport/datagram/fragments.py",
-        old="        if peer.far and message.type == MessageType.MsgApp and outgoing.room >= GATHERED:\n",
-        new="        if peer.far and message.entries is not None and outgoing.room >= GATHERED:\n",
+        old="        if not (peer.far and message.type == MessageType.MsgApp and outgoing.room >= GATHERED):\n",
+        new="        if not (peer.far and message.entries is not None and outgoing.room >= GATHERED):\n",
         near=NEAR,
     ),
     Bug(
