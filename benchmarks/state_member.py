@@ -13,19 +13,15 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
 import resource
-import sys
 from typing import Any
 
 from benchmarks.soak.member import answer as answer_of_soak
-from raftpy import Config, Node, NotLeader, RaftError, Timeout
-from raftpy.config import parse_cluster
+from benchmarks.soak.member import serve
+from raftpy import Node, NotLeader, RaftError, Timeout
 from raftpy.replicated import kv_commands
-from raftpy.replicated.kv import KeyValueStore
 
 BATCH = 500
 CALLS = 4
@@ -88,26 +84,6 @@ async def answer(node: Node, order: dict[str, Any]) -> dict[str, Any]:
     return await answer_of_soak(node, order)
 
 
-async def main() -> None:
-    """Starts the node that the arguments describe, says so, and carries out what comes on standard input."""
-    parser = argparse.ArgumentParser(description="a member of the cluster that benchmarks.restart starts")
-    parser.add_argument("--id", type=int, required=True)
-    parser.add_argument("--cluster", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--settings", default="{}", help="more of Config, as JSON")
-    options = parser.parse_args()
-    settings = {
-        "snapshot_bytes": 1 << 40,
-        **json.loads(options.settings),
-    }  # snapshots are taken when they are asked for
-    config = Config(id=options.id, cluster=parse_cluster(options.cluster), data_dir=options.data, **settings)
-    reader = asyncio.StreamReader()
-    async with Node(config, KeyValueStore()) as node:
-        print(json.dumps({"started": options.id}), flush=True)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        while line := await reader.readline():
-            print(json.dumps(await answer(node, json.loads(line))), flush=True)
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    # Snapshots are taken when they are asked for.
+    asyncio.run(serve("benchmarks.restart", answer, snapshot_bytes=1 << 40))

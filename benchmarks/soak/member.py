@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from benchmarks.rows import percentiles
@@ -75,15 +76,18 @@ async def answer(node: Node, order: dict[str, Any]) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-async def main() -> None:
-    """Starts the node that the arguments describe, says so, and carries out what comes on standard input."""
-    parser = argparse.ArgumentParser(description="a member of the cluster that benchmarks.soak starts")
+async def serve(by: str, answer: Callable[[Node, dict[str, Any]], Awaitable[dict[str, Any]]], **settings: Any) -> None:
+    """Starts the node that the arguments describe, says so, and carries out what comes on standard input.
+
+    ``by``: what starts it; ``settings`` of its Config, beside those of the arguments.
+    """
+    parser = argparse.ArgumentParser(description=f"a member of the cluster that {by} starts")
     parser.add_argument("--id", type=int, required=True)
     parser.add_argument("--cluster", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--settings", default="{}", help="more of Config, as JSON")
     options = parser.parse_args()
-    settings = json.loads(options.settings)
+    settings |= json.loads(options.settings)
     config = Config(id=options.id, cluster=parse_cluster(options.cluster), data_dir=options.data, **settings)
     reader = asyncio.StreamReader()
     async with Node(config, KeyValueStore()) as node:
@@ -95,4 +99,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve("benchmarks.soak", answer))

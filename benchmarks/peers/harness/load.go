@@ -79,40 +79,53 @@ func crowd(clients, each int, duration time.Duration, call func() error) (Figure
 }
 
 func phase(clients, each int, duration time.Duration, call func() error) (Figures, error) {
-	var all sync.WaitGroup
 	var done atomic.Int64
-	failed := make(chan error, clients)
 	taken := make([][]time.Duration, clients)
 	began := time.Now()
 	until := began.Add(duration)
+	err := together(clients, func(client int) error {
+		calls := 0
+		for start := time.Now(); start.Before(until); {
+			if err := call(); err != nil {
+				return err
+			}
+			now := time.Now()
+			calls++
+			if client%sampled == 0 {
+				taken[client] = append(taken[client], now.Sub(start))
+			}
+			start = now
+		}
+		done.Add(int64(calls))
+		return nil
+	})
+	elapsed := time.Since(began)
+	if err != nil {
+		return Figures{}, err
+	}
+	return figures(slices.Concat(taken...), int(done.Load())*each, elapsed), nil
+}
+
+// together has clients 0, 1, ... work at a time, until each has ended; one of the errors, if there are any.
+func together(clients int, work func(client int) error) error {
+	var all sync.WaitGroup
+	failed := make(chan error, clients)
 	for client := range clients {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			calls := 0
-			for start := time.Now(); start.Before(until); {
-				if err := call(); err != nil {
-					failed <- err
-					break
-				}
-				now := time.Now()
-				calls++
-				if client%sampled == 0 {
-					taken[client] = append(taken[client], now.Sub(start))
-				}
-				start = now
+			if err := work(client); err != nil {
+				failed <- err
 			}
-			done.Add(int64(calls))
 		}()
 	}
 	all.Wait()
-	elapsed := time.Since(began)
 	select {
 	case err := <-failed:
-		return Figures{}, err
+		return err
 	default:
+		return nil
 	}
-	return figures(slices.Concat(taken...), int(done.Load())*each, elapsed), nil
 }
 
 // put commits count puts, one key after the other.
@@ -135,33 +148,24 @@ func put(node Node, count, keys, size int) (map[string]int, error) {
 	if batched {
 		clients, each = 4, 500
 	}
-	failed := make(chan error, clients)
-	var all sync.WaitGroup
-	for range clients {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			for made := commands(each); len(made) > 0; made = commands(each) {
-				var err error
-				if batched {
-					err = batcher.ProposeMany(made)
-				} else {
-					err = node.Propose(made[0])
-				}
-				if err != nil {
-					failed <- err
-					return
-				}
+	err := together(clients, func(int) error {
+		for made := commands(each); len(made) > 0; made = commands(each) {
+			var err error
+			if batched {
+				err = batcher.ProposeMany(made)
+			} else {
+				err = node.Propose(made[0])
 			}
-		}()
-	}
-	all.Wait()
-	select {
-	case err := <-failed:
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
-	default:
-		return map[string]int{"operations": count}, nil
 	}
+	return map[string]int{"operations": count}, nil
 }
 
 // fill commits count commands: in batches where batch is not 0 and the node has a call for them, else one by one.
@@ -174,27 +178,18 @@ func fill(node Node, count, size, batch int) (map[string]int, error) {
 		clients, each = 4, batch
 		call = func() error { return batcher.ProposeMany(commands) }
 	}
-	var all sync.WaitGroup
 	var left atomic.Int64
 	left.Store(int64(count))
-	failed := make(chan error, clients)
-	for range clients {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			for left.Add(-int64(each)) >= 0 {
-				if err := call(); err != nil {
-					failed <- err
-					return
-				}
+	err := together(clients, func(int) error {
+		for left.Add(-int64(each)) >= 0 {
+			if err := call(); err != nil {
+				return err
 			}
-		}()
-	}
-	all.Wait()
-	select {
-	case err := <-failed:
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
-	default:
-		return map[string]int{"operations": count}, nil
 	}
+	return map[string]int{"operations": count}, nil
 }
