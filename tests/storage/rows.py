@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from random import Random
 
@@ -75,3 +76,16 @@ def record(group: int, first: int, size: int = 300) -> tuple[bytes, bytes]:
 
 def scan(row: SegmentRow) -> dict[bytes, bytes]:
     return dict(row.iterator(start=b"", stop=END, verify_checksums=True, fill_cache=False))
+
+
+def write_busily(place: Simulated, row: SegmentRow, numbers: range, also: Callable[[], object] | None = None) -> None:
+    """Group 0 writes a record a batch and needs the last twenty; ``also`` is called between two of them."""
+    for first in numbers:
+        batch = row.write_batch(sync=True)
+        batch.put(*record(0, first))
+        if first > 20:
+            batch.forget_before(keys.entry_key(0, first - 19))
+        batch.write()
+        place.executor.run()
+        if also is not None:
+            also()

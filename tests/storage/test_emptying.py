@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import PurePath
 from random import Random
 
@@ -14,20 +13,7 @@ from raftpy.storage.leveldb import emptying, keys
 from raftpy.storage.leveldb import row as row_module
 from raftpy.storage.leveldb.row import SegmentRow
 from raftpy.storage.leveldb.segment import name_of, segments
-from tests.storage.rows import ROW, Simulated, record, scan
-
-
-def write_busily(place: Simulated, row: SegmentRow, numbers: range, also: Callable[[], object] | None = None) -> None:
-    """Group 0 writes a record a batch and needs the last twenty; ``also`` is called between two of them."""
-    for first in numbers:
-        batch = row.write_batch(sync=True)
-        batch.put(*record(0, first))
-        if first > 20:
-            batch.forget_before(keys.entry_key(0, first - 19))
-        batch.write()
-        place.executor.run()
-        if also is not None:
-            also()
+from tests.storage.rows import ROW, Simulated, record, scan, write_busily
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.segment import name_of, segments
 from raftpy.storage.leveldb.wal_batches import Layout
 from raftpy.system.files import SystemFiles
-from tests.storage.rows import ROW, SIZE, Simulated, open_real, record, scan
+from tests.storage.rows import ROW, SIZE, Simulated, open_real, record, scan, write_busily
 
 
 class Told:
@@ -295,16 +295,7 @@ class TestSegments:
         assert where is not None
         (path,) = [path for path in place.disk.paths() if path.parent.name == name_of(1) and path.suffix == ".log"]
 
-        def write(numbers: range) -> None:
-            for first in numbers:
-                batch = row.write_batch(sync=True)
-                batch.put(*record(0, first))
-                if first > 20:
-                    batch.forget_before(keys.entry_key(0, first - 19))
-                batch.write()
-                place.executor.run()
-
-        write(range(1, 100))
+        write_busily(place, row, range(1, 100))
         assert 1 in row._paths
         if how == "flipped":
             place.disk.flip_bit(path, where.offset + 20, 1)
@@ -312,7 +303,7 @@ class TestSegments:
             place.disk.rewrite(path, place.files.read(path)[: where.offset + 20])
         else:
             place.disk.lose(path)
-        write(range(100, 1500))
+        write_busily(place, row, range(100, 1500))
         assert segments(place.files, ROW)[0] == 1
         assert row._places.find(record(7, 2)[0]) == where
         assert [str(damage).startswith(f"{path} is damaged: ") for damage in row.damage()] == [True]
@@ -322,7 +313,7 @@ class TestSegments:
         batch.forget_before(keys.entry_key(7, 4))
         batch.put(*record(7, 4))
         batch.write()
-        write(range(1500, 1520))
+        write_busily(place, row, range(1500, 1520))
         assert segments(place.files, ROW)[0] > 1
         assert row.damage() == []
         place.disk.restore(image)

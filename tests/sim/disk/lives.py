@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from pathlib import PurePath
 from random import Random
+from typing import TypeVar
 
 from raftcore.values.message import Message
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
@@ -159,6 +161,32 @@ def draw_faults(rng: Random) -> DiskFaults:
         return rng.choice((0.0, 0.0, 0.01, 0.05))
 
     return DiskFaults(write_error=rate(), sync_error=rate(), no_space=rate())
+
+
+AnyLife = TypeVar("AnyLife", bound=Life)
+
+
+def lives_cut_off(
+    begin: Callable[[Disk, Random], AnyLife],
+    seed: int,
+    steps: range,
+    starts: int,
+    faults: Callable[[Random], DiskFaults],
+) -> Iterator[AnyLife]:
+    """Lives of so many starts, of which each had its power fail at one of ``steps``, unless it came to its end before;
+    without those that the disk has ended by what may be refused."""
+    for step in steps:
+        rng = Random(seed * 1000 + step)
+        life = begin(Disk(Random(seed * 1000 + step)), rng)
+        life.stop_at(step)
+        try:
+            life.run(starts, partial(faults, rng))
+        except PowerFailure:
+            pass
+        except StorageDamaged:
+            assert life.disk.harm
+            continue
+        yield life
 
 
 def end_of_life(life: Life) -> str:

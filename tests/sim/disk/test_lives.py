@@ -7,26 +7,16 @@ from random import Random
 
 import pytest
 
-from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.contracts.errors import StorageFailed
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk, PowerFailure
-from tests.sim.disk.lives import Life, draw_faults, end_of_life
+from tests.sim.disk.lives import Life, draw_faults, end_of_life, lives_cut_off
 
 
 def test_wherever_the_power_fails_while_the_disk_fails_now_and_then(seed: int) -> None:
     """Each step of a first start, of entries and of a second start in turn, each with errors of its own."""
     outcomes: Counter[str] = Counter()
-    for step in range(150):
-        rng = Random(seed * 1000 + step)
-        life = Life(Disk(Random(seed * 1000 + step)), rng)
-        life.stop_at(step)
-        try:
-            life.run(3, lambda rng=rng: draw_faults(rng))  # type: ignore[misc]
-        except PowerFailure:
-            pass
-        except StorageDamaged:
-            assert life.disk.harm
-            continue
+    for life in lives_cut_off(Life, seed, range(150), 3, draw_faults):
         outcomes[end_of_life(life)] += 1
     assert outcomes["found"] > 120, outcomes
 

@@ -10,14 +10,13 @@ from random import Random
 
 import pytest
 
-from raftpy.contracts.errors import StorageDamaged
 from raftpy.sim.disk.database import SimulatedEngine
 from raftpy.sim.disk.faults import DiskFaults
-from raftpy.sim.disk.files import Disk, PowerFailure
+from raftpy.sim.disk.files import Disk
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.segment import segments
-from tests.sim.disk.lives import NODE, Life, draw_faults, end_of_life
+from tests.sim.disk.lives import NODE, Life, draw_faults, end_of_life, lives_cut_off
 from tests.storage.late import LateExecutor
 from tests.storage.layout import RECORDS
 
@@ -54,17 +53,7 @@ def out_of_order(rng: Random) -> DiskFaults:
 def test_wherever_the_power_fails(faults: Callable[[Random], DiskFaults], seed: int) -> None:
     """What was acknowledged is found, or the start is refused where the disk has done what may be refused."""
     outcomes: Counter[str] = Counter()
-    for step in range(0, 900, 9):
-        rng = Random(seed * 1000 + step)
-        life = SegmentedLife(Disk(Random(seed * 1000 + step)), rng)
-        life.stop_at(step)
-        try:
-            life.run(5, lambda rng=rng: faults(rng))  # type: ignore[misc]
-        except PowerFailure:
-            pass
-        except StorageDamaged:
-            assert life.disk.harm
-            continue
+    for life in lives_cut_off(SegmentedLife, seed, range(0, 900, 9), 5, faults):
         life.disk.faults = DiskFaults(out_of_order=float(faults is out_of_order))
         outcomes[end_of_life(life)] += 1
     assert outcomes["found"] > (30 if faults is out_of_order else 80), outcomes

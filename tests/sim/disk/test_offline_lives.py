@@ -13,12 +13,12 @@ from raftcore.values.message import Entry
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.contracts.types import Recovered
 from raftpy.sim.disk.faults import DiskFaults
-from raftpy.sim.disk.files import Disk, PowerFailure
+from raftpy.sim.disk.files import Disk
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.offline.directory import NotADataDirectory
 from raftpy.storage.offline.examining import examined
 from raftpy.storage.offline.exporting import entries
-from tests.sim.disk.lives import NODE, draw_faults, end_of_life
+from tests.sim.disk.lives import NODE, draw_faults, end_of_life, lives_cut_off
 from tests.sim.disk.test_lives_on_segments import SegmentedLife, no_faults, out_of_order
 
 
@@ -63,18 +63,13 @@ class ReadLife(SegmentedLife):
 @pytest.mark.parametrize("faults", [no_faults, draw_faults, out_of_order])
 def test_the_next_start_is_foretold(faults: Callable[[Random], DiskFaults], seed: int) -> None:
     outcomes: Counter[str] = Counter()
-    for step in range(0, 900, 18):
-        rng = Random(seed * 1000 + step)
-        life = ReadLife(Disk(Random(seed * 1000 + step)), rng)
+
+    def begin(disk: Disk, rng: Random) -> ReadLife:
+        life = ReadLife(disk, rng)
         life.outcomes = outcomes
-        life.stop_at(step)
-        try:
-            life.run(5, lambda rng=rng: faults(rng))  # type: ignore[misc]
-        except PowerFailure:
-            pass
-        except StorageDamaged:
-            assert life.disk.harm
-            continue
+        return life
+
+    for life in lives_cut_off(begin, seed, range(0, 900, 18), 5, faults):
         life.disk.faults = DiskFaults(out_of_order=float(faults is out_of_order))
         end_of_life(life)
     assert outcomes["whole"] > 50, outcomes
