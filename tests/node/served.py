@@ -62,11 +62,12 @@ def changes(node: Node) -> list[int]:
     return [e.index for e in entries if e.kind in (EntryKind.EntryConfChange, EntryKind.EntryConfChangeV2)]
 
 
-def noops(node: Node) -> int:
-    """A refused change would leave one that no leader's beginning accounts for."""
+def no_change_refused(node: Node) -> bool:
+    """Whether the no-ops in the node's log are those that leaders begin their terms with: a refused change would leave
+    one more. A term may have no entry at all, as votes split."""
     status = node.status()
     entries = group(node).stored.entries(1, status.last_index + 1, 1 << 30)
-    return sum(entry.kind == EntryKind.EntryNoop for entry in entries)
+    return [e.term for e in entries if e.kind == EntryKind.EntryNoop] == sorted({e.term for e in entries})
 
 
 def leads(cluster: Cluster) -> int:

@@ -27,7 +27,7 @@ from tests.node.served import (
     group,
     https,
     leads,
-    noops,
+    no_change_refused,
     operations,
     serve,
     table,
@@ -58,7 +58,7 @@ def test_a_cluster_start_is_one_entry_and_then_there_is_quiet(seed: int) -> None
         await cluster.sleep_ms(20_000)
         for node in cluster.nodes.values():
             assert node.status().last_index == 2
-            assert noops(node) == 1
+            assert no_change_refused(node)
 
     serve("memory", 3, seed, scenario)
 
@@ -133,7 +133,7 @@ def test_what_one_entry_does_not_carry_goes_into_the_next(seed: int) -> None:
             assert [(i, r.udp) for i in table(node) if (r := table(node).get(i))] == list(addresses.items())
             assert all(r.store_id for i in table(node) if (r := table(node).get(i)))
             assert 2 <= len(changes(node)) <= 4
-            assert noops(node) == node.status().term
+            assert no_change_refused(node)
         for node in nodes:
             await node.stop()
 
