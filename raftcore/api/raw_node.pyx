@@ -10,6 +10,7 @@ from raftcore.values.changes import ProposedChange
 
 cimport cython
 from raftcore.algorithm.membership_changes cimport apply_change, restore_configuration
+from raftcore.algorithm.options.priority cimport begun_anew
 from raftcore.algorithm.proposals cimport forward_payloads, propose_payloads, refusal
 from raftcore.algorithm.roles cimport become_follower, start, write_took
 from raftcore.algorithm.sending cimport resume_sending
@@ -29,9 +30,8 @@ from raftcore.api.status cimport status_of
 from raftcore.api.take_ready cimport accept_ready, append_response, has_ready, mark_reported
 from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.base.types cimport (
-    EntryConfChange, EntryConfChangeV2, EntryNoop,
-    MsgForgetLeader, MsgHup, MsgSnapStatus, MsgTransferLeader, MsgUnreachable,
-    StateFollower, StateLeader, StateQuarantined, index_t, node_id_t, term_t,
+    EntryConfChange, EntryConfChangeV2, EntryNoop, MsgForgetLeader, MsgHup, MsgSnapStatus, MsgTransferLeader,
+    MsgUnreachable, StateFollower, StateLeader, StateQuarantined, index_t, node_id_t, term_t,
 )
 from raftcore.check.clone cimport clone_raft, fingerprint_raft
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
@@ -261,6 +261,10 @@ cdef class RawNode:
         m.from_ = id
         step(self.raft, m)
 
+    def report_started(self, node_id_t id):
+        """The member ``id`` was started again: handing over to it by priority is tried as at first. For leaders."""
+        begun_anew(self.raft, id)
+
     def report_snapshot(self, node_id_t id, bint ok):
         """Whether the snapshot sent to ``id`` arrived (etcd/raft): if so, the log goes on behind it at the member's
         next answer; if not, it is sent again then. Until it is reported, or the member acknowledges it, nothing more is
@@ -397,12 +401,8 @@ cdef class RawNode:
         if plain:
             self._collect_plain(rd)
         else:
-            if (
-                rd.entries is not None
-                or rd.hard_state is not None
-                or rd.snapshot is not None
-                or r.after_append.count
-            ):
+            if (rd.entries is not None or rd.hard_state is not None or rd.snapshot is not None
+                    or r.after_append.count):
                 rd.messages.append(append_message(r, rd))
             if rd.committed_entries is not None:
                 rd.messages.append(apply_message(r, rd))

@@ -57,6 +57,8 @@ cdef class Progress:
     cdef public bint awaits_entries          # the storage is reading the entries from next on
     cdef public uint64_t heard_ms            # the core's now_ms at this member's last answer, 0 before the first
     cdef public bint bare_probe              # probes go without payload: it is not known where the logs agree
+    cdef public int takeover_pause           # election timeouts for which nothing is handed over to it by itself
+    cdef public int takeover_tries           # so often that was tried in this leadership, and it did not stand
     cdef public bint is_learner
     cdef public index_t conf_index           # configuration entry that made this progress
     cdef readonly Inflights inflights

@@ -41,6 +41,8 @@ class Progress:
     is_learner: bool
     heard_ms: int
     bare_probe: bool
+    takeover_pause: int
+    takeover_tries: int
     conf_index: int
     @property
     def inflights(self) -> Inflights: ...

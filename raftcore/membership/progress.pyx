@@ -154,6 +154,9 @@ cdef class Progress:
         awaits_entries: the entries from ``next`` on have left the leader's memory, and its storage is reading them.
         heard_ms: the core's ``now_ms`` at its last answer, 0 before the first.
         bare_probe: probes go without payload, since it is not known where the logs agree.
+        takeover_pause: election timeouts for which it is not handed over to by priority (options/priority.pyx).
+        takeover_tries: how often that was tried in this leadership without an election having come of it, up to where
+            the pause grows no more.
         is_learner: by the applied configuration.
         conf_index: index of the configuration entry that made this progress.
         inflights: the window of appends on their way.
@@ -178,6 +181,8 @@ cdef class Progress:
         self.sent_commit = 0
         self.recent_active = False
         self.heard_ms = 0
+        self.takeover_pause = 0
+        self.takeover_tries = 0
 
     cpdef void reset_state(self, int state) noexcept:
         """Another state, and nothing on its way; ``match`` and ``next`` stay."""
@@ -280,6 +285,8 @@ cdef class Progress:
         copy.awaits_entries = self.awaits_entries
         copy.heard_ms = self.heard_ms
         copy.bare_probe = self.bare_probe
+        copy.takeover_pause = self.takeover_pause
+        copy.takeover_tries = self.takeover_tries
         copy.is_learner = self.is_learner
         copy.conf_index = self.conf_index
         copy.inflights = self.inflights.clone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raftcore import ConfChange, ConfChangeType, MessageType, StateType
-from tests.core.network import Network
+from tests.core.network import ELECTION_TICK, Network
 
 Event = tuple[str, dict[str, Any]]
 
@@ -79,6 +79,14 @@ def test_a_snapshot_a_configuration_and_a_transfer() -> None:
     group.settle()
     assert group.leader == 2
     assert named(events, "transfer", 1)[0]["to"] == 2
+
+
+def test_a_preferred_voter_that_does_not_stand() -> None:
+    group, events = traced(3, priorities={2: 1})
+    group.campaign(1)
+    group.lose = lambda message: message.type == MessageType.MsgTimeoutNow
+    group.tick_all(16 * ELECTION_TICK)
+    assert named(events, "takeover", 1) == [{"to": 2, "in_vain": 0}, {"to": 2, "in_vain": 1}]
 
 
 def test_a_leader_that_is_forgotten() -> None:

@@ -100,9 +100,15 @@ class Stage:
         set_elapsed(self.member.raw, 0)
 
     def leader_timeout(self) -> None:
-        """An election timeout passes at a leader; heartbeats are events of their own."""
+        """An election timeout passes at a leader; heartbeats are events of their own.
+
+        How long a voter is left alone that did not stand by priority is time, which passes at once: else it would be
+        part of every state, and there would be hundreds of times as many.
+        """
         set_elapsed(self.member.raw, ELECTION_TICK - 1)
         self.member.raw.tick()
+        for voter in self.scope.ids:
+            self.member.raw.report_started(voter)
         if self.member.raw.state == StateType.StateLeader:
             set_elapsed(self.member.raw, 0)
 

@@ -227,6 +227,9 @@ class Program:
     def unreachable(self, peer: Peer) -> None:
         peer.raw.report_unreachable(self.read.byte() % 5)
 
+    def started(self, peer: Peer) -> None:
+        peer.raw.report_started(self.read.byte() % 5)
+
     def snapshot_status(self, peer: Peer) -> None:
         argument = self.read.byte()
         peer.raw.report_snapshot(argument % 5, bool(argument & 128))
@@ -402,7 +405,7 @@ TABLE: list[Callable[[Program, Peer], None]] = [
     Program.change, Program.transfer, Program.read_index, Program.compact, Program.restart, Program.forget_leader,
     Program.unreachable, Program.snapshot_status, Program.clone, Program.hostile_bytes, Program.hostile_changed,
     Program.hostile_changed, Program.hostile_message, Program.hostile_message, Program.hostile_leader,
-    Program.hostile_leader, Program.deliver, Program.offer_snapshot,
+    Program.hostile_leader, Program.started, Program.offer_snapshot,
 ]  # fmt: skip
 
 

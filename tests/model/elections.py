@@ -11,6 +11,7 @@ from tests.model.values import Message
 
 TRANSFER = b"CampaignTransfer"
 TAKEOVER_PAUSE = 10  # free choice: election timeouts between two attempts to hand over
+LONGEST_PAUSE = 640  # free choice: between two with the same member, each in vain
 
 
 class Elections(Membership):
@@ -116,10 +117,14 @@ class Elections(Membership):
     def prefer(self) -> None:
         if not self.priorities or self.transferee:
             return
+        rested = [member for member in self.progress.values() if not member.takeover_pause]
+        for member in self.progress.values():
+            member.takeover_pause = max(0, member.takeover_pause - 1)
         ready = [
             member
             for member in self.others()
-            if not member.is_learner
+            if member in rested
+            and not member.is_learner
             and not self.is_witness(member.id)
             and member.state == REPLICATE
             and member.active
@@ -132,6 +137,9 @@ class Elections(Membership):
         elif best and best == self.preferred:
             self.transfer_asked(best)
             self.preferred, self.takeover_pause = 0, TAKEOVER_PAUSE
+            member = self.progress[best]
+            member.takeover_pause = min(TAKEOVER_PAUSE * 2**member.takeover_tries, LONGEST_PAUSE)
+            member.takeover_tries += 1
         else:
             self.preferred = best
 

@@ -133,6 +133,10 @@ class ModelNode(Faults):
     def report_unreachable(self, id: int) -> None:
         self.take(Message(MessageType.MsgUnreachable, from_=id))
 
+    def report_started(self, id: int) -> None:
+        if self.is_leader() and id in self.progress:
+            self.progress[id].takeover_pause = self.progress[id].takeover_tries = 0
+
     def report_snapshot(self, id: int, ok: bool) -> None:
         self.take(Message(MessageType.MsgSnapStatus, from_=id, reject=not ok))
 

@@ -37,12 +37,17 @@ class Progress:
     bare: bool = False
     """Probe without entries: where the logs agree is being looked for (max_reject_runs)."""
     is_learner: bool = False
+    takeover_pause: int = 0
+    """Election timeouts for which nothing is handed over to it by priority."""
+    takeover_tries: int = 0
+    """So often that was tried in vain."""
 
     def start_over(self, match: int, next: int) -> None:
         """A new leader knows nothing yet."""
         self.enter(PROBE)
         self.match, self.next, self.told_commit = match, next, 0
         self.active, self.heard_ms = False, 0
+        self.takeover_pause = self.takeover_tries = 0
 
     def enter(self, state: str) -> None:
         self.state, self.waiting, self.snapshot, self.inflight, self.bare = state, False, 0, [], False

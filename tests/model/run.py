@@ -14,6 +14,7 @@ from raftcore import (
     ConfChangeTransition,
     ConfChangeType,
     ConfChangeV2,
+    MessageType,
     StateType,
 )
 from raftcore.wire.codec import decode_message, encode_message
@@ -224,6 +225,11 @@ def apply(run: Run, pair: Pair, a: int, b: int) -> str:
 
 
 def settle(run: Run, pair: Pair, a: int, b: int) -> None:
+    settle_but(run)
+
+
+def settle_but(run: Run, *lost: MessageType) -> None:
+    """Until there is nothing to do any more, or ROUNDS are over; messages of these types are lost."""
     for _ in range(ROUNDS):
         for other in run.pairs:
             for _ in range(4):
@@ -234,7 +240,10 @@ def settle(run: Run, pair: Pair, a: int, b: int) -> None:
                 pass
         due, run.flying = run.flying, []
         for flight in due:
-            run.arrive(flight)
+            if flight.core.type in lost:
+                run.remember(flight)
+            else:
+                run.arrive(flight)
         if not run.flying and not any(other.core.has_ready() for other in run.pairs):
             return
 
@@ -303,6 +312,21 @@ def unreachable(run: Run, pair: Pair, a: int, b: int) -> str:
     pair, of = run.leading(pair, a), 1 + b % len(run.cluster.ids)
     pair.both("report_unreachable", of)
     return f" at {pair.id}: {of}"
+
+
+def started(run: Run, pair: Pair, a: int, b: int) -> str:
+    pair, of = run.leading(pair, a), 1 + b % len(run.cluster.ids)
+    pair.both("report_started", of)
+    return f" at {pair.id}: {of}"
+
+
+def in_vain(run: Run, pair: Pair, a: int, b: int) -> str:
+    """Election timeouts of a leader, whose followers wait: nobody hears that he should stand."""
+    pair, timeouts = run.leading(pair, a), 1 + b % 50
+    for _ in range(timeouts):
+        pair.both("tick", run.clock, run.cluster.settings["election_tick"])
+        settle_but(run, MessageType.MsgTimeoutNow)
+    return f" at {pair.id}: {timeouts} election timeouts"
 
 
 def snapshot_status(run: Run, pair: Pair, a: int, b: int) -> str:
@@ -392,6 +416,6 @@ STEPS: dict[str, Callable[[Run, Pair, int, int], str | None]] = {
     for action in (
         deliver, drop, repeat, stale, ready, write, apply, settle, tick, tick_all, propose, change, campaign, transfer,
         forget, read, unreachable, snapshot_status, compact, crash, isolate, heal, pin_timeout, clone,
-        snapshot_availability, entries_at_hand, report_entries, priorities, offer_snapshot,
+        snapshot_availability, entries_at_hand, report_entries, priorities, offer_snapshot, started, in_vain,
     )
 }  # fmt: skip

@@ -137,7 +137,7 @@ def draw_steps(cluster: Cluster, count: int) -> list[Step]:
     )  # fmt: skip
     numbers = r.getrandbits
     steps = [Step(kind, numbers(16), numbers(32), numbers(32)) for kind in kinds]
-    return with_offers(cluster.seed, with_pages(cluster.seed, steps))
+    return with_starts(cluster, with_offers(cluster.seed, with_pages(cluster.seed, steps)))
 
 
 def with_pages(seed: int, steps: list[Step]) -> list[Step]:
@@ -159,5 +159,18 @@ def with_offers(seed: int, steps: list[Step]) -> list[Step]:
         return steps
     return [
         Step("offer_snapshot", r.getrandbits(16), r.getrandbits(32), r.getrandbits(32)) if r.random() < 0.06 else step
+        for step in steps
+    ]
+
+
+def with_starts(cluster: Cluster, steps: list[Step]) -> list[Step]:
+    """In half of the schedules with priorities some steps give way to the news that a member was started again, and to
+    orders to stand that are lost while much time passes."""
+    r = random.Random(f"starts {cluster.seed}")
+    if "priorities" not in cluster.settings or r.random() < 0.5:
+        return steps
+    kinds = ("started", "in_vain", "in_vain")
+    return [
+        Step(r.choice(kinds), r.getrandbits(16), r.getrandbits(32), r.getrandbits(32)) if r.random() < 0.02 else step
         for step in steps
     ]

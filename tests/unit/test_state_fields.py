@@ -159,7 +159,8 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
             **dict.fromkeys(("max_inflight", "max_inflight_bytes"), SETTINGS),
         },
         "Progress": {
-            "heard_ms": CLOCK,
+            **dict.fromkeys(("heard_ms", "takeover_pause"), CLOCK),
+            "takeover_tries": "how long that pause is to be the next time",
             "is_learner": "follows from the configuration",
             "awaits_entries": AT_HAND,
         },
