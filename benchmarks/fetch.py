@@ -1,13 +1,15 @@
 """A snapshot from one node to another over loopback, beside the same bytes over a plain TCP stream.
 
-    python -m benchmarks.fetch [--mib 1024] [--datagram BYTES ...] [--rounds N] [--dir DIR] [--json FILE]
+    python -m benchmarks.fetch [--mib 1024] [--datagram BYTES ...] [--rounds N] [--one-by-one] [--dir DIR]
+        [--json FILE]
 
 Two processes, each with a socket and a store of snapshots on disk, and nothing else. Rows, by bytes of a datagram:
 `fetch` is MiB a second from the first request until the snapshot is checked and durable; `tcp` is asyncio's streams,
 from a file into a file, synced at the end, nothing checked; `ratio` is the one by the other, round by round. Beside
 them how much each process has grown (`rss`), and for how long at most the loop of either was held (`held`), in CPU time
 of its thread, as a busy machine takes it away for as long as it likes: between two looks, half a millisecond apart, so
-of one turn, or of several where the machine was busy.
+of one turn, or of several where the machine was busy. With `--one-by-one` each datagram costs a system call at either
+end, as where the system does not take and give several at once (UDP_SEGMENT and UDP_GRO).
 """
 
 from __future__ import annotations
@@ -167,9 +169,10 @@ async def measure(root: Path, datagram: int, rounds: int, size: int) -> list[Row
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    how = [] if UdpTransport.runs else ["--one-by-one"]
     giver = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.fetch", "--give", str(root / "from"), json.dumps(members), str(datagram),
-        str(port), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        str(port), *how, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert giver.stdin is not None
     assert giver.stdout is not None
@@ -217,10 +220,12 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=1024, help="size of the snapshot")
     parser.add_argument("--datagram", type=int, nargs="+", default=[60_000, 1_200], help="bytes of a datagram")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one-by-one", action="store_true", help="a system call for each datagram")
     parser.add_argument("--dir", type=Path, help="where the files are made; a folder of the system's by default")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--give", nargs=4, help=argparse.SUPPRESS)
     given: Any = parser.parse_args()
+    UdpTransport.runs = not given.one_by_one
     if given.give:
         directory, members, datagram, port = given.give
         table = {int(node_id): address for node_id, address in json.loads(members).items()}

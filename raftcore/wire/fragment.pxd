@@ -12,6 +12,8 @@ cdef enum:
     # What a datagram with a fragment holds beside the fragment's bytes.
     FRAGMENT_OVERHEAD = DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE + FRAGMENT_HEADER_SIZE
     SURE_SIZE = 1200           # datagrams up to it pass, whatever the path takes: path_size.BASE_SIZE
+    RUN_DATAGRAMS = 64         # datagrams that Linux takes at once (UDP_MAX_SEGMENTS),
+    RUN_BYTES = 65507          # and what UDP carries in one packet
     LEAST_STEP = 256           # bytes of a fragment that is not the last: it bounds how many a message may have
     LARGEST_CUT = 1 << 30      # bytes behind a header that are cut
     ACK_HEADER_SIZE = 16

@@ -69,6 +69,7 @@ cdef class Outgoing:
     cdef int forget_under_way(self, list messages) except -1
     cdef Departure* at(self, uint64_t number) noexcept
     cdef Pending find(self, uint64_t number)
+    cdef bytes take_next(self, int64_t most, int64_t now_us)
     cdef Pending choose(self)
     cdef Pending begin(self, bint urgent)
     cdef Py_ssize_t urgent_ones(self) except -1

@@ -26,8 +26,8 @@ from raftcore.base.bytes cimport load32, store32
 from raftcore.base.crc cimport crc32c_update
 from raftcore.wire.congestion cimport PACKET_THRESHOLD, PERSISTENT_THRESHOLD, Congestion
 from raftcore.wire.fragment cimport (
-    ACK_RANGES, FRAGMENT_HEADER_SIZE, FRAGMENT_OVERHEAD, FRAME_FRAGMENT, LARGEST_CUT, LEAST_STEP, SURE_SIZE, Fragment,
-    Range, fragment_count, fragment_length, read_ack, write_fragment,
+    ACK_RANGES, FRAGMENT_HEADER_SIZE, FRAGMENT_OVERHEAD, FRAME_FRAGMENT, LARGEST_CUT, LEAST_STEP, RUN_BYTES,
+    RUN_DATAGRAMS, SURE_SIZE, Fragment, Range, fragment_count, fragment_length, read_ack, write_fragment,
 )
 from raftcore.wire.frame cimport FRAME_HEADER_SIZE, write_frame_header
 from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
@@ -229,6 +229,30 @@ cdef class Outgoing:
 
     def next_datagram(self, int64_t now_us):
         """The next datagram that may leave now, checksum and all, which counts as sent; None: none may."""
+        return self.take_next(INT64_MAX, now_us)
+
+    def next_run(self, int64_t now_us):
+        """The next datagrams that may leave now, as :meth:`next_datagram` gives them, as many as the system may take at
+        once: all have the size of the first but the last, which may be smaller. Empty: none may."""
+        cdef list run = []
+        cdef int64_t most = INT64_MAX   # bytes of the next one
+        cdef int64_t left = RUN_BYTES
+        cdef int64_t size
+        cdef bytes datagram
+        while len(run) < RUN_DATAGRAMS:
+            datagram = self.take_next(min(most, left) if run else INT64_MAX, now_us)
+            if datagram is None:
+                break
+            size = PyBytes_GET_SIZE(datagram)
+            run.append(datagram)
+            left -= size
+            if size < most and len(run) > 1:
+                break
+            most = size
+        return run
+
+    cdef bytes take_next(self, int64_t most, int64_t now_us):
+        """The next datagram, if it has ``most`` bytes or fewer."""
         cdef Pending message = self.choose()
         cdef uint32_t index
         cdef int64_t size
@@ -243,6 +267,8 @@ cdef class Outgoing:
         else:
             index = self.choose_fragment(message)
         size = FRAGMENT_OVERHEAD + fragment_length(message.size, message.step, index)
+        if size > most:
+            return None
         if self.probes:
             self.probes -= 1  # window and pauses do not hold it back (7.5)
         elif not self.congestion.has_room(size):

@@ -38,7 +38,8 @@ class Transport(Protocol):
         ...
 
     def receive(self, limit: int = 64) -> list[bytes]:
-        """At most ``limit`` datagrams read; returns those whose frames, from byte 64 on, may be stepped.
+        """At most ``limit`` datagrams read, and such as the system hands over with the last of them, fewer than 64;
+        returns those whose frames, from byte 64 on, may be stepped.
 
         The header is checked (checksum, cluster, both identities) and the transport's own frames are dealt with. When
         more waits, ``wake`` is called again.

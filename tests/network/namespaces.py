@@ -94,6 +94,8 @@ def without_offloads(namespace: str, interface: str) -> None:
             value = ctypes.create_string_buffer(struct.pack("=II", offload, 0))
             request = struct.pack("16sP", interface.encode(), ctypes.addressof(value)).ljust(40, b"\0")
             fcntl.ioctl(control, SIOCETHTOOL, request)
+    # Of what a socket hands over at once (UDP_SEGMENT), which no switch of that old interface names.
+    command("ip", "-n", namespace, "link", "set", interface, "gso_max_segs", "1")
 
 
 class End:

@@ -162,6 +162,26 @@ def test_a_path_that_becomes_narrower_and_says_so(family: int) -> None:
         on(network, test, family)
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_run_that_the_own_link_no_longer_takes(family: int) -> None:
+    """Fragments that are handed to the system at once say one by one that they are too long: runs go on."""
+
+    async def test(ends: Ends) -> None:
+        await ends.until_settled(9000 - HEADERS[family] - SEALING)
+        await ends.carries(100_000)
+        network["a"].link.mtu(1400)
+        before = len(ends.received[2])
+        await ends.repeat_until(100_000, lambda: len(ends.received[2]) > before)
+        assert ends.size() == 1400 - HEADERS[family] - SEALING
+        await ends.carries(100_000)
+        assert ends.transports[1].runs
+        assert ends.count("too_long") > 1
+        assert ends.count("send_failed") == 0
+
+    with hosts(9000) as network:
+        on(network, test, family)
+
+
 @pytest.mark.parametrize("size", [8000, 100_000])
 def test_a_black_hole_in_mid_run(size: int) -> None:
     """Datagrams of 8,000 bytes, of which nothing says that they arrive, and fragments, of which something does."""

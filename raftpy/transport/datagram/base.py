@@ -116,7 +116,7 @@ class DatagramTransport(KnownPeers):
             resized=self._resized,
             measured=self._measured,
         )
-        self._fragments = Fragments(self.clock, self._transmit, self._paths.lost)
+        self._fragments = Fragments(self.clock, self._transmit, self._transmit_run, self._paths.lost)
         self.counters = self._gate.counters
         self._heard = []
         self._waiting = []
@@ -439,6 +439,11 @@ class DatagramTransport(KnownPeers):
         counters.duplicated += len(delays) > 1
         counters.delayed += any(delays)
         carry(delays, self.clock.call_later, lambda: self._put_late(peer, datagram))
+
+    def _transmit_run(self, peer: Peer, datagrams: list[bytes]) -> None:
+        """Sends several, all as large as the first but the last, which may be smaller."""
+        for datagram in datagrams:
+            self._transmit(peer, datagram)
 
     def _put_late(self, peer: Peer, datagram: bytes) -> None:
         if self._running:

@@ -39,15 +39,20 @@ SILENT_US = 2 * GIVE_UP_US
 class Fragments:
     """The fragments from and to all peers of one transport, in one incarnation of this node.
 
-    ``transmit(peer, datagram)`` puts a datagram on the wire; ``black_hole(peer)`` is called when large ones do not seem
-    to arrive.
+    ``transmit(peer, datagram)`` puts a datagram on the wire, ``transmit_run(peer, datagrams)`` several, all as large as
+    the first but the last, which may be smaller; ``black_hole(peer)`` is called when large ones do not seem to arrive.
     """
 
     def __init__(
-        self, clock: Clock, transmit: Callable[[Peer, bytes], None], black_hole: Callable[[Peer], None]
+        self,
+        clock: Clock,
+        transmit: Callable[[Peer, bytes], None],
+        transmit_run: Callable[[Peer, list[bytes]], None],
+        black_hole: Callable[[Peer], None],
     ) -> None:
         self._clock = clock
         self._transmit = transmit
+        self._transmit_run = transmit_run
         self._black_hole = black_hole
         self._number = 0  # of the newest message; it only grows, also when a peer goes and comes back
         self._busy: dict[int, Peer] = {}  # to whom something is under way
@@ -156,9 +161,9 @@ class Fragments:
         if peer.lane is not None:
             while (following := peer.lane.next_message(outgoing)) is not None:
                 self.send_whole(peer, *following, urgent=True)
-        while (datagram := outgoing.next_datagram(now_us)) is not None:
-            peer.counters.fragments_sent += 1
-            self._transmit(peer, datagram)
+        while run := outgoing.next_run(now_us):
+            peer.counters.fragments_sent += len(run)
+            self._transmit_run(peer, run)
 
     # --- Time ---------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,9 @@ nothing. Asking each time nothing waits would cost more than all the rest of a l
 There no datagram is cut by IP either (IP_PMTUDISC_PROBE: the don't-fragment bit is set, and what the system believes to
 know of a path is not asked), so that each path's size can be found out (paths.py). What the own system does not take
 (EMSGSIZE), and what a router reports of a narrower link, stand in the error queue with the size that would pass.
+
+Fragments that leave at the same time are handed over at once where the system takes that (UDP_SEGMENT), and come so
+where it gives that (UDP_GRO): a system call costs more than a small datagram. On the wire each is a datagram as ever.
 """
 
 from __future__ import annotations
@@ -64,6 +67,9 @@ _IP_RECVERR, _IPV6_RECVERR, _MSG_ERRQUEUE = 11, 25, 0x2000
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _IPV6_DONTFRAG = 10, 23, 62
 _PMTUDISC_DONT, _PMTUDISC_PROBE = 0, 3
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_MEMINFO = 32, 33, 55
+_SOL_UDP, _UDP_SEGMENT = 17, 103
+_NO_RUNS = frozenset({errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
+"""What a system or a device says that does not take several datagrams at once."""
 _ORIGIN_LOCAL = 1
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err
 _UNREACHABLE = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
@@ -79,6 +85,10 @@ class UdpTransport(DatagramTransport):
     ``receive_buffer`` and ``send_buffer`` are asked for in bytes; names are looked up in threads of ``executor`` (None:
     the process's). The rest as in ``DatagramTransport``.
     """
+
+    runs: bool = True
+    """Whether several datagrams are handed to the system, and taken from it, at once. False once it has refused that;
+    whoever sets it before the start does without."""
 
     def __init__(
         self,
@@ -134,7 +144,8 @@ class UdpTransport(DatagramTransport):
             raise _cannot_listen(own.node_id, address, error) from None
         self._socket = udp
         self._usual = self._max_datagram if _all_here(own.members.values()) else min(self._max_datagram, USUAL_DATAGRAM)
-        self._io = DatagramIO(udp.fileno())
+        self.runs = self.runs and _takes_runs(udp)
+        self._io = DatagramIO(udp.fileno(), self.runs)
         self._check_buffers()
         self._loop = loop
         self._names = Names(own.node_id, self._family, loop, self.clock.monotonic, self._executor, self._locate)
@@ -217,6 +228,27 @@ class UdpTransport(DatagramTransport):
         number = io.write(datagram, peer.packed)
         if number:
             self._put_failed(peer, datagram, number)
+
+    def _transmit_run(self, peer: Peer, datagrams: list[bytes]) -> None:
+        io = self._io
+        if not self.runs or len(datagrams) == 1 or self._unreliable is not None or type(io) is not DatagramIO:
+            super()._transmit_run(peer, datagrams)
+            return
+        peer.counters.sent += len(datagrams)
+        peer.counters.sent_bytes += sum(map(len, datagrams))
+        number = io.write_run(datagrams, peer.packed)
+        if number == 0:
+            return
+        # By itself each says what is the matter with it: the path may have become narrower, or the buffer be full.
+        taken = 0
+        for datagram in datagrams:
+            if failed := io.write(datagram, peer.packed):
+                self._put_failed(peer, datagram, failed)
+            else:
+                taken += 1
+        if number in _NO_RUNS and taken == len(datagrams):
+            self.runs = False
+            log.debug("node %d sends datagrams one by one from now on: %s", self._own.node_id, _reason(number))
 
     def _put_failed(self, peer: Peer, datagram: bytes, number: int) -> None:
         if self._read_errors() and self._io is not None and not too_long(peer, datagram):
@@ -347,6 +379,17 @@ def _set_buffer(udp: socket.socket, which: str, wanted: int) -> int:
         except PermissionError:
             pass
     return udp.getsockopt(socket.SOL_SOCKET, option)
+
+
+def _takes_runs(udp: socket.socket) -> bool:
+    """Whether the system knows datagrams that are handed over at once: one that does not would send them as one."""
+    if not _LINUX:
+        return False
+    try:
+        udp.setsockopt(_SOL_UDP, _UDP_SEGMENT, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _kernel_drops(udp: socket.socket | None) -> int | None:

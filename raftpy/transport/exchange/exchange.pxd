@@ -18,9 +18,13 @@ cdef class DatagramIO:
     # error may be waiting in the socket's error queue.
     cdef readonly bint may_have_error
     cdef int fruitless          # reads in a row that met nothing
+    cdef bint may_join          # the system may be asked to hand over several datagrams at once,
+    cdef bint joined            # and does so
 
     cpdef list read(self, Py_ssize_t limit)
     cdef int put(self, const void* datagram, Py_ssize_t size, bytes address) noexcept
+    cdef int join(self) noexcept
+    cdef ssize_t read_run(self, int* each) noexcept
 
 cdef class Traffic:
     # Datagrams to and from one peer.
