@@ -123,6 +123,8 @@ class Heard:
     """It does not take this incarnation for this node: ``Transport.refused_by`` says why."""
     refuses_start: bool = False
     """It does not, because it has heard a later start of the same store, or another one from the same state."""
+    boot: int = 0
+    """Which start of it the newest incarnation heard is, u64; 0: none was heard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Driver:
         self.storage: Storage = opened.storage
         self.transport: Transport = opened.transport
         self.members: Mapping[int, str] = opened.members
-        self.boot = opened.boot
+        self.boot, self._boots = opened.boot, dict.fromkeys(opened.members, 0)  # the peers', as last heard; 0: not yet
         self.clock = clock
         self.executor = executor
         self.entropy = entropy
@@ -392,8 +392,12 @@ class Driver:
 
     def _on_heard(self, node_id: int) -> None:
         self.member_operations.heard(node_id)
+        before, boot = self._boots.get(node_id, 0), self.transport.heard(node_id).boot
+        self._boots[node_id] = boot
         for group in self.groups.values():
             group.quarantine.heard(node_id)
+            if before not in (0, boot):
+                group.peer_started(node_id)
         if self.founding is not None:
             self.founding.heard(node_id)
 

@@ -362,6 +362,11 @@ class Group:
         self.pulling.look()
         self.offering.look()
 
+    def peer_started(self, node_id: int) -> None:
+        """A peer was started again: what was begun with its former life is begun anew."""
+        self.raw.report_started(node_id)
+        self.offering.peer_started(node_id)
+
     def end_snapshots(self) -> None:
         """After ``end_waits``, in any thread: returns when nothing is at work on the store's snapshots any more."""
         self.snapshots.end()

@@ -3,8 +3,8 @@
 The core sends MsgSnap once, and then nothing until the follower has what it says. The message may be lost, and so may
 the follower's attempt to fetch what it names: the disk had no room, or it was restarted. It does not say so. It asks
 this node for the bytes as long as it goes on, and for one byte while it reads back what has come; one that does not
-ask, and does not answer, is offered the newest snapshot again. To one that has it already, or is about to, the offer
-says nothing new.
+ask, and does not answer, is offered the newest snapshot again, and so is at once who was started again. To one that has
+it already, or is about to, the offer says nothing new.
 
 One that has a part of another snapshot asks for a byte of that instead (installing.py). It is offered that one then, if
 it is here still and the log goes on behind it, which the core decides; else the newest again, which it takes.
@@ -78,6 +78,15 @@ class Offering:
             elif now - max(at_s, since) >= (UNHEARD_S if at_s < since else SILENT_S):
                 self._fail(node_id)
                 self._came_to_nothing(node_id, index, at_s)
+
+    def peer_started(self, node_id: int) -> None:
+        """It was started again, and knows nothing of what it was offered: it is offered a snapshot anew when it is
+        heard, and goes on with what it has of that one."""
+        raw = self._group.raw
+        if raw.state == StateType.StateLeader and any(node_id == waiting for waiting, _ in raw.pending_snapshots()):
+            self._since.pop(node_id, None)
+            raw.report_snapshot(node_id, False)
+            self._group.schedule()
 
     def _has_part_of(self, node_id: int, snapshot: Snapshot | None, now: float) -> None:
         """Since it was offered one, the member has asked for ``snapshot``, another; None: for one that is not here."""

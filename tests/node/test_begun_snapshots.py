@@ -95,6 +95,25 @@ def test_a_follower_that_was_restarted(seed: int, caplog: pytest.LogCaptureFixtu
         play("memory", 3, seed, scenario, machine=Words, snapshot_rate=RATE)
 
 
+def test_a_follower_that_was_restarted_at_once_goes_on_at_once(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    """The leader hears that it has begun anew, and waits no longer for what its former life has asked for."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, lost, begun = await on_its_way(cluster)
+        await cluster.crash(lost)
+        await cluster.restart(lost)
+        raw = cluster.nodes[leader]._running.raw
+        assert [node_id for node_id, _ in raw.pending_snapshots()] == [lost]
+        await asyncio.sleep(1)
+        coming = cluster.nodes[lost].status().incoming_snapshot
+        assert coming is not None, "what it is offered is being received"
+        await caught_up(cluster, lost)
+        assert installed(caplog, lost) == [str(begun)]
+
+    with caplog.at_level("INFO", "raftpy"):
+        play("memory", 3, seed, scenario, machine=Words, snapshot_rate=RATE)
+
+
 def test_what_it_tells_its_leader_is_told_again_where_that_was_lost(
     seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:

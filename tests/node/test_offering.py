@@ -9,6 +9,7 @@ import pytest
 
 from raftcore import ConfState, Snapshot, StateType
 from raftpy.contracts.snapshots import SnapshotRef
+from raftpy.runtime.group import Group
 from raftpy.runtime.offering import SILENT_S, UNHEARD_S, Offering
 from raftpy.runtime.snapshot_source import Asked
 
@@ -78,6 +79,45 @@ def test_one_that_asks_no_more_has_given_up() -> None:
     assert leader.failed == 0
     leader.later(0.2)
     assert leader.failed == 1
+
+
+def test_one_that_was_started_again_is_offered_it_at_once() -> None:
+    leader = Leader()
+    leader.later(1)
+    leader.asks(OFFERED)
+    leader.offering.peer_started(2)
+    assert leader.failed == 1, "the core offers the newest one when the member is heard"
+    leader.pending = [(2, OFFERED)]
+    leader.later(1)
+    leader.later(UNHEARD_S)
+    assert leader.failed == 2, "what its former life has asked for says nothing of this one"
+
+
+def test_one_that_was_started_again_may_have_been_offered_it_since_the_last_look() -> None:
+    leader = Leader()
+    leader.pending = []
+    leader.later(1)
+    leader.pending = [(2, OFFERED)]
+    leader.offering.peer_started(2)
+    assert leader.failed == 1
+
+
+def test_who_waits_for_no_snapshot_is_offered_none_when_it_was_started_again() -> None:
+    leader = Leader()
+    leader.offering.peer_started(3)
+    leader.state = StateType.StateFollower
+    leader.offering.peer_started(2)
+    assert leader.failed == 0
+
+
+def test_a_group_tells_its_core_and_its_offers_who_was_started_again() -> None:
+    told: list[tuple[str, int]] = []
+    group: Any = SimpleNamespace(
+        raw=SimpleNamespace(report_started=lambda node_id: told.append(("core", node_id))),
+        offering=SimpleNamespace(peer_started=lambda node_id: told.append(("offers", node_id))),
+    )
+    Group.peer_started(group, 2)
+    assert sorted(told) == [("core", 2), ("offers", 2)]
 
 
 def test_one_that_asks_for_another_is_offered_that_one() -> None:

@@ -64,9 +64,10 @@ def test_the_address_of_an_earlier_incarnation_is_forgotten() -> None:
     one, _ = world.pair()
     assert one.heard(2).http_address == "127.0.0.1:8102"
     world.network.filter = lambda from_, to, what: len(what) == 64
-    world.start(identity(2, counter=2))
+    again = world.start(identity(2, counter=2))
     world.settle(0.5)
-    assert one.heard(2) == Heard(TWO.store_id, None)
+    assert one.heard(2) == Heard(TWO.store_id, None, boot=again._own.boot)
+    assert again._own.boot != TWO.boot
 
 
 def test_hello_before_messages_in_one_datagram() -> None:

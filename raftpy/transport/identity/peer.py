@@ -203,6 +203,7 @@ class Peer(Link):
             self.answered,
             refuses,
             refuses and self.refusal is not Refusal.OTHER_STORE,
+            self.incarnation.boot,
         )
 
     def may_refuse(self, incarnation: tuple[int, int], now_s: float) -> bool:
