@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 
-from raftpy.contracts.database import Database, DatabaseEngine
+from raftpy.contracts.database import Batch, DatabaseEngine
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.executor import Executor
@@ -55,7 +55,7 @@ from raftpy.storage.leveldb.segment import (
     pack_number,
 )
 from raftpy.storage.leveldb.wal import cut_off_room
-from raftpy.storage.leveldb.wal_batches import Layout, stored_size
+from raftpy.storage.leveldb.wal_batches import stored_size
 from raftpy.storage.leveldb.wal_records import HEADER, WHOLE, survey
 
 SEGMENT_SIZE = 16 << 20
@@ -71,6 +71,8 @@ BEYOND = 256 << 10
 REMOVED_AT_ONCE = 4
 """How many segments are removed before the worker looks whether anything else is to be done: a large file takes a while
 to remove, and a compaction may free thousands."""
+KEPT_BATCH = 4 << 20
+"""Bytes of a batch whose memory is kept for the next one."""
 REREAD = 1 << 20
 """Bytes of a closed segment that are read back at a time: whole blocks of a write-ahead file, in which records end."""
 
@@ -118,7 +120,18 @@ class _Newest:
     """The segment that is written. ``limit``: bytes at which it is changed for the next one; ``held``: those it has;
     ``end_before``: at which byte the batches of the one before it end (0: there was none)."""
 
-    __slots__ = ("database", "end_before", "file", "held", "is_named", "is_opened", "layout", "limit", "number")
+    __slots__ = (
+        "batch",
+        "database",
+        "end_before",
+        "file",
+        "held",
+        "is_named",
+        "is_opened",
+        "layout",
+        "limit",
+        "number",
+    )
 
     def __init__(self, made: Made, limit: int, end_before: int) -> None:
         self.end_before = end_before
@@ -130,6 +143,7 @@ class _Newest:
         self.held = 0
         self.is_opened = False  # its first batch is written
         self.is_named = False  # its successor is
+        self.batch: Batch | None = None  # an empty one, with the memory of the one before
 
 
 class SegmentRow:
@@ -348,7 +362,7 @@ class SegmentRow:
         begin = len(whole)
         whole += carried
         whole += writes
-        offsets = write(newest.database, newest.layout, whole)
+        offsets = write(newest, whole)
         newest.held += size
         newest.is_named = newest.is_named or following is not None
         self._written(whole[begin:], offsets[begin:])
@@ -418,7 +432,7 @@ class SegmentRow:
         old = self._newest
         if not old.is_named:
             number = following.header.number
-            write(old.database, old.layout, [(SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, number))])
+            write(old, [(SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, number))])
         self._next = None  # not before: where its naming fails, closing it is left to ``close``
         self._begin(following, old.layout.end)
         self._later(lambda: self._close_segment(old))
@@ -525,16 +539,24 @@ class SegmentRow:
             self._emptying.choose(self._sizes, self._paths, self._segment_size)
 
 
-def write(database: Database, layout: Layout, writes: list[Write]) -> list[int]:
-    """Writes one synced batch to a segment; where its values lie, as ``Layout.add`` has it."""
-    batch = database.write_batch(sync=True)
+def write(newest: _Newest, writes: list[Write]) -> list[int]:
+    """Writes one synced batch to the segment; where its values lie, as ``Layout.add`` has it.
+
+    LevelDB's batch is used again: it grows by copying, and its memory would be the system's again after each.
+    """
+    batch, newest.batch = newest.batch or newest.database.write_batch(sync=True), None
     for key, value in writes:
         if value is None:
             batch.delete(key)
         else:
             batch.put(key, value)
     batch.write()
-    return layout.add(writes)
+    before = newest.layout.end
+    offsets = newest.layout.add(writes)
+    if newest.layout.end - before <= KEPT_BATCH:
+        batch.clear()
+        newest.batch = batch
+    return offsets
 
 
 def damage_in(piece: bytes, offset: int, size: int) -> str | None:
