@@ -15,6 +15,7 @@ Every method raises ``OSError`` as the system's call does: ``FileNotFoundError``
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Hashable
 from pathlib import PurePath
 from typing import Literal, Protocol, TypeAlias
@@ -22,6 +23,20 @@ from typing import Literal, Protocol, TypeAlias
 OpenMode = Literal["share", "rewrite", "change", "read"]
 """``share``: made where missing, read and written, what it holds stays; ``rewrite``: made where missing, emptied, and
 written; ``change``: must be there, and is written; ``read``: must be there, and is read."""
+
+PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What a call is refused for that says nothing of the disk: the system, or this process, lacks descriptors or memory
+for it."""
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Whether it, or what it was raised from, is an ``OSError`` of these: the same call may succeed a little later."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in PASSING:
+            return True
+        error = error.__cause__
+    return False
+
 
 Data: TypeAlias = bytes | bytearray | memoryview
 """What is written. It is taken as it is at the call: whoever has written it may change it afterwards."""

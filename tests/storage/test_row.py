@@ -430,7 +430,8 @@ class TestSegments:
         assert place.files.read(path).rstrip(b"\0") == before
         assert len(scan(place.open())) == 29
 
-    def test_what_fails_beside_the_writes_fails_a_write(self) -> None:
+    def test_a_full_disk_fails_a_write(self) -> None:
+        """Not before what was set aside for the segment in use is used up."""
         place = Simulated()
         row = place.open(create=True)
         row.put(*record(0, 1), sync=True)
@@ -438,7 +439,7 @@ class TestSegments:
         with pytest.raises(Exception, match="No space"):
             for first in range(2, 300):
                 place.executor.run()
-                row.put(*record(0, first, 10), sync=True)
+                row.put(*record(0, first), sync=True)
         place.disk.capacity = 1 << 40
         with pytest.raises(Exception, match="No space"):
             row.put(*record(0, 300), sync=True)

@@ -23,8 +23,9 @@ What is durable when, so that a crash at any moment leaves either all of it or w
 
 ``get`` may be called from one thread and ``commit`` from another. What costs time beside a write (the next segment,
 closing the one before, removing directories) is done by a worker; a segment that is not ready makes nobody wait: the
-one before grows meanwhile. Where a record lies follows from LevelDB's format when it is written (``Layout``), so
-nothing is read back.
+one before grows meanwhile. So it does where the next one cannot be made (no room, no descriptors): that is tried again
+as it grows, and ends nothing before it is full. Where a record lies follows from LevelDB's format when it is written
+(``Layout``), so nothing is read back.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from raftpy.contracts.database import Batch, DatabaseEngine
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.executor import Executor
-from raftpy.contracts.files import Files
+from raftpy.contracts.files import Files, is_passing
 from raftpy.storage.identity import new_store_id
 from raftpy.storage.leveldb.emptying import Emptying, Write, read_at, value_of
 from raftpy.storage.leveldb.loading import Loader
@@ -68,6 +69,8 @@ LARGEST_SEGMENT = UNFLUSHED // 2
 bytes and leaves the ends of them unused, up to a fifth, and it must never take ``UNFLUSHED``."""
 BEYOND = 256 << 10
 """Bytes set aside in a segment's file beyond its size, for what stands around its last batch; at most as many again."""
+TRIES_IN_A_SEGMENT = 16
+"""Where the next segment cannot be made, this is tried again whenever so large a part of one has been written."""
 REMOVED_AT_ONCE = 4
 """How many segments are removed before the worker looks whether anything else is to be done: a large file takes a while
 to remove, and a compaction may free thousands."""
@@ -173,6 +176,9 @@ class SegmentRow:
         self._writing = executor.lock()  # held while a batch is written
         self._worker = executor.worker("raftpy segments", self._work)
         self._next: Made | None = None
+        self._not_made: StorageFailed | None = None  # why there is none
+        self._not_closed: list[_Newest] = []  # what could not be closed for want of descriptors or memory
+        self._make_at = 0  # when the newest has so many bytes, making the next one is tried again; 0: it is under way
         self._trouble: Exception | None = None  # what the worker has failed of, or a write
         self._closed = False
         loaded = Loader(files, path, given_up).load(create)
@@ -298,8 +304,9 @@ class SegmentRow:
 
     def damage(self) -> list[StorageFailed]:
         """What was found damaged or unreadable in passing, and has ended nothing: such a segment is not emptied. And
-        what is needed no more and could not be removed."""
-        return [*self._emptying.damage(), *self._kept.values()]
+        what is needed no more and could not be removed, and why the next segment is not there yet."""
+        not_made = self._not_made
+        return [*self._emptying.damage(), *self._kept.values(), *(() if not_made is None else (not_made,))]
 
     def close(self) -> None:
         if self._closed:
@@ -342,6 +349,9 @@ class SegmentRow:
             header, self._first = self._first, None
             self.make_durable()
             self._begin(self._make(header), self._ends.get(header.previous, 0))
+        if self._make_at and self._newest.held >= self._make_at:
+            self._make_at = 0
+            self._later(self._make_next)
         if self._newest.is_opened and self._newest.held + size > self._newest.limit:
             self._change(size)
         self._take_away(writes, bounds)
@@ -425,9 +435,10 @@ class SegmentRow:
             following = self._next
         if following is None:
             if self._newest.held + size > LARGEST_SEGMENT:
+                why = "" if self._not_made is None else f": {self._not_made}"
                 raise StorageFailed(
-                    f"no segment follows {name_of(self._newest.number)} in {self._path}, and it is full"
-                )
+                    f"no segment follows {name_of(self._newest.number)} in {self._path}, and it is full{why}"
+                ) from self._not_made
             return
         old = self._newest
         if not old.is_named:
@@ -435,7 +446,7 @@ class SegmentRow:
             write(old, [(SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, number))])
         self._next = None  # not before: where its naming fails, closing it is left to ``close``
         self._begin(following, old.layout.end)
-        self._later(lambda: self._close_segment(old))
+        self._later(lambda: self._close_segments(old))
         self._later(self._choose)
 
     def _later(self, job: Callable[[], None]) -> None:
@@ -461,14 +472,41 @@ class SegmentRow:
         return StorageFailed(f"something that was done to {self._path} was cut short")
 
     def _make_next(self) -> None:
+        """Where that fails nothing is lost: a later attempt begins by removing what is left of this one."""
         if self._closed:
             return
-        made = self._make(Header(self._row_id, self._newest.number + 1, self._newest.number))
+        newest = self._newest
+        number = newest.number + 1
+        try:
+            made = self._make(Header(self._row_id, number, newest.number))
+        except (self._engine.Error, OSError) as error:
+            text = self._engine.text(error)
+            self._not_made = failed = StorageFailed(f"making segment {self._path / name_of(number)} failed: {text}")
+            failed.__cause__ = error
+            self._make_at = newest.held + max(1, self._segment_size // TRIES_IN_A_SEGMENT)
+            return
+        self._not_made = None
         with self._mutex:
             self._next = made
 
     def _make(self, header: Header) -> Made:
         return make(self._files, self._engine, self._path, header, room_of(self._segment_size))
+
+    def _close_segments(self, old: _Newest) -> None:
+        """Closes this one, and what could not be closed before. What the system lacks descriptors or memory for stays
+        open, and can be read, until the next one is closed, or the row."""
+        self._not_closed.append(old)
+        waited = len(self._not_closed) > 1
+        while self._not_closed:
+            try:
+                self._close_segment(self._not_closed[0])
+            except OSError as error:
+                if not is_passing(error):
+                    raise
+                return
+            del self._not_closed[0]
+        if waited:
+            self._later(self._remove)  # which may have waited, too
 
     def _close_segment(self, old: _Newest) -> None:
         """LevelDB lets go of a segment; from now on it is read here."""

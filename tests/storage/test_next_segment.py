@@ -1,0 +1,216 @@
+"""The next segment is made as soon as it can be, and one that cannot be closed stays open; the one in use grows.
+
+Only a segment that is full ends a row that has no next one. What cannot be made may be for want of room or descriptors,
+or for any other reason: nothing is in it yet.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path, PurePath
+from random import Random
+
+import pytest
+
+from raftpy.contracts.errors import StorageFailed
+from raftpy.sim.disk.database import SimulatedEngine
+from raftpy.sim.entropy import SeededEntropy
+from raftpy.storage import LevelDBStorage
+from raftpy.storage.leveldb import keys, row
+from raftpy.storage.leveldb.row import SegmentRow
+from raftpy.storage.leveldb.segment import name_of, segments
+from raftpy.storage.leveldb.wal import write_ahead_files
+from raftpy.system.files import SystemFiles
+from tests.storage.descriptors import SEGMENT, Refusing, RefusingFiles, no_descriptors
+from tests.storage.late import LateExecutor
+from tests.storage.rows import ROW, Simulated, open_real, record, scan
+from tests.storage.support import EVERYTHING, OWNER, abandon, append, entries, submit
+
+
+class TestTheNextSegment:
+    def full(self, there: Refusing) -> None:
+        """Nothing more can be made on the disk, and what is set aside can be written."""
+        there.files.number, there.files.mode = errno.ENOSPC, "share"  # LevelDB's lock
+
+    def test_it_is_tried_again(self) -> None:
+        there = Refusing()
+        there.write(3)
+        before = segments(there.files, PurePath("/node/segments"))
+        self.full(there)
+        there.write(100)  # several times as much as a segment has
+        assert there.files.refused > 3
+        (said,) = there.store.damage()
+        assert "making segment" in str(said)
+        assert "No space left on device" in str(said)
+        there.files.number = 0
+        there.write(60)
+        assert there.store.damage() == []
+        assert len(segments(there.files, PurePath("/node/segments"))) > len(before) + 3
+        assert there.read() == list(range(1, there.last + 1))
+        there.again()
+        assert there.read() == list(range(1, there.last + 1))
+
+    def test_a_few_attempts_for_each_segment(self) -> None:
+        """However many batches there are: an attempt costs a directory and a database."""
+        there = Refusing()
+        there.write(3)
+        self.full(there)
+        for index in range(there.last + 1, there.last + 400):
+            submit(there.store, [append(entries(index, 1, 1), term=1)])
+            there.executor.run()
+        newest = there.store._row._newest  # type: ignore[union-attr]
+        assert newest.held > 10 * SEGMENT
+        assert there.files.refused <= row.TRIES_IN_A_SEGMENT * newest.held / SEGMENT + 1
+
+    def test_a_segment_that_is_full_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(row, "LARGEST_SEGMENT", 10 * SEGMENT)
+        there = Refusing()
+        there.write(3)
+        self.full(there)
+        with pytest.raises(StorageFailed, match=r"it is full: making segment .* failed: .*No space left on device"):
+            there.write(1000)
+        there.files.number = 0
+        with pytest.raises(StorageFailed, match="it is full"):  # the handle is dead
+            there.write(1)
+        acknowledged = there.last
+        there.again()
+        assert there.recovered.groups[0].last_index == acknowledged
+        there.write(100)
+        assert there.read() == list(range(1, there.last + 1))
+
+    def test_for_real(self, tmp_path: Path) -> None:
+        """Without descriptors no segment is made; what is acknowledged meanwhile is there after kill -9."""
+        store = LevelDBStorage(tmp_path / "node", mode="inline", segment_size=SEGMENT)
+        store.open(OWNER)
+        submit(store, [append(entries(1, 10, 1), term=1)])
+        store._row._worker.put(lambda: None)  # type: ignore[union-attr]
+        with no_descriptors():
+            for first in range(11, 1000, 10):
+                submit(store, [append(entries(first, 10, 1), term=1)])
+        path = tmp_path / "node" / "segments"
+        before = len(segments(SystemFiles(), path))
+        for first in range(1001, 2000, 10):
+            submit(store, [append(entries(first, 10, 1), term=1)])
+        assert len(segments(SystemFiles(), path)) > before
+        abandon(store)
+        again = LevelDBStorage(tmp_path / "node", mode="inline")
+        try:
+            assert again.open(OWNER).groups[0].last_index == 2000
+            assert again.group(0).entries(1, 2001, EVERYTHING).last == 2000
+        finally:
+            again.close()
+
+
+class TestClosing:
+    @pytest.mark.parametrize("mode", ["read", "change"])
+    def test_a_segment_stays_open_until_it_can_be_closed(self, mode: str) -> None:
+        place = Simulated()
+        files = RefusingFiles(place.disk)
+        executor = LateExecutor()
+        there = SegmentRow(
+            ROW,
+            create=True,
+            files=files,
+            engine=SimulatedEngine(files),
+            executor=executor,
+            entropy=SeededEntropy(Random(7)),
+            segment_size=SEGMENT,
+        )
+        there.put(*record(0, 1), sync=True)
+        executor.run()
+        files.number, files.mode = errno.EMFILE, mode  # type: ignore[assignment]
+        for first in range(2, 30):
+            there.put(*record(0, first), sync=True)
+            executor.run()
+        assert len(there._open) >= 2
+        if mode == "read":
+            assert len(there._open) > 5, "none could be closed"
+        assert there.get(record(0, 1)[0], verify_checksums=True) == record(0, 1)[1], "LevelDB reads it"
+        files.number = 0
+        for first in range(30, 60):
+            there.put(*record(0, first), sync=True)
+            executor.run()
+        assert len(there._open) == 1, "the newest"
+        assert len(scan(there)) == 59
+        batch = there.write_batch(sync=True)
+        batch.put(*record(0, 60))
+        batch.forget_before(keys.entry_key(0, 60))
+        batch.write()
+        for _ in range(6):
+            executor.run()
+        assert len(segments(files, ROW)) < 4
+        there.close()
+        assert list(files.opened) == []
+
+    def test_what_is_needed_no_more_goes_once_it_is_closed(self) -> None:
+        """Though it was to be removed while it could not be closed."""
+        place = Simulated()
+        files = RefusingFiles(place.disk)
+        executor = LateExecutor()
+        there = SegmentRow(
+            ROW,
+            create=True,
+            files=files,
+            engine=SimulatedEngine(files),
+            executor=executor,
+            entropy=SeededEntropy(Random(7)),
+            segment_size=SEGMENT,
+        )
+        there.put(*record(0, 1), sync=True)
+        executor.run()
+        files.number = errno.EMFILE
+        for first in range(2, 60):
+            batch = there.write_batch(sync=True)
+            batch.put(*record(0, first))
+            batch.forget_before(keys.entry_key(0, first))
+            batch.write()
+            executor.run()
+        assert len(segments(files, ROW)) > 5
+        files.number = 0
+        for first in range(60, 80):
+            batch = there.write_batch(sync=True)
+            batch.put(*record(0, first))
+            batch.forget_before(keys.entry_key(0, first))
+            batch.write()
+            executor.run()
+        assert len(segments(files, ROW)) < 4
+        there.close()
+
+    def test_an_error_of_the_disk_ends_it_as_before(self) -> None:
+        place = Simulated()
+        files = RefusingFiles(place.disk)
+        executor = LateExecutor()
+        there = SegmentRow(
+            ROW,
+            create=True,
+            files=files,
+            engine=SimulatedEngine(files),
+            executor=executor,
+            entropy=SeededEntropy(Random(7)),
+            segment_size=SEGMENT,
+        )
+        there.put(*record(0, 1), sync=True)
+        executor.run()
+        files.number = errno.EIO
+        with pytest.raises(OSError, match="Input/output error"):
+            for first in range(2, 60):
+                there.put(*record(0, first), sync=True)
+                executor.run()
+        there.close()
+
+
+def test_a_row_on_the_system_that_closed_late_opens_again(tmp_path: Path) -> None:
+    """Killed while segments wait to be closed: their room is cut off by the next start."""
+    there = open_real(tmp_path, create=True, size=SEGMENT)
+    there.put(*record(0, 1), sync=True)
+    with no_descriptors():
+        for first in range(2, 12):
+            there.put(*record(0, first), sync=True)
+    for first in range(12, 40):
+        there.put(*record(0, first), sync=True)
+    there._trouble = StorageFailed("killed")
+    there.close()
+    again = open_real(tmp_path, size=SEGMENT)
+    assert len(scan(again)) == 39
+    again.close()
+    assert write_ahead_files(SystemFiles(), tmp_path / name_of(1))
