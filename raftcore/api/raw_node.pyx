@@ -119,6 +119,7 @@ cdef class RawNode:
             StepPeerNotFound: an answer from a node that is not a member.
             PeerFault: no correct peer sends this; nothing has changed.
             ProposalDropped: a forwarded proposal could not be appended; nothing has changed, its sender is not told.
+            LogTemporarilyUnavailable: what it has to be compared with cannot be read now; the log stays as it is.
         """
         receive_message(self.raft, message)
 
@@ -184,8 +185,7 @@ cdef class RawNode:
         return ProposedChange(propose_payloads(r, (payload,), kind))
 
     def apply_conf_change(self, change, index_t index):
-        """Installs the committed change of the entry at ``index`` (thesis 4.1); call it when that is applied, on every
-        node.
+        """Installs the committed change of the entry at ``index`` (thesis 4.1); call it when that is applied.
 
         ``index`` becomes ``conf_index``, which snapshots carry and followers echo. Returns the new ConfState, to be
         stored with the applied state. Raises ConfChangeError when the change does not fit the configuration, and
@@ -514,7 +514,7 @@ cdef class RawNode:
 
     @property
     def ignored(self):
-        """Messages in frames that did not concern this node, since the start: unknown senders, dropped proposals."""
+        """Messages in frames that changed nothing, since the start: unknown senders, dropped proposals, unread logs."""
         return self.refused.ignored
 
     @property

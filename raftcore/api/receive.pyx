@@ -9,7 +9,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
-from raftcore.base.errors import DecodeError, PeerFault, ProposalDropped, StepLocalMessage, StepPeerNotFound
+from raftcore.base.errors import (
+    DecodeError, LogTemporarilyUnavailable, PeerFault, ProposalDropped, StepLocalMessage, StepPeerNotFound,
+)
 
 from raftcore.algorithm.peer_checks cimport check_origin, check_peer
 from raftcore.algorithm.proposals cimport forward_payloads, propose_payloads
@@ -122,7 +124,7 @@ cdef int refuse(Refused* refused) except -1:
         raised()
     except (DecodeError, PeerFault, StepLocalMessage):
         refused.faults += 1
-    except (StepPeerNotFound, ProposalDropped):
+    except (StepPeerNotFound, ProposalDropped, LogTemporarilyUnavailable):
         refused.ignored += 1
     return 0
 

@@ -108,10 +108,14 @@ class SnapshotTemporarilyUnavailable(RaftError):
 
 class LogTemporarilyUnavailable(RaftError):
     """The storage does not have these entries at hand, and is reading them; raised by a StorageView's
-    ``entries_at_hand``. The core goes on without them, and asks again after ``RawNode.report_entries``."""
+    ``entries_at_hand``. The core goes on without them, and asks again after ``RawNode.report_entries``.
 
-    def __init__(self) -> None:
-        super().__init__("log is temporarily unavailable")
+    Raised by its ``entries`` as well, where they cannot be read right now: what a message needed them for does not
+    happen, and the message is as good as lost on its way (``RawNode.step``).
+    """
+
+    def __init__(self, text: str = "log is temporarily unavailable") -> None:
+        super().__init__(text)
 
 
 class DecodeError(RaftError, ValueError):

@@ -71,8 +71,9 @@ class StorageView(Protocol):
         """The entries from ``lo`` up to, not including, ``hi``; 1 <= ``lo`` < ``hi``, all of them reported as durable.
 
         At least one entry is given; the rest stops before ``len(entries.data)``, in bytes, would exceed ``max_bytes``.
-        Raises :class:`raftcore.base.errors.Compacted` when ``lo`` is covered by the snapshot, and
-        :class:`raftcore.base.errors.Unavailable` when the log ends before ``hi``.
+        Raises :class:`raftcore.base.errors.Compacted` when ``lo`` is covered by the snapshot,
+        :class:`raftcore.base.errors.Unavailable` when the log ends before ``hi``, and
+        :class:`raftcore.base.errors.LogTemporarilyUnavailable` where they are there and cannot be read right now.
         """
         ...
 

@@ -24,7 +24,9 @@ class GroupLog(Protocol):
         """The durable entries with indexes in [lo, hi), at least one; stops before ``data`` exceeds ``max_bytes``.
 
         Raises ``raftcore.base.errors.Compacted`` below the log and ``Unavailable`` when it ends before ``hi``;
-        ``StorageDamaged`` (and the handle is dead) for a record that is not what was written.
+        ``LogTemporarilyUnavailable`` where the system lacks descriptors or memory for reading them, and they may be
+        asked for again a little later; ``StorageDamaged`` (and the handle is dead) for a record that is not what was
+        written.
         """
         ...
 
@@ -40,7 +42,8 @@ class GroupLog(Protocol):
         """The entries up to ``index``, which are applied and stand in a snapshot that is durable, are needed no more.
 
         They are gone, durably, with the group's next submit that completes; ``submit([(group, ())])`` is one, and
-        writes that alone. Until then ``entries`` may give them or raise ``Compacted``, and a crash keeps all of them.
+        writes that alone. Where the system lacks descriptors or memory for it, a later submit takes them along. Until
+        then ``entries`` may give them or raise ``Compacted``, and a crash keeps all of them.
         Each later ``open`` tells where the log begins (``InitialState.snapshot_index`` and ``snapshot_term``), and a
         commit index that is not below. What is compacted already is not asked for again. Raises ``Unavailable`` for an
         index beyond the last durable entry, ``StorageFailed``.

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from raftcore.base.errors import RaftError
+from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import SnapshotFailed, Stopped
 from raftpy.contracts.executor import Executor, Thread
 from raftpy.contracts.snapshots import Steps
@@ -58,6 +59,18 @@ class Beside:
             raise SnapshotFailed(self._name, f"the system has no room for a thread: {error}") from error
         self._waited = waited
         return await waited
+
+    async def pause(self, clock: Clock, seconds: float) -> None:
+        """Waits so long, while nothing is under way. Raises what ``stop`` was given, as soon as it is called."""
+        if self.stopped:
+            raise self._why()
+        waited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = clock.call_later(seconds, partial(_answer, waited, None))
+        self._waited = waited
+        try:
+            await waited
+        finally:
+            timer.cancel()
 
     def complete(self, steps: Steps[_T], check: Callable[[], object] = lambda: None) -> _T:
         """In such a call: makes all steps, and gives their result. Raises between two of them what ``check()`` raises,

@@ -78,7 +78,7 @@ class Driver:
         """Why the host stopped by itself; None while it runs and after ``stop``."""
         self.closed = False
         self.fetching = self._make_fetching()
-        self.reading = LogReading(executor, config.id, self.fail)
+        self.reading = LogReading(executor, clock, config.id, self.fail)
         self.groups = {
             group_id: Group(
                 self,
@@ -256,6 +256,7 @@ class Driver:
         self.closed = self.passes.closed = True
         self.storage = self.transport = elsewhere
         self._asking = None
+        self.reading.disown()
         self.fetching.disown(not_of_this_process(self._id, owner.pid))
         self.scrubbing.disown(not_of_this_process(self._id, owner.pid))
         for group in self.groups.values():

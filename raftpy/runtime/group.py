@@ -167,9 +167,9 @@ class Group:
         self.owner = host.owner
         self.fetching = host.fetching
         core = core_config(config, host.transport, host.boot, host.entropy, group_id, start.applied, groups)
+        self.name = name_of(config.id, group_id)
         self.view = self._view(stored, start)
         self.raw = RawNode(core, start.initial, self.view)
-        self.name = name_of(config.id, group_id)
         self.quarantine = Quarantine(config.id, group_id, self.raw, stored, host.transport)
         self.failure: BaseException | None = None
         """Why this group alone has ended; see ``why_ended``."""
@@ -206,8 +206,9 @@ class Group:
     def _view(self, stored: GroupLog, start: Start) -> StoredView:
         """The log as the core sees it. A store that asks no disk has everything at hand."""
         if not getattr(self.host.storage, "reads_in_thread", False):
-            return StoredView(stored, start.snapshot)
-        return PagedView(stored, start.snapshot, self.host.reading, lambda: self.raw.term, self._has_read)
+            return StoredView(stored, start.snapshot, self.name)
+        reading = self.host.reading
+        return PagedView(stored, start.snapshot, self.name, reading, lambda: self.raw.term, self._has_read)
 
     def _has_read(self) -> None:
         """Entries are at hand that the core waits for, or are no more."""

@@ -36,7 +36,7 @@ from raftpy.contracts.state_machine import StateMachine
 from raftpy.members.table import MemberTable
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.capturing import Capturing, capturing
-from raftpy.runtime.saved_state import read_whole, restore
+from raftpy.runtime.saved_state import read_whole, restore_beside
 from raftpy.runtime.stored_view import StoredView
 from raftpy.storage.snapshots.metadata import ref_of
 
@@ -327,7 +327,7 @@ class Installing:
         group.schedule()
         await self._durable
         async with group.restoring:
-            await beside.call(lambda: restore(machine, self._snapshots, checked, group.name, lambda: beside.stopped))
+            await restore_beside(beside, group.clock, machine, self._snapshots, checked, group.name)
         if not group.closed:
             group.replaced(snapshot, table, checked.file.size)
             log.info("%s: restored from the snapshot of %s, %d bytes", group.name, ref, checked.file.size)

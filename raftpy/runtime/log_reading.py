@@ -1,7 +1,7 @@
 """Pages of logs that are read beside the loop, for all groups of a host: one after the other, in a thread.
 
 What runs there lets the loop go on: a read from the disk gives the interpreter's lock away, and between two of them
-there is little to do.
+there is little to do. What the store cannot read now, for want of descriptors or memory, is tried again a little later.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from raftcore.base.errors import Compacted, Unavailable
+from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
 from raftcore.values.message import Entries
+from raftpy.contracts.clock import Clock, TimerHandle
 from raftpy.contracts.executor import Executor
+
+AGAIN_S = 0.1
+"""Until what could not be read for want of descriptors or memory is tried again."""
 
 Report = Callable[[list[Entries]], object]
 
@@ -26,11 +30,14 @@ class LogReading:
     """Made in the loop; the thread begins with the first page. ``fail(error)`` is called in the loop when a store could
     not be read, or when what it gave could not be used: then the host ends."""
 
-    def __init__(self, executor: Executor, node_id: int, fail: Callable[[BaseException], object]) -> None:
+    def __init__(self, executor: Executor, clock: Clock, node_id: int, fail: Callable[[BaseException], object]) -> None:
         self._executor = executor
+        self._clock = clock
         self._fail = fail
         self._loop = asyncio.get_running_loop()
         self._worker = executor.worker(f"raftpy reading {node_id}", self._work)
+        self._waiting: list[_Asked] = []  # to be tried again
+        self._timer: TimerHandle | None = None
         self._stopped = False
 
     def ask(self, read: Callable[[], list[Entries]], report: Report) -> None:
@@ -41,8 +48,19 @@ class LogReading:
         """
         self._worker.put(_Asked(read, report))
 
+    def ask_again(self, read: Callable[[], list[Entries]], report: Report) -> None:
+        """The same, a little later: the store could not be read just now, for want of descriptors or memory."""
+        self._try_again(_Asked(read, report))
+
     def stop(self) -> None:
         """In the loop: nothing is asked or reported from now on."""
+        self._stopped = True
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def disown(self) -> None:
+        """In a forked child: nothing is asked or reported from now on; the timer is the parent's."""
         self._stopped = True
 
     def end(self) -> None:
@@ -57,11 +75,30 @@ class LogReading:
                 pieces = one.read()
             except (Compacted, Unavailable):
                 pieces = []
+            except LogTemporarilyUnavailable:
+                self._executor.post(self._loop, self._try_again, one)
+                continue
             except BaseException as error:
                 self._executor.post(self._loop, self._failed, error)
                 return False
             self._executor.post(self._loop, self._report, one.report, pieces)
         return True
+
+    def _try_again(self, one: _Asked) -> None:
+        if self._stopped:
+            return
+        self._waiting.append(one)
+        if self._timer is None:
+            self._timer = self._clock.call_later(AGAIN_S, self._put_again)
+
+    def _put_again(self) -> None:
+        self._timer = None
+        waiting, self._waiting = self._waiting, []
+        for one in () if self._stopped else waiting:
+            try:
+                self._worker.put(one)
+            except RuntimeError:  # no room for a thread now
+                self._try_again(one)
 
     def _report(self, report: Report, pieces: list[Entries]) -> None:
         if self._stopped:

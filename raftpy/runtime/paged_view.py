@@ -117,11 +117,12 @@ class PagedView(StoredView):
         self,
         stored: GroupLog,
         newest: Snapshot | None,
+        name: str,
         reading: LogReading,
         term: Callable[[], int],
         read: Callable[[], object],
     ) -> None:
-        super().__init__(stored, newest)
+        super().__init__(stored, newest, name)
         self._reading = reading
         self._term = term
         self._read = read
@@ -187,8 +188,11 @@ class PagedView(StoredView):
         try:
             self._reading.ask(read, lambda pieces: self._has_read(stream, pieces))
         except RuntimeError:  # no room for a thread: the loop has to wait for the disk
-            stream.reading = False
-            stream.put(read())
+            try:
+                stream.put(read())
+                stream.reading = False
+            except LogTemporarilyUnavailable:
+                self._reading.ask_again(read, lambda pieces: self._has_read(stream, pieces))
 
     def _has_read(self, stream: _Stream, pieces: list[Entries]) -> None:
         """Also for a stream that is not needed any more: the core may still wait, and asks anew then."""

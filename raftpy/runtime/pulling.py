@@ -34,7 +34,7 @@ from raftpy.members.table import MemberTable
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.capturing import capturing
 from raftpy.runtime.installing import Fetch
-from raftpy.runtime.saved_state import read_whole, restore
+from raftpy.runtime.saved_state import read_whole, restore_beside
 
 GATHER_S = 0.1
 """Between the first answer and the choice: other nodes may have newer ones."""
@@ -215,9 +215,7 @@ class Pulling:
             async with group.restoring:
                 if group.gets_leaders() or not group.raw.awaits_state:
                     return False
-                await beside.call(
-                    lambda: restore(offered, self._snapshots, checked, group.name, lambda: beside.stopped)
-                )
+                await restore_beside(beside, group.clock, offered, self._snapshots, checked, group.name)
                 return not group.closed and group.pulled(snapshot, table, checked.file.size)
         except _Missed as missed:
             if not beside.stopped:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from raftcore.values.message import HardState, Snapshot
 from raftcore.values.storage_view import InitialState
 from raftpy.contracts.errors import NoSnapshots, SnapshotFailed, StorageDamaged
+from raftpy.contracts.files import is_passing
 from raftpy.contracts.snapshots import EVERY_INDEX, CheckedSnapshot, Snapshots, complete
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.members.table import MemberTable
@@ -116,16 +117,24 @@ class Restoring:
         One that the log does not reach, or of which it has another entry that is not committed, has come from another
         node, and this one died before it took its log's place. It waits: it may be offered again, or the log gets
         there.
+
+        Raises ``SnapshotFailed`` where the log needs one and there is none, but for one that the system lacked
+        descriptors or memory to read: that is no loss.
         """
+        unread: list[SnapshotFailed] = []
 
         def refused(error: SnapshotFailed) -> None:
             log.error("%s: %s; an older one is looked for", self._name, error)
+            if is_passing(error):
+                unread.append(error)
 
         initial, known = self._initial, known_sections(offered.version)
         up_to = min(up_to, initial.last_index)
         while True:
             found = complete(newest_whole(self._snapshots, self._group, known, refused, up_to))
             if found is None or found.file.ref.index < initial.snapshot_index:
+                if unread and initial.snapshot_index:
+                    raise unread[0]
                 return None
             ref = found.file.ref
             term = self._term_at(ref.index)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 from raftcore.base.errors import DecodeError
 from raftcore.values.message import Snapshot
+from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import SnapshotFailed, Stopped, StorageDamaged
-from raftpy.contracts.snapshots import CheckedSnapshot, SnapshotRef, Snapshots
+from raftpy.contracts.files import is_passing
+from raftpy.contracts.snapshots import CheckedSnapshot, SnapshotReader, SnapshotRef, Snapshots
 from raftpy.members.own_entries import MEMBERS
 from raftpy.members.table import MemberTable
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.capturing import Capturing
 from raftpy.runtime.sections import STATE, known_sections
 from raftpy.storage.snapshots.metadata import read_metadata
+
+AGAIN_S = 1.0
+"""Until a snapshot that the system had nothing to open with is opened again."""
+
+log = logging.getLogger("raftpy")
 
 
 def restore(
@@ -28,8 +36,39 @@ def restore(
 
     Raises ``StorageDamaged`` where there is no state in it, ``SnapshotFailed``, and what the machine raises.
     """
+    _restore_from(snapshots.open(chosen.file.ref), offered, chosen, name, given_up)
+
+
+async def restore_beside(
+    beside: Beside, clock: Clock, offered: Capturing, snapshots: Snapshots, chosen: CheckedSnapshot, name: str
+) -> None:
+    """The same in a thread of ``beside``, on whose stop it ends. As long as the system lacks descriptors, memory or a
+    thread to begin with, which is said once, it is tried again each second: the log stands on this snapshot by now."""
+    opened = said = False
+
+    def restore_now() -> None:
+        nonlocal opened
+        reader = snapshots.open(chosen.file.ref)
+        opened = True
+        _restore_from(reader, offered, chosen, name, lambda: beside.stopped)
+
+    while True:
+        try:
+            return await beside.call(restore_now)
+        except SnapshotFailed as error:
+            if opened or not (is_passing(error) or isinstance(error.__cause__, RuntimeError)):
+                raise
+            if not said:
+                log.warning("%s: restoring waits, and is tried again: %s", name, error)
+            said = True
+        await beside.pause(clock, AGAIN_S)
+
+
+def _restore_from(
+    reader: SnapshotReader, offered: Capturing, chosen: CheckedSnapshot, name: str, given_up: Callable[[], bool]
+) -> None:
+    """See ``restore``. Closes ``reader``."""
     sizes = {header.name: size for header, size in chosen.sections}
-    reader = snapshots.open(chosen.file.ref)
     try:
         for header, chunks in reader.sections(known_sections(offered.version)):
             if header.name == STATE:

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Protocol
 
 from raftcore.api.raw_node import RawNode
-from raftcore.base.errors import Compacted, RaftError, Unavailable
+from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, RaftError, Unavailable
 from raftcore.base.types import StateType
 from raftcore.values.message import Snapshot
 from raftpy.contracts.clock import Clock
@@ -338,7 +338,11 @@ class Snapshotting:
         raw = self._group.raw
         term = raw.term_at(index)
         assert term is not None  # it is applied, and the log is cut no further than the snapshot before
-        *_, (_, _, _, _, time_ms) = self._group.stored.entries(index, index + 1, 1).runs()
+        try:
+            *_, (_, _, _, _, time_ms) = self._group.view.entries(index, index + 1, 1).runs()
+        except LogTemporarilyUnavailable as error:
+            self._not_taken = _words(error)
+            raise SnapshotFailed(str(SnapshotRef(self._group.id, index, term)), str(error)) from error
         return Snapshot(index, term, raw.conf_state, raw.conf_index, time_ms)
 
     def _let_go(self) -> None:

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from raftcore.base.errors import SnapshotTemporarilyUnavailable
-from raftcore.values.message import Snapshot
+import logging
+
+from raftcore.base.errors import LogTemporarilyUnavailable, SnapshotTemporarilyUnavailable
+from raftcore.values.message import Entries, Snapshot
 from raftpy.contracts.storage import GroupLog
+
+log = logging.getLogger("raftpy")
 
 
 class StoredView:
-    """A group's log, and its newest snapshot, of which the core asks what it knows of it and nothing else."""
+    """A group's log, and its newest snapshot, of which the core asks what it knows of it and nothing else. ``name`` is
+    the group's, for the log."""
 
-    def __init__(self, stored: GroupLog, newest: Snapshot | None) -> None:
-        self.entries = stored.entries
+    def __init__(self, stored: GroupLog, newest: Snapshot | None, name: str) -> None:
+        self._stored = stored
+        self._name = name
+        self._waits = False  # it was said that the log cannot be read for now
         self.newest = newest
         """What the core knows of the newest snapshot that this node has applied, or that has taken its log's place;
         None: there is none. Kept up to date by who takes snapshots, and who installs them, before the log begins
         there."""
+
+    def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        """See ``GroupLog``. Perhaps in another thread. Raises what that does; that the system lacks something for it is
+        said once, until it lacks it no more."""
+        try:
+            found = self._stored.entries(lo, hi, max_bytes)
+        except LogTemporarilyUnavailable as error:
+            if not self._waits:
+                self._waits = True
+                log.warning("%s: the log cannot be read for now, and this is tried again: %s", self._name, error)
+            raise
+        self._waits = False
+        return found
 
     def snapshot(self) -> Snapshot:
         """See ``StorageView``. Raises ``SnapshotTemporarilyUnavailable`` where there is none."""

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from raftcore import Config, ConfState, Entries, Entry, HardState, MessageType, PagedStorageView, RawNode
+from raftcore import Config, ConfState, Entries, Entry, HardState, Message, MessageType, PagedStorageView, RawNode
 from raftcore.base.errors import Compacted, InvariantViolation, LogTemporarilyUnavailable
 from raftcore.testing.memory_storage import MemoryStorage
 from tests.core.network import ELECTION_TICK, Network
+from tests.core.test_outbox import builder
 
 
 class Paged(MemoryStorage):
@@ -293,3 +294,70 @@ def test_who_stands_for_election_reads_nothing_where_the_start_has_named_the_cha
     raw.campaign()
     assert (raw.term > 1) is (changes != (2,))
     assert storage.reads == reads
+
+
+class Lacking(MemoryStorage):
+    """Cannot be read while ``lacks`` is set."""
+
+    lacks = False
+
+    def entries(self, lo: int, hi: int, max_bytes: int = 2**64 - 1) -> Entries:
+        if self.lacks:
+            raise LogTemporarilyUnavailable("Too many open files")
+        return super().entries(lo, hi, max_bytes)
+
+
+def held(commit: int) -> tuple[RawNode, Lacking]:
+    """Node 2 with entries 1 to 4 of term 1, none of them in memory, committed up to ``commit``."""
+    storage = Lacking(HardState(1, 0, commit))
+    storage.append(Entries.build([Entry(1, index, data=b"%d" % index) for index in range(1, 5)]))
+    initial = replace(storage.initial_state(), conf_state=ConfState(voters=(1, 2, 3)), conf_changes=())
+    config = Config(id=2, election_tick=ELECTION_TICK, async_storage_writes=True, max_window_entries=0)
+    return RawNode(config, initial, storage), storage
+
+
+def append(first: int, last: int, term: int, commit: int = 0) -> Message:
+    entries = Entries.build([Entry(term, index, data=b"%d" % index) for index in range(first, last + 1)])
+    return Message(
+        MessageType.MsgApp, to=2, from_=1, term=term, index=first - 1, log_term=min(1, first - 1), entries=entries,
+        commit=commit,
+    )  # fmt: skip
+
+
+def frame(message: Message) -> bytes:
+    built = builder(1, 2)
+    built.add(message)
+    return built.finish()
+
+
+@pytest.mark.parametrize("commit", [0, 4])
+def test_a_message_that_cannot_be_compared_now_is_as_good_as_lost(commit: int) -> None:
+    """A repeated append: committed or not, its contents are compared with the log's, which is on the disk alone."""
+    raw, storage = held(commit)
+    message = append(1, 4, 1, commit)
+    storage.lacks = True
+    before = raw.last_index, raw.commit_index
+    assert raw.step_frames(frame(message)) == 0
+    assert (raw.ignored, raw.faults) == (1, 0)
+    assert (raw.last_index, raw.commit_index) == before
+    with pytest.raises(LogTemporarilyUnavailable, match="Too many open files"):
+        raw.step(message)
+    storage.lacks = False
+    assert raw.step_frames(frame(message)) == 1
+    assert (raw.last_index, raw.term_at(4)) == (4, 1)
+    raw.step_frames(frame(append(5, 5, 1, 4)))
+    assert (raw.last_index, raw.commit_index) == (5, 4)
+
+
+def test_entries_that_cannot_be_put_behind_what_is_on_the_disk_change_nothing() -> None:
+    """They replace what is there, and the log time of the entry before them has to be read."""
+    raw, storage = held(1)
+    storage.lacks = True
+    for message in (append(3, 3, 2), append(3, 5, 2)):
+        assert raw.step_frames(frame(message)) == 0
+        assert [raw.term_at(index) for index in range(1, 5)] == [1, 1, 1, 1]
+        assert raw.last_index == 4
+    assert raw.term == 2, "which was heard all the same"
+    storage.lacks = False
+    assert raw.step_frames(frame(append(3, 3, 2))) == 1
+    assert (raw.last_index, raw.term_at(3)) == (3, 2)

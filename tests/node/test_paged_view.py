@@ -12,6 +12,7 @@ import pytest
 from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
 from raftcore.base.types import EntryKind
 from raftcore.values.message import Entries, Entry
+from raftpy.contracts.clock import SystemClock
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.runtime.log_reading import LogReading
 from raftpy.runtime.paged_view import AHEAD_BYTES, KEPT_BYTES, MOST_STREAMS, PAGE_BYTES, PagedView
@@ -50,9 +51,10 @@ class Paging:
         self.failures: list[BaseException] = []
         self.reported = 0
         self.steps = executor or LoopSteps()
-        self.reading = LogReading(self.steps, 1, self.failures.append)
+        self.clock = SystemClock()
+        self.reading = LogReading(self.steps, self.clock, 1, self.failures.append)
         stored: Any = self.log
-        self.view = PagedView(stored, None, self.reading, lambda: self.term, self.report)
+        self.view = PagedView(stored, None, "node 1", self.reading, lambda: self.term, self.report)
 
     def report(self) -> None:
         self.reported += 1

@@ -34,7 +34,8 @@ RAFTPY = """
         snapshots.reader snapshots.receiver snapshots.metadata snapshots.store snapshots.choosing
         memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys leveldb.lock leveldb.sealing
         leveldb.wal_records leveldb.wal_batches leveldb.wal leveldb.places leveldb.reading leveldb.emptying
-        leveldb.segment leveldb.ownership leveldb.startup leveldb.loading leveldb.row leveldb.upgrade leveldb.group_log
+        leveldb.segment leveldb.ownership leveldb.startup leveldb.loading leveldb.row leveldb.upgrade leveldb.spare
+        leveldb.group_log
         leveldb.writer leveldb.store
         offline offline.faults offline.progress offline.salvage offline.directory offline.segments offline.groups
         offline.snapshots offline.examining offline.exporting
@@ -57,8 +58,8 @@ RAFTPY = """
     sim: entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
         disk.database data_directory event trace plan outcome world process_loop process strand executor durable_state
-        machine network cluster clients snapshot_calls at_rest path_faults faults glance signs promises forged snapshots
-        checks
+        machine network cluster clients snapshot_calls at_rest path_faults descriptors faults glance signs promises
+        forged snapshots checks
         sometimes wire readers ending swarm run
         drawing.datagrams drawing.picture drawing.page shrink written guarded totals
         worker worker_process search

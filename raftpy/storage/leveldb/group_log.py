@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from raftcore.base.conflict import Conflict
-from raftcore.base.errors import Unavailable
+from raftcore.base.errors import LogTemporarilyUnavailable, Unavailable
 from raftcore.values.message import Entries, Message, Snapshot
 from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.files import is_passing
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import GroupFloor
 from raftpy.storage.leveldb.row import RowBatch
@@ -35,6 +36,7 @@ class LevelDBGroupLog:
     check: raises when the store is not open, or has failed.
     fail: kills the store's handle, and gives what is to be raised.
     keep: makes a group's conflict durable.
+    surely: makes a call that cannot wait for descriptors, and gives its result.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class LevelDBGroupLog:
         check: Callable[[], None],
         fail: Callable[[BaseException], StorageFailed],
         keep: Callable[[int, Conflict], None],
+        surely: Callable[[Callable[[], Entries]], Entries],
     ) -> None:
         self.group = group
         self.head = log.head
@@ -56,6 +59,7 @@ class LevelDBGroupLog:
         self._check = check
         self._fail = fail
         self._keep = keep
+        self._surely = surely
         self._records: list[int] = []  # first indexes of those in the batch under way
         self._mutex = mutex
         self._index = log.index
@@ -83,16 +87,16 @@ class LevelDBGroupLog:
             head.commit = max(head.commit, head.prev_index)
         if plan.snapshot is not None:
             self._put_snapshot(plan.snapshot, batch)
-        compact_to = self._compact_to if self.compacting else 0
-        if not plan.must_write and not compact_to:
+        if not plan.must_write and not self.compacting:
             return False
         if plan.cut:
             self._put_cut(plan.cut, batch)
-        if compact_to:
-            self._put_compaction(compact_to, batch)
+        compacts = self.compacting and self._put_compaction(self._compact_to, batch)
+        if not plan.must_write and not compacts:
+            return False
         if plan.staged:
             self._put_entries(plan.staged, batch)
-        if not plan.staged or compact_to or plan.snapshot is not None:
+        if not plan.staged or compacts or plan.snapshot is not None:
             # Where the log begins is looked for under the head's own key, before any record is read.
             self.put_head(batch)
         return True
@@ -140,7 +144,7 @@ class LevelDBGroupLog:
         for first in doomed:
             batch.delete(keys.entry_key(self.group, first))
         if through is not None:
-            shorter = self._reader.record(self.group, through).slice(through, index)
+            shorter = self._surely(lambda: self._reader.record(self.group, through)).slice(through, index)
             key = keys.entry_key(self.group, through)
             batch.put(key, seal(key, shorter.data))
         with self._mutex:
@@ -150,18 +154,26 @@ class LevelDBGroupLog:
         head = self.head
         head.cut = min(head.cut or index, index)
 
-    def _put_compaction(self, index: int, batch: RowBatch) -> None:
-        """Gives up the records up to ``index``, with the batch and, for readers, at once."""
+    def _put_compaction(self, index: int, batch: RowBatch) -> bool:
+        """Gives up the records up to ``index``, with the batch and, for readers, at once. False: the system lacks what
+        reading one of them takes, and a later batch does it."""
         head = self.head
         if index > self._index.last:
             raise StorageFailed(f"compacted up to {index}, and entries are replaced from {self._index.last + 1} on")
         holding, _ = self._index.span(self._index.position(index))
-        head.prev_index, head.prev_term = index, self._reader.record(self.group, holding).first_term
+        try:
+            first_term = self._reader.record(self.group, holding).first_term
+        except StorageFailed as error:
+            if is_passing(error):
+                return False
+            raise
+        head.prev_index, head.prev_term = index, first_term
         head.commit = max(head.commit, index)
         with self._mutex:
             self._index.compact(index)
             self._changes += 1
         batch.forget_before(keys.entry_key(self.group, holding))
+        return True
 
     def _put_snapshot(self, snapshot: Snapshot, batch: RowBatch) -> None:
         """The log is the snapshot from this batch on, for readers at once. Records that reach its index are deleted in
@@ -217,6 +229,8 @@ class LevelDBGroupLog:
             except StorageFailed as error:
                 if self._has_changed_since(before):
                     continue  # a record that was looked for is needed no more
+                if is_passing(error):
+                    raise LogTemporarilyUnavailable(str(error)) from error
                 raise self._fail(error) from error
             if not self._has_changed_since(before):
                 return entries

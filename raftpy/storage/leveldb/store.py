@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import PurePath
+from typing import TypeVar
 
 from raftcore.base.conflict import Conflict
 from raftcore.base.errors import RaftError
@@ -53,6 +54,7 @@ from raftpy.storage.leveldb.ownership import FORMER, SEGMENTS, UNWRITTEN, check_
 from raftpy.storage.leveldb.row import SEGMENT_SIZE, RowBatch, SegmentRow
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.segment import name_of, segments
+from raftpy.storage.leveldb.spare import Spare
 from raftpy.storage.leveldb.startup import Identity, Reader, found, found_group, pack_pins
 from raftpy.storage.leveldb.upgrade import remove_former, upgrade
 from raftpy.storage.leveldb.writer import Mode, Writer
@@ -64,6 +66,8 @@ from raftpy.system.files import SystemFiles
 from raftpy.system.forking import call_in_child
 from raftpy.system.leveldb import LevelDB
 from raftpy.system.threads import Threads
+
+_T = TypeVar("_T")
 
 SNAPSHOTS = "snapshots"
 """The directory of snapshots, in the data directory."""
@@ -114,6 +118,7 @@ class LevelDBStorage:
         self._failure: StorageFailed | None = None
         self._lock: DirectoryLock | None = None
         self._row: SegmentRow | None = None
+        self._spare: Spare | None = None
         self._batch: RowBatch
         self._reader: Reader
         self._identity: Identity
@@ -151,6 +156,7 @@ class LevelDBStorage:
 
     def _open(self, identity: StoreOwner, named: dict[int, tuple[int, ...]]) -> Recovered:
         floor = self._find_floor(identity.node_id)
+        self._spare = Spare(self._files, self.path / Floor.FILE)
         self._row = row = self._open_row(first=floor.boot == 0)
         if floor.boot == 0:
             # The name of the row's directory, before a floor that tells of a boot asks for it.
@@ -213,7 +219,15 @@ class LevelDBStorage:
         self._reader.check_end(group, log)
         conflict = floor.groups.get(group, GroupFloor()).conflict if floor is not None else None
         self._groups[group] = LevelDBGroupLog(
-            group, log, conflict, self._reader, self._executor.lock(), self._check, self._fail, self._keep_conflict
+            group,
+            log,
+            conflict,
+            self._reader,
+            self._executor.lock(),
+            self._check,
+            self._fail,
+            self._keep_conflict,
+            self._surely,
         )
         return initial_state(
             head.hard_state,
@@ -294,7 +308,7 @@ class LevelDBStorage:
     def _write_floor(self, closed: bool) -> None:
         groups = {group: log.floor() for group, log in self._groups.items()}
         self._floor = Floor(self._identity.store_id, self._boot, closed, groups)
-        self._floor.write(self._files, self.path)
+        self._surely(lambda: self._floor.write(self._files, self.path))
 
     def close(self) -> None:
         """See ``Storage.close``. A clean close leaves an exact floor, so that any later loss is noticed."""
@@ -324,6 +338,8 @@ class LevelDBStorage:
         self._failure = StorageFailed(f"the store {self.path} was opened by the process that forked this one")
         if self._row is not None:
             keep_for_ever(self._row)  # closing it would write what the copies of LevelDB still hold
+        if self._spare is not None:
+            self._spare.close()
         self._lock = None  # which has let go by itself
 
     def _close_row(self) -> None:
@@ -333,6 +349,9 @@ class LevelDBStorage:
 
     def _release(self) -> None:
         self._close_row()
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -420,9 +439,13 @@ class LevelDBStorage:
         self._floor.groups[group].conflict = conflict
         try:
             # Of this start: what has been written since may not be durable yet.
-            self._floor.write(self._files, self.path)
+            self._surely(lambda: self._floor.write(self._files, self.path))
         except OSError as error:
             raise self._fail(error) from error
+
+    def _surely(self, call: Callable[[], _T]) -> _T:
+        """What cannot wait: made with the spare descriptor where there is no other."""
+        return call() if self._spare is None else self._spare.use(call)
 
     def _fail(self, error: BaseException) -> StorageFailed:
         """The handle is dead from here on."""

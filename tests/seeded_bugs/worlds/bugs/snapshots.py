@@ -118,9 +118,8 @@ BUGS = (
         name="oldest-snapshot-restored-in-place-of-the-newest",
         breaks="a start goes on behind the snapshot that it has restored (restoring.py)",
         file="raftpy/runtime/saved_state.py",
-        old="    reader = snapshots.open(chosen.file.ref)\n    try:\n        for header, chunks in",
-        new="    reader = snapshots.open(snapshots.refs(chosen.file.ref.group)[-1])\n    try:\n"
-        "        for header, chunks in",
+        old="    _restore_from(snapshots.open(chosen.file.ref), offered",
+        new="    _restore_from(snapshots.open(snapshots.refs(chosen.file.ref.group)[-1]), offered",
     ),
     Patch(
         name="one-snapshot-kept-where-it-is-on-its-way",
@@ -154,8 +153,7 @@ BUGS = (
         name="machine-not-restored-from-what-came",
         breaks="a follower that receives a snapshot takes its state (paper 7, Figure 13, InstallSnapshot 8)",
         file="raftpy/runtime/installing.py",
-        old="            await beside.call(lambda: restore(machine, self._snapshots, checked, group.name, "
-        "lambda: beside.stopped))\n",
+        old="            await restore_beside(beside, group.clock, machine, self._snapshots, checked, group.name)\n",
         new="            pass\n",
     ),
     Patch(
