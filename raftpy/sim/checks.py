@@ -15,7 +15,7 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.types import StateType
 from raftcore.values.message import Message
 from raftcore.wire.codec import messages, parse_header
-from raftpy.contracts.errors import Stopped, StorageDamaged, StorageFailed, WrongIdentity
+from raftpy.contracts.errors import SnapshotFailed, Stopped, StorageDamaged, StorageFailed, WrongIdentity
 from raftpy.runtime.commits import Commit
 from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.glance import LEFT, Glance, GroupHistory, Looks
@@ -191,7 +191,10 @@ class Checks(Looks):
             member.lost = True  # the bit that was turned over is one of the number of its format
         elif life.error is not None and member.trusted:
             disk_failed = isinstance(life.error, StorageFailed) and member.disk.errors > life.errors_before
-            if not disk_failed and not isinstance(life.error, Stopped):
+            lacked = life.host.driver is None and member.disk.lacked > life.lacked_before  # in a start alone
+            if lacked and isinstance(life.error, StorageFailed | SnapshotFailed):
+                self.cluster.reached("a start was refused for want of descriptors")
+            elif not disk_failed and not isinstance(life.error, Stopped):
                 raise Broken("a reason to stop", f"node {member.node}: {type(life.error).__name__}: {life.error}")
         failed_start = life.error is not None and life.host.driver is None
         if life.stopped or failed_start:

@@ -61,6 +61,7 @@ class Life:
         self.left = (0, 0)
         """Tasks and timers that were there when it ended."""
         self.errors_before = 0
+        self.lacked_before = 0
         """Operations of its disk that had failed when it began."""
         self.readers: list[asyncio.Task[None]] = []
         """Of the commit feeds."""
@@ -281,6 +282,7 @@ class Cluster:
         )
         life = member.life = Life(process, storage, host, machines)
         life.errors_before = member.disk.errors
+        life.lacked_before = member.disk.lacked
         member.die_at, member.die_in_start_at = member.die_in_start_at, None
         for group, machine in machines.items():
             machine.on_applied = partial(self._applied, life, group)

@@ -19,6 +19,7 @@ from raftpy.contracts.errors import Timeout
 from raftpy.sim import at_rest, durable_state, snapshot_calls
 from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.data_directory import DIRECTORY
+from raftpy.sim.descriptors import give_back, no_descriptors
 from raftpy.sim.disk.image import DiskImage
 from raftpy.sim.path_faults import narrow_path
 from raftpy.sim.plan import Fault, Plan
@@ -400,7 +401,7 @@ FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
         hand_over, transfer, transfer_by, priority, stop_starting, stop_full, second_start, smaller_datagrams,
         max_command, wall_clock, drift, flipped_bit, emptied_disk, older_copy, crash_loop, snapshot, kill_in_snapshot,
         failing_snapshot, harmed_snapshot, left_behind, kill_in_fetch, kill_giving, kill_in_restore, wrong_chunk,
-        other_bytes, kill_half_way, lost_state, narrow_path,
+        other_bytes, kill_half_way, lost_state, narrow_path, no_descriptors,
     )
 }  # fmt: skip
 """By name."""
@@ -439,6 +440,7 @@ def heal(cluster: Cluster) -> None:
         _set_disk(cluster, member.node)
         if member.life is not None:
             _resume(cluster, member.life)
+            give_back(member.life)
         if member.put_back:
             cluster.take_out(member)  # as README.md says: nothing that it does counts, or is promised
         cluster.ensure_started(member.node)

@@ -20,6 +20,9 @@ from raftpy.sim.disk.directory import Directory, Node
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.image import DiskImage, FileImage
 
+NO_LIMIT = 1 << 30
+"""Of the files that a process may have open."""
+
 _disks = count(1)
 """Numbers that tell the disks of this process apart. They are shown to nobody."""
 
@@ -48,6 +51,8 @@ class Disk:
         """Operations that have changed something, or tried to."""
         self.errors = 0
         """Operations that have failed."""
+        self.lacked = 0
+        """How often a process had no descriptor for a file."""
         self.capacity = 1 << 40
         """Bytes that fit; may be set to less than is there."""
         self.used = 0
@@ -428,10 +433,15 @@ class DiskFiles:
         self.pid = pid
         self.opened: dict[DiskFile, PurePath] = {}
         """The files that are open, and under which name each was opened."""
+        self.limit = NO_LIMIT
+        """How many there may be, as by RLIMIT_NOFILE."""
         self._life = disk.life
 
     def open(self, path: PurePath, mode: OpenMode) -> DiskFile:
         disk = self._alive()
+        if len(self.opened) >= self.limit:
+            disk.lacked += 1
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
         if mode not in ("change", "read") and disk.find(path) is None:
             directory = disk.directory(path.parent)
             disk.step("create")
