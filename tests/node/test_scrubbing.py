@@ -15,8 +15,8 @@ from raftpy.contracts.clock import SystemClock
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.runtime import scrubbing
 from raftpy.storage import LevelDBStorage
-from raftpy.storage.leveldb.row import damage_in
 from raftpy.storage.leveldb.segment import SegmentFile
+from raftpy.storage.leveldb.wal import damage_in
 from raftpy.storage.snapshots.store import SnapshotStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.lone import Lone

@@ -55,9 +55,8 @@ from raftpy.storage.leveldb.segment import (
     name_of,
     pack_number,
 )
-from raftpy.storage.leveldb.wal import cut_off_room
+from raftpy.storage.leveldb.wal import REREAD, cut_off_room, damage_in
 from raftpy.storage.leveldb.wal_batches import stored_size
-from raftpy.storage.leveldb.wal_records import HEADER, WHOLE, survey
 
 SEGMENT_SIZE = 16 << 20
 """Bytes; larger ones cost more memory and processor time, smaller ones more changes (docs/performance.md)."""
@@ -76,8 +75,6 @@ REMOVED_AT_ONCE = 4
 to remove, and a compaction may free thousands."""
 KEPT_BATCH = 4 << 20
 """Bytes of a batch whose memory is kept for the next one."""
-REREAD = 1 << 20
-"""Bytes of a closed segment that are read back at a time: whole blocks of a write-ahead file, in which records end."""
 
 
 def room_of(segment_size: int) -> int:
@@ -595,15 +592,3 @@ def write(newest: _Newest, writes: list[Write]) -> list[int]:
         batch.clear()
         newest.batch = batch
     return offsets
-
-
-def damage_in(piece: bytes, offset: int, size: int) -> str | None:
-    """What is wrong with the ``piece`` at ``offset`` of a closed segment's file, whose records end at ``size``; None:
-    nothing. It begins with a block."""
-    expected = min(REREAD, size - offset)
-    if len(piece) < expected:
-        return f"it ends before byte {offset + expected}"
-    verdict, end = survey(piece)
-    if verdict != WHOLE or any(piece[end:]) or expected - end >= HEADER:
-        return f"the record at byte {offset + end} is not what was written"
-    return None

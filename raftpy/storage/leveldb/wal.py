@@ -31,6 +31,9 @@ from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.files import Files
 from raftpy.storage.leveldb.wal_records import BLOCK, BROKEN, HEADER, LENGTH, TORN, WHOLE, survey
 
+REREAD = 1 << 20
+"""Bytes of a closed segment that are read back at a time: whole blocks of a write-ahead file, in which records end."""
+
 
 def write_ahead_files(files: Files, directory: PurePath) -> list[PurePath]:
     """Those of the database in ``directory``, the newest last; none where there is no such directory."""
@@ -124,3 +127,15 @@ def set_aside(files: Files, path: PurePath, size: int) -> None:
             file.set_aside(size)
     finally:
         file.close()
+
+
+def damage_in(piece: bytes, offset: int, size: int) -> str | None:
+    """What is wrong with the ``piece`` at ``offset`` of a closed segment's file, whose records end at ``size``; None:
+    nothing. It begins with a block."""
+    expected = min(REREAD, size - offset)
+    if len(piece) < expected:
+        return f"it ends before byte {offset + expected}"
+    verdict, end = survey(piece)
+    if verdict != WHOLE or any(piece[end:]) or expected - end >= HEADER:
+        return f"the record at byte {offset + end} is not what was written"
+    return None
