@@ -12,8 +12,8 @@ BUGS = (
         name="batch-not-synced",
         breaks="what is reported written is durable (contracts/storage.py; Figure 2, persistent state)",
         file=ROW,
-        old="    batch = database.write_batch(sync=True)\n",
-        new="    batch = database.write_batch(sync=False)\n",
+        old="newest.database.write_batch(sync=True), None\n",
+        new="newest.database.write_batch(sync=False), None\n",
     ),
     Patch(
         name="completion-of-a-failed-batch",
