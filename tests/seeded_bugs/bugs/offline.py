@@ -5,7 +5,7 @@ from tests.seeded_bugs.bug import Bug
 
 OFFLINE = "raftpy/storage/offline/"
 SCRUBBING = "raftpy/runtime/scrubbing.py"
-ROW = "raftpy/storage/leveldb/row.py"
+WAL = "raftpy/storage/leveldb/wal.py"
 READ = "tests/storage/test_offline.py"
 SCRUBBED = "tests/node/test_scrubbing.py"
 
@@ -85,7 +85,7 @@ BUGS = (
     Bug(
         name="zeros-at-the-end-of-a-closed-segment-taken-for-room",
         breaks="the records of a closed segment reach to where they ended when it was closed",
-        file=ROW,
+        file=WAL,
         old="    if verdict != WHOLE or any(piece[end:]) or expected - end >= HEADER:\n",
         new="    if verdict != WHOLE or any(piece[end:]):\n",
         near=SCRUBBED,
