@@ -235,9 +235,7 @@ cdef class Outgoing:
         """The next datagrams that may leave now, as :meth:`next_datagram` gives them, as many as the system may take at
         once: all have the size of the first but the last, which may be smaller. Empty: none may."""
         cdef list run = []
-        cdef int64_t most = INT64_MAX   # bytes of the next one
-        cdef int64_t left = RUN_BYTES
-        cdef int64_t size
+        cdef int64_t size, most = INT64_MAX, left = RUN_BYTES
         cdef bytes datagram
         while len(run) < RUN_DATAGRAMS:
             datagram = self.take_next(min(most, left) if run else INT64_MAX, now_us)
@@ -551,8 +549,10 @@ cdef class Outgoing:
         """What time alone brings about: losses, questions, giving up. How many messages are given up."""
         if self.waiting and now_us >= self.progress_us + give_up_us:
             return self.drop_all()
-        if now_us >= self.loss_us:
-            self.find_lost(now_us)
+        if self.loss_us != INT64_MAX:
+            # What will count as lost, or arrive, says more than a probe would, which waits for it (A.8).
+            if now_us >= self.loss_us:
+                self.find_lost(now_us)
         elif now_us >= self.probe_us():
             self.timeouts += 1
             self.probes = 1 if self.next - self.first == 1 else 2
@@ -591,7 +591,7 @@ cdef class Outgoing:
             return None
         if self.probes:
             return now_us
-        due_us = min(self.progress_us + give_up_us, min(self.loss_us, self.probe_us()))
+        due_us = min(self.progress_us + give_up_us, self.probe_us() if self.loss_us == INT64_MAX else self.loss_us)
         message = self.choose()
         if message is not None:
             size = FRAGMENT_OVERHEAD + fragment_length(message.size, message.step, self.choose_fragment(message))

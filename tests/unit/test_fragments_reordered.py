@@ -9,6 +9,7 @@ import random
 
 import pytest
 
+from raftcore.wire.congestion import Congestion
 from raftcore.wire.fragment import FRAGMENT_OVERHEAD, decode_ack, encode_ack, encode_fragment
 from raftcore.wire.incoming import Incoming
 from raftcore.wire.outgoing import Outgoing
@@ -23,9 +24,9 @@ RTT_US = 100_000
 class Sender:
     """An Outgoing with enough to send, whose acknowledgements the test makes up; a round trip has 100 ms, measured."""
 
-    def __init__(self) -> None:
+    def __init__(self, fragments: int = 40_000) -> None:
         self.outgoing = Outgoing(1200, 1 << 26, 1 << 26)
-        self.outgoing.add(whole(bytes(40_000 * STEP)), 1, None, 0)
+        self.outgoing.add(whole(bytes(fragments * STEP)), 1, None, 0)
         self.now = self.sent = self.round = 0
         self.send(5)
         self.now += RTT_US
@@ -136,6 +137,75 @@ def test_the_window_is_as_before_after_sixteen_recoveries_from_true_losses() -> 
     sender.go_round()
     assert congestion.quarters == 1
     assert congestion.reordered, "that stays"
+
+
+def test_the_sixteen_recoveries_are_counted_from_when_the_window_was_made_wider_last() -> None:
+    """Step 4: each time it is made wider, RACK.reo_wnd_persist is 16 again."""
+    sender = Sender()
+    sender.go_round()
+    sender.go_round(late=True)
+    congestion = sender.outgoing.congestion
+    for _ in range(10):
+        sender.go_round(lost=True)
+    sender.go_round(late=True)
+    for _ in range(15):
+        assert congestion.quarters == 3
+        sender.go_round(lost=True)
+    sender.go_round()
+    assert congestion.quarters == 1
+
+
+def test_no_datagram_is_waited_for_longer_than_two_round_trips() -> None:
+    """Step 4: RACK.reo_wnd is SRTT at most, however often it was made wider."""
+    sender = Sender()
+    sender.go_round()
+    congestion = sender.outgoing.congestion
+    for _ in range(10):
+        sender.go_round(late=True)
+    assert congestion.quarters == 11
+    assert congestion.reordering_us() == congestion.smoothed_rtt_us < 11 * congestion.least_rtt_us // 4
+    assert congestion.loss_delay_us() == max(congestion.latest_rtt_us, congestion.smoothed_rtt_us) + (
+        congestion.smoothed_rtt_us
+    )
+
+
+def test_the_window_is_a_share_of_the_least_round_trip() -> None:
+    """Step 4: RACK.min_RTT, as the others have waited in queues."""
+    congestion = Congestion(1200)
+    congestion.sample(RTT_US, 0)
+    for now in range(1, 50):
+        congestion.sample(3 * RTT_US, now)
+    congestion.overtaken()
+    assert congestion.smoothed_rtt_us > 2 * RTT_US
+    assert congestion.reordering_us() == RTT_US // 4
+    congestion.premature()
+    assert congestion.reordering_us() == RTT_US // 2
+
+
+def test_nothing_is_asked_before_it_is_known_whether_something_is_lost() -> None:
+    """RFC 9002, A.8: while a time is known at which a datagram counts as lost, that alone is waited for."""
+    sender = Sender(5 + 8 * 35 + 3)
+    sender.go_round()
+    for _ in range(4):
+        sender.go_round(late=True)
+    congestion = sender.outgoing.congestion
+    for _ in range(30):  # the round trips that are alike make the probe timeout short
+        sender.go_round()
+    first = sender.send(3)
+    left = sender.now
+    sender.now += RTT_US
+    sender.ack((first + 1, first + 2))
+    due, asks = left + congestion.loss_delay_us(), left + congestion.probe_timeout_us()
+    assert asks < due - 10_000
+    sender.now = asks + 1000
+    sender.outgoing.tick(sender.now)
+    before = (sender.outgoing.repeated, sender.outgoing.lost)
+    assert sender.outgoing.next_datagram(sender.now) is None, "no probe"
+    assert sender.outgoing.deadline(sender.now) == due
+    sender.outgoing.tick(due)
+    assert sender.outgoing.next_datagram(due) is not None
+    assert sender.outgoing.repeated == before[0] + 1
+    assert sender.outgoing.lost == before[1] + 1
 
 
 def test_what_arrives_after_all_is_counted_as_arrived() -> None:

@@ -1,0 +1,147 @@
+"""Mistakes in telling what is lost from what was overtaken (RFC 9002, 6.1; RFC 8985, RACK, 6.2)."""
+
+from tests.seeded_bugs.bug import Bug
+
+NEAR = "tests/unit/test_fragments_reordered.py"
+OUTGOING = "raftcore/wire/outgoing.pyx"
+CONGESTION = "raftcore/wire/congestion.pyx"
+
+BUGS = (
+    Bug(
+        name="three-later-ones-show-a-loss-on-any-path",
+        breaks="where a path has reordered some, numbers do not show a loss (RFC 8985, 6.2, step 4)",
+        file=OUTGOING,
+        old="            if ((self.congestion.reordered or number + PACKET_THRESHOLD > self.newest)\n",
+        new="            if (number + PACKET_THRESHOLD > self.newest\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="two-later-ones-show-a-loss",
+        breaks="three later datagrams show a loss (RFC 9002, 6.1.1)",
+        file="raftcore/wire/congestion.pxd",
+        old="    PACKET_THRESHOLD = 3 ",
+        new="    PACKET_THRESHOLD = 2 ",
+        near=NEAR,
+    ),
+    Bug(
+        name="reordering-never-seen",
+        breaks="a datagram that arrives after a later one shows that the path reorders (RFC 8985, 6.2, step 3)",
+        file=CONGESTION,
+        old='        """A datagram has arrived after one that left later (step 3)."""\n        self.reordered = True\n',
+        new='        """A datagram has arrived after one that left later (step 3)."""\n',
+        near=NEAR,
+    ),
+    Bug(
+        name="what-one-acknowledgement-names-taken-for-reordered",
+        breaks="datagrams that one acknowledgement names were not overtaken (RFC 8985, 6.2, step 3)",
+        file=OUTGOING,
+        old="        for i in range(count - 1, -1, -1):\n            for number in range(max(self.base",
+        new="        for i in range(count):\n            self.newest = max(self.newest, ranges[i].high)\n"
+        "            for number in range(max(self.base",
+        near=NEAR,
+    ),
+    Bug(
+        name="reordering-window-not-made-wider",
+        breaks="what was taken for lost too early makes the reordering window wider (RFC 8985, 6.2, step 4)",
+        file=CONGESTION,
+        old="        self.quarters = min(self.quarters + 1, <int> MOST_QUARTERS)\n",
+        new="",
+        near=NEAR,
+    ),
+    Bug(
+        name="reordering-window-made-wider-by-each-late-one",
+        breaks="the reordering window grows once in a round trip (RFC 8985, 6.2, step 4)",
+        file=OUTGOING,
+        old="        elif missed and number >= self.widened:\n",
+        new="        elif missed:\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="reordering-window-made-wider-by-what-was-only-overtaken",
+        breaks="only what was taken for lost makes the reordering window wider (RFC 8985, 6.2, step 4)",
+        file=OUTGOING,
+        old="        elif missed and number >= self.widened:\n",
+        new="        elif number >= self.widened:\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="reordering-window-never-shrinks",
+        breaks="after sixteen recoveries the reordering window is as at first (RFC 8985, 6.2, step 4)",
+        file=CONGESTION,
+        old="            if not self.recoveries:\n                self.quarters = 1\n",
+        new="",
+        near=NEAR,
+    ),
+    Bug(
+        name="reordering-window-shrinks-while-it-is-still-needed",
+        breaks="a window made wider is kept for sixteen recoveries from then on (RFC 8985, 6.2, step 4)",
+        file=CONGESTION,
+        old="        self.recoveries = LASTING_RECOVERIES\n",
+        new="        self.recoveries = self.recoveries or LASTING_RECOVERIES\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="reordering-window-without-a-bound",
+        breaks="the reordering window is a round trip at most (RFC 8985, 6.2, step 4)",
+        file=CONGESTION,
+        old="        return min(self.quarters * self.least_rtt_us // 4, self.smoothed_rtt_us)\n",
+        new="        return self.quarters * self.least_rtt_us // 4\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="reordering-window-of-the-usual-round-trip",
+        breaks="the reordering window is a share of the least round trip (RFC 8985, 6.2, step 4)",
+        file=CONGESTION,
+        old="        return min(self.quarters * self.least_rtt_us // 4, self.smoothed_rtt_us)\n",
+        new="        return min(self.quarters * self.smoothed_rtt_us // 4, self.smoothed_rtt_us)\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="loss-told-from-when-the-last-datagram-left",
+        breaks="a datagram is lost when its own time is over since it left (RFC 8985, 6.2, step 5)",
+        file=OUTGOING,
+        old="                    and departure.leaving.sent_us > now_us - delay_us):\n",
+        new="                    and self.last_us > now_us - delay_us):\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="time-of-a-loss-not-waited-for",
+        breaks="what was overtaken is looked at again when its time is over (RFC 8985, 6.2, step 5)",
+        file=OUTGOING,
+        old="                self.loss_us = min(self.loss_us, departure.leaving.sent_us + delay_us)\n",
+        new="",
+        near=NEAR,
+    ),
+    Bug(
+        name="probe-sent-before-a-loss-is-known",
+        breaks="while a time is known at which one counts as lost no probe is sent (RFC 9002, A.8)",
+        file=OUTGOING,
+        old="        elif now_us >= self.probe_us():\n",
+        new="        if now_us >= self.probe_us():\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="late-arrival-still-counted-as-a-loss",
+        breaks="what arrives after all was no loss (RFC 8985, 6.2, step 4; raftcore/wire/bbr.pyx)",
+        file=OUTGOING,
+        old="            self.congestion.model.found(departure.leaving.size)\n",
+        new="            self.congestion.model.in_flight += departure.leaving.size\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="what-was-taken-for-lost-remembered-for-ever",
+        breaks="what was taken for lost is remembered for three probe timeouts (docs/design.md, fragments)",
+        file=OUTGOING,
+        old="                                          or self.at(self.base).leaving.sent_us <= before_us):\n",
+        new="                                          or before_us < 0):\n",
+        near=NEAR,
+    ),
+    Bug(
+        name="late-one-beyond-the-place-in-an-acknowledgement-not-named",
+        breaks="each number that has come is named, however many are missing after it (docs/wire-format.md)",
+        file="raftcore/wire/incoming.pyx",
+        old="            if self.untold[at]:\n                if untold == ACK_RANGES:\n",
+        new="            if self.untold[at] and at < ACK_RANGES:\n                if untold == ACK_RANGES:\n",
+        near=NEAR,
+    ),
+)
