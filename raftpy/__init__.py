@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from raftpy.runtime.commits import Commit
     from raftpy.runtime.pending_proposals import Proposal
     from raftpy.runtime.reads import Read
+    from raftpy.runtime.starting import StartProgress
     from raftpy.runtime.status import IncomingSnapshot, MemberStatus, NodeStatus, PeerProgress
     from raftpy.transport.exchange.unreliable import Unreliable
 
@@ -88,6 +89,7 @@ __all__ = [
     "SavedState",
     "SnapshotDamaged",
     "SnapshotFailed",
+    "StartProgress",
     "StateMachine",
     "StateView",
     "Stopped",
@@ -149,6 +151,7 @@ _HOMES = {
     "raftpy.runtime.commits": ("Commit",),
     "raftpy.runtime.pending_proposals": ("Proposal",),
     "raftpy.runtime.reads": ("Read",),
+    "raftpy.runtime.starting": ("StartProgress",),
     "raftpy.runtime.status": ("IncomingSnapshot", "MemberStatus", "NodeStatus", "PeerProgress"),
     "raftpy.transport.exchange.unreliable": ("Unreliable",),
 }

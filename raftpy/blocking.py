@@ -22,6 +22,7 @@ from raftpy.runtime.commits import Commit
 from raftpy.runtime.owner import not_of_this_process
 from raftpy.runtime.pending_proposals import Proposal
 from raftpy.runtime.reads import Read
+from raftpy.runtime.starting import StartProgress
 from raftpy.runtime.status import NodeStatus
 from raftpy.system.forking import process_id, thread_id
 from raftpy.system.threads import Threads
@@ -65,6 +66,7 @@ class BlockingNode:
 
         self._make = make
         self._node: Node | None = None
+        self._made: Node | None = None  # also before it has started
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._thread_id = 0  # of that thread, known as soon as it runs
@@ -108,7 +110,7 @@ class BlockingNode:
         self._thread_id = thread_id()
         self._finished = asyncio.Event()
         try:
-            node = self._make()
+            self._made = node = self._make()
             await node.start()
         except BaseException as error:
             started.set_exception(error)
@@ -165,6 +167,12 @@ class BlockingNode:
         """As ``Node.lacks_state``."""
         self._check_process()
         return False if self._node is None else self._node.lacks_state
+
+    @property
+    def starting(self) -> StartProgress | None:
+        """As ``Node.starting``, for other threads than that which waits in ``start``."""
+        self._check_process()
+        return StartProgress() if self._made is None else self._made.starting
 
     # --- Proposing and reading ----------------------------------------------------------------------------------
 

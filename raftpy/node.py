@@ -14,6 +14,7 @@ from raftpy.contracts.transport import Transport
 from raftpy.runtime.awaited import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT  # noqa: PLC0414 (for what builds on it, too)
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.runtime.host import Host
+from raftpy.runtime.starting import StartProgress
 
 
 class Node(GroupCalls):
@@ -72,6 +73,11 @@ class Node(GroupCalls):
         ``TransportFailed``, ``ConfigError``; nothing is left open then. ``RuntimeError`` when it was started before.
         """
         await self._host.start()
+
+    @property
+    def starting(self) -> StartProgress | None:
+        """How far the start has come, also where it has not begun or has failed; None once the node has started."""
+        return self._host.starting
 
     async def stop(self) -> None:
         """Leaves: whoever waits gets ``Stopped``, store and socket are closed on return. May be called again.

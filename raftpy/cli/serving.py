@@ -50,21 +50,27 @@ async def _serve(settings: Settings, config: Config) -> None:
     try:
         store = KeyValueStore()
         node = Node(config, store)
+        # And it answers before the start, which may take long: with how far that has come.
+        runner = await start_server(create_server(node, store), listener)
         try:
-            await node.start()
-        except RaftError as error:
-            raise CommandFailed(str(error)) from error
-        try:
-            runner = await start_server(create_server(node, store), listener)
+            await _start(node)
             try:
                 _announce(settings, node)
                 await _until_end(node, stop)
             finally:
                 await _close(runner, node)
         finally:
+            await runner.cleanup()
             await node.stop()
     finally:
         listener.close()
+
+
+async def _start(node: Node) -> None:
+    try:
+        await node.start()
+    except RaftError as error:
+        raise CommandFailed(str(error)) from error
 
 
 def _config(settings: Settings) -> Config:

@@ -39,6 +39,15 @@ COLUMNS = {
 IN_TROUBLE = ("unreachable", "unknown", "quarantined")
 
 
+class BeingStarted(Broken):
+    """The node answers, and serves nothing yet. ``progress`` has the fields of ``raftpy.StartProgress``."""
+
+    def __init__(self, address: Address, message: str, progress: object) -> None:
+        super().__init__(f"{address} says: {message}")
+        self.message = message
+        self.progress = progress
+
+
 @click.command(epilog=EPILOG)
 @http_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -46,8 +55,9 @@ def status(http: tuple[Address, ...], as_json: bool) -> None:
     """Show each member of the cluster: role, term, where its log begins and ends, its commit and applied index, its
     newest snapshot, and whom it follows.
 
-    Any node can be asked; it names the others. A member that does not answer is shown as unreachable, and for one that
-    its leader cannot bring up to date, or that its peers refuse, a line below the table says why.
+    Any node can be asked; it names the others. A member that does not answer is shown as unreachable, one that is being
+    started as starting, and for one that its leader cannot bring up to date, or that its peers refuse, a line below the
+    table says why.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -64,9 +74,12 @@ def status(http: tuple[Address, ...], as_json: bool) -> None:
 
 
 def read_status(address: Address, timeout: float = TIMEOUT) -> dict[str, Any]:
-    """What one node says about itself, in ``timeout`` seconds. Raises ``NotSent`` or ``Broken``."""
+    """What one node says about itself, in ``timeout`` seconds. Raises ``NotSent``, or ``Broken``, which may be
+    ``BeingStarted``."""
     answer = ask(address, "GET", "/v1/status", timeout=timeout)
     status = answer.json()
+    if answer.status == 503 and status.get("error") == "starting":
+        raise BeingStarted(address, answer.message(), status.get("starting"))
     if answer.status != 200 or not isinstance(status.get("members"), list):
         raise Broken(f"{address} is no raftpy node: {answer.message()}")
     return status
@@ -98,6 +111,8 @@ def _ask_member(member: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         return known | {"role": "unknown", "error": "its HTTP address is not known yet"}, {}
     try:
         status = member.get("status") or read_status(parse_http(known["http"]))
+    except BeingStarted as error:
+        return known | {"role": "starting", "starting": error.progress, "error": error.message}, {}
     except (NotSent, Broken, ValueError) as error:
         return known | {"role": "unreachable", "error": str(error)}, {}
     row = known | {name: status.get(name) for name in COLUMNS.values() if name not in known}
@@ -139,6 +154,8 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table_of(rows))
     for row in rows:
+        if row.get("role") == "starting":
+            console.print(f"node {row['id']} says: {row['error']}", markup=False, highlight=False)
         if row.get("refused"):
             console.print(f"node {row['id']} has no part: {row['refused']}", markup=False, highlight=False)
         if row.get("waits_for"):

@@ -15,7 +15,7 @@ groups.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -35,11 +35,11 @@ Steps: TypeAlias = Generator[int, None, _T]
 """A call that is made step by step; each gives how many bytes are behind it, the last one the result."""
 
 
-def complete(steps: Steps[_T]) -> _T:
-    """Makes all steps of a call, and gives its result."""
+def complete(steps: Steps[_T], told: Callable[[int], object] = lambda behind: None) -> _T:
+    """Makes all steps of a call, and gives its result. After each ``told`` hears how many bytes are behind it."""
     while True:
         try:
-            next(steps)
+            told(next(steps))
         except StopIteration as end:
             result: _T = end.value
             return result

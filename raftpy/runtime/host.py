@@ -34,6 +34,7 @@ from raftpy.runtime.driver import Driver
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.runtime.opening import GivingUp, open_host
 from raftpy.runtime.passes import Passes
+from raftpy.runtime.starting import StartProgress
 from raftpy.system.entropy import SystemEntropy
 from raftpy.system.forking import call_in_child
 from raftpy.system.threads import Threads
@@ -170,6 +171,14 @@ class Host:
     def serve_by(self, calls: GroupCalls) -> None:
         """Before the start: ``calls`` are those of group 0 from then on, as of a Node."""
         self._calls[0] = calls
+
+    @property
+    def starting(self) -> StartProgress | None:
+        """How far the start has come, also where it has not begun or has failed; None once the host has started."""
+        if self.driver is None:
+            return self._giving_up.progress
+        self.driver.owner.check_process()
+        return None
 
     @property
     def failed(self) -> BaseException | None:

@@ -20,6 +20,7 @@ from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import LocalIdentity, Recovered, Standing, StoreOwner
 from raftpy.members.operations import contradicted
 from raftpy.runtime.restoring import Restoring, Start
+from raftpy.runtime.starting import StartProgress
 from raftpy.runtime.store_threads import before_the_start, open_store
 
 BLOCK_OVERHEAD = BLOCK_HEADER_SIZE + LENGTH_SIZE
@@ -74,6 +75,12 @@ class GivingUp:
         """The store is open."""
         self.asked = False
         """``ask`` was called."""
+        self.progress = StartProgress()
+        """How far the opening has come; in a thread another one takes its place."""
+
+    def told(self, progress: StartProgress) -> None:
+        """In any thread: it has come so far."""
+        self.progress = progress
 
     def ask(self) -> None:
         """The opening is wanted no more; it ends by ``StorageFailed`` or ``Stopped``, or soon."""
@@ -160,7 +167,7 @@ async def _restore(
     }
 
     def run() -> dict[int, Start]:
-        return {group_id: part.run(lambda: giving_up.asked) for group_id, part in parts.items()}
+        return {group_id: part.run(lambda: giving_up.asked, giving_up.told) for group_id, part in parts.items()}
 
     if not any(storage.snapshots.refs(group_id) for group_id in groups):
         return run()  # there is nothing to read

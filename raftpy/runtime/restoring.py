@@ -29,6 +29,7 @@ from raftpy.members.table import MemberTable
 from raftpy.runtime.capturing import Capturing, capturing
 from raftpy.runtime.saved_state import damaged, read_beginning, restore
 from raftpy.runtime.sections import known_sections
+from raftpy.runtime.starting import CHECKING, RESTORING, StartProgress
 from raftpy.storage.snapshots.choosing import newest_whole
 
 log = logging.getLogger("raftpy")
@@ -73,9 +74,13 @@ class Restoring:
         self._initial = initial
         self._others = others
 
-    def run(self, given_up: Callable[[], bool] = lambda: False) -> Start:
+    def run(
+        self,
+        given_up: Callable[[], bool] = lambda: False,
+        told: Callable[[StartProgress], object] = lambda progress: None,
+    ) -> Start:
         """Where it starts from, with the state machine restored, or without a state. Where ``given_up`` says so it ends
-        by ``Stopped``.
+        by ``Stopped``; ``told`` hears how far it has come.
 
         Raises ``StorageDamaged`` where snapshots, log and state machine contradict one another, or no whole snapshot
         reaches the log and there is nobody to ask for one; ``NoSnapshots`` where the log is cut and the machine cannot
@@ -95,10 +100,10 @@ class Restoring:
                 f"{initial.last_index}: it is another node's, or the log has lost its end"
             )
         if stands:
-            chosen = self._choose(offered, up_to=stands)
+            chosen = self._choose(offered, told, up_to=stands)
             if chosen is not None or not initial.snapshot_index:
                 return self._begin(chosen, stands)
-        chosen = self._choose(offered)
+        chosen = self._choose(offered, told)
         if chosen is None:
             if not initial.snapshot_index:
                 return Start(initial)
@@ -108,10 +113,17 @@ class Restoring:
                 f"the log begins behind entry {initial.snapshot_index}, no whole snapshot reaches it, and this node "
                 "knows no other member that could be asked for one"
             )
-        restore(offered, self._snapshots, chosen, self._name, given_up)
-        return self._begin(chosen, chosen.file.ref.index)
+        index = chosen.file.ref.index
 
-    def _choose(self, offered: Capturing, up_to: int = EVERY_INDEX) -> CheckedSnapshot | None:
+        def taken(position: int, size: int) -> None:
+            told(StartProgress(RESTORING, self._group, index, position, size))
+
+        restore(offered, self._snapshots, chosen, self._name, given_up, taken)
+        return self._begin(chosen, index)
+
+    def _choose(
+        self, offered: Capturing, told: Callable[[StartProgress], object], up_to: int = EVERY_INDEX
+    ) -> CheckedSnapshot | None:
         """The newest whole one that the log goes on from.
 
         One that the log does not reach, or of which it has another entry that is not committed, has come from another
@@ -128,10 +140,13 @@ class Restoring:
             if is_passing(error):
                 unread.append(error)
 
+        def read(position: int) -> None:
+            told(StartProgress(CHECKING, self._group, None, position))
+
         initial, known = self._initial, known_sections(offered.version)
         up_to = min(up_to, initial.last_index)
         while True:
-            found = complete(newest_whole(self._snapshots, self._group, known, refused, up_to))
+            found = complete(newest_whole(self._snapshots, self._group, known, refused, up_to), read)
             if found is None or found.file.ref.index < initial.snapshot_index:
                 if unread and initial.snapshot_index:
                     raise unread[0]

@@ -30,13 +30,14 @@ def restore(
     chosen: CheckedSnapshot,
     name: str,
     given_up: Callable[[], bool] = lambda: False,
+    told: Callable[[int, int], object] = lambda position, size: None,
 ) -> None:
     """Gives the state in ``chosen`` to the state machine, of the group that the log calls ``name``; takes as long as
-    that does. Where ``given_up`` says so it ends by ``Stopped``.
+    that does. Where ``given_up`` says so it ends by ``Stopped``; ``told`` hears how many bytes of how many were taken.
 
     Raises ``StorageDamaged`` where there is no state in it, ``SnapshotFailed``, and what the machine raises.
     """
-    _restore_from(snapshots.open(chosen.file.ref), offered, chosen, name, given_up)
+    _restore_from(snapshots.open(chosen.file.ref), offered, chosen, name, given_up, told)
 
 
 async def restore_beside(
@@ -65,14 +66,19 @@ async def restore_beside(
 
 
 def _restore_from(
-    reader: SnapshotReader, offered: Capturing, chosen: CheckedSnapshot, name: str, given_up: Callable[[], bool]
+    reader: SnapshotReader,
+    offered: Capturing,
+    chosen: CheckedSnapshot,
+    name: str,
+    given_up: Callable[[], bool],
+    told: Callable[[int, int], object] = lambda position, size: None,
 ) -> None:
     """See ``restore``. Closes ``reader``."""
     sizes = {header.name: size for header, size in chosen.sections}
     try:
         for header, chunks in reader.sections(known_sections(offered.version)):
             if header.name == STATE:
-                offered.machine.restore(StateReader(header.version, sizes[STATE], chunks, given_up))
+                offered.machine.restore(StateReader(header.version, sizes[STATE], chunks, given_up, told))
                 return
     except Exception as error:
         error.add_note(f"{name}: while the snapshot of {chosen.file.ref} was restored")
@@ -125,11 +131,20 @@ def damaged(what: str, name: str) -> StorageDamaged:
 class StateReader:
     """A ``SavedState`` over the chunks of a section."""
 
-    def __init__(self, version: int, size: int, chunks: Iterator[bytes], given_up: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        version: int,
+        size: int,
+        chunks: Iterator[bytes],
+        given_up: Callable[[], bool],
+        told: Callable[[int, int], object] = lambda position, size: None,
+    ) -> None:
         self.version = version
         self.size = size
         self._chunks = chunks
         self._given_up = given_up
+        self._told = told
+        self._taken = 0
         self._chunk = b""
         self._at = 0
 
@@ -151,6 +166,8 @@ class StateReader:
             chunk = next(self._chunks, None)
             if chunk is None:
                 break
+            self._taken += len(chunk)
+            self._told(self._taken, self.size)
             part = chunk[:wanted]
             parts.append(part)
             self._chunk, self._at = chunk, len(part)

@@ -35,7 +35,8 @@ def create_server(
     most_waiting: int = MOST_WAITING,
     connections: int | None = None,
 ) -> ApiServer:
-    """The application for a running node and the state machine it was given. Called inside the running loop.
+    """The application for a node and the state machine it was given. Called inside the running loop, also before the
+    node is started: until it is, every request is answered 503 ``starting``.
 
     ``timeout``: seconds until a request that waits for its commit is answered 504. ``most_waiting``: how many such
     requests there may be before the next is answered 503 ``overloaded``. ``connections``: how many may be open before
@@ -54,6 +55,7 @@ def create_server(
             "/healthz": {"GET": status.health},
         },
         below={KV_PREFIX: {"GET": kv.get, "PUT": kv.put, "DELETE": kv.delete}},
+        progress=lambda: node.starting,
     )
     return ApiServer(dispatcher, Connections(most_connections() if connections is None else connections))
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from aiohttp import web
 
-from raftpy import RaftError
+from raftpy import RaftError, StartProgress
 from raftpy.server.connections import Connections
-from raftpy.server.errors import ApiError, bad_request, error_response, not_found, overloaded
+from raftpy.server.errors import ApiError, bad_request, error_response, not_found, overloaded, starting
 from raftpy.server.redirect import answer_to
 
 log = logging.getLogger("raftpy.server")
@@ -37,15 +37,24 @@ ALWAYS_ANSWERED = frozenset({"/healthz", "/v1/status"})
 
 
 class Dispatcher:
-    """Exact paths, and paths below a prefix."""
+    """Exact paths, and paths below a prefix. As long as ``progress`` says that the node is being started, whatever is
+    asked is answered 503 ``starting``."""
 
-    def __init__(self, exact: Mapping[str, Methods], below: Mapping[str, Methods]) -> None:
+    def __init__(
+        self,
+        exact: Mapping[str, Methods],
+        below: Mapping[str, Methods],
+        progress: Callable[[], StartProgress | None] = lambda: None,
+    ) -> None:
+        self._progress: Callable[[], StartProgress | None] | None = progress
         self._exact = {path: _with_head(methods) for path, methods in exact.items()}
         self._below = {prefix: _with_head(methods) for prefix, methods in below.items()}
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers every request; raises only when the connection or the task is gone."""
         try:
+            if self._progress is not None:
+                self._check_started(self._progress())
             response = await self._handler(request)(request)
         except ApiError as error:
             response = error_response(error)
@@ -60,6 +69,11 @@ class Dispatcher:
             response = internal_error(error)
         response.headers["Server"] = "raftpy"
         return response
+
+    def _check_started(self, progress: StartProgress | None) -> None:
+        if progress is not None:
+            raise starting(progress)
+        self._progress = None  # it is asked no more
 
     def _handler(self, request: web.BaseRequest) -> Handler:
         path = request.rel_url.raw_path

@@ -4,7 +4,7 @@
     405 bad_request (+ Allow)      413 too_large          503 no_leader (+ Retry-After)
     412 version_mismatch (+ "version")                    503 overloaded (+ Retry-After)
                                     503 failed, stopped, refused (of /healthz)
-                                                          503 quarantined, no_state, snapshot_failed
+                                    503 starting          503 quarantined, no_state, snapshot_failed
 
 One more, 500 ``internal``, is an error of this program and nothing else.
 """
@@ -14,8 +14,11 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from aiohttp import web
+
+from raftpy import StartProgress
 
 RETRY_AFTER = {"Retry-After": "1"}
 """HTTP counts whole seconds; an election is usually over in less."""
@@ -94,6 +97,17 @@ def quarantined(message: str) -> ApiError:
 def no_state(message: str) -> ApiError:
     """This node gets its state from another one; that, or another, may do it."""
     return ApiError(503, "no_state", message)
+
+
+def starting(progress: StartProgress) -> ApiError:
+    """The node is being started, and serves nothing yet; another may."""
+    return ApiError(
+        503,
+        "starting",
+        f"this node is being started: {progress.describe()}",
+        headers=RETRY_AFTER,
+        details={"starting": asdict(progress)},
+    )
 
 
 def snapshot_failed(message: str) -> ApiError:

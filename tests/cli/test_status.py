@@ -7,7 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+import raftpy.cli.status as asking
+from raftpy.cli.addresses import parse_http
 from raftpy.cli.demo_cluster import DemoCluster, free_ports
+from raftpy.cli.errors import CommandFailed
+from raftpy.cli.http_client import Answer
 from raftpy.cli.status import add_quarantined, add_unserved, print_table
 from tests.cli.support import check_one_line, cluster_of, raftpy, wait_for_leader
 
@@ -106,6 +110,21 @@ def test_a_member_that_its_peers_refuse_says_so(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.splitlines()[-1] == "node 2 has no part: node 1 refuses this node [a copy]"
     row, _ = _ask_member({**member, "status": {**own, "refused": None}})
     assert "refused" not in row
+
+
+def test_a_member_that_is_being_started_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = {"phase": "restoring", "group": 0, "snapshot_index": 7, "position": 5, "size": 9}
+    body = {"error": "starting", "message": "this node is [being] started: 5 of 9", "starting": progress}
+    answer = Answer(503, {}, json.dumps(body).encode())
+    monkeypatch.setattr(asking, "ask", lambda *arguments, **options: answer)
+    row, said = asking._ask_member({"id": 2, "udp": "127.0.0.1:7102", "http": "127.0.0.1:8102"})
+    assert (row["role"], row["starting"], said) == ("starting", progress, {})
+    print_table([row])
+    assert capsys.readouterr().out.splitlines()[-1] == "node 2 says: this node is [being] started: 5 of 9"
+    with pytest.raises(CommandFailed, match=r"127\.0\.0\.1:8102 says: this node is \[being\] started: 5 of 9"):
+        asking._first_answer([parse_http("127.0.0.1:8102")])
 
 
 def test_nobody_answers() -> None:

@@ -11,8 +11,8 @@ from raftpy.runtime.host import Host
 
 
 def group_calls(group: GroupCalls | BlockingNode) -> dict[str, Callable[[], Any]]:
-    """Everything that needs the group; ``failed``, ``quarantine``, ``lacks_state`` and ``max_command`` anybody may look
-    up."""
+    """Everything that needs the group; ``failed``, ``quarantine``, ``lacks_state``, ``max_command`` and ``starting``
+    anybody may look up."""
     return {
         "propose": lambda: group.propose(b"x"),
         "propose_many": lambda: group.propose_many([b"x"]),

@@ -103,7 +103,8 @@ def every_host_call(host: Host, group_ids: Iterable[int]) -> dict[str, Callable[
         for group_id in group_ids
         for name, call in looked_up(host.group(group_id)).items()
     }
-    return begun({**host_calls(host), **looked_up_there, "failed": lambda: host.failed, "start": host.start})
+    looked_up_here = {"failed": lambda: host.failed, "starting": lambda: host.starting}
+    return begun({**host_calls(host), **looked_up_there, **looked_up_here, "start": host.start})
 
 
 def looked_up(of: GroupCalls | BlockingNode) -> dict[str, Callable[[], Any]]:
@@ -113,6 +114,7 @@ def looked_up(of: GroupCalls | BlockingNode) -> dict[str, Callable[[], Any]]:
         "failed": lambda: of.failed,
         "quarantine": lambda: of.quarantine,
         "lacks_state": lambda: of.lacks_state,
+        **({"starting": lambda: of.starting} if isinstance(of, Node | BlockingNode) else {}),
     }
 
 

@@ -17,6 +17,7 @@ from raftpy.members.table import MemberRecord, MemberTable
 from raftpy.runtime.restoring import Restoring, Start
 from raftpy.runtime.saved_state import StateReader
 from raftpy.runtime.sections import state_header
+from raftpy.runtime.starting import StartProgress
 from raftpy.storage.snapshots.memory import MemoryFolder
 from raftpy.storage.snapshots.metadata import write_metadata
 from raftpy.storage.snapshots.names import whole_name
@@ -206,3 +207,30 @@ def test_the_machine_reads_its_bytes_in_whatever_pieces_it_likes() -> None:
     assert reader.read(0) == b""
     with pytest.raises(ValueError, match="0 or more, got -1"):
         reader.read(-1)
+
+
+def test_it_says_how_far_it_is() -> None:
+    given = Given(10, 20)
+    told: list[StartProgress] = []
+    Restoring("node 1", 0, Words(), given.store, log(0, 25), others=False).run(told=told.append)
+    checked = [progress for progress in told if progress.phase == "checking"]
+    restored = [progress for progress in told if progress.phase == "restoring"]
+    assert told == [*checked, *restored]
+    assert checked
+    assert all((progress.snapshot_index, progress.size) == (None, None) for progress in checked)
+    assert restored
+    assert all(progress.snapshot_index == 20 for progress in restored)
+    assert restored[-1].position == restored[-1].size == 20 * (CHUNK.size + 1)
+    for progress in (checked, restored):
+        positions = [one.position for one in progress]
+        assert positions == sorted(positions)
+
+
+def test_a_start_is_said_in_words() -> None:
+    assert StartProgress().describe() == "its store is being read"
+    assert StartProgress("checking", position=1000).describe() == (
+        "its newest snapshot is being read back, 1,000 bytes so far"
+    )
+    assert StartProgress("restoring", 0, 7, 1000, 2000).describe() == (
+        "its state is being restored from the snapshot at entry 7, 1,000 of 2,000 bytes so far"
+    )
