@@ -40,6 +40,8 @@ cdef inline uint32_t fragment_length(uint32_t size, uint32_t step, uint32_t inde
 cdef inline uint32_t fragment_count(uint32_t size, uint32_t step) noexcept nogil:
     return <uint32_t> ((<uint64_t> size + step - 1) // step)
 
+# A datagram with that fragment of a whole one, under a number of its own; checksum and all.
+cdef bytes fragment_datagram(bytes whole, uint64_t packet, uint64_t message, uint32_t step, uint32_t index)
 cdef void write_fragment(uint8_t* at, const Fragment* fragment) noexcept nogil
 # The body of a frame as a fragment, whose bytes lie in the body; DecodeError.
 cdef int read_fragment(const uint8_t* body, Py_ssize_t size, Fragment* fragment) except -1

@@ -2,12 +2,15 @@
 
 The functions for Python are for tests and for tools that look at traffic.
 """
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport UINT32_MAX, UINT64_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from raftcore.base.buffer cimport Buffer, buffer_of
 from raftcore.base.bytes cimport load16, load32, load64, store16, store32, store64
+from raftcore.base.crc cimport crc32c_update
+from raftcore.wire.frame cimport write_frame_header
+from raftcore.wire.header cimport CHECKSUM_SIZE
 
 from raftcore.base.errors import DecodeError
 
@@ -28,6 +31,27 @@ cdef void write_fragment(uint8_t* at, const Fragment* fragment) noexcept nogil:
     store32(at + 24, fragment.step)
     store32(at + 28, fragment.index)
     memcpy(at + FRAGMENT_HEADER_SIZE, fragment.bytes, fragment.length)
+
+
+cdef bytes fragment_datagram(bytes whole, uint64_t packet, uint64_t message, uint32_t step, uint32_t index):
+    cdef const uint8_t* from_ = <const uint8_t*> PyBytes_AS_STRING(whole)
+    cdef Fragment fragment
+    cdef Py_ssize_t size
+    cdef bytes out
+    cdef uint8_t* at
+    fragment.packet, fragment.message, fragment.checksum = packet, message, load32(from_)
+    fragment.size = <uint32_t> (PyBytes_GET_SIZE(whole) - DATAGRAM_HEADER_SIZE)
+    fragment.step, fragment.index = step, index
+    fragment.length = fragment_length(fragment.size, step, index)
+    fragment.bytes = from_ + DATAGRAM_HEADER_SIZE + <uint64_t> index * step
+    size = FRAGMENT_OVERHEAD + fragment.length
+    out = PyBytes_FromStringAndSize(NULL, size)
+    at = <uint8_t*> PyBytes_AS_STRING(out)
+    memcpy(at, from_, DATAGRAM_HEADER_SIZE)
+    write_frame_header(at + DATAGRAM_HEADER_SIZE, 0, FRAME_FRAGMENT, FRAGMENT_HEADER_SIZE + fragment.length)
+    write_fragment(at + DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE, &fragment)
+    store32(at, crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE))
+    return out
 
 
 cdef int read_fragment(const uint8_t* body, Py_ssize_t size, Fragment* fragment) except -1:

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 cimport cython
 
 from raftcore.wire.fragment cimport Fragment, Range
+from raftcore.wire.parity cimport Groups
 
 cdef enum:
     MOST_PATIENT = 16          # messages of a peer that are under way at a time and not urgent,
@@ -30,6 +31,9 @@ cdef class Incoming:
     cdef readonly uint64_t messages      # whole ones handed out
     cdef readonly uint64_t given_up      # messages of which not all came
     cdef readonly bint heard             # something has come since the last acknowledgement
+    cdef readonly uint64_t restored      # that did not come, and were made up for
+    cdef Groups groups                   # to make up for some with, or None while no parity has come
+    cdef list found                      # bodies of fragments that were missing
     cdef bytes opening                   # of each datagram's header, behind the checksum
     cdef list partials                   # Partial, by ascending number
     cdef uint64_t done[MOST_DONE]        # numbers of messages that are over, as a ring
@@ -39,6 +43,9 @@ cdef class Incoming:
     cdef bint untold[MOST_RANGES]        # and which of these no acknowledgement has named as they are now
     cdef int count
 
+    cdef Partial find(self, const Fragment* fragment)
+    cdef bytes insert(self, Partial partial, const Fragment* fragment, int64_t now_us)
+    cdef int add_to_group(self, uint64_t packet, const uint8_t* body, Py_ssize_t size) except -1
     cdef int note(self, uint64_t packet) noexcept
     cdef int move(self, int at, int to, int count) noexcept
     cdef bint is_over(self, uint64_t number) noexcept

@@ -16,10 +16,11 @@ from libc.string cimport memcpy, memmove
 cimport cython
 
 from raftcore.base.buffer cimport Buffer, buffer_of
-from raftcore.base.bytes cimport store32
+from raftcore.base.bytes cimport load64, store32
 from raftcore.base.crc cimport crc32c_update
 from raftcore.wire.fragment cimport ACK_RANGES, LARGEST_CUT, Fragment, fragment_count, read_fragment, write_ack
 from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
+from raftcore.wire.parity cimport FIELDS_SIZE, GROUP, PACKET_SIZE, Groups, closes
 
 from raftcore.base.errors import DecodeError
 
@@ -57,6 +58,7 @@ cdef class Incoming:
         room, held: bytes that messages under way may take, and do.
         fragments, repeated: that have come; those of them that had come before.
         messages, given_up: that were handed out whole; of which not all came.
+        restored: fragments that did not come, and were known from others of their group.
         heard: something has come since :meth:`ack`.
     """
 
@@ -69,6 +71,7 @@ cdef class Incoming:
         self.opening = opening
         self.room = room
         self.partials = []
+        self.found = []
 
     def take(self, body, int64_t now_us):
         """Takes the body (bytes-like) of a frame with a fragment, which comes at ``now_us``, microseconds of any clock.
@@ -79,24 +82,71 @@ cdef class Incoming:
         """
         cdef Buffer view = buffer_of(body)
         cdef Fragment fragment
-        cdef Partial partial = None
-        cdef Partial other
-        cdef uint8_t* at
+        cdef Partial partial
         read_fragment(view.at, view.size, &fragment)
+        partial = self.find(&fragment)
+        self.fragments += 1
+        self.note(fragment.packet)
+        if self.groups is not None and not closes(fragment.packet):
+            self.add_to_group(fragment.packet, view.at, view.size)
+        return self.insert(partial, &fragment, now_us)
+
+    def take_parity(self, body):
+        """Takes the body (bytes-like) of a frame that makes up for what was lost (parity.pyx): see :meth:`restore`.
+        DecodeError for a malformed one."""
+        cdef Buffer view = buffer_of(body)
+        cdef uint64_t packet
+        if view.size <= PACKET_SIZE + FIELDS_SIZE:
+            raise DecodeError(f"{view.size} bytes where a parity needs more than {<int> (PACKET_SIZE + FIELDS_SIZE)}")
+        packet = load64(view.at)
+        if not closes(packet):
+            raise DecodeError(f"a parity as datagram {packet}: it is the last of {<int> GROUP}")
+        self.note(packet)
+        if self.groups is None:
+            self.groups = Groups()  # the first: before it a peer that sends none costs nothing
+        self.add_to_group(packet, view.at, view.size)
+
+    cdef int add_to_group(self, uint64_t packet, const uint8_t* body, Py_ssize_t size) except -1:
+        cdef bytes found = self.groups.add(packet, body, size)
+        if found is not None:
+            self.found.append(found)
+        return 0
+
+    def restore(self, int64_t now_us):
+        """Takes the fragments that were missing and are known now as if they had come, but for the acknowledgement. A
+        whole datagram, when that was all that was missing of it, and there may be another; None: there is none.
+        DecodeError as of :meth:`take`."""
+        cdef Fragment fragment
+        cdef bytes body, whole
+        while self.found:
+            body = self.found.pop(0)
+            read_fragment(<const uint8_t*> PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), &fragment)
+            self.restored += 1
+            whole = self.insert(self.find(&fragment), &fragment, now_us)
+            if whole is not None:
+                return whole
+        return None
+
+    cdef Partial find(self, const Fragment* fragment):
+        """What has come of the fragment's message; None: nothing has. DecodeError when it says other things of it."""
+        cdef Partial other
         if fragment.size > self.room:
             raise DecodeError(f"a message of {fragment.size} bytes in fragments: at most {self.room} are taken")
         for other in self.partials:
             if other.number == fragment.message:
                 if (other.size != fragment.size or other.step != fragment.step or other.checksum != fragment.checksum):
                     raise DecodeError(f"two fragments of message {fragment.message} say different things of it")
-                partial = other
-        self.fragments += 1
-        self.note(fragment.packet)
+                return other
+        return None
+
+    cdef bytes insert(self, Partial partial, const Fragment* fragment, int64_t now_us):
+        """Puts a fragment where it belongs; the whole datagram, when this was all that was missing."""
+        cdef uint8_t* at
         if partial is None:
-            if self.is_over(fragment.message) or not self.make_room(&fragment):
+            if self.is_over(fragment.message) or not self.make_room(fragment):
                 self.repeated += 1
                 return None
-            partial = new_partial(&fragment, self.opening)
+            partial = new_partial(fragment, self.opening)
             self.held += partial.size
             self.partials.insert(self.place_of(partial), partial)
         partial.heard_us = now_us

@@ -5,6 +5,7 @@ cimport cython
 
 from raftcore.wire.bbr cimport Leaving
 from raftcore.wire.congestion cimport Congestion
+from raftcore.wire.parity cimport Parity
 
 # A message that goes in fragments.
 @cython.final
@@ -32,6 +33,7 @@ cdef struct Departure:
 @cython.final
 cdef class Outgoing:
     cdef readonly Congestion congestion
+    cdef readonly Parity parity          # what makes up for losses
     cdef readonly int64_t room           # bytes of messages that the peer puts together at a time
     cdef public int64_t burst            # bytes that it can take without reading
     cdef readonly int64_t waiting        # bytes of messages that are not done
@@ -69,6 +71,9 @@ cdef class Outgoing:
     cdef int forget_under_way(self, list messages) except -1
     cdef Departure* at(self, uint64_t number) noexcept
     cdef Pending find(self, uint64_t number)
+    cdef bint may_leave(self, int64_t size, int64_t now_us) except -1
+    cdef int64_t parity_size(self) noexcept
+    cdef bytes build_parity(self, int64_t now_us)
     cdef bytes take_next(self, int64_t most, int64_t now_us)
     cdef Pending choose(self)
     cdef Pending begin(self, bint urgent)
@@ -76,7 +81,7 @@ cdef class Outgoing:
     cdef uint32_t choose_fragment(self, Pending message) noexcept
     cdef Pending repeat_oldest(self, uint32_t* index)
     cdef bytes build(self, Pending message, uint32_t index, int64_t now_us)
-    cdef int push(self, Pending message, uint32_t index, Py_ssize_t size, int64_t now_us) except -1
+    cdef int push(self, uint64_t message, uint32_t index, Py_ssize_t size, int64_t now_us) except -1
     cdef int arrived(self, uint64_t number, int64_t now_us) except -1
     cdef int note_overtaken(self, uint64_t number, bint missed) except -1
     cdef int find_lost(self, int64_t now_us) except -1

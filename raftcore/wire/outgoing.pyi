@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from typing import Final, final
 
 from raftcore.wire.congestion import Congestion
+from raftcore.wire.parity import Parity
 
 GIVE_UP_US: Final = 5000000
 
@@ -18,6 +19,8 @@ class Outgoing:
     @property
     def room(self) -> int: ...
     burst: int
+    @property
+    def parity(self) -> Parity: ...
     @property
     def large_us(self) -> int: ...
     @property

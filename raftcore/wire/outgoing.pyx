@@ -14,24 +14,21 @@ matters. What the path takes may change (path_size.py): messages are cut by what
 were cut too large begin anew. An Outgoing belongs to one incarnation of the peer. Times are whole microseconds of one
 clock.
 """
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy
 
 cimport cython
 
 from raftcore.base.buffer cimport Buffer, buffer_of
-from raftcore.base.bytes cimport load32, store32
-from raftcore.base.crc cimport crc32c_update
 from raftcore.wire.congestion cimport PACKET_THRESHOLD, PERSISTENT_THRESHOLD, Congestion
 from raftcore.wire.fragment cimport (
-    ACK_RANGES, FRAGMENT_HEADER_SIZE, FRAGMENT_OVERHEAD, FRAME_FRAGMENT, LARGEST_CUT, LEAST_STEP, RUN_BYTES,
-    RUN_DATAGRAMS, SURE_SIZE, Fragment, Range, fragment_count, fragment_length, read_ack, write_fragment,
+    ACK_RANGES, FRAGMENT_OVERHEAD, LARGEST_CUT, LEAST_STEP, RUN_BYTES, RUN_DATAGRAMS, SURE_SIZE, Range, fragment_count,
+    fragment_datagram, fragment_length, read_ack,
 )
-from raftcore.wire.frame cimport FRAME_HEADER_SIZE, write_frame_header
-from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
+from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
 from raftcore.wire.incoming cimport MOST_OPEN, MOST_PATIENT
+from raftcore.wire.parity cimport Parity
 
 from raftcore.base.errors import DecodeError
 
@@ -100,8 +97,9 @@ cdef class Outgoing:
         last: number of the message that began last; 0: none has. Numbers rise in the order in which messages begin, so
             one may have a larger one than was given for it.
         large_us: when a datagram of more than what passes any path arrived last; 0: none has.
-        fragments, repeated, lost, late: datagrams sent; those of them that held what had been sent before; taken for
-            lost; those of these that arrived after all.
+        parity: what makes up for losses without a repetition, where the peer takes that (parity.pyx).
+        fragments, repeated, lost, late: datagrams with fragments sent; those of them that held what had been sent
+            before; datagrams taken for lost; those of these that arrived after all.
         messages, given_up: that have arrived whole; that were given up.
     """
 
@@ -115,6 +113,7 @@ cdef class Outgoing:
         self.open = []
         self.done = []
         self.base = self.first = self.next = 1
+        self.parity = Parity()
         self.loss_us = INT64_MAX
 
     def __dealloc__(self):
@@ -251,9 +250,13 @@ cdef class Outgoing:
 
     cdef bytes take_next(self, int64_t most, int64_t now_us):
         """The next datagram, if it has ``most`` bytes or fewer."""
-        cdef Pending message = self.choose()
+        cdef Pending message
         cdef uint32_t index
         cdef int64_t size
+        size = self.parity_size()
+        if size:
+            return self.build_parity(now_us) if size <= most and self.may_leave(size, now_us) else None
+        message = self.choose()
         if message is None:
             self.congestion.model.limited_by_sender()
             if not self.probes:
@@ -265,19 +268,23 @@ cdef class Outgoing:
         else:
             index = self.choose_fragment(message)
         size = FRAGMENT_OVERHEAD + fragment_length(message.size, message.step, index)
-        if size > most:
-            return None
+        return self.build(message, index, now_us) if size <= most and self.may_leave(size, now_us) else None
+
+    cdef bint may_leave(self, int64_t size, int64_t now_us) except -1:
         if self.probes:
             self.probes -= 1  # window and pauses do not hold it back (7.5)
-        elif not self.congestion.has_room(size):
+            return True
+        if not self.congestion.has_room(size):
             self.congestion.model.limited_by_window()
-            return None
-        elif not self.fits_socket(size):
+            return False
+        if not self.fits_socket(size):
             self.congestion.model.limited_by_sender()
-            return None
-        elif self.congestion.paced_us(size, now_us) > now_us:
-            return None
-        return self.build(message, index, now_us)
+            return False
+        return self.congestion.paced_us(size, now_us) <= now_us
+
+    cdef int64_t parity_size(self) noexcept:
+        """Bytes of the next datagram, if it makes up for what is lost of those before it (parity.pyx); else 0."""
+        return self.parity.due(self.next, self.step) if self.waiting and not self.probes else 0
 
     cdef bint fits_socket(self, int64_t size) noexcept:
         """Whether the peer's socket takes another datagram. What comes while the peer does not read for UNREAD_US is to
@@ -351,31 +358,27 @@ cdef class Outgoing:
         return None
 
     cdef bytes build(self, Pending message, uint32_t index, int64_t now_us):
-        cdef const uint8_t* whole = <const uint8_t*> PyBytes_AS_STRING(message.datagram)
-        cdef Fragment fragment
-        cdef Py_ssize_t size
-        cdef bytes out
-        cdef uint8_t* at
-        fragment.packet = self.next
-        fragment.message = message.number
-        fragment.checksum = load32(whole)
-        fragment.size = message.size
-        fragment.step = message.step
-        fragment.index = index
-        fragment.length = fragment_length(message.size, message.step, index)
-        fragment.bytes = whole + DATAGRAM_HEADER_SIZE + <uint64_t> index * message.step
-        size = FRAGMENT_OVERHEAD + fragment.length
-        out = PyBytes_FromStringAndSize(NULL, size)
-        at = <uint8_t*> PyBytes_AS_STRING(out)
-        memcpy(at, whole, DATAGRAM_HEADER_SIZE)
-        write_frame_header(at + DATAGRAM_HEADER_SIZE, 0, FRAME_FRAGMENT, FRAGMENT_HEADER_SIZE + fragment.length)
-        write_fragment(at + DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE, &fragment)
-        store32(at, crc32c_update(0, at + CHECKSUM_SIZE, size - CHECKSUM_SIZE))
-        self.push(message, index, size, now_us)
+        cdef bytes out = fragment_datagram(message.datagram, self.next, message.number, message.step, index)
+        self.parity.add(self.next, out, message.urgent)
+        self.push(message.number, index, PyBytes_GET_SIZE(out), now_us)
+        if message.states[index] == UNSENT:
+            message.begun += 1
+        else:
+            self.repeated += 1
+        if message.states[index] == LOST:
+            message.lost -= 1
+        message.states[index] = SENT
+        self.urgent_run = self.urgent_run + 1 if message.urgent else 0
+        self.fragments += 1
         return out
 
-    cdef int push(self, Pending message, uint32_t index, Py_ssize_t size, int64_t now_us) except -1:
-        # The datagram is on its way.
+    cdef bytes build_parity(self, int64_t now_us):
+        cdef bytes out = self.parity.build(self.next)
+        self.push(0, 0, PyBytes_GET_SIZE(out), now_us)
+        return out
+
+    cdef int push(self, uint64_t message, uint32_t index, Py_ssize_t size, int64_t now_us) except -1:
+        # The datagram is on its way, with a fragment of that message; 0: of none.
         cdef Departure* grown
         cdef Departure* departure
         cdef uint64_t number, capacity
@@ -390,17 +393,8 @@ cdef class Outgoing:
             self.ring = grown
             self.capacity = capacity
         departure = self.at(self.next)
-        departure.message, departure.index, departure.fate = message.number, index, ON_ITS_WAY
+        departure.message, departure.index, departure.fate = message, index, ON_ITS_WAY
         self.next += 1
-        if message.states[index] == UNSENT:
-            message.begun += 1
-        else:
-            self.repeated += 1
-        if message.states[index] == LOST:
-            message.lost -= 1
-        message.states[index] = SENT
-        self.urgent_run = self.urgent_run + 1 if message.urgent else 0
-        self.fragments += 1
         self.last_us = now_us
         if size > SURE_SIZE:
             if self.large_count == 0:
@@ -592,9 +586,10 @@ cdef class Outgoing:
         if self.probes:
             return now_us
         due_us = min(self.progress_us + give_up_us, self.probe_us() if self.loss_us == INT64_MAX else self.loss_us)
-        message = self.choose()
+        size = self.parity_size()
+        message = None if size else self.choose()
         if message is not None:
             size = FRAGMENT_OVERHEAD + fragment_length(message.size, message.step, self.choose_fragment(message))
-            if self.congestion.has_room(size) and self.fits_socket(size):
-                due_us = min(due_us, self.congestion.paced_us(size, now_us))
+        if size and self.congestion.has_room(size) and self.fits_socket(size):
+            due_us = min(due_us, self.congestion.paced_us(size, now_us))
         return max(due_us, now_us)

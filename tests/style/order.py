@@ -12,7 +12,7 @@ from __future__ import annotations
 CORE = """
     base: buffer bytes conflict crc errors growable lists types config options
     values: block changes entries message storage_view
-    wire: header frame datagram codec fragment incoming bbr congestion outgoing path_size
+    wire: header frame datagram codec fragment parity incoming bbr congestion outgoing path_size
     log: term_runs unstable window conf_changes slices log_entries log
     membership: progress quorum tracker confchange
     algorithm: options state options.backtrack options.lease options.witness sending read_index

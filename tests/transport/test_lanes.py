@@ -29,7 +29,7 @@ from raftpy.transport.exchange.lanes import (
     Arrivals,
     Lane,
 )
-from raftpy.transport.identity.hello import LANES, Hello, Takes, decode_hello, encode_hello
+from raftpy.transport.identity.hello import LANES, PARITY, Hello, Takes, decode_hello, encode_hello
 from tests.transport.support import (
     EarlierTransport,
     World,
@@ -113,6 +113,12 @@ def test_a_hello_tells_what_lanes_its_sender_takes() -> None:
     assert decode_hello(encode_hello(Hello()) + bytes((LANES, 2, 1, 1))).lanes == 0, (
         "of another length it is passed over"
     )
+
+
+def test_a_hello_tells_that_its_sender_makes_up_for_losses() -> None:
+    assert decode_hello(encode_hello(Hello(parity=16))).parity == 16
+    assert decode_hello(encode_hello(Hello())).parity == 0
+    assert decode_hello(encode_hello(Hello()) + bytes((PARITY, 2, 16, 0))).parity == 0, "of another length"
 
 
 # --- Arrivals --------------------------------------------------------------------------------------------------------

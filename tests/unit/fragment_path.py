@@ -12,6 +12,7 @@ from raftcore.wire.codec import DatagramBuilder, Header, crc32c, frames
 from raftcore.wire.fragment import FRAME_FRAGMENT
 from raftcore.wire.incoming import Incoming
 from raftcore.wire.outgoing import Outgoing
+from raftcore.wire.parity import FRAME_PARITY
 
 HEADER = Header(cluster_id=1, from_=1, to=2, from_store=11, from_boot=12, to_store=21, to_boot=22)
 OPENING = DatagramBuilder(HEADER, 256).bare()[4:]
@@ -34,7 +35,7 @@ class Path:
     """Carries fragments one way and acknowledgements back.
 
     ``rate``: bytes a second of the bottleneck, which queues ``queue`` bytes and loses what comes beyond; 0: none.
-    ``largest``: datagrams of more bytes vanish.
+    ``largest``: datagrams of more bytes vanish. ``parity``: the receiver makes up for losses.
     ``delay_us``: each way; ``jitter_us``: at most so much more, each datagram by itself. ``drops``, when set, is asked
     for each datagram with a fragment, and loses it by returning True.
     """
@@ -53,8 +54,10 @@ class Path:
         rate: int = 0,
         queue: int = 1 << 18,
         largest: int = 1 << 30,
+        parity: bool = False,
     ) -> None:
         self.outgoing = Outgoing(datagram, room, burst)
+        self.outgoing.parity.takes = parity
         self.incoming = Incoming(OPENING, room)
         self.now = 1_000_000
         self.arrived: list[bytes] = []
@@ -74,8 +77,8 @@ class Path:
         self.largest = largest
         self.most_bytes = 0
 
-    def send(self, content: bytes, number: int, key: object = None) -> None:
-        self.outgoing.add(whole(content), number, key, self.now)
+    def send(self, content: bytes, number: int, key: object = None, *, urgent: bool = False) -> None:
+        self.outgoing.add(whole(content), number, key, self.now, urgent)
 
     def _after(self, delay_us: int, call: Callable[[], None]) -> None:
         self._count += 1
@@ -96,13 +99,16 @@ class Path:
             self._after(wait + self.delay_us + self._source.randint(0, self._jitter), call)
 
     def _deliver(self, datagram: bytes) -> None:
+        [(_, kind, body)] = list(frames(datagram))
         try:
-            got = self.incoming.take(fragment_body(datagram), self.now)
+            if kind == FRAME_PARITY:
+                self.incoming.take_parity(body)
+            elif (got := self.incoming.take(body, self.now)) is not None:
+                self.arrived.append(got)
+            while (got := self.incoming.restore(self.now)) is not None:
+                self.arrived.append(got)
         except DecodeError:
             self.faults += 1
-            got = None
-        if got is not None:
-            self.arrived.append(got)
         ack = self.incoming.ack()
         assert ack is not None
         self._carry(len(ack), lambda: self.outgoing.ack(ack, self.now), False)

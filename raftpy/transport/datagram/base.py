@@ -27,6 +27,7 @@ from raftcore.wire.codec import (
     parse_header,
 )
 from raftcore.wire.datagram import frame_datagram
+from raftcore.wire.parity import GROUP
 from raftcore.wire.path_size import BASE_SIZE, LARGEST_SIZE, SEALING
 from raftpy.contracts.clock import Clock, SystemClock, TimerHandle
 from raftpy.contracts.entropy import Entropy
@@ -314,16 +315,15 @@ class DatagramTransport(KnownPeers):
         return more
 
     def _take_fragment(self, peer: Peer, datagram: bytes) -> list[bytes]:
-        """Takes a datagram with a fragment or an acknowledgement of some; the whole ones that are to be handed out now,
-        when one has become whole, and is not the transport's own."""
-        whole = self._fragments.take(peer, datagram)
-        if whole is None:
-            return []
-        if len(whole) <= FIRST_KIND or whole[FIRST_KIND] < FRAME_TRANSPORT:
-            return [whole]
-        if whole[FIRST_KIND] == FRAME_LANE:
-            return self._fragments.arrange(peer, whole)
-        return [whole] if self._take_own(peer, whole) else []
+        """Takes a datagram with a fragment, a parity, or an acknowledgement of some; the whole ones that are to be
+        handed out now, when some have become whole, and are not the transport's own."""
+        out: list[bytes] = []
+        for whole in self._fragments.take(peer, datagram):
+            if len(whole) > FIRST_KIND and whole[FIRST_KIND] == FRAME_LANE:
+                out += self._fragments.arrange(peer, whole)
+            elif len(whole) <= FIRST_KIND or whole[FIRST_KIND] < FRAME_TRANSPORT or self._take_own(peer, whole):
+                out.append(whole)
+        return out
 
     def _take_hello(self, peer: Peer, hello: Hello) -> bool:
         """True when it says something new; one that asks is answered at once."""
@@ -457,8 +457,9 @@ class DatagramTransport(KnownPeers):
     def _send_hello(self, peer: Peer, asks: int = 0) -> None:
         """Tells the peer who we are; with ``asks``, the number of a question, it is to tell the same."""
         takes, probes = self._takes(peer), LARGEST_SIZE if self._paths.searches else 0
-        lanes = MOST_UNDER_WAY if takes is not None else 0
-        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflicts, takes, probes, lanes)
+        lanes, parity = (MOST_UNDER_WAY, GROUP) if takes is not None else (0, 0)
+        known = (takes, probes, lanes, parity)
+        hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflicts, *known)
         room = peer.builder.max_datagram - HEADER_SIZE - FRAME_HEADER_SIZE
         self._transmit(peer, peer.hello_datagram(self._own, encode_hello(hello, room)))
 

@@ -19,9 +19,10 @@ from raftcore.base.types import MessageType
 from raftcore.values.message import Message
 from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, FRAME_HEADER_SIZE, crc32c, frames
 from raftcore.wire.datagram import frame_datagram, whole_datagram
-from raftcore.wire.fragment import FRAME_FRAGMENT, FRAME_FRAGMENT_ACK
+from raftcore.wire.fragment import FRAME_FRAGMENT_ACK
 from raftcore.wire.incoming import Incoming
 from raftcore.wire.outgoing import GIVE_UP_US, Outgoing
+from raftcore.wire.parity import FRAME_PARITY, GROUP
 from raftpy.contracts.clock import Clock
 from raftpy.transport.datagram.due import Due
 from raftpy.transport.datagram.oversized import note_given_up, note_oversized
@@ -132,6 +133,7 @@ class Fragments:
             assert peer.takes is not None
             seed = crc32c(peer.expected or b"")  # both incarnations: paths wait for differently long, and runs repeat
             peer.outgoing = Outgoing(peer.builder.max_datagram, peer.takes.room, peer.takes.burst, seed)
+            peer.outgoing.parity.takes = peer.parity == GROUP
         return peer.outgoing
 
     def resize(self, peer: Peer) -> None:
@@ -144,6 +146,7 @@ class Fragments:
         """The peer has told what it takes, which may have changed."""
         if peer.outgoing is not None and peer.takes is not None:
             peer.outgoing.burst = peer.takes.burst
+            peer.outgoing.parity.takes = peer.parity == GROUP
 
     def flush(self) -> None:
         """Sends what may leave now."""
@@ -193,31 +196,40 @@ class Fragments:
 
     # --- Receiving ----------------------------------------------------------------------------------------------
 
-    def take(self, peer: Peer, datagram: bytes) -> bytes | None:
-        """Takes a datagram with a fragment or an acknowledgement; gives the whole one, when nothing is missing."""
+    def take(self, peer: Peer, datagram: bytes) -> list[bytes]:
+        """Takes a datagram with a fragment, a parity or an acknowledgement; gives the datagrams that are whole now."""
         try:
             _, kind, body = next(iter(frames(datagram)))
             if DATAGRAM_HEADER_SIZE + FRAME_HEADER_SIZE + len(body) != len(datagram):
                 raise DecodeError("a fragment and an acknowledgement have a datagram for themselves")
-            if kind == FRAME_FRAGMENT:
-                return self._take_fragment(peer, body)
+            if kind != FRAME_FRAGMENT_ACK:
+                return self._take_fragment(peer, kind, body)
             if peer.outgoing is not None:
                 peer.outgoing.ack(body, self._due.now_us())
         except DecodeError:
             peer.counters.malformed_fragments += 1
-        return None
+        return []
 
-    def _take_fragment(self, peer: Peer, body: memoryview) -> bytes | None:
+    def _take_fragment(self, peer: Peer, kind: int, body: memoryview) -> list[bytes]:
         incoming = peer.incoming
         if incoming is None:
             assert peer.expected is not None
             incoming = peer.incoming = Incoming(peer.expected, LARGEST_MESSAGE)
         peer.counters.fragments_received += 1
         self._heard[peer.id] = peer
-        whole = incoming.take(body, self._due.now_us())
-        if whole is not None:
-            peer.counters.fragmented_received += 1
-        return whole
+        now_us = self._due.now_us()
+        out: list[bytes] = []
+        if kind == FRAME_PARITY:
+            incoming.take_parity(body)
+        elif (whole := incoming.take(body, now_us)) is not None:
+            out.append(whole)
+        try:
+            while (whole := incoming.restore(now_us)) is not None:
+                out.append(whole)
+        except DecodeError:
+            peer.counters.malformed_fragments += 1  # a parity that was no sum of them
+        peer.counters.fragmented_received += len(out)
+        return out
 
     def arrange(self, peer: Peer, datagram: bytes) -> list[bytes]:
         """Takes a datagram of a lane, which opens with its place there: what is to be handed out now, in this order."""

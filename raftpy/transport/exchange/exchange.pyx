@@ -26,6 +26,7 @@ from raftcore.base.crc cimport crc32c_update
 from raftcore.wire.fragment cimport FRAME_FRAGMENT, FRAME_FRAGMENT_ACK, RUN_DATAGRAMS, SURE_SIZE
 from raftcore.wire.frame cimport FRAME_TRANSPORT
 from raftcore.wire.header cimport CHECKSUM_SIZE, DATAGRAM_HEADER_SIZE
+from raftcore.wire.parity cimport FRAME_PARITY
 
 # For Python. (The number itself stands in exchange.pxd.)
 globals().update(FIRST_KIND=FIRST_KIND)
@@ -342,7 +343,7 @@ cdef class Exchange:
             kind = <uint8_t> PyBytes_AS_STRING(datagram)[FIRST_KIND]
             if kind < FRAME_TRANSPORT:
                 accepted.append(datagram)
-            elif kind == FRAME_FRAGMENT or kind == FRAME_FRAGMENT_ACK:
+            elif kind == FRAME_FRAGMENT or kind == FRAME_FRAGMENT_ACK or kind == FRAME_PARITY:
                 strange = True
                 if kind == FRAME_FRAGMENT and size <= JOINED_SIZE and type(self._io) is DatagramIO:
                     (<DatagramIO> self._io).join()

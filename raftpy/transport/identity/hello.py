@@ -15,6 +15,7 @@
                 time; burst (u64), bytes that its socket holds for the receiver while it does not read; each 1 to 2**32
     kind 4      the sender answers probes of the path: u32, bytes of the largest datagram that it takes, not 0
     kind 5      the sender takes lanes: u32, messages of one that may be under way to it at a time, not 0
+    kind 6      the sender makes up for lost fragments by parities: u32, datagrams in a group of which the last is one
 
 A hello that asks is answered by a hello that does not, so questions and answers end. A transport frame stands first in
 its datagram, so that looking for one costs a single comparison.
@@ -42,11 +43,13 @@ STANDING = 2
 TAKES = 3
 PROBES = 4
 LANES = 5
+PARITY = 6
 _CONFLICT = Struct("<6Q")
 _STANDING = Struct("<BQQ")
 _TAKES = Struct("<QQ")
 _PROBES = Struct("<I")
 _LANES = Struct("<I")
+_PARITY = Struct("<I")
 MOST_TAKEN = 1 << 32
 """The largest room and burst there are: more than any node has, and little enough to be reckoned with in 64 bits."""
 SMALLEST_ROOM: int = SMALLEST_DATAGRAM - DATAGRAM_HEADER_SIZE - FRAME_HEADER_SIZE
@@ -84,6 +87,8 @@ class Hello:
     """Bytes of the largest datagram that it takes, and that it answers probes; 0: it does not say so."""
     lanes: int = 0
     """Messages of a lane that it takes at a time; 0: it does not say that it knows lanes."""
+    parity: int = 0
+    """Datagrams in a group of which it makes up for one; 0: it does not say that it does."""
 
 
 def encode_hello(hello: Hello, room: int = SMALLEST_ROOM) -> bytes:
@@ -103,6 +108,8 @@ def encode_hello(hello: Hello, room: int = SMALLEST_ROOM) -> bytes:
         told += bytes((PROBES, _PROBES.size)) + _PROBES.pack(hello.probes)
     if hello.lanes:
         told += bytes((LANES, _LANES.size)) + _LANES.pack(hello.lanes)
+    if hello.parity:
+        told += bytes((PARITY, _PARITY.size)) + _PARITY.pack(hello.parity)
     for group, c in sorted(hello.conflicts.items())[: (room - len(told)) // (2 + _CONFLICT.size)]:
         record = _CONFLICT.pack(group, c.index, c.term, c.leader, c.leader_term, c.current_term)
         told += bytes((QUARANTINED, len(record))) + record
@@ -129,7 +136,7 @@ def decode_hello(body: bytes | memoryview) -> Hello:
 
 
 def _with_records(http_address: str, records: bytes) -> Hello:
-    standing, asks, answers, takes, probes, lanes, at = None, 0, 0, None, 0, 0, 0
+    standing, asks, answers, takes, probes, lanes, parity, at = None, 0, 0, None, 0, 0, 0, 0
     conflicts: dict[int, Conflict] = {}
     while at + 2 <= len(records):
         kind, record = records[at], records[at + 2 : at + 2 + records[at + 1]]
@@ -146,5 +153,7 @@ def _with_records(http_address: str, records: bytes) -> Hello:
             (probes,) = _PROBES.unpack(record)
         elif kind == LANES and not lanes and len(record) == _LANES.size:
             (lanes,) = _LANES.unpack(record)
+        elif kind == PARITY and not parity and len(record) == _PARITY.size:
+            (parity,) = _PARITY.unpack(record)
         at += 2 + records[at + 1]
-    return Hello(http_address, standing, asks, answers, conflicts, takes, probes, lanes)
+    return Hello(http_address, standing, asks, answers, conflicts, takes, probes, lanes, parity)

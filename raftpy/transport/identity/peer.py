@@ -58,6 +58,7 @@ class Peer(Link):
         "large_looked_at",
         "outgoing",
         "oversized",
+        "parity",
         "path",
         "path_probe",
         "path_probed_us",
@@ -118,6 +119,7 @@ class Peer(Link):
         self.answered = 0  # the newest of our numbers that it has answered
         self.takes: Takes | None = None  # in fragments; None: none, or it has not told
         self.lanes = 0  # messages of a lane that it takes at a time; 0: it knows none, or it has not told
+        self.parity = 0  # datagrams in a group of which it makes up for one; 0: it does not, or it has not told
         self.probes = 0  # bytes of the largest datagram it takes, if it answers probes; 0: not, or it has not told
 
     @property
@@ -186,6 +188,7 @@ class Peer(Link):
         self.takes = hello.takes
         self.probes = hello.probes
         self.lanes = hello.lanes
+        self.parity = hello.parity
         if hello.standing is not None:
             self.standing = max(hello.standing, self.standing or hello.standing)
             self.asked = max(self.asked, hello.asks)

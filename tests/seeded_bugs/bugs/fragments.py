@@ -11,8 +11,8 @@ BUGS = (
         name="fragment-of-a-message-that-is-over-begins-it-again",
         breaks="a message that is over does not begin again (docs/wire-format.md)",
         file="raftcore/wire/incoming.pyx",
-        old="            if self.is_over(fragment.message) or not self.make_room(&fragment):\n",
-        new="            if not self.make_room(&fragment):\n",
+        old="            if self.is_over(fragment.message) or not self.make_room(fragment):\n",
+        new="            if not self.make_room(fragment):\n",
         near=NEAR,
     ),
     Bug(
