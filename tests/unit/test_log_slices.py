@@ -207,3 +207,12 @@ def test_configuration_changes_stay_known_while_the_log_changes() -> None:
     assert not log.has_pending_conf_change(12, 12)
     assert copy.has_pending_conf_change(5, 6)
     assert disk.reads == 1  # for the log time of the entry before those that were replaced
+
+
+def test_what_nobody_has_named_ends_where_the_log_is_cut() -> None:
+    """Which entries of the disk are changes is read from there; what took the place of some is known."""
+    disk = Disk(0, 0, [item(1), item(1), item(1, b"d", CONF_CHANGE_V2), item(1)])
+    log = RaftLog(disk, 0, 0, 4, disk.term_runs())
+    log.maybe_append(2, 1, 0, encode(3, [item(2), item(2)]))
+    log.check()
+    assert [log.has_pending_conf_change(i, i + 1) for i in range(1, 5)] == [False] * 4
