@@ -55,6 +55,11 @@ class Executor(Protocol):
         """
         ...
 
+    def background(self) -> Executor:
+        """The same for work that nobody waits for: what is started through it gives way to everything else where both
+        want a processor, but has a share of it always, so that it ends."""
+        ...
+
     def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
         """From anywhere: has the loop call ``call(*arguments)`` soon, in the order of posting.
 

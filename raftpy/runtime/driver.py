@@ -78,7 +78,7 @@ class Driver:
         """Why the host stopped by itself; None while it runs and after ``stop``."""
         self.closed = False
         self.fetching = self._make_fetching()
-        self.reading = LogReading(executor, clock, config.id, self.fail)
+        self.reading = LogReading(executor.background(), clock, config.id, self.fail)
         self.groups = {
             group_id: Group(
                 self,
@@ -106,7 +106,7 @@ class Driver:
             opened.storage,
             self.groups,
             clock,
-            Beside(executor, f"raftpy scrubbing {config.id}"),
+            Beside(executor.background(), f"raftpy scrubbing {config.id}"),
             config.scrub_rate,
         )
         self.rounds = self._make_rounds(opened)

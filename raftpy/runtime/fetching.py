@@ -412,7 +412,7 @@ class Fetching:
         self._transport = fetching_over(transport)
         self._snapshots = snapshots
         self._clock = clock
-        self._executor = executor
+        self._executor = executor.background()
         self._chunk_bytes = chunk_bytes
         self._wanted: dict[int, Fetch] = {}  # the newest attempt, by group
         self._under_way: set[Fetch] = set()  # all that have not ended

@@ -232,7 +232,7 @@ class Group:
             self,
             state_machine,
             self.host.storage.snapshots,
-            Beside(self.host.executor, f"raftpy snapshot {self.config.id}"),
+            Beside(self.host.executor.background(), f"raftpy snapshot {self.config.id}"),
             start,
             SnapshotPolicy(self.config.snapshot_bytes, self.config.snapshot_entries, self.config.trailing_bytes),
             share_of(self.config.id, self.host.members),
@@ -263,7 +263,7 @@ class Group:
             self,
             state_machine,
             self.host.storage.snapshots,
-            Beside(self.host.executor, f"raftpy pulling {self.config.id}"),
+            Beside(self.host.executor.background(), f"raftpy pulling {self.config.id}"),
             self.host.fetch,
             self.fetching.tell,
         )

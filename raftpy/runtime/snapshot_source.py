@@ -102,7 +102,7 @@ class SnapshotSource:
         self._transport = transport
         self._snapshots = snapshots
         self._clock = clock
-        self._beside = Beside(executor, f"raftpy snapshots from {node_id}")
+        self._beside = Beside(executor.background(), f"raftpy snapshots from {node_id}")
         self._wanting: dict[tuple[int, int], _Wanting] = {}  # by node and group, whose turn is next first
         self._asked: dict[tuple[int, int], Asked] = {}  # by node and group, only of groups that have snapshots here
         self._given_whole: dict[tuple[int, int], SnapshotRef] = {}  # by node and group: whose end was given last

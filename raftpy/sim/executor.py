@@ -185,6 +185,10 @@ class SimulatedExecutor:
         beside = self._reading if name.startswith(READING) else self._beside
         return SimulatedWorker(beside, work, writes=name == WRITER)
 
+    def background(self) -> SimulatedExecutor:
+        """See ``Executor.background``. Nothing here wants a processor that something else has."""
+        return self
+
     def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
         """See ``Executor.post``. The loop hears of it when the step that posts has taken the time it takes."""
         process = self._beside.process

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from raftpy.contracts.executor import Thread, Worker
+from raftpy.contracts.executor import Executor, Thread, Worker
 
 _Item = TypeVar("_Item")
+
+BACKGROUND_NICENESS = 10
+"""What is added to the niceness of a thread in the background. Where it and a usual one want the same processor it has
+a tenth of what that has; not less, as it may hold what others wait for, the interpreter's lock above all."""
 
 
 class SystemThread:
@@ -30,17 +36,23 @@ class _End:
 
 
 class ThreadWorker(Generic[_Item]):
-    """A ``Worker`` with a thread of its own, which begins with the first item."""
+    """A ``Worker`` with a thread of its own, which ``start`` begins with the first item."""
 
-    def __init__(self, name: str, work: Callable[[list[_Item]], bool]) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[list[_Item]], bool],
+        start: Callable[[str, Callable[[], object]], Thread] = SystemThread,
+    ) -> None:
         self._name = name
         self._work = work
+        self._start = start
         self._queue: SimpleQueue[_Item | _End] = SimpleQueue()
-        self._thread: SystemThread | None = None
+        self._thread: Thread | None = None
 
     def put(self, item: _Item) -> None:
         if self._thread is None:  # without one the item stays with the caller
-            self._thread = SystemThread(self._name, self._run)
+            self._thread = self._start(self._name, self._run)
         self._queue.put(item)
 
     def close(self) -> None:
@@ -71,6 +83,9 @@ class Threads:
     def worker(self, name: str, work: Callable[[list[_Item]], bool]) -> Worker[_Item]:
         return ThreadWorker(name, work)
 
+    def background(self) -> Executor:
+        return BackgroundThreads()
+
     def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
         try:
             loop.call_soon_threadsafe(call, *arguments)
@@ -80,3 +95,30 @@ class Threads:
 
     def lock(self) -> AbstractContextManager[object]:
         return threading.Lock()
+
+
+class BackgroundThreads(Threads):
+    """``Executor`` over threads that give way to those of the process that are none of these."""
+
+    def start(self, name: str, run: Callable[[], object]) -> Thread:
+        return _background(name, run)
+
+    def worker(self, name: str, work: Callable[[list[_Item]], bool]) -> Worker[_Item]:
+        return ThreadWorker(name, work, _background)
+
+
+def _background(name: str, run: Callable[[], object]) -> Thread:
+    def begin() -> None:
+        give_way()
+        run()
+
+    return SystemThread(name, begin)
+
+
+def give_way() -> None:
+    """The calling thread gives way to the others of this process, and of this user's where the system does not part
+    them. Linux alone has a niceness for each thread; to raise it takes no privilege, and it cannot be lowered again."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with suppress(OSError):  # a sandbox may allow no such call; nothing depends on it but what it costs others
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + BACKGROUND_NICENESS)

@@ -70,5 +70,8 @@ class LoopSteps:
         loop.call_soon(call, *arguments)
         return True
 
+    def background(self) -> LoopSteps:
+        return self
+
     def lock(self) -> AbstractContextManager[object]:
         return nullcontext()

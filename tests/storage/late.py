@@ -49,6 +49,9 @@ class LateExecutor:
     def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
         raise NotImplementedError
 
+    def background(self) -> LateExecutor:
+        return self
+
     def lock(self) -> AbstractContextManager[object]:
         return nullcontext()
 

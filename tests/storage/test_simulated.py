@@ -219,6 +219,9 @@ class Stepped:
         loop.call_soon(call, *arguments)
         return True
 
+    def background(self) -> Stepped:
+        return self
+
     def lock(self) -> AbstractContextManager[object]:
         return nullcontext()
 

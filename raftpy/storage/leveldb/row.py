@@ -171,7 +171,7 @@ class SegmentRow:
         self._segment_size = segment_size
         self._mutex = executor.lock()  # over what a reader sees, and what the worker hands over
         self._writing = executor.lock()  # held while a batch is written
-        self._worker = executor.worker("raftpy segments", self._work)
+        self._worker = executor.background().worker("raftpy segments", self._work)
         self._next: Made | None = None
         self._not_made: StorageFailed | None = None  # why there is none
         self._not_closed: list[_Newest] = []  # what could not be closed for want of descriptors or memory
