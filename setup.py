@@ -79,6 +79,7 @@ COLD = {
     "raftcore.api.status",
     "raftcore.testing.exploration",
     "raftpy.system.space",
+    "raftpy.system.write_back",
     "raftpy.storage.leveldb.wal_records",
     "raftpy.sim.glance",
     "raftpy.sim.process",

@@ -76,6 +76,14 @@ class File(Protocol):
         """Bytes that this process may still write on the file's disk."""
         ...
 
+    def write_back(self, size: int, offset: int) -> bool:
+        """Has the disk take ``size`` bytes from ``offset`` on, and returns when it has: a sync has less to write then,
+        and what others sync waits less long behind it. Nothing is durable by it.
+
+        False where the system cannot do that; a sync does all of it there.
+        """
+        ...
+
     def sync(self) -> None:
         """Returns when the contents and the length would outlive a crash."""
         ...

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 from raftpy.contracts.files import Data, File, OpenMode
 from raftpy.system.space import set_aside
+from raftpy.system.write_back import write_back
 
 _FLAGS: dict[OpenMode, int] = {
     "share": os.O_RDWR | os.O_CREAT,
@@ -19,6 +20,8 @@ _FLAGS: dict[OpenMode, int] = {
     "change": os.O_WRONLY,
     "read": os.O_RDONLY,
 }
+_NO_WRITE_BACK = (errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EPERM)
+"""How a system says that it cannot write a part of this file back: also where a sandbox allows no such call."""
 
 
 class SystemFile:
@@ -54,6 +57,14 @@ class SystemFile:
     def free_space(self) -> int:
         room = os.fstatvfs(self._fd)
         return room.f_bavail * room.f_frsize
+
+    def write_back(self, size: int, offset: int) -> bool:
+        error = write_back(self._fd, offset, size)
+        if error in _NO_WRITE_BACK:
+            return False
+        if error:
+            raise OSError(error, os.strerror(error))
+        return True
 
     def sync(self) -> None:
         sync(self._fd)

@@ -40,6 +40,10 @@ class FolderFile(Protocol):
         """See ``File``."""
         ...
 
+    def write_back(self, size: int, offset: int) -> bool:
+        """See ``File``."""
+        ...
+
     def sync(self) -> None:
         """See ``File``."""
         ...
@@ -73,9 +77,17 @@ class Folder(Protocol):
         ...
 
 
+WRITE_BACK_BYTES = 256 << 10
+"""How much is given to the disk in one go. A log that is synced meanwhile waits behind this much, and no more."""
+
+
 class Appender:
-    """Writes a file from ``position`` on, and syncs it each time that ``sync_bytes`` have come together: the last sync
-    is short then, and what others sync meanwhile never waits for gigabytes. Raises ``SnapshotFailed``."""
+    """Writes a file from ``position`` on. Raises ``SnapshotFailed``.
+
+    What is written goes to the disk in small steps, each waited for, and each time that ``sync_bytes`` have come
+    together they are synced: so every sync is short, the last one, too, and what others sync meanwhile waits behind one
+    small step and not behind all that has come together.
+    """
 
     def __init__(self, file: FolderFile, position: int, sync_bytes: int) -> None:
         self.position = position
@@ -83,6 +95,7 @@ class Appender:
         self._file = file
         self._sync_bytes = sync_bytes
         self._unsynced = 0
+        self._held = 0  # of these, what the disk was not given yet
 
     def write(self, data: Data) -> None:
         """All of ``data``."""
@@ -90,13 +103,17 @@ class Appender:
         self._file.write_at(data, self.position)
         self.position += size
         self._unsynced += size
+        self._held += size
+        if self._held >= WRITE_BACK_BYTES:
+            self._file.write_back(self._held, self.position - self._held)
+            self._held = 0
         if self._unsynced >= self._sync_bytes:
             self.sync()
 
     def sync(self) -> None:
         """Returns when all of it would outlive a crash."""
         self._file.sync()
-        self._unsynced = 0
+        self._unsynced = self._held = 0
 
 
 @contextmanager
@@ -134,6 +151,10 @@ class SystemFolderFile(FolderFile):
     def free_space(self) -> int:
         with told(self.path, "asking for free space"):
             return self._file.free_space()
+
+    def write_back(self, size: int, offset: int) -> bool:
+        with told(self.path, "writing it back"):
+            return self._file.write_back(size, offset)
 
     def sync(self) -> None:
         with told(self.path, "syncing it"):
