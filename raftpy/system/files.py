@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from pathlib import Path, PurePath
 
 from raftpy.contracts.files import Data, File, OpenMode
+from raftpy.system.removing import remove
 from raftpy.system.space import set_aside
 from raftpy.system.write_back import write_back
 
@@ -146,7 +147,7 @@ class SystemFiles:
         os.replace(old, new)
 
     def remove(self, path: PurePath) -> None:
-        os.unlink(path)
+        remove(path)
 
     def remove_tree(self, directory: PurePath) -> None:
         shutil.rmtree(directory)
