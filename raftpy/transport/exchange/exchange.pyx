@@ -91,6 +91,9 @@ cdef extern from "<arpa/inet.h>" nogil:
 cdef enum:
     # Above what any datagram can be (65,507 bytes on IPv4, 65,527 on IPv6), whatever a peer's max_datagram is.
     READ_SIZE = 65536
+    # One read takes no more datagrams once it has so many bytes: what follows from them, a synced write above all, is
+    # done before the rest is looked at. So a member that catches up works in pieces, and other work goes in between.
+    READ_BYTES = 512 << 10
     JOINED_SIZE = 16384             # fragments that are worth it that several are handed over at once
     # Linux's numbers.
     SOL_UDP = 17
@@ -146,17 +149,20 @@ cdef class DatagramIO:
 
     cpdef list read(self, Py_ssize_t limit):
         """At most limit datagrams, and the others that the system has handed over with the last, RUN_DATAGRAMS at once;
-        fewer when nothing more waits, or when there is an error: see ``may_have_error``."""
+        fewer when nothing more waits, when they are large (READ_BYTES), or when there is an error: see
+        ``may_have_error``."""
         cdef list datagrams = []
         cdef ssize_t size, at
+        cdef Py_ssize_t left = READ_BYTES
         cdef int each = 0
         self.may_have_error = False
-        while limit > 0:
+        while limit > 0 and left > 0:
             if self.joined:
                 size = self.read_run(&each)
             else:
                 size = recv(self.fd, self.buffer, READ_SIZE, MSG_DONTWAIT)
             if size >= 0:
+                left -= size
                 at = 0
                 while 0 < each < size - at:
                     datagrams.append(PyBytes_FromStringAndSize(self.buffer + at, each))
