@@ -11,6 +11,9 @@ whose queue holds 50 ms; `share` is what the snapshot gets of what both get, onc
 `far`: three nodes, 100 ms of round trip and 1 % of loss between any two; commands of 1 KB in flight, raftpy's rate by
 that of etcd/raft over TCP, both with elections after a second or more. It needs Go, and is left out without it.
 
+Not taken unless named, as they take minutes (benchmarks/transfers.py): `slow`, a snapshot of 1 GB and a large command
+over 100 Mbit/s, and `bad`, one of 200 MB over loss, repetition and reordering (`--megabytes`). Does an election start?
+
 TCP is the kernel's, CUBIC by default (`--tcp bbr`).
 """
 
@@ -34,6 +37,7 @@ from benchmarks.cluster import Cluster
 from benchmarks.compare import build
 from benchmarks.fetch import MIB, REF, End, lines, make
 from benchmarks.rows import Row, summary, write_json
+from benchmarks.transfers import bad, slow
 from tests.network.namespaces import Host, Network, command, unavailable
 from tests.network.relay import RelayedNetwork
 
@@ -250,15 +254,18 @@ WORKS: dict[str, tuple[Callable[[Path, argparse.Namespace, int], Iterator[Row]],
     "loss": (loss, (1, 20, 100)),
     "fair": (fair, (1, 20, 50)),
     "far": (far, (100,)),
+    "slow": (slow, (0,)),
+    "bad": (bad, (4,)),
 }
 """By name: what is measured, and at which round trips in milliseconds."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What loss, distance and a TCP stream cost, in network namespaces.")
-    parser.add_argument("--work", default=",".join(WORKS), help="names, as above, with commas")
+    parser.add_argument("--work", default="loss,fair,far", help="names, as above, with commas")
     parser.add_argument("--ms", type=int, nargs="+", help="round trips in milliseconds")
     parser.add_argument("--mib", type=int, default=48, help="size of the snapshot")
+    parser.add_argument("--megabytes", type=int, help="of the values in the snapshot of slow and bad")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tcp", default="cubic", help="the congestion control of TCP: cubic, reno or bbr")
     parser.add_argument("--datagram", type=int, default=1_200, help="bytes of a datagram")
@@ -279,7 +286,7 @@ def main() -> None:
         for round_trip_ms in given.ms or round_trips:
             root = Path(tempfile.mkdtemp(dir=given.dir))
             try:
-                if work != "far":
+                if work in ("loss", "fair"):
                     make(root / "from", given.mib if work == "loss" else max(given.mib, 256))
                     os.mkdir(root / "to")
                 for row in measure(root, given, round_trip_ms):

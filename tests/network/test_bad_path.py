@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 import time
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from raftpy.cli.addresses import Address
-from raftpy.cli.demo_cluster import DemoCluster, own_path
-from tests.chaos.nodes import all_alike, fill, level, put, snapshot, status, until
+from tests.chaos.nodes import all_alike, fill, level, put, snapshot, status
+from tests.network.far_nodes import Far, leader_of
 from tests.network.relay import RelayedNetwork
 
 MEGABYTES = int(os.environ.get("RAFTPY_TRANSFER_MB", "3"))
@@ -29,42 +25,6 @@ LONGEST_PUT_S = 2.0
 BAD = {"delay": 0.002, "loss": 0.05, "duplicate": 0.02, "reorder": 0.02}
 SLOW = {"delay": 0.002, "rate": 12_500_000, "queue": 625_000}
 """100 Mbit/s, with a queue of 50 ms."""
-
-
-class Far(DemoCluster):
-    """Each node on a host of its own."""
-
-    def __init__(self, directory: Path, network: RelayedNetwork, options: list[str]) -> None:
-        super().__init__(3, directory=directory, options=options)
-        self.hosts = dict(zip(self.ids, network.hosts.values(), strict=True))
-        self.udp = {node_id: f"{host.address}:7101" for node_id, host in self.hosts.items()}
-        self.http = {node_id: Address(host.address, 8101) for node_id, host in self.hosts.items()}
-
-    def start(self, node_id: int) -> None:
-        with self.log_path(node_id).open("ab") as log:
-            self._processes[node_id] = self.hosts[node_id].start(
-                *self.command(node_id),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": own_path()},
-            )
-        assert self.command(node_id)[0] == sys.executable
-
-    def inside(self, node_id: int) -> AbstractContextManager[None]:
-        """From where its HTTP is asked: beside it, as the path is for the nodes."""
-        return self.hosts[node_id].inside()
-
-
-def leader_of(cluster: Far, ids: list[int]) -> int:
-    found: list[int] = []
-
-    def agreed() -> bool:
-        found[:] = {status(cluster, node_id).get("leader") or 0 for node_id in ids}
-        return len(found) == 1 and found[0] != 0
-
-    until(agreed, "a leader")
-    return found[0]
 
 
 @pytest.mark.needs_namespaces
