@@ -2,8 +2,8 @@
 
 What is applied is offered to each reader as the very ``Entries`` object the log holds, nothing is copied. A reader
 that does not keep up loses its queue, not its place: past a bound the queue is dropped, and what it held is read back
-from the store in pages when the reader gets there. So the node neither waits for a reader nor holds more than the bound
-for it.
+from the store in pages when the reader gets there, beside the loop where the store asks a disk. So the node neither
+waits for a reader nor holds more than the bound for it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
+from raftcore.base.errors import LogTemporarilyUnavailable
 from raftcore.base.types import EntryKind
 from raftcore.values.message import Entries
 from raftpy.contracts.errors import Quarantined, Stopped
+from raftpy.runtime.log_reading import LogReading
 
 QUEUE_BYTES = 1 << 20
 """What a reader may have in memory, in bytes of entries, before it is sent to the store instead."""
@@ -38,8 +40,8 @@ class Commit(NamedTuple):
 class CommitFeed:
     """All readers of one node.
 
-    ``read(lo, hi, max_bytes)`` gives entries from the store; ``applied`` is the last index on offer; ``check()`` raises
-    when the caller may not ask.
+    ``read(lo, hi, max_bytes)`` gives entries from the store, and is called by ``reading``; None: it takes no time, and
+    is called in the loop. ``applied`` is the last index on offer; ``check()`` raises when the caller may not ask.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class CommitFeed:
         read: Callable[[int, int, int], Entries],
         applied: int,
         check: Callable[[], None] = lambda: None,
+        reading: LogReading | None = None,
     ) -> None:
         self.read = read
+        self.reading = reading
         self.check = check
         self.applied = applied
         self.readers: list[weakref.ref[CommitReader]] = []
@@ -102,6 +106,8 @@ class CommitReader(AsyncIterator[Commit]):
         self._queued_bytes = 0
         self._page: Iterator[Commit] = iter(())
         self._waiter: asyncio.Future[None] | None = None
+        self._asked = False  # a page is being read
+        self._answer: Entries | BaseException | None = None  # that page, or why there is none
 
     def offer(self, entries: Entries) -> None:
         """Called by the feed."""
@@ -140,7 +146,8 @@ class CommitReader(AsyncIterator[Commit]):
                 await self._waiter
 
     def _next_page(self) -> Entries | None:
-        """The next entries of this reader, from its queue or from the store; None when there are none yet."""
+        """The next entries of this reader, from its queue or from the store; None when there are none yet, or they are
+        being read."""
         feed = self._feed
         while self._queue and self._queue[0].last < self._next:
             self._drop_first()
@@ -150,13 +157,48 @@ class CommitReader(AsyncIterator[Commit]):
             entries = self._drop_first()
             if entries.first < self._next:
                 entries = entries.slice(self._next, entries.last + 1)
+        elif self._answer is not None:
+            answer, self._answer = self._answer, None
+            if isinstance(answer, BaseException):
+                raise answer
+            entries = answer
         elif feed.closed:
             raise Stopped(f"stopped with entries {self._next} to {feed.applied} committed but not read here")
         else:
-            hi = self._queue[0].first if self._queue else feed.applied + 1
-            entries = feed.read(self._next, hi, PAGE_BYTES)
+            read = self._read(self._next, self._queue[0].first if self._queue else feed.applied + 1)
+            if read is None:
+                return None
+            entries = read
         self._next = entries.last + 1
         return entries
+
+    def _read(self, lo: int, hi: int) -> Entries | None:
+        """A page from the store; None: it is being read, and ``awake`` is called when it is there."""
+        feed, reading = self._feed, self._feed.reading
+        if reading is None:
+            return feed.read(lo, hi, PAGE_BYTES)
+        if self._asked:
+            return None
+
+        def read() -> list[Entries]:
+            return [feed.read(lo, hi, PAGE_BYTES)]
+
+        try:
+            reading.ask(read, self._has_read, self._answered)
+        except RuntimeError:  # no room for a thread: the loop has to wait for the disk
+            try:
+                return feed.read(lo, hi, PAGE_BYTES)
+            except LogTemporarilyUnavailable:
+                reading.ask_again(read, self._has_read, self._answered)
+        self._asked = True
+        return None
+
+    def _has_read(self, pages: list[Entries]) -> None:
+        self._answered(pages[0])
+
+    def _answered(self, answer: Entries | BaseException) -> None:
+        self._asked, self._answer = False, answer
+        self.awake()
 
     def _drop_first(self) -> Entries:
         entries = self._queue.popleft()

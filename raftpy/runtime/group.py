@@ -178,7 +178,8 @@ class Group:
         self.closed = False
         self.member_operations: MemberOperations | None = None
         """Group 0's, which the host sets."""
-        self.feed = CommitFeed(stored.entries, start.applied, host.owner.check)
+        reading = host.reading if getattr(host.storage, "reads_in_thread", False) else None
+        self.feed = CommitFeed(self.view.entries, start.applied, host.owner.check, reading)
         self.work = GroupWork(
             group_id,
             self.raw,

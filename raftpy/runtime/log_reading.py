@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
 from raftcore.values.message import Entries
@@ -19,11 +19,13 @@ AGAIN_S = 0.1
 """Until what could not be read for want of descriptors or memory is tried again."""
 
 Report = Callable[[list[Entries]], object]
+Refuse = Callable[[BaseException], object]
 
 
 class _Asked(NamedTuple):
     read: Callable[[], list[Entries]]
     report: Report
+    refuse: Refuse
 
 
 class LogReading:
@@ -40,17 +42,18 @@ class LogReading:
         self._timer: TimerHandle | None = None
         self._stopped = False
 
-    def ask(self, read: Callable[[], list[Entries]], report: Report) -> None:
-        """Has ``read()`` called in the thread, and ``report`` in the loop with what it has given: nothing where the
-        entries are not there any more (``Compacted``, ``Unavailable``).
+    def ask(self, read: Callable[[], list[Entries]], report: Report, refuse: Refuse) -> None:
+        """Has ``read()`` called in the thread, and ``report`` in the loop with what it has given; or ``refuse`` with
+        what it has raised: ``Compacted`` or ``Unavailable`` where the entries are not there any more, or what the host
+        ends for right behind it.
 
-        Raises ``RuntimeError`` where the system has no room for a thread: nothing will be reported then.
+        Raises ``RuntimeError`` where the system has no room for a thread: neither is called then.
         """
-        self._worker.put(_Asked(read, report))
+        self._worker.put(_Asked(read, report, refuse))
 
-    def ask_again(self, read: Callable[[], list[Entries]], report: Report) -> None:
+    def ask_again(self, read: Callable[[], list[Entries]], report: Report, refuse: Refuse) -> None:
         """The same, a little later: the store could not be read just now, for want of descriptors or memory."""
-        self._try_again(_Asked(read, report))
+        self._try_again(_Asked(read, report, refuse))
 
     def stop(self) -> None:
         """In the loop: nothing is asked or reported from now on."""
@@ -73,15 +76,16 @@ class LogReading:
                 return False
             try:
                 pieces = one.read()
-            except (Compacted, Unavailable):
-                pieces = []
+            except (Compacted, Unavailable) as error:
+                self._executor.post(self._loop, self._report, one.refuse, error)
             except LogTemporarilyUnavailable:
                 self._executor.post(self._loop, self._try_again, one)
-                continue
             except BaseException as error:
+                self._executor.post(self._loop, self._report, one.refuse, error)
                 self._executor.post(self._loop, self._failed, error)
                 return False
-            self._executor.post(self._loop, self._report, one.report, pieces)
+            else:
+                self._executor.post(self._loop, self._report, one.report, pieces)
         return True
 
     def _try_again(self, one: _Asked) -> None:
@@ -100,11 +104,11 @@ class LogReading:
             except RuntimeError:  # no room for a thread now
                 self._try_again(one)
 
-    def _report(self, report: Report, pieces: list[Entries]) -> None:
+    def _report(self, report: Callable[[Any], object], what: Any) -> None:
         if self._stopped:
             return
         try:
-            report(pieces)
+            report(what)
         except BaseException as error:
             self._failed(error)
             if not isinstance(error, Exception):

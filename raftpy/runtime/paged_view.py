@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from raftcore.base.errors import LogTemporarilyUnavailable
+from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
 from raftcore.values.message import Entries, Snapshot
 from raftpy.contracts.storage import GroupLog
 from raftpy.runtime.log_reading import LogReading
@@ -184,15 +184,22 @@ class PagedView(StoredView):
         def read() -> list[Entries]:
             return self.entries(lo, hi, PAGE_BYTES).split(max_bytes)
 
+        def report(pieces: list[Entries]) -> None:
+            self._has_read(stream, pieces)
+
+        def refuse(error: BaseException) -> None:
+            if isinstance(error, Compacted | Unavailable):
+                self._has_read(stream, [])
+
         stream.reading = True
         try:
-            self._reading.ask(read, lambda pieces: self._has_read(stream, pieces))
+            self._reading.ask(read, report, refuse)
         except RuntimeError:  # no room for a thread: the loop has to wait for the disk
             try:
                 stream.put(read())
                 stream.reading = False
             except LogTemporarilyUnavailable:
-                self._reading.ask_again(read, lambda pieces: self._has_read(stream, pieces))
+                self._reading.ask_again(read, report, refuse)
 
     def _has_read(self, stream: _Stream, pieces: list[Entries]) -> None:
         """Also for a stream that is not needed any more: the core may still wait, and asks anew then."""

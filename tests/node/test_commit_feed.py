@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raftcore import Entries, Entry, EntryKind
-from raftpy import Stopped
+from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
+from raftpy import Config, Node, Stopped, StorageDamaged
+from raftpy.cli.demo_cluster import free_ports
+from raftpy.contracts.clock import SystemClock
 from raftpy.runtime import commits
 from raftpy.runtime.commits import Commit, CommitFeed
-from tests.node.harness import Cluster, play
+from raftpy.runtime.log_reading import LogReading
+from raftpy.storage import LevelDBStorage
+from raftpy.storage.leveldb.group_log import LevelDBGroupLog
+from raftpy.system.threads import Threads
+from tests.node.harness import Cluster, Recorder, play
 from tests.node.loop import run
 from tests.node.test_errors import single
 
@@ -187,3 +199,168 @@ def test_stopped_with_entries_unread() -> None:
             await anext(feed.subscribe(4))
 
     asyncio.run(main())
+
+
+class Beside:
+    """A feed whose pages are read in a thread, and what its host would end for."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self.failures: list[BaseException] = []
+        self.reading = LogReading(Threads(), SystemClock(), 1, self.failures.append)
+        self.gate = threading.Event()
+        self.gate.set()
+        self.threads: set[int] = set()
+        self.errors: deque[Exception] = deque()
+        self.feed = CommitFeed(self.read, 0, reading=self.reading)
+
+    def read(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        self.threads.add(threading.get_ident())
+        self.gate.wait(10)
+        if self.errors:
+            raise self.errors.popleft()
+        return self.log.read(lo, hi, max_bytes)
+
+    def end(self) -> None:
+        self.gate.set()
+        self.reading.stop()
+        self.reading.end()
+
+
+def beside(scenario: Callable[[Beside], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        there = Beside()
+        try:
+            await asyncio.wait_for(scenario(there), 20)
+        finally:
+            there.end()
+
+    asyncio.run(main())
+
+
+def test_pages_are_read_beside_the_loop_which_goes_on() -> None:
+    async def scenario(there: Beside) -> None:
+        there.log.add(there.feed, 3000, size=1000)
+        reader = there.feed.subscribe(1)
+        there.gate.clear()
+        first = asyncio.ensure_future(anext(reader))
+        for _ in range(20):
+            await asyncio.sleep(0.001)  # the disk takes its time
+        there.log.add(there.feed, 10)  # which wakes the reader
+        await asyncio.sleep(0.01)
+        assert not first.done()
+        assert len(there.log.reads) == 0
+        there.gate.set()
+        got = [await first, *[await anext(reader) for _ in range(3009)]]
+        assert [commit.index for commit in got] == list(range(1, 3011))
+        assert there.threads
+        assert threading.get_ident() not in there.threads
+        begins = [lo for lo, _ in there.log.reads]
+        assert begins == sorted(set(begins)), "each page once, in order"
+        assert len(begins) > 5
+        assert there.failures == []
+
+    beside(scenario)
+
+
+@pytest.mark.parametrize("error", [Compacted(), Unavailable()])
+def test_what_is_cut_off_beneath_a_slow_reader_it_is_told(error: Exception) -> None:
+    """And nobody else: it may begin again behind it."""
+
+    async def scenario(there: Beside) -> None:
+        there.log.add(there.feed, 100)
+        reader = there.feed.subscribe(1)
+        there.errors.append(error)
+        with pytest.raises(type(error)):
+            await anext(reader)
+        assert (await anext(there.feed.subscribe(50))).index == 50
+        assert there.failures == []
+
+    beside(scenario)
+
+
+def test_what_cannot_be_read_now_is_read_a_little_later() -> None:
+    async def scenario(there: Beside) -> None:
+        there.log.add(there.feed, 100)
+        there.errors += [LogTemporarilyUnavailable(), LogTemporarilyUnavailable()]
+        assert (await anext(there.feed.subscribe(1))).index == 1
+        assert not there.errors
+
+    beside(scenario)
+
+
+def test_damage_is_told_to_the_reader_and_ends_the_host() -> None:
+    async def scenario(there: Beside) -> None:
+        there.log.add(there.feed, 100)
+        there.errors.append(StorageDamaged("its checksum does not hold", "here"))
+        with pytest.raises(StorageDamaged):
+            await anext(there.feed.subscribe(1))
+        await asyncio.sleep(0.01)
+        assert [type(failure) for failure in there.failures] == [StorageDamaged]
+
+    beside(scenario)
+
+
+def test_a_stop_while_a_page_is_read() -> None:
+    """The reader is told at once, whatever the disk does; the page is for nobody."""
+
+    async def scenario(there: Beside) -> None:
+        there.log.add(there.feed, 100)
+        there.gate.clear()
+        waiting = asyncio.ensure_future(anext(there.feed.subscribe(1)))
+        await asyncio.sleep(0.01)
+        there.reading.stop()
+        there.feed.close(None)
+        with pytest.raises(Stopped, match="entries 1 to 100 committed but not read"):
+            await waiting
+
+    beside(scenario)
+
+
+def test_a_reader_that_gives_up_waiting_goes_on_where_it_was() -> None:
+    async def scenario(there: Beside) -> None:
+        there.log.add(there.feed, 100)
+        reader = there.feed.subscribe(1)
+        there.gate.clear()
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(reader), 0.01)
+        there.gate.set()
+        assert [(await anext(reader)).index for _ in range(100)] == list(range(1, 101))
+        assert len(there.log.reads) == 1
+
+    beside(scenario)
+
+
+def test_without_room_for_a_thread_the_loop_reads() -> None:
+    async def scenario(there: Beside) -> None:
+        def refuse(item: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        there.log.add(there.feed, 100)
+        there.reading._worker.put = refuse  # type: ignore[method-assign]
+        assert (await anext(there.feed.subscribe(1))).index == 1
+        assert there.threads == {threading.get_ident()}
+
+    beside(scenario)
+
+
+def test_a_node_on_a_disk_reads_them_beside_its_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: set[int] = set()
+    entries = LevelDBGroupLog.entries
+
+    def watched(log: LevelDBGroupLog, lo: int, hi: int, max_bytes: int) -> Entries:
+        read.add(threading.get_ident())
+        return entries(log, lo, hi, max_bytes)
+
+    async def main() -> None:
+        config = Config(id=1, cluster={1: f"127.0.0.1:{free_ports(1)[0]}"}, log_cache_bytes=0)
+        async with Node(config, Recorder(), storage=LevelDBStorage(tmp_path / "n1")) as node:
+            await node.wait_for_leader()
+            await node.propose_many([b"%d" % number for number in range(100)])
+            monkeypatch.setattr(LevelDBGroupLog, "entries", watched)
+            reader = node.commits(1)
+            assert [(await anext(reader)).command for _ in range(100)] == [b"%d" % number for number in range(100)]
+
+    asyncio.run(main())
+    assert read
+    assert threading.get_ident() not in read
