@@ -15,9 +15,11 @@ from raftcore.base.errors import DecodeError
 from raftcore.base.types import EntryKind, MessageType
 from raftcore.values.message import Entries, Entry, Message
 from raftcore.wire.codec import DATAGRAM_HEADER_SIZE, frames
+from raftcore.wire.datagram import frame_datagram
 from raftcore.wire.fragment import FRAME_FRAGMENT, decode_fragment, encode_ack
 from raftcore.wire.outgoing import Outgoing
 from raftpy.transport import MemoryTransport, Unreliable
+from raftpy.transport.datagram.fragments import SILENT_US
 from raftpy.transport.exchange.lane_frames import FRAME_LANE, decode_place, encode_place
 from raftpy.transport.exchange.lanes import (
     FAR_US,
@@ -69,6 +71,11 @@ def lose(world: World, which: Any) -> None:
 
 def indexes(world: World) -> list[int]:
     return [message.index for message in messages(world.take(2)) if message.type == MessageType.MsgApp]
+
+
+def in_lane(lane: int, number: int) -> bytes:
+    """A datagram of node 1 that has nothing but its place, behind ones of which none is given up."""
+    return frame_datagram(header(ONE, TWO), FRAME_LANE, 0, encode_place(lane, number, 1))
 
 
 def notice(to: int, index: int) -> Message:
@@ -440,6 +447,31 @@ def test_when_all_is_given_up_what_comes_next_is_not_waited_for() -> None:
     send(one, append(2, 1000, index=1000))
     world.settle(0.3)
     assert indexes(world) == [1000]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_gap_that_is_not_waited_for_any_longer_is_counted(silent: bool) -> None:  # noqa: FBT001
+    """Whether something comes behind it, or nothing more at all."""
+    world = world_of(100)
+    receiver = world.transports[2]
+    for index in (1, 2, 3):
+        send(world.transports[1], append(2, 1000, index=index))
+        world.settle(0.3)
+    assert indexes(world) == [1, 2, 3]
+    peer = receiver._peers[1]
+    arrivals = peer.arrivals
+    assert arrivals is not None
+    assert peer_counts(receiver, 1)["lane_gaps"] == 0
+    datagram = in_lane(arrivals._lane, arrivals._next + 1)
+    assert receiver._fragments.arrange(peer, datagram) == []
+    if not silent:
+        world.settle(HELD_US / 1e6 + 0.1)
+        later = in_lane(arrivals._lane, arrivals._next + 2)
+        assert receiver._fragments.arrange(peer, later) == [datagram, later]
+    else:
+        world.settle(SILENT_US / 1e6 + 2.0)
+        assert arrivals.held == 0
+    assert peer_counts(receiver, 1)["lane_gaps"] == 1
 
 
 def test_large_and_small_with_any_losses_arrive_in_their_order(seed: int) -> None:

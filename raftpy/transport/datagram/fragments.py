@@ -82,7 +82,9 @@ class Fragments:
         if peer.incoming is not None and peer.incoming.held:
             peer.incoming.expire(self._due.now_us() - SILENT_US)
         if peer.arrivals is not None:
+            before = peer.arrivals.given_up
             peer.arrivals.expire(self._due.now_us() - SILENT_US)
+            peer.counters.lane_gaps += peer.arrivals.given_up - before
 
     # --- Sending ------------------------------------------------------------------------------------------------
 
@@ -237,7 +239,10 @@ class Fragments:
             peer.arrivals = Arrivals()
         try:
             group, _, place = next(iter(frames(datagram)))
-            return peer.arrivals.take(decode_place(group, place), datagram, self._due.now_us())
+            before = peer.arrivals.given_up
+            whole = peer.arrivals.take(decode_place(group, place), datagram, self._due.now_us())
+            peer.counters.lane_gaps += peer.arrivals.given_up - before
+            return whole
         except DecodeError:
             peer.counters.malformed_fragments += 1
             return []

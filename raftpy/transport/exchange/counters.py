@@ -53,6 +53,8 @@ class PeerCounters(Traffic):
     """Of the datagrams in ``received``, those with a fragment."""
     fragmented_received: int = 0
     """Messages put together from fragments."""
+    lane_gaps: int = 0
+    """Gaps in the peer's lanes that were waited for in vain: Raft repeats what was missing there."""
     malformed_fragments: int = 0
     """Fragments, and acknowledgements of such, that did not decode, or said what cannot be."""
     malformed_snapshot_frames: int = 0
