@@ -9,7 +9,8 @@ Section numbers below are the RFC's; the phases are its states (5.2):
     OFF        the peer has not said that it answers
     BASE       whether the base size passes is being tried
     SEARCHING  a larger one is being tried
-    COMPLETE   the largest is found; after ``RAISE_US`` the search begins again, as the path may have become wider
+    COMPLETE   the largest is found; after ``RAISE_US`` the search begins again, as the path may have become wider. One
+               that has found nothing larger than the base ends with asking once more whether that passes
     ERROR      not even the base size passes: ``LEAST_SIZE`` is used, and the base tried now and then
 
 A path may also become narrower. Where the network says so, or the own system, ``told`` takes it up: never for more than
@@ -203,7 +204,7 @@ class PathSize:
         if self.phase is Phase.SEARCHING:
             size = self._candidate()
             if size == 0:
-                self._complete(now_us)
+                self._found_nothing(now_us)
                 return
             self._jumped |= size == self.largest
             self._try(size, now_us)
@@ -262,6 +263,14 @@ class PathSize:
     def _search_on(self, now_us: int) -> None:
         self._due_us = now_us
         if self.phase is Phase.SEARCHING and self._candidate() == 0:
+            self._found_nothing(now_us)
+
+    def _found_nothing(self, now_us: int) -> None:
+        """Nothing larger than what is in use passes. Where that is the base, it may not pass any more either: no other
+        datagrams tell, as those that are counted are larger. So it is asked once more."""
+        if self.size == self.base:
+            self._enter(Phase.BASE, now_us)
+        else:
             self._complete(now_us)
 
     def _complete(self, now_us: int) -> None:

@@ -465,6 +465,22 @@ def test_random_paths(seed: int) -> None:
             assert size(one) + SEALING <= world.network.path_size
 
 
+def test_a_path_narrower_than_the_base_is_found_out_when_the_search_ends() -> None:
+    """It took the base at first; then small datagrams alone arrive, and nothing is counted that is lost."""
+    world = World(1)
+    world.network.path_size = 1210
+    one, _ = world.pair()
+    world.settle(1.0)
+    assert size(one) + SEALING == BASE_SIZE
+    world.network.path_size = 900
+    world.settle(60.0)
+    world.received[2].clear()
+    one.send(append(2, 20_000, index=77))
+    one.flush()
+    world.settle(5.0)
+    assert 77 in [message.index for message in messages(world.received[2])]
+
+
 def test_the_numbers_are_one_and_the_same() -> None:
     """The size in C, where datagrams are counted, is that of the search."""
     world = world_of(None)

@@ -118,8 +118,31 @@ def test_what_the_peer_takes_is_a_bound() -> None:
 def test_a_system_that_knows_ends_the_search_at_once(limit: int) -> None:
     path = Path(limit, tells=True).start().settle()
     assert path.machine.size == limit
-    assert path.probes == [BASE_SIZE, LARGEST_SIZE] + [limit] * (limit > BASE_SIZE)
+    assert path.probes == [BASE_SIZE, LARGEST_SIZE, limit]
     assert path.now_us == 5 * S
+
+
+@pytest.mark.parametrize("limit", [LEAST_SIZE, 900, BASE_SIZE - 1])
+@pytest.mark.parametrize("after", range(1, 8))
+def test_a_path_that_becomes_narrower_than_the_base_during_a_search_is_noticed(limit: int, after: int) -> None:
+    """The base is confirmed in 5.2 before anything larger is tried, and nothing else tells of it: datagrams of the base
+    size do not count for black holes."""
+    path = Path(1220).start()
+    for _ in range(after):
+        path.step()
+    path.limit = limit
+    path.settle()
+    assert (path.machine.phase, path.machine.size) == (Phase.ERROR, LEAST_SIZE)
+
+
+def test_the_base_is_asked_again_when_the_search_is_repeated() -> None:
+    path = Path(BASE_SIZE).start().settle()
+    assert path.probes[-1] == BASE_SIZE
+    path.limit = LEAST_SIZE
+    path.step()  # ten minutes later
+    assert path.machine.phase is Phase.SEARCHING
+    path.settle()
+    assert (path.machine.phase, path.machine.size) == (Phase.ERROR, LEAST_SIZE)
 
 
 @pytest.mark.parametrize("limit", [1372, 1392, 1452, 1472, 8952, 8972])
