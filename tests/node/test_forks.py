@@ -373,9 +373,14 @@ def test_a_child_that_lives_on_holds_neither_the_address_nor_the_data_directory(
     config = Config(id=1, cluster=_free_addresses(1), data_dir=tmp_path / "data")
     with BlockingNode(config, Recorder()) as node:
         node.wait_for_leader(PATIENCE)
+        there, here = os.pipe()
         if (pid := os.fork()) == 0:
+            os.write(here, b"!")  # what a child gives up is given up before fork() returns in it
             time.sleep(2 * PATIENCE)
             os._exit(0)
+        assert os.read(there, 1) == b"!"
+        os.close(there)
+        os.close(here)
         node.propose(b"x")
     try:
         machine = Recorder()
