@@ -241,6 +241,8 @@ async def test_nothing_is_left_behind_by_close(ends: Ends) -> None:
 def test_nobody_listening_is_reported_at_once(host: str) -> None:
     async def test(ends: Ends) -> None:
         one, two = await ends.pair()
+        # Nothing is on its way any more that would show the other one to be there once it is not.
+        await ends.until(lambda: peer_counts(one, 2)["path"] == peer_counts(two, 1)["path"] == "complete")
         refused: list[int] = []
         one.on_unreachable(refused.append)
         two.close()
