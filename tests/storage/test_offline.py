@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -62,6 +63,14 @@ def copied(sample: Sample) -> Path:
     return copy
 
 
+def next_is_made(store: LevelDBStorage) -> None:
+    """Waits for the thread that makes segments beforehand."""
+    until = time.monotonic() + 20
+    while store._row is not None and store._row._next is None:
+        assert time.monotonic() < until, "no next segment"
+        time.sleep(0.0005)
+
+
 def scripted(path: Path, count: int, segment_size: int = SMALLEST_BUFFER) -> dict[int, Model]:
     """A store of several groups in many segments, killed; what it holds."""
     models = {group: Model() for group in GROUPS}
@@ -69,6 +78,7 @@ def scripted(path: Path, count: int, segment_size: int = SMALLEST_BUFFER) -> dic
     store.open(OWNER_OF_GROUPS)
     for batch in islice(batches(1), count):
         store.submit(batch)
+        next_is_made(store)  # else the segment in use grows, and there are few
         for group, appends in batch:
             models[group].submit(appends)
     abandon(store)
