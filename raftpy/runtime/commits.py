@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
-from raftcore.base.errors import LogTemporarilyUnavailable
 from raftcore.base.types import EntryKind
 from raftcore.values.message import Entries
 from raftpy.contracts.errors import Quarantined, Stopped
@@ -183,15 +182,9 @@ class CommitReader(AsyncIterator[Commit]):
         def read() -> list[Entries]:
             return [feed.read(lo, hi, PAGE_BYTES)]
 
-        try:
-            reading.ask(read, self._has_read, self._answered)
-        except RuntimeError:  # no room for a thread: the loop has to wait for the disk
-            try:
-                return feed.read(lo, hi, PAGE_BYTES)
-            except LogTemporarilyUnavailable:
-                reading.ask_again(read, self._has_read, self._answered)
-        self._asked = True
-        return None
+        pages = reading.ask(read, self._has_read, self._answered)
+        self._asked = pages is None
+        return None if pages is None else pages[0]
 
     def _has_read(self, pages: list[Entries]) -> None:
         self._answered(pages[0])

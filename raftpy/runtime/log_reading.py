@@ -42,18 +42,23 @@ class LogReading:
         self._timer: TimerHandle | None = None
         self._stopped = False
 
-    def ask(self, read: Callable[[], list[Entries]], report: Report, refuse: Refuse) -> None:
+    def ask(self, read: Callable[[], list[Entries]], report: Report, refuse: Refuse) -> list[Entries] | None:
         """Has ``read()`` called in the thread, and ``report`` in the loop with what it has given; or ``refuse`` with
         what it has raised: ``Compacted`` or ``Unavailable`` where the entries are not there any more, or what the host
         ends for right behind it.
 
-        Raises ``RuntimeError`` where the system has no room for a thread: neither is called then.
+        None; but where the system has no room for a thread, the loop has to wait for the disk: what ``read()`` has
+        given, and neither is called. Raises what that raises then.
         """
-        self._worker.put(_Asked(read, report, refuse))
-
-    def ask_again(self, read: Callable[[], list[Entries]], report: Report, refuse: Refuse) -> None:
-        """The same, a little later: the store could not be read just now, for want of descriptors or memory."""
-        self._try_again(_Asked(read, report, refuse))
+        one = _Asked(read, report, refuse)
+        try:
+            self._worker.put(one)
+        except RuntimeError:
+            try:
+                return read()
+            except LogTemporarilyUnavailable:
+                self._try_again(one)
+        return None
 
     def stop(self) -> None:
         """In the loop: nothing is asked or reported from now on."""

@@ -191,15 +191,11 @@ class PagedView(StoredView):
             if isinstance(error, Compacted | Unavailable):
                 self._has_read(stream, [])
 
-        stream.reading = True
-        try:
-            self._reading.ask(read, report, refuse)
-        except RuntimeError:  # no room for a thread: the loop has to wait for the disk
-            try:
-                stream.put(read())
-                stream.reading = False
-            except LogTemporarilyUnavailable:
-                self._reading.ask_again(read, report, refuse)
+        pieces = self._reading.ask(read, report, refuse)
+        if pieces is None:
+            stream.reading = True
+        else:
+            stream.put(pieces)
 
     def _has_read(self, stream: _Stream, pieces: list[Entries]) -> None:
         """Also for a stream that is not needed any more: the core may still wait, and asks anew then."""
