@@ -156,6 +156,16 @@ class Opening:
         monkeypatch.setattr(SnapshotStore, "open", open_it)
 
 
+async def left_behind(cluster: Cluster, copies: Copies) -> int:
+    """A follower that hears nobody, and needs a snapshot by now."""
+    of(cluster, copies)
+    leader, _ = await cluster.single_leader()
+    lost = next(i for i in cluster.ids if i != leader)
+    cluster.disconnect(lost)
+    await leave_behind(cluster, lost)
+    return lost
+
+
 class TestRestoring:
     def test_in_the_place_of_the_log(
         self, seed: int, copies: Copies, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -164,11 +174,7 @@ class TestRestoring:
         opening = Opening(times=5)
 
         async def scenario(cluster: Cluster) -> None:
-            of(cluster, copies)
-            leader, _ = await cluster.single_leader()
-            lost = next(i for i in cluster.ids if i != leader)
-            cluster.disconnect(lost)
-            await leave_behind(cluster, lost)
+            lost = await left_behind(cluster, copies)
             opening.begun = lambda: cluster.nodes[lost].status().first_index > 1
             opening.use(monkeypatch)
             cluster.reconnect(lost)
@@ -181,11 +187,7 @@ class TestRestoring:
 
     def test_without_room_for_a_thread(self, seed: int, copies: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
         async def scenario(cluster: Cluster) -> None:
-            of(cluster, copies)
-            leader, _ = await cluster.single_leader()
-            lost = next(i for i in cluster.ids if i != leader)
-            cluster.disconnect(lost)
-            await leave_behind(cluster, lost)
+            lost = await left_behind(cluster, copies)
             node = cluster.nodes[lost]
             steps = node._host.executor
             assert isinstance(steps, LoopSteps)
@@ -210,11 +212,7 @@ class TestRestoring:
         opening = Opening(errno.EIO, times=1)
 
         async def scenario(cluster: Cluster) -> None:
-            of(cluster, copies)
-            leader, _ = await cluster.single_leader()
-            lost = next(i for i in cluster.ids if i != leader)
-            cluster.disconnect(lost)
-            await leave_behind(cluster, lost)
+            lost = await left_behind(cluster, copies)
             opening.begun = lambda: cluster.nodes[lost].status().first_index > 1
             opening.use(monkeypatch)
             cluster.reconnect(lost)
@@ -228,11 +226,7 @@ class TestRestoring:
         opening = Opening(times=1 << 30)
 
         async def scenario(cluster: Cluster) -> None:
-            of(cluster, copies)
-            leader, _ = await cluster.single_leader()
-            lost = next(i for i in cluster.ids if i != leader)
-            cluster.disconnect(lost)
-            await leave_behind(cluster, lost)
+            lost = await left_behind(cluster, copies)
             opening.begun = lambda: cluster.nodes[lost].status().first_index > 1
             opening.use(monkeypatch)
             cluster.reconnect(lost)

@@ -101,23 +101,38 @@ class TestTheNextSegment:
             again.close()
 
 
+def refusing_row() -> tuple[SegmentRow, RefusingFiles, LateExecutor]:
+    """A row with one record, and what is to refuse something from now on."""
+    files = RefusingFiles(Simulated().disk)
+    executor = LateExecutor()
+    there = SegmentRow(
+        ROW,
+        create=True,
+        files=files,
+        engine=SimulatedEngine(files),
+        executor=executor,
+        entropy=SeededEntropy(Random(7)),
+        segment_size=SEGMENT,
+    )
+    there.put(*record(0, 1), sync=True)
+    executor.run()
+    return there, files, executor
+
+
+def need_the_newest(row: SegmentRow, executor: LateExecutor, numbers: range) -> None:
+    """Writes these records, each of which is the only one needed from then on."""
+    for first in numbers:
+        batch = row.write_batch(sync=True)
+        batch.put(*record(0, first))
+        batch.forget_before(keys.entry_key(0, first))
+        batch.write()
+        executor.run()
+
+
 class TestClosing:
     @pytest.mark.parametrize("mode", ["read", "change"])
     def test_a_segment_stays_open_until_it_can_be_closed(self, mode: str) -> None:
-        place = Simulated()
-        files = RefusingFiles(place.disk)
-        executor = LateExecutor()
-        there = SegmentRow(
-            ROW,
-            create=True,
-            files=files,
-            engine=SimulatedEngine(files),
-            executor=executor,
-            entropy=SeededEntropy(Random(7)),
-            segment_size=SEGMENT,
-        )
-        there.put(*record(0, 1), sync=True)
-        executor.run()
+        there, files, executor = refusing_row()
         files.number, files.mode = errno.EMFILE, mode  # type: ignore[assignment]
         for first in range(2, 30):
             there.put(*record(0, first), sync=True)
@@ -144,53 +159,17 @@ class TestClosing:
 
     def test_what_is_needed_no_more_goes_once_it_is_closed(self) -> None:
         """Though it was to be removed while it could not be closed."""
-        place = Simulated()
-        files = RefusingFiles(place.disk)
-        executor = LateExecutor()
-        there = SegmentRow(
-            ROW,
-            create=True,
-            files=files,
-            engine=SimulatedEngine(files),
-            executor=executor,
-            entropy=SeededEntropy(Random(7)),
-            segment_size=SEGMENT,
-        )
-        there.put(*record(0, 1), sync=True)
-        executor.run()
+        there, files, executor = refusing_row()
         files.number = errno.EMFILE
-        for first in range(2, 60):
-            batch = there.write_batch(sync=True)
-            batch.put(*record(0, first))
-            batch.forget_before(keys.entry_key(0, first))
-            batch.write()
-            executor.run()
+        need_the_newest(there, executor, range(2, 60))
         assert len(segments(files, ROW)) > 5
         files.number = 0
-        for first in range(60, 80):
-            batch = there.write_batch(sync=True)
-            batch.put(*record(0, first))
-            batch.forget_before(keys.entry_key(0, first))
-            batch.write()
-            executor.run()
+        need_the_newest(there, executor, range(60, 80))
         assert len(segments(files, ROW)) < 4
         there.close()
 
     def test_an_error_of_the_disk_ends_it_as_before(self) -> None:
-        place = Simulated()
-        files = RefusingFiles(place.disk)
-        executor = LateExecutor()
-        there = SegmentRow(
-            ROW,
-            create=True,
-            files=files,
-            engine=SimulatedEngine(files),
-            executor=executor,
-            entropy=SeededEntropy(Random(7)),
-            segment_size=SEGMENT,
-        )
-        there.put(*record(0, 1), sync=True)
-        executor.run()
+        there, files, executor = refusing_row()
         files.number = errno.EIO
         with pytest.raises(OSError, match="Input/output error"):
             for first in range(2, 60):

@@ -268,15 +268,12 @@ class TestSegments:
             row.put(key, value, sync=True)
             row.put(keys.head_key(keys.entry_first(key)), seal(b"H", b"x"), sync=True)
             place.executor.run()
-        for first in range(1, 1500):
-            batch = row.write_batch(sync=True)
-            batch.put(*record(0, first))
-            if first > 20:
-                batch.forget_before(keys.entry_key(0, first - 19))
-            batch.write()
-            place.executor.run()
-            live = sum(len(value) for value in told.values()) + 21 * 310
+        live = sum(len(value) for value in told.values()) + 21 * 310
+
+        def is_short() -> None:
             assert len(segments(place.files, ROW)) <= 2 * live // SIZE + 8
+
+        write_busily(place, row, range(1, 1500), also=is_short)
         told.update(record(0, first) for first in range(1480, 1500))
         assert {key: value for key, value in scan(row).items() if key.startswith(b"e")} == told
         place.disk.power_failure()
