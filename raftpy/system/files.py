@@ -9,6 +9,7 @@ import shutil
 import socket
 from collections.abc import Hashable
 from pathlib import Path, PurePath
+from types import TracebackType
 
 from raftpy.contracts.files import Data, File, OpenMode
 from raftpy.system.removing import remove
@@ -25,32 +26,54 @@ _NO_WRITE_BACK = (errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EPERM)
 """How a system says that it cannot write a part of this file back: also where a sandbox allows no such call."""
 
 
+class _Named:
+    """An ``OSError`` inside says which file it is about: where a call is given a descriptor, the system does not."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: PurePath) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(self.path)
+
+
 class SystemFile:
-    """A ``File`` over a descriptor of the system."""
+    """A ``File`` over a descriptor of the system; ``path`` is what errors call it."""
 
-    __slots__ = ("_fd",)
+    __slots__ = ("_fd", "_named")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, path: PurePath) -> None:
         self._fd = fd
+        self._named = _Named(path)
 
     def read_at(self, size: int, offset: int) -> bytes:
-        return os.pread(self._fd, size, offset)
+        with self._named:
+            return os.pread(self._fd, size, offset)
 
     def write(self, data: Data) -> None:
-        while data:
-            data = data[os.write(self._fd, data) :]
+        with self._named:
+            while data:
+                data = data[os.write(self._fd, data) :]
 
     def write_at(self, data: Data, offset: int) -> None:
-        while data:
-            written = os.pwrite(self._fd, data, offset)
-            data = data[written:]
-            offset += written
+        with self._named:
+            while data:
+                written = os.pwrite(self._fd, data, offset)
+                data = data[written:]
+                offset += written
 
     def size(self) -> int:
-        return os.fstat(self._fd).st_size
+        with self._named:
+            return os.fstat(self._fd).st_size
 
     def truncate(self, size: int) -> None:
-        os.ftruncate(self._fd, size)
+        with self._named:
+            os.ftruncate(self._fd, size)
 
     def set_aside(self, size: int) -> bool:
         return bool(set_aside(self._fd, size))
@@ -64,11 +87,12 @@ class SystemFile:
         if error in _NO_WRITE_BACK:
             return False
         if error:
-            raise OSError(error, os.strerror(error))
+            raise OSError(error, os.strerror(error), str(self._named.path))
         return True
 
     def sync(self) -> None:
-        sync(self._fd)
+        with self._named:
+            sync(self._fd)
 
     def lock(self) -> bool:
         return self._flock(fcntl.LOCK_EX)
@@ -112,7 +136,7 @@ class SystemFiles:
     """``Files`` of the operating system. It holds nothing, so that any number of them are as good as one."""
 
     def open(self, path: PurePath, mode: OpenMode) -> File:
-        return SystemFile(os.open(path, _FLAGS[mode] | os.O_CLOEXEC, 0o644))
+        return SystemFile(os.open(path, _FLAGS[mode] | os.O_CLOEXEC, 0o644), path)
 
     def read(self, path: PurePath) -> bytes:
         return Path(path).read_bytes()
@@ -155,7 +179,8 @@ class SystemFiles:
     def sync_directory(self, directory: PurePath) -> None:
         fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            sync(fd)
+            with _Named(directory):
+                sync(fd)
         finally:
             os.close(fd)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -359,3 +360,20 @@ def taken_elsewhere(files: Files, path: PurePath) -> Iterator[None]:
         assert process.stdout.readline() == b"True\n"
         yield
         process.stdin.close()
+
+
+def test_an_error_names_the_file(tmp_path: Path) -> None:
+    """The system says no name where a call is given a descriptor, and an error is what somebody has to go by."""
+    files, path = SystemFiles(), tmp_path / "a"
+    put(files, path, b"what is there")
+    to_read, to_write = files.open(path, "read"), files.open(path, "change")
+    for refused in (
+        lambda: to_read.write(b"x"),
+        lambda: to_read.write_at(b"x", 1),
+        lambda: to_read.truncate(1),
+        lambda: to_write.read_at(1, 0),
+    ):
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            refused()
+    to_read.close()
+    to_write.close()

@@ -14,6 +14,8 @@ import pytest
 
 from raftpy.contracts.errors import StorageFailed
 from raftpy.sim.disk.database import SimulatedEngine
+from raftpy.sim.disk.faults import DiskFaults
+from raftpy.sim.disk.files import Disk
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb import keys, row
@@ -193,3 +195,59 @@ def test_a_row_on_the_system_that_closed_late_opens_again(tmp_path: Path) -> Non
     assert len(scan(again)) == 39
     again.close()
     assert write_ahead_files(SystemFiles(), tmp_path / name_of(1))
+
+
+class FailsOnce:
+    """An input/output error in the place of one of the operations of a simulated disk, the ``step``-th from now on."""
+
+    def __init__(self, disk: Disk, step: int) -> None:
+        self.disk = disk
+        self.failed = ""
+        self._left = step
+        disk.on_step = self._on_step
+
+    def _on_step(self, operation: str) -> None:
+        self.disk.faults = DiskFaults()
+        self._left -= 1
+        if self._left != 0:
+            return
+        self.failed = operation
+        if "sync" in operation:
+            self.disk.faults = DiskFaults(sync_error=1.0)
+        elif operation in ("write", "set aside"):
+            self.disk.faults = DiskFaults(write_error=1.0)
+        else:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def end(self) -> None:
+        self.disk.on_step, self.disk.faults = None, DiskFaults()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_error_of_the_disk_while_it_is_made_costs_that_attempt_alone(seed: int) -> None:
+    """EIO from any one call: the segment in use is written on, the next attempt makes everything anew, and what was
+    acknowledged outlives the power, also where it is in the segment that was made at last."""
+    failed: list[str] = []
+    made_though = 0
+    while True:
+        place = Simulated(seed)
+        row = place.open(create=True, size=SEGMENT)
+        row.put(*record(0, 1), sync=True)
+        disk = FailsOnce(place.disk, len(failed) + 1)
+        place.executor.run()
+        disk.end()
+        if not disk.failed:
+            break
+        failed.append(disk.failed)
+        made_though += row.damage() == []
+        row.put(*record(0, 2), sync=True)
+        for first in range(3, 60):
+            row.put(*record(0, first), sync=True)
+            place.executor.run()
+        assert row.damage() == []
+        assert len(segments(place.files, ROW)) > 4
+        place.disk.power_failure()
+        again = place.open()
+        assert len(scan(again)) == 59, f"after {disk.failed}, step {len(failed)}"
+    assert {"make directory", "write", "sync", "rename", "sync directory", "set aside"} <= set(failed)
+    assert made_though < len(failed) / 2, "most of them are needed"

@@ -100,7 +100,7 @@ class Watched(SystemFiles):
                     raise watched.fault
                 return super().write_back(size, offset)
 
-        return WatchedFile(file._fd)  # type: ignore[attr-defined]
+        return WatchedFile(file._fd, Path(str(path)))  # type: ignore[attr-defined]
 
 
 def folder(files: Files, tmp_path: Path) -> Folder:
