@@ -48,6 +48,15 @@ class BeingStarted(Broken):
         self.progress = progress
 
 
+class NobodyServes(CommandFailed):
+    """No node that was asked serves yet, and at least one is being started. ``rows``: what is known of each."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        told = (f"{row['http']} is being started" if row["role"] == "starting" else row["error"] for row in rows)
+        super().__init__(f"no node serves yet: {', '.join(told)}")
+        self.rows = rows
+
+
 @click.command(epilog=EPILOG)
 @http_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -58,15 +67,26 @@ def status(http: tuple[Address, ...], as_json: bool) -> None:
     Any node can be asked; it names the others. A member that does not answer is shown as unreachable, one that is being
     started as starting, and for one that its leader cannot bring up to date, or that its peers refuse, a line below the
     table says why.
+
+    Exit status 1 where none of the nodes that were asked serves; those that are being started are shown all the same.
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    members = members_of(_first_answer(chosen(http)))
+    try:
+        members = members_of(_first_answer(chosen(http)))
+    except NobodyServes as error:
+        show(error.rows, as_json)
+        raise
     with ThreadPoolExecutor(max_workers=min(32, len(members) or 1)) as pool:
         asked = list(pool.map(_ask_member, members))
     rows = [row for row, _ in asked]
     add_unserved(rows, [status for _, status in asked])
     add_quarantined(rows, [status for _, status in asked])
+    show(rows, as_json)
+
+
+def show(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
+    """Prints them, as JSON or as a table."""
     if as_json:
         click.echo(json.dumps({"members": rows}, indent=2, ensure_ascii=False))
     else:
@@ -95,13 +115,23 @@ def members_of(status: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _first_answer(addresses: Sequence[Address]) -> dict[str, Any]:
-    troubles = []
+    """Of the first that serves. Raises ``CommandFailed``, which may be ``NobodyServes``."""
+    rows: list[dict[str, Any]] = []
     for address in addresses:
+        asked = {"id": None, "udp": None, "http": str(address)}  # who it is only its status says
         try:
             return read_status(address)
+        except BeingStarted as error:
+            rows.append(asked | _starting(error))
         except (NotSent, Broken) as error:
-            troubles.append(str(error))
-    raise CommandFailed(f"no node answers: {', '.join(troubles)}")
+            rows.append(asked | {"role": "unreachable", "error": str(error)})
+    if any(row["role"] == "starting" for row in rows):
+        raise NobodyServes(rows)
+    raise CommandFailed(f"no node answers: {', '.join(row['error'] for row in rows)}")
+
+
+def _starting(error: BeingStarted) -> dict[str, Any]:
+    return {"role": "starting", "starting": error.progress, "error": error.message}
 
 
 def _ask_member(member: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -112,7 +142,7 @@ def _ask_member(member: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     try:
         status = member.get("status") or read_status(parse_http(known["http"]))
     except BeingStarted as error:
-        return known | {"role": "starting", "starting": error.progress, "error": error.message}, {}
+        return known | _starting(error), {}
     except (NotSent, Broken, ValueError) as error:
         return known | {"role": "unreachable", "error": str(error)}, {}
     row = known | {name: status.get(name) for name in COLUMNS.values() if name not in known}
@@ -155,7 +185,8 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     console.print(table_of(rows))
     for row in rows:
         if row.get("role") == "starting":
-            console.print(f"node {row['id']} says: {row['error']}", markup=False, highlight=False)
+            who = row["http"] if row["id"] is None else f"node {row['id']}"
+            console.print(f"{who} says: {row['error']}", markup=False, highlight=False)
         if row.get("refused"):
             console.print(f"node {row['id']} has no part: {row['refused']}", markup=False, highlight=False)
         if row.get("waits_for"):

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 import raftpy.cli.status as asking
-from raftpy.cli.addresses import parse_http
+from raftpy.cli.addresses import Address
 from raftpy.cli.demo_cluster import DemoCluster, free_ports
-from raftpy.cli.errors import CommandFailed
-from raftpy.cli.http_client import Answer
+from raftpy.cli.http_client import Answer, NotSent
 from raftpy.cli.status import add_quarantined, add_unserved, print_table
-from tests.cli.support import check_one_line, cluster_of, raftpy, wait_for_leader
+from tests.cli.support import check_one_line, cluster_of, in_process, raftpy, wait_for_leader
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +122,36 @@ def test_a_member_that_is_being_started_says_how_far_it_is(
     assert (row["role"], row["starting"], said) == ("starting", progress, {})
     print_table([row])
     assert capsys.readouterr().out.splitlines()[-1] == "node 2 says: this node is [being] started: 5 of 9"
-    with pytest.raises(CommandFailed, match=r"127\.0\.0\.1:8102 says: this node is \[being\] started: 5 of 9"):
-        asking._first_answer([parse_http("127.0.0.1:8102")])
+
+
+def test_where_nobody_serves_yet_who_is_being_started_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing says which member it is; a script that waits for the cluster still sees that it is not there."""
+    progress = {"phase": "restoring", "group": 0, "snapshot_index": 7, "position": 5, "size": 9}
+    body = {"error": "starting", "message": "this node is [being] started: 5 of 9", "starting": progress}
+
+    def ask(address: Address, *arguments: object, **options: object) -> Answer:
+        if address.port == 8101:
+            raise NotSent(f"{address}: connection refused")
+        return Answer(503, {}, json.dumps(body).encode())
+
+    monkeypatch.setattr(asking, "ask", ask)
+    asked = ("status", "--http", "127.0.0.1:8101,127.0.0.1:8102")
+    why = "no node serves yet: 127.0.0.1:8101: connection refused, 127.0.0.1:8102 is being started"
+    ended = in_process(*asked)
+    check_one_line(ended, 1, f"raftpy status: {why}")
+    rows = [line.split() for line in ended.text.splitlines() if "127.0.0.1:810" in line]
+    assert rows[0] == ["-", "unreachable", *["-"] * 7, "127.0.0.1:8101"]
+    assert rows[1] == ["-", "starting", *["-"] * 7, "127.0.0.1:8102"]
+    assert ended.text.splitlines()[-1] == "127.0.0.1:8102 says: this node is [being] started: 5 of 9"
+    ended = in_process(*asked, "--json")
+    check_one_line(ended, 1, why)
+    known = {"id": None, "udp": None, "http": "127.0.0.1:8102"}
+    assert json.loads(ended.out)["members"][1] == {
+        **known,
+        "role": "starting",
+        "starting": progress,
+        "error": "this node is [being] started: 5 of 9",
+    }
 
 
 def test_nobody_answers() -> None:
