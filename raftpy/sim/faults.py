@@ -21,6 +21,7 @@ from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.data_directory import DIRECTORY
 from raftpy.sim.descriptors import give_back, no_descriptors
 from raftpy.sim.disk.image import DiskImage
+from raftpy.sim.lost_orders import lost_order
 from raftpy.sim.path_faults import narrow_path
 from raftpy.sim.plan import Fault, Plan
 
@@ -401,7 +402,7 @@ FAULTS: dict[str, Callable[[Cluster, Fault], None]] = {
         hand_over, transfer, transfer_by, priority, stop_starting, stop_full, second_start, smaller_datagrams,
         max_command, wall_clock, drift, flipped_bit, emptied_disk, older_copy, crash_loop, snapshot, kill_in_snapshot,
         failing_snapshot, harmed_snapshot, left_behind, kill_in_fetch, kill_giving, kill_in_restore, wrong_chunk,
-        other_bytes, kill_half_way, lost_state, narrow_path, no_descriptors,
+        other_bytes, kill_half_way, lost_state, narrow_path, no_descriptors, lost_order,
     )
 }  # fmt: skip
 """By name."""

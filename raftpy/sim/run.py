@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 
 from raftcore.base.errors import InvariantViolation, RaftError
@@ -16,6 +17,7 @@ from raftpy.sim import ending, faults, snapshots
 from raftpy.sim.checks import Checks
 from raftpy.sim.clients import READ, Clients, Operation, key_bytes, value_of
 from raftpy.sim.cluster import Cluster, Life, Member
+from raftpy.sim.lost_orders import passed_over
 from raftpy.sim.outcome import Broken, Failure, Outcome
 from raftpy.sim.path_faults import FOUND_S, SIZES, narrow_all
 from raftpy.sim.plan import Plan
@@ -136,6 +138,7 @@ class Run:
             return
         self._write_one()
         self._wait_until_alike()
+        self._lead_by_priority()
         if plan.options.path_sizes:
             self._narrow()
         self._read_all()
@@ -195,6 +198,20 @@ class Run:
                 if world.now > until:
                     raise Broken("a write in time", f"none in group {group} within {ELECTIONS} election timeouts")
                 world.run(world.now + longest / 10)
+
+    def _lead_by_priority(self) -> None:
+        """Whom the members prefer leads, however often it was told to stand in vain: each try makes the pause before
+        the next one twice as long, which so is as long as all before it together, and the first one, of ten election
+        timeouts, more."""
+        world, longest = self.world, 2 * self.plan.options.election_ms / 1000
+        for group in range(self.plan.groups):
+            until_s = 2 * world.now + 2 * ELECTIONS * longest
+            if not world.run(until_s, partial(self._leads_by_priority, group)):
+                text = f"of group {group}: it should be {passed_over(self._kept(), group)}"
+                raise Broken("the preferred member leads", text)
+
+    def _leads_by_priority(self, group: int) -> bool:
+        return passed_over(self._kept(), group) is None
 
     def _narrow(self) -> None:
         """All is well, and paths become narrower: commands of any size are on all nodes soon all the same.

@@ -56,6 +56,8 @@ CORE = {
     "a priority was set": "It stood in the table of members.",
     "a priority was not set": "Leadership was lost, or the time ran out.",
     "the preferred member took over": "It led, with a higher priority than the others.",
+    "an order to stand came to nothing": "It was lost, or what the one who was told stood with.",
+    "a leader handed over by priority in vain, and did it again": "After a pause, to the same voter in the same term.",
     "a read was forwarded to the leader": "It was asked of a follower.",
     "a read was asked again": "The question, or its answer, was lost.",
     "a read waited for the first commit of a term": "Its leader was too new to know what is committed.",

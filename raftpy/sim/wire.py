@@ -19,12 +19,11 @@ from raftcore.wire.codec import RUN_SIZE, messages, parse_header
 from raftpy.contracts.entropy import Entropy
 from raftpy.sim.cluster import Cluster, Life
 from raftpy.sim.data_directory import newest_log
+from raftpy.sim.lost_orders import BY_ORDER
 from raftpy.sim.network import Network, SimulatedTransport
 from raftpy.sim.process import Process
 from raftpy.sim.promises import ACKNOWLEDGED, APPEND, VOTE, VOTED, undurable
 
-BY_ORDER = b"CampaignTransfer"
-"""The context of a candidate's requests that stands because its leader told it to."""
 LEADER, CANDIDATE = StateType.StateLeader, StateType.StateCandidate
 
 
@@ -156,6 +155,8 @@ class Wire:
             self._reached("an append was refused")
         elif event == "progress":
             self._reached("a leader looked further back for an agreement")
+        elif event == "takeover" and fields["in_vain"]:
+            self._reached("a leader handed over by priority in vain, and did it again")
         elif event == "transfer":
             self._transfers[node] = fields["term"]
             life = self._cluster.members[node].life

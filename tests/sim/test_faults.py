@@ -63,8 +63,8 @@ def operations(world: Stage, node: int) -> list[str]:
 
 def test_each_has_a_test_here() -> None:
     here = Path(__file__)
-    names = ("test_faults.py", "test_snapshot_faults.py", "test_path_faults.py", "test_descriptors.py")
-    source = "".join(here.with_name(name).read_text() for name in names)
+    names = ("faults", "snapshot_faults", "path_faults", "descriptors", "lost_orders")
+    source = "".join(here.with_name(f"test_{name}.py").read_text() for name in names)
     assert [kind for kind in FAULTS if f'"{kind}"' not in source] == []
 
 

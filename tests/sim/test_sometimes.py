@@ -48,7 +48,7 @@ def test_each_is_named_where_it_is_seen() -> None:
 
 def test_each_kind_of_fault_is_drawn() -> None:
     kinds = (*FAULTS, *HARM, *SNAPSHOT_FAULTS, *FETCH_FAULTS, "crash_loop", "harmed_snapshot", "left_behind")
-    later = ("kill_half_way", "other_bytes", "max_command", "lost_state", "narrow_path", "no_descriptors")
+    later = ("kill_half_way", "other_bytes", "max_command", "lost_state", "narrow_path", "no_descriptors", "lost_order")
     assert {f"fault: {kind}" for kind in (*kinds, *later)} == INFLICTED.keys()
 
 

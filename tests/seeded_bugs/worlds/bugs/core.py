@@ -17,4 +17,11 @@ BUGS = (
         old="        r.transferee = 0  # a transfer has one election timeout (thesis 3.10)\n",
         new="",
     ),
+    Patch(
+        name="preferred-voter-told-once",
+        breaks="a preferred voter that does not come to lead is told again, after a pause (options/priority.pyx)",
+        file="raftcore/algorithm/options/priority.pyx",
+        old="        best.takeover_pause = PAUSE << best.takeover_tries\n",
+        new="        best.takeover_pause = PAUSE << 16\n",
+    ),
 )
