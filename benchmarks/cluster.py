@@ -179,12 +179,21 @@ class Cluster:
 
 
 class RaftpyCluster(Cluster):
-    """Three nodes of raftpy (in memory with ``durable=False``); ``batch_apply``: the state machine takes batches."""
+    """Three nodes of raftpy (in memory with ``durable=False``); ``batch_apply``: the state machine takes batches;
+    ``catch_up_rate``: of ``Config``, 0 for None, as it is without."""
 
-    def __init__(self, folder: Path | None = None, *, durable: bool = True, batch_apply: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        durable: bool = True,
+        batch_apply: bool = False,
+        catch_up_rate: int | None = None,
+    ) -> None:
         def command(node_id: int, cluster: str, data: Path) -> list[str]:
             line = [sys.executable, "-m", "benchmarks.member", "--id", str(node_id), "--cluster", cluster]
             line += ["--data", str(data)] if durable else []
+            line += ["--catch-up-rate", str(catch_up_rate)] if catch_up_rate is not None else []
             return line + (["--batch-apply"] if batch_apply else [])
 
         super().__init__(command, folder)

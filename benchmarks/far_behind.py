@@ -28,9 +28,9 @@ def paced(cluster: Cluster) -> dict[str, float]:
     return cluster.leader().tell("paced", size=SIZE, clients=CLIENTS, pause_ms=PAUSE_MS, seconds=ROUND_S)
 
 
-def measure(entries: int, folder: Path | None) -> None:
+def measure(entries: int, folder: Path | None, rate: int | None) -> None:
     """Prints all of it."""
-    with RaftpyCluster(folder, batch_apply=True) as cluster:
+    with RaftpyCluster(folder, batch_apply=True, catch_up_rate=rate) as cluster:
         leader = cluster.leader()
         behind = next(member for member in cluster.members.values() if member is not leader)
         cluster.kill(behind)
@@ -69,5 +69,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=10_000_000, help="that the follower lacks (%(default)s)")
     parser.add_argument("--dir", type=Path, help="where the data goes; a directory for temporary files otherwise")
+    parser.add_argument("--rate", type=int, help="Config.catch_up_rate, 0 for None; as it is unless set")
     options = parser.parse_args()
-    measure(options.entries, options.dir)
+    measure(options.entries, options.dir, options.rate)

@@ -83,10 +83,13 @@ async def main() -> None:
     parser.add_argument("--data", help="directory of the store; in memory without it")
     parser.add_argument("--batch-apply", action="store_true")
     parser.add_argument("--far", action="store_true", help="heartbeats and elections for round trips of 100 ms")
+    parser.add_argument("--catch-up-rate", type=int, help="Config.catch_up_rate, 0 for None; as it is unless set")
     options = parser.parse_args()
     machine = BatchCounter() if options.batch_apply else Counter()
-    times: dict[str, Any] = {"heartbeat_ms": 100, "election_ms": (1000, 2000)} if options.far else {}
-    config = Config(id=options.id, cluster=parse_cluster(options.cluster), data_dir=options.data, **times)
+    more: dict[str, Any] = {"heartbeat_ms": 100, "election_ms": (1000, 2000)} if options.far else {}
+    if options.catch_up_rate is not None:
+        more["catch_up_rate"] = options.catch_up_rate or None
+    config = Config(id=options.id, cluster=parse_cluster(options.cluster), data_dir=options.data, **more)
     async with Node(config, machine) as node:
         print(json.dumps({"started": options.id}), flush=True)
         await serve(node, machine)

@@ -105,6 +105,13 @@ class Config:
     What a follower lacks is sent from there; what is older is read back from the store, beside everything else. Entries
     that are not durable yet stay in memory in any case; those that are not applied, up to this size or 4 MiB."""
 
+    catch_up_rate: int | None = 24 << 20
+    """Bytes of the log a second, 2**16 to 2**40, that a follower is sent of what a leader reads back for it, where a
+    quorum has been heard without it: so that the others' commits keep their times while it catches up.
+
+    However little that is, it is sent two entries for each by which the log grows meanwhile, so it gets there. None: as
+    fast as it takes them."""
+
     snapshot_bytes: int = 256 << 20
     """Bytes of log behind a group's last snapshot before the next is taken, 1 to 2**40, where the state machine gives
     out its state (``raftpy.InMemoryStateMachine``).
@@ -176,6 +183,8 @@ class Config:
             )
         _within("max_uncommitted_bytes", self.max_uncommitted_bytes, 1, 1 << 40, " bytes")
         _within("log_cache_bytes", self.log_cache_bytes, 0, 1 << 40, " bytes")
+        if self.catch_up_rate is not None:
+            _within("catch_up_rate", self.catch_up_rate, 1 << 16, 1 << 40, " bytes a second")
         _within("snapshot_bytes", self.snapshot_bytes, 1, 1 << 40, " bytes")
         if self.snapshot_entries is not None:
             _within("snapshot_entries", self.snapshot_entries, 1, 1 << 40, " entries")

@@ -9,7 +9,7 @@ from raftcore.algorithm.state cimport Raft, tracing
 from raftcore.algorithm.transfer cimport continue_transfer
 from raftcore.base.types cimport MsgAppResp, MsgHeartbeatResp, index_t, term_t
 from raftcore.log.log cimport maybe_append
-from raftcore.log.log_entries cimport find_conflict_by_term
+from raftcore.log.log_entries cimport find_conflict_by_term, in_memory
 from raftcore.membership.progress cimport (
     Progress,
     StateProbe,
@@ -161,10 +161,14 @@ cdef int handle_unreachable(Raft r, Progress pr, Message m) except -1:
 
 
 cdef int handle_check_quorum(Raft r, Message m) except -1:
-    """A leader that has heard no quorum for an election timeout steps down (thesis 6.2)."""
+    """A leader that has heard no quorum for an election timeout steps down (thesis 6.2). Whoever it has not needed for
+    that, and is far behind, is spare until the next check: what it lacks is sent without haste."""
     cdef Progress pr
     if not r.tracker.quorum_active():
         become_follower(r, r.term, 0)
+    for pr in r.tracker.ordered:
+        pr.spare = (not holds_whole_log(pr, r.log._last) and not in_memory(r.log, pr.match + 1)
+                    and r.tracker.quorum_active_without(pr.id))
     for pr in r.tracker.ordered:
         if pr.id != r.id:
             pr.recent_active = False

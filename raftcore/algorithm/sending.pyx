@@ -97,7 +97,8 @@ cdef Entries entries_read_back(Raft r, Progress pr):
     """The entries from pr.next on, which are in the storage alone; None where it has yet to read them. Then nothing is
     sent to this follower before resume_sending: the others must not wait for a disk."""
     try:
-        return r.log._slice_at_hand(pr.next, r.log._last + 1, r.log.unstable.offset, append_limit(r, pr), ENCODED)
+        return r.log._slice_at_hand(pr.next, r.log._last + 1, r.log.unstable.offset, append_limit(r, pr), ENCODED,
+                                    not pr.spare or pr.id == r.transferee)
     except LogTemporarilyUnavailable:
         pr.awaits_entries = True
         return None

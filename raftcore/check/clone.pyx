@@ -97,7 +97,7 @@ cdef bytes fingerprint_raft(Raft r, bint suspicion):
     for pr in r.tracker.ordered:
         parts.append((
             pr.id, pr.match, pr.next, pr.state, pr.sent_commit, pr.pending_snapshot, pr.recent_active,
-            pr.msg_app_flow_paused, pr.awaits_entries, pr.bare_probe, pr.is_learner, pr.conf_index,
+            pr.msg_app_flow_paused, pr.awaits_entries, pr.spare, pr.bare_probe, pr.is_learner, pr.conf_index,
             pr.takeover_pause, pr.takeover_tries, pr.inflights.messages(),
         ))
     for m in [*r.postponed_reads, *queue_listed(&r.messages), *queue_listed(&r.after_append),

@@ -209,7 +209,7 @@ cdef class RaftLog(LogEntries):
             return self._slice(lo, hi, self.max_applying_bytes - self.applying_bytes, APPLYING)
         try:
             return self._slice_at_hand(lo, hi, self.unstable.offset, self.max_applying_bytes - self.applying_bytes,
-                                       APPLYING)
+                                       APPLYING, True)
         except LogTemporarilyUnavailable:
             self.awaits_entries = True
             return None

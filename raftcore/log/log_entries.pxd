@@ -45,7 +45,8 @@ cdef class LogEntries:
     cdef LogView _view(self) noexcept
     cdef bint _search_term(self, index_t index, term_t* out) noexcept
     cdef Entries _slice(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
-    cdef Entries _slice_at_hand(self, index_t lo, index_t hi, index_t durable, uint64_t limit, Measure measure)
+    cdef Entries _slice_at_hand(self, index_t lo, index_t hi, index_t durable, uint64_t limit, Measure measure,
+                                bint urgent)
     cdef Entries _behind_stored(self, Entries stored, index_t hi, uint64_t limit, Measure measure)
     cdef Entries _from_window(self, index_t lo, index_t hi, uint64_t limit, Measure measure, bint at_least_one)
     cdef Entries _from_storage(self, index_t lo, index_t hi, uint64_t limit, Measure measure)

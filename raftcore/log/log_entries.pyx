@@ -417,9 +417,10 @@ cdef class LogEntries:
         return self._behind_stored(self._from_storage(lo, min(hi, self._window.first), limit, measure), hi, limit,
                                    measure)
 
-    cdef Entries _slice_at_hand(self, index_t lo, index_t hi, index_t durable, uint64_t limit, Measure measure):
+    cdef Entries _slice_at_hand(self, index_t lo, index_t hi, index_t durable, uint64_t limit, Measure measure,
+                                bint urgent):
         """As _slice, for lo < hi within the log and before the window, in pieces as the storage likes. Raises
-        LogTemporarilyUnavailable where the storage has them not at hand.
+        LogTemporarilyUnavailable where the storage has them not at hand. `urgent`: somebody waits for them.
 
         The storage, which reads ahead, is asked for all that it has, up to `durable`: were it asked no further than to
         the window, it would always end where the window began a moment ago, and never reach it while entries leave it.
@@ -428,7 +429,8 @@ cdef class LogEntries:
         cdef index_t end = min(hi, durable)
         if at_hand is None:
             return self._slice(lo, hi, limit, measure)
-        return self._behind_stored(self._checked(at_hand(lo, end, limit), lo, end, limit, measure), hi, limit, measure)
+        return self._behind_stored(self._checked(at_hand(lo, end, limit, urgent), lo, end, limit, measure), hi, limit,
+                                   measure)
 
     cdef Entries _behind_stored(self, Entries stored, index_t hi, uint64_t limit, Measure measure):
         # What the storage gave, with as many entries of the window behind it as follow and fit.

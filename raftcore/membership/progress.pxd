@@ -55,6 +55,7 @@ cdef class Progress:
     cdef public bint recent_active           # heard from since the last check-quorum
     cdef public bint msg_app_flow_paused     # a probe, or a full window, is waiting for an answer
     cdef public bint awaits_entries          # the storage is reading the entries from next on
+    cdef public bint spare                   # nobody's commit needs it: at the last check of the quorum
     cdef public uint64_t heard_ms            # the core's now_ms at this member's last answer, 0 before the first
     cdef public bint bare_probe              # probes go without payload: it is not known where the logs agree
     cdef public int takeover_pause           # election timeouts for which nothing is handed over to it by itself

@@ -38,6 +38,7 @@ class Progress:
     recent_active: bool
     msg_app_flow_paused: bool
     awaits_entries: bool
+    spare: bool
     is_learner: bool
     heard_ms: int
     bare_probe: bool

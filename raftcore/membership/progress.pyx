@@ -152,6 +152,8 @@ cdef class Progress:
         recent_active: heard from since the last check of the quorum (thesis 6.2).
         msg_app_flow_paused: a probe, or a full window, is waiting for an answer.
         awaits_entries: the entries from ``next`` on have left the leader's memory, and its storage is reading them.
+        spare: it lacks entries that have left the leader's memory, and at the last check of the quorum one had been
+            heard from without it: nobody's commit waits for what it is sent.
         heard_ms: the core's ``now_ms`` at its last answer, 0 before the first.
         bare_probe: probes go without payload, since it is not known where the logs agree.
         takeover_pause: election timeouts for which it is not handed over to by priority (options/priority.pyx).
@@ -180,6 +182,7 @@ cdef class Progress:
         self.next = next
         self.sent_commit = 0
         self.recent_active = False
+        self.spare = False
         self.heard_ms = 0
         self.takeover_pause = 0
         self.takeover_tries = 0
@@ -283,6 +286,7 @@ cdef class Progress:
         copy.recent_active = self.recent_active
         copy.msg_app_flow_paused = self.msg_app_flow_paused
         copy.awaits_entries = self.awaits_entries
+        copy.spare = self.spare
         copy.heard_ms = self.heard_ms
         copy.bare_probe = self.bare_probe
         copy.takeover_pause = self.takeover_pause

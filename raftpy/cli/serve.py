@@ -77,6 +77,13 @@ What is given on the command line wins.
     "[default: 67108864]",
 )
 @click.option(
+    "--catch-up-rate",
+    type=int,
+    metavar="BYTES",
+    help="Bytes of the log a second that a follower which is far behind is sent, at least 65536; more, where the log "
+    "grows faster.  [default: 25165824]",
+)
+@click.option(
     "--snapshot-bytes",
     type=int,
     metavar="BYTES",

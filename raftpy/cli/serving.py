@@ -82,6 +82,7 @@ def _config(settings: Settings) -> Config:
         "election_ms": settings.election_ms,
         "max_datagram": settings.max_datagram,
         "log_cache_bytes": settings.log_cache_bytes,
+        "catch_up_rate": settings.catch_up_rate,
         "snapshot_bytes": settings.snapshot_bytes,
         "snapshot_entries": settings.snapshot_entries,
         "snapshot_rate": settings.snapshot_rate,

@@ -45,6 +45,8 @@ class Settings:
     """Bytes in a datagram."""
     log_cache_bytes: int | None = None
     """Bytes of the log's newest entries that stay in memory."""
+    catch_up_rate: int | None = None
+    """Bytes of the log a second that a follower which is far behind is sent."""
     snapshot_bytes: int | None = None
     """Bytes of log before the next snapshot."""
     snapshot_entries: int | None = None
@@ -131,6 +133,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "election-ms": _election,
     "max-datagram": _number,
     "log-cache-bytes": _number,
+    "catch-up-rate": _number,
     "snapshot-bytes": _number,
     "snapshot-entries": _number,
     "snapshot-rate": _number,

@@ -208,8 +208,8 @@ class Group:
         """The log as the core sees it. A store that asks no disk has everything at hand."""
         if not getattr(self.host.storage, "reads_in_thread", False):
             return StoredView(stored, start.snapshot, self.name)
-        reading = self.host.reading
-        return PagedView(stored, start.snapshot, self.name, reading, lambda: self.raw.term, self._has_read)
+        reading, rate = self.host.reading, self.config.catch_up_rate
+        return PagedView(stored, start.snapshot, self.name, reading, lambda: self.raw.term, self._has_read, rate)
 
     def _has_read(self) -> None:
         """Entries are at hand that the core waits for, or are no more."""

@@ -40,6 +40,8 @@ class LogReading:
         self._worker = executor.worker(f"raftpy reading {node_id}", self._work)
         self._waiting: list[_Asked] = []  # to be tried again
         self._timer: TimerHandle | None = None
+        self._later: set[TimerHandle] = set()
+        self.monotonic = clock.monotonic
         self._stopped = False
 
     def ask(self, read: Callable[[], list[Entries]], report: Report, refuse: Refuse) -> list[Entries] | None:
@@ -60,12 +62,25 @@ class LogReading:
                 self._try_again(one)
         return None
 
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> None:
+        """Has ``call()`` called in the loop after so many seconds; what it raises ends the host."""
+
+        def due() -> None:
+            self._later.discard(timer)
+            self._report(lambda _: call(), None)
+
+        timer = self._clock.call_later(delay_s, due)
+        self._later.add(timer)
+
     def stop(self) -> None:
         """In the loop: nothing is asked or reported from now on."""
         self._stopped = True
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
+        for timer in self._later:
+            timer.cancel()
+        self._later.clear()
 
     def disown(self) -> None:
         """In a forked child: nothing is asked or reported from now on; the timer is the parent's."""

@@ -10,24 +10,31 @@ stream: the pieces that it is given next, and the page behind them, which is rea
 A piece is what the core asked for: a message, or what is applied at a time. The last ones that were given are kept, for
 a message may be lost or overtaken; whoever needs older ones begins a stream of its own. So what is at hand is bounded:
 by what is kept and a page and a half for each stream, and by the number of streams.
+
+What nobody waits for is given at a pace (pace.py): until the next piece may be, the core is told to wait.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
 from raftcore.values.message import Entries, Snapshot
 from raftpy.contracts.storage import GroupLog
 from raftpy.runtime.log_reading import LogReading
+from raftpy.runtime.pace import Pace
 from raftpy.runtime.stored_view import StoredView
 
 PAGE_BYTES = 2 << 20
 """What is read at a time; a larger entry is read alone. With a quarter of it a start takes half as long again to
 apply its log, as the loop and the thread take turns more often."""
+PACED_PAGE_BYTES = 256 << 10
+"""Where nobody waits for it: to read a page of ``PAGE_BYTES`` takes the thread three milliseconds of the processor, in
+which the loop gets the interpreter's lock late."""
 AHEAD_BYTES = PAGE_BYTES // 2
-"""The next page is read when so much of those before is left."""
+"""The next page is read when so much of those before is left, or half a page where those are smaller."""
 KEPT_BYTES = 2 << 20
 """What was given last and is kept: more than is on its way to a follower (``max_inflight_bytes``), so that it need not
 be read again where messages overtake one another; and it serves another follower that is a little further behind."""
@@ -41,19 +48,25 @@ class _Stream:
     """Entries from ``next`` on: ``pieces`` of ``held`` bytes up to ``tail``, where the next page begins; before them
     those that were ``given`` last, ``kept`` bytes of them.
 
-    ``hi`` and ``max_bytes`` are as they were asked for last. ``awaited``: the core was told that it has to wait; then a
-    page is being read (``reading``). ``asked``: since it was last looked at.
+    ``hi`` and ``max_bytes`` are as they were asked for last, and ``page`` bytes are read at a time. ``awaited``: the
+    core was told that it has to wait; then a page is being read (``reading``). ``resting``: it has to wait for its
+    ``pace``. ``asked``: since it was last looked at.
     """
 
-    __slots__ = ("asked", "awaited", "given", "held", "hi", "kept", "max_bytes", "next", "pieces", "reading", "tail")
+    __slots__ = (
+        "asked", "awaited", "given", "held", "hi", "kept", "max_bytes", "next", "pace", "page", "pieces", "reading",
+        "resting", "tail",
+    )  # fmt: skip
 
     def __init__(self, lo: int) -> None:
         self.next = self.tail = lo
         self.hi = self.max_bytes = 0
+        self.page = PAGE_BYTES
         self.given: deque[Entries] = deque()
         self.pieces: deque[Entries] = deque()
         self.kept = self.held = 0
-        self.reading = self.awaited = self.asked = False
+        self.reading = self.awaited = self.resting = self.asked = False
+        self.pace: Pace | None = None
 
     def put(self, pieces: list[Entries]) -> None:
         """A page, from ``tail`` on."""
@@ -110,7 +123,8 @@ class _Stream:
 class PagedView(StoredView):
     """A group's log (``raftcore.PagedStorageView``), read by ``reading``.
 
-    ``term()`` is the core's term; ``read()`` is called when pages have come in that the core waits for.
+    ``term()`` is the core's term; ``read()`` is called when the core need wait no longer: pages have come in, or what
+    is given at ``rate`` bytes a second, None for no bound, may go on.
     """
 
     def __init__(
@@ -121,25 +135,29 @@ class PagedView(StoredView):
         reading: LogReading,
         term: Callable[[], int],
         read: Callable[[], object],
+        rate: int | None = None,
     ) -> None:
         super().__init__(stored, newest, name)
         self._reading = reading
         self._term = term
         self._read = read
+        self._rate = rate
         self._of = 0  # the term in which the streams began
         self._streams: list[_Stream] = []  # that was asked last comes last
         self.pages = 0
         """Read so far."""
         self.given_up = 0
         """How often pages were given up because they were of a former term."""
+        self.rests = 0
+        """How often somebody had to wait for the pace."""
 
     @property
     def awaited(self) -> bool:
         """Whether the core waits for a page."""
         return any(stream.awaited for stream in self._streams)
 
-    def entries_at_hand(self, lo: int, hi: int, max_bytes: int) -> Entries:
-        """See ``PagedStorageView``. Raises ``LogTemporarilyUnavailable`` and has them read."""
+    def entries_at_hand(self, lo: int, hi: int, max_bytes: int, urgent: bool) -> Entries:
+        """See ``PagedStorageView``. Raises ``LogTemporarilyUnavailable``, and has them read or waits for the pace."""
         term = self._term()
         if term != self._of:
             # A leader's log only grows; who followed another one meanwhile may have given up what was read.
@@ -148,18 +166,23 @@ class PagedView(StoredView):
             self._of = term
         stream = self._stream_at(lo)
         stream.hi, stream.max_bytes, stream.asked = hi, max_bytes, True
+        stream.page = PAGE_BYTES if urgent or self._rate is None else PACED_PAGE_BYTES
         self._read_ahead(stream)
         if not stream.pieces:
             stream.awaited = True
             raise LogTemporarilyUnavailable
+        if not urgent and self._rate is not None:
+            self._keep_pace(stream, self._rate)
         entries = stream.take()
+        if stream.pace is not None:
+            stream.pace.gave(len(entries.data))
         self._read_ahead(stream)
         return entries
 
     def forget_idle(self) -> None:
         """Forgets the streams that were not asked since the last call: who has caught up is given the rest from memory,
         and who is gone needs nothing."""
-        self._streams = [stream for stream in self._streams if stream.asked or stream.awaited]
+        self._streams = [stream for stream in self._streams if stream.asked or stream.awaited or stream.resting]
         for stream in self._streams:
             stream.asked = False
 
@@ -174,15 +197,34 @@ class PagedView(StoredView):
         self._streams.append(stream)
         return stream
 
+    def _keep_pace(self, stream: _Stream, rate: int) -> None:
+        """Raises ``LogTemporarilyUnavailable`` where the next piece has to wait."""
+        now_s = self._reading.monotonic()
+        if stream.pace is None:
+            stream.pace = Pace(rate, now_s, stream.hi)
+        wait_s = stream.pace.wait_s(now_s, stream.next, stream.hi)
+        if not wait_s:
+            return
+        if not stream.resting:
+            stream.resting = True
+            self.rests += 1
+            self._reading.call_later(wait_s, partial(self._has_rested, stream))
+        raise LogTemporarilyUnavailable
+
+    def _has_rested(self, stream: _Stream) -> None:
+        """Also for a stream that is not needed any more: the core may still wait, and asks anew then."""
+        stream.resting = False
+        self._read()
+
     def _read_ahead(self, stream: _Stream) -> None:
-        if stream.reading or stream.held > AHEAD_BYTES or stream.tail >= stream.hi:
+        if stream.reading or stream.held > min(AHEAD_BYTES, stream.page // 2) or stream.tail >= stream.hi:
             return
         if stream.pieces and stream.hi - stream.tail < FEW_ENTRIES:
             return
-        lo, hi, max_bytes = stream.tail, stream.hi, stream.max_bytes
+        lo, hi, max_bytes, page = stream.tail, stream.hi, stream.max_bytes, stream.page
 
         def read() -> list[Entries]:
-            return self.entries(lo, hi, PAGE_BYTES).split(max_bytes)
+            return self.entries(lo, hi, page).split(max_bytes)
 
         def report(pieces: list[Entries]) -> None:
             self._has_read(stream, pieces)

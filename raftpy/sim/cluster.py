@@ -308,6 +308,7 @@ class Cluster:
             max_inflight_bytes=max(options.max_inflight_bytes, options.max_datagram),
             max_uncommitted_bytes=options.max_uncommitted_bytes,
             log_cache_bytes=options.log_cache_bytes,
+            catch_up_rate=options.catch_up_rate,
             snapshot_entries=plan.snapshots.entries or None,
             trailing_bytes=plan.snapshots.trailing_bytes,
             seed=plan.seed % 2**64,

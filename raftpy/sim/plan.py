@@ -41,6 +41,8 @@ class Options:
     """Commands a leader takes while they are not applied, in bytes."""
     log_cache_bytes: int = 64 << 20
     """Of the log's end, kept in memory: so little that followers are sent what is read back, or all there is."""
+    catch_up_rate: int = 24 << 20
+    """Bytes a second of what is read back for a follower that nobody waits for; more, where the log grows faster."""
     write_mode: str = "auto"
     """Of ``LevelDBStorage``: auto, inline or thread."""
     segment_size: int = 1 << 20

@@ -125,6 +125,8 @@ class Signs:
         view = group.view
         if not isinstance(view, PagedView):
             return
+        if view.rests:
+            self._reached("a follower that nobody waited for was sent no more for a moment")
         if view.given_up:
             self._reached("what was read back in a former term was given up")
         if view.awaited:

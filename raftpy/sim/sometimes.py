@@ -103,6 +103,7 @@ RUNTIME = {
     "somebody waited for a leader": "None was known when they asked.",
     "a follower waited for what was read back": "It lacked what had left its leader's memory.",
     "the log could not be read for want of descriptors": "It was read a little later.",
+    "a follower that nobody waited for was sent no more for a moment": "It is far behind, and fed at a pace.",
     "what a restart applies was read back": "Beside the loop, before it was applied.",
     "what was read back in a former term was given up": "Its reader leads no more, and may have given it up.",
 }

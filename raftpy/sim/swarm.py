@@ -24,6 +24,8 @@ LARGE = 1 / 8
 """Share of worlds in which some values are larger than a datagram."""
 SMALL_CACHE = 1 / 4
 """Share of worlds in which next to nothing of a log stays in memory."""
+SLOWLY_FED = 0.5
+"""Share of worlds in which a follower that lacks what has left the memory has to be waited for, if nobody needs it."""
 AT_REST = 1 / 12
 """Share of worlds in which a disk is harmed while nobody has it open."""
 LOST_REQUESTS = 1 / 40
@@ -107,6 +109,7 @@ def draw_plan(seed: int) -> Plan:
     plan = _with_pieces(plan, Random(f"raftpy.sim pieces of snapshots {seed}"))
     plan = _with_limits(plan, Random(f"raftpy.sim limits of commands {seed}"))
     plan = _with_small_cache(plan, Random(f"raftpy.sim log cache {seed}"))
+    plan = _with_pace(plan, Random(f"raftpy.sim pace {seed}"))
     plan = _with_lost_states(plan, Random(f"raftpy.sim lost states {seed}"))
     plan = with_paths(plan, Random(f"raftpy.sim paths {seed}"))
     plan = with_few_descriptors(plan, Random(f"raftpy.sim descriptors {seed}"), int(_room(plan)))
@@ -131,6 +134,12 @@ def _with_small_cache(plan: Plan, source: Random) -> Plan:
     """The plan, and in some worlds logs that are read back for each follower that lags a little. Dice of its own."""
     share, size = source.random(), source.choice((0, 300, 3000))
     return replace(plan, options=replace(plan.options, log_cache_bytes=size)) if share < SMALL_CACHE else plan
+
+
+def _with_pace(plan: Plan, source: Random) -> Plan:
+    """The plan, and in half of the worlds a follower that is far behind is sent next to nothing. Dice of its own."""
+    slow = source.random() < SLOWLY_FED
+    return replace(plan, options=replace(plan.options, catch_up_rate=1 << 16)) if slow else plan
 
 
 def _maybe(source: Random, chance: float, draw: Callable[[], float]) -> float:

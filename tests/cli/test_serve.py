@@ -271,6 +271,7 @@ def test_all_options_can_come_from_a_file(options: dict[str, str], tmp_path: Pat
         f'id = 1\ndata = "{options["--data"]}"\nhttp = "{options["--http"]}"\nlisten = "{udp}"\n'
         f"tick-ms = 5\nheartbeat-ms = 20\nsnapshot-bytes = 1000\nsnapshot-entries = 5\n"
         f"snapshot-rate = 10000000\nscrub-rate = 65536\ntrailing-bytes = 0\nlog-cache-bytes = 0\n"
+        f"catch-up-rate = 65536\n"
         f'election-ms = "100-200"\nmax-datagram = 2000\nunreliable = true\nadvertise-http = "example.org:80"\n'
         f'[cluster]\n1 = "{udp}"\n'
     )
@@ -433,6 +434,7 @@ def test_a_configuration_file_that_is_not_there(tmp_path: Path) -> None:
         ({"--election-ms": "150-200"}, ["(150, 200)", "300"]),
         ({"--heartbeat-ms": "500"}, ["heartbeat_ms", "500"]),
         ({"--tick-ms": "0"}, ["tick_ms", "0"]),
+        ({"--catch-up-rate": "1000"}, ["catch_up_rate", "1000", "65,536"]),
         ({"--log-cache-bytes": "-1"}, ["log_cache_bytes", "-1", "0"]),
         ({"--snapshot-bytes": "0"}, ["snapshot_bytes", "0", "1"]),
         ({"--snapshot-entries": "0"}, ["snapshot_entries", "0", "1"]),

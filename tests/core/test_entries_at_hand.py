@@ -22,13 +22,16 @@ class Paged(MemoryStorage):
     """Has at hand what a test has read of it."""
 
     at_hand = False
+    urgent: bool | None = None
+    """Whether it was asked last for what somebody waits for."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.asked: list[tuple[int, int]] = []
 
-    def entries_at_hand(self, lo: int, hi: int, max_bytes: int) -> Entries:
+    def entries_at_hand(self, lo: int, hi: int, max_bytes: int, urgent: bool) -> Entries:
         self.asked.append((lo, hi))
+        self.urgent = urgent
         if not self.at_hand:
             raise LogTemporarilyUnavailable
         return self.entries(lo, hi, max_bytes)
@@ -256,7 +259,7 @@ class Wrong(Paged):
 
     at_hand = True
 
-    def entries_at_hand(self, lo: int, hi: int, max_bytes: int) -> Entries:
+    def entries_at_hand(self, lo: int, hi: int, max_bytes: int, urgent: bool) -> Entries:
         return self.entries(lo + 1, hi, max_bytes)
 
 

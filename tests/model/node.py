@@ -381,7 +381,7 @@ class ModelNode(Faults):
     def next_committed(self) -> list[Item]:
         """What is to be applied; none of it where it has to be read first."""
         items = self.log.next_committed(self.plain_form)
-        if items and self.log.applying + 1 < self.log.memory_from and not self.storage.at_hand():
+        if items and self.log.applying + 1 < self.log.memory_from and not self.storage.at_hand(urgent=True):
             self.log.awaits = True
             return []
         return items

@@ -61,6 +61,8 @@ class Store(ModelStorage):
     older: list[Snapshot] = field(default_factory=list)
     available: bool = True
     entries_at_hand: bool = True
+    in_time: bool = True
+    """Also what nobody waits for."""
 
     @property
     def last(self) -> int:
@@ -77,8 +79,8 @@ class Store(ModelStorage):
             raise Rejected("SnapshotTemporarilyUnavailable")
         return self.newest
 
-    def at_hand(self) -> bool:
-        return self.entries_at_hand
+    def at_hand(self, *, urgent: bool) -> bool:
+        return self.entries_at_hand and (urgent or self.in_time)
 
     def write(self, hard: HardState | None, snapshot: Snapshot | None, entries: Sequence[Placed], sync: bool) -> None:
         self.hard = hard or self.hard
@@ -107,8 +109,8 @@ class CoreView:
         at = self.store.before + 1
         return encode(lo, fitting(self.store.items[lo - at : hi - at], max_bytes, 1))
 
-    def entries_at_hand(self, lo: int, hi: int, max_bytes: int) -> raftcore.Entries:
-        if not self.store.entries_at_hand:
+    def entries_at_hand(self, lo: int, hi: int, max_bytes: int, urgent: bool) -> raftcore.Entries:
+        if not self.store.at_hand(urgent=urgent):
             raise LogTemporarilyUnavailable
         return self.entries(lo, hi, max_bytes)
 

@@ -24,6 +24,8 @@ class Progress:
     """Nothing more until it answers."""
     awaits: bool = False
     """Nothing more until what it lacks has been read."""
+    spare: bool = False
+    """It is far behind, and a quorum was heard without it at the last look: no haste."""
     snapshot: int = 0
     active: bool = True
     """Heard from since the last look at the quorum. A newcomer has the benefit of the doubt."""
@@ -46,7 +48,7 @@ class Progress:
         """A new leader knows nothing yet."""
         self.enter(PROBE)
         self.match, self.next, self.told_commit = match, next, 0
-        self.active, self.heard_ms = False, 0
+        self.active, self.spare, self.heard_ms = False, False, 0
         self.takeover_pause = self.takeover_tries = 0
 
     def enter(self, state: str) -> None:

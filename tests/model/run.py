@@ -393,13 +393,14 @@ def snapshot_availability(run: Run, pair: Pair, a: int, b: int) -> None:
 
 def entries_at_hand(run: Run, pair: Pair, a: int, b: int) -> None:
     pair.store.entries_at_hand = a % 3 != 0
+    pair.store.in_time = b % 2 != 0
 
 
 def report_entries(run: Run, pair: Pair, a: int, b: int) -> str:
     """As the driver does once they are read; or, now and then, too early."""
     pair = run.leading(pair, a)
     if b % 4:
-        pair.store.entries_at_hand = True
+        pair.store.entries_at_hand = pair.store.in_time = True
     pair.both("report_entries")
     return f" at {pair.id}"
 

@@ -38,7 +38,9 @@ class Sending(State):
         items: list[Item] = []
         # A full window lets empty appends through: their answers are what empties it.
         if not to.bare and not (to.state == REPLICATE and to.full) and to.next <= self.log.last:
-            if to.next < self.log.memory_from and not self.storage.at_hand():
+            if to.next < self.log.memory_from and not self.storage.at_hand(
+                urgent=not to.spare or to.id == self.transferee
+            ):
                 to.awaits = True
                 return False
             items = self.log.slice(to.next, self.config.max_size_per_msg)

@@ -43,8 +43,8 @@ class ModelStorage:
         """The newest one; Rejected when it cannot be had right now."""
         raise NotImplementedError
 
-    def at_hand(self) -> bool:
-        """Whether entries that left the memory can be had right now."""
+    def at_hand(self, *, urgent: bool) -> bool:
+        """Whether entries that left the memory can be had right now; not ``urgent``: nobody waits for them."""
         raise NotImplementedError
 
 

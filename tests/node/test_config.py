@@ -63,6 +63,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"max_inflight_bytes": 59_999}, r"max_inflight_bytes is 59999.*at least one datagram, 60,000"),
     ({"max_inflight_bytes": 59_999, "max_datagram": 65_507}, r"at least one datagram, 65,507"),
     ({"max_uncommitted_bytes": 0}, r"max_uncommitted_bytes is 0"),
+    ({"catch_up_rate": 1}, r"catch_up_rate is 1: allowed is a whole number from 65,536 to .* bytes a second"),
     ({"log_cache_bytes": -1}, r"log_cache_bytes is -1: allowed is a whole number from 0 to .* bytes"),
     ({"snapshot_bytes": 0}, r"snapshot_bytes is 0: allowed is a whole number from 1 to .* bytes"),
     ({"snapshot_bytes": 1.5}, r"snapshot_bytes is 1.5"),

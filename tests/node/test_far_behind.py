@@ -82,7 +82,76 @@ def test_a_follower_100_000_entries_behind_holds_up_nobody(seed: int) -> None:
         assert view(cluster, leader)._streams == []
         assert cluster.nodes[leader].status().role == "leader"
 
-    play("memory", 3, seed, scenario, machine=Counter, store=DiskStore, log_cache_bytes=CACHE)
+    play(
+        "memory", 3, seed, scenario, machine=Counter, store=DiskStore, log_cache_bytes=CACHE, catch_up_rate=None
+    )  # fmt: skip
+
+
+RATE = 1 << 20
+"""Bytes a second: of the commands here about ten thousand entries."""
+
+
+async def left_behind(cluster: Cluster, count: int) -> tuple[int, int]:
+    """A leader, and a follower that lacks so many entries and is heard again, by a leader that knows it as spare."""
+    leader, _ = await cluster.single_leader()
+    behind = next(i for i in cluster.ids if i != leader)
+    cluster.disconnect(behind)
+    await write(cluster, leader, count)
+    await cluster.sleep_ms(1000)
+    assert view(cluster, leader).rests == 0
+    cluster.reconnect(behind)
+    return leader, behind
+
+
+async def seconds_until(cluster: Cluster, node_id: int, count: int) -> float:
+    begun = cluster.clock.monotonic()
+    while cluster.machines[node_id].count < count:
+        await cluster.sleep_ms(10)
+    return cluster.clock.monotonic() - begun
+
+
+def test_a_follower_that_nobody_waits_for_is_fed_at_the_rate(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, behind = await left_behind(cluster, 50_000)
+        took = await seconds_until(cluster, behind, 50_000)
+        assert took > 0.9 * 50_000 * 104 / RATE
+        assert took < 1.5 * 50_000 * 104 / RATE + 1
+        assert view(cluster, leader).rests > 20
+
+    play(
+        "memory", 3, seed, scenario, machine=Counter, store=DiskStore, log_cache_bytes=CACHE, catch_up_rate=RATE
+    )  # fmt: skip
+
+
+def test_it_gets_there_although_the_log_grows_faster_than_the_rate(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, behind = await left_behind(cluster, 20_000)
+        written = 20_000
+        while cluster.machines[behind].count < written - 2000:
+            await write(cluster, leader, 1000)
+            written += 1000
+            await cluster.sleep_ms(50)  # twice the rate
+            assert written < 60_000, cluster.machines[behind].count
+        assert written > 25_000
+
+    play(
+        "memory", 3, seed, scenario, machine=Counter, store=DiskStore, log_cache_bytes=CACHE, catch_up_rate=RATE
+    )  # fmt: skip
+
+
+def test_a_follower_without_which_nothing_is_committed_is_fed_as_fast_as_it_goes(seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        leader, behind = await left_behind(cluster, 100_000)
+        (other,) = set(cluster.ids) - {leader, behind}
+        cluster.disconnect(other)
+        begun = cluster.clock.monotonic()
+        await cluster.propose(leader, b"one")
+        assert cluster.clock.monotonic() - begun < 0.5 * 100_000 * 104 / RATE
+        assert cluster.machines[leader].commands[-1] == b"one"
+
+    play(
+        "memory", 3, seed, scenario, machine=Counter, store=DiskStore, log_cache_bytes=CACHE, catch_up_rate=RATE
+    )  # fmt: skip
 
 
 def test_it_catches_up_over_a_bad_network(seed: int) -> None:

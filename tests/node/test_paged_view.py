@@ -12,10 +12,10 @@ import pytest
 from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
 from raftcore.base.types import EntryKind
 from raftcore.values.message import Entries, Entry
-from raftpy.contracts.clock import SystemClock
+from raftpy.contracts.clock import Clock, ManualClock, SystemClock
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.runtime.log_reading import LogReading
-from raftpy.runtime.paged_view import AHEAD_BYTES, KEPT_BYTES, MOST_STREAMS, PAGE_BYTES, PagedView
+from raftpy.runtime.paged_view import AHEAD_BYTES, KEPT_BYTES, MOST_STREAMS, PACED_PAGE_BYTES, PAGE_BYTES, PagedView
 from raftpy.system.threads import Threads
 from tests.node.steps import LoopSteps
 
@@ -45,24 +45,24 @@ class Log:
 class Paging:
     """A view, and what it reports."""
 
-    def __init__(self, executor: Any = None) -> None:
+    def __init__(self, executor: Any = None, clock: Clock | None = None, rate: int | None = None) -> None:
         self.log = Log()
         self.term = 1
         self.failures: list[BaseException] = []
         self.reported = 0
         self.steps = executor or LoopSteps()
-        self.clock = SystemClock()
+        self.clock = clock or SystemClock()
         self.reading = LogReading(self.steps, self.clock, 1, self.failures.append)
         stored: Any = self.log
-        self.view = PagedView(stored, None, "node 1", self.reading, lambda: self.term, self.report)
+        self.view = PagedView(stored, None, "node 1", self.reading, lambda: self.term, self.report, rate)
 
     def report(self) -> None:
         self.reported += 1
 
-    def ask(self, lo: int, hi: int = LAST + 1, max_bytes: int = 10_100) -> Entries | None:
+    def ask(self, lo: int, hi: int = LAST + 1, max_bytes: int = 10_100, *, urgent: bool = True) -> Entries | None:
         """What is at hand, None for nothing."""
         try:
-            return self.view.entries_at_hand(lo, hi, max_bytes)
+            return self.view.entries_at_hand(lo, hi, max_bytes, urgent)
         except LogTemporarilyUnavailable:
             return None
 
@@ -73,6 +73,13 @@ class Paging:
                 return entries
             await asyncio.sleep(0)
         raise AssertionError(f"{lo} is never at hand")
+
+    async def step(self, lo: int) -> int:
+        """Takes what is given from ``lo`` on to whom nobody waits for, until it has to wait; what comes next then."""
+        await self.have(lo)
+        while (entries := self.ask(lo, urgent=False)) is not None:
+            lo = entries.last + 1
+        return lo
 
 
 def on_a_loop(test: Callable[[Paging], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -207,6 +214,97 @@ async def test_a_page_asked_for_in_a_former_term_is_not_used(p: Paging) -> None:
         await asyncio.sleep(0)
     assert p.reported == 2  # whoever waited asks anew
     assert p.log.read == [(1, LAST + 1)] * 2
+
+
+# --- What nobody waits for is given at a pace -------------------------------------------------------------------------
+
+
+RATE = 1_000_000
+"""Bytes a second: a piece each ten milliseconds."""
+
+
+def at_a_pace(test: Callable[[Paging, ManualClock], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def run() -> None:
+        async def main() -> None:
+            clock = ManualClock()
+            await test(Paging(clock=clock, rate=RATE), clock)
+
+        asyncio.run(main())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@at_a_pace
+async def test_the_next_piece_waits_for_the_one_before(p: Paging, clock: ManualClock) -> None:
+    next = await p.step(1)
+    reported = p.reported
+    assert p.ask(next, urgent=False) is None
+    assert p.ask(next, urgent=False) is None
+    assert next == 11
+    assert clock.advance(0.009) == 0
+    assert clock.advance(0.002) == 1  # one timer, however often it was asked
+    assert p.reported == reported + 1
+    assert await p.step(next) == 21
+    assert p.view.rests == 2
+
+
+@at_a_pace
+async def test_what_somebody_waits_for_waits_for_nothing(p: Paging, clock: ManualClock) -> None:
+    """Also of a stream that was given at a pace up to now."""
+    next = await p.step(1)
+    for index in range(next, next + 100, 10):
+        assert p.ask(index) is not None
+
+
+@at_a_pace
+async def test_who_waits_for_the_pace_is_not_forgotten(p: Paging, clock: ManualClock) -> None:
+    await p.step(1)
+    for _ in range(3):
+        p.view.forget_idle()
+    assert len(p.view._streams) == 1
+    clock.advance(0.2)
+    p.view.forget_idle()
+    assert p.view._streams == []
+
+
+@at_a_pace
+async def test_where_the_host_ends_nobody_is_told_any_more(p: Paging, clock: ManualClock) -> None:
+    await p.step(1)
+    reported = p.reported
+    p.reading.stop()
+    assert clock.next_due() is None
+    clock.advance(1.0)
+    assert p.reported == reported
+
+
+@at_a_pace
+async def test_in_a_forked_child_the_timer_is_the_parents(p: Paging, clock: ManualClock) -> None:
+    await p.step(1)
+    reported = p.reported
+    p.reading.disown()
+    clock.advance(1.0)
+    assert p.reported == reported
+
+
+@at_a_pace
+async def test_pages_are_small_where_nobody_waits(p: Paging, clock: ManualClock) -> None:
+    """The thread that reads them has the interpreter's lock for a while."""
+    assert p.ask(1, urgent=False) is None
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert 0.9 * PACED_PAGE_BYTES < p.view._streams[0].held <= 1.02 * PACED_PAGE_BYTES  # split, each has a header
+
+
+@on_a_loop
+async def test_without_a_rate_nothing_waits(p: Paging) -> None:
+    index = 1
+    await p.have(1)
+    while index < 1000:
+        entries = p.ask(index, urgent=False)
+        assert entries is not None
+        index = entries.last + 1
+    assert p.view.rests == 0
 
 
 @on_a_loop

@@ -163,6 +163,7 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
             "takeover_tries": "how long that pause is to be the next time",
             "is_learner": "follows from the configuration",
             "awaits_entries": AT_HAND,
+            "spare": AT_HAND,
         },
         "Inflights": {"size": SETTINGS, "max_bytes": SETTINGS, "bytes": "the sum over the messages"},
         "LogEntries": {

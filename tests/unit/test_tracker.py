@@ -64,6 +64,10 @@ def test_quorums(incoming: frozenset[int], outgoing: frozenset[int], ids: frozen
     for id, member in made.progress.items():
         member.recent_active = id in ids
     assert made.quorum_active() == expected
+    for left in made.progress:
+        others = ids - {left}
+        expected = model.is_won([id in others for id in incoming]) and model.is_won([id in others for id in outgoing])
+        assert made.quorum_active_without(left) == expected
 
 
 @pytest.mark.parametrize("count", [63, 64, 65, 200, 1001])

@@ -22,6 +22,22 @@ BUGS = (
         near="tests/storage/test_writer.py",
     ),
     Bug(
+        name="pace-that-the-log-outruns",
+        breaks="who is fed at a pace gains on the log, however fast that grows (raftpy/runtime/pace.py)",
+        file="raftpy/runtime/pace.py",
+        old="            self._goal = max(self._goal, index) + GAIN * (end - self._end)\n",
+        new="",
+        near="tests/node/test_pace.py",
+    ),
+    Bug(
+        name="pace-without-a-bound",
+        breaks="whom nobody waits for is given catch_up_rate bytes a second (raftpy/runtime/pace.py)",
+        file="raftpy/runtime/pace.py",
+        old="        self._credit = max(self._credit, 0.0) - size\n",
+        new="        self._credit = max(self._credit, 0.0)\n",
+        near="tests/node/test_pace.py",
+    ),
+    Bug(
         name="place-of-a-body-that-gave-up-kept",
         breaks="a body that is not read any more holds no place (docs/http-api.md)",
         file="raftpy/server/bodies.py",

@@ -204,10 +204,17 @@ BUGS = (
         new="            stream.awaited = False\n",
     ),
     Patch(
+        name="pace-never-over",
+        breaks="who is fed at a pace is told when the next piece may be given (paged_view.py)",
+        file=PAGED_VIEW,
+        old="        stream.resting = False\n        self._read()\n",
+        new="        stream.resting = False\n",
+    ),
+    Patch(
         name="page-of-other-entries",
         breaks="a page follows what was read before it (paged_view.py)",
         file=PAGED_VIEW,
-        old="            return self.entries(lo, hi, PAGE_BYTES).split(max_bytes)\n",
-        new="            return self.entries(min(lo + 1, hi - 1), hi, PAGE_BYTES).split(max_bytes)\n",
+        old="            return self.entries(lo, hi, page).split(max_bytes)\n",
+        new="            return self.entries(min(lo + 1, hi - 1), hi, page).split(max_bytes)\n",
     ),
 )
