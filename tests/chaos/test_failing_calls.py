@@ -286,6 +286,8 @@ def test_snapshots(node: FailingNode, case: Case) -> None:
     case.hits(node, lambda: said.append(node.snapshot()))
     assert names(node, case, said[0] or ""), said
     assert names(node, case, str(node.status()["snapshot_failure"]))
+    left = list(node.data.glob("snapshots/*.writing"))
+    assert len(left) == (case.times == 2), "its room is free again, unless it cannot be removed either"
     assert node.put()
     node.kill()
     is_back(node)
