@@ -56,6 +56,7 @@ WARM_UP = 10
 LISTEN_S = 2.0
 HANDLER = ("raftcore/algorithm/replication.pyx", "handle_heartbeat_response")
 TURN = "asyncio: one callback of the loop"
+REST = ("raftpy/runtime/rest.pyx", "run")
 
 Call = tuple[str, str, int]
 """A file of ours, relative to the root, a function in it, and the line where that begins."""
@@ -186,12 +187,15 @@ def shorter(way: str, found: dict[str, list[Call]]) -> dict[str, list[str]]:
 
 
 def to_handlers(calls: list[Call]) -> list[list[Call]]:
-    """What was entered from the beginning of a turn of the loop until its first message was with its handler."""
+    """What was entered from the beginning of a turn of the loop, or of a pass in the place of one, until its first
+    message was with its handler."""
     out: list[list[Call]] = []
     turn: list[Call] | None = None
     for call in calls:
         if call[0] == TURN:
             turn = []
+        elif call[:2] == REST:
+            turn = [call]
         elif turn is not None:
             turn.append(call)
             if call[:2] == HANDLER:

@@ -65,9 +65,15 @@ class SystemClock:
     """Real time, with timers on an asyncio loop: the one given, or the one running at the first ``call_later``."""
 
     monotonic = staticmethod(time.monotonic)
+    wall_ns = staticmethod(time.time_ns)
+    """Nanoseconds since 1970 UTC."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._loop = loop
+
+    def is_of(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether what ``call_later`` is given by code that runs on ``loop`` is called there."""
+        return self._loop is None or self._loop is loop
 
     def wall_ms(self) -> int:
         """Milliseconds since 1970 UTC."""

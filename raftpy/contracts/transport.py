@@ -141,6 +141,33 @@ class LendingTransport(Transport, Protocol):
         ...
 
 
+class SocketTransport(Transport, Protocol):
+    """A ``Transport`` that reads all that it reads from one descriptor.
+
+    Optional: a transport is one of these when it has ``fileno``. A node on a transport without it never rests
+    (raftpy/runtime/rest.pyx).
+    """
+
+    def fileno(self) -> int:
+        """The descriptor, for which the loop calls ``wake`` whenever it can be read, and nothing else; -1: none now."""
+        ...
+
+
+class PatientTransport(Transport, Protocol):
+    """A ``Transport`` with work of its own that may wait until its node is awake anyway.
+
+    Optional: a transport is one of these when it has ``do_chores``. Any other sets timers of its own.
+    """
+
+    def do_chores(self) -> float:
+        """Does what is due, and returns when something is next, as a reading of the clock.
+
+        Called when that has come, or a tenth of a second later; so from the first call on the transport sets no timer
+        for it.
+        """
+        ...
+
+
 class FragmentingTransport(Transport, Protocol):
     """A ``Transport`` that carries messages larger than any datagram.
 

@@ -30,6 +30,7 @@ from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import Timeout, WrongIdentity
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
+from raftpy.members.due import Due
 from raftpy.members.table import MemberRecord, MemberTable, encode_records
 
 CHANGE_OVERHEAD = 32
@@ -68,11 +69,10 @@ _Wanted = tuple[Sequence[PriorityRequest | LimitRequest], int, bytes]
 """What the next change is to say: whose requests it answers, which node it "updates", and its context."""
 
 
-class MemberOperations:
+class MemberOperations(Due):
     """What one node knows of the members. All calls are made in the event loop's thread.
 
-    ``due``: this node leads, and ``propose`` should be called once nothing else is under way. ``stepped_down``: since
-    the last change of its role this node was made to give up leadership or candidacy here.
+    ``stepped_down``: since the last change of its role this node was made to give up leadership or candidacy here.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class MemberOperations:
     ) -> None:
         """``prefer``: told the priorities, by node id, whenever they change, for the host's other groups. ``limit``:
         told the largest command in bytes whenever that changes, for all of them."""
+        super().__init__()
         self.table = MemberTable()
-        self.due = False
         self.stepped_down = False
         self._config = config
         self._raw = raw
@@ -101,7 +101,6 @@ class MemberOperations:
         self._store_id = store_id
         self._prefer = prefer
         self._limit = limit
-        self._retry = False  # a change was refused for a while
         self._term = 0  # in which the requests were taken
         self._http: dict[int, str] = {}  # the last word on each peer, its own or the table's; empty: it serves none
         self._requests: list[PriorityRequest | LimitRequest] = []
@@ -153,8 +152,8 @@ class MemberOperations:
 
     def tick(self) -> None:
         """Time has passed: what was refused for a while may be tried again."""
-        if self._retry:
-            self._retry = False
+        if self.retry:
+            self.retry = False
             self.due = self._raw.state == StateType.StateLeader
 
     def stop(self, error: Callable[[], RaftError]) -> None:
@@ -253,7 +252,7 @@ class MemberOperations:
         try:
             proposed = raw.propose_conf_change(change, self._clock.wall_ms(), expected_conf_index=raw.conf_index)
         except ProposalDropped:
-            self._retry = True  # leadership is being handed over, or too much is uncommitted
+            self.retry = True  # leadership is being handed over, or too much is uncommitted
             return False
         if proposed.refused is not None:  # in spite of _may_propose: not again before something new happens
             self._warn_once(proposed.refused, f"a change of the member table was refused: {proposed.refused}")

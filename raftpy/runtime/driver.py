@@ -34,6 +34,7 @@ from raftpy.runtime.log_reading import LogReading
 from raftpy.runtime.opening import Opened, append_size
 from raftpy.runtime.owner import Elsewhere, Owner, not_of_this_process
 from raftpy.runtime.passes import Passes, Ticks
+from raftpy.runtime.rest import Rest, rest
 from raftpy.runtime.rounds import Rounds
 from raftpy.runtime.scrubbing import Scrubbing
 from raftpy.runtime.slow_writes import SlowWrites
@@ -41,11 +42,6 @@ from raftpy.runtime.snapshot_source import Asked
 from raftpy.runtime.stalls import Stalls
 from raftpy.runtime.store_threads import StoreClosing
 from raftpy.system.forking import thread_id
-
-GRACE_TICKS = 2
-"""By how many ticks a follower sleeps longer than its leader does between two heartbeats."""
-LOOK_S = 1.0
-"""Between two looks at whether a snapshot is due, and at who is far behind."""
 
 log = logging.getLogger("raftpy")
 
@@ -97,10 +93,9 @@ class Driver:
         self._shut_waiter: asyncio.Future[None] = loop.create_future()  # done when store and socket are closed
         self._leaving: asyncio.Task[None] | None = None
         self._closing: StoreClosing | None = None
+        self._rest: Rest | None = None
         self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, self._on_timer)
         self.stalls = Stalls(config, clock)
-        self._look_at_s = clock.monotonic() + LOOK_S
-        self._led = False  # since the timer was last set: a stall may have cost a leadership before it is seen
         self.scrubbing = Scrubbing(
             f"node {config.id}",
             opened.storage,
@@ -112,7 +107,8 @@ class Driver:
         self.rounds = self._make_rounds(opened)
         self._standing, self._asking = opened.standing, asking(opened.transport)
         self.founding = self._founding(opened)
-        passes.bind(self.rounds, self.ticks, self.fail, self._on_near)
+        chores = getattr(opened.transport, "do_chores", None)  # see PatientTransport
+        passes.bind(self.rounds, self.ticks, self.fail, self.stalls.note, self._look_round, chores)
 
     def _make_member_operations(self, opened: Opened) -> MemberOperations:
         return MemberOperations(
@@ -172,7 +168,8 @@ class Driver:
             self.rounds.note(group.work)
         if self.founding is not None:
             self.founding.start()
-        self._plan()
+        self._rest = rest(self._loop, self.clock, self.transport, self.passes, self.ticks)
+        self.passes.plan()
         self.passes.schedule()
 
     def _begin(self, first: bool) -> None:
@@ -273,6 +270,8 @@ class Driver:
 
     def _end_waits(self) -> None:
         self.ticks.stop()
+        if self._rest is not None:
+            self._rest.leave(self.passes)
         if self.founding is not None:
             self.founding.stop()
         for group in self.groups.values():
@@ -317,7 +316,7 @@ class Driver:
 
     def role_changed(self, group: Group) -> None:
         """This node's role in a group, or the leader it knows there, has changed."""
-        self._led = self._led or self.rounds.leads
+        self.passes.led = self.passes.led or self.rounds.leads
         if group.raw.leader and self._standing < Standing.ESTABLISHED:
             self._stand(Standing.ESTABLISHED)
 
@@ -415,45 +414,12 @@ class Driver:
     # --- Time ---------------------------------------------------------------------------------------------------
 
     def _on_timer(self) -> None:
-        try:
-            self.passes.run()
-            self._look_back()
-        finally:
-            if not self.closed:
-                try:
-                    self._plan()
-                except BaseException as error:  # no timer is set: it would never wake up by itself again
-                    self.fail(error)
-                    if not isinstance(error, Exception):
-                        raise
-
-    def _on_near(self) -> None:
-        """A pass has done what the timer would have had done soon."""
-        self._look_back()
-        if not self.closed:
-            self._led = False  # nobody asks for a pass who leads
-            self.ticks.put_off(*self.rounds.due_within(self.config.heartbeat_ticks + GRACE_TICKS))
-
-    def _look_back(self) -> None:
-        if late_s := self.ticks.take_late():
-            self.stalls.note(late_s, self._led)
-        self._look_round()
+        self.passes.timer_due()
 
     def _look_round(self) -> None:
-        """At what needs no haste: whether a snapshot is due, and what is kept for who is far behind."""
-        now = self.clock.monotonic()
-        if now < self._look_at_s or self.closed:
-            return
-        self._look_at_s = now + LOOK_S
+        """Once a second at what needs no haste: whether a snapshot is due, and what is kept for who is far behind."""
         self.scrubbing.look()
         for group in self.groups.values():
             if not group.closed:
                 group.look_at_snapshots()
                 group.view.forget_idle()
-
-    def _plan(self) -> None:
-        """Sleeps until something may be due, but for a heartbeat interval at most, so that a stall is told from sleep;
-        where this host leads nothing, for a little longer, in which the leader's next heartbeat comes."""
-        self._led = self.rounds.leads
-        grace = 0 if self._led else GRACE_TICKS
-        self.ticks.plan(*self.rounds.due_within(self.config.heartbeat_ticks + grace))

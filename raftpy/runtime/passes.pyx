@@ -13,7 +13,7 @@ due, a heartbeat interval ahead at most, or a little more where the host leads n
 the node, the ticks that have passed since are counted all at once.
 
 A follower's timer is put off by whoever wakes it in time: it hears a heartbeat as often as its timer would be due, so
-at rest it wakes up once in an interval and not twice. How long it sleeps is the driver's to say.
+at rest it wakes up once in an interval and not twice.
 
         counted            now       planned
     ------|----|----|----|--x-|--------|-----------> ticks
@@ -26,7 +26,7 @@ through no more than one heartbeat interval counts, the rest is forgotten.
 from asyncio import current_task
 
 cimport cython
-from libc.math cimport ceil, floor
+from libc.math cimport INFINITY, ceil, floor
 from libc.stdint cimport UINT32_MAX, int64_t, uint32_t
 
 from raftcore.base.errors import InvariantViolation
@@ -38,6 +38,14 @@ cdef double EARLY = 1e-3
 # Ticks before the timer is due in which whatever wakes the node puts it off: so many that a heartbeat which comes a
 # tick early does, and so few that a node at work, which is woken all the time, does it no more often than it slept.
 cdef int64_t NEAR = 3
+# By how many ticks a follower sleeps longer than its leader does between two heartbeats.
+cdef uint32_t GRACE = 2
+# Seconds between two looks at what needs no haste.
+cdef double LOOK_S = 1.0
+# By how many seconds the transport's chores may wait for something else to wake the node.
+cdef double PATIENCE_S = 0.1
+
+KEPT = object()
 
 
 @cython.final
@@ -80,45 +88,58 @@ cdef class Ticks:
         """How many ticks to tell the core: those since the last call, without those to forget."""
         return self.passed(now)
 
-    def take_late(self):
-        """By how many seconds the timer was late in a stall since the last call, 0 without one."""
-        cdef double late = self.late
-        self.late = 0
-        return late
-
-    def plan(self, uint32_t ticks, double deadline):
+    cpdef plan(self, uint32_t ticks, double deadline):
         """Sees to it that ``wake`` is called so many ticks from the last one counted, or at ``deadline`` before.
 
         ``deadline`` is a reading of the clock, infinite for none. A timer that is due earlier stays.
         """
         cdef int64_t due = self.counted + max(<int64_t> ticks, 1)
-        cdef double at
         if deadline < self.origin + <double> due * self.length:
             due = max(<int64_t> ceil((deadline - self.origin) / self.length), self.counted + 1)
         if self.timer is not None:
             if self.planned <= due:
                 return
-            self.timer.cancel()
+            self.stop()
         self.planned = due
-        at = self.origin + <double> due * self.length
-        self.timer = self.call_later(at - self.monotonic(), self._due)
+        self.set()
 
-    def put_off(self, uint32_t ticks, double deadline):
+    cdef int set(self) except -1:
+        self.timer = KEPT if self.kept else self.call_later(self.due_at() - self.monotonic(), self._due)
+        return 0
+
+    cdef int keep(self, bint kept) except -1:
+        # Whether the timer is kept by somebody who rests, from now on.
+        cdef bint some = self.timer is not None
+        self.stop()
+        self.kept = kept
+        if some:
+            self.set()
+        return 0
+
+    cpdef put_off(self, uint32_t ticks, double deadline):
         """As :meth:`plan`, and a timer that is due earlier goes."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        self.stop()
         self.plan(ticks, deadline)
 
     def _due(self):
+        self.call()
+
+    cdef int call(self) except -1:
+        # The timer is due.
         self.timer = None
         self.wake()
+        return 0
 
-    def stop(self):
+    cdef int hand_over(self, loop, context) except -1:
+        # What is due, and was kept, the loop calls soon.
+        self.timer = loop.call_soon(self._due, context=context)
+        return 0
+
+    cpdef stop(self):
         """Nobody is woken any more."""
-        if self.timer is not None:
+        if self.timer is not None and self.timer is not KEPT:
             self.timer.cancel()
-            self.timer = None
+        self.timer = None
 
 
 @cython.final
@@ -127,20 +148,25 @@ cdef class Passes:
     until ``bind``, nothing happens.
 
     ``rounds`` is what a pass runs, None until ``bind``; ``running``: a pass is under way; ``wanted``: another was asked
-    for meanwhile; ``closed``: none begins any more.
+    for meanwhile; ``closed``: none begins any more; ``led``: this node has led a group since the timer was set.
     """
 
     def __init__(self, loop):
         self.loop = loop
         self.call_soon = loop.call_soon
 
-    def bind(self, Rounds rounds not None, Ticks ticks not None, fail, near):
-        """What a pass runs, the ticks that it is told of, and who hears of its failure. ``near()`` is called behind a
-        pass that has counted ticks in a host that leads no group, when its timer is due within ``NEAR`` of them."""
+    def bind(self, Rounds rounds not None, Ticks ticks not None, fail, late, look, chores=None):
+        """What a pass runs, the ticks that it is told of, and who hears of its failure. ``late(seconds, led)`` is told
+        of a stall: by how much the timer was late, and whether this node led a group since it was set; ``look()`` is
+        called once a second; ``chores()`` as it says itself (``PatientTransport``)."""
         self.rounds = rounds
         self.ticks = ticks
         self.fail = fail
-        self.near = near
+        self.late = late
+        self.look = look
+        self.look_at = ticks.monotonic() + LOOK_S
+        self.chores = chores
+        self.chores_at = 0 if chores is not None else INFINITY
 
     cpdef schedule(self):
         """Asks for a pass at the loop's next turn."""
@@ -175,7 +201,7 @@ cdef class Passes:
 
     cpdef run(self):
         """A pass, unless one is running; what comes out of it ends the node."""
-        cdef double now
+        cdef double now = 0
         cdef uint32_t passed = 0
         if self.running or self.closed or self.rounds is None:
             self.wanted = True
@@ -200,20 +226,69 @@ cdef class Passes:
         finally:
             self.running = False
             try:
-                self.end(passed)
+                self.end(passed, now)
             except BaseException as error:  # perhaps no timer is set, or no turn asked for: it would wait for ever
                 self.fail(error)
                 if not isinstance(error, Exception):
                     raise
 
-    cdef int end(self, uint32_t passed) except -1:
+    cdef int end(self, uint32_t passed, double now) except -1:
         # Is another one due?
         if self.closed:
             return 0
-        if passed and self.ticks.is_near() and not self.rounds.leads:
-            self.near()
+        if passed and now >= self.chores_at:
+            self.chores_at = self.chores()
+        if passed and self.ticks.is_near() and not self.rounds.is_leading():
+            # It has done what the timer would have had done soon. Nobody asks for a pass who leads.
+            self.look_back()
+            if self.closed:
+                return 0
+            self.plan_for(False, True)
         if self.rounds.deadline < self.ticks.due_at():  # somebody's timeout ends then
             self.ticks.plan(UINT32_MAX, self.rounds.deadline)
         if self.wanted or self.rounds.has_left():
             self.schedule()
         return self.rounds.rest(self.turn_due)
+
+    # --- The timer ----------------------------------------------------------------------------------------------
+
+    def timer_due(self):
+        """The pass for which the timer was set, and the next timer."""
+        try:
+            self.run()
+            self.look_back()
+        finally:
+            if not self.closed:
+                try:
+                    self.plan()
+                except BaseException as error:  # no timer is set: it would never wake up by itself again
+                    self.fail(error)
+                    if not isinstance(error, Exception):
+                        raise
+
+    cdef int look_back(self) except -1:
+        cdef double now
+        cdef double late = self.ticks.late
+        if late:
+            self.ticks.late = 0
+            self.late(late, self.led)
+        now = self.ticks.monotonic()
+        if now >= self.look_at and not self.closed:
+            self.look_at = now + LOOK_S
+            self.look()
+        return 0
+
+    cpdef int plan(self) except -1:
+        """Sleeps until something may be due, but for a heartbeat interval at most, so that a stall is told from sleep;
+        where this host leads nothing, for a little longer, in which the leader's next heartbeat comes."""
+        return self.plan_for(self.rounds.is_leading(), False)
+
+    cdef int plan_for(self, bint led, bint anew) except -1:
+        cdef uint32_t ticks = self.ticks.grace + (0 if led else GRACE)
+        cdef double deadline = min(self.rounds.due_within(&ticks), self.chores_at + PATIENCE_S)
+        self.led = led
+        if anew:
+            self.ticks.put_off(ticks, deadline)
+        else:
+            self.ticks.plan(ticks, deadline)
+        return 0

@@ -3,6 +3,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from raftcore.api.outbox cimport Outbox
 
+from raftpy.members.due cimport Due
 from raftpy.runtime.group_work cimport GroupWork
 
 cdef class Rounds:
@@ -10,14 +11,15 @@ cdef class Rounds:
     cdef readonly object storage
     cdef readonly object transport
     cdef object monotonic              # the clock's
-    cdef object wall_ms                # the clock's
+    cdef object wall_clock             # the clock's wall_ms
+    cdef object wall_ns                # the system clock's, or None
     cdef list groups                   # GroupWork, by ascending id
     cdef GroupWork first               # group 0
     cdef GroupWork alone               # the only one, or None when there are several
     cdef list noted                    # those that the pass under way, or the next one, looks at
     cdef double deadline               # when the first wait ends of those that have begun in this pass
     cdef object linger                 # what the clock waits for answers with, or a Linger
-    cdef object member_operations             # group 0's
+    cdef Due member_operations         # group 0's
     cdef Outbox outbox                 # what a core has decided and nobody has taken yet
     cdef public bint takes_part        # until then the cores hear nothing, and no time passes for them
     cdef public bint closed            # ends the pass at the next opportunity
@@ -38,6 +40,7 @@ cdef class Rounds:
     cdef GroupWork next_awaited        # whose turn to apply it is where somebody waits; None: the first's
     cdef GroupWork next_of_all         # the same among all
 
+    cdef uint64_t wall_ms(self) except? 0
     cpdef run(self, double now, uint32_t count)
     cpdef int note(self, GroupWork group) except -1
     cdef int check_owner(self) except -1
@@ -45,6 +48,8 @@ cdef class Rounds:
     cdef GroupWork at(self, Py_ssize_t position)
     cdef Py_ssize_t position(self, GroupWork group)
     cdef GroupWork find(self, uint64_t group_id)
+    cdef bint is_leading(self) except -1
+    cdef double due_within(self, uint32_t* ticks) except? -1
     cdef bint has_left(self) except -1
     cdef bint has_queued(self) except -1
     cdef bint is_awaited(self) except -1

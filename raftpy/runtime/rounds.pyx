@@ -42,7 +42,10 @@ from raftcore.values.message cimport Entries, Message
 from raftcore.wire.frame cimport end_of_frame
 from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
 
+from raftpy.contracts.clock import SystemClock
 from raftpy.contracts.errors import ApplyFailed
+
+from raftpy.members.due cimport Due
 
 from raftpy.runtime.group_work cimport GroupWork
 
@@ -72,12 +75,13 @@ cdef class Rounds:
         strangers: frames of groups that a host with several does not have, or has no more.
     """
 
-    def __init__(self, config, opened, clock, list groups not None, member_operations, linger, slow_writes, owner):
+    def __init__(self, config, opened, clock, list groups not None, Due member_operations, linger, slow_writes, owner):
         self.owner = owner
         self.storage = opened.storage
         self.transport = opened.transport
         self.monotonic = clock.monotonic
-        self.wall_ms = clock.wall_ms
+        self.wall_clock = clock.wall_ms
+        self.wall_ns = clock.wall_ns if type(clock) is SystemClock else None
         self.groups = groups
         self.first = groups[0]
         self.alone = groups[0] if len(groups) == 1 else None
@@ -95,6 +99,12 @@ cdef class Rounds:
         lend = getattr(self.transport, "lend_builders", None)
         if lend is not None:
             lend(self.outbox)
+
+    cdef uint64_t wall_ms(self) except? 0:
+        # The clock's; the system's without a Python frame.
+        if self.wall_ns is None:
+            return self.wall_clock()
+        return <uint64_t> self.wall_ns() // 1_000_000
 
     def disown(self, elsewhere):
         """In a forked child: the pass that was cut off goes no further, and reaches nothing that is the parent's."""
@@ -169,22 +179,25 @@ cdef class Rounds:
     @property
     def leads(self):
         """Whether this node leads in one of its groups."""
+        return self.is_leading()
+
+    cdef bint is_leading(self) except -1:
         cdef GroupWork group
         for group in self.groups:
             if group.raw.raft.state == StateLeader and not group.closed:
                 return True
         return False
 
-    def due_within(self, uint32_t ticks):
-        """The first moment at which something may be due in a group: in how many ticks, ``ticks`` at most, and by which
-        reading of the clock a wait ends (infinite: none does)."""
+    cdef double due_within(self, uint32_t* ticks) except? -1:
+        # The first moment at which something may be due in a group: in how many ticks, at most as many as it was, and
+        # by which reading of the clock a wait ends (infinite: none does).
         cdef GroupWork group
         cdef double deadline = INFINITY
         for group in self.groups:
             if not group.closed:
-                ticks = <uint32_t> min(<uint64_t> ticks, group.raw._ticks_until_due())
+                ticks[0] = <uint32_t> min(<uint64_t> ticks[0], group.raw._ticks_until_due())
                 deadline = min(deadline, group.proposals.next_deadline, group.reads.next_deadline)
-        return ticks, deadline
+        return deadline
 
     cdef bint has_left(self) except -1:
         # Whether a pass has left something for the next.
@@ -271,7 +284,8 @@ cdef class Rounds:
                     self.note(group)
             if group.expire(now):
                 self.note(group)
-        self.member_operations.tick()
+        if self.member_operations.retry:
+            self.member_operations.tick()
         if PyList_GET_SIZE(self.begun):
             self.slow_writes.waiting(now - self.begun[0])
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from benchmarks.ways import HANDLER, ROOT, TURN, common, modules, named, to_handlers
+from benchmarks.ways import HANDLER, REST, ROOT, TURN, common, modules, named, to_handlers
 
 
 def test_our_files_are_named_from_the_root_and_no_others() -> None:
@@ -30,3 +30,9 @@ def test_a_datagrams_way_ends_at_the_first_handler_of_its_turn() -> None:
     turn = (TURN, "_run")
     calls = [early, HANDLER, turn, early, HANDLER, late, HANDLER, turn, late, turn, late, HANDLER]
     assert to_handlers(calls) == [[early, HANDLER], [late, HANDLER]]
+
+
+def test_a_pass_in_the_place_of_a_turn_begins_a_way() -> None:
+    early, late = ("raftpy/early.py", "a"), ("raftpy/late.py", "b")
+    calls = [(TURN, "_run"), early, REST, late, HANDLER, late, REST, HANDLER]
+    assert to_handlers(calls) == [[REST, late, HANDLER], [REST, HANDLER]]

@@ -46,11 +46,11 @@ RAFTPY = """
         datagram.paths datagram.known datagram.base
         datagram.memory datagram.udp
     .: config
-    members: own_entries table operations
+    members: due own_entries table operations
     runtime: awaited beside commands log_reading commits defaults founding linger owner store_threads sections
         capturing saved_state starting restoring opening pending_proposals applying quarantine reads role_log
         slow_writes snapshot_policy stalls status stored_view pace paged_view trailing group_work snapshotting
-        snapshot_source fetching installing pulling offering scrubbing rounds passes calls leaving group describe
+        snapshot_source fetching installing pulling offering scrubbing rounds passes rest calls leaving group describe
         group_calls driver host
     .: node blocking
     replicated: kv_commands held key_order parted_dict sorted_keys kv_packing kv_state kv

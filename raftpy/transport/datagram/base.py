@@ -50,7 +50,7 @@ from raftpy.transport.exchange.snapshot_frames import (
     group_of_talk,
     key_of_talk,
 )
-from raftpy.transport.exchange.unreliable import Unreliable, carry
+from raftpy.transport.exchange.unreliable import Unreliable, carry, seed_of
 from raftpy.transport.identity.gate import Gate
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello, Takes, decode_hello, encode_hello
 from raftpy.transport.identity.peer import HELD_FOR_S, PROBE_PERIOD_S, Peer
@@ -76,6 +76,8 @@ class DatagramTransport(KnownPeers):
     Raises ``ConfigError``.
     """
 
+    _patient = False  # somebody else sees to it that hellos are sent
+
     def __init__(
         self,
         *,
@@ -91,7 +93,7 @@ class DatagramTransport(KnownPeers):
         self.clock: Clock = clock or SystemClock()
         self._max_datagram = max_datagram or 0
         self._unreliable = unreliable
-        self._source = Random(_seed(unreliable, entropy or SystemEntropy()))
+        self._source = Random(seed_of(unreliable, entropy or SystemEntropy()))
         self._wake: Callable[[], None] = _nothing
         self._unreachable_callback: Callable[[int], None] | None = None
         self._heard_callback: Callable[[int], None] | None = None
@@ -133,7 +135,7 @@ class DatagramTransport(KnownPeers):
         self._agree_on_size()
 
     def _resized(self, peer: Peer) -> None:
-        """Datagrams to the peer have another size than before."""
+        """Datagrams to the peer have another size."""
         self._fragments.resize(peer)
         self._agree_on_size()
 
@@ -302,7 +304,9 @@ class DatagramTransport(KnownPeers):
                 self._paths.take(peer, kind, group, body, len(datagram))
                 return False  # such a frame is alone
             if kind == FRAME_HELLO:
-                news = self._take_hello(peer, decode_hello(body))
+                hello = decode_hello(body)
+                news = self._take_hello(peer, hello)
+                peer.repeated = None if more or hello.asks else datagram
             elif kind == FRAME_REFUSAL:
                 news = self._take_refusal(peer, decode_refusal(body))
             else:
@@ -456,12 +460,17 @@ class DatagramTransport(KnownPeers):
 
     def _send_hello(self, peer: Peer, asks: int = 0) -> None:
         """Tells the peer who we are; with ``asks``, the number of a question, it is to tell the same."""
+        said = (self._standing, asks, peer.asked, peer.builder.max_datagram, *self._conflicts.items())
+        if peer.said != said:
+            peer.said, peer.hello = said, peer.hello_datagram(self._own, self._hello(peer, asks))
+        self._transmit(peer, peer.hello)
+
+    def _hello(self, peer: Peer, asks: int) -> bytes:
         takes, probes = self._takes(peer), LARGEST_SIZE if self._paths.searches else 0
-        lanes, parity = (MOST_UNDER_WAY, GROUP) if takes is not None else (0, 0)
-        known = (takes, probes, lanes, parity)
+        known = (takes, probes, *((MOST_UNDER_WAY, GROUP) if takes is not None else (0, 0)))
         hello = Hello(self._own.http_address, self._standing, asks, peer.asked, self._conflicts, *known)
         room = peer.builder.max_datagram - HEADER_SIZE - FRAME_HEADER_SIZE
-        self._transmit(peer, peer.hello_datagram(self._own, encode_hello(hello, room)))
+        return encode_hello(hello, room)
 
     def _hello_or_probe_all(self) -> None:
         """Once in HELLO_PERIOD_S: makes up for probes and hellos that were lost, and for a peer that came up since."""
@@ -476,7 +485,8 @@ class DatagramTransport(KnownPeers):
             else:
                 self._send_hello(peer)
         self._agree_on_size()
-        self._timer = self.clock.call_later(HELLO_PERIOD_S, self._hello_or_probe_all)
+        if not self._patient:
+            self._timer = self.clock.call_later(HELLO_PERIOD_S, self._hello_or_probe_all)
 
     def _look_at(self, peer: Peer) -> None:
         change = peer.presence.look()
@@ -584,13 +594,6 @@ class DatagramTransport(KnownPeers):
         """See ``SizingTransport.on_datagram_size``."""
         self._size_callback = callback
         self._agree_on_size()
-
-
-def _seed(unreliable: Unreliable | None, entropy: Entropy) -> int:
-    """Of the draws that make the wire bad; one that is good draws nothing."""
-    if unreliable is None:
-        return 0
-    return entropy.u64() if unreliable.seed is None else unreliable.seed
 
 
 def _nothing() -> None:

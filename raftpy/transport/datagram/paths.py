@@ -77,6 +77,7 @@ class Paths:
         """Nothing is known of the path to the peer, which is new, or in a new incarnation."""
         self._trying.pop(peer.id, None)
         peer.path = None
+        peer.repeated = None  # the search begins with a hello
         peer.large_looked_at = peer.large
         peer.builder.limit(self.least)
         peer.path_probe = 0

@@ -35,7 +35,7 @@ from raftpy.contracts.errors import TransportFailed
 from raftpy.contracts.executor import Executor
 from raftpy.system.forking import call_in_child
 from raftpy.system.threads import Threads
-from raftpy.transport.datagram.base import DatagramTransport
+from raftpy.transport.datagram.base import HELLO_PERIOD_S, DatagramTransport
 from raftpy.transport.datagram.names import Names
 from raftpy.transport.datagram.oversized import note_refused
 from raftpy.transport.exchange.address import (
@@ -113,6 +113,7 @@ class UdpTransport(DatagramTransport):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._by_target: dict[tuple[str, int], Peer] = {}
         self._names: Names | None = None
+        self._hellos_at_s = 0.0
 
     # --- Opening ------------------------------------------------------------------------------------------------
 
@@ -148,6 +149,7 @@ class UdpTransport(DatagramTransport):
         self._io = DatagramIO(udp.fileno(), self.runs)
         self._check_buffers()
         self._loop = loop
+        self._hellos_at_s = self.clock.monotonic() + HELLO_PERIOD_S
         self._names = Names(own.node_id, self._family, loop, self.clock.monotonic, self._executor, self._locate)
         call_in_child(self._in_child)
         loop.add_reader(udp, self._wake)
@@ -218,6 +220,26 @@ class UdpTransport(DatagramTransport):
             udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_DONTFRAG, 0 if may else 1)
         else:
             udp.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, how)
+
+    def fileno(self) -> int:
+        """See ``SocketTransport.fileno``."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    # --- Chores -------------------------------------------------------------------------------------------------
+
+    def do_chores(self) -> float:
+        """See ``PatientTransport.do_chores``."""
+        if not self._patient:
+            self._patient = True
+            if self._timer is not None:
+                self._timer.cancel()
+        if self._running and self.clock.monotonic() >= self._hellos_at_s:
+            self._hello_or_probe_all()
+        return self._hellos_at_s
+
+    def _hello_or_probe_all(self) -> None:
+        self._hellos_at_s = self.clock.monotonic() + HELLO_PERIOD_S
+        super()._hello_or_probe_all()
 
     # --- Moving bytes -------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ cdef class Link:
     cdef readonly uint64_t id
     cdef public bytes expected           # a header of its incarnation to ours, behind the checksum; None: not heard
     cdef public bytes packed             # its address as the system wants it
+    cdef public bytes repeated           # the last hello of its, if it says nothing new when it comes again
     cdef public DatagramBuilder builder  # the open datagram
     cdef public list ready               # full ones, closed by send since the last flush
     cdef public Traffic counters

@@ -33,6 +33,7 @@ class Traffic:
 class Link:
     expected: bytes | None
     packed: bytes
+    repeated: bytes | None
     builder: DatagramBuilder
     ready: list[bytes]
     counters: Traffic

@@ -282,6 +282,7 @@ cdef class Link:
         id: the peer's node id.
         expected: a header of its incarnation to ours, behind the checksum; None while it has not been heard.
         packed: its address as the system wants it.
+        repeated: the last hello of its, if it says nothing new when it comes again; None: there is no such.
         builder: the open datagram.
         ready: the full ones since the last flush, that :meth:`Transport.send` has closed.
         counters: its Traffic.
@@ -354,6 +355,8 @@ cdef class Exchange:
                 if kind == FRAME_FRAGMENT and size <= JOINED_SIZE and type(self._io) is DatagramIO:
                     (<DatagramIO> self._io).join()
                 accepted.extend(self._take_fragment(link, datagram))
+            elif datagram == link.repeated:
+                continue
             elif self._take_own(link, datagram):
                 accepted.append(datagram)
         if strange:

@@ -12,6 +12,7 @@ from os import environ
 from random import Random
 
 from raftcore.base.errors import ConfigError
+from raftpy.contracts.entropy import Entropy
 
 VARIABLE = "RAFTPY_UNRELIABLE"
 ALLOWED = (
@@ -134,3 +135,10 @@ def carry(
             call_later(delay_s, deliver)
         else:
             deliver()
+
+
+def seed_of(unreliable: Unreliable | None, entropy: Entropy) -> int:
+    """Of the draws that make the wire bad; one that is good draws nothing."""
+    if unreliable is None:
+        return 0
+    return entropy.u64() if unreliable.seed is None else unreliable.seed

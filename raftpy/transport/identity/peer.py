@@ -48,6 +48,7 @@ class Peer(Link):
         "foreign_at_s",
         "foreign_cluster",
         "held_since_s",
+        "hello",
         "hole_us",
         "hole_when",
         "http_address",
@@ -71,6 +72,7 @@ class Peer(Link):
         "refusal_when",
         "refused",
         "round_trips",
+        "said",
         "standing",
         "takes",
         "target",
@@ -112,6 +114,9 @@ class Peer(Link):
         self.bare: bytes = self.builder.bare()
 
     def _forget_hello(self) -> None:
+        self.repeated = None
+        self.said: tuple[object, ...] = ()  # what the last hello to it says that may change,
+        self.hello = b""  # and the whole datagram
         self.http_address: str | None = None  # empty: it serves none; None: its present incarnation has not told
         self.conflicts: Mapping[int, Conflict] = {}  # why it is quarantined, by group
         self.standing: Standing | None = None  # None: not told

@@ -1,0 +1,23 @@
+"""How an event loop waits while nodes on it have nothing to do; the docstrings are in rest.pyx."""
+
+import asyncio
+from typing import Any, final
+
+from raftpy.contracts.clock import Clock
+from raftpy.contracts.transport import Transport
+from raftpy.runtime.passes import Passes, Ticks
+
+def rest(
+    loop: asyncio.AbstractEventLoop, clock: Clock, transport: Transport, passes: Passes, ticks: Ticks
+) -> Rest | None: ...
+def can_rest(loop: asyncio.AbstractEventLoop) -> bool: ...
+
+@final
+class Sleeper: ...
+
+@final
+class Rest:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None: ...
+    def leave(self, passes: Passes) -> None: ...
+    def __call__(self, timeout: float | None = None) -> list[Any]: ...
+    def shortened(self, timeout: float | None) -> float | None: ...

@@ -1,0 +1,186 @@
+"""What ends a rest at once: everything that is the loop's business."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from tests.node.resting import FAR_S, SOON_S, Sleeper, a_thread, both, play_resting
+
+
+@both
+def test_a_call_of_a_thread(flooded: bool) -> None:
+    async def scenario() -> None:
+        done = asyncio.Event()
+        with Sleeper(flooded=flooded) as sleeper, a_thread(lambda: sleeper.loop.call_soon_threadsafe(done.set)):
+            await done.wait()
+
+    play_resting(scenario)
+
+
+@both
+def test_a_timer_of_the_loop(flooded: bool) -> None:
+    async def scenario() -> None:
+        with Sleeper(flooded=flooded):
+            began = time.monotonic()
+            await asyncio.sleep(0.05)
+            assert time.monotonic() - began >= 0.049
+
+    play_resting(scenario)
+
+
+@both
+def test_another_descriptor(flooded: bool) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        near, far = socket.socketpair()
+        done = asyncio.Event()
+        with near, far, Sleeper(flooded=flooded):
+            loop.add_reader(near, done.set)
+            with a_thread(lambda: far.send(b"x")):
+                await done.wait()
+            loop.remove_reader(near)
+
+    play_resting(scenario)
+
+
+def test_another_descriptor_beside_more_than_are_looked_at_at_once() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        near, far = socket.socketpair()
+        done = asyncio.Event()
+        sleepers = [Sleeper(flooded=True) for _ in range(40)]
+        with near, far:
+            loop.add_reader(near, done.set)
+            with a_thread(lambda: far.send(b"x")):
+                await done.wait()
+            loop.remove_reader(near)
+        for sleeper in sleepers:
+            sleeper.__exit__()
+
+    play_resting(scenario)
+
+
+@both
+def test_a_signal_that_the_loop_handles(flooded: bool) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+        loop.add_signal_handler(signal.SIGUSR1, done.set)
+        with Sleeper(flooded=flooded), a_thread(lambda: os.kill(os.getpid(), signal.SIGUSR1)):
+            await done.wait()
+        loop.remove_signal_handler(signal.SIGUSR1)
+
+    play_resting(scenario)
+
+
+@both
+def test_a_signal_that_a_plain_handler_handles(flooded: bool) -> None:
+    """It is called at once, where nothing else happens; and the loop sees what it has ordered."""
+    loop = asyncio.SelectorEventLoop()
+    called: list[float] = []
+
+    def handle(*_: object) -> None:
+        called.append(time.monotonic())
+        loop.stop()
+
+    async def settle() -> Sleeper:
+        return Sleeper(flooded=flooded)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    sleeper = loop.run_until_complete(settle())
+    try:
+        far = loop.call_later(FAR_S, loop.stop)
+        began = time.monotonic()
+        with a_thread(lambda: os.kill(os.getpid(), signal.SIGUSR1)):
+            loop.run_forever()
+        assert time.monotonic() - began < SOON_S
+        assert len(called) == 1
+        far.cancel()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        sleeper.__exit__()
+        loop.close()
+
+
+@both
+def test_what_a_plain_handler_raises_comes_out_of_the_loop(flooded: bool) -> None:
+    class Rung(Exception):
+        pass
+
+    def ring(*_: object) -> None:
+        raise Rung
+
+    async def main() -> None:
+        with Sleeper(flooded=flooded), a_thread(lambda: os.kill(os.getpid(), signal.SIGUSR1)):
+            await asyncio.sleep(FAR_S)
+
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        began = time.monotonic()
+        with pytest.raises(Rung):
+            asyncio.run(main())
+        assert time.monotonic() - began < SOON_S
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_call_that_a_pass_has_asked_for() -> None:
+    async def scenario() -> None:
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        with Sleeper(lambda: loop.call_soon(done.set)) as sleeper:
+            sleeper.due_in(1)
+            await done.wait()
+            assert sleeper.called_by == ["_run_once"]
+
+    play_resting(scenario)
+
+
+def test_a_timer_that_a_pass_has_set() -> None:
+    async def scenario() -> None:
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        with Sleeper(lambda: loop.call_later(0.02, done.set)) as sleeper:
+            sleeper.due_in(1)
+            await done.wait()
+            assert sleeper.called_by == ["_run_once"]
+
+    play_resting(scenario)
+
+
+def test_an_order_to_stop_that_a_pass_has_given() -> None:
+    loop = asyncio.SelectorEventLoop()
+
+    async def settle() -> Sleeper:
+        sleeper = Sleeper(loop.stop)
+        sleeper.due_in(1)
+        return sleeper
+
+    sleeper = loop.run_until_complete(settle())
+    far = loop.call_later(FAR_S, loop.stop)
+    began = time.monotonic()
+    loop.run_forever()
+    assert time.monotonic() - began < SOON_S
+    assert sleeper.called_by == ["_run_once"]
+    far.cancel()
+    sleeper.__exit__()
+    loop.close()
+
+
+def test_after_one_has_left_in_a_pass_it_goes_on() -> None:
+    async def scenario() -> None:
+        done = asyncio.Event()
+        with Sleeper(lambda: sleeper.leave()) as sleeper:
+            sleeper.due_in(1)
+            with a_thread(lambda: sleeper.loop.call_soon_threadsafe(done.set)):
+                await done.wait()
+            assert sleeper.called_by == ["_run_once"]
+            assert "select" not in vars(sleeper.loop._selector)  # type: ignore[attr-defined]
+
+    play_resting(scenario)
