@@ -114,9 +114,16 @@ def extensions() -> list[Extension]:
 
 def main() -> None:
     jobs = os.cpu_count() or 1
+    setup(ext_modules=modules(jobs), options={"build_ext": {"parallel": jobs}})
+
+
+def modules(jobs: int) -> list[Extension]:
+    """The extension modules, their C made by up to ``jobs`` processes; an sdist holds none, and has none made."""
+    if "sdist" in sys.argv or "egg_info" in sys.argv:
+        return extensions()
     # Cython's worker processes need fork: a spawned child would run this file again.
     workers = jobs if multiprocessing.get_start_method() == "fork" else 0
-    modules = cythonize(
+    made: list[Extension] = cythonize(
         extensions(),
         compiler_directives=DIRECTIVES,
         annotate=flag("RAFTPY_ANNOTATE"),
@@ -124,7 +131,7 @@ def main() -> None:
         # build_ext itself would compile the C once more that was made with other flags.
         force=bool({"-f", "--force"} & set(sys.argv)),
     )
-    setup(ext_modules=modules, options={"build_ext": {"parallel": jobs}})
+    return made
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -328,3 +329,34 @@ def test_the_readmes_test_command_ends_with_the_tests_so_that_ci_can_build_befor
     script = ROOT / ".ci" / "readme.py"
     done = subprocess.run([sys.executable, script, "tests"], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.split(" && ")[-1] == ".venv/bin/pytest\n"
+
+
+def test_an_sdist_has_no_c_made_and_a_build_has() -> None:
+    code = """
+import sys
+import setup
+setup.cythonize = lambda modules, **_: "made"
+for words in (["sdist"], ["egg_info"], ["build_ext", "--inplace"], ["bdist_wheel"], ["editable_wheel"]):
+    sys.argv = ["setup.py", *words]
+    modules = setup.modules(1)
+    print(words[0], modules if modules == "made" else {name[-3:] for each in modules for name in each.sources})
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "sdist {'pyx'}", "egg_info {'pyx'}", "build_ext made", "bdist_wheel made", "editable_wheel made",
+    ], done.stderr  # fmt: skip
+
+
+def test_what_one_pythons_wheel_had_made_into_c_serves_the_next(tmp_path: Path) -> None:
+    script = runpy.run_path(str(ROOT / ".ci" / "wheel.py"))
+    made = tmp_path / "source" / "raftcore" / "one.c"
+    made.parent.mkdir(parents=True)
+    made.write_text("")
+
+    def wheel(*_: object) -> None:
+        (tmp_path / "dist").mkdir()
+        (tmp_path / "dist" / "raftpy-1.whl").write_text("")
+
+    script["build"].__globals__.update(run=wheel, make_venv=lambda folder: folder)
+    script["build"](tmp_path / "source", tmp_path)
+    assert made.stat().st_mtime > time.time() + 3600, "older than what the next environment installs"
