@@ -16,7 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("raftcore", "raftpy", "tests", "docs", "setup.py", "pyproject.toml", "README.md", "LICENSE")
-MACRO = "CHECK_EACH_STEP"
+MACROS = ("CHECK_EACH_STEP", "REFERRED_TO", "LEAST_PIECE")
+"""Names that RAFTPY_INVARIANTS decides on."""
 BUILD = """
 import sys
 import setup as tree
@@ -43,7 +44,7 @@ def copy_tree(copy: Path) -> None:
 
 def modules() -> list[str]:
     """Names of the modules that are compiled otherwise with the hooks."""
-    sources = (path for path in (ROOT / "raftcore").rglob("*.pyx") if MACRO in path.read_text())
+    sources = (path for path in (ROOT / "raftcore").rglob("*.pyx") if any(name in path.read_text() for name in MACROS))
     return sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sources)
 
 

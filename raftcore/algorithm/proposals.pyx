@@ -29,7 +29,7 @@ cdef index_t append_payloads(Raft r, object payloads, int kind) except? 0:
         size = size_of_all(payloads)
         if not within_limit(r, size):
             return 0
-    first = r.log.append_commands(payloads, r.term, kind, r.now_ms)
+    first = r.log.append_commands(payloads, r.term, kind, r.now_ms, r.message_size)
     r.uncommitted_size += size
     acknowledge_own(r)
     return first
@@ -67,7 +67,7 @@ cdef index_t append_runs(Raft r, list runs) except? 0:
         r.uncommitted_size += size
     first = r.log.last_index() + 1
     for kind, payloads in runs:
-        next_first = r.log.append_commands(payloads, r.term, kind, r.now_ms)
+        next_first = r.log.append_commands(payloads, r.term, kind, r.now_ms, r.message_size)
         if kind == EntryConfChange or kind == EntryConfChangeV2:
             r.pending_conf_index = next_first
     acknowledge_own(r)

@@ -49,17 +49,25 @@ cdef inline void mark_reported(Raft r, Reported* reported) noexcept:
     reported.commit = r.log.committed
 
 
-# The driver, in either form, has been given everything there was, `committed` to be applied (None: nothing) included.
-cdef inline int accept_ready(Raft r, Reported* reported, Entries committed, bint plain) except -1:
+# The driver, in either form, has been given everything there was, entries up to the index `committed` to be applied
+# included, which count for `size`; 0: there are none.
+cdef inline int accept_up_to(Raft r, Reported* reported, index_t committed, uint64_t size, bint plain) except -1:
     if size_of(<PyObject*> r.read_states):
         r.read_states = []
     r.reads.round_open = False  # its heartbeats are on their way: later reads need a round of their own
     if has_next_unstable(r.log) or r.log.unstable.snapshot is not None:
         r.log.accept_unstable()
-    if committed is not None:
-        r.log.accept_applying(committed.first + committed.count - 1, applying_size(committed), plain)
+    if committed:
+        r.log.accept_applying(committed, size, plain)
     mark_reported(r, reported)
     return 0
+
+
+# The same, where all that is to be applied is `committed`; None: nothing.
+cdef inline int accept_ready(Raft r, Reported* reported, Entries committed, bint plain) except -1:
+    if committed is None:
+        return accept_up_to(r, reported, 0, 0, plain)
+    return accept_up_to(r, reported, committed.first + committed.count - 1, applying_size(committed), plain)
 
 
 # The confirmation of a write: of the log as it is now, and of the snapshot (None: no snapshot).

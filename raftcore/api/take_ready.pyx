@@ -1,8 +1,10 @@
 """What a core wants done, put into an outbox; and the answers to it: the driver's form of Ready, without the records.
 
-One thing differs from the Ready form: a change of the commit index alone, while no write is under way, makes no
-MsgStorageAppend of its own. Nothing has to be written for it, and nothing earlier has to be waited for, so the messages
-that would wait for that write leave at once; the next append carries the commit index.
+Two things differ from the Ready form. A change of the commit index alone, while no write is under way, makes no
+MsgStorageAppend of its own: nothing has to be written for it, and nothing earlier has to be waited for, so the messages
+that would wait for that write leave at once; the next append carries the commit index. And entries go out in the pieces
+that they came in (raftcore/log/pieces.pyx), each with a MsgStorageAppend of its own; what hangs on the write of all of
+them hangs on the last.
 """
 
 from raftcore.base.errors import ConfigError
@@ -15,7 +17,11 @@ from raftcore.api.outbox cimport Outbox
 from raftcore.base.lists cimport put_into, size_of
 from raftcore.base.types cimport APPEND_THREAD, MsgStorageAppend, MsgStorageAppendResp, StateQuarantined
 from raftcore.check.invariants cimport CHECK_EACH_STEP, check_raft
-from raftcore.log.log cimport RaftLog, has_next_committed, has_next_unstable, has_next_or_in_progress_unstable
+from raftcore.log.log cimport (
+    RaftLog, has_next_committed, has_next_or_in_progress_unstable, has_next_unstable, max_appliable,
+)
+from raftcore.log.log_entries cimport in_memory
+from raftcore.log.slices cimport applying_size
 from raftcore.log.term_runs cimport runs_last
 from raftcore.values.message cimport Entries, Message, Queue, Snapshot, front, new_message, pop, push, recycle
 
@@ -35,15 +41,26 @@ cdef int collect_all(Raft r, Reported* reported, Writes* writes, Outbox out) exc
     cdef RaftLog log = r.log
     cdef Entries entries = None
     cdef Entries committed = None
+    cdef list behind = None
+    cdef list committed_behind = None
     cdef Snapshot snapshot = None
+    cdef index_t accepted = 0
+    cdef uint64_t size = 0
     cdef size_t at_once = 0
     if r.state == StateQuarantined:
         mark_reported(r, reported)
         return 0
     if has_next_unstable(log):
-        entries = log.next_unstable()
+        entries = log.unstable_piece(log.unstable.offset_in_progress)
+        if entries.first + entries.count <= log._last:
+            behind = pieces_to_write(log, entries)
     if has_next_committed(log, False):
-        committed = log.next_committed(False)
+        committed = first_to_apply(log)
+        if committed is not None:
+            accepted = committed.first + committed.count - 1
+            size = applying_size(committed)
+            if accepted < max_appliable(log, False) and in_memory(log, accepted + 1):
+                committed_behind = pieces_to_apply(log, &accepted, &size)
     if log.unstable.snapshot is not None:
         snapshot = log.next_unstable_snapshot()
     if r.messages.count:
@@ -51,15 +68,17 @@ cdef int collect_all(Raft r, Reported* reported, Writes* writes, Outbox out) exc
     if size_of(<PyObject*> r.read_states):
         out.read_states.extend(r.read_states)
     if entries is not None or snapshot is not None or r.term != reported.term or r.vote != reported.vote:
-        put_append(r, reported, writes, entries, snapshot, out)
+        put_append(r, reported, writes, entries, behind, snapshot, out)
     elif r.after_append.count:
         if writes.begun == writes.done:
             at_once = r.after_append.count
         else:
-            put_append(r, reported, writes, None, None, out)
+            put_append(r, reported, writes, None, None, None, out)
     if committed is not None:
         put_into(out.applies, committed)
-    accept_ready(r, reported, committed, False)
+        if committed_behind is not None:
+            out.applies.extend(committed_behind)
+    accept_up_to(r, reported, accepted, size, False)
     while at_once:  # last of all: what these steps change is collected the next time
         at_once -= 1
         respond(r, pop(&r.after_append), out)
@@ -78,8 +97,53 @@ cdef int put_all(Queue* messages, Outbox out) except -1:
     return 0
 
 
-cdef int put_append(Raft r, const Reported* reported, Writes* writes, Entries entries, Snapshot snapshot,
+# The pieces behind this one, up to the log's end.
+cdef list pieces_to_write(RaftLog log, Entries piece):
+    cdef list pieces = []
+    while piece.first + piece.count <= log._last:
+        piece = log.unstable_piece(piece.first + piece.count)
+        pieces.append(piece)
+    return pieces
+
+
+cdef inline Entries first_to_apply(RaftLog log):
+    if in_memory(log, log.applying + 1):
+        return log.committed_piece(log.applying + 1, 0)
+    return log.next_committed(False)
+
+
+# The pieces behind those up to `last`, which count for `size`, as far as they may be applied and fit; both move on.
+cdef list pieces_to_apply(RaftLog log, index_t* last, uint64_t* size):
+    cdef list pieces = []
+    cdef Entries piece
+    while last[0] < max_appliable(log, False):
+        piece = log.committed_piece(last[0] + 1, size[0])
+        if piece is None:
+            break
+        pieces.append(piece)
+        last[0] += piece.count
+        size[0] += applying_size(piece)
+    return pieces
+
+
+cdef int put_append(Raft r, const Reported* reported, Writes* writes, Entries entries, list behind, Snapshot snapshot,
                     Outbox out) except -1:
+    cdef uint64_t last = writes.begun + 1 + (0 if behind is None else <uint64_t> size_of(<PyObject*> behind))
+    cdef Entries piece
+    while r.after_append.count:
+        wait(r, pop(&r.after_append), last)
+    if snapshot is not None or has_next_or_in_progress_unstable(r.log):
+        # After the leader's acknowledgement to itself, which reads terms of these entries.
+        wait(r, append_response(r, snapshot), last)
+    put_write(r, reported, writes, entries, snapshot, out)
+    if behind is not None:
+        for piece in behind:
+            put_write(r, reported, writes, piece, None, out)
+    return 0
+
+
+cdef int put_write(Raft r, const Reported* reported, Writes* writes, Entries entries, Snapshot snapshot,
+                   Outbox out) except -1:
     cdef Message m = new_message(MsgStorageAppend, APPEND_THREAD)
     m.from_ = r.id
     m.entries = entries
@@ -90,11 +154,6 @@ cdef int put_append(Raft r, const Reported* reported, Writes* writes, Entries en
         m.vote = r.vote
         m.commit = r.log.committed
     m.index = writes.begun + 1
-    while r.after_append.count:
-        wait(r, pop(&r.after_append), m.index)
-    if snapshot is not None or has_next_or_in_progress_unstable(r.log):
-        # After the leader's acknowledgement to itself, which reads terms of these entries.
-        wait(r, append_response(r, snapshot), m.index)
     put_into(out.appends, m)
     writes.begun += 1
     writes.commit = r.log.committed

@@ -28,7 +28,8 @@ cdef class RaftLog(LogEntries):
 
     cpdef bint is_up_to_date(self, index_t index, term_t term) noexcept
     cpdef index_t append(self, Entries entries) except? 0
-    cpdef index_t append_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except? 0
+    cpdef index_t append_commands(self, object commands, term_t term, int kind, uint64_t time_ms,
+                                  uint64_t limit=?) except? 0
     cpdef int commit_to(self, index_t index) except -1
     cpdef bint maybe_commit(self, index_t index, term_t term) except -1
     cpdef bint has_next_committed(self, bint allow_unstable) noexcept
@@ -42,6 +43,9 @@ cdef class RaftLog(LogEntries):
     cpdef bint has_next_or_in_progress_snapshot(self) noexcept
     cpdef bint has_next_or_in_progress_unstable(self) noexcept
     cpdef int accept_unstable(self) except -1
+    cdef Entries unstable_piece(self, index_t first)
+    cdef uint64_t room_to_apply(self) except 0
+    cdef Entries committed_piece(self, index_t first, uint64_t handed)
     cpdef int stable_to(self, index_t index, term_t term) except -1
     cpdef int stable_snapshot_to(self, index_t index) except -1
     cpdef int restore(self, Snapshot snapshot, bint awaits_state=?) except -1

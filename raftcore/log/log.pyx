@@ -22,7 +22,8 @@ cimport cython
 from raftcore.base.types cimport EntryNoop, LARGEST_NUMBER, NO_LIMIT, index_t, term_t
 from raftcore.log cimport unstable
 from raftcore.log.log_entries cimport LogEntries, in_memory, match_term
-from raftcore.log.slices cimport APPLYING, ENCODED
+from raftcore.log.pieces cimport next_piece, piece_from
+from raftcore.log.slices cimport APPLYING, ENCODED, applying_size
 from raftcore.log.term_runs cimport runs_at, runs_last
 from raftcore.log.unstable cimport Unstable
 from raftcore.log.window cimport ref_length, window_at
@@ -150,10 +151,12 @@ cdef class RaftLog(LogEntries):
             self.unstable.rewrites += 1
         return 0
 
-    cpdef index_t append_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except? 0:
+    cpdef index_t append_commands(self, object commands, term_t term, int kind, uint64_t time_ms,
+                                  uint64_t limit=NO_LIMIT) except? 0:
         """A leader's own entries: one for each of `commands`, a sequence of bytes. Returns the first one's index.
 
-        `time_ms` is the leader's clock; the log time is at least that of the entry before. Raises TypeError for
+        `time_ms` is the leader's clock; the log time is at least that of the entry before. `limit` is how many bytes of
+        blocks are to be sent in one message: many commands are put together so already now. Raises TypeError for
         anything but bytes and ValueError for a payload above MAX_PAYLOAD (or any, in a no-op), before anything
         changes; InvariantViolation for a term below the last entry's.
         """
@@ -162,7 +165,7 @@ cdef class RaftLog(LogEntries):
             raise ValueError(f"kind must be an EntryKind (0 to {<int> EntryNoop}), got {kind}")
         if term == 0 or term < runs_last(&self._terms).value:
             raise InvariantViolation(f"append of term {term} behind term {self.last_term()}")
-        self._put_commands(commands, term, kind, time_ms)
+        self._put_commands(commands, term, kind, time_ms, limit)
         unstable.truncate_and_append(self.unstable, first)
         self._trim()
         return first
@@ -199,20 +202,40 @@ cdef class RaftLog(LogEntries):
         """
         cdef index_t lo = self.applying + 1
         cdef index_t hi
+        cdef uint64_t room
         if not has_next_committed(self, allow_unstable):
             return None
-        if self.applying_bytes >= self.max_applying_bytes:
-            raise InvariantViolation(f"{self.applying_bytes} bytes are being applied, at most "
-                                     f"{self.max_applying_bytes} allowed, and it is not paused")
+        room = self.room_to_apply()
         hi = max_appliable(self, allow_unstable) + 1
         if in_memory(self, lo):
-            return self._slice(lo, hi, self.max_applying_bytes - self.applying_bytes, APPLYING)
+            return self._slice(lo, hi, room, APPLYING)
         try:
-            return self._slice_at_hand(lo, hi, self.unstable.offset, self.max_applying_bytes - self.applying_bytes,
-                                       APPLYING, True)
+            return self._slice_at_hand(lo, hi, self.unstable.offset, room, APPLYING, True)
         except LogTemporarilyUnavailable:
             self.awaits_entries = True
             return None
+
+    cdef inline uint64_t room_to_apply(self) except 0:
+        if self.applying_bytes >= self.max_applying_bytes:
+            raise InvariantViolation(f"{self.applying_bytes} bytes are being applied, at most "
+                                     f"{self.max_applying_bytes} allowed, and it is not paused")
+        return self.max_applying_bytes - self.applying_bytes
+
+    cdef Entries committed_piece(self, index_t first, uint64_t handed):
+        """Of the committed entries that were not handed out yet those that begin at `first`, which are in memory: one
+        piece, or what lies before the next one; None where they would not fit any more. `handed`: the applying_size of
+        those between them and `applying`, which are handed out with them; 0: they are the first, and one always fits.
+        """
+        cdef index_t end = max_appliable(self, False) + 1
+        cdef uint64_t room = self.room_to_apply()
+        cdef Entries piece
+        if handed >= room:
+            return None
+        room -= handed
+        piece = piece_from(self._pieces, first)
+        if piece is not None and piece.first + piece.count <= end and applying_size(piece) <= room:
+            return piece
+        return self._from_window(first, next_piece(self._pieces, first, end), room, APPLYING, handed == 0)
 
     cpdef void entries_at_hand(self) noexcept:
         """The storage has read what it lacked: it is asked again."""
@@ -264,6 +287,13 @@ cdef class RaftLog(LogEntries):
         if self.unstable.offset_in_progress > self._last:
             return None
         return self._from_window(self.unstable.offset_in_progress, self._last + 1, NO_LIMIT, ENCODED, True)
+
+    cdef Entries unstable_piece(self, index_t first):
+        """Of what next_unstable gives the part that begins at `first`: one piece, or what lies before the next one."""
+        cdef Entries piece = piece_from(self._pieces, first)
+        if piece is not None:
+            return piece
+        return self._from_window(first, next_piece(self._pieces, first, self._last + 1), NO_LIMIT, ENCODED, True)
 
     cpdef Snapshot next_unstable_snapshot(self):
         """The restored snapshot if it was not handed out yet, or None."""
@@ -370,6 +400,8 @@ cdef class RaftLog(LogEntries):
         cdef index_t through = min(self.applied, self.unstable.offset - 1)
         if through >= self._cache.first_last:
             self._cache.forget_through(through)
+        if self._pieces.count:
+            self._pieces.forget_through(through)
         if self._window_bytes() > self.window_max_bytes or self._window.count > self.window_max_entries:
             self._evict(through)
 

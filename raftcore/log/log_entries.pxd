@@ -3,6 +3,7 @@ from libc.stdint cimport uint64_t
 
 from raftcore.base.types cimport index_t, term_t
 from raftcore.log.conf_changes cimport ConfChanges
+from raftcore.log.pieces cimport Pieces
 from raftcore.log.slices cimport LogView, Measure, SliceCache
 from raftcore.log.term_runs cimport Run, Runs, runs_last
 from raftcore.log.window cimport Window
@@ -19,6 +20,7 @@ cdef class LogEntries:
     cdef Runs _times                        # of the window's entries; empty with it
     cdef ConfChanges _changes               # where the configuration changes are
     cdef SliceCache _cache
+    cdef Pieces _pieces                     # of the window's entries, in the bytes that they came in
 
     cpdef index_t first_index(self) noexcept
     cpdef index_t last_index(self) noexcept
@@ -36,7 +38,7 @@ cdef class LogEntries:
     cdef int _load(self, object storage, index_t snapshot_index, term_t snapshot_term, index_t last_index,
                    tuple term_runs, uint64_t last_time_ms, tuple conf_changes) except -1
     cdef int _put_entries(self, Entries entries, index_t begin) except -1
-    cdef int _put_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except -1
+    cdef int _put_commands(self, object commands, term_t term, int kind, uint64_t time_ms, uint64_t limit) except -1
     cdef void _place_staged(self, index_t first) noexcept
     cdef void _evict_through(self, index_t index) noexcept
     cdef void _forget_through(self, index_t index) noexcept

@@ -12,11 +12,9 @@ the terms are, so a node that stands for election reads nothing. What may be app
 in :mod:`raftcore.log.log`.
 """
 
-from cpython.bytes cimport (
-    PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
-)
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from raftcore.base.lists cimport item_of
@@ -25,20 +23,22 @@ from raftcore.log.conf_changes cimport (
     changes_add, changes_between, changes_clear, changes_fault, changes_forget_through, changes_load, changes_truncate,
     is_change,
 )
+from raftcore.log.pieces cimport LEAST_PIECE, Pieces, piece_from
 from raftcore.log.slices cimport (
     APPLYING, ENCODED, LogView, Measure, SliceCache, SliceSize, applying_prefix, applying_size, last_time_of,
     fits, is_newest, newest, slice_measure, slice_write,
 )
+from raftcore.log.staging cimport stage_block, stage_commands
 from raftcore.log.term_runs cimport (
     Run, run_end, runs_add, runs_at, runs_clear, runs_copy, runs_drop_before, runs_fault, runs_find, runs_free,
     runs_init, runs_last, runs_reserve, runs_truncate,
 )
 from raftcore.log.window cimport (
     window_commit_staged, window_discard_staged, window_drop_front, window_fault, window_free, window_init,
-    window_memory, window_reserve, window_reset, window_share, window_stage, window_stage_span,
+    window_memory, window_reserve, window_reset, window_share, window_stage_span,
 )
 from raftcore.values.block cimport (
-    BLOCK_HEADER_SIZE, LENGTH_SIZE, MAX_PAYLOAD, BlockHeader, block_size, payload_span, read_block_header,
+    BlockHeader, block_size, read_block_header,
 )
 from raftcore.values.entries cimport Entries, Entry, make_entries
 
@@ -79,6 +79,7 @@ cdef class LogEntries:
         runs_init(&self._changes.at)
         window_init(&self._window, 1)
         self._cache = SliceCache()
+        self._pieces = Pieces()
         if not runs_reserve(&self._terms, 1):
             raise MemoryError("a term run")
         runs_add(&self._terms, 0, 0)
@@ -241,13 +242,11 @@ cdef class LogEntries:
         cdef const uint8_t* data = <const uint8_t*> PyBytes_AS_STRING(entries.data)
         cdef const uint8_t* end = data + PyBytes_GET_SIZE(entries.data)
         cdef const uint8_t* at = data
-        cdef const uint8_t* lengths
         cdef BlockHeader header, before
         cdef uint64_t last_time = 0
-        cdef uint32_t skip
         cdef size_t count = <size_t> (entries.first + entries.count - begin)
         cdef size_t changes = 0
-        cdef bint staged = True
+        cdef int64_t staged = 0
         cdef bint as_given  # would the log cut exactly these blocks out of what it holds now?
         if begin == self._last + 1:
             last_time = self._last_time
@@ -256,20 +255,13 @@ cdef class LogEntries:
         if not (window_reserve(&self._window, count) and runs_reserve(&self._terms, entries.blocks)
                 and runs_reserve(&self._times, entries.blocks)):
             raise MemoryError(f"{count} entries")
-        while at < end and staged:
+        while at < end and staged >= 0:
             read_block_header(at, &header)
-            if header.first + header.count > begin:
-                skip = <uint32_t> (begin - header.first) if begin > header.first else 0
-                lengths = at + BLOCK_HEADER_SIZE
-                staged = window_stage_span(
-                    &self._window, lengths + LENGTH_SIZE * <size_t> skip,
-                    lengths + LENGTH_SIZE * <size_t> header.count + payload_span(at, 0, skip),
-                    header.count - skip, header.kind)
-                if is_change(header.kind):
-                    changes += header.count - skip
+            staged = stage_block(&self._window, at, &header, begin, <PyObject*> entries.data)
+            if staged > 0 and is_change(header.kind):
+                changes += <size_t> staged
             at += block_size(&header)
-        staged = staged and runs_reserve(&self._changes.at, changes)
-        if not staged:
+        if staged < 0 or not runs_reserve(&self._changes.at, changes):
             window_discard_staged(&self._window)
             raise MemoryError(f"{entries.payload_size} bytes of payload")
         self._place_staged(begin)
@@ -293,38 +285,32 @@ cdef class LogEntries:
         self._last_time = runs_last(&self._times).value
         if as_given:
             self._cache.keep(entries.first, self._last + 1, NO_LIMIT, ENCODED, entries)  # storage asks for it next
+            if PyBytes_GET_SIZE(entries.data) >= LEAST_PIECE:
+                self._pieces.add(entries)
         return 0
 
-    # One entry behind the log for each item of `commands`; unchanged on any error.
-    cdef int _put_commands(self, object commands, term_t term, int kind, uint64_t time_ms) except -1:
+    # One entry behind the log for each item of `commands`, in pieces of `limit` bytes; unchanged on any error.
+    cdef int _put_commands(self, object commands, term_t term, int kind, uint64_t time_ms, uint64_t limit) except -1:
         cdef object items = PySequence_Fast(commands, b"commands must be a sequence of bytes")
         cdef Py_ssize_t count = PySequence_Fast_GET_SIZE(items)
-        cdef PyObject** item = PySequence_Fast_ITEMS(items)
-        cdef Py_ssize_t i, length
-        cdef uint8_t* to
-        if count == 0:
-            raise ValueError("no commands: at least 1 expected")
-        for i in range(count):
-            if not PyBytes_Check(<object> item[i]):
-                raise TypeError(f"command {i} must be bytes, got {type(<object> item[i]).__name__}")
-            length = PyBytes_GET_SIZE(<object> item[i])
-            if length > MAX_PAYLOAD:
-                raise ValueError(f"command {i} has {length} bytes, at most {<int> MAX_PAYLOAD} allowed")
-            if kind == EntryNoop and length:
-                raise ValueError(f"a no-op has {length} bytes of payload, 0 allowed")
+        cdef BlockHeader header
+        cdef list pieces
+        cdef Entries piece
         if not (window_reserve(&self._window, <size_t> count) and runs_reserve(&self._terms, 1)
                 and runs_reserve(&self._times, 1)
                 and runs_reserve(&self._changes.at, <size_t> count if is_change(<uint32_t> kind) else 0)):
             raise MemoryError(f"{count} entries")
-        for i in range(count):
-            length = PyBytes_GET_SIZE(<object> item[i])
-            to = window_stage(&self._window, <uint32_t> length, <uint32_t> kind)
-            if to == NULL:
-                window_discard_staged(&self._window)
-                raise MemoryError(f"command {i} of {length} bytes")
-            memcpy(to, PyBytes_AS_STRING(<object> item[i]), <size_t> length)
+        header.first = self._last + 1
+        header.term = term
+        header.time_ms = max(self._last_time, time_ms)
+        header.kind = <uint32_t> kind
+        header.reserved = 0
+        pieces = stage_commands(&self._window, PySequence_Fast_ITEMS(items), count, limit, &header)
         self._place_staged(self._last + 1)
-        self._last_time = max(self._last_time, time_ms)
+        if pieces is not None:
+            for piece in pieces:
+                self._pieces.add(piece)
+        self._last_time = header.time_ms
         runs_add(&self._terms, self._last + 1, term)
         runs_add(&self._times, self._last + 1, self._last_time)
         if is_change(<uint32_t> kind):
@@ -336,6 +322,7 @@ cdef class LogEntries:
     cdef void _place_staged(self, index_t first) noexcept:
         if first <= self._last:
             self._cache.forget_from(first)
+            self._pieces.truncate(first)
             runs_truncate(&self._terms, first)
             runs_truncate(&self._times, first)
             changes_truncate(&self._changes, first)
@@ -349,6 +336,7 @@ cdef class LogEntries:
     cdef void _evict_through(self, index_t index) noexcept:
         if index < self._window.first:
             return
+        self._pieces.forget_through(index)
         window_drop_front(&self._window, <size_t> (index + 1 - self._window.first))
         if self._window.count:
             runs_drop_before(&self._times, self._window.first)
@@ -365,6 +353,7 @@ cdef class LogEntries:
     # The log becomes empty, after (index, term). `time_ms` is that entry's log time; 0 (not known) keeps the newest.
     cdef void _begin_at(self, index_t index, term_t term, uint64_t time_ms) noexcept:
         self._cache.forget_from(0)
+        self._pieces.truncate(0)
         runs_clear(&self._terms)
         runs_clear(&self._times)
         changes_clear(&self._changes)
@@ -467,7 +456,9 @@ cdef class LogEntries:
         slice_measure(&view, lo, hi, limit, measure, at_least_one, &size)
         if size.end == lo:
             return None
-        entries = self._cache.cut(lo, size.end)
+        entries = piece_from(self._pieces, lo)
+        if entries is None or entries.first + entries.count != size.end:
+            entries = self._cache.cut(lo, size.end)
         if entries is None:
             data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> size.bytes)
             slice_write(&view, lo, size.end, <uint8_t*> PyBytes_AS_STRING(data))
@@ -545,6 +536,9 @@ cdef class LogEntries:
         if self._window.first <= snapshot_index or self._window.first + self._window.count != self._last + 1:
             raise InvariantViolation(f"window [{self._window.first}, {self._window.first + self._window.count}) does "
                                      f"not end a log of {snapshot_index + 1} to {self._last}")
+        fault = self._pieces.fault(self._last)
+        if fault is not None:
+            raise InvariantViolation(f"pieces: {fault}")
         fault = changes_fault(&self._changes, &self._window, snapshot_index, self._last)
         if fault is not None:
             raise InvariantViolation(f"configuration changes: {fault}")

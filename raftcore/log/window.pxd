@@ -1,4 +1,5 @@
 # The entries kept in memory: 16 bytes for each, pointing into shared chunks of payload bytes.
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from raftcore.base.types cimport index_t
@@ -6,14 +7,28 @@ from raftcore.base.types cimport index_t
 cdef enum:
     MIN_CHUNK = 256       # bytes in a log's first chunk; each next one is twice as large ...
     MAX_CHUNK = 0x10000   # ... up to this
+    MOST_KEPT = 0x10000   # bytes of an object that is kept for the block in it, unless there is one payload in it
     KIND_SHIFT = 30       # an EntryRef's word: kind in the top two bits, payload length below
     LENGTH_MASK = 0x3FFFFFFF
+
+# Bytes of payload in a block from which they stay where they are. Few in a build for tests, whose blocks are small.
+cdef extern from *:
+    """
+    #ifdef RAFTPY_INVARIANTS
+    #define RAFTPY_REFERRED_TO 8
+    #else
+    #define RAFTPY_REFERRED_TO 4096
+    #endif
+    """
+    const uint32_t REFERRED_TO "RAFTPY_REFERRED_TO"
 
 # Payload bytes of many entries, back to back. Freed with its last reference.
 cdef struct Chunk:
     int64_t refs          # entries (of all logs) whose payload is in here, plus 1 while a window has it open
+    uint8_t* at           # its bytes: behind this struct, or in `owner`
+    PyObject* owner       # the bytes object that they are a part of, and a reference to it; NULL: they are the chunk's
     uint32_t used         # bytes written; what is written never changes
-    uint32_t size         # bytes there is room for; they follow this struct in memory
+    uint32_t size         # bytes there is room for
     bint alone            # made for one large payload
 
 cdef struct EntryRef:
@@ -41,9 +56,10 @@ cdef void window_free(Window* window) noexcept nogil
 cdef bint window_reserve(Window* window, size_t extra) noexcept nogil
 # Stages one entry (room has been reserved); returns where its payload is to be written, NULL when out of memory.
 cdef uint8_t* window_stage(Window* window, uint32_t length, uint32_t kind) noexcept nogil
-# Stages `count` entries of a block: little-endian u32 lengths, and their payloads back to back. False: out of memory.
+# Stages `count` entries of a block: little-endian u32 lengths, and their payloads back to back, `size` bytes of the
+# bytes object `owner`, which is kept for many. False: out of memory.
 cdef bint window_stage_span(Window* window, const uint8_t* lengths, const uint8_t* payload, uint32_t count,
-                            uint32_t kind) noexcept nogil
+                            uint32_t size, uint32_t kind, PyObject* owner) noexcept nogil
 cdef void window_discard_staged(Window* window) noexcept nogil
 # Makes the staged entries follow the first `keep` live ones; the live ones behind those are dropped.
 cdef void window_commit_staged(Window* window, size_t keep) noexcept nogil
@@ -63,7 +79,7 @@ cdef inline EntryRef* window_at(const Window* window, index_t index) noexcept no
     return window.slots + window.head + <size_t> (index - window.first)
 
 cdef inline uint8_t* chunk_bytes(Chunk* chunk) noexcept nogil:
-    return <uint8_t*> (chunk + 1)
+    return chunk.at
 
 cdef inline uint32_t ref_length(const EntryRef* ref) noexcept nogil:
     return ref.word & LENGTH_MASK

@@ -1,14 +1,17 @@
 """The window: recent entries in memory, without a Python object for each.
 
-Payloads are copied once, into chunks that many entries share; an entry is 16 bytes: chunk, offset, length and kind.
-Chunks are counted by the entries that point into them, and go with the last one.
+An entry is 16 bytes: chunk, offset, length and kind. Small payloads are copied once, into chunks that many entries
+share. A block with much payload stays where it came: a chunk refers to the bytes object that it is a part of. Chunks
+are counted by the entries that point into them, and go with the last one.
 
 Appending has two steps. Staging does all that can fail (memory) behind the live entries; committing, which cannot
 fail, drops what the new entries replace and makes them live. A failed append leaves the log as it was.
 
-Nothing here is thread-safe by itself: two logs that share chunks must be used under one lock (the GIL).
+Nothing here is thread-safe by itself: two logs that share chunks must be used under one lock, and references to bytes
+objects are counted: the GIL.
 """
 
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove
@@ -16,6 +19,11 @@ from libc.string cimport memcpy, memmove
 from raftcore.base.bytes cimport load32
 from raftcore.base.growable cimport make_room
 from raftcore.base.types cimport index_t
+
+cdef extern from "Python.h":
+    Py_ssize_t size_of_bytes "PyBytes_GET_SIZE" (PyObject* data) nogil
+    void Py_INCREF(PyObject* item) nogil
+    void Py_DECREF(PyObject* item) nogil
 
 cdef enum:
     SHRINK_ABOVE = 1024   # slots; smaller arrays are never given back
@@ -36,6 +44,8 @@ cdef Chunk* chunk_new(uint32_t size, bint alone) noexcept nogil:
     if chunk == NULL:
         return NULL
     chunk.refs = 0
+    chunk.at = <uint8_t*> (chunk + 1)
+    chunk.owner = NULL
     chunk.used = 0
     chunk.size = size
     chunk.alone = alone
@@ -44,12 +54,33 @@ cdef Chunk* chunk_new(uint32_t size, bint alone) noexcept nogil:
     return chunk
 
 
+# A chunk of the `size` bytes at `at`, which are a part of `owner`; a reference to the chunk is not counted yet.
+cdef Chunk* chunk_within(PyObject* owner, const uint8_t* at, uint32_t size) noexcept nogil:
+    cdef Chunk* chunk = chunk_new(0, False)
+    if chunk == NULL:
+        return NULL
+    Py_INCREF(owner)
+    chunk.owner = owner
+    chunk.at = <uint8_t*> at
+    chunk.used = size
+    chunk.size = size
+    count_bytes(size)
+    return chunk
+
+
+cdef inline void count_bytes(int64_t size) noexcept nogil:
+    global living_bytes
+    living_bytes += size
+
+
 cdef inline void chunk_release(Chunk* chunk) noexcept nogil:
     global living, living_bytes
     chunk.refs -= 1
     if chunk.refs == 0:
         living -= 1
         living_bytes -= chunk.size
+        if chunk.owner != NULL:
+            Py_DECREF(chunk.owner)
         free(chunk)
 
 
@@ -158,8 +189,36 @@ cdef uint8_t* window_stage(Window* window, uint32_t length, uint32_t kind) noexc
     return chunk_bytes(chunk) + ref.offset
 
 
+# window_stage_span where the payloads are not copied.
+cdef bint refer_to_span(Window* window, const uint8_t* lengths, const uint8_t* payload, uint32_t count, uint32_t size,
+                        uint32_t kind, PyObject* owner) noexcept nogil:
+    cdef EntryRef* ref = window.slots + window.head + window.count + window.staged
+    cdef Chunk* chunk = chunk_within(owner, payload, size)
+    cdef uint32_t offset = 0
+    cdef uint32_t i, length
+    if chunk == NULL:
+        return False
+    for i in range(count):
+        length = load32(lengths + 4 * <size_t> i)
+        ref[i].word = length | kind << KIND_SHIFT
+        ref[i].chunk = chunk if length else NULL
+        ref[i].offset = offset if length else 0
+        chunk.refs += 1 if length else 0
+        offset += length
+    window.staged += count
+    return True
+
+
 cdef bint window_stage_span(Window* window, const uint8_t* lengths, const uint8_t* payload, uint32_t count,
-                            uint32_t kind) noexcept nogil:
+                            uint32_t size, uint32_t kind, PyObject* owner) noexcept nogil:
+    cdef size_t kept = <size_t> size_of_bytes(owner)
+    if size >= REFERRED_TO and (kept <= MOST_KEPT or (count == 1 and kept <= 2 * <size_t> size)):
+        return refer_to_span(window, lengths, payload, count, size, kind, owner)
+    return copy_span(window, lengths, payload, count, kind)
+
+
+cdef bint copy_span(Window* window, const uint8_t* lengths, const uint8_t* payload, uint32_t count,
+                    uint32_t kind) noexcept nogil:
     cdef uint32_t i = 0
     cdef uint32_t length, used, begin
     cdef uint8_t* to
@@ -279,7 +338,7 @@ cdef str window_fault(const Window* window):
         return f"{window.staged} entries are staged"
     if window.head + window.count > window.capacity:
         return f"{window.head} + {window.count} entries in room for {window.capacity}"
-    if window.open != NULL and (window.open.refs < 1 or window.open.alone):
+    if window.open != NULL and (window.open.refs < 1 or window.open.alone or window.open.owner != NULL):
         return f"the open chunk has {window.open.refs} references"
     for i in range(window.count):
         payload_bytes += ref_length(at + i)

@@ -13,7 +13,7 @@ CORE = """
     base: buffer bytes conflict crc errors growable lists types config options
     values: block changes entries message storage_view
     wire: header frame datagram codec fragment parity incoming bbr congestion outgoing path_size
-    log: term_runs unstable window conf_changes slices log_entries log
+    log: term_runs unstable window conf_changes pieces staging slices log_entries log
     membership: progress quorum tracker confchange
     algorithm: options state options.backtrack options.lease options.witness sending read_index
         proposals transfer options.priority roles election quarantine peer_checks replication membership_changes
