@@ -15,10 +15,9 @@ in :mod:`raftcore.log.log`.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 
 from raftcore.base.lists cimport item_of
-from raftcore.base.types cimport NO_LIMIT, EntryNoop, EntryNormal, index_t, term_t
+from raftcore.base.types cimport NO_LIMIT, EntryNormal, index_t, term_t
 from raftcore.log.conf_changes cimport (
     changes_add, changes_between, changes_clear, changes_fault, changes_forget_through, changes_load, changes_truncate,
     is_change,
@@ -35,7 +34,7 @@ from raftcore.log.term_runs cimport (
 )
 from raftcore.log.window cimport (
     window_commit_staged, window_discard_staged, window_drop_front, window_fault, window_free, window_init,
-    window_memory, window_reserve, window_reset, window_share, window_stage_span,
+    window_memory, window_reserve, window_reset, window_share,
 )
 from raftcore.values.block cimport (
     BlockHeader, block_size, read_block_header,
