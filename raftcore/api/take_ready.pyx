@@ -23,7 +23,9 @@ from raftcore.log.log cimport (
 from raftcore.log.log_entries cimport in_memory
 from raftcore.log.slices cimport applying_size
 from raftcore.log.term_runs cimport runs_last
-from raftcore.values.message cimport Entries, Message, Queue, Snapshot, front, new_message, pop, push, recycle
+from raftcore.values.message cimport (
+    Entries, Message, Queue, Snapshot, front, new_message, pop, push, queue_grow, recycle,
+)
 
 
 cdef bint collect(Raft r, Reported* reported, Writes* writes, Outbox out) except -1:
@@ -42,7 +44,7 @@ cdef int collect_all(Raft r, Reported* reported, Writes* writes, Outbox out) exc
     cdef Entries entries = None
     cdef Entries committed = None
     cdef list behind = None
-    cdef list committed_behind = None
+    cdef list all_committed = None
     cdef Snapshot snapshot = None
     cdef index_t accepted = 0
     cdef uint64_t size = 0
@@ -60,7 +62,7 @@ cdef int collect_all(Raft r, Reported* reported, Writes* writes, Outbox out) exc
             accepted = committed.first + committed.count - 1
             size = applying_size(committed)
             if accepted < max_appliable(log, False) and in_memory(log, accepted + 1):
-                committed_behind = pieces_to_apply(log, &accepted, &size)
+                all_committed = pieces_to_apply(log, committed, &accepted, &size)
     if log.unstable.snapshot is not None:
         snapshot = log.next_unstable_snapshot()
     if r.messages.count:
@@ -75,9 +77,10 @@ cdef int collect_all(Raft r, Reported* reported, Writes* writes, Outbox out) exc
         else:
             put_append(r, reported, writes, None, None, None, out)
     if committed is not None:
-        put_into(out.applies, committed)
-        if committed_behind is not None:
-            out.applies.extend(committed_behind)
+        if all_committed is None:
+            put_into(out.applies, committed)
+        else:
+            out.applies.extend(all_committed)
     accept_up_to(r, reported, accepted, size, False)
     while at_once:  # last of all: what these steps change is collected the next time
         at_once -= 1
@@ -112,9 +115,10 @@ cdef inline Entries first_to_apply(RaftLog log):
     return log.next_committed(False)
 
 
-# The pieces behind those up to `last`, which count for `size`, as far as they may be applied and fit; both move on.
-cdef list pieces_to_apply(RaftLog log, index_t* last, uint64_t* size):
-    cdef list pieces = []
+# `first`, up to the index `last`, and the pieces behind it, as far as they may be applied and fit; `last` and `size`,
+# what they count for, move on.
+cdef list pieces_to_apply(RaftLog log, Entries first, index_t* last, uint64_t* size):
+    cdef list pieces = [first]
     cdef Entries piece
     while last[0] < max_appliable(log, False):
         piece = log.committed_piece(last[0] + 1, size[0])
@@ -126,38 +130,60 @@ cdef list pieces_to_apply(RaftLog log, index_t* last, uint64_t* size):
     return pieces
 
 
+# What can fail comes first: what hangs on these writes goes with the number of the last of them, so the next attempt must
+# find neither number nor message used.
 cdef int put_append(Raft r, const Reported* reported, Writes* writes, Entries entries, list behind, Snapshot snapshot,
                     Outbox out) except -1:
     cdef uint64_t last = writes.begun + 1 + (0 if behind is None else <uint64_t> size_of(<PyObject*> behind))
-    cdef Entries piece
+    cdef index_t committed = r.log.committed
+    cdef index_t commit = committed if behind is None else min(committed, entries.first + entries.count - 1)
+    cdef Message m = write_of(r, reported, writes.begun + 1, writes.commit, entries, snapshot, commit)
+    cdef Message response = None
+    if snapshot is not None or has_next_or_in_progress_unstable(r.log):
+        response = append_response(r, snapshot)
+    queue_grow(&r.waiting, r.after_append.count + 1)
+    if behind is None:
+        put_into(out.appends, m)
+    else:
+        out.appends.extend(writes_of(r, reported, m, commit, behind))
+    writes.begun = last
+    writes.commit = committed
     while r.after_append.count:
         wait(r, pop(&r.after_append), last)
-    if snapshot is not None or has_next_or_in_progress_unstable(r.log):
-        # After the leader's acknowledgement to itself, which reads terms of these entries.
-        wait(r, append_response(r, snapshot), last)
-    put_write(r, reported, writes, entries, snapshot, out)
-    if behind is not None:
-        for piece in behind:
-            put_write(r, reported, writes, piece, None, out)
+    if response is not None:
+        wait(r, response, last)  # after the leader's acknowledgement to itself, which reads terms of these entries
     return 0
 
 
-cdef int put_write(Raft r, const Reported* reported, Writes* writes, Entries entries, Snapshot snapshot,
-                   Outbox out) except -1:
+# `first`, and the writes of the pieces behind its own. None of them says that entries are committed which come later.
+cdef list writes_of(Raft r, const Reported* reported, Message first, index_t commit, list behind):
+    cdef Py_ssize_t left = size_of(<PyObject*> behind)
+    cdef list writes = [first]
+    cdef index_t said
+    cdef Entries piece
+    for piece in behind:
+        left -= 1
+        said = commit
+        commit = r.log.committed if left == 0 else min(r.log.committed, piece.first + piece.count - 1)
+        writes.append(write_of(r, reported, first.index + <uint64_t> size_of(<PyObject*> writes), said, piece, None,
+                               commit))
+    return writes
+
+
+# A write; what is written before it says that entries up to `said` are committed.
+cdef Message write_of(Raft r, const Reported* reported, uint64_t number, index_t said, Entries entries,
+                      Snapshot snapshot, index_t commit):
     cdef Message m = new_message(MsgStorageAppend, APPEND_THREAD)
     m.from_ = r.id
     m.entries = entries
     m.snapshot = snapshot
     m.must_sync = entries is not None or snapshot is not None or r.term != reported.term or r.vote != reported.vote
-    if r.term != reported.term or r.vote != reported.vote or r.log.committed != writes.commit:
+    if r.term != reported.term or r.vote != reported.vote or commit != said:
         m.term = r.term
         m.vote = r.vote
-        m.commit = r.log.committed
-    m.index = writes.begun + 1
-    put_into(out.appends, m)
-    writes.begun += 1
-    writes.commit = r.log.committed
-    return 0
+        m.commit = commit
+    m.index = number
+    return m
 
 
 cdef Message append_response(Raft r, Snapshot snapshot):

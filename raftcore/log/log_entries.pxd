@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t
 from raftcore.base.types cimport index_t, term_t
 from raftcore.log.conf_changes cimport ConfChanges
 from raftcore.log.pieces cimport Pieces
-from raftcore.log.slices cimport LogView, Measure, SliceCache
+from raftcore.log.slices cimport LogView, Measure, SliceCache, SliceSize
 from raftcore.log.term_runs cimport Run, Runs, runs_last
 from raftcore.log.window cimport Window
 from raftcore.values.entries cimport Entries
@@ -51,6 +51,8 @@ cdef class LogEntries:
                                 bint urgent)
     cdef Entries _behind_stored(self, Entries stored, index_t hi, uint64_t limit, Measure measure)
     cdef Entries _from_window(self, index_t lo, index_t hi, uint64_t limit, Measure measure, bint at_least_one)
+    cdef Entries _written_out(self, index_t lo, const SliceSize* size)
+    cdef int _check_pieces(self) except -1
     cdef Entries _from_storage(self, index_t lo, index_t hi, uint64_t limit, Measure measure)
     cdef Entries _checked(self, object answer, index_t lo, index_t hi, uint64_t limit, Measure measure)
     cdef int _check_entries(self) except -1

@@ -22,7 +22,7 @@ from raftcore.log.conf_changes cimport (
     changes_add, changes_between, changes_clear, changes_fault, changes_forget_through, changes_load, changes_truncate,
     is_change,
 )
-from raftcore.log.pieces cimport LEAST_PIECE, Pieces, piece_from
+from raftcore.log.pieces cimport LEAST_PIECE, Pieces, piece_at, piece_from
 from raftcore.log.slices cimport (
     APPLYING, ENCODED, LogView, Measure, SliceCache, SliceSize, applying_prefix, applying_size, last_time_of,
     fits, is_newest, newest, slice_measure, slice_write,
@@ -33,7 +33,7 @@ from raftcore.log.term_runs cimport (
     runs_init, runs_last, runs_reserve, runs_truncate,
 )
 from raftcore.log.window cimport (
-    window_commit_staged, window_discard_staged, window_drop_front, window_fault, window_free, window_init,
+    MOST_KEPT, window_commit_staged, window_discard_staged, window_drop_front, window_fault, window_free, window_init,
     window_memory, window_reserve, window_reset, window_share,
 )
 from raftcore.values.block cimport (
@@ -284,7 +284,8 @@ cdef class LogEntries:
         self._last_time = runs_last(&self._times).value
         if as_given:
             self._cache.keep(entries.first, self._last + 1, NO_LIMIT, ENCODED, entries)  # storage asks for it next
-            if PyBytes_GET_SIZE(entries.data) >= LEAST_PIECE:
+            if LEAST_PIECE <= PyBytes_GET_SIZE(entries.data) and (
+                    PyBytes_GET_SIZE(entries.data) <= MOST_KEPT or entries.count == 1):
                 self._pieces.add(entries)
         return 0
 
@@ -293,8 +294,6 @@ cdef class LogEntries:
         cdef object items = PySequence_Fast(commands, b"commands must be a sequence of bytes")
         cdef Py_ssize_t count = PySequence_Fast_GET_SIZE(items)
         cdef BlockHeader header
-        cdef list pieces
-        cdef Entries piece
         if not (window_reserve(&self._window, <size_t> count) and runs_reserve(&self._terms, 1)
                 and runs_reserve(&self._times, 1)
                 and runs_reserve(&self._changes.at, <size_t> count if is_change(<uint32_t> kind) else 0)):
@@ -304,11 +303,9 @@ cdef class LogEntries:
         header.time_ms = max(self._last_time, time_ms)
         header.kind = <uint32_t> kind
         header.reserved = 0
-        pieces = stage_commands(&self._window, PySequence_Fast_ITEMS(items), count, limit, &header)
+        stage_commands(&self._window, self._pieces, PySequence_Fast_ITEMS(items), count, limit, &header)
         self._place_staged(self._last + 1)
-        if pieces is not None:
-            for piece in pieces:
-                self._pieces.add(piece)
+        self._pieces.commit_staged()
         self._last_time = header.time_ms
         runs_add(&self._terms, self._last + 1, term)
         runs_add(&self._times, self._last + 1, self._last_time)
@@ -370,6 +367,7 @@ cdef class LogEntries:
                 and runs_copy(&self._times, &source._times) and runs_copy(&self._changes.at, &source._changes.at)):
             raise MemoryError(f"{source._window.count} entries")
         self._changes.unnamed = source._changes.unnamed
+        self._pieces.share(source._pieces)
         self._last = source._last
         self._last_time = source._last_time
         return 0
@@ -440,9 +438,6 @@ cdef class LogEntries:
         cdef Entries entries = None
         cdef SliceSize size
         cdef LogView view
-        cdef term_t first_term = 0
-        cdef term_t last_term = 0
-        cdef bytes data
         if at_least_one and is_newest(self._cache, lo, hi):
             entries = <Entries> item_of(<PyObject*> self._cache.slices, newest(self._cache))
             if fits(entries, limit, measure):
@@ -459,14 +454,20 @@ cdef class LogEntries:
         if entries is None or entries.first + entries.count != size.end:
             entries = self._cache.cut(lo, size.end)
         if entries is None:
-            data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> size.bytes)
-            slice_write(&view, lo, size.end, <uint8_t*> PyBytes_AS_STRING(data))
-            term_at(self, lo, &first_term)
-            term_at(self, size.end - 1, &last_term)
-            entries = make_entries(data, lo, size.end - lo, first_term, last_term, size.payload_bytes, size.blocks)
+            entries = self._written_out(lo, &size)
             if at_least_one:
                 self._cache.keep(lo, hi, limit, measure, entries)
         return entries
+
+    cdef Entries _written_out(self, index_t lo, const SliceSize* size):
+        cdef LogView view = self._view()
+        cdef term_t first_term = 0
+        cdef term_t last_term = 0
+        cdef bytes data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> size.bytes)
+        slice_write(&view, lo, size.end, <uint8_t*> PyBytes_AS_STRING(data))
+        term_at(self, lo, &first_term)
+        term_at(self, size.end - 1, &last_term)
+        return make_entries(data, lo, size.end - lo, first_term, last_term, size.payload_bytes, size.blocks)
 
     cdef Entries _from_storage(self, index_t lo, index_t hi, uint64_t limit, Measure measure):
         return self._checked(self.storage.entries(lo, hi, limit), lo, hi, limit, measure)
@@ -535,9 +536,7 @@ cdef class LogEntries:
         if self._window.first <= snapshot_index or self._window.first + self._window.count != self._last + 1:
             raise InvariantViolation(f"window [{self._window.first}, {self._window.first + self._window.count}) does "
                                      f"not end a log of {snapshot_index + 1} to {self._last}")
-        fault = self._pieces.fault(self._last)
-        if fault is not None:
-            raise InvariantViolation(f"pieces: {fault}")
+        self._check_pieces()
         fault = changes_fault(&self._changes, &self._window, snapshot_index, self._last)
         if fault is not None:
             raise InvariantViolation(f"configuration changes: {fault}")
@@ -551,6 +550,24 @@ cdef class LogEntries:
         if runs_last(&self._times).value != self._last_time:
             raise InvariantViolation(f"last time {self._last_time} ms, the last entry's is "
                                      f"{runs_last(&self._times).value} ms")
+        return 0
+
+
+    cdef int _check_pieces(self) except -1:
+        cdef str fault = self._pieces.fault(self._last)
+        cdef LogView view = self._view()
+        cdef SliceSize size
+        cdef Py_ssize_t position
+        cdef Entries piece
+        if fault is not None:
+            raise InvariantViolation(f"pieces: {fault}")
+        for position in range(self._pieces.count):
+            piece = piece_at(self._pieces, position)
+            if piece.first < self._window.first:
+                continue  # a part of it is not in memory any more
+            slice_measure(&view, piece.first, piece.first + piece.count, NO_LIMIT, ENCODED, True, &size)
+            if self._written_out(piece.first, &size).data != piece.data:
+                raise InvariantViolation(f"pieces: the one from {piece.first} on is not what the log would be cut to")
         return 0
 
 

@@ -20,12 +20,17 @@ cdef extern from *:
 cdef class Pieces:
     #   1. count <= MOST_PIECES; the places behind the count are None
     #   2. each begins behind the end of the one before; all of them are in the log, with the same terms and log times
-    cdef list places            # None before the first one
+    cdef list places
+    cdef list staged            # pieces of entries that are staged (window.pxd)
     cdef Py_ssize_t begin       # where the first one is
     cdef readonly Py_ssize_t count
 
     # Behind the last one.
-    cdef int add(self, Entries entries) except -1
+    cdef void add(self, Entries entries) noexcept
+    # Adds those that are staged.
+    cdef void commit_staged(self) noexcept
+    # Adds those of another log with the same entries; there are none here.
+    cdef void share(self, Pieces source) noexcept
     # How many begin before index.
     cdef Py_ssize_t before(self, index_t index) noexcept
     cdef Entries find(self, index_t first)

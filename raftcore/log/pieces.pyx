@@ -9,7 +9,9 @@ They are kept until they are durable and applied, as long as they are in memory 
 """
 
 cimport cython
+from cpython.object cimport PyObject
 
+from raftcore.base.lists cimport empty, item_of, size_of
 from raftcore.base.types cimport index_t
 from raftcore.values.entries cimport Entries
 
@@ -23,17 +25,27 @@ cdef class Pieces:
     """
 
     def __cinit__(self):
+        self.places = [None] * MOST_PIECES
+        self.staged = []
         self.begin = 0
         self.count = 0
 
-    cdef int add(self, Entries entries) except -1:
-        if self.places is None:
-            self.places = [None] * MOST_PIECES
+    cdef void add(self, Entries entries) noexcept:
         if self.count == MOST_PIECES:
             self.forget_first()
         self.places[(self.begin + self.count) & (MOST_PIECES - 1)] = entries
         self.count += 1
-        return 0
+
+    cdef void commit_staged(self) noexcept:
+        cdef Py_ssize_t i
+        for i in range(size_of(<PyObject*> self.staged)):
+            self.add(<Entries> item_of(<PyObject*> self.staged, i))
+        empty(self.staged)
+
+    cdef void share(self, Pieces source) noexcept:
+        cdef Py_ssize_t position
+        for position in range(source.count):
+            self.add(piece_at(source, position))
 
     cdef Py_ssize_t before(self, index_t index) noexcept:
         cdef Py_ssize_t low = 0
@@ -87,7 +99,9 @@ cdef class Pieces:
             if piece.first < end or piece.first + piece.count - 1 > last:
                 return f"[{piece.first}, {piece.first + piece.count}) behind {end}, in a log that ends at {last}"
             end = piece.first + piece.count
-        for position in range(self.count, MOST_PIECES if self.places is not None else 0):
+        if size_of(<PyObject*> self.staged):
+            return f"{size_of(<PyObject*> self.staged)} are staged"
+        for position in range(self.count, MOST_PIECES):
             if self.places[(self.begin + position) & (MOST_PIECES - 1)] is not None:
                 return f"{self.count} pieces, and place {position} is taken"
         return None

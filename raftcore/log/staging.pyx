@@ -10,8 +10,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from raftcore.base.bytes cimport store32
+from raftcore.base.lists cimport empty, put_into
 from raftcore.base.types cimport EntryNoop, index_t
-from raftcore.log.pieces cimport LEAST_PIECE
+from raftcore.log.pieces cimport LEAST_PIECE, Pieces
 from raftcore.log.window cimport MOST_KEPT, Window, window_discard_staged, window_stage, window_stage_span
 from raftcore.values.block cimport (
     BLOCK_HEADER_SIZE, LENGTH_SIZE, MAX_PAYLOAD, BlockHeader, block_size, payload_span, write_block_header,
@@ -88,16 +89,18 @@ cdef int refer_to(Window* window, Entries piece, const BlockHeader* header) exce
     return 0
 
 
-cdef list stage_commands(Window* window, PyObject** items, Py_ssize_t count, uint64_t limit, BlockHeader* header):
+cdef int stage_commands(Window* window, Pieces pieces, PyObject** items, Py_ssize_t count, uint64_t limit,
+                        BlockHeader* header) except -1:
     cdef uint64_t payload = <uint64_t> check_commands(items, count, header.kind)
     if BLOCK_HEADER_SIZE + LENGTH_SIZE * <uint64_t> count + payload < <uint64_t> LEAST_PIECE:
-        copy_each(window, items, count, header.kind)
-        return None
-    return stage_pieces(window, items, count, limit, header)
+        return copy_each(window, items, count, header.kind)
+    return stage_pieces(window, pieces, items, count, limit, header)
 
 
-cdef list stage_pieces(Window* window, PyObject** items, Py_ssize_t count, uint64_t limit, BlockHeader* header):
-    cdef list pieces = None
+# Nothing here is an object that the garbage collector looks after: making one may run anybody's code, which may change
+# the list that the items are in.
+cdef int stage_pieces(Window* window, Pieces pieces, PyObject** items, Py_ssize_t count, uint64_t limit,
+                      BlockHeader* header) except -1:
     cdef Py_ssize_t at = 0
     cdef Entries piece
     limit = min(limit, <uint64_t> MOST_KEPT)
@@ -107,18 +110,17 @@ cdef list stage_pieces(Window* window, PyObject** items, Py_ssize_t count, uint6
             if block_size(header) >= <uint64_t> LEAST_PIECE:
                 piece = block_of(items + at, header)
                 refer_to(window, piece, header)
-                if pieces is None:
-                    pieces = []
-                pieces.append(piece)
+                put_into(pieces.staged, piece)
             else:
                 copy_each(window, items + at, header.count, header.kind)
             at += header.count
             header.first += header.count
     except MemoryError:
         window_discard_staged(window)
+        empty(pieces.staged)
         which = f"command {at}" if header.count == 1 else f"commands {at} to {at + header.count - 1}"
         raise MemoryError(f"{which} of {header.payload_size} bytes") from None
-    return pieces
+    return 0
 
 
 cdef int64_t stage_block(Window* window, const uint8_t* at, const BlockHeader* header, index_t begin,

@@ -7,7 +7,8 @@ from raftcore.base.types cimport index_t
 cdef enum:
     MIN_CHUNK = 256       # bytes in a log's first chunk; each next one is twice as large ...
     MAX_CHUNK = 0x10000   # ... up to this
-    MOST_KEPT = 0x10000   # bytes of an object that is kept for the block in it, unless there is one payload in it
+    MOST_KEPT = 0x10000   # bytes of an object that is kept for a block in it, unless there is one payload in it ...
+    KEPT_FOR = 4          # ... and times the payload
     KIND_SHIFT = 30       # an EntryRef's word: kind in the top two bits, payload length below
     LENGTH_MASK = 0x3FFFFFFF
 

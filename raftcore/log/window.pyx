@@ -212,7 +212,7 @@ cdef bint refer_to_span(Window* window, const uint8_t* lengths, const uint8_t* p
 cdef bint window_stage_span(Window* window, const uint8_t* lengths, const uint8_t* payload, uint32_t count,
                             uint32_t size, uint32_t kind, PyObject* owner) noexcept nogil:
     cdef size_t kept = <size_t> size_of_bytes(owner)
-    if size >= REFERRED_TO and (kept <= MOST_KEPT or (count == 1 and kept <= 2 * <size_t> size)):
+    if size >= REFERRED_TO and kept <= KEPT_FOR * <size_t> size and (kept <= MOST_KEPT or count == 1):
         return refer_to_span(window, lengths, payload, count, size, kind, owner)
     return copy_span(window, lengths, payload, count, kind)
 
@@ -312,16 +312,19 @@ cdef bint window_share(Window* copy, const Window* source) noexcept nogil:
 
 cdef uint64_t window_memory(const Window* window) noexcept nogil:
     cdef const EntryRef* at = window.slots + window.head
-    cdef const Chunk* filled = NULL  # the last chunk seen of those that hold many entries: these come in order
+    cdef const Chunk* filled = NULL    # the last chunk seen of those that hold many entries: these come in order,
+    cdef const Chunk* referred = NULL  # and so do those that refer to a block
     cdef const Chunk* chunk
     cdef uint64_t total = <uint64_t> window.capacity * sizeof(EntryRef)
     cdef size_t i
     for i in range(window.count):
         chunk = at[i].chunk
-        if chunk == NULL or chunk == filled:
+        if chunk == NULL or chunk == filled or chunk == referred:
             continue
         total += sizeof(Chunk) + <uint64_t> chunk.size
-        if not chunk.alone:
+        if chunk.owner != NULL:
+            referred = chunk
+        elif not chunk.alone:
             filled = chunk
     if window.open != NULL and window.open != filled:
         total += sizeof(Chunk) + <uint64_t> window.open.size

@@ -141,8 +141,8 @@ cdef struct Queue:
     size_t count         # messages that wait
     size_t capacity
 
-# Room for one more.
-cdef int queue_grow(Queue* queue) except -1
+# Room for `extra` more.
+cdef int queue_grow(Queue* queue, size_t extra) except -1
 # All of them, oldest first.
 cdef list queue_listed(const Queue* queue)
 # The same, and the queue is empty then.
@@ -154,7 +154,7 @@ cdef int queue_free(Queue* queue) except -1
 
 cdef inline int push(Queue* queue, Message m) except -1:
     if queue.head + queue.count == queue.capacity:
-        queue_grow(queue)
+        queue_grow(queue, 1)
     Py_INCREF(m)
     queue.items[queue.head + queue.count] = <PyObject*> m
     queue.count += 1

@@ -217,8 +217,8 @@ cdef Message allocate_message():
     return Message.__new__(Message)
 
 
-cdef int queue_grow(Queue* queue) except -1:
-    if not make_room(<void**> &queue.items, &queue.head, &queue.capacity, queue.count, 1, sizeof(PyObject*)):
+cdef int queue_grow(Queue* queue, size_t extra) except -1:
+    if not make_room(<void**> &queue.items, &queue.head, &queue.capacity, queue.count, extra, sizeof(PyObject*)):
         raise MemoryError("a message that waits")
     return 0
 

@@ -50,7 +50,8 @@ def test_a_limit_means_another_slice_when_it_counts_otherwise() -> None:
 @pytest.mark.parametrize("lo", [1, 2])
 def test_a_slice_of_what_is_compacted_is_given_back(lo: int) -> None:
     log = log_of()
-    log.append_commands([bytes(1000)] * 4, 1, 0, 0)
+    for _ in range(4):
+        log.append_commands([bytes(1000)], 1, 0, 0)
     log.commit_to(2)
     log.stable_to(2, 1)
     log.applied_to(2, 0)

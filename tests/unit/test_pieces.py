@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 from raftcore import Config, ConfState, InitialState, Outbox, RawNode
@@ -12,6 +13,32 @@ from raftcore.wire.codec import DatagramBuilder, Header
 from tests.model.log import Disk
 
 UNLIMITED = 2**64 - 1
+COLLECTED = """
+import gc
+from raftcore.log.log import RaftLog
+
+class Ending:
+    def __init__(self, commands):
+        self.commands, self.me = commands, self
+    def __del__(self):
+        self.commands.clear()
+
+for before in range(12):
+    log = RaftLog(None)
+    commands = [bytes([65]) * 1000 for _ in range(500)]
+    append, arguments = log.append_commands, (commands, 1, 0, 0, 20000)
+    gc.collect()
+    gc.disable()
+    Ending(commands)
+    kept = [None] * 1000
+    gc.set_threshold(1000)
+    for i in range(1000 - before - gc.get_count()[0]):
+        kept[i] = []
+    gc.enable()
+    append(*arguments)
+    gc.disable()
+    print(log.last_index(), "commands")
+"""
 LARGE = 1000  # bytes of a command; of 20 there is a piece
 
 
@@ -115,6 +142,49 @@ def test_pieces_go_when_they_are_durable_and_applied() -> None:
     log.check()
 
 
+def test_memory_is_counted_once() -> None:
+    """What is copied and what is referred to take turns."""
+    log = RaftLog(Disk())
+    for index in range(1, 2001):
+        log.append(entries_from(index, count=1, size=100 if index % 2 else 5000))
+    payload = 1000 * 5100
+    assert payload < log.memory_bytes() < 1.2 * payload
+
+
+def test_the_end_of_a_message_does_not_keep_it() -> None:
+    """A repeated append, of which only the last entries are new."""
+    log = RaftLog(Disk())
+    log.append(entries_from(1, count=55))
+    again = entries_from(1, count=60)
+    before = sys.getrefcount(again.data)
+    assert log.maybe_append(0, 0, 0, again) == 60
+    after = sys.getrefcount(again.data)
+    assert after == before
+    log.check()
+
+
+def test_a_clone_does_the_same() -> None:
+    node, outbox = node_of()
+    for i in range(3):
+        node.step(append(20 * i, entries_from(1 + 20 * i), commit=50))
+    copy, (_, other) = node.clone(), node_of()
+    assert copy.fingerprint() == node.fingerprint()
+    assert node.collect(outbox)
+    assert copy.collect(other)
+    assert [(m.index, m.commit, m.entries) for m in outbox.appends] == [
+        (m.index, m.commit, m.entries) for m in other.appends
+    ]
+    assert copy.fingerprint() == node.fingerprint()
+
+
+def test_commands_may_be_taken_away_by_what_the_collector_ends() -> None:
+    """Code of anybody's may run wherever an object is made that the garbage collector counts: the commands are read
+    without one."""
+    ran = subprocess.run([sys.executable, "-c", COLLECTED], capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines() == ["500 commands"] * 12
+
+
 def test_so_many_that_the_oldest_go() -> None:
     log = RaftLog(Disk())
     came = [entries_from(1 + 20 * i) for i in range(200)]
@@ -173,6 +243,7 @@ def test_a_follower_writes_what_came_as_it_came() -> None:
     assert [(message.type, message.must_sync) for message in outbox.appends] == [
         (MessageType.MsgStorageAppend, True)
     ] * len(written)
+    assert [message.commit for message in outbox.appends] == [20, 22, 30]  # of no entry that is written later
     assert outbox.appends[0].term == 1  # the term that the entries were accepted in is written no later than they are
     assert [message.index for message in outbox.appends] == list(range(1, len(written) + 1))
 
