@@ -130,8 +130,8 @@ cdef list pieces_to_apply(RaftLog log, Entries first, index_t* last, uint64_t* s
     return pieces
 
 
-# What can fail comes first: what hangs on these writes goes with the number of the last of them, so the next attempt must
-# find neither number nor message used.
+# What can fail comes first: what hangs on these writes goes with the number of the last of them, so the next attempt
+# must find neither number nor message used.
 cdef int put_append(Raft r, const Reported* reported, Writes* writes, Entries entries, list behind, Snapshot snapshot,
                     Outbox out) except -1:
     cdef uint64_t last = writes.begun + 1 + (0 if behind is None else <uint64_t> size_of(<PyObject*> behind))

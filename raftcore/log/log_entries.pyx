@@ -552,7 +552,6 @@ cdef class LogEntries:
                                      f"{runs_last(&self._times).value} ms")
         return 0
 
-
     cdef int _check_pieces(self) except -1:
         cdef str fault = self._pieces.fault(self._last)
         cdef LogView view = self._view()

@@ -75,7 +75,8 @@ BUGS = (
     ),
     Bug(
         name="message-kept-for-its-end",
-        breaks="the memory of a log is bounded by what is in it (docs/design.md): also where most of a message was there",
+        breaks="the memory of a log is bounded by what is in it (docs/design.md): also where most of a message was "
+        "there",
         file="raftcore/log/window.pyx",
         old="    if size >= REFERRED_TO and kept <= KEPT_FOR * <size_t> size and (kept <= MOST_KEPT or count == 1):\n",
         new="    if size >= REFERRED_TO and (kept <= MOST_KEPT or count == 1):\n",
@@ -85,8 +86,8 @@ BUGS = (
         name="piece-that-says-what-comes-later-is-committed",
         breaks="what is stored can be started from at any time: its commit index lies in its log (docs/design.md)",
         file="raftcore/api/take_ready.pyx",
-        old="    cdef index_t commit = committed if behind is None else min(committed, entries.first + entries.count - 1)\n",
-        new="    cdef index_t commit = committed\n",
+        old=" = committed if behind is None else min(committed, entries.first + entries.count - 1)\n",
+        new=" = committed\n",
         near=PIECES,
     ),
 )
