@@ -204,7 +204,7 @@ def test_the_name_of_the_next_segment(without_next: FailingNode, case: Case) -> 
     """It is in an ordinary batch, the first one behind its making."""
     node = without_next
     node.fill(MIB)
-    until(lambda: SegmentFile(SystemFiles(), node.segments, node.used + 1).header is not None, "it is made")
+    until(lambda: node.damage() == [], "it is made")
     file = SegmentFile(SystemFiles(), node.segments, node.used)
     named = file.marks().get(SUCCESSOR_KEY)
     assert named is None
