@@ -129,8 +129,9 @@ def picture(member: AsReady) -> dict[str, Any]:
     """What must not depend on the form: roles, log, progress, what was written and applied."""
     raw = member.raw
     log = [(i, raw.term_at(i)) for i in range(raw.first_index, raw.last_index + 1)]
-    applied = b"".join(e.data for e in member.applied)
-    return {"status": raw.status(), "log": log, "durable": member.hard[:2], "applied": applied}
+    applied = [entry for entries in member.applied for entry in entries]  # in how many pieces is the form's own matter
+    times = [run[4] for entries in member.applied for run in entries.runs() for _ in range(run[1])]
+    return {"status": raw.status(), "log": log, "durable": member.hard[:2], "applied": applied, "times": times}
 
 
 @pytest.mark.parametrize(
