@@ -16,17 +16,18 @@ sees what is there and comes again. So no rule is needed for what a pass may do 
 elsewhere.
 
 A loop with something to run asks what is there without waiting. Then a Rest is out of its way: it has the loop call
-what is due, and leaves everything to the selector's own select.
+what is due, and leaves everything to the selector's own select. So it does where a loop runs in a pass, or in a task:
+a pass resumes tasks, which one that runs itself cannot do.
 
 The attributes ``_selector``, ``_ready``, ``_scheduled`` and ``_stopping`` of the loop are private to asyncio. On a loop
 of any other class than asyncio's own, or with any other selector than the one on Linux, no node rests: it is woken by
 the loop's readers and timers, as everything on it.
 """
-from asyncio import SelectorEventLoop
+from asyncio import SelectorEventLoop, current_task
 from collections import deque
 
 cimport cython
-from cpython.contextvars cimport PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit
+from cpython.contextvars cimport PyContext_Copy, PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EINTR, errno
 from libc.math cimport INFINITY, ceil
@@ -142,7 +143,7 @@ cdef class Rest:
         if timeout is not None and timeout <= 0:
             self.hand_over()
             return self.plain(timeout)
-        if self.inside or self.loop.get_debug():
+        if self.inside or current_task(self.loop) is not None or self.loop.get_debug():
             self.hand_over()
             return self.plain(0 if len(self.ready) else self.shortened(timeout))
         self.timers = len(self.loop._scheduled)
@@ -166,7 +167,9 @@ cdef class Rest:
             first = self.next_due()
             if first <= now:
                 self.run_due(now)
-                continue
+                if self.is_wanted():
+                    return []
+                now = first = self.monotonic()  # nobody else waits for passes that take longer than until the next
             if until <= now:
                 return []
             milliseconds = <int> ceil(1000 * min(min(first, until) - now, LONGEST_S))
@@ -208,9 +211,10 @@ cdef class Rest:
         # What is due the loop calls itself, in this turn.
         cdef Sleeper sleeper
         cdef double now = self.monotonic()
+        self.timers = -1  # a loop in a pass may have dropped some: whoever waits around it goes back to look
         for sleeper in self.sleepers:
             if sleeper.ticks.timer is KEPT and sleeper.ticks.due_at() <= now:
-                sleeper.ticks.hand_over(self.loop, sleeper.context)
+                sleeper.ticks.hand_over(self.loop, PyContext_Copy(sleeper.context))  # it may be in use
         return 0
 
     cdef int run_due(self, double now) except -1:
@@ -222,9 +226,11 @@ cdef class Rest:
 
     cdef int run(self, Sleeper sleeper, bint due) except -1:
         # As the loop runs a call of its own.
+        cdef bint entered = False
         self.inside = True
-        PyContext_Enter(sleeper.context)
         try:
+            PyContext_Enter(sleeper.context)
+            entered = True
             if due:
                 sleeper.ticks.call()
             else:
@@ -235,5 +241,6 @@ cdef class Rest:
             self.loop.call_exception_handler({"message": "Exception in a pass of a node", "exception": error})
         finally:
             self.inside = False
-            PyContext_Exit(sleeper.context)
+            if entered:
+                PyContext_Exit(sleeper.context)
         return 0

@@ -181,6 +181,62 @@ def test_who_waits_in_a_pass_waits_alone() -> None:
     play_resting(scenario)
 
 
+@both
+def test_a_loop_run_in_a_task_finds_what_the_selector_does(flooded: bool) -> None:
+    """No pass runs while a task does: it could not resume another one."""
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        tasks: list[object] = []
+        with Sleeper(lambda: tasks.append(asyncio.current_task()), flooded=flooded, again=1) as sleeper:
+            sleeper.due_in(1)
+            for _ in range(5):
+                found = loop._selector.select(3 * TICK_S)  # type: ignore[attr-defined]
+                assert [key.fd for key, _ in found] == [sleeper.fileno()] * flooded
+                time.sleep(TICK_S)  # noqa: ASYNC251
+            assert sleeper.called_by == []
+            assert not sleeper.passes.wanted
+            await asyncio.sleep(0.1)
+            assert sleeper.called_by[0] == "_run"
+            assert set(tasks) == {None}
+
+    play_resting(scenario)
+
+
+@pytest.mark.parametrize("called_by", ["_run", "_run_once"])
+def test_a_loop_in_a_pass_calls_what_is_due_and_rest_goes_on(called_by: str) -> None:
+    async def scenario() -> None:
+        told: list[object] = []
+        loop: Any = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context))
+
+        def act() -> None:
+            if len(sleeper.called_by) == 1:
+                sleeper.due_in(1)
+                if called_by == "_run":
+                    loop._selector.select(5 * TICK_S)
+                else:
+                    time.sleep(2 * TICK_S)
+                    loop.call_soon(lambda: None)
+                    loop._run_once()
+                assert len(sleeper.called_by) == 2
+
+        with Sleeper(act) as sleeper:
+            sleeper.due_in(1)
+            if called_by == "_run":
+                time.sleep(2 * TICK_S)  # noqa: ASYNC251 - it is due now, and handed over
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.2)
+            assert told == []
+            assert sleeper.called_by[0] == called_by
+            assert len(sleeper.called_by) == 2
+            sleeper.due_in(1)
+            await asyncio.sleep(0.1)
+            assert sleeper.called_by[2:] == ["_run_once"]
+
+    play_resting(scenario)
+
+
 # --- Failures ---------------------------------------------------------------------------------------------------
 
 

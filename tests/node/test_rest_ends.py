@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.node.resting import FAR_S, SOON_S, Sleeper, a_thread, both, play_resting
+from tests.node.resting import FAR_S, SOON_S, TICK_S, Sleeper, a_thread, both, play_resting
 
 
 @both
@@ -130,6 +130,65 @@ def test_what_a_plain_handler_raises_comes_out_of_the_loop(flooded: bool) -> Non
         signal.signal(signal.SIGUSR1, before)
 
 
+# --- Passes that take longer than until the node's next timer: others get their turn all the same ---------------
+
+
+def slow() -> Sleeper:
+    """For as long as whoever is to have a turn may wait for it, and no longer: a test that fails is to end."""
+    began = time.monotonic()
+
+    def act() -> None:
+        time.sleep(2 * TICK_S)
+        if time.monotonic() - began > SOON_S:
+            sleeper.again = 0
+
+    sleeper = Sleeper(act, again=1)
+    sleeper.due_in(1)
+    return sleeper
+
+
+def test_a_timer_of_the_loop_beside_slow_passes() -> None:
+    async def scenario() -> None:
+        with slow() as sleeper:
+            await asyncio.sleep(0.1)
+            assert len(sleeper.called_by) >= 2
+
+    play_resting(scenario)
+
+
+def test_another_descriptor_beside_slow_passes() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        near, far = socket.socketpair()
+        done = asyncio.Event()
+        with near, far, slow():
+            loop.add_reader(near, done.set)
+            with a_thread(lambda: far.send(b"x")):
+                await done.wait()
+            loop.remove_reader(near)
+
+    play_resting(scenario)
+
+
+def test_what_is_sent_to_another_node_beside_slow_passes() -> None:
+    async def scenario() -> None:
+        done = asyncio.Event()
+        with slow() as sleeper, Sleeper() as other:
+            act = sleeper.act
+
+            def look() -> None:
+                act()
+                if other.passes.wanted or not sleeper.again:
+                    done.set()
+
+            sleeper.act = look
+            with a_thread(lambda: other.far.send(b"x")):
+                await done.wait()
+            assert other.passes.wanted
+
+    play_resting(scenario)
+
+
 def test_a_call_that_a_pass_has_asked_for() -> None:
     async def scenario() -> None:
         done = asyncio.Event()
@@ -147,6 +206,26 @@ def test_a_timer_that_a_pass_has_set() -> None:
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
         with Sleeper(lambda: loop.call_later(0.02, done.set)) as sleeper:
+            sleeper.due_in(1)
+            await done.wait()
+            assert sleeper.called_by == ["_run_once"]
+
+    play_resting(scenario)
+
+
+def test_a_timer_that_a_pass_has_set_after_a_loop_in_it_has_dropped_another() -> None:
+    async def scenario() -> None:
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        cancelled = loop.call_later(FAR_S / 2, done.set)
+
+        def act() -> None:
+            cancelled.cancel()
+            loop.call_soon(lambda: None)
+            loop._run_once()  # type: ignore[attr-defined]
+            loop.call_later(0.02, done.set)
+
+        with Sleeper(act) as sleeper:
             sleeper.due_in(1)
             await done.wait()
             assert sleeper.called_by == ["_run_once"]
