@@ -107,7 +107,8 @@ class Config:
 
     catch_up_rate: int | None = 24 << 20
     """Bytes of the log a second, 2**16 to 2**40, that a follower is sent of what a leader reads back for it, where a
-    quorum has been heard without it: so that the others' commits keep their times while it catches up.
+    quorum has been heard of members that lack nothing of that kind: so that the others' commits keep their times while
+    it catches up.
 
     However little that is, it is sent two entries for each by which the log grows meanwhile, so it gets there. None: as
     fast as it takes them."""

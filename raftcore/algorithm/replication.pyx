@@ -161,15 +161,16 @@ cdef int handle_unreachable(Raft r, Progress pr, Message m) except -1:
 
 
 cdef int handle_check_quorum(Raft r, Message m) except -1:
-    """A leader that has heard no quorum for an election timeout steps down (thesis 6.2). Whoever it has not needed for
-    that, and is far behind, is spare until the next check: what it lacks is sent without haste."""
+    """A leader that has heard no quorum for an election timeout steps down (thesis 6.2). Who lacks what has left the
+    memory is spare until the next check, where those that were heard and do not are a quorum: they can acknowledge what
+    is appended now, as none of the far ones can. What a spare one lacks is sent without haste."""
     cdef Progress pr
+    cdef bint enough
     if not r.tracker.quorum_active():
         become_follower(r, r.term, 0)
+    enough = r.tracker.quorum_active_from(r.log._window.first)
     for pr in r.tracker.ordered:
-        pr.spare = (not holds_whole_log(pr, r.log._last) and not in_memory(r.log, pr.match + 1)
-                    and r.tracker.quorum_active_without(pr.id))
-    for pr in r.tracker.ordered:
+        pr.spare = enough and not in_memory(r.log, pr.match + 1)
         if pr.id != r.id:
             pr.recent_active = False
     return 0

@@ -152,8 +152,8 @@ cdef class Progress:
         recent_active: heard from since the last check of the quorum (thesis 6.2).
         msg_app_flow_paused: a probe, or a full window, is waiting for an answer.
         awaits_entries: the entries from ``next`` on have left the leader's memory, and its storage is reading them.
-        spare: it lacks entries that have left the leader's memory, and at the last check of the quorum one had been
-            heard from without it: nobody's commit waits for what it is sent.
+        spare: it lacks entries that have left the leader's memory, and at the last check of the quorum members that
+            lack none of those, and had been heard from, were one: nobody's commit waits for what it is sent.
         heard_ms: the core's ``now_ms`` at its last answer, 0 before the first.
         bare_probe: probes go without payload, since it is not known where the logs agree.
         takeover_pause: election timeouts for which it is not handed over to by priority (options/priority.pyx).

@@ -44,7 +44,7 @@ cdef class Tracker:
     cpdef bint is_joint(self) noexcept
     cpdef index_t committed(self) except? 0
     cpdef bint quorum_active(self) except -1
-    cpdef bint quorum_active_without(self, node_id_t id) except -1
+    cpdef bint quorum_active_from(self, index_t index) except -1
     cpdef tuple voter_ids(self)                    # both halves, sorted, no repeats
     cpdef void reset_votes(self) except *
     cpdef void record_vote(self, node_id_t id, bint granted) except *

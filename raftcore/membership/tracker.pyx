@@ -194,9 +194,10 @@ cdef class Tracker:
         """True when a quorum has been heard from since `recent_active` was last cleared (thesis 6.2)."""
         return self.has_quorum([member.id for member in self.ordered if member.recent_active])
 
-    cpdef bint quorum_active_without(self, node_id_t id) except -1:
-        """True when that quorum is one also without this member: commits do not wait for it."""
-        return self.has_quorum([member.id for member in self.ordered if member.recent_active and member.id != id])
+    cpdef bint quorum_active_from(self, index_t index) except -1:
+        """True when those of that quorum who lack nothing before this index are one: commits wait for no other."""
+        return self.has_quorum([member.id for member in self.ordered
+                                if member.recent_active and member.match + 1 >= index])
 
     cpdef tuple voter_ids(self):
         """Both halves, sorted, no repeats."""

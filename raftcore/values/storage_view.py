@@ -106,9 +106,10 @@ class PagedStorageView(StorageView, Protocol):
     def entries_at_hand(self, lo: int, hi: int, max_bytes: int, urgent: bool) -> Entries:
         """As ``entries``, where that takes no time; any number of them from ``lo`` on, at least one.
 
-        Not ``urgent`` is what a follower lacks that is far behind where a quorum has been heard without it: nobody
-        waits for it. Such entries may be held back for a while so that they get in nobody's way, but the follower has
-        to gain on the log all the same.
+        Not ``urgent`` is what a follower lacks that is far behind where a quorum has been heard of members that are
+        not: nobody waits for it. Such entries may be held back so that they get in nobody's way, but the follower has
+        to gain on the log all the same; and not for long at a time, as the core says that they are urgent when it asks
+        again.
 
         Raises :class:`raftcore.base.errors.LogTemporarilyUnavailable` where it would take time. Then whoever drives the
         core has them read meanwhile, and calls ``RawNode.report_entries`` when they are at hand, or cannot be had any

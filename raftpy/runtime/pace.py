@@ -18,12 +18,15 @@ GAIN = 2
 SAVED_BYTES = 64 << 10
 """What may be given at once, before one more piece, to make up for timers that came late. Larger steps hold up who
 waits for the same processor or the same disk."""
+LONGEST_S = 0.05
+"""Until it is asked again, however much is left to wait: the follower may be one by then that somebody waits for."""
 SHORTEST_S = 0.001
 """Until it is asked again: what is left of a wait may be less than the clock can tell."""
 
 
 class Pace:
-    """Of one follower: ``rate`` bytes a second from ``now_s`` on, when the log ends before index ``end``."""
+    """Of one follower, or of some close to one another: ``rate`` bytes a second from ``now_s`` on, when the log ends
+    before index ``end``."""
 
     __slots__ = ("_at_s", "_credit", "_end", "_goal", "_rate")
 
@@ -35,7 +38,8 @@ class Pace:
         self._goal = 0  # what lies before it is given at once
 
     def wait_s(self, now_s: float, index: int, end: int) -> float:
-        """In how many seconds to ask again for the entries from ``index`` on; 0: they may be given now."""
+        """In how many seconds to ask again for the entries from ``index`` on, which may be too early still; 0: they may
+        be given now."""
         self._credit = min(self._credit + self._rate * (now_s - self._at_s), SAVED_BYTES)
         self._at_s = now_s
         if end > self._end:
@@ -43,7 +47,7 @@ class Pace:
             self._end = end
         if self._credit >= 0 or index < self._goal:
             return 0.0
-        return max(-self._credit / self._rate, SHORTEST_S)
+        return min(max(-self._credit / self._rate, SHORTEST_S), LONGEST_S)
 
     def gave(self, size: int) -> None:
         """So many bytes were given. What the growth of the log has called for is not to be made up for later."""

@@ -96,6 +96,29 @@ def test_of_two_that_are_behind_both_are_needed_where_only_one_would_do() -> Non
     assert asks_again(net)
 
 
+def test_two_that_are_far_behind_do_not_make_each_other_spare() -> None:
+    """Of five, with one that has failed: each commit needs one of both, and neither can acknowledge it yet."""
+    net = one_behind(5, 5)
+    net.isolate(4)
+    for number in range(4, 8):
+        net.propose(1, b"%d" % number)
+    net.heal()
+    until_checked(net)
+    until_checked(net)
+    assert not asks_again(net), "nodes 1, 2 and 3 are a quorum"
+    net.isolate(3)
+    until_checked(net)
+    until_checked(net)
+    assert net.leader == 1
+    net.propose(1, b"waits")
+    assert b"waits" not in commands(net, 1)
+    assert asks_again(net)
+    storage(net).at_hand = True
+    net[1].raw.report_entries()
+    net.settle()
+    assert commands(net, 1)[-1] == b"waits"
+
+
 def test_who_is_to_take_over_is_urgent() -> None:
     """It has an election timeout to catch up in (thesis 3.10)."""
     net = one_behind()

@@ -102,10 +102,11 @@ class Elections(Membership):
     def check_quorum(self) -> None:
         if not self.quorum_active():
             self.become_follower(self.term, 0)
+        far = {member.id for member in self.members() if member.match < min(self.log.last, self.log.memory_from - 1)}
         heard = {member.id for member in self.members() if member.active}
+        enough = self.quorum_of(heard - far)  # who is far behind acknowledges nothing that is appended now
         for member in self.others():
-            far_behind = member.match < min(self.log.last, self.log.memory_from - 1)
-            member.spare = far_behind and self.quorum_of(heard - {member.id})
+            member.spare = enough and member.id in far
             member.active = False
 
     # Priorities: who is not the most preferred waits longer, and hands over when the preferred one is ready

@@ -25,7 +25,7 @@ class Progress:
     awaits: bool = False
     """Nothing more until what it lacks has been read."""
     spare: bool = False
-    """It is far behind, and a quorum was heard without it at the last look: no haste."""
+    """It is far behind, and a quorum of others that are not was heard at the last look: no haste."""
     snapshot: int = 0
     active: bool = True
     """Heard from since the last look at the quorum. A newcomer has the benefit of the doubt."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftpy.runtime.pace import SAVED_BYTES, SHORTEST_S, Pace
+from raftpy.runtime.pace import LONGEST_S, SAVED_BYTES, SHORTEST_S, Pace
 
 RATE = 1_000_000
 PIECE = 10_000
@@ -62,6 +62,20 @@ def test_it_is_spread_over_the_time() -> None:
         assert follower.given - before <= PIECE
         assert SHORTEST_S <= wait_s <= PIECE / RATE + SHORTEST_S
         follower.now_s += wait_s
+
+
+@pytest.mark.parametrize("piece", [100_000, 10_000_000])
+def test_it_is_asked_again_soon_however_long_the_wait(piece: int) -> None:
+    """Somebody may have come to wait for the follower. It has to wait as long as it would have had all the same."""
+    pace = Pace(RATE, 100.0, 1000)
+    pace.gave(piece)
+    now_s, rounds = 100.0, 0
+    while wait_s := pace.wait_s(now_s, 1, 1000):
+        assert SHORTEST_S <= wait_s <= LONGEST_S <= 0.05
+        now_s += wait_s
+        rounds += 1
+    assert rounds >= piece / RATE / LONGEST_S
+    assert now_s - 100.0 == pytest.approx(piece / RATE, abs=2 * SHORTEST_S)
 
 
 def test_who_has_asked_for_nothing_for_long_is_not_given_all_of_it_at_once() -> None:

@@ -258,6 +258,20 @@ async def test_what_somebody_waits_for_waits_for_nothing(p: Paging, clock: Manua
 
 
 @at_a_pace
+async def test_who_becomes_needed_in_a_long_wait_is_fed_soon(p: Paging, clock: ManualClock) -> None:
+    """Nobody but the core knows, and it asks when it is told to."""
+    before = await p.have(1, max_bytes=300_000)
+    entries = p.ask(before.last + 1, max_bytes=300_000, urgent=False)
+    assert entries is not None
+    assert p.ask(entries.last + 1, urgent=False) is None  # of a wait of 0.25 s and more
+    reported = p.reported
+    clock.advance(0.05)
+    assert p.reported == reported + 1
+    assert p.ask(entries.last + 1, urgent=False) is None, "the rate is what it was"
+    assert p.ask(entries.last + 1, urgent=True) is not None
+
+
+@at_a_pace
 async def test_who_waits_for_the_pace_is_not_forgotten(p: Paging, clock: ManualClock) -> None:
     await p.step(1)
     for _ in range(3):

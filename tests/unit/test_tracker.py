@@ -64,10 +64,13 @@ def test_quorums(incoming: frozenset[int], outgoing: frozenset[int], ids: frozen
     for id, member in made.progress.items():
         member.recent_active = id in ids
     assert made.quorum_active() == expected
-    for left in made.progress:
-        others = ids - {left}
-        expected = model.is_won([id in others for id in incoming]) and model.is_won([id in others for id in outgoing])
-        assert made.quorum_active_without(left) == expected
+    for far in made.progress:
+        for id, member in made.progress.items():
+            member.match = 8 if id == far else 9
+        near = ids - {far}
+        expected = model.is_won([id in near for id in incoming]) and model.is_won([id in near for id in outgoing])
+        assert made.quorum_active_from(10) == expected
+        assert made.quorum_active_from(9) == made.quorum_active()
 
 
 @pytest.mark.parametrize("count", [63, 64, 65, 200, 1001])

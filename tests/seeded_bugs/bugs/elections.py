@@ -273,10 +273,7 @@ BUGS = (
         name="leader-without-a-quorum-stays",
         breaks="a leader that hears no quorum for an election timeout steps down (thesis 6.2)",
         file="raftcore/algorithm/replication.pyx",
-        old="    for pr in r.tracker.ordered:\n"
-        "        if pr.id != r.id:\n"
-        "            pr.recent_active = False\n"
-        "    return 0\n",
+        old="        if pr.id != r.id:\n            pr.recent_active = False\n    return 0\n",
         new="    return 0\n",
         found_by=("tables", "model"),
     ),

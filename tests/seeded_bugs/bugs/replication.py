@@ -204,8 +204,18 @@ BUGS = (
         name="needed-and-fed-without-haste",
         breaks="only whom no quorum needs is fed without haste (PagedStorageView, urgent): commits wait for others",
         file="raftcore/membership/tracker.pyx",
-        old="for member in self.ordered if member.recent_active and member.id != id])\n",
-        new="for member in self.ordered if member.recent_active])\n",
+        old="                                if member.recent_active and member.match + 1 >= index])\n",
+        new="                                if member.recent_active])\n",
+        near="tests/core/test_spare.py",
+    ),
+    Bug(
+        name="far-ones-make-each-other-spare",
+        breaks="who is far behind acknowledges nothing that is appended now: a quorum that needs one needs it soon",
+        file="raftcore/algorithm/replication.pyx",
+        old="        pr.spare = enough and not in_memory(r.log, pr.match + 1)\n",
+        new="""        pr.spare = not in_memory(r.log, pr.match + 1) and r.tracker.has_quorum(
+            [other for other in r.tracker.progress if other != pr.id and r.tracker.progress[other].recent_active])
+""",
         near="tests/core/test_spare.py",
     ),
     Bug(

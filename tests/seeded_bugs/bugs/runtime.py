@@ -38,6 +38,14 @@ BUGS = (
         near="tests/node/test_pace.py",
     ),
     Bug(
+        name="needed-in-a-long-wait-for-the-pace",
+        breaks="who becomes needed while it waits for its pace is fed soon (raftpy/runtime/pace.py)",
+        file="raftpy/runtime/pace.py",
+        old="        return min(max(-self._credit / self._rate, SHORTEST_S), LONGEST_S)\n",
+        new="        return max(-self._credit / self._rate, SHORTEST_S)\n",
+        near="tests/node/test_pace.py",
+    ),
+    Bug(
         name="place-of-a-body-that-gave-up-kept",
         breaks="a body that is not read any more holds no place (docs/http-api.md)",
         file="raftpy/server/bodies.py",
