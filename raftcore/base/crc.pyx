@@ -5,7 +5,7 @@ time), and tables (slicing by eight). The instructions have a latency of three c
 data is read in three lanes whose checksums are joined: a lane's checksum is moved past the bytes of the next lane by
 four table look-ups, because a CRC is linear over the bits before it.
 """
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from raftcore.base.buffer cimport Buffer, buffer_of
 
@@ -40,7 +40,22 @@ cdef extern from *:
     static uint32_t raft_crc_table[8][256];
     static uint32_t raft_crc_long[4][256];   /* moves a checksum past RAFT_CRC_LONG zero bytes */
     static uint32_t raft_crc_short[4][256];  /* the same for RAFT_CRC_SHORT */
+    static uint32_t raft_crc_doubled[16][4][256];  /* and for 1, 2, 4, ... 32,768 */
     static int raft_crc_hardware = 0;
+
+    static inline uint64_t raft_crc_move(uint32_t lane[4][256], uint64_t crc) {
+        return lane[0][crc & 0xff] ^ lane[1][crc >> 8 & 0xff] ^ lane[2][crc >> 16 & 0xff] ^ lane[3][crc >> 24 & 0xff];
+    }
+
+    static void raft_crc_spread(uint32_t lane[4][256], const uint32_t moved[32]) {
+        for (int k = 0; k < 4; k++)
+            for (int value = 0; value < 256; value++) {
+                uint32_t crc = 0;
+                for (int bit = 0; bit < 8; bit++)
+                    if (value >> bit & 1) crc ^= moved[8 * k + bit];
+                lane[k][value] = crc;
+            }
+    }
 
     static void raft_crc_fill_lane(uint32_t lane[4][256], int bytes) {
         uint32_t moved[32];  /* of each single bit; any other value is the XOR of its bits */
@@ -49,13 +64,18 @@ cdef extern from *:
             for (int i = 0; i < bytes; i++) crc = raft_crc_table[0][crc & 0xff] ^ (crc >> 8);
             moved[bit] = crc;
         }
-        for (int k = 0; k < 4; k++)
-            for (int value = 0; value < 256; value++) {
-                uint32_t crc = 0;
-                for (int bit = 0; bit < 8; bit++)
-                    if (value >> bit & 1) crc ^= moved[8 * k + bit];
-                lane[k][value] = crc;
-            }
+        raft_crc_spread(lane, moved);
+    }
+
+    static void raft_crc_fill_doubled(void) {
+        raft_crc_fill_lane(raft_crc_doubled[0], 1);
+        for (int k = 1; k < 16; k++) {
+            uint32_t moved[32];
+            for (int bit = 0; bit < 32; bit++)
+                moved[bit] = (uint32_t)raft_crc_move(raft_crc_doubled[k - 1],
+                                                     raft_crc_move(raft_crc_doubled[k - 1], 1u << bit));
+            raft_crc_spread(raft_crc_doubled[k], moved);
+        }
     }
 
     static void raft_crc_init(void) {
@@ -71,6 +91,7 @@ cdef extern from *:
             }
         raft_crc_fill_lane(raft_crc_long, RAFT_CRC_LONG);
         raft_crc_fill_lane(raft_crc_short, RAFT_CRC_SHORT);
+        raft_crc_fill_doubled();
         raft_crc_hardware = raft_crc_supported();
     }
 
@@ -94,10 +115,6 @@ cdef extern from *:
         uint64_t word;
         memcpy(&word, at, 8);
         return word;
-    }
-
-    static inline uint64_t raft_crc_move(uint32_t lane[4][256], uint64_t crc) {
-        return lane[0][crc & 0xff] ^ lane[1][crc >> 8 & 0xff] ^ lane[2][crc >> 16 & 0xff] ^ lane[3][crc >> 24 & 0xff];
     }
 
     RAFT_CRC_TARGET static uint32_t raft_crc_fast(uint32_t before, const uint8_t *at, size_t size) {
@@ -125,6 +142,12 @@ cdef extern from *:
     #define raft_crc_fast raft_crc_portable
     #endif
 
+    static uint32_t raft_crc_past(uint32_t crc, uint16_t size) {
+        for (int k = 0; size; k++, size >>= 1)
+            if (size & 1) crc = (uint32_t)raft_crc_move(raft_crc_doubled[k], crc);
+        return crc;
+    }
+
     static inline uint32_t raft_crc_any(uint32_t crc, const uint8_t *at, size_t size) {
         return raft_crc_hardware ? raft_crc_fast(crc, at, size) : raft_crc_portable(crc, at, size);
     }
@@ -133,6 +156,7 @@ cdef extern from *:
     const char* raft_crc_name() noexcept
     uint32_t raft_crc_any(uint32_t crc, const uint8_t* data, size_t size) noexcept nogil
     uint32_t raft_crc_portable(uint32_t crc, const uint8_t* data, size_t size) noexcept nogil
+    uint32_t raft_crc_past(uint32_t crc, uint16_t size) noexcept nogil
 
 raft_crc_init()
 
@@ -144,6 +168,10 @@ cdef uint32_t crc32c_update(uint32_t crc, const uint8_t* data, Py_ssize_t size) 
     return raft_crc_any(crc, data, <size_t> size)
 
 
+cdef uint32_t crc32c_past(uint32_t crc, uint16_t size) noexcept nogil:
+    return raft_crc_past(crc, size)
+
+
 def crc32c(data, uint32_t crc=0):
     """CRC32C of data (any contiguous bytes-like object), continuing crc: ``crc32c(b, crc32c(a)) == crc32c(a + b)``."""
     cdef Buffer view
@@ -153,6 +181,12 @@ def crc32c(data, uint32_t crc=0):
         return crc32c_update(crc, at, len(<bytes> data))
     view = buffer_of(data)
     return crc32c_update(crc, view.at, view.size)
+
+
+def crc32c_joined(uint32_t first, uint32_t second, uint16_t size):
+    """CRC32C of two pieces, from the checksum of each and the ``size`` of the second in bytes:
+    ``crc32c_joined(crc32c(a), crc32c(b), len(b)) == crc32c(a + b)``."""
+    return crc32c_past(first, size) ^ second
 
 
 def crc32c_portable(data, uint32_t crc=0):

@@ -411,8 +411,10 @@ cdef class LogEntries:
         The storage, which reads ahead, is asked for all that it has, up to `durable`: were it asked no further than to
         the window, it would always end where the window began a moment ago, and never reach it while entries leave it.
         """
-        cdef object at_hand = getattr(self.storage, "entries_at_hand", None)
+        cdef object at_hand = getattr(self.storage, "committed_at_hand", None) if measure == APPLYING else None
         cdef index_t end = min(hi, durable)
+        if at_hand is None:
+            at_hand = getattr(self.storage, "entries_at_hand", None)
         if at_hand is None:
             return self._slice(lo, hi, limit, measure)
         return self._behind_stored(self._checked(at_hand(lo, end, limit, urgent), lo, end, limit, measure), hi, limit,

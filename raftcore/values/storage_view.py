@@ -114,5 +114,9 @@ class PagedStorageView(StorageView, Protocol):
         Raises :class:`raftcore.base.errors.LogTemporarilyUnavailable` where it would take time. Then whoever drives the
         core has them read meanwhile, and calls ``RawNode.report_entries`` when they are at hand, or cannot be had any
         more; until then the core does not ask for them again, and sends nothing to the follower that they are for.
+
+        Optional: ``committed_at_hand(lo, hi, max_bytes)``, which the core asks in its place for entries that are to be
+        applied. Each of them counts for its payload and 16 bytes there, as for ``max_committed_size_per_ready``: what
+        is counted otherwise the core has to cut, and to copy.
         """
         ...

@@ -49,6 +49,11 @@ class File(Protocol):
         """At most ``size`` bytes from ``offset`` on; fewer only where the file ends."""
         ...
 
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """As many bytes from ``offset`` on as ``buffer`` has room for, into it: how many; fewer only where the file
+        ends."""
+        ...
+
     def write(self, data: Data) -> None:
         """All of ``data``, behind what was written before through this handle."""
         ...

@@ -59,6 +59,16 @@ class GroupLog(Protocol):
         ...
 
 
+class PagedGroupLog(GroupLog, Protocol):
+    """What the ``GroupLog`` of a store that says ``reads_in_thread`` may offer beside everything else."""
+
+    def entries_at_once(self, lo: int, hi: int, max_bytes: int, overhead: int) -> Entries:
+        """As ``entries``, but no more of them than are quickly read together, at least one. Where they are, each counts
+        for its payload and ``overhead`` bytes, at least the four of its length, and each block for its header. For who
+        reads on and on: after a restart, all that is committed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reread:
     """A piece of what is stored, read back."""
@@ -104,7 +114,7 @@ class Storage(Protocol):
     - ``closes_in_thread = True``: the ``close`` that ends an open store may be called in another thread, while the loop
       goes on. From then on no other method is called, nor any of a ``GroupLog``. ``close`` never waits for the loop.
     - ``reads_in_thread = True``: ``GroupLog.entries`` takes time, as it asks a disk, and may be called in other threads
-      as well, several at a time, while the loop goes on, writes, and has the log compacted. What it gives was the log
+      as well (``PagedGroupLog.entries_at_once``, too, where it is there), several at a time, while the loop goes on, writes, and has the log compacted. What it gives was the log
       at one moment during the call; what goes meanwhile it gives, or raises ``Compacted`` or ``Unavailable`` for. It
       never waits for the loop. No such call is under way any more when ``close`` is called.
     """

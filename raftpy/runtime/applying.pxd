@@ -45,5 +45,5 @@ cdef class Applying:
     cdef uint64_t pass_over(self, uint64_t count) noexcept
     cdef int run_singles(self, uint64_t count) except -1
     cdef int run_batch(self, uint64_t count) except -1
-    cdef int deliver_batch(self, list results) except -1
+    cdef int deliver_batch(self, list results, Py_ssize_t count) except -1
     cdef int run_others(self, uint64_t count) except -1

@@ -30,6 +30,9 @@ cdef Py_ssize_t LONGEST_STRIDE = 256
 cdef Py_ssize_t FIRST_STRIDE = 64
 cdef Py_ssize_t LONGEST_SHARED_STRIDE = 8
 cdef Py_ssize_t LONGEST_SHARED_BATCH = 64
+# Sequences whose items are there, or made without fail: where nobody waits for a result none is asked for. After a
+# restart that is millions.
+cdef tuple COUNTED = (range, tuple)
 
 
 @cython.final
@@ -224,25 +227,25 @@ cdef class Applying:
     cdef int run_batch(self, uint64_t count) except -1:
         # apply_batch, once for all of them.
         cdef index_t first = self.entries.first + self.position
-        cdef list results
+        cdef object given
         try:
             given = self.apply_batch(first, make_commands(self.entries, self.position, count))
-            results = given if type(given) is list else list(given)
+            if type(given) is not list and (self.proposals.has_waiting or type(given) not in COUNTED):
+                given = list(given)
         except BaseException as error:
             raise ApplyFailed(first, first + count - 1) from error
-        if <uint64_t> len(results) != count:
+        if <uint64_t> len(given) != count:
             raise ApplyFailed(first, first + count - 1) from ValueError(
-                f"apply_batch must return one result for each of its {count} commands, got {len(results)}"
+                f"apply_batch must return one result for each of its {count} commands, got {len(given)}"
             )
-        self.deliver_batch(results)
+        self.deliver_batch(<list> given if type(given) is list else None, <Py_ssize_t> count)
         return 0
 
-    cdef int deliver_batch(self, list results) except -1:
-        # Results of the entries from position on.
+    cdef int deliver_batch(self, list results, Py_ssize_t count) except -1:
+        # Results of so many entries from position on; None: nobody waits for any of them.
         cdef Proposals proposals = self.proposals
         cdef Proposal proposal
         cdef Py_ssize_t at = 0
-        cdef Py_ssize_t count = len(results)
         cdef Py_ssize_t run
         cdef index_t index = self.entries.first + self.position
         while at < count:

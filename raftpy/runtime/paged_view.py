@@ -22,6 +22,7 @@ from functools import partial
 
 from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
 from raftcore.values.message import Entries, Snapshot
+from raftcore.wire.codec import LENGTH_SIZE
 from raftpy.contracts.storage import GroupLog
 from raftpy.runtime.log_reading import LogReading
 from raftpy.runtime.pace import Pace
@@ -35,9 +36,14 @@ PACED_PAGE_BYTES = 256 << 10
 which the loop gets the interpreter's lock late."""
 AHEAD_BYTES = PAGE_BYTES // 2
 """The next page is read when so much of those before is left, or half a page where those are smaller."""
+APPLYING_OVERHEAD = 16
+"""Bytes that an entry which is to be applied counts for beside its payload (``PagedStorageView``)."""
 KEPT_BYTES = 2 << 20
 """What was given last and is kept: more than is on its way to a follower (``max_inflight_bytes``), so that it need not
 be read again where messages overtake one another; and it serves another follower that is a little further behind."""
+AT_ONCE = 2
+"""How many pages of what is to be applied are asked for at a time, each no larger than what is applied at a time: so the
+thread reads on, and need not wait for the loop, which holds the interpreter's lock while it applies the one before."""
 FEW_ENTRIES = 256
 """So many are not worth a page, as long as there is something to send before them."""
 MOST_STREAMS = 8
@@ -48,24 +54,28 @@ class _Stream:
     """Entries from ``next`` on: ``pieces`` of ``held`` bytes up to ``tail``, where the next page begins; before them
     those that were ``given`` last, ``kept`` bytes of them.
 
-    ``hi`` and ``max_bytes`` are as they were asked for last, and ``page`` bytes are read at a time. ``awaited``: the
-    core was told that it has to wait; then a page is being read (``reading``). ``resting``: it has to wait for its
-    ``pace``. ``asked``: since it was last looked at.
+    ``hi``, ``max_bytes`` and ``overhead`` (bytes that each entry counts for beside its payload) are as they were asked
+    for last, and ``page`` bytes are read at a time. ``reading``: so many pages of it are being read; ``begin``: where
+    the next one of them begins, which the thread alone knows meanwhile. ``awaited``: the core was told that it has to
+    wait for one. ``resting``: it has to wait for its ``pace``. ``asked``: since it was last looked at.
     """
 
     __slots__ = (
-        "asked", "awaited", "given", "held", "hi", "kept", "max_bytes", "next", "pace", "page", "pieces", "reading",
-        "resting", "tail",
+        "asked", "awaited", "begin", "given", "held", "hi", "kept", "max_bytes", "next", "overhead", "pace", "page",
+        "pieces", "reading", "resting", "tail",
     )  # fmt: skip
 
     def __init__(self, lo: int) -> None:
         self.next = self.tail = lo
         self.hi = self.max_bytes = 0
         self.page = PAGE_BYTES
+        self.overhead = LENGTH_SIZE
+        self.begin = lo
+        self.reading = 0
         self.given: deque[Entries] = deque()
         self.pieces: deque[Entries] = deque()
         self.kept = self.held = 0
-        self.reading = self.awaited = self.resting = self.asked = False
+        self.awaited = self.resting = self.asked = False
         self.pace: Pace | None = None
 
     def put(self, pieces: list[Entries]) -> None:
@@ -158,6 +168,13 @@ class PagedView(StoredView):
 
     def entries_at_hand(self, lo: int, hi: int, max_bytes: int, urgent: bool) -> Entries:
         """See ``PagedStorageView``. Raises ``LogTemporarilyUnavailable``, and has them read or waits for the pace."""
+        return self._at_hand(lo, hi, max_bytes, LENGTH_SIZE, urgent)
+
+    def committed_at_hand(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        """Likewise, of what is to be applied."""
+        return self._at_hand(lo, hi, max_bytes, APPLYING_OVERHEAD, True)
+
+    def _at_hand(self, lo: int, hi: int, max_bytes: int, overhead: int, urgent: bool) -> Entries:
         term = self._term()
         if term != self._of:
             # A leader's log only grows; who followed another one meanwhile may have given up what was read.
@@ -165,7 +182,7 @@ class PagedView(StoredView):
             self._streams.clear()
             self._of = term
         stream = self._stream_at(lo)
-        stream.hi, stream.max_bytes, stream.asked = hi, max_bytes, True
+        stream.hi, stream.max_bytes, stream.overhead, stream.asked = hi, max_bytes, overhead, True
         stream.page = PAGE_BYTES if urgent or self._rate is None else PACED_PAGE_BYTES
         self._read_ahead(stream)
         if not stream.pieces:
@@ -217,36 +234,46 @@ class PagedView(StoredView):
         self._read()
 
     def _read_ahead(self, stream: _Stream) -> None:
-        if stream.reading or stream.held > min(AHEAD_BYTES, stream.page // 2) or stream.tail >= stream.hi:
-            return
-        if stream.pieces and stream.hi - stream.tail < FEW_ENTRIES:
-            return
-        lo, hi, max_bytes, page = stream.tail, stream.hi, stream.max_bytes, stream.page
+        to_apply = stream.overhead == APPLYING_OVERHEAD
+        while stream.reading < (AT_ONCE if to_apply else 1):
+            if stream.held > min(AHEAD_BYTES, stream.page // 2) or stream.tail >= stream.hi:
+                return
+            if stream.pieces and stream.hi - stream.tail < FEW_ENTRIES:
+                return
+            self._read_page(stream, to_apply)
+
+    def _read_page(self, stream: _Stream, to_apply: bool) -> None:
+        page = stream.page
+        hi, max_bytes, overhead = stream.hi, stream.max_bytes, stream.overhead
 
         def read() -> list[Entries]:
-            return self.entries(lo, hi, page).split(max_bytes)
+            lo = stream.begin
+            if lo >= hi:
+                return []  # the page before has it all
+            found = self.entries_at_once(lo, hi, max_bytes if to_apply else page, overhead)
+            stream.begin = found.last + 1
+            return [found] if to_apply else found.split(max_bytes)
 
         def report(pieces: list[Entries]) -> None:
             self._has_read(stream, pieces)
 
         def refuse(error: BaseException) -> None:
             if isinstance(error, Compacted | Unavailable):
+                if stream in self._streams:
+                    self._streams.remove(stream)
                 self._has_read(stream, [])
 
+        stream.reading += 1
         pieces = self._reading.ask(read, report, refuse)
-        if pieces is None:
-            stream.reading = True
-        else:
+        if pieces is not None:
+            stream.reading -= 1
             stream.put(pieces)
 
     def _has_read(self, stream: _Stream, pieces: list[Entries]) -> None:
         """Also for a stream that is not needed any more: the core may still wait, and asks anew then."""
         self.pages += 1
-        stream.reading = False
-        if pieces:
-            stream.put(pieces)
-        elif stream in self._streams:  # compacted meanwhile
-            self._streams.remove(stream)
+        stream.reading -= 1
+        stream.put(pieces)
         if stream.awaited:
             stream.awaited = False
             self._read()

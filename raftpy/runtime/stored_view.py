@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from raftcore.base.errors import LogTemporarilyUnavailable, SnapshotTemporarilyUnavailable
 from raftcore.values.message import Entries, Snapshot
@@ -17,6 +19,7 @@ class StoredView:
 
     def __init__(self, stored: GroupLog, newest: Snapshot | None, name: str) -> None:
         self._stored = stored
+        self._at_once: Callable[[int, int, int, int], Entries] | None = getattr(stored, "entries_at_once", None)
         self._name = name
         self._waits = False  # it was said that the log cannot be read for now
         self.newest = newest
@@ -27,8 +30,18 @@ class StoredView:
     def entries(self, lo: int, hi: int, max_bytes: int) -> Entries:
         """See ``GroupLog``. Perhaps in another thread. Raises what that does; that the system lacks something for it is
         said once, until it lacks it no more."""
+        return self._said(partial(self._stored.entries, lo, hi, max_bytes))
+
+    def entries_at_once(self, lo: int, hi: int, max_bytes: int, overhead: int) -> Entries:
+        """See ``PagedGroupLog``; what a store that does not offer it gives is counted by its bytes alone. Otherwise as
+        ``entries``."""
+        if self._at_once is None:
+            return self.entries(lo, hi, max_bytes)
+        return self._said(partial(self._at_once, lo, hi, max_bytes, overhead))
+
+    def _said(self, read: Callable[[], Entries]) -> Entries:
         try:
-            found = self._stored.entries(lo, hi, max_bytes)
+            found = read()
         except LogTemporarilyUnavailable as error:
             if not self._waits:
                 self._waits = True

@@ -42,6 +42,19 @@ class _Named:
             error.filename = str(self.path)
 
 
+if hasattr(os, "preadv"):
+
+    def _read_into(fd: int, buffer: memoryview, offset: int) -> int:
+        return os.preadv(fd, [buffer], offset)
+
+else:
+
+    def _read_into(fd: int, buffer: memoryview, offset: int) -> int:
+        read = os.pread(fd, len(buffer), offset)
+        buffer[: len(read)] = read
+        return len(read)
+
+
 class SystemFile:
     """A ``File`` over a descriptor of the system; ``path`` is what errors call it."""
 
@@ -54,6 +67,16 @@ class SystemFile:
     def read_at(self, size: int, offset: int) -> bytes:
         with self._named:
             return os.pread(self._fd, size, offset)
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        read = 0
+        with self._named:
+            while read < len(buffer):
+                count = _read_into(self._fd, buffer[read:], offset + read)
+                if not count:
+                    break
+                read += count
+        return read
 
     def write(self, data: Data) -> None:
         with self._named:

@@ -6,7 +6,8 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -74,6 +75,38 @@ class ThreadWorker(Generic[_Item]):
                 return
 
 
+class _Ahead(Generic[_Item]):
+    """A call that is made in a thread before it is its turn, or then where the system has no room for one."""
+
+    def __init__(self, name: str, call: Callable[[], _Item]) -> None:
+        self._call = call
+        self._given: list[_Item] = []
+        self._error: BaseException | None = None
+        self._thread: SystemThread | None = None
+        with suppress(RuntimeError):
+            self._thread = SystemThread(name, self._run)
+
+    def _run(self) -> None:
+        try:
+            self._given.append(self._call())
+        except BaseException as error:
+            self._error = error
+
+    def take(self) -> _Item:
+        """What it gives; raises what it raises."""
+        if self._thread is None:
+            return self._call()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._given.pop()
+
+    def end(self) -> None:
+        """It is not under way any more."""
+        if self._thread is not None:
+            self._thread.join()
+
+
 class Threads:
     """``Executor`` over the threads of the process. It holds nothing, so that any number of them are as good as one."""
 
@@ -85,6 +118,19 @@ class Threads:
 
     def background(self) -> Executor:
         return BackgroundThreads()
+
+    def ahead(self, name: str, calls: Iterable[Callable[[], _Item]], count: int) -> Iterator[_Item]:
+        under_way: deque[_Ahead[_Item]] = deque()
+        try:
+            for call in calls:
+                under_way.append(_Ahead(name, call))
+                if len(under_way) > count:
+                    yield under_way.popleft().take()
+            while under_way:
+                yield under_way.popleft().take()
+        finally:
+            for one in under_way:
+                one.end()
 
     def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
         try:

@@ -364,3 +364,44 @@ def test_entries_that_cannot_be_put_behind_what_is_on_the_disk_change_nothing() 
     storage.lacks = False
     assert raw.step_frames(frame(append(3, 3, 2))) == 1
     assert (raw.last_index, raw.term_at(3)) == (3, 2)
+
+
+class Counting(Paged):
+    """Counts entries that are to be applied as the core does."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.asked_to_apply: list[tuple[int, int, int]] = []
+
+    def committed_at_hand(self, lo: int, hi: int, max_bytes: int) -> Entries:
+        self.asked_to_apply.append((lo, hi, max_bytes))
+        if not self.at_hand:
+            raise LogTemporarilyUnavailable
+        return self.entries(lo, hi, 0)
+
+
+def test_what_is_to_be_applied_is_asked_for_as_such_where_the_storage_knows_of_it() -> None:
+    """Followers are sent what entries_at_hand gives all the same."""
+    net = paged(3, max_committed_size_per_ready=1000)
+    for member in net.members.values():
+        member.storage = Counting()
+        member.start()
+    net.campaign(1)
+    for command in (b"a", b"b", b"c"):
+        net.propose(1, command)
+    net.crash(1)
+    net.settle()
+    storage = net[1].storage
+    assert [(lo, limit) for lo, _, limit in storage.asked_to_apply] == [(1, 1000)]
+    assert storage.asked == []
+    storage.at_hand = True
+    net[1].raw.report_entries()
+    net.settle()
+    net.campaign(1)
+    assert commands(net, 1) == [b"a", b"b", b"c"]
+    net.isolate(3)
+    net.propose(1, b"d")
+    net.heal()
+    net.tick_all(2)
+    assert storage.asked
+    assert commands(net, 3) == [b"a", b"b", b"c", b"d"]

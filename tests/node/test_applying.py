@@ -275,3 +275,60 @@ def test_nothing_is_applied_while_the_machine_is_restored_and_then_what_follows(
     work.begin()
     assert work.run() is behind
     assert [index for index, _ in machine.seen[len(seen) :]] == [301, 302]
+
+
+class Untold(Single):
+    """Whose results nobody may ask for."""
+
+    def __init__(self, results: Any) -> None:
+        super().__init__()
+        self.results = results
+
+    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> Sequence[Any]:
+        given: Sequence[Any] = self.results(len(commands))
+        return given
+
+
+class Asked(list[Any]):
+    """Says that somebody has iterated over it, as a sequence of one's own may fail then."""
+
+    asked = 0
+
+    def __iter__(self) -> Any:
+        type(self).asked += 1
+        return super().__iter__()
+
+
+def test_a_range_or_a_tuple_of_results_is_only_counted_where_nobody_waits() -> None:
+    for results in (range, lambda count: (None,) * count):
+        apply, _ = applying(Untold(results))
+        apply.push(entries(1, [(1, NORMAL)] * 300 + [(2, NOOP)] + [(2, NORMAL)] * 20))
+        apply.begin()
+        done = apply.run()
+        assert done is not None
+        assert apply.applied == done.last == 321
+    apply, _ = applying(Untold(lambda count: range(count + 1)))
+    apply.push(entries(1, [(1, NORMAL)] * 3))
+    apply.begin()
+    with pytest.raises(ApplyFailed) as failed:
+        apply.run()
+    assert "each of its 3 commands, got 4" in str(failed.value.__cause__)
+
+
+def test_any_other_sequence_is_asked_for_its_results_though_nobody_waits() -> None:
+    """It may fail, and must then fail on every node."""
+    apply, _ = applying(Untold(lambda count: Asked(range(count))))
+    apply.push(entries(1, [(1, NORMAL)] * 3))
+    apply.begin()
+    apply.run()
+    assert Asked.asked == 1
+
+
+def test_a_range_is_the_results_where_somebody_waits() -> None:
+    apply, proposals = applying(Untold(lambda count: range(10, 10 + count)))
+    one, two = propose(proposals, 1, 1)
+    proposals.appended(1, 1, 0.0)
+    apply.push(entries(1, [(1, NORMAL)] * 4))
+    apply.begin()
+    apply.run()
+    assert (one.result(), two.result()) == (10, 11)

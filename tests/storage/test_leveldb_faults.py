@@ -279,6 +279,19 @@ class TestRecords:
         with pytest.raises(StorageDamaged, match="record of entry 3 .*it holds entries from 4 on"):
             disk.open()
 
+    @pytest.mark.parametrize("place", ["seal", "its beginning", "the middle", "its end"])
+    @pytest.mark.parametrize("others", [0, 1, 40])
+    def test_a_large_record_that_is_not_what_was_sealed(self, disk: Disk, place: str, others: int) -> None:
+        """LevelDB's checksums hold, of which the seal's is computed. Behind the record others, in the same batch."""
+        payload = random.Random(1).randbytes(150_000)
+        key = keys.entry_key(0, 1)
+        value = bytearray(seal(key, Entries.build([Entry(1, 1, 0, payload)]).data))
+        value[{"seal": 1, "its beginning": 200, "the middle": 70_000, "its end": len(value) - 2}[place]] ^= 4
+        following = [keys.entry_key(7, index) for index in range(others)]
+        write_raw(disk.path, (key, bytes(value)), *((each, None) for each in following))
+        with pytest.raises(StorageDamaged, match="record of entry 1 .*its checksum does not hold"):
+            disk.open()
+
     def test_a_record_of_another_group(self, disk: Disk) -> None:
         block = entries(4, 1, 1).data
         key = keys.entry_key(0, 4)

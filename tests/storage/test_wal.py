@@ -15,7 +15,7 @@ from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.row import room_of
 from raftpy.storage.leveldb.wal import check_manifest, check_write_ahead, set_aside, write_ahead_files
-from raftpy.storage.leveldb.wal_records import BLOCK, BROKEN, LENGTH, TORN, WHOLE, survey
+from raftpy.storage.leveldb.wal_records import BLOCK, BROKEN, LENGTH, TORN, WHOLE, survey, whole_until
 from raftpy.system.leveldb import LevelDB
 from raftpy.system.space import set_aside as system_set_aside
 from tests.storage.layout import log_files, newest_file
@@ -74,6 +74,28 @@ class TestSurvey:
             # A record whose cut-off part was zeros is there all the same.
             whole = [stop for _, stop in ends if data[:stop] == written[:stop]]
             assert 0 <= end - (whole[-1] if whole else 0) < 7, cut  # a block's last bytes are padding
+
+    @pytest.mark.parametrize("space", [b"", SPACE])
+    def test_piece_by_piece_it_says_the_same(self, written: bytes, space: bytes, seed: int) -> None:
+        """Whatever is wrong, and wherever the pieces end that it is read in."""
+        dice = Random(seed)
+        for _ in range(200):
+            data = bytearray(written + space)
+            if dice.random() < 0.8:
+                data[dice.randrange(len(written))] ^= 1 << dice.randrange(8)
+            if dice.random() < 0.5:
+                del data[dice.randrange(len(data)) :]
+            whole = 0
+            for read in sorted(dice.randrange(len(data) + 1) for _ in range(dice.randrange(8))):
+                before, whole = whole, whole_until(data[:read], whole)
+                assert before <= whole <= read
+            assert survey(data, whole) == survey(data)
+        assert whole_until(written, 0) > len(written) - BLOCK - 1
+        for wrong in (-1, len(written) + 1):
+            with pytest.raises(ValueError, match="no place"):
+                survey(written, wrong)
+            with pytest.raises(ValueError, match="no place"):
+                whole_until(written, wrong)
 
     def test_a_flipped_bit_is_never_taken_for_a_beginning(self, written: bytes, seed: int) -> None:
         """Every bit of the last two batches' record headers and last bytes, and some of everything else."""

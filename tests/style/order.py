@@ -32,8 +32,8 @@ RAFTPY = """
     storage: records identity leveldb
         snapshots.names snapshots.blocks snapshots.checking snapshots.folder snapshots.memory snapshots.writer
         snapshots.reader snapshots.receiver snapshots.metadata snapshots.store snapshots.choosing
-        memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys leveldb.lock leveldb.sealing
-        leveldb.wal_records leveldb.wal_batches leveldb.wal leveldb.places leveldb.reading leveldb.emptying
+        memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys leveldb.lock leveldb.wal_records
+        leveldb.wal_batches leveldb.sealing leveldb.wal leveldb.places leveldb.reading leveldb.stretch leveldb.emptying
         leveldb.segment leveldb.ownership leveldb.startup leveldb.loading leveldb.row leveldb.upgrade leveldb.spare
         leveldb.group_log
         leveldb.writer leveldb.store

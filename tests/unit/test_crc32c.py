@@ -82,3 +82,16 @@ def test_takes_any_contiguous_bytes() -> None:
         crc.crc32c(memoryview(b"123456789")[::2])
     with pytest.raises(OverflowError):
         crc.crc32c(b"", 2**32)
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_the_checksum_of_two_pieces_is_known_from_theirs(first: bytes, second: bytes) -> None:
+    joined = crc.crc32c_joined(crc.crc32c(first), crc.crc32c(second), len(second))
+    assert joined == crc.crc32c(first + second)
+
+
+def test_so_it_is_of_long_pieces(seed: int) -> None:
+    dice = random.Random(seed)
+    for size in (*(2**k for k in range(16)), *(2**k - 1 for k in range(17)), 32761, dice.randrange(65536)):
+        first, second = dice.randbytes(100), dice.randbytes(size)
+        assert crc.crc32c_joined(crc.crc32c(first), crc.crc32c(second), size) == crc.crc32c(first + second)

@@ -301,6 +301,11 @@ class DiskFile:
         self._check()
         return self._contents.read(offset, size)
 
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        read = self.read_at(len(buffer), offset)
+        buffer[: len(read)] = read
+        return len(read)
+
     def write(self, data: Data) -> None:
         written, error = self._write(data, self._offset)
         self._offset += written

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
-from raftpy.contracts.files import File, Files
+from raftpy.contracts.files import Files
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.places import Place, Places
 from raftpy.storage.leveldb.sealing import unseal
@@ -104,7 +104,8 @@ class Emptying:
                     key = self._left.popleft()
                     place = self._place(key)
                     if place is not None:
-                        value = read_at(file, path, place)
+                        stored = file.read_at(stored_size(place.offset, place.size), place.offset)
+                        value = value_of(path, stored, place)
                         if unseal(key, value) is None:
                             what = f"{keys.describe(key)}, at byte {place.offset}: its checksum does not hold"
                             raise StorageDamaged(what, str(path))
@@ -140,13 +141,18 @@ class Emptying:
         self._left.clear()
 
 
-def read_at(file: File, path: PurePath, place: Place) -> bytes:
-    """The value at this place of a closed segment's ``file``; ``StorageDamaged`` where the file is too short."""
-    return value_of(path, file.read_at(stored_size(place.offset, place.size), place.offset), place)
+def read_piece(files: Files, path: PurePath, size: int, offset: int) -> bytes:
+    """At most ``size`` bytes of the file at ``path`` from ``offset`` on, fewer where it ends. Raises ``OSError``."""
+    file = files.open(path, "read")
+    try:
+        return file.read_at(size, offset)
+    finally:
+        file.close()
 
 
 def value_of(path: PurePath, stored: bytes, place: Place) -> bytes:
-    """The value of which ``stored`` was read at its place in the file at ``path``; ``StorageDamaged`` likewise."""
+    """The value of which ``stored`` was read at its place in the file at ``path``; ``StorageDamaged`` where the file
+    was too short."""
     if len(stored) != stored_size(place.offset, place.size):
         raise StorageDamaged(f"it ends before byte {place.offset + place.size}", str(path))
     return value_in(stored, place.offset, place.size)

@@ -37,6 +37,7 @@ class LevelDBGroupLog:
     fail: kills the store's handle, and gives what is to be raised.
     keep: makes a group's conflict durable.
     surely: makes a call that cannot wait for descriptors, and gives its result.
+    at_once: reads many entries at once, as ``SegmentRow.entries``.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class LevelDBGroupLog:
         fail: Callable[[BaseException], StorageFailed],
         keep: Callable[[int, Conflict], None],
         surely: Callable[[Callable[[], Entries]], Entries],
+        at_once: Callable[[int, int, int, int, int, int], Entries | None],
     ) -> None:
         self.group = group
         self.head = log.head
@@ -60,6 +62,7 @@ class LevelDBGroupLog:
         self._fail = fail
         self._keep = keep
         self._surely = surely
+        self._at_once = at_once
         self._records: list[int] = []  # first indexes of those in the batch under way
         self._mutex = mutex
         self._index = log.index
@@ -234,6 +237,21 @@ class LevelDBGroupLog:
                 raise self._fail(error) from error
             if not self._has_changed_since(before):
                 return entries
+
+    def entries_at_once(self, lo: int, hi: int, max_bytes: int, overhead: int) -> Entries:
+        """See ``GroupLog``."""
+        self._check()
+        with self._mutex:
+            before = self._changes
+            self._index.check_range(lo, hi)
+            first, _ = self._index.span(self._index.position(lo))
+        try:
+            entries = self._at_once(self.group, first, lo, hi, max_bytes, overhead)
+        except OSError:
+            entries = None  # what it is, and what comes of it, is seen when the records are read one by one
+        if entries is None or self._has_changed_since(before):
+            return self.entries(lo, hi, max_bytes)
+        return entries
 
     def _has_changed_since(self, before: int) -> bool:
         """Then what was read may be of a log that is no more; this happens seldom, so it is read anew."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePath
 
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
+from raftpy.contracts.executor import Executor, ahead
 from raftpy.contracts.files import Files
 from raftpy.storage.leveldb.places import Places
 from raftpy.storage.leveldb.segment import (
@@ -20,6 +22,9 @@ from raftpy.storage.leveldb.segment import (
     unpack_number,
 )
 
+AHEAD = 2
+"""How many segments are read, and their records' checksums checked, in threads while what is in the one before is looked
+at: so a start has the use of two processors, or three."""
 MISSING = "it is missing"
 """What is wrong with a segment that a later one says was in use."""
 EMPTY = "it was in use, and what was written to it is not there"
@@ -50,8 +55,10 @@ class Loaded:
 class Loader:
     """Reads the row in the directory ``path``. ``given_up`` is not empty any more once it is to end."""
 
-    def __init__(self, files: Files, path: PurePath, given_up: Sequence[object]) -> None:
+    def __init__(self, files: Files, path: PurePath, executor: Executor, given_up: Sequence[object]) -> None:
         self._files = files
+        self._executor = executor
+        self._buffers: list[bytearray] = []  # for segments that are read: new memory takes as long as the reading
         self._path = path
         self._given_up = given_up
         self._read: dict[int, SegmentFile] = {}  # what was read and is asked for again
@@ -81,21 +88,21 @@ class Loader:
         self._check_none_above(newest)
         loaded.places.begin()
         previous = 0
-        for number in numbers:
-            if not loaded.lowest <= number <= newest.number:
-                continue
-            try:
-                found = self._segment(number)
-            except StorageDamaged as error:
-                self._damaged[number] = error  # no damage to the row, unless a later one says that it was in use
+        needed = [number for number in numbers if loaded.lowest <= number <= newest.number]
+        read = ahead(self._executor, "raftpy opening segments", (partial(self._found, number) for number in needed), AHEAD)
+        for number, found in zip(needed, read, strict=True):
+            if isinstance(found, StorageDamaged):
+                self._damaged[number] = found  # no damage to the row, unless a later one says that it was in use
                 continue
             if found.header is not None and found.header.row != loaded.row_id:
                 raise found.damaged("it belongs to another store")
             if not found.read(loaded.places, loaded.small):
                 continue
             self._check_follows(found, previous, loaded)
-            if found is not newest and not found.is_whole:
-                raise found.damaged(f"its last batch, at byte {found.end}, is not there whole")
+            if found is not newest:
+                if not found.is_whole:
+                    raise found.damaged(f"its last batch, at byte {found.end}, is not there whole")
+                found.let_go()
             previous = number
             loaded.files[number] = found.path
             loaded.sizes[number] = found.end
@@ -107,7 +114,16 @@ class Loader:
     def _segment(self, number: int) -> SegmentFile:
         if self._given_up:
             raise StorageFailed(f"the opening of {self._path} was given up")
-        return self._read.pop(number, None) or SegmentFile(self._files, self._path, number)
+        return self._read.pop(number, None) or SegmentFile(
+            self._files, self._path, number, self._buffers
+        )
+
+    def _found(self, number: int) -> SegmentFile | StorageDamaged:
+        """In any thread."""
+        try:
+            return self._segment(number)
+        except StorageDamaged as error:
+            return error
 
     def _find_newest(self, numbers: Sequence[int]) -> SegmentFile | None:
         """The newest segment that is in use."""

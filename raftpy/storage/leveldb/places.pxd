@@ -1,6 +1,9 @@
 # Where the records of the logs lie, without an object for each.
 from libc.stdint cimport uint32_t, uint64_t
 
+cdef enum:
+    KEY_SIZE = 17           # keys.py: a tag, the group, the index of the record's first entry
+
 cdef struct Record:
     uint64_t first          # index of its first entry
     uint64_t segment
@@ -40,3 +43,5 @@ cdef class Places:
 
 # Whether the key_size bytes at `key` are the key of a record of a log; then its group and the index of its first entry.
 cdef bint parse_record_key(const unsigned char* key, Py_ssize_t key_size, uint64_t* group, uint64_t* first) noexcept
+# The key of a record.
+cdef void write_record_key(unsigned char* key, uint64_t group, uint64_t first) noexcept nogil

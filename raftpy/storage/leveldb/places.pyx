@@ -15,7 +15,6 @@ from raftcore.base.growable cimport make_room
 from typing import NamedTuple
 
 cdef enum:
-    KEY_SIZE = 17       # keys.py: a tag, the group, the index of the record's first entry
     TAG = 0x65          # e
 
 
@@ -60,6 +59,14 @@ cdef bint parse_record_key(const unsigned char* key, Py_ssize_t key_size, uint64
     group[0] = big_endian(key + 1)
     first[0] = big_endian(key + 9)
     return True
+
+
+cdef void write_record_key(unsigned char* key, uint64_t group, uint64_t first) noexcept nogil:
+    cdef int i
+    key[0] = TAG
+    for i in range(8):
+        key[1 + i] = <unsigned char> (group >> (56 - 8 * i))
+        key[9 + i] = <unsigned char> (first >> (56 - 8 * i))
 
 
 cdef bytes record_key(uint64_t group, uint64_t first):

@@ -2,11 +2,12 @@
 
 One pass over the batches of its write-ahead file, in the order in which they were written.
 """
-from libc.stdint cimport uint32_t, uint64_t
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from raftcore.values.block cimport BlockHeader
 from raftpy.storage.leveldb.places cimport Places, Record, Seen, parse_record_key
-from raftpy.storage.leveldb.sealing cimport see_record
+from raftpy.storage.leveldb.sealing cimport Pieces, see_pieces, see_record
 from raftpy.storage.leveldb.wal_batches cimport Batches, Write
 
 from raftcore.base.errors import DecodeError
@@ -33,10 +34,12 @@ cdef int read_batch(Batches batches, Places places, uint64_t segment, dict small
     cdef Write write
     cdef Record record
     cdef Seen seen
+    cdef Pieces pieces
     cdef BlockHeader header
     cdef Py_ssize_t behind
     cdef uint64_t group
-    cdef bytes key, value
+    cdef bytes key
+    cdef const uint8_t* at_key
     while batches.next_write(&write):
         key = batches.joined(write.key, write.key_size)
         if not parse_record_key(key, write.key_size, &group, &record.first):
@@ -48,12 +51,10 @@ cdef int read_batch(Batches batches, Places places, uint64_t segment, dict small
         if write.deletes:
             places.drop(group, record.first)
             continue
-        value = batches.joined(write.value, write.value_size)
-        try:
-            if not see_record(key, value, &header, &behind):
-                raise DecodeError("its checksum does not hold")
-        except DecodeError as error:
-            raise StorageDamaged(str(error), f"{where}: {keys.describe(key)}") from error
+        at_key = <const uint8_t*> PyBytes_AS_STRING(key)
+        pieces.at, pieces.offset, pieces.size = batches.at(write.value), write.value, write.value_size
+        if not see_pieces(at_key, write.key_size, &pieces, &header, &behind):
+            see_joined(key, batches.joined(write.value, write.value_size), where, &header, &behind)
         record.segment = segment
         record.offset = <uint32_t> write.value
         record.size = <uint32_t> write.value_size
@@ -64,4 +65,14 @@ cdef int read_batch(Batches batches, Places places, uint64_t segment, dict small
         seen.kind = header.kind
         seen.behind = <uint32_t> behind
         places.take(group, &record, &seen)
+    return 0
+
+
+cdef int see_joined(bytes key, bytes value, str where, BlockHeader* header, Py_ssize_t* behind) except -1:
+    # What is wrong with it, if anything.
+    try:
+        if not see_record(key, value, header, behind):
+            raise DecodeError("its checksum does not hold")
+    except DecodeError as error:
+        raise StorageDamaged(str(error), f"{where}: {keys.describe(key)}") from error
     return 0

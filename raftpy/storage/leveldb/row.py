@@ -35,13 +35,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 
+from raftcore.values.message import Entries
 from raftpy.contracts.database import Batch, DatabaseEngine
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.files import Files, is_passing
 from raftpy.storage.identity import new_store_id
-from raftpy.storage.leveldb.emptying import Emptying, Write, read_at, value_of
+from raftpy.storage.leveldb.emptying import Emptying, Write, read_piece, value_of
 from raftpy.storage.leveldb.loading import Loader
 from raftpy.storage.leveldb.places import SeenRecord, is_record
 from raftpy.storage.leveldb.segment import (
@@ -55,6 +56,7 @@ from raftpy.storage.leveldb.segment import (
     name_of,
     pack_number,
 )
+from raftpy.storage.leveldb.stretch import find_stretch
 from raftpy.storage.leveldb.wal import REREAD, cut_off_room, damage_in
 from raftpy.storage.leveldb.wal_batches import stored_size
 
@@ -178,7 +180,7 @@ class SegmentRow:
         self._make_at = 0  # when the newest has so many bytes, making the next one is tried again; 0: it is under way
         self._trouble: Exception | None = None  # what the worker has failed of, or a write
         self._closed = False
-        loaded = Loader(files, path, given_up).load(create)
+        loaded = Loader(files, path, executor, given_up).load(create)
         self._small = loaded.small
         self._places = loaded.places
         self._emptying = Emptying(files, loaded.places)
@@ -213,16 +215,24 @@ class SegmentRow:
                     return made.database.get(key, verify_checksums=verify_checksums)
                 path = self._paths[place.segment]
             try:
-                file = self._files.open(path, "read")
+                stored = read_piece(self._files, path, stored_size(place.offset, place.size), place.offset)
             except FileNotFoundError as error:
                 with self._mutex:
                     if self._places.find(key) == place:
                         raise StorageDamaged("it is missing", str(path)) from error
                 continue  # the record has gone along to the newest segment meanwhile, or is needed no more
-            try:
-                return read_at(file, path, place)
-            finally:
-                file.close()
+            return value_of(path, stored, place)
+
+    def entries(self, group: int, first: int, lo: int, hi: int, max_bytes: int, overhead: int) -> Entries | None:
+        """The entries from ``lo`` on, which is in the record of this first index, as many as ``Stretch.entries`` gives.
+        None where not all is as it should be, or LevelDB has it: then ``get`` knows. Raises ``OSError``."""
+        with self._mutex:
+            stretch = find_stretch(self._places, group, first, hi, max_bytes, overhead)
+            path = None if stretch is None else self._paths.get(stretch.segment)
+        if stretch is None or path is None:
+            return None
+        stored = read_piece(self._files, path, stretch.size, stretch.offset)
+        return stretch.entries(stored, lo, hi, max_bytes, overhead)
 
     def put(self, key: bytes, value: bytes, *, sync: bool) -> None:
         self.commit([(key, value)], [])
@@ -284,17 +294,13 @@ class SegmentRow:
                 if path is None or not needed or offset >= size:
                     break  # needed no more, or read to its end
                 try:
-                    file = self._files.open(path, "read")
+                    piece = read_piece(self._files, path, min(REREAD, size - offset), offset)
                 except FileNotFoundError:
                     with self._mutex:
                         needed = number in self._sizes
                     if needed:
                         yield 0, StorageDamaged("it is missing", str(path))
                     break
-                try:
-                    piece = file.read_at(min(REREAD, size - offset), offset)
-                finally:
-                    file.close()
                 damage = damage_in(piece, offset, size)
                 yield len(piece), None if damage is None else StorageDamaged(damage, str(path))
                 offset += REREAD

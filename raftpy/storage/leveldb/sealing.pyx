@@ -8,7 +8,7 @@ The head rides with the entries so that a batch of them touches no key that anot
 nothing to merge, and what was written once stays where it is (docs/design-storage.md).
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from raftcore.base.buffer cimport Buffer, buffer_of
@@ -16,6 +16,7 @@ from raftcore.base.bytes cimport load32, store32
 from raftcore.base.crc cimport crc32c_update
 from raftcore.values.block cimport (
     BLOCK_HEADER_SIZE,
+    LENGTH_SIZE,
     BlockFault,
     BlockHeader,
     BlockSummary,
@@ -25,13 +26,14 @@ from raftcore.values.block cimport (
     read_block_header,
 )
 from raftcore.values.entries cimport parse_entries
+from raftpy.storage.leveldb.wal_batches cimport copy_pieces, crc_of_checked, crc_of_pieces, next_at
 
 from raftcore.base.errors import DecodeError
 
 cdef enum:
-    SEAL_SIZE = 4
     END_SIZE = 1
     END = 0xFF
+    LENGTHS_AT_ONCE = 32 << 10  # bytes of a block's header and lengths, on the stack
 
 SEAL = SEAL_SIZE
 
@@ -83,6 +85,49 @@ cdef bint see_record(bytes key, bytes value, BlockHeader* header, Py_ssize_t* be
         raise_fault(&fault)
     behind[0] = size - <Py_ssize_t> block
     return True
+
+
+cdef uint64_t sealed_block(const uint8_t* key, Py_ssize_t key_size, const Pieces* value, bint checked,
+                           BlockHeader* header) noexcept nogil:
+    cdef Py_ssize_t size = value.size - SEAL_SIZE - END_SIZE
+    cdef Py_ssize_t body = next_at(value.offset, SEAL_SIZE)
+    cdef uint8_t seal[SEAL_SIZE]
+    cdef uint8_t head[BLOCK_HEADER_SIZE]
+    cdef uint64_t block
+    cdef uint32_t crc = crc32c_update(0, key, key_size)
+    if size < BLOCK_HEADER_SIZE or value.at[next_at(value.offset, value.size - END_SIZE) - value.offset] != END:
+        return 0
+    if checked:
+        crc = crc_of_checked(crc, value.at - value.offset, body, value.size - SEAL_SIZE)
+    else:
+        crc = crc_of_pieces(crc, value.at + (body - value.offset), body, value.size - SEAL_SIZE)
+    copy_pieces(seal, value.at, value.offset, SEAL_SIZE)
+    if load32(seal) != crc:
+        return 0
+    copy_pieces(head, value.at + (body - value.offset), body, BLOCK_HEADER_SIZE)
+    read_block_header(head, header)
+    block = block_size(header)
+    return block if block <= <uint64_t> size else 0
+
+
+cdef bint see_pieces(const uint8_t* key, Py_ssize_t key_size, const Pieces* value, BlockHeader* header,
+                     Py_ssize_t* behind) noexcept nogil:
+    # check_blocks reads of a block no more than its header and the lengths, so no more is put together.
+    cdef uint8_t lengths[LENGTHS_AT_ONCE]
+    cdef uint64_t block = sealed_block(key, key_size, value, True, header)
+    cdef Py_ssize_t body
+    cdef uint64_t begin
+    cdef BlockSummary summary
+    cdef BlockFault fault
+    if not block:
+        return False
+    begin = min(block, BLOCK_HEADER_SIZE + LENGTH_SIZE * <uint64_t> header.count)
+    if begin > LENGTHS_AT_ONCE:
+        return False
+    body = next_at(value.offset, SEAL_SIZE)
+    copy_pieces(lengths, value.at + (body - value.offset), body, <Py_ssize_t> begin)
+    behind[0] = value.size - SEAL_SIZE - END_SIZE - <Py_ssize_t> block
+    return check_blocks(lengths, <Py_ssize_t> block, &summary, &fault)
 
 
 cdef uint64_t size_of_block(const uint8_t* at, Py_ssize_t size, BlockHeader* header) except 0:

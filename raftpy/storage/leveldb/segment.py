@@ -17,6 +17,7 @@ not in use; the batch behind it opens it (raftpy/storage/leveldb/row.py).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePath
@@ -30,9 +31,13 @@ from raftpy.storage.leveldb.reading import read_batches
 from raftpy.storage.leveldb.sealing import seal, unseal
 from raftpy.storage.leveldb.wal import set_aside, write_ahead_files
 from raftpy.storage.leveldb.wal_batches import Batches, Layout, MalformedBatch
-from raftpy.storage.leveldb.wal_records import BLOCK, HEADER, TORN, WHOLE, survey
+from raftpy.storage.leveldb.wal_records import BLOCK, HEADER, TORN, WHOLE, survey, whole_until
 
 ROW_FORMAT = 1
+PIECE = 1 << 20
+"""Bytes of a segment's file that are read at a time."""
+LARGEST_BUFFER = 64 << 20
+"""Bytes of memory that are kept for the next segment that is read; one batch may be many times as large."""
 UNFLUSHED = 1 << 30
 """The largest write buffer that LevelDB takes, in bytes: nothing is ever flushed."""
 HEADER_KEY = b"\0S"
@@ -140,28 +145,30 @@ def holds_no_batch(files: Files, row: PurePath, number: int) -> bool:
 class SegmentFile:
     """What a segment's write-ahead file holds, read without LevelDB while nobody writes it, once.
 
-    ``header`` is None where not even that is there whole: the segment was not finished. Raises ``StorageDamaged`` for
-    what no crash leaves, ``OSError``.
+    ``header`` is None where not even that is there whole: the segment was not finished. ``buffers``: where what is read
+    finds its place, and gives it back to when it is let go of. Raises ``StorageDamaged`` for what no crash leaves,
+    ``OSError``.
     """
 
-    def __init__(self, files: Files, row: PurePath, number: int) -> None:
+    def __init__(self, files: Files, row: PurePath, number: int, buffers: list[bytearray] | None = None) -> None:
         self._files = files
         self.number = number
         self.directory = row / name_of(number)
         self.header: Header | None = None
-        self.data = b""
+        self.data: bytes | memoryview = b""
+        self._buffers = [] if buffers is None else buffers
         self._row = row
         self._end = 0
         self._torn = False
         self._last_batch = 0  # where it begins
+        self._buffer: bytearray | None = None
         found = write_ahead_files(files, self.directory)
         if len(found) > 1:
             raise self.damaged("it has more than one write-ahead file")
         if not found:
             return
         self.path = found[0]
-        self.data = files.read(self.path)
-        verdict, self._end = survey(self.data)
+        verdict, self._end = self._read()
         if verdict not in (WHOLE, TORN):
             raise StorageDamaged(f"the record at byte {self._end} is not what was written", str(self.path))
         self._torn = verdict == TORN
@@ -169,6 +176,34 @@ class SegmentFile:
         first = self._next()
         if first is not None:
             self.header = self._read_header(first)
+
+    def _read(self) -> tuple[str, int]:
+        """Reads the file, each piece with its records' checksums while the processor has it at hand; see ``survey``."""
+        file = self._files.open(self.path, "read")
+        try:
+            size = file.size()
+            with suppress(IndexError):  # another thread may have had the last one
+                self._buffer = self._buffers.pop()
+            if self._buffer is None or len(self._buffer) < size:
+                self._buffer = bytearray(size)
+            view, read, whole = memoryview(self._buffer), 0, 0
+            while read < size:
+                count = file.read_into(view[read : min(read + PIECE, size)], read)
+                if not count:
+                    break
+                read += count
+                whole = whole_until(view[:read], whole)
+        finally:
+            file.close()
+        self.data = view[:read]
+        return survey(self.data, whole)
+
+    def let_go(self) -> None:
+        """Nothing is asked of it any more."""
+        self.data = b""
+        if self._buffer is not None and len(self._buffer) <= LARGEST_BUFFER:
+            self._buffers.append(self._buffer)
+        self._buffer = None
 
     def damaged(self, what: str) -> StorageDamaged:
         """What to raise about the segment."""

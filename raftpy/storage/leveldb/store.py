@@ -217,6 +217,7 @@ class LevelDBStorage:
                 boots = f"boot {head.boot}, and group 0 has {self._groups[0].head.boot}"
                 raise self._reader.damaged(keys.head_key(group), f"it has {boots}: each start writes all of them")
         self._reader.check_end(group, log)
+        assert self._row is not None
         conflict = floor.groups.get(group, GroupFloor()).conflict if floor is not None else None
         self._groups[group] = LevelDBGroupLog(
             group,
@@ -228,6 +229,7 @@ class LevelDBStorage:
             self._fail,
             self._keep_conflict,
             self._surely,
+            self._row.entries,
         )
         return initial_state(
             head.hard_state,

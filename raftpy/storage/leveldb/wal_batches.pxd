@@ -27,6 +27,8 @@ cdef class Batches:
     cdef bint next_batch(self) except -1
     # The next write of it; False at its end, which is behind the batch then.
     cdef bint next_write(self, Write* write) except -1
+    # Byte `offset` of the file.
+    cdef const uint8_t* at(self, Py_ssize_t offset) noexcept
     # The size bytes at `offset`, without the headers between their pieces; they lie in the file.
     cdef bytes joined(self, Py_ssize_t offset, Py_ssize_t size)
 
@@ -39,4 +41,13 @@ cdef class Batches:
     cdef Py_ssize_t _skip(self, Py_ssize_t size) noexcept
 
 # How many bytes of the file hold `size` bytes at `offset`, with the headers between their pieces.
-cdef Py_ssize_t span_of(Py_ssize_t offset, Py_ssize_t size) noexcept
+cdef Py_ssize_t span_of(Py_ssize_t offset, Py_ssize_t size) noexcept nogil
+# Where the byte behind the `size` bytes at `offset` is, if there is another one of the same batch.
+cdef Py_ssize_t next_at(Py_ssize_t offset, Py_ssize_t size) noexcept nogil
+# The `size` bytes at `offset` without the headers between their pieces; `at` is where byte `offset` of the file is.
+cdef void copy_pieces(uint8_t* to, const uint8_t* at, Py_ssize_t offset, Py_ssize_t size) noexcept nogil
+# CRC32C of them, continuing `crc`.
+cdef uint32_t crc_of_pieces(uint32_t crc, const uint8_t* at, Py_ssize_t offset, Py_ssize_t size) noexcept nogil
+# The same in a file of which byte 0 is at `file`, and whose records' own checksums hold: from these, where that is
+# quicker than from the bytes.
+cdef uint32_t crc_of_checked(uint32_t crc, const uint8_t* file, Py_ssize_t offset, Py_ssize_t size) noexcept nogil

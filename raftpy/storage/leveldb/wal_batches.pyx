@@ -18,11 +18,12 @@ A value is found again by its offset in the file and its size: what stands betwe
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from raftcore.base.buffer cimport buffer_of
 from raftcore.base.bytes cimport load16
+from raftcore.base.crc cimport crc32c_past, crc32c_update
 from raftpy.storage.leveldb.wal_records cimport (
     BLOCK_SIZE,
     DELETION,
@@ -32,6 +33,7 @@ from raftpy.storage.leveldb.wal_records cimport (
     MIDDLE,
     RECORD_HEADER,
     VALUE,
+    unmasked,
 )
 
 cdef enum:
@@ -116,6 +118,9 @@ cdef class Batches:
             write.value_size = self._size(self._start)
             write.value = self._skip(write.value_size)
         return True
+
+    cdef const uint8_t* at(self, Py_ssize_t offset) noexcept:
+        return self._data.at + offset
 
     cdef bytes joined(self, Py_ssize_t offset, Py_ssize_t size):
         return joined(self._data.at + offset, offset, size)
@@ -217,17 +222,19 @@ def value_in(stored, Py_ssize_t offset, Py_ssize_t size):
     return joined(view.at, offset, size)
 
 
-cdef Py_ssize_t span_of(Py_ssize_t offset, Py_ssize_t size) noexcept:
+cdef Py_ssize_t span_of(Py_ssize_t offset, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t room = BLOCK_SIZE - offset % BLOCK_SIZE
     if size <= room:
         return size
     return size + RECORD_HEADER * ((size - room + BLOCK_SIZE - RECORD_HEADER - 1) // (BLOCK_SIZE - RECORD_HEADER))
 
 
-cdef bytes joined(const uint8_t* at, Py_ssize_t offset, Py_ssize_t size):
-    # size bytes without the headers between them; `at` is byte `offset` of the file.
-    cdef bytes whole = PyBytes_FromStringAndSize(NULL, size)
-    cdef char* to = PyBytes_AS_STRING(whole)
+cdef Py_ssize_t next_at(Py_ssize_t offset, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t at = offset + span_of(offset, size)
+    return at + RECORD_HEADER if at % BLOCK_SIZE == 0 else at
+
+
+cdef void copy_pieces(uint8_t* to, const uint8_t* at, Py_ssize_t offset, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t room = BLOCK_SIZE - offset % BLOCK_SIZE
     while size > room:
         memcpy(to, at, <size_t> room)
@@ -237,6 +244,45 @@ cdef bytes joined(const uint8_t* at, Py_ssize_t offset, Py_ssize_t size):
         room = BLOCK_SIZE - RECORD_HEADER
     if size:
         memcpy(to, at, <size_t> size)
+
+
+cdef uint32_t crc_of_pieces(uint32_t crc, const uint8_t* at, Py_ssize_t offset, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t room = BLOCK_SIZE - offset % BLOCK_SIZE
+    while size > room:
+        crc = crc32c_update(crc, at, room)
+        at += room + RECORD_HEADER
+        size -= room
+        room = BLOCK_SIZE - RECORD_HEADER
+    return crc32c_update(crc, at, size)
+
+
+cdef uint32_t crc_of_checked(uint32_t crc, const uint8_t* file, Py_ssize_t offset, Py_ssize_t size) noexcept nogil:
+    # A record that the bytes go on to the end of has said their checksum: joined with that of the little before them
+    # it gave the record's own. Only what other writes follow in the same record is gone through again.
+    cdef Py_ssize_t at, stop, part, before
+    while size:
+        at = offset - offset % BLOCK_SIZE
+        stop = at + RECORD_HEADER + load16(file + at + 4)
+        while stop <= offset:
+            at = stop
+            stop = at + RECORD_HEADER + load16(file + at + 4)
+        part = stop - offset
+        before = offset - at - RECORD_HEADER + 1  # with the type
+        if part <= size and before < part:
+            crc = crc32c_past(crc ^ crc32c_update(0, file + offset - before, before), <uint16_t> part)
+            crc ^= unmasked(file + at)
+        else:
+            part = min(part, size)
+            crc = crc32c_update(crc, file + offset, part)
+        size -= part
+        offset += part + RECORD_HEADER
+    return crc
+
+
+cdef bytes joined(const uint8_t* at, Py_ssize_t offset, Py_ssize_t size):
+    # size bytes without the headers between them; `at` is byte `offset` of the file.
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, size)
+    copy_pieces(<uint8_t*> PyBytes_AS_STRING(whole), at, offset, size)
     return whole
 
 

@@ -5,13 +5,11 @@ data, a length (u16), a type (u8) and the data, all little endian; a block's las
 batch is one record or, across blocks, several. Behind the last record there may be zeros: space set aside.
 """
 from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcmp
 
 from raftcore.base.buffer cimport Buffer, buffer_of
-from raftcore.base.bytes cimport load16, load32
+from raftcore.base.bytes cimport load16
 from raftcore.base.crc cimport crc32c_update
-
-cdef enum:
-    MASK_DELTA = 0xA282EAD8
 
 BLOCK = BLOCK_SIZE
 HEADER = RECORD_HEADER
@@ -22,7 +20,7 @@ LENGTH = "length"
 BROKEN = "broken"
 
 
-def survey(data):
+def survey(data, Py_ssize_t begin=0):
     """``(verdict, offset)``: of the first record that is not whole, or else the end of the last.
 
     - ``WHOLE``: all records are, and behind them there is nothing but zeros.
@@ -31,35 +29,87 @@ def survey(data):
     - ``LENGTH``: it looks like that, but a shorter length does: the length is what was damaged.
     - ``BROKEN``: anything else.
 
+    ``begin``: where :func:`whole_until` has found all to be whole up to.
+
     A last record is told from a beginning only if its last byte is not zero (raftpy/storage/leveldb/sealing.pyx sees to
     that).
     """
     cdef Buffer view = buffer_of(data)
+    cdef const uint8_t* at = view.at
     cdef Py_ssize_t size = view.size
-    cdef Py_ssize_t offset = 0
+    cdef Py_ssize_t offset = begin
+    cdef int verdict
+    if not 0 <= begin <= size:
+        raise ValueError(f"{begin} is no place in {size} bytes")
+    with nogil:
+        verdict = find_end(at, size, &offset)
+    return VERDICTS[verdict], offset
+
+
+def whole_until(data, Py_ssize_t begin):
+    """Of the beginning of a file that is still being read: up to where its records are whole, in blocks that are there
+    to their end. ``begin``: what the last call has found, 0 at first. ``ValueError`` for one that has no place."""
+    cdef Buffer view = buffer_of(data)
+    cdef const uint8_t* at = view.at
+    cdef Py_ssize_t size = view.size - view.size % BLOCK_SIZE
+    cdef Py_ssize_t offset = begin
+    if not 0 <= begin <= view.size:
+        raise ValueError(f"{begin} is no place in {view.size} bytes")
+    with nogil:
+        while offset < size:
+            if not step_over(at, &offset):
+                break
+    return offset
+
+
+cdef bint step_over(const uint8_t* at, Py_ssize_t* offset) noexcept nogil:
+    # Goes on behind the whole record there, or the padding, in a block that is there to its end. False: neither.
+    cdef Py_ssize_t block_end = (offset[0] // BLOCK_SIZE + 1) * BLOCK_SIZE
+    cdef Py_ssize_t stop
+    if block_end - offset[0] < RECORD_HEADER:
+        offset[0] = block_end
+        return True
+    stop = offset[0] + RECORD_HEADER + load16(at + offset[0] + 4)
+    if stop > block_end or zeros(at, offset[0], offset[0] + RECORD_HEADER) or not checksum_holds(at, offset[0], stop):
+        return False
+    offset[0] = stop
+    return True
+
+
+cdef enum Verdict:
+    IS_WHOLE
+    IS_TORN
+    HAS_LENGTH
+    IS_BROKEN
+
+# In the order of Verdict.
+cdef tuple VERDICTS = (WHOLE, TORN, LENGTH, BROKEN)
+
+
+cdef int find_end(const uint8_t* at, Py_ssize_t size, Py_ssize_t* end) noexcept nogil:
+    # See survey: a Verdict, and the offset, from which it begins.
+    cdef Py_ssize_t offset = end[0]
     cdef Py_ssize_t block_end, stop
-    cdef const uint8_t* at
-    if size == 0:
-        return WHOLE, 0
-    at = view.at
-    while True:
+    while size:
+        end[0] = offset
         block_end = min((offset // BLOCK_SIZE + 1) * BLOCK_SIZE, size)
         if block_end - offset < RECORD_HEADER:
             if block_end == size:  # less than a header, or nothing
-                return (WHOLE if zeros(at, offset, size) else TORN), offset
+                return IS_WHOLE if zeros(at, offset, size) else IS_TORN
             offset = block_end
             continue
         if zeros(at, offset, offset + RECORD_HEADER):
-            return (WHOLE if zeros(at, offset, size) else BROKEN), offset
+            return IS_WHOLE if zeros(at, offset, size) else IS_BROKEN
         stop = offset + RECORD_HEADER + load16(at + offset + 4)
         if stop <= block_end and checksum_holds(at, offset, stop):
             offset = stop
             continue
         if stop > block_end and block_end < size:
-            return BROKEN, offset  # no record leaves its block
+            return IS_BROKEN  # no record leaves its block
         if stop <= block_end and (at[stop - 1] or not zeros(at, stop, size)):
-            return BROKEN, offset
-        return (LENGTH if some_length_holds(at, offset, min(stop, block_end)) else TORN), offset
+            return IS_BROKEN
+        return HAS_LENGTH if some_length_holds(at, offset, min(stop, block_end)) else IS_TORN
+    return IS_WHOLE
 
 
 def record_holds(data, Py_ssize_t offset, Py_ssize_t stop):
@@ -83,16 +133,10 @@ cdef Buffer checked(data, Py_ssize_t offset, Py_ssize_t stop):
 
 
 cdef bint zeros(const uint8_t* at, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(start, stop):
-        if at[i]:
-            return False
-    return True
-
-
-cdef inline uint32_t unmasked(const uint8_t* record) noexcept nogil:
-    cdef uint32_t rotated = load32(record) - <uint32_t> MASK_DELTA
-    return rotated >> 17 | rotated << 15
+    # The first is, and each is what the one before it is.
+    if start >= stop:
+        return True
+    return not at[start] and not memcmp(at + start, at + start + 1, <size_t> (stop - start - 1))
 
 
 cdef bint checksum_holds(const uint8_t* at, Py_ssize_t offset, Py_ssize_t stop) noexcept nogil:

@@ -214,7 +214,7 @@ BUGS = (
         name="page-of-other-entries",
         breaks="a page follows what was read before it (paged_view.py)",
         file=PAGED_VIEW,
-        old="            return self.entries(lo, hi, page).split(max_bytes)\n",
-        new="            return self.entries(min(lo + 1, hi - 1), hi, page).split(max_bytes)\n",
+        old="            lo = stream.begin\n",
+        new="            lo = min(stream.begin + 1, hi - 1)\n",
     ),
 )

@@ -1,0 +1,35 @@
+# Records of a log that lie together, and what is taken of each.
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from raftpy.storage.leveldb.places cimport Record
+from raftpy.storage.leveldb.sealing cimport Pieces
+
+# What is taken of one record's block.
+cdef struct Part:
+    uint64_t block          # bytes of the whole block
+    uint64_t size           # bytes of what is taken, with a header of its own
+    uint32_t lo, hi         # entries lo to hi - 1, counted from the block's first
+
+# One call of Stretch.entries.
+cdef struct Filling:
+    const uint8_t* stored   # the stretch, as it is in the file
+    uint64_t lo, hi, max_bytes
+    uint32_t overhead
+    Part* parts             # one for each record
+    uint8_t* block          # one that is put together to be cut; NULL: none
+    size_t count            # records that are taken
+    uint64_t size           # bytes of all that is taken
+
+cdef class Stretch:
+    cdef readonly uint64_t segment
+    cdef readonly Py_ssize_t offset
+    cdef readonly Py_ssize_t size
+    cdef uint64_t group
+    cdef Record* records    # as they were when it was found, in the order of the log
+    cdef size_t count       # at least 1
+
+    cdef void value_of(self, size_t i, const uint8_t* stored, Pieces* value) noexcept nogil
+    cdef bint measure(self, Filling* filling) noexcept nogil
+    cdef bint cut(self, Filling* filling, const Pieces* value, Part* part, uint64_t* cost) noexcept nogil
+    cdef const uint8_t* joined(self, Filling* filling, const Pieces* value, uint64_t size) noexcept nogil
+    cdef void write(self, Filling* filling, uint8_t* to) noexcept nogil

@@ -1,0 +1,19 @@
+from typing import NoReturn, final
+
+from raftcore.values.message import Entries
+from raftpy.storage.leveldb.places import Places
+
+def find_stretch(
+    places: Places, group: int, first: int, hi: int, max_bytes: int, overhead: int
+) -> Stretch | None: ...
+
+@final
+class Stretch:
+    def __init__(self) -> NoReturn: ...
+    @property
+    def segment(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    def entries(self, stored: bytes, lo: int, hi: int, max_bytes: int, overhead: int) -> Entries | None: ...

@@ -1,0 +1,225 @@
+"""A stretch: records of a log that follow one another in the file of a closed segment, read at once.
+
+    file    ...[key 1][value 1]..[key 4][value 4]..[key 5][value 5]...
+                      |<------------------ stretch ------------->|
+
+Each record's seal is checked and its block taken over, without the headers between its pieces, into the one bytes
+object of the entries; no other copy is made, and none of it holds the interpreter's lock. Whatever is not as it should
+be gives no entries: then the records are read one by one, which says what is wrong with which (group_log.py).
+"""
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from raftcore.base.bytes cimport load32
+from raftcore.values.block cimport (
+    BLOCK_HEADER_SIZE, LENGTH_SIZE, BlockFault, BlockHeader, BlockSummary, check_blocks, cut_block, payload_span,
+)
+from raftcore.values.entries cimport Entries, make_entries
+from raftpy.storage.leveldb.places cimport KEY_SIZE, Log, Places, Record, write_record_key
+from raftpy.storage.leveldb.sealing cimport SEAL_SIZE, Pieces, sealed_block
+from raftpy.storage.leveldb.wal_batches cimport copy_pieces, next_at, span_of
+
+cdef enum:
+    # Bytes of the file between one record and the next, at most: what is small and comes with a segment's first batch,
+    # or a record of another group.
+    FARTHEST = 64 << 10
+    # Bytes of the file that are read at once, unless a single record is larger.
+    LARGEST = 4 << 20
+
+
+def find_stretch(Places places not None, uint64_t group, uint64_t first, uint64_t hi, uint64_t max_bytes,
+                 uint32_t overhead):
+    """The records of the group's log from the one with this first index on which begin before ``hi`` and take at most
+    ``max_bytes``, at least one. None where there is no such record."""
+    cdef Log log = places.log_of(group)
+    cdef Stretch out
+    cdef Record* record
+    cdef Record* before
+    cdef size_t at, count
+    cdef uint64_t used = 0
+    cdef Py_ssize_t begin, end
+    if log is None:
+        return None
+    at = log.position(first)
+    if not log.holds(at, first):
+        return None
+    record = log.records + log.head + at
+    begin = record.offset
+    end = begin + span_of(begin, record.size)
+    count = 1
+    while at + count < log.count:
+        before = record
+        record += 1
+        used += before.size + (overhead - LENGTH_SIZE) * (record.first - before.first)
+        if record.first >= hi or record.segment != before.segment or used >= max_bytes:
+            break
+        if record.size > max_bytes - used or not end < <Py_ssize_t> record.offset <= end + FARTHEST:
+            break
+        if <Py_ssize_t> record.offset + span_of(record.offset, record.size) - begin > LARGEST:
+            break
+        end = record.offset + span_of(record.offset, record.size)
+        count += 1
+    out = Stretch.__new__(Stretch)
+    out.records = <Record*> malloc(count * sizeof(Record))
+    if out.records == NULL:
+        raise MemoryError
+    memcpy(out.records, log.records + log.head + at, count * sizeof(Record))
+    out.count = count
+    out.group = group
+    out.segment = out.records.segment
+    out.offset = begin
+    out.size = end - begin
+    return out
+
+
+@cython.final
+cdef class Stretch:
+    """Made by :func:`find_stretch` alone.
+
+    Attributes: ``segment``, the number of the segment that holds it, and the ``size`` bytes of its file from ``offset``
+    on.
+    """
+
+    def __init__(self):
+        raise TypeError("a Stretch is made by find_stretch")
+
+    def __dealloc__(self):
+        free(self.records)
+
+    def entries(self, bytes stored not None, uint64_t lo, uint64_t hi, uint64_t max_bytes, uint32_t overhead):
+        """The entries from ``lo``, which is in the first record, up to, not including, ``hi``, out of the bytes of the
+        file; cut behind a record, where ``max_bytes`` would be exceeded, or within the first. Each counts for its
+        payload and ``overhead`` bytes, and each block for its header.
+
+        None where any of it is not what it should be.
+        """
+        cdef Filling filling
+        cdef bytes data
+        cdef Entries out = None
+        cdef BlockSummary summary
+        cdef BlockFault fault
+        cdef uint8_t* to
+        cdef bint valid
+        if PyBytes_GET_SIZE(stored) != self.size:
+            return None
+        filling.stored = <const uint8_t*> PyBytes_AS_STRING(stored)
+        filling.lo, filling.hi, filling.max_bytes, filling.overhead = lo, hi, max_bytes, overhead
+        filling.parts = <Part*> malloc(self.count * sizeof(Part))
+        filling.block = NULL
+        try:
+            if filling.parts == NULL:
+                raise MemoryError
+            with nogil:
+                valid = self.measure(&filling)
+            if valid:
+                data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> filling.size)
+                to = <uint8_t*> PyBytes_AS_STRING(data)
+                with nogil:
+                    self.write(&filling, to)
+                    valid = check_blocks(to, <Py_ssize_t> filling.size, &summary, &fault)
+                if valid:
+                    out = make_entries(data, summary.first, summary.count, summary.first_term, summary.last_term,
+                                       summary.payload_size, summary.blocks)
+        finally:
+            free(filling.parts)
+            free(filling.block)
+        return out
+
+    cdef void value_of(self, size_t i, const uint8_t* stored, Pieces* value) noexcept nogil:
+        cdef Record* record = self.records + i
+        value.at = stored + (<Py_ssize_t> record.offset - self.offset)
+        value.offset = record.offset
+        value.size = record.size
+
+    cdef bint measure(self, Filling* filling) noexcept nogil:
+        # What of which record is taken, and how many bytes all of it has. False where a record is not what it should
+        # be: nothing of any is given then.
+        cdef Pieces value
+        cdef BlockHeader header
+        cdef Part* part
+        cdef uint8_t key[KEY_SIZE]
+        cdef uint64_t cost
+        cdef uint64_t used = 0
+        cdef uint64_t following = 0
+        cdef size_t i
+        filling.size = 0
+        filling.count = 0
+        for i in range(self.count):
+            part = filling.parts + i
+            self.value_of(i, filling.stored, &value)
+            write_record_key(key, self.group, self.records[i].first)
+            part.block = sealed_block(key, KEY_SIZE, &value, False, &header)
+            if not part.block or header.first != self.records[i].first or (i and header.first != following):
+                return False
+            following = header.first + header.count
+            if following <= filling.lo or following < header.first:
+                return False
+            if header.first >= filling.hi:
+                break
+            part.lo = <uint32_t> (filling.lo - header.first) if header.first < filling.lo else 0
+            part.hi = <uint32_t> (filling.hi - header.first) if filling.hi < following else header.count
+            part.size = part.block
+            cost = BLOCK_HEADER_SIZE + <uint64_t> filling.overhead * header.count + header.payload_size
+            if part.lo or part.hi < header.count or (not i and cost > filling.max_bytes):
+                if not self.cut(filling, &value, part, &cost):
+                    return False
+            if i and cost > filling.max_bytes - used:
+                break
+            used = min(used + cost, filling.max_bytes)
+            filling.size += part.size
+            filling.count += 1
+        return filling.count > 0
+
+    cdef bint cut(self, Filling* filling, const Pieces* value, Part* part, uint64_t* cost) noexcept nogil:
+        # A block of which only a part is taken: how many of its bytes, and up to where.
+        cdef const uint8_t* block = self.joined(filling, value, part.block)
+        cdef BlockSummary summary
+        cdef BlockFault fault
+        cdef uint64_t each
+        cdef uint32_t i
+        if block == NULL or not check_blocks(block, <Py_ssize_t> part.block, &summary, &fault):
+            return False
+        part.size = BLOCK_HEADER_SIZE
+        cost[0] = BLOCK_HEADER_SIZE
+        for i in range(part.lo, part.hi):
+            each = load32(block + BLOCK_HEADER_SIZE + LENGTH_SIZE * <uint64_t> i)
+            if i > part.lo and cost[0] + filling.overhead + each > filling.max_bytes:
+                part.hi = i
+                break
+            cost[0] += filling.overhead + each
+            part.size += LENGTH_SIZE + each
+        return True
+
+    cdef const uint8_t* joined(self, Filling* filling, const Pieces* value, uint64_t size) noexcept nogil:
+        # The block, in memory that is freed in the end, or before the next one is asked for; NULL: there is none left.
+        cdef Py_ssize_t body = next_at(value.offset, SEAL_SIZE)
+        free(filling.block)
+        filling.block = <uint8_t*> malloc(size)
+        if filling.block != NULL:
+            copy_pieces(filling.block, value.at + (body - value.offset), body, <Py_ssize_t> size)
+        return filling.block
+
+    cdef void write(self, Filling* filling, uint8_t* to) noexcept nogil:
+        cdef Pieces value
+        cdef BlockHeader header
+        cdef Part* part
+        cdef const uint8_t* block
+        cdef Py_ssize_t body
+        cdef size_t i
+        for i in range(filling.count):
+            part = filling.parts + i
+            self.value_of(i, filling.stored, &value)
+            if part.size == part.block:
+                body = next_at(value.offset, SEAL_SIZE)
+                copy_pieces(to, value.at + (body - value.offset), body, <Py_ssize_t> part.block)
+            else:
+                block = self.joined(filling, &value, part.block)
+                if block == NULL:
+                    memset(to, 0, BLOCK_HEADER_SIZE)  # which is no block, and is found to be none
+                else:
+                    cut_block(block, part.lo, part.hi, payload_span(block, 0, part.lo),
+                              payload_span(block, part.lo, part.hi), to)
+            to += part.size
