@@ -413,12 +413,15 @@ cdef class LogEntries:
         """
         cdef object at_hand = getattr(self.storage, "committed_at_hand", None) if measure == APPLYING else None
         cdef index_t end = min(hi, durable)
-        if at_hand is None:
+        cdef object stored
+        if at_hand is not None:
+            stored = at_hand(lo, end, limit)
+        else:
             at_hand = getattr(self.storage, "entries_at_hand", None)
-        if at_hand is None:
-            return self._slice(lo, hi, limit, measure)
-        return self._behind_stored(self._checked(at_hand(lo, end, limit, urgent), lo, end, limit, measure), hi, limit,
-                                   measure)
+            if at_hand is None:
+                return self._slice(lo, hi, limit, measure)
+            stored = at_hand(lo, end, limit, urgent)
+        return self._behind_stored(self._checked(stored, lo, end, limit, measure), hi, limit, measure)
 
     cdef Entries _behind_stored(self, Entries stored, index_t hi, uint64_t limit, Measure measure):
         # What the storage gave, with as many entries of the window behind it as follow and fit.

@@ -1,5 +1,7 @@
 from typing import final
 
+OVERHEAD: int
+
 @final
 class SliceCache:
     """The last few slices; its methods are a C interface (slices.pxd)."""

@@ -19,6 +19,9 @@ from raftcore.values.block cimport (
 )
 from raftcore.values.entries cimport Entries
 
+#: Bytes that an entry counts for beside its payload while it is being applied.
+OVERHEAD = <int> APPLYING_OVERHEAD
+
 # Where a walk along the log stands: the next entry, and the runs that hold it.
 cdef struct Walk:
     index_t at

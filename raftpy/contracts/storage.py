@@ -114,9 +114,10 @@ class Storage(Protocol):
     - ``closes_in_thread = True``: the ``close`` that ends an open store may be called in another thread, while the loop
       goes on. From then on no other method is called, nor any of a ``GroupLog``. ``close`` never waits for the loop.
     - ``reads_in_thread = True``: ``GroupLog.entries`` takes time, as it asks a disk, and may be called in other threads
-      as well (``PagedGroupLog.entries_at_once``, too, where it is there), several at a time, while the loop goes on, writes, and has the log compacted. What it gives was the log
-      at one moment during the call; what goes meanwhile it gives, or raises ``Compacted`` or ``Unavailable`` for. It
-      never waits for the loop. No such call is under way any more when ``close`` is called.
+      as well, several at a time, while the loop goes on, writes, and has the log compacted; so may
+      ``PagedGroupLog.entries_at_once``, where it is there. What it gives was the log at one moment during the call;
+      what goes meanwhile it gives, or raises ``Compacted`` or ``Unavailable`` for. It never waits for the loop. No such
+      call is under way any more when ``close`` is called.
     """
 
     @property

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from functools import partial
 
 from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
+from raftcore.log.slices import OVERHEAD
 from raftcore.values.message import Entries, Snapshot
 from raftcore.wire.codec import LENGTH_SIZE
 from raftpy.contracts.storage import GroupLog
@@ -36,14 +37,13 @@ PACED_PAGE_BYTES = 256 << 10
 which the loop gets the interpreter's lock late."""
 AHEAD_BYTES = PAGE_BYTES // 2
 """The next page is read when so much of those before is left, or half a page where those are smaller."""
-APPLYING_OVERHEAD = 16
-"""Bytes that an entry which is to be applied counts for beside its payload (``PagedStorageView``)."""
 KEPT_BYTES = 2 << 20
 """What was given last and is kept: more than is on its way to a follower (``max_inflight_bytes``), so that it need not
 be read again where messages overtake one another; and it serves another follower that is a little further behind."""
 AT_ONCE = 2
-"""How many pages of what is to be applied are asked for at a time, each no larger than what is applied at a time: so the
-thread reads on, and need not wait for the loop, which holds the interpreter's lock while it applies the one before."""
+"""How many pages of what is to be applied are asked for at a time, each no larger than what is applied at a time: so
+the thread reads on, and need not wait for the loop, which holds the interpreter's lock while it applies the one before.
+"""
 FEW_ENTRIES = 256
 """So many are not worth a page, as long as there is something to send before them."""
 MOST_STREAMS = 8
@@ -172,7 +172,7 @@ class PagedView(StoredView):
 
     def committed_at_hand(self, lo: int, hi: int, max_bytes: int) -> Entries:
         """Likewise, of what is to be applied."""
-        return self._at_hand(lo, hi, max_bytes, APPLYING_OVERHEAD, True)
+        return self._at_hand(lo, hi, max_bytes, OVERHEAD, True)
 
     def _at_hand(self, lo: int, hi: int, max_bytes: int, overhead: int, urgent: bool) -> Entries:
         term = self._term()
@@ -234,7 +234,7 @@ class PagedView(StoredView):
         self._read()
 
     def _read_ahead(self, stream: _Stream) -> None:
-        to_apply = stream.overhead == APPLYING_OVERHEAD
+        to_apply = stream.overhead == OVERHEAD
         while stream.reading < (AT_ONCE if to_apply else 1):
             if stream.held > min(AHEAD_BYTES, stream.page // 2) or stream.tail >= stream.hi:
                 return

@@ -120,6 +120,7 @@ class Threads:
         return BackgroundThreads()
 
     def ahead(self, name: str, calls: Iterable[Callable[[], _Item]], count: int) -> Iterator[_Item]:
+        """See ``AheadExecutor``; each call has a thread of its own."""
         under_way: deque[_Ahead[_Item]] = deque()
         try:
             for call in calls:

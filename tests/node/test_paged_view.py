@@ -46,7 +46,7 @@ class Paging:
     """A view, and what it reports."""
 
     def __init__(self, executor: Any = None, clock: Clock | None = None, rate: int | None = None) -> None:
-        self.log = Log()
+        self.log: Log = Log()
         self.term = 1
         self.failures: list[BaseException] = []
         self.reported = 0
@@ -435,13 +435,12 @@ class AtOnce(Log):
         return self.entries(lo, min(hi, lo + 50), 1 << 30)
 
 
-def at_once() -> tuple[Paging, AtOnce]:
-    log = AtOnce()
-    paging = Paging()
-    paging.log = log
+def at_once(paging: Paging) -> AtOnce:
+    """Its log from now on."""
+    log = paging.log = AtOnce()
     stored: Any = log
     paging.view = PagedView(stored, None, "node 1", paging.reading, lambda: paging.term, paging.report)
-    return paging, log
+    return log
 
 
 def to_apply(p: Paging, lo: int, hi: int = LAST + 1) -> Entries | None:
@@ -453,9 +452,9 @@ def to_apply(p: Paging, lo: int, hi: int = LAST + 1) -> Entries | None:
 
 
 @on_a_loop
-async def test_what_is_to_be_applied_is_given_as_it_was_read(_: Paging) -> None:
+async def test_what_is_to_be_applied_is_given_as_it_was_read(p: Paging) -> None:
     """Counted as the core counts what is being applied, and in order, though two pages are asked for at a time."""
-    p, log = at_once()
+    log = at_once(p)
     index = 1
     while index <= LAST:
         found = to_apply(p, index)
@@ -469,8 +468,8 @@ async def test_what_is_to_be_applied_is_given_as_it_was_read(_: Paging) -> None:
 
 
 @on_a_loop
-async def test_the_thread_has_another_page_to_read_when_one_is_read(_: Paging) -> None:
-    p, log = at_once()
+async def test_the_thread_has_another_page_to_read_when_one_is_read(p: Paging) -> None:
+    log = at_once(p)
     assert to_apply(p, 1) is None
     for _turn in range(3):
         await asyncio.sleep(0)
@@ -484,8 +483,8 @@ async def test_the_thread_has_another_page_to_read_when_one_is_read(_: Paging) -
 
 
 @on_a_loop
-async def test_pages_that_were_asked_for_and_are_there_already_are_not_read_again(_: Paging) -> None:
-    p, log = at_once()
+async def test_pages_that_were_asked_for_and_are_there_already_are_not_read_again(p: Paging) -> None:
+    log = at_once(p)
     assert to_apply(p, 1, 51) is None
     for _turn in range(3):
         await asyncio.sleep(0)
@@ -495,8 +494,8 @@ async def test_pages_that_were_asked_for_and_are_there_already_are_not_read_agai
 
 
 @on_a_loop
-async def test_a_message_is_full_all_the_same(_: Paging) -> None:
-    p, log = at_once()
+async def test_a_message_is_full_all_the_same(p: Paging) -> None:
+    log = at_once(p)
     assert p.ask(1) is None
     for _turn in range(3):
         await asyncio.sleep(0)
@@ -507,8 +506,8 @@ async def test_a_message_is_full_all_the_same(_: Paging) -> None:
 
 
 @on_a_loop
-async def test_what_was_read_before_the_rest_is_gone_is_given_and_the_rest_asked_for_again(_: Paging) -> None:
-    p, log = at_once()
+async def test_what_was_read_before_the_rest_is_gone_is_given_and_the_rest_asked_for_again(p: Paging) -> None:
+    log = at_once(p)
     log.gone = 101
     index = 1
     for _turn in range(20):

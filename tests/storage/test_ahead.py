@@ -13,9 +13,11 @@ from raftpy.contracts.errors import StorageDamaged
 from raftpy.contracts.executor import ahead
 from raftpy.storage.leveldb.loading import AHEAD
 from raftpy.storage.leveldb.segment import SegmentFile
+from raftpy.system.files import SystemFile
 from raftpy.system.threads import Threads
 from tests.storage.damage import flip
 from tests.storage.late import LateExecutor
+from tests.storage.layout import batch_ends
 from tests.storage.rows import open_real, record, scan
 
 PATIENCE_S = 30.0
@@ -147,3 +149,24 @@ def test_damage_to_a_segment_that_is_read_ahead_is_named(tmp_path: Path) -> None
     with pytest.raises(StorageDamaged) as damage:
         open_real(tmp_path)
     assert file.parent.name in str(damage.value)
+
+
+def test_the_last_batch_is_there_to_be_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of every other segment that was read is used again."""
+    filled(tmp_path)
+    newest = next(
+        file for file in sorted(tmp_path.glob("*/*.log"), reverse=True) if len(batch_ends(file.read_bytes())) > 1
+    )
+    begin, end = batch_ends(newest.read_bytes())[-2:]
+    written: list[tuple[int, bytes]] = []
+    write_at = SystemFile.write_at
+
+    def watch(file: SystemFile, data: bytes, offset: int) -> None:
+        written.append((offset, bytes(data)))
+        write_at(file, data, offset)
+
+    monkeypatch.setattr(SystemFile, "write_at", watch)
+    row = open_real(tmp_path)
+    row.put(*record(0, 300), sync=True)
+    row.close()
+    assert written == [(begin, newest.read_bytes()[begin:end])]

@@ -472,7 +472,7 @@ class TestSalvage:
             small: dict[bytes, bytes] = {}
             found = SegmentFile(FILES, row, number)
             found.read(places, small)
-            salvage, saved = Salvage(found.data), Places()
+            salvage, saved = Salvage(bytes(found.data)), Places()
             other: dict[bytes, bytes | None] = {}
             for batch in salvage.batches():
                 for key, value, offset in batch.writes if batch.start else ():

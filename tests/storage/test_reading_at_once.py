@@ -1,4 +1,4 @@
-"""``entries_at_once``: the beginning of what ``entries`` gives, whatever lies between the records and whatever is wrong.
+"""``entries_at_once``: the beginning of what ``entries`` gives, whatever lies between the records or is wrong.
 
 Which records lie where is drawn: small ones, and ones that fill LevelDB's blocks of 32 KiB, in segments that are closed
 and in one that LevelDB has open, with other groups' records, deletions and rewritten ones between them.

@@ -23,8 +23,8 @@ from raftpy.storage.leveldb.segment import (
 )
 
 AHEAD = 2
-"""How many segments are read, and their records' checksums checked, in threads while what is in the one before is looked
-at: so a start has the use of two processors, or three."""
+"""How many segments are read, and their records' checksums checked, in threads while what is in the one before is
+looked at: so a start has the use of two processors, or three."""
 MISSING = "it is missing"
 """What is wrong with a segment that a later one says was in use."""
 EMPTY = "it was in use, and what was written to it is not there"
@@ -89,7 +89,9 @@ class Loader:
         loaded.places.begin()
         previous = 0
         needed = [number for number in numbers if loaded.lowest <= number <= newest.number]
-        read = ahead(self._executor, "raftpy opening segments", (partial(self._found, number) for number in needed), AHEAD)
+        read = ahead(
+            self._executor, "raftpy opening segments", (partial(self._found, number) for number in needed), AHEAD
+        )
         for number, found in zip(needed, read, strict=True):
             if isinstance(found, StorageDamaged):
                 self._damaged[number] = found  # no damage to the row, unless a later one says that it was in use
@@ -114,9 +116,7 @@ class Loader:
     def _segment(self, number: int) -> SegmentFile:
         if self._given_up:
             raise StorageFailed(f"the opening of {self._path} was given up")
-        return self._read.pop(number, None) or SegmentFile(
-            self._files, self._path, number, self._buffers
-        )
+        return self._read.pop(number, None) or SegmentFile(self._files, self._path, number, self._buffers)
 
     def _found(self, number: int) -> SegmentFile | StorageDamaged:
         """In any thread."""

@@ -77,7 +77,7 @@ def find_stretch(Places places not None, uint64_t group, uint64_t first, uint64_
 
 @cython.final
 cdef class Stretch:
-    """Made by :func:`find_stretch` alone.
+    """Made by :func:`find_stretch` alone: the class raises TypeError when it is called.
 
     Attributes: ``segment``, the number of the segment that holds it, and the ``size`` bytes of its file from ``offset``
     on.
@@ -204,7 +204,6 @@ cdef class Stretch:
 
     cdef void write(self, Filling* filling, uint8_t* to) noexcept nogil:
         cdef Pieces value
-        cdef BlockHeader header
         cdef Part* part
         cdef const uint8_t* block
         cdef Py_ssize_t body

@@ -29,7 +29,7 @@ def survey(data, Py_ssize_t begin=0):
     - ``LENGTH``: it looks like that, but a shorter length does: the length is what was damaged.
     - ``BROKEN``: anything else.
 
-    ``begin``: where :func:`whole_until` has found all to be whole up to.
+    ``begin``: where :func:`whole_until` has found all to be whole up to. ``ValueError`` for one that has no place.
 
     A last record is told from a beginning only if its last byte is not zero (raftpy/storage/leveldb/sealing.pyx sees to
     that).
