@@ -376,6 +376,7 @@ def test_an_error_names_the_file(tmp_path: Path) -> None:
         lambda: to_read.write_at(b"x", 1),
         lambda: to_read.truncate(1),
         lambda: to_write.read_at(1, 0),
+        lambda: to_write.read_into(memoryview(bytearray(1)), 0),
     ):
         with pytest.raises(OSError, match=re.escape(str(path))):
             refused()
