@@ -25,7 +25,7 @@ from raftcore.log.conf_changes cimport (
 from raftcore.log.pieces cimport LEAST_PIECE, Pieces, piece_at, piece_from
 from raftcore.log.slices cimport (
     APPLYING, ENCODED, LogView, Measure, SliceCache, SliceSize, applying_prefix, applying_size, last_time_of,
-    fits, is_newest, newest, slice_measure, slice_write,
+    fits, is_newest, newest, one_block, slice_measure, slice_write,
 )
 from raftcore.log.staging cimport stage_block, stage_commands
 from raftcore.log.term_runs cimport (
@@ -50,11 +50,6 @@ cdef extern from "Python.h":
 
 cdef enum:
     SCAN_BYTES = 1 << 20      # read at a time while looking for configuration changes in the storage
-
-
-# Would the second block have been written into the first?
-cdef inline bint one_block(const BlockHeader* first, const BlockHeader* second) noexcept nogil:
-    return first.term == second.term and first.time_ms == second.time_ms and first.kind == second.kind
 
 
 cdef bint contents_differ(Entry one, Entry other) noexcept:
@@ -411,16 +406,14 @@ cdef class LogEntries:
         The storage, which reads ahead, is asked for all that it has, up to `durable`: were it asked no further than to
         the window, it would always end where the window began a moment ago, and never reach it while entries leave it.
         """
-        cdef object at_hand = getattr(self.storage, "committed_at_hand", None) if measure == APPLYING else None
         cdef index_t end = min(hi, durable)
         cdef object stored
-        if at_hand is not None:
-            stored = at_hand(lo, end, limit)
+        if measure == APPLYING and hasattr(self.storage, "committed_at_hand"):
+            stored = self.storage.committed_at_hand(lo, end, limit)
+        elif hasattr(self.storage, "entries_at_hand"):
+            stored = self.storage.entries_at_hand(lo, end, limit, urgent)
         else:
-            at_hand = getattr(self.storage, "entries_at_hand", None)
-            if at_hand is None:
-                return self._slice(lo, hi, limit, measure)
-            stored = at_hand(lo, end, limit, urgent)
+            return self._slice(lo, hi, limit, measure)
         return self._behind_stored(self._checked(stored, lo, end, limit, measure), hi, limit, measure)
 
     cdef Entries _behind_stored(self, Entries stored, index_t hi, uint64_t limit, Measure measure):

@@ -6,6 +6,7 @@ from raftcore.base.lists cimport size_of_bytes
 from raftcore.base.types cimport index_t
 from raftcore.log.term_runs cimport Runs
 from raftcore.log.window cimport Window
+from raftcore.values.block cimport BlockHeader
 from raftcore.values.entries cimport Entries
 
 cdef enum:
@@ -35,6 +36,11 @@ cdef void slice_measure(const LogView* log, index_t lo, index_t hi, uint64_t lim
                         bint at_least_one, SliceSize* out) noexcept nogil
 # Writes the blocks of [lo, end): as many bytes as slice_measure said for the same end.
 cdef void slice_write(const LogView* log, index_t lo, index_t end, uint8_t* to) noexcept nogil
+# Would the second block have been written into the first?
+cdef inline bint one_block(const BlockHeader* first, const BlockHeader* second) noexcept nogil:
+    return first.term == second.term and first.time_ms == second.time_ms and first.kind == second.kind
+
+
 # How many of the entries fit into `limit` by APPLYING; at least one.
 cdef uint64_t applying_prefix(Entries entries, uint64_t limit) noexcept
 

@@ -9,7 +9,7 @@ pieces, whenever its seed says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
@@ -75,14 +75,16 @@ class Executor(Protocol):
 class AheadExecutor(Executor, Protocol):
     """What an ``Executor`` may offer beside everything else."""
 
-    def ahead(self, name: str, calls: Iterable[Callable[[], _Item]], count: int) -> Iterator[_Item]:
+    def ahead(self, name: str, calls: Iterable[Callable[[], _Item]], count: int) -> Generator[_Item, None, None]:
         """What the calls give, in their order, and up to ``count`` of them are under way beside the caller ahead of
         their turn. What one raises comes when it is its turn, and is the end; none is under way any more then, nor when
         the iterator is closed. Where the system has no room for a thread, a call is made in its turn."""
         ...
 
 
-def ahead(executor: Executor, name: str, calls: Iterable[Callable[[], _Item]], count: int) -> Iterator[_Item]:
+def ahead(
+    executor: Executor, name: str, calls: Iterable[Callable[[], _Item]], count: int
+) -> Generator[_Item, None, None]:
     """See ``AheadExecutor``; with one that does not offer it each call is made in its turn."""
     offered: AheadExecutor | None = executor if hasattr(executor, "ahead") else None  # type: ignore[assignment]
     return (call() for call in calls) if offered is None else offered.ahead(name, calls, count)

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -119,7 +119,7 @@ class Threads:
     def background(self) -> Executor:
         return BackgroundThreads()
 
-    def ahead(self, name: str, calls: Iterable[Callable[[], _Item]], count: int) -> Iterator[_Item]:
+    def ahead(self, name: str, calls: Iterable[Callable[[], _Item]], count: int) -> Generator[_Item, None, None]:
         """See ``AheadExecutor``; each call has a thread of its own."""
         under_way: deque[_Ahead[_Item]] = deque()
         try:

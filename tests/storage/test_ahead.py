@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -149,6 +150,25 @@ def test_damage_to_a_segment_that_is_read_ahead_is_named(tmp_path: Path) -> None
     with pytest.raises(StorageDamaged) as damage:
         open_real(tmp_path)
     assert file.parent.name in str(damage.value)
+
+
+def test_a_start_that_ends_early_leaves_nothing_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens the store then has it for himself."""
+    filled(tmp_path)
+    file = sorted(tmp_path.glob("*/*.log"))[2]
+    flip(file, 2000, 0)
+    make = SegmentFile.__init__
+
+    def take_long(segment: SegmentFile, *arguments: object) -> None:
+        time.sleep(0.05)
+        make(segment, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SegmentFile, "__init__", take_long)
+    with pytest.raises(StorageDamaged) as damage:  # its traceback holds what the start held
+        open_real(tmp_path)
+    names = [thread.name for thread in threading.enumerate()]
+    assert damage.value.__traceback__ is not None
+    assert [name for name in names if "opening segments" in name] == []
 
 
 def test_the_last_batch_is_there_to_be_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,9 +206,7 @@ def node_of(members: int = 3, **settings: int) -> tuple[RawNode, Outbox]:
     ids = tuple(range(1, members + 1))
     node = RawNode(Config(id=1, async_storage_writes=True, **settings), InitialState(conf_state=ConfState(ids)), Disk())
     builders = [
-        DatagramBuilder(
-            Header(cluster_id=1, from_=1, to=to, from_store=1, from_boot=1, to_store=to, to_boot=1), 60_000
-        )
+        DatagramBuilder(Header(cluster_id=1, from_=1, to=to, from_store=1, from_boot=1, to_store=to, to_boot=1), 60_000)
         for to in ids[1:]
     ]
     return node, Outbox(builders)
@@ -217,7 +215,13 @@ def node_of(members: int = 3, **settings: int) -> tuple[RawNode, Outbox]:
 def append(index: int, entries: Entries, commit: int = 0) -> Message:
     term = entries.first_term
     return Message(
-        MessageType.MsgApp, from_=2, to=1, term=term, index=index, log_term=1 if index else 0, entries=entries,
+        MessageType.MsgApp,
+        from_=2,
+        to=1,
+        term=term,
+        index=index,
+        log_term=1 if index else 0,
+        entries=entries,
         commit=commit,
     )
 

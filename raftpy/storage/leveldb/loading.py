@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePath
@@ -92,22 +93,24 @@ class Loader:
         read = ahead(
             self._executor, "raftpy opening segments", (partial(self._found, number) for number in needed), AHEAD
         )
-        for number, found in zip(needed, read, strict=True):
-            if isinstance(found, StorageDamaged):
-                self._damaged[number] = found  # no damage to the row, unless a later one says that it was in use
-                continue
-            if found.header is not None and found.header.row != loaded.row_id:
-                raise found.damaged("it belongs to another store")
-            if not found.read(loaded.places, loaded.small):
-                continue
-            self._check_follows(found, previous, loaded)
-            if found is not newest:
-                if not found.is_whole:
-                    raise found.damaged(f"its last batch, at byte {found.end}, is not there whole")
-                found.let_go()
-            previous = number
-            loaded.files[number] = found.path
-            loaded.sizes[number] = found.end
+        with closing(read):  # none is read any more when this ends, however it does
+            for number, found in zip(needed, read, strict=True):
+                if isinstance(found, StorageDamaged):
+                    self._damaged[number] = found  # no damage to the row, unless a later one says that it was in use
+                    continue
+                if found.header is not None and found.header.row != loaded.row_id:
+                    raise found.damaged("it belongs to another store")
+                if not found.read(loaded.places, loaded.small):
+                    continue
+                self._check_follows(found, previous, loaded)
+                if found is not newest:
+                    if not found.is_whole:
+                        raise found.damaged(f"its last batch, at byte {found.end}, is not there whole")
+                    found.let_go()
+                previous = number
+                loaded.files[number] = found.path
+                loaded.sizes[number] = found.end
+        self._buffers.clear()
         loaded.small.pop(LOWEST_KEY, None)
         loaded.small.pop(SUCCESSOR_KEY, None)
         loaded.unused = [number for number in numbers if number not in loaded.files]
