@@ -19,8 +19,8 @@ CAUGHT = (
         name="vote-not-written",
         breaks="votedFor is on stable storage before the answer leaves (Figure 2, persistent state), by the node's way",
         file="raftcore/api/take_ready.pyx",
-        old="        m.vote = r.vote\n        m.commit = r.log.committed\n",
-        new="        m.commit = r.log.committed\n",
+        old="        m.vote = r.vote\n        m.commit = commit\n",
+        new="        m.commit = commit\n",
     ),
     "vote-answered-before-the-disk",
 )
