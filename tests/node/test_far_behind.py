@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from raftpy.runtime.paged_view import AHEAD_BYTES, KEPT_BYTES, PAGE_BYTES, PagedView
@@ -110,6 +111,11 @@ async def seconds_until(cluster: Cluster, node_id: int, count: int) -> float:
     return cluster.clock.monotonic() - begun
 
 
+def play_paced(seed: int, scenario: Callable[[Cluster], Awaitable[None]]) -> None:
+    """Three members, of which one that is far behind is fed at ``RATE``."""
+    play("memory", 3, seed, scenario, machine=Counter, store=DiskStore, log_cache_bytes=CACHE, catch_up_rate=RATE)
+
+
 def test_a_follower_that_nobody_waits_for_is_fed_at_the_rate(seed: int) -> None:
     async def scenario(cluster: Cluster) -> None:
         leader, behind = await left_behind(cluster, 50_000)
@@ -118,9 +124,7 @@ def test_a_follower_that_nobody_waits_for_is_fed_at_the_rate(seed: int) -> None:
         assert took < 1.5 * 50_000 * 104 / RATE + 1
         assert view(cluster, leader).rests > 20
 
-    play(
-        "memory", 3, seed, scenario, machine=Counter, store=DiskStore, log_cache_bytes=CACHE, catch_up_rate=RATE
-    )  # fmt: skip
+    play_paced(seed, scenario)
 
 
 def test_it_gets_there_although_the_log_grows_faster_than_the_rate(seed: int) -> None:
@@ -134,9 +138,7 @@ def test_it_gets_there_although_the_log_grows_faster_than_the_rate(seed: int) ->
             assert written < 60_000, cluster.machines[behind].count
         assert written > 25_000
 
-    play(
-        "memory", 3, seed, scenario, machine=Counter, store=DiskStore, log_cache_bytes=CACHE, catch_up_rate=RATE
-    )  # fmt: skip
+    play_paced(seed, scenario)
 
 
 def test_a_follower_without_which_nothing_is_committed_is_fed_as_fast_as_it_goes(seed: int) -> None:
@@ -149,9 +151,7 @@ def test_a_follower_without_which_nothing_is_committed_is_fed_as_fast_as_it_goes
         assert cluster.clock.monotonic() - begun < 0.5 * 100_000 * 104 / RATE
         assert cluster.machines[leader].commands[-1] == b"one"
 
-    play(
-        "memory", 3, seed, scenario, machine=Counter, store=DiskStore, log_cache_bytes=CACHE, catch_up_rate=RATE
-    )  # fmt: skip
+    play_paced(seed, scenario)
 
 
 def test_it_catches_up_over_a_bad_network(seed: int) -> None:

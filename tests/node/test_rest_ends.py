@@ -34,32 +34,31 @@ def test_a_timer_of_the_loop(flooded: bool) -> None:
     play_resting(scenario)
 
 
+async def hear_from_another() -> None:
+    """Waits for what a thread sends to a descriptor of this loop that is no node's."""
+    loop = asyncio.get_running_loop()
+    near, far = socket.socketpair()
+    done = asyncio.Event()
+    with near, far:
+        loop.add_reader(near, done.set)
+        with a_thread(lambda: far.send(b"x")):
+            await done.wait()
+        loop.remove_reader(near)
+
+
 @both
 def test_another_descriptor(flooded: bool) -> None:
     async def scenario() -> None:
-        loop = asyncio.get_running_loop()
-        near, far = socket.socketpair()
-        done = asyncio.Event()
-        with near, far, Sleeper(flooded=flooded):
-            loop.add_reader(near, done.set)
-            with a_thread(lambda: far.send(b"x")):
-                await done.wait()
-            loop.remove_reader(near)
+        with Sleeper(flooded=flooded):
+            await hear_from_another()
 
     play_resting(scenario)
 
 
 def test_another_descriptor_beside_more_than_are_looked_at_at_once() -> None:
     async def scenario() -> None:
-        loop = asyncio.get_running_loop()
-        near, far = socket.socketpair()
-        done = asyncio.Event()
         sleepers = [Sleeper(flooded=True) for _ in range(40)]
-        with near, far:
-            loop.add_reader(near, done.set)
-            with a_thread(lambda: far.send(b"x")):
-                await done.wait()
-            loop.remove_reader(near)
+        await hear_from_another()
         for sleeper in sleepers:
             sleeper.__exit__()
 
@@ -158,14 +157,8 @@ def test_a_timer_of_the_loop_beside_slow_passes() -> None:
 
 def test_another_descriptor_beside_slow_passes() -> None:
     async def scenario() -> None:
-        loop = asyncio.get_running_loop()
-        near, far = socket.socketpair()
-        done = asyncio.Event()
-        with near, far, slow():
-            loop.add_reader(near, done.set)
-            with a_thread(lambda: far.send(b"x")):
-                await done.wait()
-            loop.remove_reader(near)
+        with slow():
+            await hear_from_another()
 
     play_resting(scenario)
 
