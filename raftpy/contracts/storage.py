@@ -68,6 +68,17 @@ class PagedGroupLog(GroupLog, Protocol):
         reads on and on: after a restart, all that is committed."""
         ...
 
+    def page_end(self, lo: int, hi: int, page_bytes: int) -> int | None:
+        """Where a page that begins at ``lo`` ends: the index behind its last entry, at most ``hi``. It has those that
+        are quickly read together, at least one, and otherwise at most so many bytes of them. Nothing is read for it, so
+        this takes no time. None where that is not known before they are read. Raises ``Compacted`` or ``Unavailable``
+        as ``entries``."""
+        ...
+
+    def page(self, lo: int, hi: int, max_bytes: int, overhead: int) -> list[Entries]:
+        """All of them, in pieces as ``entries_at_once`` counts them; for an ``hi`` that ``page_end`` has given."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Reread:
@@ -115,9 +126,9 @@ class Storage(Protocol):
       goes on. From then on no other method is called, nor any of a ``GroupLog``. ``close`` never waits for the loop.
     - ``reads_in_thread = True``: ``GroupLog.entries`` takes time, as it asks a disk, and may be called in other threads
       as well, several at a time, while the loop goes on, writes, and has the log compacted; so may
-      ``PagedGroupLog.entries_at_once``, where it is there. What it gives was the log at one moment during the call;
-      what goes meanwhile it gives, or raises ``Compacted`` or ``Unavailable`` for. It never waits for the loop. No such
-      call is under way any more when ``close`` is called.
+      ``PagedGroupLog.entries_at_once`` and ``page``, where they are there. What it gives was the log at one moment
+      during the call; what goes meanwhile it gives, or raises ``Compacted`` or ``Unavailable`` for. It never waits for
+      the loop. No such call is under way any more when ``close`` is called.
     """
 
     @property

@@ -1,4 +1,5 @@
-"""Pages of logs that are read beside the loop, for all groups of a host: one after the other, in a thread.
+"""Pages of logs that are read beside the loop, for all groups of a host: one after the other, in a thread; and in a
+second one beside it, where more pages than one are asked for at a time that need not follow one another.
 
 What runs there lets the loop go on: a read from the disk gives the interpreter's lock away, and between two of them
 there is little to do. What the store cannot read now, for want of descriptors or memory, is tried again a little later.
@@ -26,6 +27,7 @@ class _Asked(NamedTuple):
     read: Callable[[], list[Entries]]
     report: Report
     refuse: Refuse
+    worker: int
 
 
 class LogReading:
@@ -37,30 +39,45 @@ class LogReading:
         self._clock = clock
         self._fail = fail
         self._loop = asyncio.get_running_loop()
-        self._worker = executor.worker(f"raftpy reading {node_id}", self._work)
+        names = f"raftpy reading {node_id}", f"raftpy reading {node_id} beside"
+        self._workers = [executor.worker(name, self._work) for name in names]
+        self._under_way = [0, 0]  # how many pages each of them has
         self._waiting: list[_Asked] = []  # to be tried again
         self._timer: TimerHandle | None = None
         self._later: set[TimerHandle] = set()
         self.monotonic = clock.monotonic
         self._stopped = False
 
-    def ask(self, read: Callable[[], list[Entries]], report: Report, refuse: Refuse) -> list[Entries] | None:
+    def ask(
+        self, read: Callable[[], list[Entries]], report: Report, refuse: Refuse, *, beside: bool = False
+    ) -> list[Entries] | None:
         """Has ``read()`` called in the thread, and ``report`` in the loop with what it has given; or ``refuse`` with
         what it has raised: ``Compacted`` or ``Unavailable`` where the entries are not there any more, or what the host
-        ends for right behind it.
+        ends for right behind it. ``beside``: perhaps while other pages are read, and reported before them.
 
         None; but where the system has no room for a thread, the loop has to wait for the disk: what ``read()`` has
         given, and neither is called. Raises what that raises then.
         """
-        one = _Asked(read, report, refuse)
+        first, second = self._under_way
+        one = _Asked(read, report, refuse, int(beside and second < first))
+        if self._put(one):
+            return None
         try:
-            self._worker.put(one)
-        except RuntimeError:
-            try:
-                return read()
-            except LogTemporarilyUnavailable:
-                self._try_again(one)
+            return read()
+        except LogTemporarilyUnavailable:
+            self._wait(one)
         return None
+
+    def _put(self, one: _Asked) -> bool:
+        """False: there is no room for a thread."""
+        for number in range(one.worker, -1, -1):
+            try:
+                self._workers[number].put(one._replace(worker=number))
+            except RuntimeError:
+                continue
+            self._under_way[number] += 1
+            return True
+        return False
 
     def call_later(self, delay_s: float, call: Callable[[], object]) -> None:
         """Has ``call()`` called in the loop after so many seconds; what it raises ends the host."""
@@ -88,7 +105,8 @@ class LogReading:
 
     def end(self) -> None:
         """After ``stop``, in any thread: returns when nothing is being read any more."""
-        self._worker.close()
+        for worker in self._workers:
+            worker.close()
 
     def _work(self, asked: list[_Asked]) -> bool:
         for one in asked:
@@ -97,18 +115,22 @@ class LogReading:
             try:
                 pieces = one.read()
             except (Compacted, Unavailable) as error:
-                self._executor.post(self._loop, self._report, one.refuse, error)
+                self._executor.post(self._loop, self._answer, one, one.refuse, error)
             except LogTemporarilyUnavailable:
                 self._executor.post(self._loop, self._try_again, one)
             except BaseException as error:
-                self._executor.post(self._loop, self._report, one.refuse, error)
+                self._executor.post(self._loop, self._answer, one, one.refuse, error)
                 self._executor.post(self._loop, self._failed, error)
                 return False
             else:
-                self._executor.post(self._loop, self._report, one.report, pieces)
+                self._executor.post(self._loop, self._answer, one, one.report, pieces)
         return True
 
     def _try_again(self, one: _Asked) -> None:
+        self._under_way[one.worker] -= 1
+        self._wait(one)
+
+    def _wait(self, one: _Asked) -> None:
         if self._stopped:
             return
         self._waiting.append(one)
@@ -119,10 +141,12 @@ class LogReading:
         self._timer = None
         waiting, self._waiting = self._waiting, []
         for one in () if self._stopped else waiting:
-            try:
-                self._worker.put(one)
-            except RuntimeError:  # no room for a thread now
-                self._try_again(one)
+            if not self._put(one):
+                self._wait(one)
+
+    def _answer(self, one: _Asked, report: Callable[[Any], object], what: Any) -> None:
+        self._under_way[one.worker] -= 1
+        self._report(report, what)
 
     def _report(self, report: Callable[[Any], object], what: Any) -> None:
         if self._stopped:

@@ -40,14 +40,24 @@ AHEAD_BYTES = PAGE_BYTES // 2
 KEPT_BYTES = 2 << 20
 """What was given last and is kept: more than is on its way to a follower (``max_inflight_bytes``), so that it need not
 be read again where messages overtake one another; and it serves another follower that is a little further behind."""
-AT_ONCE = 2
-"""How many pages of what is to be applied are asked for at a time, each no larger than what is applied at a time: so
-the thread reads on, and need not wait for the loop, which holds the interpreter's lock while it applies the one before.
-"""
+AT_ONCE = 4
+"""How many pages of what is to be applied are asked for at a time, each no larger than what is applied at a time, where
+the store says where each of them ends: so two threads read on, and need not wait for the loop, which holds the
+interpreter's lock while it applies the one before."""
 FEW_ENTRIES = 256
 """So many are not worth a page, as long as there is something to send before them."""
 MOST_STREAMS = 8
 """The one that was asked least lately goes when there are more: it begins anew when it is asked again."""
+
+
+class _Page:
+    """What is being read of a stream, from ``lo`` on; ``pieces``: what has come of it, None as long as nothing has."""
+
+    __slots__ = ("lo", "pieces")
+
+    def __init__(self, lo: int) -> None:
+        self.lo = lo
+        self.pieces: list[Entries] | None = None
 
 
 class _Stream:
@@ -55,9 +65,10 @@ class _Stream:
     those that were ``given`` last, ``kept`` bytes of them.
 
     ``hi``, ``max_bytes`` and ``overhead`` (bytes that each entry counts for beside its payload) are as they were asked
-    for last, and ``page`` bytes are read at a time. ``reading``: so many pages of it are being read; ``begin``: where
-    the next one of them begins, which the thread alone knows meanwhile. ``awaited``: the core was told that it has to
-    wait for one. ``resting``: it has to wait for its ``pace``. ``asked``: since it was last looked at.
+    for last, and ``page`` bytes are read at a time. ``reading``: the pages of it that are being read, in their order,
+    in which they need not come; ``begin``: where the one behind them begins, None where the last of them has to be
+    there for that. ``awaited``: the core was told that it has to wait for one. ``resting``: it has to wait for its
+    ``pace``. ``asked``: since it was last looked at.
     """
 
     __slots__ = (
@@ -70,20 +81,32 @@ class _Stream:
         self.hi = self.max_bytes = 0
         self.page = PAGE_BYTES
         self.overhead = LENGTH_SIZE
-        self.begin = lo
-        self.reading = 0
+        self.begin: int | None = lo
+        self.reading: deque[_Page] = deque()
         self.given: deque[Entries] = deque()
         self.pieces: deque[Entries] = deque()
         self.kept = self.held = 0
         self.awaited = self.resting = self.asked = False
         self.pace: Pace | None = None
 
-    def put(self, pieces: list[Entries]) -> None:
-        """A page, from ``tail`` on."""
-        for piece in pieces:
-            self.pieces.append(piece)
-            self.held += len(piece.data)
-            self.tail = piece.last + 1
+    def put(self, page: _Page, pieces: list[Entries]) -> None:
+        """What has come of a page: at hand once all that was being read before it is. Nothing where it was given up."""
+        page.pieces = pieces
+        while self.reading and (come := self.reading[0].pieces) is not None:
+            self.reading.popleft()
+            for piece in come:
+                self.pieces.append(piece)
+                self.held += len(piece.data)
+                self.tail = piece.last + 1
+        if not self.reading:
+            self.begin = self.tail
+
+    def give_up(self, page: _Page) -> None:
+        """It cannot be read; nor is what was to follow it of any use then."""
+        if page in self.reading:
+            while self.reading.pop() is not page:
+                pass
+            self.begin = page.lo
 
     def seek(self, lo: int) -> bool:
         """Goes to ``lo``, back or on; False where that is not at hand, and not where the next page begins."""
@@ -235,45 +258,46 @@ class PagedView(StoredView):
 
     def _read_ahead(self, stream: _Stream) -> None:
         to_apply = stream.overhead == OVERHEAD
-        while stream.reading < (AT_ONCE if to_apply else 1):
-            if stream.held > min(AHEAD_BYTES, stream.page // 2) or stream.tail >= stream.hi:
+        while len(stream.reading) < (AT_ONCE if to_apply else 1):
+            if stream.held > min(AHEAD_BYTES, stream.page // 2) or stream.begin is None or stream.begin >= stream.hi:
                 return
             if stream.pieces and stream.hi - stream.tail < FEW_ENTRIES:
                 return
-            self._read_page(stream, to_apply)
+            self._read_page(stream, stream.begin, to_apply)
 
-    def _read_page(self, stream: _Stream, to_apply: bool) -> None:
-        page = stream.page
+    def _read_page(self, stream: _Stream, lo: int, to_apply: bool) -> None:
         hi, max_bytes, overhead = stream.hi, stream.max_bytes, stream.overhead
+        page_bytes = stream.page
+        end = self.page_end(lo, hi, page_bytes) if to_apply else None
 
         def read() -> list[Entries]:
-            lo = stream.begin
-            if lo >= hi:
-                return []  # the page before has it all
-            found = self.entries_at_once(lo, hi, max_bytes if to_apply else page, overhead)
-            stream.begin = found.last + 1
-            return [found] if to_apply else found.split(max_bytes)
+            if end is not None:
+                return self.page(lo, end, max_bytes, overhead)
+            if to_apply:
+                return [self.entries_at_once(lo, hi, max_bytes, overhead)]
+            return self.entries_at_once(lo, hi, page_bytes, overhead).split(max_bytes)
 
         def report(pieces: list[Entries]) -> None:
-            self._has_read(stream, pieces)
+            stream.put(page, pieces)
+            self._has_read(stream)
 
         def refuse(error: BaseException) -> None:
             if isinstance(error, Compacted | Unavailable):
-                if stream in self._streams:
+                stream.give_up(page)
+                if stream in self._streams and not stream.pieces and not stream.reading:
                     self._streams.remove(stream)
-                self._has_read(stream, [])
+                self._has_read(stream)
 
-        stream.reading += 1
-        pieces = self._reading.ask(read, report, refuse)
+        page = _Page(lo)
+        pieces = self._reading.ask(read, report, refuse, beside=end is not None)
+        stream.reading.append(page)
+        stream.begin = end
         if pieces is not None:
-            stream.reading -= 1
-            stream.put(pieces)
+            stream.put(page, pieces)
 
-    def _has_read(self, stream: _Stream, pieces: list[Entries]) -> None:
+    def _has_read(self, stream: _Stream) -> None:
         """Also for a stream that is not needed any more: the core may still wait, and asks anew then."""
         self.pages += 1
-        stream.reading -= 1
-        stream.put(pieces)
-        if stream.awaited:
+        if stream.awaited and (stream.pieces or not stream.reading):
             stream.awaited = False
             self._read()

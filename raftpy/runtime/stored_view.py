@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
-from raftcore.base.errors import LogTemporarilyUnavailable, SnapshotTemporarilyUnavailable
+from raftcore.base.errors import LogTemporarilyUnavailable, RaftError, SnapshotTemporarilyUnavailable
 from raftcore.values.message import Entries, Snapshot
-from raftpy.contracts.storage import GroupLog
+from raftpy.contracts.storage import GroupLog, PagedGroupLog
 
 log = logging.getLogger("raftpy")
+
+_T = TypeVar("_T")
 
 
 class StoredView:
@@ -20,6 +23,7 @@ class StoredView:
     def __init__(self, stored: GroupLog, newest: Snapshot | None, name: str) -> None:
         self._stored = stored
         self._at_once: Callable[[int, int, int, int], Entries] | None = getattr(stored, "entries_at_once", None)
+        self._paged: PagedGroupLog | None = stored if hasattr(stored, "page_end") else None  # type: ignore[assignment]
         self._name = name
         self._waits = False  # it was said that the log cannot be read for now
         self.newest = newest
@@ -39,7 +43,21 @@ class StoredView:
             return self.entries(lo, hi, max_bytes)
         return self._said(partial(self._at_once, lo, hi, max_bytes, overhead))
 
-    def _said(self, read: Callable[[], Entries]) -> Entries:
+    def page_end(self, lo: int, hi: int, page_bytes: int) -> int | None:
+        """See ``PagedGroupLog``; None also where reading them would say why they are not there."""
+        if self._paged is None:
+            return None
+        try:
+            return self._paged.page_end(lo, hi, page_bytes)
+        except RaftError:
+            return None
+
+    def page(self, lo: int, hi: int, max_bytes: int, overhead: int) -> list[Entries]:
+        """See ``PagedGroupLog``; for an ``hi`` that ``page_end`` has given. Otherwise as ``entries``."""
+        assert self._paged is not None
+        return self._said(partial(self._paged.page, lo, hi, max_bytes, overhead))
+
+    def _said(self, read: Callable[[], _T]) -> _T:
         try:
             found = read()
         except LogTemporarilyUnavailable as error:

@@ -337,7 +337,8 @@ def test_without_room_for_a_thread_the_loop_reads() -> None:
             raise RuntimeError("can't start new thread")
 
         there.log.add(there.feed, 100)
-        there.reading._worker.put = refuse  # type: ignore[method-assign]
+        for worker in there.reading._workers:
+            worker.put = refuse  # type: ignore[method-assign]
         assert (await anext(there.feed.subscribe(1))).index == 1
         assert there.threads == {threading.get_ident()}
 

@@ -14,7 +14,7 @@ from raftpy.contracts.errors import StorageDamaged
 from raftpy.contracts.executor import ahead
 from raftpy.storage.leveldb.loading import AHEAD
 from raftpy.storage.leveldb.segment import SegmentFile
-from raftpy.system.files import SystemFile
+from raftpy.system.files import SystemFile, SystemFiles
 from raftpy.system.threads import Threads
 from tests.storage.damage import flip
 from tests.storage.late import LateExecutor
@@ -190,3 +190,20 @@ def test_the_last_batch_is_there_to_be_written_again(tmp_path: Path, monkeypatch
     row.put(*record(0, 300), sync=True)
     row.close()
     assert written == [(begin, newest.read_bytes()[begin:end])]
+
+
+def test_the_memory_of_one_segment_has_room_for_another_one_that_is_a_little_larger(tmp_path: Path) -> None:
+    """New memory takes the system about as long as to read into it."""
+    row = open_real(tmp_path, create=True)
+    for first in range(1, 300):
+        row.put(*record(0, first, 300 + first), sync=True)
+    row.close()
+    sizes = {int(path.parent.name): path.stat().st_size for path in tmp_path.glob("*/*.log")}
+    assert len(set(sizes.values())) > 3
+    buffers: list[bytearray] = []
+    used: list[bytearray | None] = []
+    for number in sorted(sizes, key=lambda number: sizes[number]):
+        segment = SegmentFile(SystemFiles(), tmp_path, number, buffers)
+        used.append(segment._buffer)
+        segment.let_go()
+    assert all(buffer is used[0] for buffer in used)

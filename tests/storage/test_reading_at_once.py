@@ -1,4 +1,5 @@
-"""``entries_at_once``: the beginning of what ``entries`` gives, whatever lies between the records or is wrong.
+"""``entries_at_once`` and ``page``: the beginning of what ``entries`` gives, whatever lies between the records or is
+wrong.
 
 Which records lie where is drawn: small ones, and ones that fill LevelDB's blocks of 32 KiB, in segments that are closed
 and in one that LevelDB has open, with other groups' records, deletions and rewritten ones between them.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -73,7 +75,7 @@ def test_they_are_the_beginning_of_what_entries_gives(tmp_path: Path, seed: int)
     assert isinstance(log, LevelDBGroupLog)
     counts = []
     for _ in range(300):
-        lo = dice.randint(1, last)
+        lo = dice.choice((dice.randint(1, last), dice.choice(log._index.firsts)))  # most are in long records
         hi = dice.choice((lo + 1, dice.randint(lo + 1, last + 1), last + 1))
         limit = dice.choice((0, 1, 500, 50_000, 300_000, EVERYTHING))
         overhead = dice.choice((PLAIN, APPLYING))
@@ -87,6 +89,62 @@ def test_they_are_the_beginning_of_what_entries_gives(tmp_path: Path, seed: int)
     for wrong, error in (((0, 5), Compacted), ((last, last + 2), Unavailable), ((5, 5), Unavailable)):
         with pytest.raises(error):
             log.entries_at_once(*wrong, EVERYTHING, PLAIN)
+
+
+def test_a_page_is_all_that_was_said_in_pieces_that_are_as_long_as_may_be(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    store, last = filled(dice, tmp_path / "store")
+    log = store.group(0)
+    assert isinstance(log, LevelDBGroupLog)
+    known = many = 0
+    for _ in range(300):
+        lo = dice.choice((dice.randint(1, last), dice.choice(log._index.firsts)))  # most are in long records
+        hi = dice.choice((lo + 1, dice.randint(lo + 1, last + 1), last + 1))
+        size = dice.choice((0, 50_000, 300_000, EVERYTHING))
+        end = log.page_end(lo, hi, size)
+        if end is None:
+            continue
+        assert lo < end <= hi
+        limit = dice.choice((500, 50_000, 100_000, EVERYTHING))
+        overhead = dice.choice((PLAIN, APPLYING))
+        pieces = log.page(lo, end, limit, overhead)
+        assert [entry for piece in pieces for entry in piece] == list(log.entries(lo, end, EVERYTHING))
+        assert all(piece.blocks == 1 or cost(piece, PLAIN) <= limit for piece in pieces)
+        known += 1
+        many += len(pieces) > 1
+    assert known > 100
+    assert many > 10
+    for wrong, error in (((0, 5), Compacted), ((last, last + 2), Unavailable), ((5, 5), Unavailable)):
+        with pytest.raises(error):
+            log.page_end(*wrong, EVERYTHING)
+        with pytest.raises(error):
+            log.page(*wrong, EVERYTHING, PLAIN)
+
+
+def test_where_a_page_ends_is_known_but_for_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each goes on where the one before ends, and has as many bytes as it may. Nothing is read for that, and all of a
+    page at once."""
+    disk = Disk("leveldb", tmp_path / "store")
+    store, _ = disk.open()
+    for first in range(1, 1000, 10):
+        submit(store, [append(entries(first, 10, 1), term=1)])
+    store, _ = disk.reopen(store)
+    log = store.group(0)
+    assert isinstance(log, LevelDBGroupLog)
+    opened = watched(store, monkeypatch)
+    bounds = [1]
+    while (end := log.page_end(bounds[-1], 1001, 4000)) is not None:
+        bounds.append(end)
+    assert not opened
+    for page, (lo, end) in enumerate(pairwise(bounds), 1):
+        overhead = (PLAIN, APPLYING)[page % 2]
+        pieces = log.page(lo, end, 1000, overhead)
+        assert len(opened) == page
+        assert len(pieces) > 1
+        assert all(cost(piece, overhead) <= 1000 for piece in pieces)
+        assert 2000 < sum(len(piece.data) for piece in pieces) <= 4000
+    assert 900 < bounds[-1] < 1000
+    assert log.page_end(5, 8, 4000) == 8
 
 
 def watched(store: Storage, monkeypatch: pytest.MonkeyPatch) -> list[PurePath]:
@@ -121,7 +179,8 @@ def test_many_records_are_one_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_damage_is_found_and_named(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("how", ["entries_at_once", "page"])
+def test_damage_is_found_and_named(tmp_path: Path, number: int, how: str) -> None:
     """A payload, a length, the seal, the header of a block: each was read before anything of it is given."""
     disk = Disk("leveldb", tmp_path / "store")
     store, _ = disk.open()
@@ -133,12 +192,13 @@ def test_damage_is_found_and_named(tmp_path: Path, number: int) -> None:
     at = data.index(b"1/7") - 40 - 12  # the block of the record at 7
     flip(path, at + (54, 41, -3, 9)[number], 0)
     with pytest.raises(StorageDamaged, match="record of entry 7 "):
-        store.group(0).entries_at_once(1, 13, EVERYTHING, PLAIN)  # type: ignore[attr-defined]
+        getattr(store.group(0), how)(1, 13, EVERYTHING, PLAIN)
     with pytest.raises(StorageDamaged):  # the handle is dead
         store.group(0).entries(1, 3, EVERYTHING)
 
 
-def test_a_file_that_is_cut_off_is_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["entries_at_once", "page"])
+def test_a_file_that_is_cut_off_is_damage(tmp_path: Path, how: str) -> None:
     disk = Disk("leveldb", tmp_path / "store")
     store, _ = disk.open()
     submit(store, [append(entries(1, 30, 1), term=1)])
@@ -146,10 +206,13 @@ def test_a_file_that_is_cut_off_is_damage(tmp_path: Path) -> None:
     (path,) = (path for path in log_files(tmp_path / "store") if b"1/8" in path.read_bytes())
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(StorageDamaged, match="it ends before"):
-        store.group(0).entries_at_once(1, 31, EVERYTHING, PLAIN)  # type: ignore[attr-defined]
+        getattr(store.group(0), how)(1, 31, EVERYTHING, PLAIN)
 
 
-def test_what_the_system_lacks_is_told_as_of_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["entries_at_once", "page"])
+def test_what_the_system_lacks_is_told_as_of_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     disk = Disk("leveldb", tmp_path / "store")
     store, _ = disk.open()
     submit(store, [append(entries(1, 30, 1), term=1)])
@@ -161,24 +224,32 @@ def test_what_the_system_lacks_is_told_as_of_entries(tmp_path: Path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(SystemFiles, "open", lacks)
         with pytest.raises(LogTemporarilyUnavailable):
-            store.group(0).entries_at_once(1, 31, EVERYTHING, PLAIN)  # type: ignore[attr-defined]
-    assert store.group(0).entries_at_once(1, 31, EVERYTHING, PLAIN).count == 30  # type: ignore[attr-defined]
+            getattr(store.group(0), how)(1, 31, EVERYTHING, PLAIN)
+    found = getattr(store.group(0), how)(1, 31, EVERYTHING, PLAIN)
+    assert sum(piece.count for piece in ([found] if isinstance(found, Entries) else found)) == 30
 
 
-def meanwhile(log: LevelDBGroupLog, call: Callable[[], object]) -> None:
-    """Has ``call()`` called when the records were read at once, and nothing was made of them."""
-    at_once = log._at_once
+class Meanwhile:
+    """Many records, of which something is done as they were read, once, before anything is made of them."""
 
-    def read(*question: int) -> Entries | None:
-        found = at_once(*question)
-        log._at_once = at_once
-        call()
+    def __init__(self, log: LevelDBGroupLog, call: Callable[[], object]) -> None:
+        self._many, self._log, self._call = log._many, log, call
+        log._many = self  # type: ignore[assignment]
+
+    def entries(self, *question: int) -> Entries | None:
+        return self._done(self._many.entries(*question))
+
+    def pieces(self, *question: int) -> list[Entries] | None:
+        return self._done(self._many.pieces(*question))
+
+    def _done(self, found: Any) -> Any:
+        self._log._many = self._many
+        self._call()
         return found
 
-    log._at_once = read  # type: ignore[assignment]
 
-
-def test_what_changes_meanwhile_is_read_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["entries_at_once", "page"])
+def test_what_changes_meanwhile_is_read_anew(tmp_path: Path, how: str) -> None:
     """Never a part of either log."""
     disk = Disk("leveldb", tmp_path / "store")
     store, _ = disk.open()
@@ -187,10 +258,12 @@ def test_what_changes_meanwhile_is_read_anew(tmp_path: Path) -> None:
     store, _ = disk.reopen(store)
     log = store.group(0)
     assert isinstance(log, LevelDBGroupLog)
-    meanwhile(log, lambda: submit(store, [append(entries(6, 7, 2), term=2)]))
-    found = log.entries_at_once(1, 13, EVERYTHING, PLAIN)
-    assert [entry.term for entry in found] == [1] * 5 + [2] * (found.count - 5)
-    assert found.count > 5
+    Meanwhile(log, lambda: submit(store, [append(entries(6, 7, 2), term=2)]))
+    found = getattr(log, how)(1, 13, EVERYTHING, PLAIN)
+    terms = [entry.term for piece in ([found] if how == "entries_at_once" else found) for entry in piece]
+    assert terms == [1] * 5 + [2] * (len(terms) - 5)
+    assert len(terms) > 5
+    assert how == "entries_at_once" or len(terms) == 12
 
 
 def test_a_stretch_is_of_one_segment_and_comes_from_nobody_else() -> None:

@@ -34,8 +34,8 @@ RAFTPY = """
         snapshots.reader snapshots.receiver snapshots.metadata snapshots.store snapshots.choosing
         memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys leveldb.lock leveldb.wal_records
         leveldb.wal_batches leveldb.sealing leveldb.wal leveldb.places leveldb.reading leveldb.stretch leveldb.emptying
-        leveldb.segment leveldb.ownership leveldb.startup leveldb.loading leveldb.row leveldb.upgrade leveldb.spare
-        leveldb.group_log
+        leveldb.many leveldb.segment leveldb.ownership leveldb.startup leveldb.loading leveldb.row leveldb.upgrade
+        leveldb.spare leveldb.group_log
         leveldb.writer leveldb.store
         offline offline.faults offline.progress offline.salvage offline.directory offline.segments offline.groups
         offline.snapshots offline.examining offline.exporting

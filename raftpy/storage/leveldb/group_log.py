@@ -20,6 +20,7 @@ from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.files import is_passing
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import GroupFloor
+from raftpy.storage.leveldb.many import Many
 from raftpy.storage.leveldb.row import RowBatch
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.startup import Log, Reader
@@ -37,7 +38,7 @@ class LevelDBGroupLog:
     fail: kills the store's handle, and gives what is to be raised.
     keep: makes a group's conflict durable.
     surely: makes a call that cannot wait for descriptors, and gives its result.
-    at_once: reads many entries at once, as ``SegmentRow.entries``.
+    many: reads many records at once.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class LevelDBGroupLog:
         fail: Callable[[BaseException], StorageFailed],
         keep: Callable[[int, Conflict], None],
         surely: Callable[[Callable[[], Entries]], Entries],
-        at_once: Callable[[int, int, int, int, int, int], Entries | None],
+        many: Many,
     ) -> None:
         self.group = group
         self.head = log.head
@@ -62,7 +63,7 @@ class LevelDBGroupLog:
         self._fail = fail
         self._keep = keep
         self._surely = surely
-        self._at_once = at_once
+        self._many = many
         self._records: list[int] = []  # first indexes of those in the batch under way
         self._mutex = mutex
         self._index = log.index
@@ -240,18 +241,45 @@ class LevelDBGroupLog:
 
     def entries_at_once(self, lo: int, hi: int, max_bytes: int, overhead: int) -> Entries:
         """See ``GroupLog``."""
-        self._check()
         with self._mutex:
             before = self._changes
-            self._index.check_range(lo, hi)
-            first, _ = self._index.span(self._index.position(lo))
+        first = self._record_of(lo, hi)
         try:
-            entries = self._at_once(self.group, first, lo, hi, max_bytes, overhead)
+            entries = self._many.entries(self.group, first, lo, hi, max_bytes, overhead)
         except OSError:
             entries = None  # what it is, and what comes of it, is seen when the records are read one by one
         if entries is None or self._has_changed_since(before):
             return self.entries(lo, hi, max_bytes)
         return entries
+
+    def page_end(self, lo: int, hi: int, page_bytes: int) -> int | None:
+        """See ``PagedGroupLog``."""
+        end = self._many.behind(self.group, self._record_of(lo, hi), hi, page_bytes)
+        return None if end is None or end <= lo else min(end, hi)
+
+    def page(self, lo: int, hi: int, max_bytes: int, overhead: int) -> list[Entries]:
+        """See ``PagedGroupLog``."""
+        while True:
+            with self._mutex:
+                before = self._changes
+            first = self._record_of(lo, hi)
+            try:
+                found = self._many.pieces(self.group, first, lo, hi, max_bytes, overhead) or []
+            except OSError:
+                found = []
+            following = found[-1].last + 1 if found else lo
+            while following < hi:
+                found.append(self.entries_at_once(following, hi, max_bytes, overhead))
+                following = found[-1].last + 1
+            if not self._has_changed_since(before):
+                return found
+
+    def _record_of(self, lo: int, hi: int) -> int:
+        """First index of the record that holds ``lo``. Raises ``Compacted`` or ``Unavailable`` unless all is there."""
+        self._check()
+        with self._mutex:
+            self._index.check_range(lo, hi)
+            return self._index.span(self._index.position(lo))[0]
 
     def _has_changed_since(self, before: int) -> bool:
         """Then what was read may be of a log that is no more; this happens seldom, so it is read anew."""

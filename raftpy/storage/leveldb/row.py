@@ -35,7 +35,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 
-from raftcore.values.message import Entries
 from raftpy.contracts.database import Batch, DatabaseEngine
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
@@ -44,6 +43,7 @@ from raftpy.contracts.files import Files, is_passing
 from raftpy.storage.identity import new_store_id
 from raftpy.storage.leveldb.emptying import Emptying, Write, read_piece, value_of
 from raftpy.storage.leveldb.loading import Loader
+from raftpy.storage.leveldb.many import Many
 from raftpy.storage.leveldb.places import SeenRecord, is_record
 from raftpy.storage.leveldb.segment import (
     END_BEFORE_KEY,
@@ -56,7 +56,6 @@ from raftpy.storage.leveldb.segment import (
     name_of,
     pack_number,
 )
-from raftpy.storage.leveldb.stretch import find_stretch
 from raftpy.storage.leveldb.wal import REREAD, cut_off_room, damage_in
 from raftpy.storage.leveldb.wal_batches import stored_size
 
@@ -192,6 +191,8 @@ class SegmentRow:
         self._unused = loaded.unused  # to be removed once the new segment is in use
         self._doomed: deque[int] = deque()  # to be removed, in this order
         self._kept: dict[int, StorageFailed] = {}  # by segment: why it could not be removed
+        self.many = Many(files, loaded.places, loaded.files, self._mutex)
+        """Reads many records at once; may be asked as ``get`` may."""
         self._row_id = loaded.row_id or new_store_id(entropy)
         number = max([*loaded.unused, loaded.used, 0]) + 1
         self._found = loaded.newest
@@ -222,17 +223,6 @@ class SegmentRow:
                         raise StorageDamaged("it is missing", str(path)) from error
                 continue  # the record has gone along to the newest segment meanwhile, or is needed no more
             return value_of(path, stored, place)
-
-    def entries(self, group: int, first: int, lo: int, hi: int, max_bytes: int, overhead: int) -> Entries | None:
-        """The entries from ``lo`` on, which is in the record of this first index, as many as ``Stretch.entries`` gives.
-        None where not all is as it should be, or LevelDB has it: then ``get`` knows. Raises ``OSError``."""
-        with self._mutex:
-            stretch = find_stretch(self._places, group, first, hi, max_bytes, overhead)
-            path = None if stretch is None else self._paths.get(stretch.segment)
-        if stretch is None or path is None:
-            return None
-        stored = read_piece(self._files, path, stretch.size, stretch.offset)
-        return stretch.entries(stored, lo, hi, max_bytes, overhead)
 
     def put(self, key: bytes, value: bytes, *, sync: bool) -> None:
         self.commit([(key, value)], [])

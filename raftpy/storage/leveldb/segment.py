@@ -185,7 +185,7 @@ class SegmentFile:
             with suppress(IndexError):  # another thread may have had the last one
                 self._buffer = self._buffers.pop()
             if self._buffer is None or len(self._buffer) < size:
-                self._buffer = bytearray(size)
+                self._buffer = bytearray(size + -size % PIECE)  # so that it has room for the others as well
             view, read, whole = memoryview(self._buffer), 0, 0
             while read < size:
                 count = file.read_into(view[read : min(read + PIECE, size)], read)

@@ -229,7 +229,7 @@ class LevelDBStorage:
             self._fail,
             self._keep_conflict,
             self._surely,
-            self._row.entries,
+            self._row.many,
         )
         return initial_state(
             head.hard_state,

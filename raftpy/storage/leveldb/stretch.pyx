@@ -9,15 +9,15 @@ be gives no entries: then the records are read one by one, which says what is wr
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from raftcore.base.bytes cimport load32
 from raftcore.values.block cimport (
     BLOCK_HEADER_SIZE, LENGTH_SIZE, BlockFault, BlockHeader, BlockSummary, check_blocks, cut_block, payload_span,
 )
-from raftcore.values.entries cimport Entries, make_entries
+from raftcore.values.entries cimport make_entries
 from raftpy.storage.leveldb.places cimport KEY_SIZE, Log, Places, Record, write_record_key
 from raftpy.storage.leveldb.sealing cimport SEAL_SIZE, Pieces, sealed_block
 from raftpy.storage.leveldb.wal_batches cimport copy_pieces, next_at, span_of
@@ -72,6 +72,7 @@ def find_stretch(Places places not None, uint64_t group, uint64_t first, uint64_
     out.segment = out.records.segment
     out.offset = begin
     out.size = end - begin
+    out.behind = log.records[log.head + at + count].first if at + count < log.count else 0
     return out
 
 
@@ -79,8 +80,8 @@ def find_stretch(Places places not None, uint64_t group, uint64_t first, uint64_
 cdef class Stretch:
     """Made by :func:`find_stretch` alone: the class raises TypeError when it is called.
 
-    Attributes: ``segment``, the number of the segment that holds it, and the ``size`` bytes of its file from ``offset``
-    on.
+    Attributes: ``segment``, the number of the segment that holds it, the ``size`` bytes of its file from ``offset`` on,
+    and ``behind``, the first index of the record that follows (0: none does).
     """
 
     def __init__(self):
@@ -97,36 +98,77 @@ cdef class Stretch:
         None where any of it is not what it should be.
         """
         cdef Filling filling
-        cdef bytes data
-        cdef Entries out = None
-        cdef BlockSummary summary
-        cdef BlockFault fault
-        cdef uint8_t* to
+        cdef list found
+        filling.lo, filling.hi, filling.max_bytes, filling.overhead = lo, hi, max_bytes, overhead
+        found = self.take(stored, &filling, UINT64_MAX)
+        return None if found is None else found[0]
+
+    def pieces(self, bytes stored not None, uint64_t lo, uint64_t hi, uint64_t max_bytes, uint32_t overhead):
+        """Likewise all of them, in a list, none of which counts for more than ``max_bytes``, unless it is one record's.
+        """
+        cdef Filling filling
+        filling.lo, filling.hi, filling.max_bytes, filling.overhead = lo, hi, UINT64_MAX, overhead
+        return self.take(stored, &filling, max_bytes)
+
+    cdef list take(self, bytes stored, Filling* filling, uint64_t max_bytes):
+        # What is filled in, in pieces of at most so many bytes; None where any of it is not what it should be.
+        cdef list datas = []
+        cdef list out = []
+        cdef Piece* piece
+        cdef size_t i
         cdef bint valid
         if PyBytes_GET_SIZE(stored) != self.size:
             return None
         filling.stored = <const uint8_t*> PyBytes_AS_STRING(stored)
-        filling.lo, filling.hi, filling.max_bytes, filling.overhead = lo, hi, max_bytes, overhead
         filling.parts = <Part*> malloc(self.count * sizeof(Part))
+        filling.pieces = <Piece*> malloc(self.count * sizeof(Piece))
         filling.block = NULL
         try:
-            if filling.parts == NULL:
+            if filling.parts == NULL or filling.pieces == NULL:
                 raise MemoryError
             with nogil:
-                valid = self.measure(&filling)
-            if valid:
-                data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> filling.size)
-                to = <uint8_t*> PyBytes_AS_STRING(data)
-                with nogil:
-                    self.write(&filling, to)
-                    valid = check_blocks(to, <Py_ssize_t> filling.size, &summary, &fault)
+                valid = self.measure(filling)
                 if valid:
-                    out = make_entries(data, summary.first, summary.count, summary.first_term, summary.last_term,
-                                       summary.payload_size, summary.blocks)
+                    self.part_into_pieces(filling, max_bytes)
+            if not valid:
+                return None
+            for i in range(filling.filled):
+                piece = filling.pieces + i
+                data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> piece.size)
+                piece.to = <uint8_t*> PyBytes_AS_STRING(data)
+                datas.append(data)
+            with nogil:
+                for i in range(filling.filled):
+                    valid = valid and self.write(filling, filling.pieces + i)
+            if not valid:
+                return None
+            for i in range(filling.filled):
+                piece = filling.pieces + i
+                out.append(make_entries(<bytes> datas[i], piece.summary.first, piece.summary.count,
+                                        piece.summary.first_term, piece.summary.last_term, piece.summary.payload_size,
+                                        piece.summary.blocks))
+            return out
         finally:
             free(filling.parts)
+            free(filling.pieces)
             free(filling.block)
-        return out
+
+    cdef void part_into_pieces(self, Filling* filling, uint64_t max_bytes) noexcept nogil:
+        cdef Part* part
+        cdef Piece* piece = filling.pieces
+        cdef uint64_t used = 0
+        cdef size_t i
+        filling.filled = 0
+        for i in range(filling.count):
+            part = filling.parts + i
+            if not i or part.cost > max_bytes or used > max_bytes - part.cost:
+                piece = filling.pieces + filling.filled
+                piece.begin = piece.end = i
+                piece.size = used = 0
+                filling.filled += 1
+            used = min(used + part.cost, max_bytes)
+            piece.size += part.size
+            piece.end += 1
 
     cdef void value_of(self, size_t i, const uint8_t* stored, Pieces* value) noexcept nogil:
         cdef Record* record = self.records + i
@@ -145,7 +187,6 @@ cdef class Stretch:
         cdef uint64_t used = 0
         cdef uint64_t following = 0
         cdef size_t i
-        filling.size = 0
         filling.count = 0
         for i in range(self.count):
             part = filling.parts + i
@@ -169,7 +210,7 @@ cdef class Stretch:
             if i and cost > filling.max_bytes - used:
                 break
             used = min(used + cost, filling.max_bytes)
-            filling.size += part.size
+            part.cost = cost
             filling.count += 1
         return filling.count > 0
 
@@ -202,13 +243,16 @@ cdef class Stretch:
             copy_pieces(filling.block, value.at + (body - value.offset), body, <Py_ssize_t> size)
         return filling.block
 
-    cdef void write(self, Filling* filling, uint8_t* to) noexcept nogil:
+    cdef bint write(self, Filling* filling, Piece* piece) noexcept nogil:
+        # False where what is written is none.
         cdef Pieces value
         cdef Part* part
         cdef const uint8_t* block
+        cdef uint8_t* to = piece.to
         cdef Py_ssize_t body
+        cdef BlockFault fault
         cdef size_t i
-        for i in range(filling.count):
+        for i in range(piece.begin, piece.end):
             part = filling.parts + i
             self.value_of(i, filling.stored, &value)
             if part.size == part.block:
@@ -217,8 +261,8 @@ cdef class Stretch:
             else:
                 block = self.joined(filling, &value, part.block)
                 if block == NULL:
-                    memset(to, 0, BLOCK_HEADER_SIZE)  # which is no block, and is found to be none
-                else:
-                    cut_block(block, part.lo, part.hi, payload_span(block, 0, part.lo),
-                              payload_span(block, part.lo, part.hi), to)
+                    return False
+                cut_block(block, part.lo, part.hi, payload_span(block, 0, part.lo),
+                          payload_span(block, part.lo, part.hi), to)
             to += part.size
+        return check_blocks(piece.to, <Py_ssize_t> piece.size, &piece.summary, &fault)

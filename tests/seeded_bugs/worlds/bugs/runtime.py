@@ -214,7 +214,7 @@ BUGS = (
         name="page-of-other-entries",
         breaks="a page follows what was read before it (paged_view.py)",
         file=PAGED_VIEW,
-        old="            lo = stream.begin\n",
-        new="            lo = min(stream.begin + 1, hi - 1)\n",
+        old="            self._read_page(stream, stream.begin, to_apply)\n",
+        new="            self._read_page(stream, min(stream.begin + 1, stream.hi - 1), to_apply)\n",
     ),
 )
