@@ -5,10 +5,11 @@
 {"do": "fill", ...}                  -> {"operations": n}, once that many commands are committed
 {"do": "attempt"}                    -> {"done": true or false}: one command, given up when refused
 {"do": "wait_applied", "count": n}   -> {"applied": ...}, once n commands have been applied here
+{"do": "read"}                       -> {"index": ...}, once a linearizable read could be answered here
 {"do": "usage"}                      -> {"cpu_s": ..., "applied": ..., "anonymous_mib": ...}
 {"do": "stop"}                       -> ends
 
-The peers' programs in benchmarks/peers understand the same orders.
+The peers' programs in benchmarks/peers understand the same orders, but for "read".
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ async def answer(node: Node, machine: Counter, what: str, order: dict[str, Any])
         while machine.count < order["count"]:
             await asyncio.sleep(0.001)
         return {"applied": machine.count}
+    if what == "read":
+        return {"index": await node.read_index(timeout=None)}
     if what == "usage":
         used = resource.getrusage(resource.RUSAGE_SELF)
         return {

@@ -7,6 +7,8 @@
 {"do": "snapshot"}                                       -> {"index": ...}, once one is durable
 {"do": "begin_snapshot"}, then {"do": "ended"}           -> {"began": 1}, and {"ended": whether that one is durable}
 {"do": "wait_applied", "count": i}                       -> {"applied": ...}, once the entry at i has been applied here
+{"do": "read"}                                           -> {"index": ...}, once a linearizable read could be answered
+                                                            here
 {"do": "usage"}                                          -> {"cpu_s": ..., "applied": index}
 {"do": "log"}                                            -> {"first": ..., "snapshot": ..., "last": ..., "applied": ...}
 """
@@ -76,6 +78,8 @@ async def answer(node: Node, order: dict[str, Any]) -> dict[str, Any]:
                 while node.status().applied_index < order["count"]:
                     await asyncio.sleep(0.001)
                 return {"applied": node.status().applied_index}
+            case "read":
+                return {"index": await node.read_index(timeout=None)}
             case "usage":
                 used = resource.getrusage(resource.RUSAGE_SELF)
                 return {"cpu_s": used.ru_utime + used.ru_stime, "applied": node.status().applied_index}

@@ -13,7 +13,8 @@ def test_a_node_is_back_from_its_log_and_from_a_snapshot(tmp_path: Path) -> None
     options = ["--system", "raftpy", "--rounds", "2", "--seconds", "0.5", "--keys", "2000", "--behind", "500"]
     assert restart.main([*options, "--folder", str(tmp_path / "data"), "--json", str(file)]) == 0
     rows = json.loads(file.read_text())
-    assert [(row["work"], len(row["rounds"])) for row in rows] == [("restart, log", 2), ("restart, state", 2)]
+    assert [row["work"] for row in rows] == ["restart, log", "restart, served", "restart, state"]
+    assert all(len(row["rounds"]) == 2 for row in rows)
     assert all(0 < each["value"] < 60_000 for row in rows for each in row["rounds"])
     assert list((tmp_path / "data").iterdir()) == []
 
