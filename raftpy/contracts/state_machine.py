@@ -41,7 +41,9 @@ class BatchStateMachine(StateMachine, Protocol):
 
     def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> Sequence[Any]:
         """Carries out ``commands``, which stand at ``first_index`` and after without a gap; see :class:`StateMachine`.
-        A result for each of them, no more and no fewer: anything else stops the node."""
+        A result for each of them, no more and no fewer: anything else stops the node. A sequence that makes them when
+        they are asked for, and whose class has the attribute ``never_fails = True``, is asked for none where nobody
+        waits for any: after a restart that is millions."""
         ...
 
 

@@ -11,7 +11,7 @@ from libc.stdint cimport uint64_t
 cdef class Held:
     """A value with its version, the log index of the key's last write. 32 bytes, beside those of the value."""
 
-    def __cinit__(self, uint64_t version, bytes value not None):
+    def __cinit__(self, uint64_t version=0, bytes value not None=b""):
         self.version = version
         self.value = value
 
@@ -20,4 +20,8 @@ cdef class Held:
 
 
 cdef Held new_held(uint64_t version, bytes value):
-    return Held.__new__(Held, version, value)
+    # Without a tuple of arguments for each of millions.
+    cdef Held held = Held.__new__(Held)
+    held.version = version
+    held.value = value
+    return held

@@ -15,15 +15,17 @@ Reads are plain calls on the state as applied here and now. To read linearizably
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from itertools import repeat
+from typing import NamedTuple, overload
 
 from raftpy.contracts.state_machine import SavedState
 from raftpy.replicated import kv_commands
 from raftpy.replicated.held import Held
 from raftpy.replicated.kv_commands import PUT, decode
+from raftpy.replicated.kv_puts import put_all
 from raftpy.replicated.kv_state import VERSION, KeyValueView, SavedKeys
 from raftpy.replicated.parted_dict import PartedDict
 from raftpy.replicated.sorted_keys import SortedKeys
@@ -57,6 +59,34 @@ class Outcome:
     """The command's own log index; for WRITTEN it is the key's new version."""
     version: int
     """The key's version after the command; 0 when the key is not there, and for a read's point in the log."""
+
+
+class Written(Sequence[Outcome]):
+    """The outcomes of puts that follow one another, each made when it is asked for. ``count`` entries from ``first`` on
+    are theirs."""
+
+    __slots__ = ("_indexes",)
+    never_fails = True
+    """See ``BatchStateMachine.apply_batch``."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self._indexes = range(first, first + count)
+
+    def __len__(self) -> int:
+        return len(self._indexes)
+
+    @overload
+    def __getitem__(self, position: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Outcome]: ...
+    def __getitem__(self, position: int | slice) -> Outcome | Sequence[Outcome]:
+        if isinstance(position, slice):
+            return list(self)[position]
+        index = self._indexes[position]
+        return Outcome(_WRITTEN, index, index)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return map(Outcome, repeat(_WRITTEN), self._indexes, self._indexes)
 
 
 class Stored(NamedTuple):
@@ -121,10 +151,17 @@ class KeyValueStore:
         self._keys.toggle(key)
         return Outcome(Kind.DELETED, index, 0)
 
-    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> list[Outcome]:
+    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> Sequence[Outcome]:
         """Performs the commands of consecutive entries; the same results as ``apply`` one by one, in order."""
+        some = list(commands)
+        done = put_all(first_index, some, self._data, self._keys)
+        if done:
+            self.applied_index = first_index + done - 1
+        written = Written(first_index, done)
+        if done == len(some):
+            return written
         apply = self.apply
-        return [apply(index, command) for index, command in enumerate(commands, first_index)]
+        return [*written, *(apply(index, command) for index, command in enumerate(some[done:], first_index + done))]
 
     def _put(self, index: int, key: bytes, value: bytes) -> Outcome:
         if self._data.put(key, Held(index, value)):

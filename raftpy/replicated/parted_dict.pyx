@@ -26,15 +26,33 @@ cdef extern from "Python.h":
     void xdecref "Py_XDECREF" (PyObject*)
     PyObject* PyDict_GetItemWithError(object, object) except? NULL
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define raftpy_ask_for(at) __builtin_prefetch(at)
+    #else
+    #define raftpy_ask_for(at) ((void) (at))
+    #endif
+    #define raftpy_ask_for_keys(part) raftpy_ask_for(((PyDictObject*) (part))->ma_keys)
+    """
+    void prefetch "raftpy_ask_for" (const void*) noexcept
+    void prefetch_keys "raftpy_ask_for_keys" (PyObject*) noexcept
+
+cdef enum:
+    FEW = 4     # keys of a part that are asked for as well, whichever of them is looked for
+
 PARTS = COUNT
 
 cdef object ABSENT = object()
 
 
 cdef inline Py_ssize_t part_of(bytes key) noexcept:
+    return part_of_bytes(<const uint8_t*> PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+
+
+cdef inline Py_ssize_t part_of_bytes(const uint8_t* at, Py_ssize_t size) noexcept:
     # FNV-1a, folded: every byte counts, so that keys with a long common beginning lie apart.
-    cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(key)
-    cdef const uint8_t* end = at + PyBytes_GET_SIZE(key)
+    cdef const uint8_t* end = at + size
     cdef uint32_t h = 2166136261u
     while at < end:
         h = (h ^ at[0]) * 16777619u
@@ -100,7 +118,31 @@ cdef class PartedDict:
         return self.set(key, value)
 
     cdef bint set(self, bytes key, object value) except -1:
-        cdef Py_ssize_t number = part_of(key)
+        return self.set_at(part_of(key), key, value)
+
+    cdef Py_ssize_t place_of(self, const uint8_t* at, Py_ssize_t size) noexcept:
+        return part_of_bytes(at, size)
+
+    cdef void ask_for(self, const Py_ssize_t* numbers, Py_ssize_t count) noexcept:
+        cdef PyObject** dicts = self.parts.dicts
+        cdef PyObject* key
+        cdef PyObject* value
+        cdef Py_ssize_t i, at
+        for i in range(count):
+            prefetch(dicts + numbers[i])
+        for i in range(count):
+            prefetch(dicts[numbers[i]])
+        for i in range(count):
+            if dicts[numbers[i]] != NULL:
+                prefetch_keys(dicts[numbers[i]])
+        for i in range(count):
+            at = 0
+            if dicts[numbers[i]] != NULL and PyDict_Size(<dict> dicts[numbers[i]]) <= FEW:
+                while PyDict_Next(<dict> dicts[numbers[i]], &at, &key, &value):
+                    prefetch(key)
+                    prefetch(value)
+
+    cdef bint set_at(self, Py_ssize_t number, bytes key, object value) except -1:
         cdef dict part = self.parts.at(number)
         cdef Py_ssize_t before
         if part is None:

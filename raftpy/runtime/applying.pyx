@@ -35,6 +35,10 @@ cdef Py_ssize_t LONGEST_SHARED_BATCH = 64
 cdef tuple COUNTED = (range, tuple)
 
 
+cdef inline bint makes_on_demand(kind) except -1:
+    return kind in COUNTED or getattr(kind, "never_fails", False) is True
+
+
 @cython.final
 cdef class Applying:
     """The queue of committed entries of one group in front of its state machine.
@@ -230,7 +234,7 @@ cdef class Applying:
         cdef object given
         try:
             given = self.apply_batch(first, make_commands(self.entries, self.position, count))
-            if type(given) is not list and (self.proposals.has_waiting or type(given) not in COUNTED):
+            if type(given) is not list and (self.proposals.has_waiting or not makes_on_demand(type(given))):
                 given = list(given)
         except BaseException as error:
             raise ApplyFailed(first, first + count - 1) from error

@@ -51,7 +51,7 @@ class Machine:
 class BatchMachine(Machine):
     """One that takes many commands at once."""
 
-    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> list[Outcome]:
+    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> Sequence[Outcome]:
         """See ``BatchStateMachine.apply_batch``."""
         commands = list(commands)
         self.on_applied(first_index, commands)
@@ -154,7 +154,7 @@ class DiskMachine(MemoryMachine):
 class BatchDiskMachine(DiskMachine, BatchMachine):
     """The same, which takes many commands at once."""
 
-    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> list[Outcome]:
+    def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> Sequence[Outcome]:
         """See ``BatchStateMachine.apply_batch``."""
         results = super().apply_batch(first_index, commands)
         self.maybe_save()

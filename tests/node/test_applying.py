@@ -324,6 +324,27 @@ def test_any_other_sequence_is_asked_for_its_results_though_nobody_waits() -> No
     assert Asked.asked == 1
 
 
+class Sure(Asked):
+    """It says that it does not."""
+
+    asked = 0
+    never_fails = True
+
+
+def test_a_sequence_that_never_fails_is_asked_for_its_results_where_somebody_waits() -> None:
+    apply, proposals = applying(Untold(lambda count: Sure(range(count))))
+    apply.push(entries(1, [(1, NORMAL)] * 3))
+    apply.begin()
+    apply.run()
+    assert (apply.applied, Sure.asked) == (3, 0)
+    one, two = propose(proposals, 1, 1)
+    proposals.appended(4, 1, 0.0)
+    apply.push(entries(4, [(1, NORMAL)] * 3))
+    apply.begin()
+    apply.run()
+    assert (one.result(), two.result(), Sure.asked) == (0, 1, 1)
+
+
 def test_a_range_is_the_results_where_somebody_waits() -> None:
     apply, proposals = applying(Untold(lambda count: range(10, 10 + count)))
     one, two = propose(proposals, 1, 1)

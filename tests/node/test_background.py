@@ -110,5 +110,5 @@ def test_what_a_node_waits_for_keeps_its_place_and_what_it_does_beside_gives_way
             await node.snapshot()
 
     asyncio.run(main())
-    assert noted.given_way == {"raftpy segments", "raftpy reading 1", "raftpy snapshot 1"}
+    assert noted.given_way == {"raftpy segments", "raftpy reading 1", "raftpy reading 1 beside", "raftpy snapshot 1"}
     assert noted.usual == {"raftpy opening 1", "raftpy storage", "raftpy closing 1"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from typing import Any
@@ -12,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftcore.base.errors import RaftError
+from raftpy.replicated import kv
 from raftpy.replicated import kv_commands as commands
 from raftpy.replicated.kv import Item, KeyValueStore, Kind, Outcome, Stored
+from raftpy.replicated.kv_commands import UnknownCommand
 
 KEYS = st.sampled_from([b"a", b"a/", b"a/b", b"ab", b"b", b"\xc3\xa9", b"\xff", b"z" * 40])
 
@@ -92,9 +95,61 @@ def test_a_batch_gives_what_one_by_one_gives(steps: list[tuple[str, bytes, bytes
     batch = [encode(*step) for step in steps if step[0] != "scan"]
     one, many = KeyValueStore(), KeyValueStore()
     singly = [one.apply(index, command) for index, command in enumerate(batch, 5)]
-    assert many.apply_batch(5, batch) == singly
+    assert list(many.apply_batch(5, batch)) == singly
     assert many.scan(limit=1000) == one.scan(limit=1000)
     assert many.applied_index == one.applied_index
+
+
+def test_many_puts_at_a_time_are_what_one_by_one_are(seed: int) -> None:
+    """Also of a key that is put twice in a batch, that is longer than two bytes can say, and while a view looks on."""
+    dice = random.Random(seed)
+    one, many = KeyValueStore(), KeyValueStore()
+    keys = [b"%d" % number for number in range(300)] + [b"k" * 65_535, b"k" * 65_536]
+    index = 1
+    for _ in range(60):
+        batch = [commands.put(dice.choice(keys), dice.randbytes(dice.choice((0, 5, 700)))) for _ in range(100)]
+        if dice.random() < 0.4:
+            batch[dice.randrange(100)] = commands.delete(dice.choice(keys))
+        views = one.capture(), many.capture()
+        singly = [one.apply(at, command) for at, command in enumerate(batch, index)]
+        together = many.apply_batch(index, batch)
+        assert list(together) == singly
+        assert (len(together), together[3], together[-1], together[5:7]) == (100, singly[3], singly[-1], singly[5:7])
+        assert [b"".join(view.write()) for view in views[:1]] == [b"".join(view.write()) for view in views[1:]]
+        for view in views:
+            view.close()
+        index += 100
+    assert many.scan(limit=1000) == one.scan(limit=1000)
+    assert [many.get(key) for key in keys] == [one.get(key) for key in keys]
+    assert (many.applied_index, len(many)) == (one.applied_index, len(one))
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"", b"\x11", b"\x11\x01", b"\x11\x00\x00v", b"\x11\x05\x00abcd", b"\x17\x00\x00k", b"\x2f\x01\x00kv"]
+)
+def test_what_is_no_command_stops_a_batch_where_it_stands(wrong: bytes) -> None:
+    store = KeyValueStore()
+    with pytest.raises(UnknownCommand, match="log entry 7 "):
+        store.apply_batch(5, [commands.put(b"a", b"1"), commands.put(b"b", b"2"), wrong, commands.put(b"c", b"3")])
+    assert (store.applied_index, store.get(b"b"), store.get(b"c")) == (6, Stored(6, b"2"), None)
+
+
+def test_the_outcomes_of_puts_are_made_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart nobody asks for any of millions."""
+    made: list[int] = []
+
+    def make(kind: Kind, index: int, version: int) -> Outcome:
+        made.append(index)
+        return Outcome(kind, index, version)
+
+    monkeypatch.setattr(kv, "Outcome", make)
+    outcomes = KeyValueStore().apply_batch(5, [commands.put(b"a", b"1")] * 4)
+    assert (len(outcomes), made) == (4, [])
+    assert outcomes[1] == Outcome(Kind.WRITTEN, 6, 6)
+    assert made == [6]
+    with pytest.raises(IndexError):
+        outcomes[4]
+    assert type(outcomes).never_fails is True
 
 
 @given(st.sets(st.binary(min_size=1, max_size=3), max_size=80), st.sets(st.binary(min_size=1, max_size=3), max_size=80))

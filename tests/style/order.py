@@ -53,7 +53,7 @@ RAFTPY = """
         snapshot_source fetching installing pulling offering scrubbing rounds passes rest calls leaving group describe
         group_calls driver host
     .: node blocking
-    replicated: kv_commands held key_order parted_dict sorted_keys kv_packing kv_state kv
+    replicated: kv_commands held key_order parted_dict sorted_keys kv_packing kv_state kv_puts kv
     server: connections errors bodies proposer redirect dispatch accepting request kv limits snapshot status app
     sim.linearizability: history models search lineup tried registers result explain checker shrink
     sim: entropy disk disk.faults disk.image disk.contents disk.directory disk.files
