@@ -10,7 +10,6 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 
-from raftcore.base.bytes cimport load16
 from raftpy.replicated.held cimport new_held
 from raftpy.replicated.parted_dict cimport PartedDict
 
@@ -67,5 +66,5 @@ cdef inline Py_ssize_t key_size(PyObject* command) noexcept:
     size = PyBytes_GET_SIZE(<object> command)
     if size < KEY or at[0] != PUT_FORM:
         return 0
-    length = load16(at + KEY_LENGTH)
+    length = at[KEY_LENGTH] | <Py_ssize_t> at[KEY_LENGTH + 1] << 8
     return length if length <= size - KEY else 0
