@@ -23,5 +23,5 @@ cdef class RawNode:
     # that work is taken with an outbox. The other two are the methods of the same names, without a Python call.
     cdef int _use(self, int form) except -1
     cdef int _tick(self, uint64_t now_ms, uint32_t count) except -1
-    cdef uint64_t _ticks_until_due(self) except 0
+    cdef uint64_t _due_within(self, uint64_t most) except 0
     cdef int _collect_plain(self, Ready rd) except -1

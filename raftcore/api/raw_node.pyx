@@ -16,7 +16,7 @@ from raftcore.algorithm.roles cimport become_follower, start, write_took
 from raftcore.algorithm.sending cimport resume_sending
 from raftcore.algorithm.snapshots cimport needs_snapshot, offer_snapshot, state_restored
 from raftcore.algorithm.state cimport Raft
-from raftcore.algorithm.step cimport nobody_can_lead, step, tick, ticks_until_due
+from raftcore.algorithm.step cimport due_within, nobody_can_lead, step, tick, ticks_until_due
 from raftcore.algorithm.transfer cimport successors
 from raftcore.api cimport take_ready
 from raftcore.api.outbox cimport Outbox
@@ -108,8 +108,8 @@ cdef class RawNode:
         :meth:`tick` may change the answer."""
         return ticks_until_due(self.raft)
 
-    cdef uint64_t _ticks_until_due(self) except 0:
-        return ticks_until_due(self.raft)
+    cdef uint64_t _due_within(self, uint64_t most) except 0:
+        return due_within(self.raft, most)
 
     def step(self, Message message not None):
         """Takes one message, from another node or from local storage work; what this role has no use for is ignored.

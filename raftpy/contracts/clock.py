@@ -65,8 +65,6 @@ class SystemClock:
     """Real time, with timers on an asyncio loop: the one given, or the one running at the first ``call_later``."""
 
     monotonic = staticmethod(time.monotonic)
-    wall_ns = staticmethod(time.time_ns)
-    """Nanoseconds since 1970 UTC."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._loop = loop
@@ -85,6 +83,11 @@ class SystemClock:
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         return loop.call_soon(callback) if delay_s <= 0 else loop.call_later(delay_s, callback)
+
+
+def is_systems(clock: Clock) -> bool:
+    """Whether this clock reads what the system's do, so that whoever cannot spare a call of it may read those."""
+    return type(clock) is SystemClock
 
 
 class ManualTimer:

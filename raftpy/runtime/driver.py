@@ -94,7 +94,7 @@ class Driver:
         self._leaving: asyncio.Task[None] | None = None
         self._closing: StoreClosing | None = None
         self._rest: Rest | None = None
-        self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, self._on_timer)
+        self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, passes.timer_due)
         self.stalls = Stalls(config, clock)
         self.scrubbing = Scrubbing(
             f"node {config.id}",
@@ -412,9 +412,6 @@ class Driver:
         self.passes.request()
 
     # --- Time ---------------------------------------------------------------------------------------------------
-
-    def _on_timer(self) -> None:
-        self.passes.timer_due()
 
     def _look_round(self) -> None:
         """Once a second at what needs no haste: whether a snapshot is due, and what is kept for who is far behind."""

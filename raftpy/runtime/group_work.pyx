@@ -94,7 +94,7 @@ cdef class GroupWork:
 
     cdef int begin_ticks(self, uint32_t count, uint64_t wall_ms) except -1:
         # Those in which nothing is due pass before anything is heard, because messages restart the timeouts.
-        cdef uint32_t quiet = <uint32_t> min(<uint64_t> count, self.raw._ticks_until_due() - 1)
+        cdef uint32_t quiet = <uint32_t> (self.raw._due_within(<uint64_t> count + 1) - 1)
         if quiet:
             self.raw._tick(wall_ms, quiet)
         self.due = count - quiet

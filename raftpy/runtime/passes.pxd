@@ -15,11 +15,12 @@ cdef class Ticks:
     cdef double late             # seconds by which the timer came late in a stall that nobody has asked for yet
     cdef uint32_t grace          # ticks that still count after a stall: a heartbeat interval
     cdef object call_later       # the clock's
-    cdef object monotonic        # the clock's
+    cdef object monotonic        # the clock's, or None: the system's is read without it
     cdef object wake             # called when the timer is due
     cdef object timer            # the timer set, or KEPT, or None
     cdef bint kept               # timers are not the clock's: whoever rests calls _due at due_at()
 
+    cdef double now(self) except? -1
     cdef uint32_t passed(self, double now) noexcept
     cdef double due_at(self) noexcept
     cdef bint is_near(self) noexcept
@@ -45,6 +46,7 @@ cdef class Passes:
     cdef double chores_at         # when they are next, by the clock
     cdef public bint led          # since the timer was last set: a stall may have cost a leadership before it is seen
     cdef public bint closed       # no pass begins any more
+    cdef readonly bint nothing_waits  # to be read, as whoever rests has just seen: ticks need not look first
     cdef readonly bint running    # one is under way
     cdef public bint wanted       # another was asked for meanwhile
     cdef bint turn_due            # one is due at the loop's next turn

@@ -31,6 +31,10 @@ from libc.stdint cimport UINT32_MAX, int64_t, uint32_t
 
 from raftcore.base.errors import InvariantViolation
 
+from raftpy.contracts.clock import is_systems
+
+from raftpy.system.now cimport READS_CLOCKS, read_clock
+
 from raftpy.runtime.group_work cimport GroupWork
 
 # In ticks: a timer may be called, and a clock may read, so much early.
@@ -56,13 +60,17 @@ cdef class Ticks:
 
     def __init__(self, clock, double length_s, uint32_t heartbeat, wake):
         self.call_later = clock.call_later
-        self.monotonic = clock.monotonic
+        self.monotonic = None if READS_CLOCKS and is_systems(clock) else clock.monotonic
         self.length = length_s
         self.grace = heartbeat
         self.wake = wake
-        self.origin = self.monotonic()
+        self.origin = self.now()
         self.counted = 0
         self.planned = 0
+
+    cdef double now(self) except? -1:
+        # What the clock reads.
+        return read_clock(self.monotonic)
 
     cdef uint32_t passed(self, double now) noexcept:
         # Ticks since the last call, without those to forget.
@@ -104,7 +112,7 @@ cdef class Ticks:
         self.set()
 
     cdef int set(self) except -1:
-        self.timer = KEPT if self.kept else self.call_later(self.due_at() - self.monotonic(), self._due)
+        self.timer = KEPT if self.kept else self.call_later(self.due_at() - self.now(), self._due)
         return 0
 
     cdef int keep(self, bint kept) except -1:
@@ -148,7 +156,8 @@ cdef class Passes:
     until ``bind``, nothing happens.
 
     ``rounds`` is what a pass runs, None until ``bind``; ``running``: a pass is under way; ``wanted``: another was asked
-    for meanwhile; ``closed``: none begins any more; ``led``: this node has led a group since the timer was set.
+    for meanwhile; ``nothing_waits`` to be read, as whoever rests has seen just before the timer was due; ``closed``:
+    none begins any more; ``led``: this node has led a group since the timer was set.
     """
 
     def __init__(self, loop):
@@ -164,7 +173,7 @@ cdef class Passes:
         self.fail = fail
         self.late = late
         self.look = look
-        self.look_at = ticks.monotonic() + LOOK_S
+        self.look_at = ticks.now() + LOOK_S
         self.chores = chores
         self.chores_at = 0 if chores is not None else INFINITY
 
@@ -209,8 +218,9 @@ cdef class Passes:
         self.running = True
         self.wanted = False
         try:
-            now = self.ticks.monotonic()
+            now = self.ticks.now()
             passed = self.ticks.passed(now)
+            self.rounds.nothing_waits = self.nothing_waits
             self.rounds.run(now, passed)
         except (KeyboardInterrupt, SystemExit) as error:
             if self.rounds.resuming:  # of a task that was resumed: not the node's, and it has lost nothing
@@ -252,6 +262,7 @@ cdef class Passes:
 
     # --- The timer ----------------------------------------------------------------------------------------------
 
+    @cython.binding(False)
     def timer_due(self):
         """The pass for which the timer was set, and the next timer."""
         try:
@@ -272,7 +283,7 @@ cdef class Passes:
         if late:
             self.ticks.late = 0
             self.late(late, self.led)
-        now = self.ticks.monotonic()
+        now = self.ticks.now()
         if now >= self.look_at and not self.closed:
             self.look_at = now + LOOK_S
             self.look()

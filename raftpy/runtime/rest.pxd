@@ -14,13 +14,15 @@ cdef class Sleeper:
 @cython.final
 cdef class Rest:
     cdef object loop
-    cdef object monotonic    # the clock's
+    cdef dict attributes     # the loop's
     cdef object selector
     cdef object ready        # the loop's calls that are due
+    cdef list scheduled      # the loop's timers
     cdef object plain        # the selector's own select
     cdef int descriptor      # the selector's
     cdef list sleepers       # replaced, never changed
     cdef bint inside         # a pass runs in here: whoever selects now is its loop in a loop
+    cdef double silent_at    # when the last wait has ended, if nothing had come; before all time: something had
     cdef Py_ssize_t timers   # that the loop had when it went to sleep: as it sleeps, they only become more
 
     cdef int join(self, Sleeper sleeper) except -1

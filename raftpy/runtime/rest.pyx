@@ -29,10 +29,13 @@ from collections import deque
 cimport cython
 from cpython.contextvars cimport PyContext_Copy, PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.list cimport PyList_GET_SIZE
 from libc.errno cimport EINTR, errno
 from libc.math cimport INFINITY, ceil
 
-from raftpy.contracts.clock import SystemClock
+from raftpy.contracts.clock import is_systems
+
+from raftpy.system.now cimport monotonic_s
 
 from raftpy.runtime.passes cimport KEPT, Passes, Ticks
 
@@ -58,10 +61,14 @@ cdef extern from *:
     """
     int raftpy_wait(int epoll, int* found, int most, int milliseconds) nogil
 
+cdef extern from "Python.h":
+    Py_ssize_t size_of_any "Py_SIZE" (object items)  # a deque's length, for one
+
 cdef enum:
     MOST = 16  # descriptors looked at at once
 
 cdef double LONGEST_S = 3600.0  # of one wait; then the loop has a look
+cdef double FRESH_S = 0.001  # for so long after a wait in which nothing came, nothing is taken to have come
 
 
 def rest(loop, clock, transport, Passes passes not None, Ticks ticks not None):
@@ -74,12 +81,12 @@ def rest(loop, clock, transport, Passes passes not None, Ticks ticks not None):
     cdef Rest place
     cdef Sleeper sleeper
     descriptor = transport.fileno() if hasattr(transport, "fileno") else -1
-    if descriptor < 0 or type(clock) is not SystemClock or not clock.is_of(loop) or not can_rest(loop):
+    if descriptor < 0 or not is_systems(clock) or not clock.is_of(loop) or not can_rest(loop):
         return None
     selector = loop._selector
     place = vars(selector).get("select")
     if place is None:
-        place = Rest(loop, clock)
+        place = Rest(loop)
         selector.select = place
     sleeper = Sleeper()
     sleeper.descriptor, sleeper.passes, sleeper.ticks = descriptor, passes, ticks
@@ -108,15 +115,17 @@ cdef class Sleeper:
 
 @cython.final
 cdef class Rest:
-    """The wait of one event loop, for the nodes that rest on it; ``clock`` is the system's."""
+    """The wait of one event loop, for the nodes that rest on it; their clock is the system's."""
 
-    def __init__(self, loop, clock):
+    def __init__(self, loop):
         self.loop = loop
-        self.monotonic = clock.monotonic
+        self.attributes = vars(loop)
         self.selector = loop._selector
         self.ready = loop._ready
         self.plain = self.selector.select
         self.descriptor = self.selector.fileno()
+        self.scheduled = []
+        self.silent_at = -INFINITY
         self.sleepers = []
 
     cdef int join(self, Sleeper sleeper) except -1:
@@ -146,12 +155,13 @@ cdef class Rest:
         if self.inside or current_task(self.loop) is not None or self.loop.get_debug():
             self.hand_over()
             return self.plain(0 if len(self.ready) else self.shortened(timeout))
-        self.timers = len(self.loop._scheduled)
-        return self.rest(INFINITY if timeout is None else self.monotonic() + <double> timeout)
+        self.scheduled = self.loop._scheduled  # the loop makes it anew in a turn of its own, and then comes here again
+        self.timers = PyList_GET_SIZE(self.scheduled)
+        return self.rest(INFINITY if timeout is None else monotonic_s() + <double> timeout)
 
     def shortened(self, timeout):
         """The timeout, or what is left until the first timer of a node that is kept here."""
-        cdef double left = self.next_due() - self.monotonic()
+        cdef double left = self.next_due() - monotonic_s()
         return timeout if timeout is not None and <double> timeout <= left or left == INFINITY else max(left, 0)
 
     cdef object rest(self, double until):
@@ -163,18 +173,21 @@ cdef class Rest:
             PyErr_CheckSignals()
             if self.is_wanted():
                 return []
-            now = self.monotonic()
+            now = monotonic_s()
             first = self.next_due()
             if first <= now:
                 self.run_due(now)
                 if self.is_wanted():
                     return []
-                now = first = self.monotonic()  # nobody else waits for passes that take longer than until the next
+                now = monotonic_s()
+                first = max(self.next_due(), now)  # nobody else waits for passes that take longer than until the next
             if until <= now:
                 return []
             milliseconds = <int> ceil(1000 * min(min(first, until) - now, LONGEST_S))
             with nogil:
                 count = raftpy_wait(self.descriptor, found, MOST, milliseconds)
+                now = monotonic_s()
+            self.silent_at = now if count == 0 else -INFINITY
             if count < 0 and errno == EINTR:
                 continue
             if count < 0:
@@ -198,7 +211,8 @@ cdef class Rest:
 
     cdef bint is_wanted(self) except -1:
         # Whether there is something for the loop to do, left by a pass or ordered by a signal's handler.
-        return len(self.ready) > 0 or self.loop._stopping or len(self.loop._scheduled) != self.timers
+        return (size_of_any(self.ready) > 0 or PyList_GET_SIZE(self.scheduled) != self.timers
+                or self.attributes["_stopping"] is not False)
 
     cdef Sleeper find(self, int descriptor):
         cdef Sleeper sleeper
@@ -210,7 +224,7 @@ cdef class Rest:
     cdef int hand_over(self) except -1:
         # What is due the loop calls itself, in this turn.
         cdef Sleeper sleeper
-        cdef double now = self.monotonic()
+        cdef double now = monotonic_s()
         self.timers = -1  # a loop in a pass may have dropped some: whoever waits around it goes back to look
         for sleeper in self.sleepers:
             if sleeper.ticks.timer is KEPT and sleeper.ticks.due_at() <= now:
@@ -232,6 +246,7 @@ cdef class Rest:
             PyContext_Enter(sleeper.context)
             entered = True
             if due:
+                sleeper.passes.nothing_waits = monotonic_s() - self.silent_at <= FRESH_S
                 sleeper.ticks.call()
             else:
                 sleeper.passes.run()
@@ -241,6 +256,7 @@ cdef class Rest:
             self.loop.call_exception_handler({"message": "Exception in a pass of a node", "exception": error})
         finally:
             self.inside = False
+            sleeper.passes.nothing_waits = False
             if entered:
                 PyContext_Exit(sleeper.context)
         return 0

@@ -10,9 +10,9 @@ cdef class Rounds:
     cdef object owner                  # the Owner: who may touch the parts
     cdef readonly object storage
     cdef readonly object transport
-    cdef object monotonic              # the clock's
+    cdef bint reads_system             # the clock is the system's, which is read without it
+    cdef object monotonic              # the clock's, or None
     cdef object wall_clock             # the clock's wall_ms
-    cdef object wall_ns                # the system clock's, or None
     cdef list groups                   # GroupWork, by ascending id
     cdef GroupWork first               # group 0
     cdef GroupWork alone               # the only one, or None when there are several
@@ -28,6 +28,7 @@ cdef class Rounds:
     cdef bint queued                   # messages wait to be flushed
     cdef bint heard                    # this round has met a datagram
     cdef bint answering                # this pass has sent what hung on a write: whoever hears it will go on
+    cdef bint nothing_waits            # in the socket, as of this pass's beginning: set by whoever has seen so
     cdef bint ticks_due                # noted groups have ticks of this pass still to be told
     cdef object slow_writes            # hears of writes that take a tick or longer, and of the next ones then
     cdef double tick_s
@@ -40,6 +41,7 @@ cdef class Rounds:
     cdef GroupWork next_awaited        # whose turn to apply it is where somebody waits; None: the first's
     cdef GroupWork next_of_all         # the same among all
 
+    cdef double now(self) except? -1
     cdef uint64_t wall_ms(self) except? 0
     cpdef run(self, double now, uint32_t count)
     cpdef int note(self, GroupWork group) except -1

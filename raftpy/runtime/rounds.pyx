@@ -42,8 +42,10 @@ from raftcore.values.message cimport Entries, Message
 from raftcore.wire.frame cimport end_of_frame
 from raftcore.wire.header cimport DATAGRAM_HEADER_SIZE
 
-from raftpy.contracts.clock import SystemClock
+from raftpy.contracts.clock import is_systems
 from raftpy.contracts.errors import ApplyFailed
+
+from raftpy.system.now cimport READS_CLOCKS, read_clock, wall_clock_ms
 
 from raftpy.members.due cimport Due
 
@@ -79,9 +81,9 @@ cdef class Rounds:
         self.owner = owner
         self.storage = opened.storage
         self.transport = opened.transport
-        self.monotonic = clock.monotonic
+        self.reads_system = READS_CLOCKS and is_systems(clock)
+        self.monotonic = None if self.reads_system else clock.monotonic
         self.wall_clock = clock.wall_ms
-        self.wall_ns = clock.wall_ns if type(clock) is SystemClock else None
         self.groups = groups
         self.first = groups[0]
         self.alone = groups[0] if len(groups) == 1 else None
@@ -100,11 +102,11 @@ cdef class Rounds:
         if lend is not None:
             lend(self.outbox)
 
+    cdef double now(self) except? -1:
+        return read_clock(self.monotonic)
+
     cdef uint64_t wall_ms(self) except? 0:
-        # The clock's; the system's without a Python frame.
-        if self.wall_ns is None:
-            return self.wall_clock()
-        return <uint64_t> self.wall_ns() // 1_000_000
+        return wall_clock_ms() if self.reads_system else self.wall_clock()
 
     def disown(self, elsewhere):
         """In a forked child: the pass that was cut off goes no further, and reaches nothing that is the parent's."""
@@ -195,7 +197,7 @@ cdef class Rounds:
         cdef double deadline = INFINITY
         for group in self.groups:
             if not group.closed:
-                ticks[0] = <uint32_t> min(<uint64_t> ticks[0], group.raw._ticks_until_due())
+                ticks[0] = <uint32_t> group.raw._due_within(ticks[0])
                 deadline = min(deadline, group.proposals.next_deadline, group.reads.next_deadline)
         return deadline
 
@@ -239,7 +241,7 @@ cdef class Rounds:
         if count:
             self.begin_ticks(count, now)
         for number in range(ROUNDS):
-            if number >= FREE_ROUNDS and self.monotonic() > until:
+            if number >= FREE_ROUNDS and self.now() > until:
                 break
             self.heard = False
             self.take(look)
@@ -262,7 +264,7 @@ cdef class Rounds:
                 continue
             if not (self.answering or self.is_awaited()):
                 break  # no answer is expected
-            if self.has_left() or number + 1 == ROUNDS or self.monotonic() > now + LINGER_S:
+            if self.has_left() or number + 1 == ROUNDS or self.now() > now + LINGER_S:
                 break
             if not self.linger.wait():
                 break
@@ -295,9 +297,10 @@ cdef class Rounds:
         cdef GroupWork group
         cdef uint64_t wall_ms
         cdef uint32_t count
-        for _ in range(DATAGRAMS):
-            if not self.hear():
-                break
+        if not self.nothing_waits:
+            for _ in range(DATAGRAMS):
+                if not self.hear():
+                    break
         self.ticks_due = False
         wall_ms = self.wall_ms()
         for group in self.noted:
@@ -346,10 +349,10 @@ cdef class Rounds:
                 continue
             if group.reads.wanted:
                 group.moved = True
-                self.deadline = min(self.deadline, group.begin_reads(self.wall_ms(), self.monotonic()))
+                self.deadline = min(self.deadline, group.begin_reads(self.wall_ms(), self.now()))
             if PyList_GET_SIZE(group.proposals.queued):
                 group.moved = True
-                now = self.monotonic()
+                now = self.now()
                 self.deadline = min(self.deadline, group.append_proposals(self.wall_ms(), now))
             if group.moved:
                 group.moved = False
@@ -373,7 +376,7 @@ cdef class Rounds:
                 group.cuts = False
         if batch is None:
             return False
-        begun = self.monotonic()
+        begun = self.now()
         if not self.storage.submit(batch):
             self.under_way.append(None)
             self.begun.append(begun)
@@ -426,7 +429,7 @@ cdef class Rounds:
 
     cdef int measure(self, object batch, double begun) except -1:
         # A write is done: those of less than a tick, which are the rule, concern nobody.
-        cdef double seconds = self.monotonic() - begun
+        cdef double seconds = self.now() - begun
         if seconds >= self.tick_s or self.slow:
             self.slow = self.slow_writes.took(batch, seconds)
         return 0
@@ -535,12 +538,12 @@ cdef class Rounds:
         if sharing > 1:
             first = self.position(self.next_awaited if awaited else self.next_of_all)
             self.set_next_to_apply(awaited, None)
-            until = self.monotonic() + self.at(first).applying.slice_seconds
+            until = self.now() + self.at(first).applying.slice_seconds
         for at in range(count):
             group = self.at((first + at) % count)
             if not self.may_apply(group, awaited):
                 continue
-            if until and self.monotonic() > until:
+            if until and self.now() > until:
                 self.set_next_to_apply(awaited, group)
                 break
             group.moved = awaited

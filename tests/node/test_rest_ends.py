@@ -226,6 +226,26 @@ def test_a_timer_that_a_pass_has_set_after_a_loop_in_it_has_dropped_another() ->
     play_resting(scenario)
 
 
+def test_a_timer_that_a_pass_has_set_after_the_loop_has_thrown_many_away() -> None:
+    """It makes its list of timers anew then."""
+
+    async def scenario() -> None:
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        with Sleeper(lambda: loop.call_later(0.02, done.set)) as sleeper:
+            await asyncio.sleep(2 * TICK_S)
+            for timer in [loop.call_later(FAR_S, done.set) for _ in range(1000)]:
+                timer.cancel()
+            before = loop._scheduled  # type: ignore[attr-defined]
+            await asyncio.sleep(2 * TICK_S)
+            assert loop._scheduled is not before  # type: ignore[attr-defined]
+            sleeper.due_in(1)
+            await done.wait()
+            assert sleeper.called_by == ["_run_once"]
+
+    play_resting(scenario)
+
+
 def test_an_order_to_stop_that_a_pass_has_given() -> None:
     loop = asyncio.SelectorEventLoop()
 

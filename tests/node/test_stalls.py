@@ -7,13 +7,16 @@ import logging
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from raftpy import Config, Node
-from raftpy.runtime.driver import Driver
+from raftpy.contracts.clock import Clock
+from raftpy.runtime import driver
 from raftpy.runtime.group import Group
+from raftpy.runtime.passes import Ticks
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, _free_addresses, play
@@ -156,21 +159,25 @@ def test_what_is_no_stall_is_not_warned_about(seed: int, caplog: pytest.LogCaptu
 
 def test_a_follower_at_rest_wakes_up_for_heartbeats_alone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each puts off its timer, which would be due a moment later or before; a leader's timer sends them."""
-    woken: list[Driver] = []
-    on_timer = Driver._on_timer
+    woken: list[object] = []
 
-    def counting(driver: Driver) -> None:
-        woken.append(driver)
-        on_timer(driver)
+    def counting(clock: Clock, length_s: float, heartbeat: int, wake: Callable[[], object]) -> Ticks:
+        def ring() -> None:
+            woken.append(wake.__self__)  # type: ignore[attr-defined]
+            wake()
 
-    monkeypatch.setattr(Driver, "_on_timer", counting)
+        return Ticks(clock, length_s, heartbeat, ring)
+
+    monkeypatch.setattr(driver, "Ticks", counting)
 
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
         await cluster.sleep_ms(1000)
         woken.clear()
         await cluster.sleep_ms(5000)
-        by_node = Counter(driver.config.id for driver in woken)
+        by_node = Counter(
+            node_id for passes in woken for node_id, node in cluster.nodes.items() if node._running.passes is passes
+        )
         assert 95 <= by_node.pop(leader) <= 105
         assert sum(by_node.values()) <= 4
 

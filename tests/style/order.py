@@ -28,7 +28,7 @@ CORE = """
 RAFTPY = """
     contracts: errors files database entropy executor clock state_machine types typed snapshots fetching storage
         transport
-    system: forking leveldb space write_back removing files entropy threads
+    system: now forking leveldb space write_back removing files entropy threads
     storage: records identity leveldb
         snapshots.names snapshots.blocks snapshots.checking snapshots.folder snapshots.memory snapshots.writer
         snapshots.reader snapshots.receiver snapshots.metadata snapshots.store snapshots.choosing

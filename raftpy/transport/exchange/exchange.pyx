@@ -310,6 +310,7 @@ cdef class Exchange:
         self._heard = []
         self._waiting = []
 
+    @cython.binding(False)
     def receive(self, Py_ssize_t limit=64):
         """See ``Transport.receive``."""
         cdef list datagrams
@@ -397,6 +398,7 @@ cdef class Exchange:
             self.outbox.full[:] = [pair for pair in self.outbox.full if pair[0] != id]
         return taken
 
+    @cython.binding(False)
     def flush(self):
         """See ``Transport.flush``."""
         cdef list heard = self._heard
