@@ -175,7 +175,7 @@ BUGS = (
         file="raftcore/algorithm/step.pyx",
         old="    if r.state != StateLeader and timeout(r) - r.election_elapsed >= <int64_t> most:\n",
         new="    if timeout(r) - r.election_elapsed >= <int64_t> most:\n",
-        found_by=("tables", "model"),
+        found_by=("tables", "model", "explorer"),
         near="tests/core/test_ticks.py",
     ),
     Bug(
