@@ -78,6 +78,7 @@ COLD = {
     "raftcore.base.options",
     "raftcore.api.status",
     "raftcore.testing.exploration",
+    "raftpy.system.durable",
     "raftpy.system.space",
     "raftpy.system.write_back",
     "raftpy.storage.leveldb.wal_records",

@@ -22,7 +22,7 @@ from typing import Literal, Protocol, TypeAlias
 
 OpenMode = Literal["share", "rewrite", "change", "read"]
 """``share``: made where missing, read and written, what it holds stays; ``rewrite``: made where missing, emptied, and
-written; ``change``: must be there, and is written; ``read``: must be there, and is read."""
+written; ``change``: must be there, and is read and written; ``read``: must be there, and is read."""
 
 PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """What a call is refused for that says nothing of the disk: the system, or this process, lacks descriptors or memory
@@ -91,6 +91,10 @@ class File(Protocol):
 
     def sync(self) -> None:
         """Returns when the contents and the length would outlive a crash."""
+        ...
+
+    def write_durably(self, data: Data, offset: int) -> None:
+        """``write_at`` and a ``sync`` in one; what was written before is durable then, too."""
         ...
 
     def lock(self) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 
 from raftpy.contracts.files import Data, File, OpenMode
+from raftpy.system.durable import write_durably
 from raftpy.system.removing import remove
 from raftpy.system.space import set_aside
 from raftpy.system.write_back import write_back
@@ -19,7 +20,7 @@ from raftpy.system.write_back import write_back
 _FLAGS: dict[OpenMode, int] = {
     "share": os.O_RDWR | os.O_CREAT,
     "rewrite": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
-    "change": os.O_WRONLY,
+    "change": os.O_RDWR,
     "read": os.O_RDONLY,
 }
 _NO_WRITE_BACK = (errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EPERM)
@@ -116,6 +117,11 @@ class SystemFile:
     def sync(self) -> None:
         with self._named:
             sync(self._fd)
+
+    def write_durably(self, data: Data, offset: int) -> None:
+        error = write_durably(self._fd, data, offset)
+        if error:
+            raise OSError(error, os.strerror(error), str(self._named.path))
 
     def lock(self) -> bool:
         return self._flock(fcntl.LOCK_EX)

@@ -10,9 +10,8 @@ import pytest
 from raftpy.contracts.files import OpenMode
 from raftpy.sim.disk.files import DiskFile, DiskFiles
 from raftpy.storage.leveldb import emptying, keys
-from raftpy.storage.leveldb import row as row_module
 from raftpy.storage.leveldb.row import SegmentRow
-from raftpy.storage.leveldb.segment import name_of, segments
+from raftpy.storage.leveldb.segment import Made, Write, name_of, segments
 from tests.storage.rows import ROW, Simulated, record, scan, write_busily
 
 
@@ -60,15 +59,15 @@ def test_a_segment_is_chosen_while_the_last_of_it_is_being_written(monkeypatch: 
     idle = dict(record(7, first, 200) for first in range(1, 5))
     for key, value in idle.items():
         row.put(key, value, sync=True)
-    write = row_module.write
+    write = Made.write
     chosen: list[int] = []
 
-    def slow(*arguments: object) -> list[int]:
+    def slow(made: Made, writes: list[Write]) -> list[int]:
         row._choose()
         chosen.append(row._emptying.source)
-        return write(*arguments)  # type: ignore[arg-type]
+        return write(made, writes)
 
-    monkeypatch.setattr(row_module, "write", slow)
+    monkeypatch.setattr(Made, "write", slow)
     write_busily(place, row, range(1, 1500))
     assert len(set(chosen)) > 3
     assert segments(place.files, ROW)[0] > 10

@@ -57,8 +57,11 @@ def test_what_is_written_is_read(place: tuple[Files, PurePath]) -> None:
     assert files.read(path) == b"on\0\0!"
     file = files.open(path, "change")
     file.write(b"ON")
+    file.write_durably(memoryview(b"?!?")[1:], 3)
+    file.write_durably(b"", 9)
+    assert file.read_at(9, 1) == b"N\0!?"
     file.close()
-    assert files.read(path) == b"ON\0\0!"
+    assert files.read(path) == b"ON\0!?"
     put(files, path, b"new")
     assert files.read(path) == b"new"
 
@@ -370,10 +373,11 @@ def test_an_error_names_the_file(tmp_path: Path) -> None:
     """The system says no name where a call is given a descriptor, and an error is what somebody has to go by."""
     files, path = SystemFiles(), tmp_path / "a"
     put(files, path, b"what is there")
-    to_read, to_write = files.open(path, "read"), files.open(path, "change")
+    to_read, to_write = files.open(path, "read"), files.open(path, "rewrite")
     for refused in (
         lambda: to_read.write(b"x"),
         lambda: to_read.write_at(b"x", 1),
+        lambda: to_read.write_durably(b"x", 1),
         lambda: to_read.truncate(1),
         lambda: to_write.read_at(1, 0),
         lambda: to_write.read_into(memoryview(bytearray(1)), 0),

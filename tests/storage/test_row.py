@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path, PurePath
 from random import Random
 
@@ -10,17 +14,17 @@ import pytest
 
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.files import OpenMode
-from raftpy.sim.disk.database import SimulatedDatabaseError
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.disk.files import Disk, DiskFile, DiskFiles, PowerFailure
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.emptying import RECORDS_MOVED_AT_ONCE
 from raftpy.storage.leveldb.row import RowBatch, SegmentRow
 from raftpy.storage.leveldb.sealing import seal
-from raftpy.storage.leveldb.segment import name_of, segments
-from raftpy.storage.leveldb.wal_batches import Layout
+from raftpy.storage.leveldb.segment import Made, name_of, segments
+from raftpy.storage.leveldb.wal_framing import Framing
 from raftpy.system.files import SystemFiles
-from tests.storage.rows import ROW, SIZE, Simulated, open_real, record, scan, write_busily
+from raftpy.system.leveldb import LevelDB
+from tests.storage.rows import END, ROW, SIZE, Simulated, open_real, record, scan, write_busily
 
 
 class Told:
@@ -139,6 +143,47 @@ class TestContent:
             target.write_bytes(data + bytes(size - len(data)))
         told.check(open_real(tmp_path / "row"))
 
+    def test_what_it_has_written_leveldb_reads(self, tmp_path: Path, seed: int) -> None:
+        """Each segment is a database of LevelDB's, which opens it and finds what was written there last."""
+        rng, told = Random(seed), Told()
+        path = tmp_path / "row"
+        path.mkdir()
+        row = open_real(path, create=True)
+        for _ in range(200):
+            batch = row.write_batch(sync=True)
+            told.draw(rng, batch)
+            batch.write()
+        copy = tmp_path / "copy"
+        shutil.copytree(path, copy)
+        row.close()
+        found: dict[bytes, bytes] = {}
+        numbers = segments(SystemFiles(), copy)
+        assert len(numbers) > 2
+        for number in numbers:
+            database = LevelDB().open(copy / name_of(number), create=False, write_buffer_size=1 << 20)
+            found.update(database.iterator(start=b"", stop=END, verify_checksums=True, fill_cache=False))
+            database.close()
+        assert told.content.items() <= found.items()
+
+    def test_leveldb_does_not_open_what_is_written(self, tmp_path: Path) -> None:
+        """Nor the one made beforehand: whoever goes by LevelDB's lock is kept out. What is closed it may open."""
+        row = open_real(tmp_path, create=True)
+        row.put(*record(0, 1), sync=True)
+        while segments(SystemFiles(), tmp_path) != [1, 2]:
+            time.sleep(0.001)
+        script = (
+            "import sys\nfrom raftpy.system.leveldb import binding\n"
+            "try: binding.DB(sys.argv[1])\nexcept binding.IOError: sys.exit(7)"
+        )
+        row.put(*record(0, 2), sync=True)
+        codes = [
+            subprocess.run([sys.executable, "-c", script, str(tmp_path / name_of(number))], check=False).returncode
+            for number in (1, 2)
+        ]
+        assert codes == [7, 7]
+        row.close()
+        assert subprocess.run([sys.executable, "-c", script, str(tmp_path / name_of(1))], check=False).returncode == 0
+
 
 class TestSegments:
     def test_each_record_is_written_once(self) -> None:
@@ -207,7 +252,7 @@ class TestSegments:
         def full(*_: object) -> list[int]:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("raftpy.storage.leveldb.row.write", full)
+        monkeypatch.setattr(Made, "write", full)
         with pytest.raises(OSError, match="No space left"):
             row.put(*record(0, 100), sync=True)
         row.close()
@@ -420,7 +465,7 @@ class TestSegments:
         (path,) = [path for path in place.disk.paths() if path.parent.name == name_of(1) and path.suffix == ".log"]
         before = place.files.read(path).rstrip(b"\0")
         newest = row._newest
-        newest.layout = Layout(newest.layout.end + off)
+        newest.made._framing = Framing(newest.made.end + off)
         with pytest.raises(StorageFailed, match="not at byte"):
             row._close_segment(newest)
         row.close()
@@ -461,7 +506,7 @@ class TestPowerFailure:
                         raise PowerFailure
 
                 place.disk.on_step = on_step
-            with pytest.raises(SimulatedDatabaseError if failed_sync else PowerFailure):
+            with pytest.raises(OSError if failed_sync else PowerFailure):
                 row.put(*record(0, 2), sync=True)
             place.disk.faults, place.disk.on_step = DiskFaults(), None
             place.disk.kill()

@@ -12,7 +12,7 @@ import pytest
 from raftpy.contracts.errors import StorageDamaged
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.segment import HEADER_END, name_of, segments
-from raftpy.storage.leveldb.wal_batches import Layout
+from raftpy.storage.leveldb.wal_framing import Framing
 from raftpy.storage.leveldb.wal_records import BLOCK
 from raftpy.storage.offline.faults import Faults
 from raftpy.storage.offline.progress import Untold
@@ -162,9 +162,9 @@ def test_a_closed_segment_that_ends_near_the_end_of_a_block(before: int) -> None
     row.put(*record(0, 2), sync=True)
 
     def end_with(size: int) -> int:
-        layout = Layout(row._newest.layout.end)
-        layout.add([(b"K", seal(b"K", bytes(size)))])
-        return layout.end
+        framing = Framing(row._newest.made.end)
+        framing.frame([(b"K", seal(b"K", bytes(size)))])
+        return framing.end
 
     size = next(size for size in range(BLOCK - 2000, BLOCK) if end_with(size) == BLOCK - before)
     row.put(b"K", seal(b"K", bytes(size)), sync=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raftpy.contracts.files import Data
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.floor import Floor
 from raftpy.storage.leveldb.store import make_directory
@@ -18,12 +19,13 @@ from tests.storage.support import FILES, OWNER, append, commit_only, entries, su
 
 
 class Recorder:
-    """Notes file syncs, renames and LevelDB writes, in order, and lets them happen."""
+    """Notes file syncs, renames, batches and what LevelDB writes, in order, and lets them happen."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.events: list[str] = []
         self.options: dict[str, object] = {}
         fsync, replace, binding = os.fsync, os.replace, leveldb.binding.DB
+        write_durably = files.write_durably
 
         def noting_fsync(fd: int) -> None:
             fsync(fd)
@@ -33,12 +35,18 @@ class Recorder:
             replace(old, new)
             self.events.append(f"rename {old.name} to {new.name}")
 
+        def noting_write(fd: int, data: Data, offset: int) -> int:
+            error = write_durably(fd, data, offset)
+            self.events.append("batch, synced")
+            return error
+
         def noting_database(path: str, **options: object) -> Database:
             self.options = options
             return Database(binding(path, **options), self.events)
 
         patch.setattr(files.os, "fsync", noting_fsync)
         patch.setattr(files.os, "replace", noting_replace)
+        patch.setattr(files, "write_durably", noting_write)
         patch.setattr(leveldb.binding, "DB", noting_database)
 
     def take(self) -> list[str]:
@@ -51,24 +59,11 @@ class Database:
 
     def __init__(self, database: Any, events: list[str]) -> None:
         self._database, self._events = database, events
-        self.get, self.iterator, self.close = database.get, database.iterator, database.close
+        self.close = database.close
 
     def put(self, key: bytes, value: bytes, *, sync: bool = False) -> None:
         self._database.put(key, value, sync=sync)
         self._events.append("put, synced" if sync else "put")
-
-    def write_batch(self, *, transaction: bool = False, sync: bool = False) -> Batch:
-        return Batch(self._database.write_batch(transaction=transaction, sync=sync), self._events, sync)
-
-
-class Batch:
-    def __init__(self, batch: Any, events: list[str], sync: bool) -> None:
-        self._batch, self._events, self._sync = batch, events, sync
-        self.put, self.delete, self.clear = batch.put, batch.delete, batch.clear
-
-    def write(self) -> None:
-        self._batch.write()
-        self._events.append("batch, synced" if self._sync else "batch")
 
 
 FLOOR = ["fsync floor.new", "rename floor.new to floor"]

@@ -28,14 +28,14 @@ CORE = """
 RAFTPY = """
     contracts: errors files database entropy executor clock state_machine types typed snapshots fetching storage
         transport
-    system: now forking leveldb space write_back removing files entropy threads
+    system: now forking leveldb space write_back durable removing files entropy threads
     storage: records identity leveldb
         snapshots.names snapshots.blocks snapshots.checking snapshots.folder snapshots.memory snapshots.writer
         snapshots.reader snapshots.receiver snapshots.metadata snapshots.store snapshots.choosing
-        memory leveldb.head leveldb.floor leveldb.keeping leveldb.keys leveldb.lock leveldb.wal_records
-        leveldb.wal_batches leveldb.sealing leveldb.wal leveldb.places leveldb.reading leveldb.stretch leveldb.emptying
-        leveldb.many leveldb.segment leveldb.ownership leveldb.startup leveldb.loading leveldb.row leveldb.upgrade
-        leveldb.spare leveldb.group_log
+        memory leveldb.head leveldb.floor leveldb.keys leveldb.lock leveldb.wal_records
+        leveldb.wal_batches leveldb.sealing leveldb.wal_framing leveldb.wal leveldb.places leveldb.reading
+        leveldb.stretch leveldb.segment leveldb.emptying leveldb.many leveldb.ownership
+        leveldb.startup leveldb.loading leveldb.row leveldb.upgrade leveldb.spare leveldb.group_log
         leveldb.writer leveldb.store
         offline offline.faults offline.progress offline.salvage offline.directory offline.segments offline.groups
         offline.snapshots offline.examining offline.exporting

@@ -378,6 +378,10 @@ class DiskFile:
             raise error
         contents.sync()
 
+    def write_durably(self, data: Data, offset: int) -> None:
+        self.write_at(data, offset)
+        self.sync()
+
     def lock(self) -> bool:
         self._check()
         if self._contents.locked_by not in (None, self) or self._contents.shared_by - {self}:

@@ -14,6 +14,7 @@ from raftpy.contracts.files import Files
 from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.places import Place, Places
 from raftpy.storage.leveldb.sealing import unseal
+from raftpy.storage.leveldb.segment import Write
 from raftpy.storage.leveldb.wal_batches import stored_size, value_in
 
 MOVED_AT_ONCE = 64 << 10
@@ -27,8 +28,6 @@ a batch with more writes carries as many as it has itself."""
 SPARE_SEGMENTS = 8
 """How many segments there may be beside those that twice the bytes needed would fill, before the oldest is emptied:
 each start begins one, however little it writes."""
-
-Write = tuple[bytes, bytes | None]
 
 
 class Emptying:

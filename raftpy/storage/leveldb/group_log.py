@@ -22,7 +22,7 @@ from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import GroupFloor
 from raftpy.storage.leveldb.many import Many
 from raftpy.storage.leveldb.row import RowBatch
-from raftpy.storage.leveldb.sealing import seal
+from raftpy.storage.leveldb.sealing import Sealed, seal
 from raftpy.storage.leveldb.startup import Log, Reader
 from raftpy.storage.records import Plan, gather, placeholder
 
@@ -136,9 +136,9 @@ class LevelDBGroupLog:
         last = blocks.pop()
         for first, block in blocks:
             key = keys.entry_key(group, first)
-            batch.put(key, seal(key, block))
+            batch.put(key, Sealed(key, block))
         key = keys.entry_key(group, last[0])
-        batch.put(key, seal(key, last[1], head.pack()))
+        batch.put(key, Sealed(key, last[1], head.pack()))
         self._records = [first for first, _ in blocks]
         self._records.append(last[0])
 

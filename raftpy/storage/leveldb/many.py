@@ -1,6 +1,6 @@
 """Many records of a log at once: what a row of segments offers to who reads on and on, beside its ``get``.
 
-Only closed segments are read so. What LevelDB has open, and whatever is not as it should be, is left to ``get``, record
+Only closed segments are read so. What is still written, and whatever is not as it should be, is left to ``get``, record
 by record, which says what is wrong with which.
 """
 
@@ -32,7 +32,7 @@ class Many:
 
     def entries(self, group: int, first: int, lo: int, hi: int, max_bytes: int, overhead: int) -> Entries | None:
         """The entries from ``lo`` on, which is in the record of this first index, as many as ``Stretch.entries`` gives.
-        None where not all is as it should be, or LevelDB has it: then ``get`` knows. Raises ``OSError``."""
+        None where not all is as it should be, or it is still written: then ``get`` knows. Raises ``OSError``."""
         with self._mutex:
             stretch = find_stretch(self._places, group, first, hi, max_bytes, overhead)
             path = None if stretch is None else self._paths.get(stretch.segment)

@@ -25,7 +25,7 @@ What is durable when, so that a crash at any moment leaves either all of it or w
 closing the one before, removing directories) is done by a worker; a segment that is not ready makes nobody wait: the
 one before grows meanwhile. So it does where the next one cannot be made (no room, no descriptors): that is tried again
 as it grows, and ends nothing before it is full. Where a record lies follows from LevelDB's format when it is written
-(``Layout``), so nothing is read back.
+(``Framing``), so nothing is read back.
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 
-from raftpy.contracts.database import Batch, DatabaseEngine
+from raftpy.contracts.database import DatabaseEngine
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.files import Files, is_passing
 from raftpy.storage.identity import new_store_id
-from raftpy.storage.leveldb.emptying import Emptying, Write, read_piece, value_of
+from raftpy.storage.leveldb.emptying import Emptying, read_piece, value_of
 from raftpy.storage.leveldb.loading import Loader
 from raftpy.storage.leveldb.many import Many
 from raftpy.storage.leveldb.places import SeenRecord, is_record
+from raftpy.storage.leveldb.sealing import Sealed
 from raftpy.storage.leveldb.segment import (
     END_BEFORE_KEY,
     LOWEST_KEY,
@@ -52,6 +53,7 @@ from raftpy.storage.leveldb.segment import (
     UNFLUSHED,
     Header,
     Made,
+    Write,
     make,
     name_of,
     pack_number,
@@ -62,11 +64,10 @@ from raftpy.storage.leveldb.wal_batches import stored_size
 SEGMENT_SIZE = 16 << 20
 """Bytes; larger ones cost more memory and processor time, smaller ones more changes (docs/performance.md)."""
 ENTRY_OVERHEAD = 128
-"""More than a write takes, beside its key and value, in LevelDB's memory (without what is unused there) or in the
-write-ahead file."""
+"""More than a write takes in the write-ahead file, beside its key and value."""
 LARGEST_SEGMENT = UNFLUSHED // 2
-"""Bytes up to which a segment may grow while the next one is not ready. LevelDB takes its memory in blocks of 4,096
-bytes and leaves the ends of them unused, up to a fifth, and it must never take ``UNFLUSHED``."""
+"""Bytes up to which a segment may grow while the next one is not ready. LevelDB could have it in memory whole, if it
+were to open it: it takes blocks of 4,096 bytes, and leaves up to a fifth of them unused."""
 BEYOND = 256 << 10
 """Bytes set aside in a segment's file beyond its size, for what stands around its last batch; at most as many again."""
 TRIES_IN_A_SEGMENT = 16
@@ -74,8 +75,6 @@ TRIES_IN_A_SEGMENT = 16
 REMOVED_AT_ONCE = 4
 """How many segments are removed before the worker looks whether anything else is to be done: a large file takes a while
 to remove, and a compaction may free thousands."""
-KEPT_BATCH = 4 << 20
-"""Bytes of a batch whose memory is kept for the next one."""
 
 
 def room_of(segment_size: int) -> int:
@@ -84,7 +83,7 @@ def room_of(segment_size: int) -> int:
 
 
 def size_of(writes: Sequence[Write]) -> int:
-    """At least what they take in LevelDB's memory, and in the write-ahead file, in bytes."""
+    """At least what they take in the write-ahead file, in bytes."""
     return sum(len(key) + len(value or b"") + ENTRY_OVERHEAD for key, value in writes)
 
 
@@ -96,7 +95,8 @@ class RowBatch:
         self._writes: list[Write] = []
         self._bounds: list[bytes] = []
 
-    def put(self, key: bytes, value: bytes) -> None:
+    def put(self, key: bytes, value: bytes | Sealed) -> None:
+        """``Sealed``: of a record of a log."""
         self._writes.append((key, value))
 
     def delete(self, key: bytes) -> None:
@@ -121,30 +121,16 @@ class _Newest:
     """The segment that is written. ``limit``: bytes at which it is changed for the next one; ``held``: those it has;
     ``end_before``: at which byte the batches of the one before it end (0: there was none)."""
 
-    __slots__ = (
-        "batch",
-        "database",
-        "end_before",
-        "file",
-        "held",
-        "is_named",
-        "is_opened",
-        "layout",
-        "limit",
-        "number",
-    )
+    __slots__ = ("end_before", "held", "is_named", "is_opened", "limit", "made", "number")
 
     def __init__(self, made: Made, limit: int, end_before: int) -> None:
         self.end_before = end_before
         self.number = made.header.number
-        self.database = made.database
-        self.file = made.file
-        self.layout = made.layout
+        self.made = made
         self.limit = limit
         self.held = 0
         self.is_opened = False  # its first batch is written
         self.is_named = False  # its successor is
-        self.batch: Batch | None = None  # an empty one, with the memory of the one before
 
 
 class SegmentRow:
@@ -183,7 +169,7 @@ class SegmentRow:
         self._small = loaded.small
         self._places = loaded.places
         self._emptying = Emptying(files, loaded.places)
-        self._open: dict[int, Made] = {}  # those that LevelDB has open, by number
+        self._open: dict[int, Made] = {}  # those that are not closed, by number
         self._paths = loaded.files  # the files of the others that are in use
         self._sizes = loaded.sizes  # of all that are in use or were
         self._ends = dict(loaded.sizes)  # where the records end in these files
@@ -211,12 +197,13 @@ class SegmentRow:
                 place = self._places.find(key)
                 if place is None:
                     return None
+                size = stored_size(place.offset, place.size)
                 made = self._open.get(place.segment)
-                if made is not None:
-                    return made.database.get(key, verify_checksums=verify_checksums)
+                if made is not None:  # without another descriptor, and it is not closed while the mutex is held
+                    return value_of(made.path, made.read(size, place.offset), place)
                 path = self._paths[place.segment]
             try:
-                stored = read_piece(self._files, path, stored_size(place.offset, place.size), place.offset)
+                stored = read_piece(self._files, path, size, place.offset)
             except FileNotFoundError as error:
                 with self._mutex:
                     if self._places.find(key) == place:
@@ -310,10 +297,10 @@ class SegmentRow:
             self._open[self._next.header.number] = self._next
         for number in sorted(self._open):
             made = self._open.pop(number)
-            made.database.close()
+            made.close()
             if self._trouble is None:
                 with suppress(OSError, StorageFailed):  # it is only for the room that is set aside
-                    cut_off_room(self._files, made.file, made.layout.end)
+                    cut_off_room(self._files, made.path, made.end)
 
     # --- writing
 
@@ -365,7 +352,7 @@ class SegmentRow:
         begin = len(whole)
         whole += carried
         whole += writes
-        offsets = write(newest, whole)
+        offsets = newest.made.write(whole)
         newest.held += size
         newest.is_named = newest.is_named or following is not None
         self._written(whole[begin:], offsets[begin:])
@@ -408,6 +395,7 @@ class SegmentRow:
                     if value is None:
                         self._small.pop(key, None)
                     else:
+                        assert isinstance(value, bytes), "only records of a log are sealed late"
                         self._small[key] = value
                 elif value is None:
                     self._places.remove(key)
@@ -436,9 +424,9 @@ class SegmentRow:
         old = self._newest
         if not old.is_named:
             number = following.header.number
-            write(old, [(SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, number))])
+            old.made.write([(SUCCESSOR_KEY, pack_number(SUCCESSOR_KEY, number))])
         self._next = None  # not before: where its naming fails, closing it is left to ``close``
-        self._begin(following, old.layout.end)
+        self._begin(following, old.made.end)
         self._later(lambda: self._close_segments(old))
         self._later(self._choose)
 
@@ -502,12 +490,13 @@ class SegmentRow:
             self._later(self._remove)  # which may have waited, too
 
     def _close_segment(self, old: _Newest) -> None:
-        """LevelDB lets go of a segment; from now on it is read here."""
-        cut_off_room(self._files, old.file, old.layout.end)
+        """Nothing is written to it any more, and what is set aside behind its records is cut off."""
+        made = old.made
+        cut_off_room(self._files, made.path, made.end)
         with self._mutex:
-            self._paths[old.number], self._ends[old.number] = old.file, old.layout.end
-            made = self._open.pop(old.number)
-        made.database.close()
+            self._paths[old.number], self._ends[old.number] = made.path, made.end
+            del self._open[old.number]
+        made.close()
 
     def _remove_later(self, numbers: Sequence[int]) -> None:
         """Oldest first, and only below what is durable as the lowest one needed."""
@@ -568,23 +557,3 @@ class SegmentRow:
     def _choose(self) -> None:
         with self._mutex:
             self._emptying.choose(self._sizes, self._paths, self._segment_size)
-
-
-def write(newest: _Newest, writes: list[Write]) -> list[int]:
-    """Writes one synced batch to the segment; where its values lie, as ``Layout.add`` has it.
-
-    LevelDB's batch is used again: it grows by copying, and its memory would be the system's again after each.
-    """
-    batch, newest.batch = newest.batch or newest.database.write_batch(sync=True), None
-    for key, value in writes:
-        if value is None:
-            batch.delete(key)
-        else:
-            batch.put(key, value)
-    batch.write()
-    before = newest.layout.end
-    offsets = newest.layout.add(writes)
-    if newest.layout.end - before <= KEPT_BATCH:
-        batch.clear()
-        newest.batch = batch
-    return offsets

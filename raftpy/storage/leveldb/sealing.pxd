@@ -1,10 +1,19 @@
 # What a start asks of a record that it reads, and whoever reads many of them.
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from raftcore.base.buffer cimport Buffer
 from raftcore.values.block cimport BlockHeader
 
 cdef enum:
     SEAL_SIZE = 4   # bytes in front of what was stored
+    END_SIZE = 1    # and behind it
+    END = 0xFF      # what stands there
+
+cdef class Sealed:
+    cdef Buffer block
+    cdef bytes behind
+    cdef uint32_t seal
+    cdef Py_ssize_t size    # of all of it, in bytes
 
 # A value as it lies in a write-ahead file, with the headers between its pieces.
 cdef struct Pieces:

@@ -1,3 +1,5 @@
+from typing import final
+
 from typing_extensions import Buffer
 
 from raftcore.values.message import Entries
@@ -5,5 +7,11 @@ from raftcore.values.message import Entries
 SEAL: int
 
 def seal(key: bytes, body: Buffer, behind: bytes = b"") -> bytes: ...
+
+@final
+class Sealed:
+    def __init__(self, key: bytes, block: Buffer, behind: bytes = b"") -> None: ...
+    def __len__(self) -> int: ...
+
 def unseal(key: bytes, value: bytes) -> bytes | None: ...
 def unseal_record(key: bytes, value: bytes) -> tuple[Entries, bytes] | None: ...

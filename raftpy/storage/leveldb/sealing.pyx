@@ -7,6 +7,7 @@
 The head rides with the entries so that a batch of them touches no key that another batch has written: LevelDB then has
 nothing to merge, and what was written once stays where it is (docs/design-storage.md).
 """
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -31,8 +32,6 @@ from raftpy.storage.leveldb.wal_batches cimport copy_pieces, crc_of_checked, crc
 from raftcore.base.errors import DecodeError
 
 cdef enum:
-    END_SIZE = 1
-    END = 0xFF
     LENGTHS_AT_ONCE = 32 << 10  # bytes of a block's header and lengths, on the stack
 
 SEAL = SEAL_SIZE
@@ -51,6 +50,25 @@ def seal(bytes key not None, body, bytes behind not None=b""):
     at[size + more] = END
     store32(at - SEAL_SIZE, crc32c_update(key_crc(key), at, size + more + END_SIZE))
     return value
+
+
+@cython.final
+cdef class Sealed:
+    """A block and what comes behind it as they are stored under ``key``, not put together: as many bytes as ``seal``
+    makes of them, and the same ones once they are written. The block must not change until then."""
+
+    def __init__(self, bytes key not None, block, bytes behind not None=b""):
+        cdef uint8_t end = END
+        cdef uint32_t crc
+        self.block = buffer_of(block)
+        self.behind = behind
+        self.size = SEAL_SIZE + self.block.size + PyBytes_GET_SIZE(behind) + END_SIZE
+        crc = crc32c_update(key_crc(key), self.block.at, self.block.size)
+        crc = crc32c_update(crc, <const uint8_t*> PyBytes_AS_STRING(behind), PyBytes_GET_SIZE(behind))
+        self.seal = crc32c_update(crc, &end, END_SIZE)
+
+    def __len__(self):
+        return self.size
 
 
 cdef inline unsigned int key_crc(bytes key) noexcept:

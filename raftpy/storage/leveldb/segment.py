@@ -1,8 +1,8 @@
 """One segment of a row: a LevelDB database of its own that is written until it is full, and then only read.
 
-It is never flushed (its write buffer is larger than it ever gets) and never opened by LevelDB again, so all that was
-written to it stands in its one write-ahead file, once. Beside the records of the store it has four of its own, under
-keys that no other record has:
+LevelDB makes it, with its header, and lets go of it. Batches are added to its one write-ahead file as LevelDB would add
+them (wal_framing.pyx). LevelDB could open it at any time, and never does, so all that was written to it stands in that
+file, once. Beside the records of the store it has four of its own, under keys that no other record has:
 
 === ================ ==================================================================================
 \\0S header           u32 format, u64 id of the row, u64 number of the segment, u64 number of the one before
@@ -17,20 +17,22 @@ not in use; the batch behind it opens it (raftpy/storage/leveldb/row.py).
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePath
 from struct import Struct
 
-from raftpy.contracts.database import Database, DatabaseEngine
+from raftpy.contracts.database import DatabaseEngine
 from raftpy.contracts.errors import StorageDamaged, StorageFailed
-from raftpy.contracts.files import Files
+from raftpy.contracts.files import File, Files
 from raftpy.storage.leveldb.places import Places
 from raftpy.storage.leveldb.reading import read_batches
-from raftpy.storage.leveldb.sealing import seal, unseal
+from raftpy.storage.leveldb.sealing import Sealed, seal, unseal
 from raftpy.storage.leveldb.wal import set_aside, write_ahead_files
-from raftpy.storage.leveldb.wal_batches import Batches, Layout, MalformedBatch
+from raftpy.storage.leveldb.wal_batches import Batches, MalformedBatch
+from raftpy.storage.leveldb.wal_framing import Framing
 from raftpy.storage.leveldb.wal_records import BLOCK, HEADER, TORN, WHOLE, survey, whole_until
 
 ROW_FORMAT = 1
@@ -44,6 +46,9 @@ HEADER_KEY = b"\0S"
 SUCCESSOR_KEY = b"\0N"
 LOWEST_KEY = b"\0L"
 END_BEFORE_KEY = b"\0E"
+
+Write = tuple[bytes, bytes | Sealed | None]
+"""Key and value; None: what is under the key goes."""
 
 _HEADER = Struct("<IQQQ")
 _NUMBER_DIGITS = 16
@@ -94,23 +99,51 @@ class Header:
         return cls(*numbers) if version == ROW_FORMAT else None
 
 
-def _end_of_header() -> int:
-    layout = Layout()
-    layout.add([(HEADER_KEY, Header(0, 0, 0).pack())])
-    return layout.end
+def _behind_the_header() -> Framing:
+    framing = Framing()
+    framing.frame([(HEADER_KEY, Header(0, 0, 0).pack())])
+    return framing
 
 
-@dataclass(frozen=True, slots=True)
 class Made:
-    """A segment that LevelDB has open: its ``header``, its ``database``, the ``file`` that counts, its ``layout``."""
+    """A segment that can be written: its ``header``, and the ``path`` of the ``file`` that counts, which is open.
 
-    header: Header
-    database: Database
-    file: PurePath
-    layout: Layout
+    ``lock`` has LevelDB's lock, so that nothing that goes by it opens the segment meanwhile. ``close`` closes both.
+    """
+
+    __slots__ = ("_file", "_framing", "_lock", "header", "path")
+
+    def __init__(self, header: Header, path: PurePath, file: File, lock: File) -> None:
+        self.header = header
+        self.path = path
+        self._file = file
+        self._lock = lock
+        self._framing = _behind_the_header()
+
+    @property
+    def end(self) -> int:
+        """Where its records end in the file, in bytes."""
+        return self._framing.end
+
+    def write(self, writes: list[Write]) -> list[int]:
+        """Adds one batch, durably; where its values lie, as ``Framing.frame`` has it. Nothing may be written once that
+        has failed. Raises ``OSError``."""
+        begin = self._framing.end
+        data, offsets = self._framing.frame(writes)
+        self._file.write_durably(data, begin)
+        return offsets
+
+    def read(self, size: int, offset: int) -> bytes:
+        """``File.read_at``; nobody may close it meanwhile."""
+        return self._file.read_at(size, offset)
+
+    def close(self) -> None:
+        """Lets go of the file, and of the lock."""
+        self._file.close()
+        self._lock.close()
 
 
-HEADER_END = _end_of_header()
+HEADER_END = _behind_the_header().end
 """Where the header ends in a segment's write-ahead file, in bytes."""
 
 
@@ -127,12 +160,18 @@ def make(files: Files, engine: DatabaseEngine, row: PurePath, header: Header, si
         (path,) = write_ahead_files(files, directory)
         set_aside(files, path, size)
         database.put(HEADER_KEY, header.pack(), sync=True)
-        files.sync_directory(directory)
-        files.sync_directory(row)
-    except BaseException:
+    finally:
         database.close()
+    files.sync_directory(directory)
+    files.sync_directory(row)
+    lock = files.open(directory / "LOCK", "share")
+    try:
+        if not lock.lock_for_process():
+            raise BlockingIOError(errno.EAGAIN, "another process has it open", str(directory))
+        return Made(header, path, files.open(path, "change"), lock)
+    except BaseException:
+        lock.close()
         raise
-    return Made(header, database, path, Layout(HEADER_END))
 
 
 def holds_no_batch(files: Files, row: PurePath, number: int) -> bool:

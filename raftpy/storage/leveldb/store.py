@@ -48,7 +48,6 @@ from raftpy.storage.leveldb import keys
 from raftpy.storage.leveldb.floor import FLOOR_FORMAT, Floor, GroupFloor
 from raftpy.storage.leveldb.group_log import LevelDBGroupLog
 from raftpy.storage.leveldb.head import Head
-from raftpy.storage.leveldb.keeping import keep_for_ever
 from raftpy.storage.leveldb.lock import DirectoryLock, leveldb_unused
 from raftpy.storage.leveldb.ownership import FORMER, SEGMENTS, UNWRITTEN, check_ours
 from raftpy.storage.leveldb.row import SEGMENT_SIZE, RowBatch, SegmentRow
@@ -338,8 +337,6 @@ class LevelDBStorage:
         """This is a forked child: the store stays with the parent, whose files copies of its handles would write."""
         self._state = "closed"
         self._failure = StorageFailed(f"the store {self.path} was opened by the process that forked this one")
-        if self._row is not None:
-            keep_for_ever(self._row)  # closing it would write what the copies of LevelDB still hold
         if self._spare is not None:
             self._spare.close()
         self._lock = None  # which has let go by itself
@@ -417,7 +414,7 @@ class LevelDBStorage:
         try:
             self._batch.write()
         except (self._engine.Error, OSError) as error:
-            raise StorageFailed(f"writing to the store {self.path} failed: {self._engine.text(error)}") from error
+            raise StorageFailed(f"writing to the store {self.path} failed: {self._said(error)}") from error
         self._batch.clear()
 
     def pin(self, node_id: int, store_id: int, *, replace: bool = False) -> None:
@@ -455,8 +452,11 @@ class LevelDBStorage:
             if isinstance(error, StorageFailed):
                 self._failure = error
             else:
-                self._failure = StorageFailed(f"writing to the store {self.path} failed: {self._engine.text(error)}")
+                self._failure = StorageFailed(f"writing to the store {self.path} failed: {self._said(error)}")
         return self._failure
+
+    def _said(self, error: BaseException) -> str:
+        return str(error) if isinstance(error, OSError) else self._engine.text(error)
 
     def _refusal(self) -> StorageFailed:
         if self._failure is not None:

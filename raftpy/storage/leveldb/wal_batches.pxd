@@ -3,6 +3,9 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from raftcore.base.buffer cimport Buffer
 
+cdef enum:
+    BATCH_HEADER = 12  # bytes: number of the first write, and how many there are
+
 cdef struct Write:
     bint deletes
     Py_ssize_t key          # offsets in the file, and sizes without the headers of pieces

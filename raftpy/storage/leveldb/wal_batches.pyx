@@ -17,7 +17,7 @@ A value is found again by its offset in the file and its size: what stands betwe
                ^ offset         ^ pieces of one value
 """
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -37,7 +37,6 @@ from raftpy.storage.leveldb.wal_records cimport (
 )
 
 cdef enum:
-    BATCH_HEADER = 12
     NO_SIZE = -1
 
 DELETED = NO_SIZE
@@ -284,56 +283,3 @@ cdef bytes joined(const uint8_t* at, Py_ssize_t offset, Py_ssize_t size):
     cdef bytes whole = PyBytes_FromStringAndSize(NULL, size)
     copy_pieces(<uint8_t*> PyBytes_AS_STRING(whole), at, offset, size)
     return whole
-
-
-@cython.final
-cdef class Layout:
-    """Where LevelDB puts the values of the batches that are written to one write-ahead file, one after the other.
-
-    ``end``: where the file's records end, 0 in a new one.
-    """
-    cdef readonly Py_ssize_t end
-
-    def __init__(self, Py_ssize_t end=0):
-        self.end = end
-
-    def add(self, list writes not None):
-        """Takes note of a batch, of ``(key, value)`` with None for a deletion; the offset of each value, in order.
-
-        That of a deletion means nothing.
-        """
-        cdef Py_ssize_t at = self.end
-        cdef list offsets = []
-        cdef bytes key
-        if BLOCK_SIZE - at % BLOCK_SIZE < RECORD_HEADER:
-            at += BLOCK_SIZE - at % BLOCK_SIZE  # padding
-        at = behind(at + RECORD_HEADER, BATCH_HEADER)
-        for key, value in writes:
-            at = behind(at, 1 + length_of(PyBytes_GET_SIZE(key)) + PyBytes_GET_SIZE(key))
-            if value is not None:
-                at = behind(at, length_of(PyBytes_GET_SIZE(<bytes?> value)))
-                if at % BLOCK_SIZE == 0 and value:
-                    at += RECORD_HEADER
-            offsets.append(at)
-            if value is not None:
-                at = behind(at, PyBytes_GET_SIZE(<bytes> value))
-        self.end = at
-        return offsets
-
-
-cdef inline Py_ssize_t behind(Py_ssize_t at, Py_ssize_t size) noexcept:
-    # Where the file goes on behind size bytes more of a batch whose next byte would be at `at`.
-    if not size:
-        return at
-    if at % BLOCK_SIZE == 0:
-        at += RECORD_HEADER
-    return at + span_of(at, size)
-
-
-cdef inline int length_of(Py_ssize_t size) noexcept:
-    # Bytes of a varint32.
-    cdef int count = 1
-    while size >= 0x80:
-        size >>= 7
-        count += 1
-    return count

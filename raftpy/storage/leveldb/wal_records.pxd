@@ -28,3 +28,8 @@ cdef enum:
 cdef inline uint32_t unmasked(const uint8_t* record) noexcept nogil:
     cdef uint32_t rotated = load32(record) - <uint32_t> MASK_DELTA
     return rotated >> 17 | rotated << 15
+
+
+# What a record says of type and data with this CRC32C.
+cdef inline uint32_t masked(uint32_t crc) noexcept nogil:
+    return (crc >> 15 | crc << 17) + <uint32_t> MASK_DELTA

@@ -48,6 +48,24 @@ ssize_t write(int fd, const void *data, size_t size)
     return REAL(ssize_t, "write", int, const void *, size_t)(fd, data, size);
 }
 
+ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+    if (hit(fd, WRITE)) {
+        errno = number;
+        return -1;
+    }
+    return REAL(ssize_t, "pwrite", int, const void *, size_t, off_t)(fd, data, size, offset);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
+{
+    if (hit(fd, WRITE)) {
+        errno = number;
+        return -1;
+    }
+    return REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t)(fd, data, size, offset);
+}
+
 int fdatasync(int fd)
 {
     if (hit(fd, SYNC)) {

@@ -4,16 +4,16 @@ from tests.seeded_bugs.bug import Patch
 
 STORE = "raftpy/storage/leveldb/store.py"
 WRITER = "raftpy/storage/leveldb/writer.py"
-ROW = "raftpy/storage/leveldb/row.py"
+SEGMENT = "raftpy/storage/leveldb/segment.py"
 GROUP_LOG = "raftpy/storage/leveldb/group_log.py"
 
 BUGS = (
     Patch(
         name="batch-not-synced",
         breaks="what is reported written is durable (contracts/storage.py; Figure 2, persistent state)",
-        file=ROW,
-        old="newest.database.write_batch(sync=True), None\n",
-        new="newest.database.write_batch(sync=False), None\n",
+        file=SEGMENT,
+        old="        self._file.write_durably(data, begin)\n",
+        new="        self._file.write_at(data, begin)\n",
     ),
     Patch(
         name="completion-of-a-failed-batch",
@@ -99,7 +99,7 @@ BUGS = (
     Patch(
         name="torn-tail-not-cut",
         breaks="what a crash leaves of a write under way is cut off before another segment follows it (segment.py)",
-        file="raftpy/storage/leveldb/segment.py",
+        file=SEGMENT,
         old="            if self.end < file.size():\n",
         new="            if self.end < file.size() and not self._torn:\n",
     ),
