@@ -30,7 +30,8 @@ cdef extern from *:
     static int raftpy_sync(int fd) {
         int failed;
     #if defined(__APPLE__) && defined(F_FULLFSYNC)
-        if (!fcntl(fd, F_FULLFSYNC)) return 0;
+        while ((failed = fcntl(fd, F_FULLFSYNC)) && errno == EINTR) {}
+        if (!failed) return 0;
         if (errno != ENOTSUP && errno != EINVAL && errno != ENOTTY) return errno;  /* else it knows only fsync */
     #endif
         do {

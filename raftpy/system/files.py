@@ -116,7 +116,7 @@ class SystemFile:
 
     def sync(self) -> None:
         with self._named:
-            sync(self._fd)
+            sync(self._number())
 
     def write_durably(self, data: Data, offset: int) -> None:
         error = write_durably(self._fd, data, offset)
@@ -131,13 +131,13 @@ class SystemFile:
 
     def _flock(self, how: int) -> bool:
         try:
-            fcntl.flock(self._fd, how | fcntl.LOCK_NB)
+            fcntl.flock(self._number(), how | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
     def unlock(self) -> None:
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        fcntl.flock(self._number(), fcntl.LOCK_UN)
 
     def lock_for_process(self) -> bool:
         return self._lockf(fcntl.LOCK_EX)
@@ -150,15 +150,22 @@ class SystemFile:
 
     def _lockf(self, how: int) -> bool:
         try:
-            fcntl.lockf(self._fd, how | fcntl.LOCK_NB)
+            fcntl.lockf(self._number(), how | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             return False
         return True
 
+    def _number(self) -> int:
+        """The descriptor, where the interpreter would call that of a closed file a wrong value."""
+        if self._fd < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self._named.path))
+        return self._fd
+
     def close(self) -> None:
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1  # the number may be another file's from now on
+        os.close(fd)
 
 
 class SystemFiles:

@@ -152,9 +152,6 @@ NEXT = (
     Case("directory sync", Call.SYNC, "/{next}"),
     Case("name sync", Call.SYNC, "/segments"),
     Case("lock held", Call.OPEN, "/{next}/LOCK", first=2),  # by the store, once LevelDB has let go of it
-    Case(
-        "log opened to be written", Call.OPEN, "/{next}/*.log", first=3
-    ),  # behind LevelDB and what sets its room aside
 )
 HARMLESS = (
     Case("mkdir", Call.MAKE_DIRECTORY, "/{next}"),  # LevelDB does it twice

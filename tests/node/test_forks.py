@@ -25,6 +25,7 @@ from raftpy import BlockingNode, Config, Node, NotOwner, StorageFailed
 from raftpy.contracts.types import StoreOwner
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.runtime.host import Host
+from raftpy.storage.leveldb.segment import Made, Write
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.transport.datagram.udp import UdpTransport
 from tests.node.every_call import calls, group_calls, host_calls
@@ -391,6 +392,36 @@ def test_a_child_that_lives_on_holds_neither_the_address_nor_the_data_directory(
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def test_a_fork_in_the_middle_of_a_write_ends_it_in_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever forks there, a signal handler say: the child writes nothing to what the parent goes on writing."""
+    store = LevelDBStorage(tmp_path, executor=LateExecutor(), mode="inline")
+    store.open(StoreOwner(1, {1: "127.0.0.1:7101"}))
+    write, children = Made.write, []
+
+    def forking(made: Made, writes: list[Write]) -> list[int]:
+        read, told = os.pipe()
+        children.append((os.fork(), read))
+        if children[0][0] == 0:
+            monkeypatch.undo()
+            try:
+                write(made, writes)
+            except OSError as error:
+                os.write(told, os.strerror(error.errno or 0).encode())
+            finally:
+                os._exit(0)
+        os.close(told)
+        return write(made, writes)
+
+    monkeypatch.setattr(Made, "write", forking)
+    store.pin(2, 7)
+    monkeypatch.undo()
+    ((pid, read),) = children
+    os.waitpid(pid, 0)
+    assert os.read(read, 100) == b"Bad file descriptor"
+    os.close(read)
+    store.close()
 
 
 def test_the_copy_of_a_store_writes_nothing(tmp_path: Path) -> None:

@@ -31,15 +31,22 @@ def no_descriptors() -> Iterator[None]:
 
 
 class RefusingFiles(DiskFiles):
-    """A simulated disk on which opening a file fails with ``number``, where that is not 0, for the next ``times``."""
+    """A simulated disk on which opening a file fails with ``number``, where that is not 0, for the next ``times``,
+    behind ``before`` such openings each that succeed."""
 
     number = 0
+    before = 0
     times = 1 << 30
     mode: OpenMode = "read"
     refused = 0
+    succeeded = 0
 
     def open(self, path: PurePath, mode: OpenMode) -> DiskFile:
         if self.number and mode == self.mode and self.times:
+            self.succeeded += 1
+            if self.succeeded <= self.before:
+                return super().open(path, mode)
+            self.succeeded = 0
             self.times -= 1
             self.refused += 1
             raise OSError(self.number, os.strerror(self.number), str(path))

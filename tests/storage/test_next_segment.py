@@ -7,15 +7,17 @@ or for any other reason: nothing is in it yet.
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from pathlib import Path, PurePath
 from random import Random
 
 import pytest
 
 from raftpy.contracts.errors import StorageFailed
+from raftpy.contracts.files import OpenMode
 from raftpy.sim.disk.database import SimulatedEngine
 from raftpy.sim.disk.faults import DiskFaults
-from raftpy.sim.disk.files import Disk
+from raftpy.sim.disk.files import Disk, DiskFile, DiskFiles
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb import keys, row
@@ -34,11 +36,14 @@ class TestTheNextSegment:
         """Nothing more can be made on the disk, and what is set aside can be written."""
         there.files.number, there.files.mode = errno.ENOSPC, "share"  # LevelDB's lock
 
-    def test_it_is_tried_again(self) -> None:
+    @pytest.mark.parametrize("earlier", [0, 1])
+    def test_it_is_tried_again(self, earlier: int) -> None:
+        """LevelDB locks it; when it has let go of it, the store does."""
         there = Refusing()
         there.write(3)
         before = segments(there.files, PurePath("/node/segments"))
         self.full(there)
+        there.files.before = earlier
         there.write(100)  # several times as much as a segment has
         assert there.files.refused > 3
         (said,) = there.store.damage()
@@ -51,6 +56,35 @@ class TestTheNextSegment:
         assert there.read() == list(range(1, there.last + 1))
         there.again()
         assert there.read() == list(range(1, there.last + 1))
+
+    def test_its_file_cannot_be_opened_to_be_written(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """When all of it is there: it is opened twice, at first to set room aside."""
+        place = Simulated()
+        row = place.open(create=True)
+        row.put(*record(0, 1), sync=True)
+        open_, times = DiskFiles.open, Counter[PurePath]()
+
+        def refusing(files: DiskFiles, path: PurePath, mode: OpenMode) -> DiskFile:
+            if mode == "change" and path.parent.name == name_of(2):
+                times[path] += 1
+                if times[path] in (2, 4):
+                    raise OSError(errno.EMFILE, "Too many open files", str(path))
+            return open_(files, path, mode)
+
+        monkeypatch.setattr(DiskFiles, "open", refusing)
+        for first in range(2, 100):
+            place.executor.run()
+            assert [str(said) for said in row.damage()] == (
+                [f"making segment {ROW / name_of(2)} failed: OSError: [Errno 24] Too many open files: '{path}'"]
+                if (path := next(iter(times), None)) and times[path] in (2, 4)
+                else []
+            )
+            row.put(*record(0, first), sync=True)
+        assert times.popitem()[1] >= 6
+        assert segments(place.files, ROW)[-1] > 2
+        assert len(scan(row)) == 99
+        row.close()
+        assert list(row._files.opened) == []  # type: ignore[attr-defined]
 
     def test_a_few_attempts_for_each_segment(self) -> None:
         """However many batches there are: an attempt costs a directory and a database."""

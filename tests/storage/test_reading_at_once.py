@@ -210,9 +210,7 @@ def test_a_file_that_is_cut_off_is_damage(tmp_path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["entries_at_once", "page"])
-def test_what_the_system_lacks_is_told_as_of_entries(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+def test_what_the_system_lacks_is_told_as_of_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     disk = Disk("leveldb", tmp_path / "store")
     store, _ = disk.open()
     submit(store, [append(entries(1, 30, 1), term=1)])

@@ -201,6 +201,8 @@ class SegmentRow:
                 made = self._open.get(place.segment)
                 if made is not None:  # without another descriptor, and it is not closed while the mutex is held
                     return value_of(made.path, made.read(size, place.offset), place)
+                if place.segment not in self._paths:
+                    raise RuntimeError("Database is closed")
                 path = self._paths[place.segment]
             try:
                 stored = read_piece(self._files, path, size, place.offset)
@@ -293,14 +295,24 @@ class SegmentRow:
             return
         self._closed = True
         self._worker.close()
-        if self._next is not None:
-            self._open[self._next.header.number] = self._next
-        for number in sorted(self._open):
-            made = self._open.pop(number)
+        with self._writing, self._mutex:  # nobody writes or reads what is closed
+            for made in self._take_open():
+                made.close()
+                if self._trouble is None:
+                    with suppress(OSError, StorageFailed):  # it is only for the room that is set aside
+                        cut_off_room(self._files, made.path, made.end)
+
+    def leave(self) -> None:
+        """This is a forked child, in which no thread goes on and a lock may be held for ever: what is under way here
+        fails, and whatever comes, and the files stay with the parent."""
+        self._trouble = StorageFailed(f"{self._path} was opened by the process that forked this one")
+        for made in self._take_open():
             made.close()
-            if self._trouble is None:
-                with suppress(OSError, StorageFailed):  # it is only for the room that is set aside
-                    cut_off_room(self._files, made.path, made.end)
+
+    def _take_open(self) -> list[Made]:
+        taken = [*self._open.values(), *(() if self._next is None else (self._next,))]
+        self._open, self._next = {}, None
+        return taken
 
     # --- writing
 
@@ -471,6 +483,8 @@ class SegmentRow:
             self._next = made
 
     def _make(self, header: Header) -> Made:
+        if self._trouble is not None:
+            raise self._trouble
         return make(self._files, self._engine, self._path, header, room_of(self._segment_size))
 
     def _close_segments(self, old: _Newest) -> None:

@@ -57,7 +57,7 @@ cdef class Sealed:
     """A block and what comes behind it as they are stored under ``key``, not put together: as many bytes as ``seal``
     makes of them, and the same ones once they are written. The block must not change until then."""
 
-    def __init__(self, bytes key not None, block, bytes behind not None=b""):
+    def __cinit__(self, bytes key not None, block, bytes behind not None=b""):
         cdef uint8_t end = END
         cdef uint32_t crc
         self.block = buffer_of(block)

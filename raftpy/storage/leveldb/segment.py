@@ -108,7 +108,8 @@ def _behind_the_header() -> Framing:
 class Made:
     """A segment that can be written: its ``header``, and the ``path`` of the ``file`` that counts, which is open.
 
-    ``lock`` has LevelDB's lock, so that nothing that goes by it opens the segment meanwhile. ``close`` closes both.
+    ``lock`` has LevelDB's lock, so that no other process that goes by it opens the segment meanwhile: it is one of the
+    process, and closing any handle of that file lets go of it. ``close`` closes both.
     """
 
     __slots__ = ("_file", "_framing", "_lock", "header", "path")
@@ -138,9 +139,10 @@ class Made:
         return self._file.read_at(size, offset)
 
     def close(self) -> None:
-        """Lets go of the file, and of the lock."""
-        self._file.close()
-        self._lock.close()
+        """Lets go of the file, and of the lock. What was written is durable, so it matters to nobody if that fails."""
+        for file in (self._file, self._lock):
+            with suppress(OSError):
+                file.close()
 
 
 HEADER_END = _behind_the_header().end

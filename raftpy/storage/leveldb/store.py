@@ -337,6 +337,8 @@ class LevelDBStorage:
         """This is a forked child: the store stays with the parent, whose files copies of its handles would write."""
         self._state = "closed"
         self._failure = StorageFailed(f"the store {self.path} was opened by the process that forked this one")
+        if self._row is not None:
+            self._row.leave()
         if self._spare is not None:
             self._spare.close()
         self._lock = None  # which has let go by itself

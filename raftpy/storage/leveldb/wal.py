@@ -1,9 +1,9 @@
-"""LevelDB's write-ahead files: a look at them before LevelDB reads them, and space set aside in them.
+"""LevelDB's write-ahead files: a look at them before they are read, and space set aside in them.
 
 A sync of a file that grows writes the file's new size as well, which costs more than the data of a small commit. So
-LevelDB's newest write-ahead file is made as long as it will get as soon as it is noticed; LevelDB writes at its own
-offset and never looks at the size. Behind what was written there are zeros then. A clean close cuts them off; after a
-crash that is done here, before LevelDB opens, so that LevelDB finds what it would have found without them.
+a new segment's write-ahead file is made as long as it will get, and written from its beginning on. Behind what was
+written there are zeros then. A clean close cuts them off; after a crash that is done here, so that LevelDB would find
+what it would have found without them.
 
 What a crash leaves of a write that was under way, a beginning, ends in zeros. LevelDB would call that damage; without
 zeros behind it, it leaves it out, rightly, for it was never acknowledged. So it is cut off here. An acknowledged

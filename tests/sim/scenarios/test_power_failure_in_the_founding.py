@@ -16,7 +16,7 @@ CAUGHT = (
         name="segment-not-named-at-the-founding",
         breaks="a floor tells of a boot only once the name of the segment that has it is durable",
         file="raftpy/storage/leveldb/segment.py",
-        old="        files.sync_directory(row)\n",
+        old="    files.sync_directory(row)\n",
         new="",
     ),
 )
