@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NOTHING, WRITE, SYNC };
+enum { NOTHING, WRITE, SYNC, HALF }; /* HALF: a write takes half of what it is given, and each other call is interrupted */
 
 static char name[64];
 static volatile int failing = NOTHING, number;
@@ -20,6 +20,15 @@ void fail(const char *part, int what, int with)
     snprintf(name, sizeof name, "%s", part);
     number = with;
     failing = what;
+}
+
+static int turn;
+
+/* Whether this call is interrupted. */
+static int interrupted(void)
+{
+    errno = EINTR;
+    return ++turn % 2;
 }
 
 static int hit(int fd, int what)
@@ -54,6 +63,11 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
         errno = number;
         return -1;
     }
+    if (hit(fd, HALF)) {
+        if (interrupted())
+            return -1;
+        size = (size + 1) / 2;
+    }
     return REAL(ssize_t, "pwrite", int, const void *, size_t, off_t)(fd, data, size, offset);
 }
 
@@ -62,6 +76,11 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
     if (hit(fd, WRITE)) {
         errno = number;
         return -1;
+    }
+    if (hit(fd, HALF)) {
+        if (interrupted())
+            return -1;
+        size = (size + 1) / 2;
     }
     return REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t)(fd, data, size, offset);
 }
@@ -72,6 +91,8 @@ int fdatasync(int fd)
         errno = number;
         return -1;
     }
+    if (hit(fd, HALF) && interrupted())
+        return -1;
     return REAL(int, "fdatasync", int)(fd);
 }
 

@@ -129,3 +129,30 @@ def test_whatever_fails_and_however(library: Path, work: Path) -> None:
     assert {word for one in said for word in one["in_an_opening"][:-1]} == {"done", "other"}
     assert {one["in_its_thread"][0] for one in said} == {"done", "other"}
     assert all(one["in_its_thread"][-1] for one in said), "what was acknowledged is found"
+
+
+HALVES = """
+import ctypes, os, sys
+from pathlib import Path
+from raftpy.system.durable import write_durably
+data = os.urandom(100_000)
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+ctypes.CDLL(None).fail(b"/file", 3, 0)
+assert [write_durably(fd, data, 10), write_durably(fd, b"", 0)] == [0, 0]
+assert Path(sys.argv[1]).read_bytes() == bytes(10) + data
+ctypes.CDLL(None).fail(b"/file", 1, 28)
+assert write_durably(fd, b"x", 0) == 28
+ctypes.CDLL(None).fail(b"/file", 2, 5)
+assert write_durably(fd, b"x", 0) == 5
+"""
+
+
+def test_what_is_interrupted_goes_on_where_it_was(library: Path, tmp_path: Path) -> None:
+    """A write may take less than it is given, and any call may be interrupted: neither is an error."""
+    subprocess.run(
+        [sys.executable, "-c", HALVES, tmp_path / "file"],
+        cwd=ROOT,
+        env={**os.environ, "LD_PRELOAD": str(library)},
+        check=True,
+        timeout=60,
+    )
