@@ -189,7 +189,8 @@ class SegmentRow:
     # --- Database
 
     def get(self, key: bytes, *, verify_checksums: bool) -> bytes | None:
-        """See ``Database.get``; ``StorageDamaged`` where the file of its segment is missing, or too short."""
+        """See ``Database.get``; ``StorageDamaged`` where the file of its segment is missing, or too short, and
+        ``RuntimeError`` once the row is closed."""
         while True:
             with self._mutex:
                 if not is_record(key):
