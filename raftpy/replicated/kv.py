@@ -152,7 +152,10 @@ class KeyValueStore:
         return Outcome(Kind.DELETED, index, 0)
 
     def apply_batch(self, first_index: int, commands: Sequence[bytes]) -> Sequence[Outcome]:
-        """Performs the commands of consecutive entries; the same results as ``apply`` one by one, in order."""
+        """Performs the commands of consecutive entries; the same results as ``apply`` one by one, in order.
+
+        ``apply`` is not called for all of them: a subclass that wants to see each one overrides both.
+        """
         some = list(commands)
         done = put_all(first_index, some, self._data, self._keys)
         if done:

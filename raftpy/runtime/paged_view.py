@@ -9,7 +9,7 @@ stream: the pieces that it is given next, and the page behind them, which is rea
 
 A piece is what the core asked for: a message, or what is applied at a time. The last ones that were given are kept, for
 a message may be lost or overtaken; whoever needs older ones begins a stream of its own. So what is at hand is bounded:
-by what is kept and a page and a half for each stream, and by the number of streams.
+by what is kept and a page and a half for each stream (four and a half for what is applied), and by their number.
 
 What nobody waits for is given at a pace (pace.py): until the next piece may be, the core is told to wait.
 """

@@ -177,6 +177,7 @@ cdef class Rest:
             first = self.next_due()
             if first <= now:
                 self.run_due(now)
+                PyErr_CheckSignals()  # for one that came in a pass in which nothing interpreted has run
                 if self.is_wanted():
                     return []
                 now = monotonic_s()
@@ -186,8 +187,8 @@ cdef class Rest:
             milliseconds = <int> ceil(1000 * min(min(first, until) - now, LONGEST_S))
             with nogil:
                 count = raftpy_wait(self.descriptor, found, MOST, milliseconds)
-                now = monotonic_s()
-            self.silent_at = now if count == 0 else -INFINITY
+            # The system has not looked earlier; how long ago it did nobody knows, as this may have been held up since.
+            self.silent_at = now + milliseconds / 1000.0 if count == 0 else -INFINITY
             if count < 0 and errno == EINTR:
                 continue
             if count < 0:

@@ -21,6 +21,7 @@ from raftpy.runtime.commits import Commit
 from raftpy.runtime.group import Group
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.runtime.host import Host
+from raftpy.sim.cuts import watch_cuts
 from raftpy.sim.data_directory import DIRECTORY, newest_log
 from raftpy.sim.disk.database import SimulatedEngine
 from raftpy.sim.disk.files import Disk
@@ -255,7 +256,7 @@ class Cluster:
         entropy = self._entropy[node]
         files = member.disk.files(pid=1000 * node + member.lives)
         engine = SimulatedEngine(files, executor.lock)
-        engine.look = partial(self._engine_did, member)
+        engine.look = partial(self._segment_made, member)
         storage = LevelDBStorage(
             DIRECTORY,
             mode=options.write_mode,  # type: ignore[arg-type]
@@ -266,6 +267,7 @@ class Cluster:
             entropy=entropy,
             timer=process.stopwatch,
         )
+        watch_cuts(storage, partial(self.reached, "a truncation cut through a record"))
         config = self._config(member)
         machines = {
             group: new_machine(plan, group, process, files, executor, self._machine_dice)
@@ -406,14 +408,11 @@ class Cluster:
             return "a torn write was cut off"
         return "space set aside was cut off" if end < contents.size else ""
 
-    def _engine_did(self, member: Member, what: str, key: bytes) -> None:
-        if what == "made":
-            assert member.life is not None
-            member.life.segments += 1
-            if member.life.segments == 3:  # one at its start, and one beforehand
-                self.reached("a segment was full")
-        elif key.startswith(b"e"):  # a record of a log, under the index of its first entry
-            self.reached("a truncation cut through a record")
+    def _segment_made(self, member: Member) -> None:
+        assert member.life is not None
+        member.life.segments += 1
+        if member.life.segments == 3:  # one at its start, and one beforehand
+            self.reached("a segment was full")
 
     def ensure_started(self, node: int) -> None:
         """Starts the member, unless it lives, or can never start again."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
 import time
+from functools import partial
 
 import pytest
 
-from tests.node.resting import FAR_S, SOON_S, TICK_S, Sleeper, a_thread, both, play_resting
+from raftpy.contracts.clock import SystemClock
+from raftpy.runtime.passes import Passes, Ticks
+from raftpy.runtime.rest import rest
+from tests.node.resting import FAR_S, NEVER, SOON_S, TICK_S, Sleeper, a_thread, both, play_resting
 
 
 @both
@@ -105,6 +110,39 @@ def test_a_signal_that_a_plain_handler_handles(flooded: bool) -> None:
         signal.signal(signal.SIGUSR1, before)
         sleeper.__exit__()
         loop.close()
+
+
+def test_a_signal_in_a_pass_in_which_nothing_interpreted_runs() -> None:
+    """The interpreter looks for one only there: its handler does not wait for the next timer."""
+    called: list[float] = []
+
+    async def scenario() -> None:
+        loop, clock = asyncio.get_running_loop(), SystemClock()
+        done = asyncio.Event()
+        passes = Passes(loop)
+        ticks = Ticks(clock, TICK_S, 5, partial(ctypes.PyDLL(None)["raise"], int(signal.SIGUSR1)))
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        near.setblocking(False)
+        loop.add_reader(near, passes.wake)
+        resting = rest(loop, clock, near, passes, ticks)  # type: ignore[arg-type]
+        assert resting is not None
+        ticks.take(time.monotonic())
+        ticks.put_off(2, NEVER + time.monotonic())
+        last = loop.call_later(1, done.set)
+        await done.wait()
+        assert called
+        assert called[0] < last.when() - 0.5
+        resting.leave(passes)
+        ticks.stop()
+        loop.remove_reader(near)
+        near.close()
+        far.close()
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: called.append(time.monotonic()))
+    try:
+        play_resting(scenario)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 @both

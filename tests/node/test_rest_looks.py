@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
+import subprocess
+import sys
+import sysconfig
 import threading
 import time
+from pathlib import Path
 
 from raftpy import Config, Node
 from raftpy.contracts.clock import SystemClock
@@ -17,6 +22,7 @@ from raftpy.runtime.passes import Ticks
 from tests.node.harness import Recorder, _free_addresses
 from tests.node.resting import SOON_S, TICK_S, Sleeper, play_resting
 
+ROOT = Path(__file__).parents[2]
 HEARTBEAT_S = 0.05
 """As often something is due on a leader."""
 
@@ -75,6 +81,54 @@ def test_where_nobody_has_waited_something_may_wait() -> None:
             assert seen == [False]
 
     play_resting(scenario)
+
+
+HELD_UP = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+int held_up_us;
+int epoll_wait(int fd, struct epoll_event *found, int most, int ms)
+{
+    int (*real)(int, struct epoll_event *, int, int) = dlsym(RTLD_NEXT, "epoll_wait");
+    int count = real(fd, found, most, ms), us = held_up_us;
+    if (count == 0 && us) {
+        held_up_us = 0;
+        usleep(us);
+    }
+    return count;
+}
+"""
+"""A machine that stands still between the system's last look and the return of the call that waits, once."""
+IN_VAIN = """
+import asyncio, ctypes, threading, time
+from tests.node.resting import Sleeper, play_resting
+
+async def scenario():
+    done = asyncio.Event()
+    with Sleeper() as sleeper:
+        sleeper.act = lambda: (seen.append(sleeper.passes.nothing_waits), done.set())
+        ctypes.c_int.in_dll(ctypes.CDLL(None), "held_up_us").value = 200_000
+        sleeper.due_in(5)
+        heartbeat = threading.Timer(0.15, sleeper.far.send, (b"heartbeat",))
+        heartbeat.start()
+        await done.wait()
+        heartbeat.join()
+
+seen = []
+play_resting(scenario)
+assert seen == [False], seen
+"""
+
+
+def test_where_a_wait_was_in_vain_long_ago_something_may_wait(tmp_path: Path) -> None:
+    source, library = tmp_path / "held_up.c", tmp_path / "held_up.so"
+    source.write_text(HELD_UP)
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    environment = {**os.environ, "LD_PRELOAD": str(library)}
+    subprocess.run([sys.executable, "-c", IN_VAIN], check=True, cwd=ROOT, env=environment, timeout=60)
 
 
 def test_what_an_earlier_rest_has_seen_is_over() -> None:

@@ -8,6 +8,7 @@ and in one that LevelDB has open, with other groups' records, deletions and rewr
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path, PurePath
@@ -25,7 +26,7 @@ from raftpy.storage.leveldb.group_log import LevelDBGroupLog
 from raftpy.storage.leveldb.keys import entry_key
 from raftpy.storage.leveldb.places import Places
 from raftpy.storage.leveldb.stretch import Stretch, find_stretch
-from raftpy.system.files import SystemFiles
+from raftpy.system.files import SystemFile, SystemFiles
 from tests.storage.damage import flip
 from tests.storage.layout import log_files
 from tests.storage.support import EVERYTHING, MEMBERS, Disk, append, entries, submit
@@ -289,3 +290,30 @@ def test_records_that_lie_in_another_order_or_far_apart_are_read_apart() -> None
         places.put(entry_key(1, 1), 1, 100, 50)
         places.put(entry_key(1, 3), 1, offset, 50)
         assert find_stretch(places, 1, 1, 100, EVERYTHING, PLAIN).size == 50  # type: ignore[union-attr]
+
+
+def test_what_the_loop_asks_does_not_wait_for_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread reads a record of the segment that is still written, and the disk does not answer."""
+    store, last = filled(random.Random(3), tmp_path / "store")
+    submit(store, [append(run(random.Random(1), last + 1, 5, 60, 200), term=60)])
+    log = store.group(0)
+    asked, answers = threading.Event(), threading.Event()
+
+    def slowly(self: SystemFile, size: int, offset: int) -> bytes:
+        if threading.current_thread() is not threading.main_thread():
+            asked.set()
+            answers.wait()
+        return read_at(self, size, offset)
+
+    read_at = SystemFile.read_at
+    monkeypatch.setattr(SystemFile, "read_at", slowly)
+    thread = threading.Thread(target=log.entries, args=(last + 5, last + 6, 1 << 20))
+    thread.start()
+    asked.wait()
+    try:
+        assert log.page_end(1, last, 2 << 20) > 1  # type: ignore[attr-defined]
+        assert thread.is_alive()
+    finally:
+        answers.set()
+        thread.join()
+    store.close()

@@ -120,7 +120,7 @@ class SimulatedDatabase:
         path: PurePath,
         create: bool,
         write_buffer_size: int,
-        look: Callable[[str, bytes], None] | None = None,
+        look: Callable[[], None] | None = None,
         writers: AbstractContextManager[object] | None = None,
     ) -> None:
         self._look = look
@@ -240,10 +240,6 @@ class SimulatedDatabase:
             except OSError as error:
                 self._error = _io_error(self._log.path, error)
                 raise self._error from error
-        if self._look is not None:
-            for key, value in writes:
-                if value is not None and self._memory.newest.get(key) is not None:
-                    self._look("replaced", key)
         self._memory.add(sequence, writes)
         self._sequence += len(writes)
 
@@ -443,7 +439,7 @@ class SimulatedDatabase:
     def _make(self) -> None:
         """An empty database; its manifest is not synced, as nothing was promised yet."""
         if self._look is not None:
-            self._look("made", b"")
+            self._look()
         manifest = _Log(self._files, self._path / "MANIFEST-000001")
         try:
             manifest.add(Edit(comparator=COMPARATOR, log_number=0, next_file=2, last_sequence=0).pack())
@@ -557,9 +553,8 @@ class SimulatedEngine:
     def __init__(self, files: DiskFiles, lock: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
         self._files = files
         self._lock = lock
-        self.look: Callable[[str, bytes], None] | None = None
-        """Told of what happens seldom: ("replaced", key) for a value that another takes the place of, ("made", b"")
-        for a new database."""
+        self.look: Callable[[], None] | None = None
+        """Told of each new database."""
 
     def open(self, path: PurePath, *, create: bool, write_buffer_size: int) -> SimulatedDatabase:
         return SimulatedDatabase(self._files, path, create, write_buffer_size, self.look, self._lock())

@@ -198,16 +198,21 @@ class SegmentRow:
                 place = self._places.find(key)
                 if place is None:
                     return None
-                size = stored_size(place.offset, place.size)
                 made = self._open.get(place.segment)
-                if made is not None:  # without another descriptor, and it is not closed while the mutex is held
-                    return value_of(made.path, made.read(size, place.offset), place)
-                if place.segment not in self._paths:
+                if made is None and place.segment not in self._paths:
                     raise RuntimeError("Database is closed")
-                path = self._paths[place.segment]
-            try:
+                path = self._paths[place.segment] if made is None else made.path
+            size = stored_size(place.offset, place.size)
+            try:  # not with the mutex, which the loop takes: a disk may take long
                 stored = read_piece(self._files, path, size, place.offset)
-            except FileNotFoundError as error:
+            except OSError as error:
+                if made is not None and is_passing(error):
+                    with self._mutex:
+                        if self._open.get(place.segment) is made:  # it has a descriptor, and is not closed meanwhile
+                            return value_of(path, made.read(size, place.offset), place)
+                    continue
+                if not isinstance(error, FileNotFoundError):
+                    raise
                 with self._mutex:
                     if self._places.find(key) == place:
                         raise StorageDamaged("it is missing", str(path)) from error
