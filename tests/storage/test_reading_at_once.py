@@ -300,7 +300,7 @@ def test_what_the_loop_asks_does_not_wait_for_a_disk(tmp_path: Path, monkeypatch
     asked, answers = threading.Event(), threading.Event()
 
     def slowly(self: SystemFile, size: int, offset: int) -> bytes:
-        if threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is thread:
             asked.set()
             answers.wait()
         return read_at(self, size, offset)
