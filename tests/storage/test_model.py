@@ -65,8 +65,10 @@ class StoreMachine(RuleBasedStateMachine):
             model.check(self.store, None, group)
 
     def run_from(self, data: st.DataObject, group: int, last: int) -> Message:
-        """Entries that follow or replace, in one block or two, with or without a hard state."""
-        first = data.draw(st.integers(max(self.compacting[group] + 1, last - 7), last + 1), "first")
+        """Entries that follow or replace, in one block or two, with or without a hard state. What is committed nobody
+        replaces (paper 5.4, Leader Completeness and Log Matching)."""
+        kept = max(self.compacting[group], self.models[group].hard_state[2])
+        first = data.draw(st.integers(max(kept + 1, last - 7), last + 1), "first")
         if first <= last:
             self.term += 1
         made = entries(first, data.draw(st.integers(1, 6), "count"), self.term)
