@@ -111,7 +111,7 @@ class SystemFile:
         if error in _NO_WRITE_BACK:
             return False
         if error:
-            raise OSError(error, os.strerror(error), str(self._named.path))
+            raise self._error(error)
         return True
 
     def sync(self) -> None:
@@ -121,7 +121,7 @@ class SystemFile:
     def write_durably(self, data: Data, offset: int) -> None:
         error = write_durably(self._fd, data, offset)
         if error:
-            raise OSError(error, os.strerror(error), str(self._named.path))
+            raise self._error(error)
 
     def lock(self) -> bool:
         return self._flock(fcntl.LOCK_EX)
@@ -160,8 +160,11 @@ class SystemFile:
     def _number(self) -> int:
         """The descriptor, where the interpreter would call that of a closed file a wrong value."""
         if self._fd < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self._named.path))
+            raise self._error(errno.EBADF)
         return self._fd
+
+    def _error(self, number: int) -> OSError:
+        return OSError(number, os.strerror(number), str(self._named.path))
 
     def close(self) -> None:
         fd, self._fd = self._fd, -1  # the number may be another file's from now on

@@ -47,18 +47,28 @@ def to_apply(p: Paging, lo: int, hi: int = LAST + 1) -> Entries | None:
         return None
 
 
-@on_a_loop
-async def test_what_is_to_be_applied_is_given_as_it_was_read(p: Paging) -> None:
-    """Counted as the core counts what is being applied, and in order. Where a page ends its reading alone tells."""
-    log = at_once(p)
+async def all_applied(p: Paging, pause_s: float = 0) -> list[Entries]:
+    """All that is to be applied, in the order and in the pieces in which it is at hand; each goes on where the one
+    before it ends. ``pause_s``: how long threads may read before it is asked for again."""
+    pieces: list[Entries] = []
     index = 1
     while index <= LAST:
         found = to_apply(p, index)
         if found is None:
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause_s)
             continue
-        assert (found.first, found.last) == (index, index + 49)
-        index += 50
+        assert found.first == index
+        pieces.append(found)
+        index = found.last + 1
+    return pieces
+
+
+@on_a_loop
+async def test_what_is_to_be_applied_is_given_as_it_was_read(p: Paging) -> None:
+    """Counted as the core counts what is being applied, and in order. Where a page ends its reading alone tells."""
+    log = at_once(p)
+    pieces = await all_applied(p)
+    assert [(found.first, found.last) for found in pieces] == [(lo, lo + 49) for lo in range(1, LAST + 1, 50)]
     assert log.asked == [(lo, LAST + 1, 60_000, 16) for lo in range(1, LAST + 1, 50)]
     assert p.failures == []
 
@@ -117,15 +127,8 @@ async def test_all_pages_come_in_order_and_once(p: Paging) -> None:
     """Also where the store does not know any more where the next one ends."""
     log = paged(p)
     log.unknown = 2001
-    index = 1
-    while index <= LAST:
-        found = to_apply(p, index)
-        if found is None:
-            await asyncio.sleep(0)
-            continue
-        assert found.first == index
-        assert found.commands()[0] == index.to_bytes(4, "big") * 250
-        index = found.last + 1
+    for found in await all_applied(p):
+        assert found.commands()[0] == found.first.to_bytes(4, "big") * 250
     assert sorted(log.pages) == [(lo, lo + 50) for lo in range(1, 2001, 50)]
     assert [lo for lo, *_ in log.asked] == list(range(2001, LAST + 1, 50))
     assert p.failures == []
@@ -161,14 +164,7 @@ def test_two_pages_are_read_beside_one_another_and_given_in_order() -> None:
                 await asyncio.sleep(0.001)
         p.reported = 0
         log.reading = reading
-        index = 1
-        while index <= LAST:
-            found = to_apply(p, index)
-            if found is None:
-                await asyncio.sleep(0.001)
-                continue
-            assert found.first == index
-            index = found.last + 1
+        await all_applied(p, 0.001)
         assert waited == [True]  # the second page was read while the first was being read
         assert early == [(0, None, None)]  # and waited for it
         assert len(set(threads.values())) == 2
@@ -211,14 +207,7 @@ def test_where_there_is_room_for_one_thread_that_reads_all_pages() -> None:
         p.reading._workers[1].put = refuse  # type: ignore[method-assign]
         threads: set[int] = set()
         log.reading = lambda lo: threads.add(threading.get_ident())
-        index = 1
-        while index <= LAST:
-            found = to_apply(p, index)
-            if found is None:
-                await asyncio.sleep(0.001)
-                continue
-            assert found.first == index
-            index = found.last + 1
+        await all_applied(p, 0.001)
         assert len(threads) == 1
         assert threads != {threading.get_ident()}
         p.reading.stop()

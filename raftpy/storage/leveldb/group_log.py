@@ -240,7 +240,7 @@ class LevelDBGroupLog:
                 return entries
 
     def entries_at_once(self, lo: int, hi: int, max_bytes: int, overhead: int) -> Entries:
-        """See ``GroupLog``."""
+        """See ``PagedGroupLog``."""
         with self._mutex:
             before = self._changes
         first = self._record_of(lo, hi)

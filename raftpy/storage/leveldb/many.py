@@ -16,7 +16,7 @@ from raftcore.wire.codec import LENGTH_SIZE
 from raftpy.contracts.files import Files
 from raftpy.storage.leveldb.emptying import read_piece
 from raftpy.storage.leveldb.places import Places
-from raftpy.storage.leveldb.stretch import find_stretch
+from raftpy.storage.leveldb.stretch import Stretch, find_stretch
 
 
 class Many:
@@ -33,22 +33,19 @@ class Many:
     def entries(self, group: int, first: int, lo: int, hi: int, max_bytes: int, overhead: int) -> Entries | None:
         """The entries from ``lo`` on, which is in the record of this first index, as many as ``Stretch.entries`` gives.
         None where not all is as it should be, or it is still written: then ``get`` knows. Raises ``OSError``."""
-        with self._mutex:
-            stretch = find_stretch(self._places, group, first, hi, max_bytes, overhead)
-            path = None if stretch is None else self._paths.get(stretch.segment)
-        if stretch is None or path is None:
+        read = self._read(group, first, hi, max_bytes, overhead)
+        if read is None:
             return None
-        stored = read_piece(self._files, path, stretch.size, stretch.offset)
+        stretch, stored = read
         return stretch.entries(stored, lo, hi, max_bytes, overhead)
 
     def pieces(self, group: int, first: int, lo: int, hi: int, max_bytes: int, overhead: int) -> list[Entries] | None:
         """Likewise those that are quickly read together, each as many as ``max_bytes`` allows."""
-        with self._mutex:
-            stretch = find_stretch(self._places, group, first, hi, UNLIMITED, overhead)
-            path = None if stretch is None else self._paths.get(stretch.segment)
-        if stretch is None or path is None:
+        read = self._read(group, first, hi, UNLIMITED, overhead)
+        if read is None:
             return None
-        return stretch.pieces(read_piece(self._files, path, stretch.size, stretch.offset), lo, hi, max_bytes, overhead)
+        stretch, stored = read
+        return stretch.pieces(stored, lo, hi, max_bytes, overhead)
 
     def behind(self, group: int, first: int, hi: int, page_bytes: int) -> int | None:
         """First index of the record behind those that begin before ``hi``, lie together and take at most so many bytes
@@ -56,3 +53,12 @@ class Many:
         with self._mutex:
             stretch = find_stretch(self._places, group, first, hi, page_bytes, LENGTH_SIZE)
         return None if stretch is None else stretch.behind or None
+
+    def _read(self, group: int, first: int, hi: int, max_bytes: int, overhead: int) -> tuple[Stretch, bytes] | None:
+        """What ``find_stretch`` finds in a closed segment, and its bytes."""
+        with self._mutex:
+            stretch = find_stretch(self._places, group, first, hi, max_bytes, overhead)
+            path = None if stretch is None else self._paths.get(stretch.segment)
+        if stretch is None or path is None:
+            return None
+        return stretch, read_piece(self._files, path, stretch.size, stretch.offset)

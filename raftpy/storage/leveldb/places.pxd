@@ -28,6 +28,8 @@ cdef class Log:
 
     cdef size_t position(self, uint64_t first) noexcept
     cdef bint holds(self, size_t at, uint64_t first) noexcept
+    # Likewise; the number of records where there is none.
+    cdef size_t find(self, uint64_t first) noexcept
     cdef int insert(self, size_t at, const Record* record, const Seen* seen) except -1
     cdef void cut_out(self, size_t at, size_t count) noexcept
 

@@ -103,6 +103,10 @@ cdef class Log:
     cdef bint holds(self, size_t at, uint64_t first) noexcept:
         return at < self.count and self.records[self.head + at].first == first
 
+    cdef size_t find(self, uint64_t first) noexcept:
+        cdef size_t at = self.position(first)
+        return at if self.holds(at, first) else self.count
+
     cdef int insert(self, size_t at, const Record* record, const Seen* seen) except -1:
         cdef Record* place
         cdef Seen* beside
@@ -160,8 +164,8 @@ cdef class Places:
         log = self.log_of(group)
         if log is None:
             return None
-        at = log.position(first)
-        if not log.holds(at, first):
+        at = log.find(first)
+        if at == log.count:
             return None
         record = log.records + log.head + at
         return Place(record.segment, record.offset, record.size)
@@ -292,8 +296,8 @@ cdef class Places:
         cdef size_t at
         if log is None:
             return 0
-        at = log.position(first)
-        if log.holds(at, first):
+        at = log.find(first)
+        if at < log.count:
             record = log.records + log.head + at
             self.live[record.segment] -= record.size
             log.cut_out(at, 1)

@@ -43,8 +43,8 @@ def find_stretch(Places places not None, uint64_t group, uint64_t first, uint64_
     cdef Py_ssize_t begin, end
     if log is None:
         return None
-    at = log.position(first)
-    if not log.holds(at, first):
+    at = log.find(first)
+    if at == log.count:
         return None
     record = log.records + log.head + at
     begin = record.offset

@@ -57,33 +57,23 @@ ssize_t write(int fd, const void *data, size_t size)
     return REAL(ssize_t, "write", int, const void *, size_t)(fd, data, size);
 }
 
-ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
-{
-    if (hit(fd, WRITE)) {
-        errno = number;
-        return -1;
+#define WRITES_AT(called)                                                                                              \
+    ssize_t called(int fd, const void *data, size_t size, off64_t offset)                                              \
+    {                                                                                                                  \
+        if (hit(fd, WRITE)) {                                                                                          \
+            errno = number;                                                                                            \
+            return -1;                                                                                                 \
+        }                                                                                                              \
+        if (hit(fd, HALF)) {                                                                                           \
+            if (interrupted())                                                                                         \
+                return -1;                                                                                             \
+            size = (size + 1) / 2;                                                                                     \
+        }                                                                                                              \
+        return REAL(ssize_t, #called, int, const void *, size_t, off64_t)(fd, data, size, offset);                     \
     }
-    if (hit(fd, HALF)) {
-        if (interrupted())
-            return -1;
-        size = (size + 1) / 2;
-    }
-    return REAL(ssize_t, "pwrite", int, const void *, size_t, off_t)(fd, data, size, offset);
-}
 
-ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
-{
-    if (hit(fd, WRITE)) {
-        errno = number;
-        return -1;
-    }
-    if (hit(fd, HALF)) {
-        if (interrupted())
-            return -1;
-        size = (size + 1) / 2;
-    }
-    return REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t)(fd, data, size, offset);
-}
+WRITES_AT(pwrite)
+WRITES_AT(pwrite64)
 
 int fdatasync(int fd)
 {
