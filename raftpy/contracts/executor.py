@@ -82,6 +82,21 @@ class AheadExecutor(Executor, Protocol):
         ...
 
 
+class RestingExecutor(Executor, Protocol):
+    """What another ``Executor`` may offer beside everything else, where threads share a processor and a disk."""
+
+    def rest(self, seconds: float) -> None:
+        """In what was started here: waits so long, and leaves both to others meanwhile."""
+        ...
+
+
+def rest(executor: Executor, seconds: float) -> None:
+    """See ``RestingExecutor``; with one that does not offer it there is nobody to leave anything to."""
+    offered: RestingExecutor | None = executor if hasattr(executor, "rest") else None  # type: ignore[assignment]
+    if offered is not None:
+        offered.rest(seconds)
+
+
 def ahead(
     executor: Executor, name: str, calls: Iterable[Callable[[], _Item]], count: int
 ) -> Generator[_Item, None, None]:

@@ -10,10 +10,13 @@ from typing import Any, TypeVar
 from raftcore.base.errors import RaftError
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import SnapshotFailed, Stopped
-from raftpy.contracts.executor import Executor, Thread
+from raftpy.contracts.executor import Executor, Thread, rest
 from raftpy.contracts.snapshots import Steps
 
 _T = TypeVar("_T")
+
+LONGEST_REST_S = 0.01
+"""A disk that takes long for a piece is not made to stand idle for as long."""
 
 
 class Beside:
@@ -71,6 +74,12 @@ class Beside:
             await waited
         finally:
             timer.cancel()
+
+    def rest(self, clock: Clock, since_s: float, share: float) -> float:
+        """In such a call, which works since ``since_s``: leaves the processor and the disk to others, for this share of
+        the time that it had them, ``LONGEST_REST_S`` at most; and when it is done with that."""
+        rest(self._executor, min(share * (clock.monotonic() - since_s), LONGEST_REST_S))
+        return clock.monotonic()
 
     def complete(self, steps: Steps[_T], check: Callable[[], object] = lambda: None) -> _T:
         """In such a call: makes all steps, and gives their result. Raises between two of them what ``check()`` raises,

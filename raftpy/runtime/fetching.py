@@ -54,6 +54,8 @@ SHORTEST_LOOK_S = 0.001
 """Until the next look: what is left of a wait may be less than the clock can tell."""
 ASK_AGAIN_S = 0.25
 """Between two questions which file it is."""
+RESTING_SHARE = 1.0
+"""What is written is followed by so many times as long a rest: others sync on the same disk, and want the processor."""
 SAY_S = 1.0
 """While this node's disk is at work, be it for minutes, the source hears so often that this goes on (offering.py)."""
 
@@ -313,10 +315,12 @@ class Fetch:
     def _write(self, part: list[bytes | memoryview]) -> None:
         """In a thread."""
         assert self._receiver is not None
+        since_s = self._clock.monotonic()
         for data in part:
             if self._beside.stopped or self._failed:
                 break
             self._receiver.write(data)
+            since_s = self._beside.rest(self._clock, since_s, RESTING_SHARE)
         part.clear()
 
     def _finish(self) -> SnapshotFile:

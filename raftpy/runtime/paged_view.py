@@ -9,7 +9,8 @@ stream: the pieces that it is given next, and the page behind them, which is rea
 
 A piece is what the core asked for: a message, or what is applied at a time. The last ones that were given are kept, for
 a message may be lost or overtaken; whoever needs older ones begins a stream of its own. So what is at hand is bounded:
-by what is kept and a page and a half for each stream (four and a half for what is applied), and by their number.
+by what is kept and a page and a half for each stream, and by their number; and one stream of a host that is applied
+has three pages more.
 
 What nobody waits for is given at a pace (pace.py): until the next piece may be, the core is told to wait.
 """
@@ -43,7 +44,8 @@ be read again where messages overtake one another; and it serves another followe
 AT_ONCE = 4
 """How many pages of what is to be applied are asked for at a time, each no larger than what is applied at a time, where
 the store says where each of them ends: so two threads read on, and need not wait for the loop, which holds the
-interpreter's lock while it applies the one before."""
+interpreter's lock while it applies the one before. One stream of a host at a time: where many groups start, the threads
+have enough to do with one page of each."""
 FEW_ENTRIES = 256
 """So many are not worth a page, as long as there is something to send before them."""
 MOST_STREAMS = 8
@@ -72,8 +74,8 @@ class _Stream:
     """
 
     __slots__ = (
-        "asked", "awaited", "begin", "given", "held", "hi", "kept", "max_bytes", "next", "overhead", "pace", "page",
-        "pieces", "reading", "resting", "tail",
+        "__weakref__", "asked", "awaited", "begin", "given", "held", "hi", "kept", "max_bytes", "next", "overhead",
+        "pace", "page", "pieces", "reading", "resting", "tail",
     )  # fmt: skip
 
     def __init__(self, lo: int) -> None:
@@ -258,10 +260,12 @@ class PagedView(StoredView):
 
     def _read_ahead(self, stream: _Stream) -> None:
         to_apply = stream.overhead == OVERHEAD
-        while len(stream.reading) < (AT_ONCE if to_apply else 1):
-            if stream.held > min(AHEAD_BYTES, stream.page // 2) or stream.begin is None or stream.begin >= stream.hi:
+        while len(stream.reading) < (AT_ONCE if to_apply and self._reading.is_foremost(stream) else 1):
+            if stream.held > min(AHEAD_BYTES, stream.page // 2) or stream.begin is None:
                 return
-            if stream.pieces and stream.hi - stream.tail < FEW_ENTRIES:
+            if stream.begin >= stream.hi or (stream.pieces and stream.hi - stream.tail < FEW_ENTRIES):
+                if not stream.reading:
+                    self._reading.falls_back(stream)
                 return
             self._read_page(stream, stream.begin, to_apply)
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, suppress
@@ -132,6 +133,10 @@ class Threads:
         finally:
             for one in under_way:
                 one.end()
+
+    def rest(self, seconds: float) -> None:
+        """See ``RestingExecutor``."""
+        time.sleep(seconds)
 
     def post(self, loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> bool:
         try:

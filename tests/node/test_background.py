@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,13 @@ def test_where_the_system_refuses_the_work_is_done_all_the_same(monkeypatch: pyt
     done: list[int] = []
     Threads().background().start("background", lambda: done.append(1)).join()
     assert done == [1]
+
+
+def test_who_rests_takes_no_time_of_a_processor() -> None:
+    began_s, used_s = time.monotonic(), time.thread_time()
+    Threads().background().rest(0.05)
+    assert time.monotonic() - began_s >= 0.05
+    assert time.thread_time() - used_s < 0.05
 
 
 class Noted(Threads):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from random import Random
 from typing import Any
 
@@ -13,7 +14,8 @@ from raftpy.contracts.fetching import SnapshotRequest
 from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.runtime import fetching
 from raftpy.runtime.beside import Beside
-from raftpy.runtime.fetching import Fetch
+from raftpy.runtime.fetching import CHUNK_BYTES, Fetch
+from raftpy.storage.snapshots.receiver import SnapshotFileReceiver
 from raftpy.transport import Unreliable
 from tests.node.fetches import SIZE, FetchWorld, play
 from tests.storage.snapshots import flipped, ref
@@ -69,6 +71,38 @@ def test_one_that_is_here_and_damaged_is_fetched_again() -> None:
         assert two.bytes_of(WANTED) == one.bytes_of(WANTED)
 
     play(scenario)
+
+
+def test_what_is_written_is_followed_by_as_long_a_rest_of_a_hundredth_of_a_second_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    took = itertools.chain([0.002, 0.01, 0.5], itertools.repeat(0.003))
+    rests: list[float] = []
+    late = [0.0]
+
+    async def scenario(world: FetchWorld) -> None:
+        one, two = world.nodes[1], world.nodes[2]
+        monotonic, write = world.clock.monotonic, SnapshotFileReceiver.write
+
+        def slow(receiver: SnapshotFileReceiver, data: bytes) -> None:
+            late[0] += next(took)
+            write(receiver, data)
+
+        def rest(seconds: float) -> None:
+            rests.append(round(seconds, 6))
+            late[0] += seconds
+
+        monkeypatch.setattr(world.clock, "monotonic", lambda: monotonic() + late[0])
+        monkeypatch.setattr(SnapshotFileReceiver, "write", slow)
+        monkeypatch.setattr(two.steps, "rest", rest, raising=False)
+        one.write(WANTED)
+        await two.fetching.fetch(1, WANTED)
+        assert two.bytes_of(WANTED) == one.bytes_of(WANTED)
+
+    play(scenario)
+    assert rests[:3] == [0.002, 0.01, 0.01]
+    assert set(rests[3:]) == {0.003}
+    assert len(rests) == -(-SIZE // CHUNK_BYTES)
 
 
 def test_a_node_without_the_snapshot_says_so_at_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import pytest
@@ -74,18 +75,19 @@ async def test_what_is_to_be_applied_is_given_as_it_was_read(p: Paging) -> None:
 
 
 class Paged(AtOnce):
-    """A ``PagedGroupLog`` that knows where its pages of 50 entries end, but for those from ``unknown`` on. ``reading``
-    is called in the thread that reads one, with its first index."""
+    """A ``PagedGroupLog`` that knows where its pages of ``each`` entries end, but for those from ``unknown`` on.
+    ``reading`` is called in the thread that reads one, with its first index."""
 
-    def __init__(self) -> None:
+    def __init__(self, each: int = 50) -> None:
         super().__init__()
+        self.each = each
         self.unknown = LAST + 1
         self.pages: list[tuple[int, int]] = []
         self.reading: Callable[[int], object] = lambda lo: None
 
     def page_end(self, lo: int, hi: int, page_bytes: int) -> int | None:
         assert page_bytes == PAGE_BYTES
-        return None if lo >= self.unknown else min(lo + 50, hi)
+        return None if lo >= self.unknown else min(lo + self.each, hi)
 
     def page(self, lo: int, hi: int, max_bytes: int, overhead: int) -> list[Entries]:
         assert (max_bytes, overhead) == (60_000, 16)
@@ -93,13 +95,13 @@ class Paged(AtOnce):
         self.pages.append((lo, hi))
         if lo in self.gone:
             raise Compacted
-        pieces = [self.entries(lo, min(lo + 25, hi), 1 << 30)]
-        return pieces if lo + 25 >= hi else [*pieces, self.entries(lo + 25, hi, 1 << 30)]
+        half = self.each // 2
+        return [self.entries(first, min(first + half, hi), 1 << 30) for first in range(lo, hi, half)]
 
 
-def paged(paging: Paging) -> Paged:
+def paged(paging: Paging, each: int = 50) -> Paged:
     """Its log from now on."""
-    log = paging.log = Paged()
+    log = paging.log = Paged(each)
     stored: Any = log
     paging.view = PagedView(stored, None, "node 1", paging.reading, lambda: paging.term, paging.report)
     return log
@@ -120,6 +122,71 @@ async def test_there_are_other_pages_to_read_when_one_is_read(p: Paging) -> None
         await asyncio.sleep(0)
     assert to_apply(p, 76, 80) is not None
     assert to_apply(p, 80) is not None
+
+
+def another(p: Paging) -> tuple[Paging, Paged]:
+    """Another group of the same host."""
+    other = copy(p)
+    return other, paged(other)
+
+
+async def turns(count: int = 3) -> None:
+    for _turn in range(count):
+        await asyncio.sleep(0)
+
+
+@on_a_loop
+async def test_one_group_of_a_host_at_a_time_has_many_pages_ahead(p: Paging) -> None:
+    """Or where many groups start, as many pages as they have in the memory before any of them is applied."""
+    first, (other, second) = paged(p), another(p)
+    assert (to_apply(p, 1), to_apply(other, 1)) == (None, None)
+    await turns()
+    assert len(first.pages) == AT_ONCE
+    assert second.pages == [(1, 51)]
+    index = 1
+    while index <= LAST - 200:  # all but the last pages are there, and all that is there is much
+        found = to_apply(p, index)
+        index = index if found is None else found.last + 1
+        await turns(1)
+    assert (to_apply(other, 1), to_apply(other, 26)) != (None, None)
+    await turns()
+    assert second.pages == [(1, 51), (51, 101)]
+    await finish(p, index)
+    assert len(first.pages) == LAST // 50
+    assert (to_apply(other, 51), to_apply(other, 76)) != (None, None)
+    await turns()
+    assert len(second.pages) == 2 + AT_ONCE
+
+
+@on_a_loop
+async def test_a_group_that_has_read_all_but_applied_little_is_still_the_one(p: Paging) -> None:
+    first, (other, second) = paged(p, 1000), another(p)
+    last = 1000 * AT_ONCE
+    assert (to_apply(p, 1, last + 1), to_apply(other, 1)) == (None, None)
+    await turns()
+    assert (len(first.pages), second.pages) == (AT_ONCE, [(1, 51)])
+    assert (to_apply(p, 1, last + 1), to_apply(other, 1)) != (None, None)
+    await turns()
+    assert second.pages == [(1, 51), (51, 101)]
+
+
+async def finish(p: Paging, index: int) -> None:
+    while index <= LAST:
+        found = to_apply(p, index)
+        index = index if found is None else found.last + 1
+        await asyncio.sleep(0)
+
+
+@on_a_loop
+async def test_a_group_that_ends_lets_another_one_have_many_pages_ahead(p: Paging) -> None:
+    paged(p)
+    other, second = another(p)
+    assert to_apply(p, 1) is None
+    await turns()
+    del p.view
+    assert to_apply(other, 1) is None
+    await turns()
+    assert len(second.pages) == AT_ONCE
 
 
 @on_a_loop
