@@ -35,7 +35,7 @@ Address = tuple[str, int]
 
 
 def measure(size: int, count: int, folder: Path | None = None) -> dict[str, float]:
-    """``count`` commands of ``size`` bytes, one after the other: p50 and p99 in microseconds, CPU of all three."""
+    """``count`` commands of ``size`` bytes, one after the other: percentiles in microseconds, CPU of all three."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     data = Path(tempfile.mkdtemp(prefix="raftpy-floor-", dir=folder))
@@ -43,10 +43,15 @@ def measure(size: int, count: int, folder: Path | None = None) -> dict[str, floa
         with _followers(_write, [data / "2", data / "3"]) as (own, others):
             used = _cpu()
             taken = _commands(own, others, data / "1", size, WARM_UP + count)
-            used = _cpu() - used + sum(_stop(own, other) for other in others)
+            used = _cpu() - used
+            theirs = sum(_stop(own, other) for other in others)
     finally:
         shutil.rmtree(data, ignore_errors=True)
-    return {**percentiles(taken[WARM_UP:]), "cpu_us_per_op": round(used * 1e6 / len(taken), 2)}
+    return {
+        **percentiles(taken[WARM_UP:]),
+        "cpu_us_per_op": round((used + theirs) * 1e6 / len(taken), 2),
+        "leader_cpu_us_per_op": round(used * 1e6 / len(taken), 3),
+    }
 
 
 def round_trips(count: int) -> dict[str, float]:

@@ -1,4 +1,7 @@
-"""The works that run inside the leader's process: each gives the figures of one round."""
+"""The works that run inside the leader's process: each gives the figures of one round.
+
+``operations`` of a work are all that it has done, those of its warm-up too: what processor time is divided by.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ async def sequential(node: Node, options: Options) -> Figures:
         began = time.perf_counter()
         await node.propose(command)
         taken.append(time.perf_counter() - began)
-    return {**percentiles(taken), "operations": count}
+    return {**percentiles(taken), "operations": WARM_UP + count}
 
 
 async def in_flight(node: Node, options: Options) -> Figures:
@@ -133,11 +136,11 @@ async def _crowd(call: Callable[[], Awaitable[object]], clients: int, seconds: f
 
     await phase(clock() + min(LONGEST_WARM_UP_S, seconds / 4))
     taken.clear()
-    done = 0
+    warmed, done = done, 0
     began = clock()
     await phase(began + seconds)
     elapsed = clock() - began
-    return {**percentiles(taken), "rate": round(done * each / elapsed, 1), "operations": done * each}
+    return {**percentiles(taken), "rate": round(done * each / elapsed, 1), "operations": (warmed + done) * each}
 
 
 WORKS: dict[str, Work] = {

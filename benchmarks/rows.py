@@ -24,14 +24,25 @@ class Row:
     ns_per_entry: float | None = None
     cpu_us_per_op: float | None = None
     """CPU time of all processes together, in microseconds for each command."""
+    leader_cpu_us_per_op: float | None = None
+    """The same of the leader's process alone, in which the load is made, too."""
     value: float | None = None
     unit: str | None = None
     """``value`` is in this unit: ms of outage or restart, round trips, percent of a core."""
     rounds: list[dict[str, float]] = field(default_factory=list)
 
 
-FIGURES = ("p50_us", "p99_us", "p99_9_us", "p99_99_us", "rate", "ns_per_entry", "cpu_us_per_op", "value")
-
+FIGURES = (
+    "p50_us",
+    "p99_us",
+    "p99_9_us",
+    "p99_99_us",
+    "rate",
+    "ns_per_entry",
+    "cpu_us_per_op",
+    "leader_cpu_us_per_op",
+    "value",
+)
 
 PARTS = (("p50_us", 0.5), ("p99_us", 0.99), ("p99_9_us", 0.999), ("p99_99_us", 0.9999))
 """The percentiles that are kept of latencies, and the part of the times that lies below each."""

@@ -1,7 +1,9 @@
 """python -m benchmarks.compare [--quick] [--work NAME,..] [--system NAME,..] [--json FILE]
 
-Measures raftpy, the floor and the peers in alternating rounds and prints tables with ratios. A full run (no --quick,
-no selection) also writes docs/benchmarks.md and its charts. Peers are built on demand where their toolchain is there.
+Measures raftpy, the floor and the peers in alternating rounds and prints tables: medians; all figures, with their
+percentiles, processor time and ratios; and what raftpy means to reach, beside what the run says. A full run (no
+--quick, no selection) also writes docs/benchmarks.md and its charts. Peers are built on demand where their toolchain is
+there.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.compare import charts, machine
+from benchmarks.compare.aims import AIM_HEAD, aim_lines, aims
 from benchmarks.compare.document import document
 from benchmarks.compare.runner import Outcome, Session, estimate_s, prepare, run, schedule
 from benchmarks.compare.systems import System, systems
@@ -24,8 +27,12 @@ from benchmarks.compare.table import DETAIL_HEAD, details, matrix, rich_table
 from benchmarks.compare.works import FULL, QUICK, WORKS, Lengths
 from benchmarks.rows import write_json
 
-WIDTH = 140
+WIDTH = 170
 """Characters in a line of a report that goes to a file."""
+LEGEND = """\
+median and range: of the work's own figure over the rounds, in the unit above; p50 to p99.99: microseconds
+CPU us: of all three processes, for a command; leader CPU us: of the leader's alone, which makes the load too
+the last two: that figure, times the floor's; and raftpy's, times this system's"""
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -88,12 +95,16 @@ def carry_out(sessions: list[Session], lengths: Lengths, folder: Path, console: 
 
 
 def report(outcome: Outcome, names: Sequence[str], works: Sequence[str], console: Console) -> None:
-    """Prints the overview and all figures."""
+    """Prints the overview, all figures, and the aims as far as the run says whether they are met."""
     rows = outcome.rows()
     overview = matrix(rows, [name for name in names if name not in outcome.missing], works, outcome.failed)
     console.print(rich_table("Medians", overview[0], overview[1:], 1))
     console.print()
     console.print(rich_table("All figures", DETAIL_HEAD, details(rows), 2))
+    console.print(LEGEND, highlight=False, markup=False)
+    if measured := [aim for aim in aims(rows) if aim.met is not None]:
+        console.print()
+        console.print(rich_table("Aims", AIM_HEAD, aim_lines(measured), 3))
     for name, reason in outcome.missing.items():
         console.print(f"{name}: {reason}", markup=False)
     for (name, group), why in outcome.failed.items():

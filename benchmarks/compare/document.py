@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.compare.aims import aims
+from benchmarks.compare.aims import AIM_HEAD, aim_lines, aims
 from benchmarks.compare.runner import Outcome
 from benchmarks.compare.systems import System
-from benchmarks.compare.table import DETAIL_HEAD, details, markdown_table, matrix, number
+from benchmarks.compare.table import DETAIL_HEAD, details, markdown_table, matrix
 from benchmarks.compare.works import RARE, WORKS, Lengths
 
 HEAD = """\
@@ -29,12 +29,13 @@ so what counts is the ratio between two systems of one run, not a figure of one 
 
 `floor` is what a durable commit costs at least in Python: raw UDP sockets and synced LevelDB writes in three processes,
 with no Raft at all; for reads it is one UDP round trip. `-`: the system has no such call, or the work makes no sense
-for it. Latencies are medians in microseconds (p99, p99.9 and p99.99 beside them), CPU is that of all three processes
-together, in microseconds for each command. `core` works have neither disk nor sockets: three cores in one process that
-pass bytes, with entries of 16 B; raftpy's three are driven from Python. `backtrack` counts the round trips until a
-leader has found the last entry it shares with a follower, in logs of 1,000,000 entries. `restart1m` is the time from
-the start of a killed process until it has applied the whole log again, interpreter included; the peers without a call
-for batches have their entries written one by one.
+for it. Latencies are in microseconds: p50, p99, p99.9 and p99.99, also where the figure of a work is a rate (then of
+each sixteenth client). CPU is in microseconds for each command, those of the warm-up counted: of all three processes
+together, and of the leader's alone, which makes the load too. `core` works have neither disk nor sockets: three cores
+in one process that pass bytes, with entries of 16 B; raftpy's three are driven from Python. `backtrack` counts the
+round trips until a leader has found the last entry it shares with a follower, in logs of 1,000,000 entries. `restart1m`
+is the time from the start of a killed process until it has applied the whole log again, interpreter included; the peers
+without a call for batches have their entries written one by one.
 """
 
 LIMITS = """\
@@ -84,13 +85,7 @@ def document(
 
 
 def _aims(outcome: Outcome) -> str:
-    words = {True: "yes", False: "no", None: "not measured"}
-    lines = [
-        [aim.work, aim.text, ("at least " if aim.at_least else "at most ") + number(aim.bound),
-         number(aim.measured), words[aim.met]]
-        for aim in aims(outcome.rows())
-    ]  # fmt: skip
-    return markdown_table(["work", "what", "aim", "this run", "met"], lines, 3)
+    return markdown_table(AIM_HEAD, aim_lines(aims(outcome.rows())), 3)
 
 
 def _settings(lengths: Lengths) -> list[str]:

@@ -69,18 +69,20 @@ DETAIL_HEAD = [
     "system",
     "median",
     "range",
+    "p50 us",
     "p99 us",
     "p99.9 us",
     "p99.99 us",
     "CPU us",
+    "leader CPU us",
     "to the floor",
     "raftpy to it",
 ]
 
 
 def details(rows: Sequence[Row]) -> list[list[str]]:
-    """A line for each row: median and range of its figure, the high percentiles, CPU for each operation, and two ratios
-    of that figure: to the floor, and raftpy's to this system's."""
+    """A line for each row: median and range of its figure, the percentiles, CPU for each operation, of all three and of
+    the leader, and two ratios of that figure: to the floor, and raftpy's to this system's."""
     found = by_key(rows)
     lines = []
     for row in rows:
@@ -94,10 +96,12 @@ def details(rows: Sequence[Row]) -> list[list[str]]:
                 row.system,
                 number(headline(row)),
                 f"{number(low_high[0])} to {number(low_high[1])}" if low_high else ABSENT,
+                number(row.p50_us),
                 number(row.p99_us),
                 number(row.p99_9_us),
                 number(row.p99_99_us),
                 number(row.cpu_us_per_op),
+                number(row.leader_cpu_us_per_op),
                 ABSENT if to_floor is None else f"{to_floor:.2f}",
                 ABSENT if beside is None else f"{beside:.2f}",
             ]

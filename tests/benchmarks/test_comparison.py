@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.compare.__main__ import arguments, chosen, lengths_of, main
-from benchmarks.compare.aims import aims
+from benchmarks.compare.aims import aim_lines, aims
 from benchmarks.compare.document import document
 from benchmarks.compare.runner import Outcome, Session, estimate_s, prepare, run, schedule
 from benchmarks.compare.systems import Figures, System, parse_figures, systems
@@ -160,7 +160,16 @@ def rows() -> list[Row]:
         summary(
             "raftpy",
             "seq16",
-            [{"p50_us": 420.0, "p99_us": 1425.0, "p99_9_us": 2500.0, "p99_99_us": 3500.0, "cpu_us_per_op": 12.5}],
+            [
+                {
+                    "p50_us": 420.0,
+                    "p99_us": 1425.0,
+                    "p99_9_us": 2500.0,
+                    "p99_99_us": 3500.0,
+                    "cpu_us_per_op": 12.5,
+                    "leader_cpu_us_per_op": 4.25,
+                }
+            ],
         ),
         summary("etcd-raft", "seq16", [{"p50_us": 600.0, "p99_us": 2000.0}]),
         summary("raftpy", "failover", [{"value": 200.0}, {"value": 240.0}, {"value": 510.0}], "ms"),
@@ -178,10 +187,20 @@ def test_the_overview_says_what_is_absent_and_what_failed() -> None:
 
 def test_details_have_ranges_and_ratios() -> None:
     lines = {(line[0], line[1]): line[2:] for line in details(rows())}
-    assert lines["seq16", "floor"] == ["350", "300 to 400", "950", "-", "-", "-", "-", "-"]
-    assert lines["seq16", "raftpy"] == ["420", "420 to 420", "1,425", "2,500", "3,500", "12.5", "1.20", "-"]
-    assert lines["seq16", "etcd-raft"] == ["600", "600 to 600", "2,000", "-", "-", "-", "1.71", "0.70"]
+    assert lines["seq16", "floor"] == ["350", "300 to 400", "350", "950", *"-----", "-"]
+    assert lines["seq16", "raftpy"] == [
+        "420", "420 to 420", "420", "1,425", "2,500", "3,500", "12.5", "4.25", "1.20", "-",
+    ]  # fmt: skip
+    assert lines["seq16", "etcd-raft"] == ["600", "600 to 600", "600", "2,000", *"----", "1.71", "0.70"]
     assert lines["failover", "raftpy"][:2] == ["240", "200 to 510"]
+
+
+def test_a_rate_has_its_percentiles_beside_it() -> None:
+    figures = {"rate": 831_289.0, "p50_us": 1_200.0, "p99_us": 2_400.0, "p99_9_us": 3_000.0, "p99_99_us": 3_100.0}
+    (line,) = details(
+        [summary("etcd-raft", "read1k", [{**figures, "cpu_us_per_op": 3.35, "leader_cpu_us_per_op": 1.2}])]
+    )
+    assert line[2:10] == ["831,289", "831,289 to 831,289", "1,200", "2,400", "3,000", "3,100", "3.35", "1.20"]
 
 
 @pytest.mark.parametrize(
@@ -206,6 +225,36 @@ def test_aims_are_ratios_within_the_run() -> None:
     assert found["failover", "ms, worst"].measured == 510.0
     assert found["backtrack100", "round trips: 2 and one for 60 terms"].met
     assert found["read1k", "reads a second"].met is None
+
+
+@pytest.mark.parametrize(
+    ("work", "ours", "met"),
+    [
+        ("inflight16", 320.0, True), ("inflight16", 319.0, False),
+        ("inflight256", 220.0, True), ("inflight256", 219.0, False),
+        ("inflight1k", 220.0, True), ("inflight1k", 219.0, False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("best", ["hashicorp-wal", "etcd-raft", "dragonboat-tan"])
+def test_what_is_in_flight_is_beside_the_best_that_syncs(work: str, ours: float, met: bool, best: str) -> None:
+    theirs = {"hashicorp-wal": 100.0, "etcd-raft": 100.0, "dragonboat-tan": 100.0, best: 200.0, "pysyncobj": 900.0}
+    found = aims([summary(system, work, [{"rate": rate}]) for system, rate in {"raftpy": ours, **theirs}.items()])
+    aim = next(aim for aim in found if (aim.work, aim.text) == (work, "a second, times the best durable peer's"))
+    assert (aim.measured, aim.met) == (ours / 200.0, met)
+
+
+@pytest.mark.parametrize(("leader", "met"), [(0.8, True), (0.81, False)])
+def test_the_leader_has_an_aim_of_its_own(leader: float, met: bool) -> None:
+    found = aims([summary("raftpy", "inflight16", [{"cpu_us_per_op": 3.0, "leader_cpu_us_per_op": leader}])])
+    aim = next(aim for aim in found if aim.text == "CPU of the leader for a command, us")
+    assert (aim.work, aim.measured, aim.met) == ("inflight16", leader, met)
+    assert aim_lines([aim])[0][2:] == ["at most 0.80", number(leader), "yes" if met else "no"]
+
+
+@pytest.mark.parametrize(("percent", "met"), [(0.3, True), (0.31, False)])
+def test_a_quiet_node_takes_a_third_of_a_percent(percent: float, met: bool) -> None:
+    found = aims([summary("raftpy", "idle", [{"value": percent}], "percent of a core")])
+    assert next(aim for aim in found if aim.work == "idle").met is met
 
 
 def test_the_document_holds_figures_aims_machine_and_failures() -> None:

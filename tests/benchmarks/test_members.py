@@ -94,6 +94,33 @@ def test_the_leader_is_who_says_so_itself(tmp_path: Path) -> None:
         assert cluster.leader().id == 2
 
 
+BUSY = """
+import json, sys
+own = int(sys.argv[1])
+print("{}", flush=True)
+used = 0.0
+for line in sys.stdin:
+    order = json.loads(line)
+    if order["do"] == "leader":
+        print(json.dumps({"leader": 1}), flush=True)
+    elif order["do"] == "usage":
+        print(json.dumps({"cpu_s": used}), flush=True)
+        used += own  # what a command costs it, which is seen by who asks again
+    else:
+        print(json.dumps({"p50_us": 3.0, "operations": 2_000_000}), flush=True)
+"""
+
+
+def test_a_work_costs_what_all_have_used_and_the_leader_has(tmp_path: Path) -> None:
+    def launch(node_id: int, cluster: str, data: Path) -> list[str]:
+        return [sys.executable, "-c", BUSY, str(node_id)]
+
+    with Cluster(launch, tmp_path) as cluster:
+        figures = cluster.run("in_flight", size=16)
+    # The leader, member 1, is asked twice more on the way: once in the figure of its own.
+    assert figures == {"p50_us": 3.0, "cpu_us_per_op": (3 + 2 + 3) / 2, "leader_cpu_us_per_op": 1 / 2}
+
+
 def test_what_a_program_says_when_it_fails_is_in_the_error() -> None:
     with pytest.raises(RuntimeError, match="ended with status 1: ValueError: really"):
         run_command([sys.executable, "-c", "raise ValueError('really')"])
@@ -158,8 +185,10 @@ def test_a_comparison_from_end_to_end(tmp_path: Path) -> None:
     rows = {(row["system"], row["work"]): row for row in json.loads((tmp_path / "rows.json").read_text())}
     assert set(rows) == {("floor", "seq16"), ("raftpy", "seq16"), ("floor", "read1"), ("raftpy", "read1")}
     assert all(row["p50_us"] > 0 and len(row["rounds"]) == 1 for row in rows.values())
-    assert rows["raftpy", "seq16"]["cpu_us_per_op"] > 0
-    assert "Medians" in done.stdout
+    for system in ("raftpy", "floor"):
+        row = rows[system, "seq16"]
+        assert 0 < row["leader_cpu_us_per_op"] < row["cpu_us_per_op"]
+    assert all(title in done.stdout for title in ("Medians", "All figures", "leader CPU us: ", "Aims"))
     assert not (tmp_path / "data").exists()
     assert sorted((ROOT / "docs").iterdir()) == before
     assert QUICK.rounds == 3

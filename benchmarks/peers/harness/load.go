@@ -15,7 +15,8 @@ const (
 	longestRun = 500 * time.Millisecond // of a crowd's warm-up
 )
 
-// Figures of one work. Times in microseconds, rate in operations a second.
+// Figures of one work. Times in microseconds, rate in operations a second; Operations are all that were done, those of
+// the warm-up too, which processor time is divided by.
 type Figures struct {
 	P50        float64 `json:"p50_us"`
 	P99        float64 `json:"p99_us"`
@@ -66,16 +67,21 @@ func sequential(node Node, size, count int) (Figures, error) {
 		taken = append(taken, time.Since(began))
 		total += taken[i]
 	}
-	return figures(taken, count, total), nil
+	sequence := figures(taken, count, total)
+	sequence.Operations += warmUp
+	return sequence, nil
 }
 
 // crowd has clients call, each one call at a time, for a warm-up and then for duration. A call does each operations.
 func crowd(clients, each int, duration time.Duration, call func() error) (Figures, error) {
 	warm := min(longestRun, duration/4)
-	if _, err := phase(clients, each, warm, call); err != nil {
+	warmed, err := phase(clients, each, warm, call)
+	if err != nil {
 		return Figures{}, err
 	}
-	return phase(clients, each, duration, call)
+	measured, err := phase(clients, each, duration, call)
+	measured.Operations += warmed.Operations
+	return measured, err
 }
 
 func phase(clients, each int, duration time.Duration, call func() error) (Figures, error) {
