@@ -149,14 +149,16 @@ class OnDiskStateMachine(InMemoryStateMachine, Protocol):
     """A state machine that keeps its state itself, durably, and knows how far it has come.
 
     At a start it is given only the commands behind ``applied_index``. So each command's effects and its index must
-    become durable together: in one transaction, as here in SQLite (views and ``restore`` left out)::
+    become durable together: in one transaction, as here in SQLite::
 
         class Words:
             state_version = 1
 
             def __init__(self, path: str) -> None:
+                self.path = path
                 self.database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-                self.database.execute("PRAGMA synchronous = FULL")
+                self.database.execute("PRAGMA journal_mode = WAL")  # who reads sees one moment, and stops no writer
+                self.database.execute("PRAGMA synchronous = FULL")  # each COMMIT is synced
                 self.database.execute("CREATE TABLE IF NOT EXISTS words (word BLOB PRIMARY KEY)")
                 self.database.execute("CREATE TABLE IF NOT EXISTS applied (last INTEGER)")
 
@@ -168,10 +170,39 @@ class OnDiskStateMachine(InMemoryStateMachine, Protocol):
                 self.database.execute("COMMIT")
 
             def applied_index(self) -> int:
-                return self.database.execute("SELECT max(last) FROM applied").fetchone()[0] or 0
+                return self.database.execute("SELECT ifnull(max(last), 0) FROM applied").fetchone()[0]
 
             def sync(self) -> int:
-                return self.applied_index()  # each COMMIT was synced
+                return self.applied_index()
+
+            def capture(self) -> WordsView:
+                return WordsView(self.path)
+
+            def restore(self, saved: SavedState) -> None:
+                self.database.execute("DELETE FROM applied")  # durable: from here on there is no state
+                self.database.execute("DELETE FROM words")
+                self.database.execute("BEGIN")
+                with self.database:  # all of it, or nothing
+                    (last,) = struct.unpack("<Q", saved.read(8))
+                    while head := saved.read(4):
+                        (size,) = struct.unpack("<I", head)
+                        self.database.execute("INSERT INTO words VALUES (?)", (saved.read(size),))
+                    self.database.execute("INSERT INTO applied VALUES (?)", (last,))
+
+
+        class WordsView:
+            def __init__(self, path: str) -> None:
+                self.database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                self.database.execute("BEGIN")  # what the next line sees is what all others see
+                (self.last,) = self.database.execute("SELECT ifnull(max(last), 0) FROM applied").fetchone()
+
+            def write(self) -> Iterator[bytes]:
+                yield struct.pack("<Q", self.last)
+                for (word,) in self.database.execute("SELECT word FROM words"):
+                    yield struct.pack("<I", len(word)) + word
+
+            def close(self) -> None:
+                self.database.close()
     """
 
     def applied_index(self) -> int:
