@@ -259,8 +259,12 @@ class TestRestoring:
 class TestAStart:
     """It says what it lacked; it neither calls that damage nor goes without its state."""
 
+    @pytest.mark.parametrize("others", [False, True])
     @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
-    def test_what_it_cannot_read_is_not_damaged(self, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_it_cannot_read_is_not_damaged(
+        self, number: int, monkeypatch: pytest.MonkeyPatch, *, others: bool
+    ) -> None:
+        """Nor is another node asked for it, where there is one."""
         given = Given(10, 20)
         folder_open = type(given.folder).open
 
@@ -269,7 +273,7 @@ class TestAStart:
 
         monkeypatch.setattr(type(given.folder), "open", refuse)
         with pytest.raises(SnapshotFailed, match="opening it failed"):
-            given.start(Words(), log(10, 30))
+            given.start(Words(), log(10, 30), others=others)
         monkeypatch.setattr(type(given.folder), "open", folder_open)
         assert given.start(Words(), log(10, 30)).applied == 20
 

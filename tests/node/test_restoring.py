@@ -67,10 +67,10 @@ class Given:
     def damage(self, index: int) -> None:
         self.folder.held[whole_name(SnapshotRef(0, index, term_at(index)))][-60] ^= 1
 
-    def start(self, machine: Words, initial: InitialState) -> Start:
+    def start(self, machine: Words, initial: InitialState, *, others: bool = False) -> Start:
         self.store = SnapshotStore(self.folder)
         self.store.load()
-        return Restoring("node 1", 0, machine, self.store, initial, others=False).run()
+        return Restoring("node 1", 0, machine, self.store, initial, others=others).run()
 
 
 def on_disk(applied: int) -> WordsOnDisk:

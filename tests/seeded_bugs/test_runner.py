@@ -18,7 +18,7 @@ from tests.seeded_bugs.__main__ import main
 from tests.seeded_bugs.bug import Bug, PatchError
 from tests.seeded_bugs.bugs import BUGS
 from tests.seeded_bugs.finders import Finder, finders
-from tests.seeded_bugs.workshop import Workshop
+from tests.seeded_bugs.workshop import ROOT, Workshop
 
 FILE = "raftcore/values/changes.py"
 OLD = "    UpdateNode = 2\n"
@@ -168,6 +168,14 @@ def test_a_command_is_ended_with_its_children(tmp_path: Path) -> None:
     while (state := state_of(child)) not in ("gone", "Z") and time.monotonic() < until:
         time.sleep(0.05)
     assert state in ("gone", "Z")
+
+
+def test_what_is_copied(tmp_path: Path) -> None:
+    """All that a finder may need: what some tests compile as well, and nothing that was made of something else."""
+    folder = Workshop(tmp_path / "copy").folder
+    copied = {path.relative_to(folder) for path in folder.rglob("*.c")}
+    assert copied == {path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.c")}
+    assert Path("tests/sim/disk/failing.c") in copied
 
 
 def test_what_has_to_be_built(tmp_path: Path) -> None:

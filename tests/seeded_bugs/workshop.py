@@ -18,8 +18,9 @@ from pathlib import Path
 from tests.seeded_bugs.bug import Patch, PatchError
 
 ROOT = Path(__file__).parents[2]
+MADE = ("__pycache__", "*.html", "*.pyi")
+"""What is left behind: what was made of sources, and with it the C files of extension modules; a test's are sources."""
 COPIED = ("raftcore", "raftpy", "tests", "docs", "setup.py", "pyproject.toml")
-LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.c", "*.html", "*.pyi")
 BUILD_LIMIT = 300.0  # seconds
 SMOKE_LIMIT = 60.0
 
@@ -57,7 +58,8 @@ class Workshop:
         folder.mkdir(parents=True)
         for name in COPIED:
             if (root / name).is_dir():
-                shutil.copytree(root / name, folder / name, ignore=LEFT_BEHIND)
+                left_behind = MADE if name == "tests" else (*MADE, "*.c")
+                shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns(*left_behind))
             else:
                 shutil.copy2(root / name, folder / name)
 

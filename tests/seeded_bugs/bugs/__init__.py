@@ -20,7 +20,9 @@ from tests.seeded_bugs.bugs import (
     reordering,
     replication,
     runtime,
+    segments,
     snapshots,
+    states,
     storage,
     wire,
 )
@@ -47,4 +49,6 @@ BUGS: tuple[Bug, ...] = (
     *pulling.BUGS,
     *runtime.BUGS,
     *offline.BUGS,
+    *segments.BUGS,
+    *states.BUGS,
 )
