@@ -60,7 +60,7 @@ from raftpy.runtime.quarantine import Quarantine
 from raftpy.runtime.reads import Reads
 from raftpy.runtime.restoring import Start
 from raftpy.runtime.role_log import RoleLog
-from raftpy.runtime.snapshot_policy import SnapshotPolicy, share_of
+from raftpy.runtime.snapshot_policy import SnapshotPolicy
 from raftpy.runtime.snapshot_source import Asked
 from raftpy.runtime.snapshotting import Snapshotting
 from raftpy.runtime.stored_view import StoredView
@@ -236,7 +236,6 @@ class Group:
             Beside(self.host.executor.background(), f"raftpy snapshot {self.config.id}"),
             start,
             SnapshotPolicy(self.config.snapshot_bytes, self.config.snapshot_entries, self.config.trailing_bytes),
-            share_of(self.config.id, self.host.members),
             Trailing(
                 self,
                 self.raw.first_index - 1,

@@ -3,12 +3,17 @@
 A snapshot writes the whole state, so it is due when as much has been appended to the log since the last one: then what
 snapshots write is at most what the log writes, whatever the size of the state. Small states wait for ``bytes``.
 
-Nodes that start together would all be due at the same entry. So the first interval of each is longer by its own share,
-and as the later ones are not, they stay apart::
+All members append the same, so all would be due at the same entry. So each has its turn, a moment of every minute of
+the log's time, which all of them know; where that has come and nothing is due, the next one is a minute later::
 
-    node 1   |----T----|----T----|----T----
-    node 2   |------T 4/3-----|----T----|--
-    node 3   |---------T 5/3-------|----T--
+    log time   0 s       20        40        60        80        100
+    node 1     T.........:.........:.........T.........:.........:....
+    node 2     :.........T.........:.........:.........T.........:....
+    node 3     :.........:.........T.........:.........:.........T....
+
+Where short intervals were asked for, by a number of entries or by few bytes, a snapshot takes no time worth
+speaking of, or somebody wants them whenever they are due: nobody waits for a turn, and nodes that start together are
+kept apart by this alone, that the first interval of each is longer by its own share.
 """
 
 from __future__ import annotations
@@ -17,7 +22,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 APART_S = 60.0
-"""Seconds between two snapshots at least, unless a number of entries was asked for."""
+"""One snapshot in so many seconds at most, unless a number of entries was asked for."""
+TURN_S = 5.0
+"""So long a turn lasts: several looks at whether one is due, and short beside the third of a minute between two."""
+BRIEF_BYTES = 16 << 20
+"""Neither the log behind the last snapshot nor that one has so many bytes when one is due: then none waits for its
+node's turn, as it is written in a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +57,29 @@ class Behind:
 
 
 def share_of(node_id: int, members: Collection[int]) -> float:
-    """By how much of an interval the node's first one is longer than the others', 0 to below 1."""
+    """The node's place among the members of its group, itself among them, 0 to below 1; no two have the same."""
     return sum(other < node_id for other in members) / max(1, len(members))
 
 
-def is_due(policy: SnapshotPolicy, share: float, behind: Behind) -> bool:
-    """Whether a snapshot is to be taken now. ``share`` as of :func:`share_of`."""
+def is_turn(share: float, log_s: float) -> bool:
+    """Whether the node with this share has its turn at a log time, in seconds."""
+    return (log_s - share * APART_S) % APART_S < TURN_S
+
+
+def is_due(policy: SnapshotPolicy, share: float | None, behind: Behind, log_s: float | None) -> bool:
+    """Whether a snapshot is to be taken now. ``share`` as of :func:`share_of`; None: there is no other member.
+    ``log_s``: the log's time, in seconds; None: it is not known just now."""
     if not behind.entries:
         return False
-    longer = 1.0 if behind.size else 1.0 + share
+    longer = 1.0 if behind.size or share is None else 1.0 + share
     if policy.entries is not None and behind.entries >= policy.entries * longer:
         return True
-    return behind.seconds >= APART_S and behind.bytes >= max(policy.bytes, behind.size) * longer
+    interval = max(policy.bytes, behind.size)
+    if share is None or interval < BRIEF_BYTES:
+        return behind.seconds >= APART_S and behind.bytes >= interval * longer
+    if behind.bytes < interval or log_s is None or not is_turn(share, log_s):
+        return False
+    return behind.seconds >= APART_S - TURN_S  # early in this turn, behind one that was late in the turn before
 
 
 def cut_to(first: int, kept: int, durable: int, needless: int) -> int:

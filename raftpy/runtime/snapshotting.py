@@ -39,11 +39,12 @@ from raftpy.runtime.applying import Applying
 from raftpy.runtime.beside import Beside, retrieve
 from raftpy.runtime.capturing import Capturing, capturing
 from raftpy.runtime.group_work import GroupWork
+from raftpy.runtime.log_clock import LogClock
 from raftpy.runtime.restoring import Start
 from raftpy.runtime.sections import state_header
-from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due
+from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due, share_of
 from raftpy.runtime.stored_view import StoredView
-from raftpy.runtime.trailing import Trailing, on_their_way
+from raftpy.runtime.trailing import Trailing, on_their_way, others
 from raftpy.storage.snapshots.metadata import ref_of, write_metadata
 
 SLICE_S = 0.001
@@ -85,7 +86,7 @@ class Snapshotted(Protocol):
 class Snapshotting:
     """Takes one snapshot at a time. All calls but ``end`` are made in the loop's thread.
 
-    ``policy`` and ``share`` say when one is due (snapshot_policy.py). ``start``: from where the group went on.
+    ``policy`` says when one is due (snapshot_policy.py). ``start``: from where the group went on.
     ``begun()``: node id to the snapshot that this node may come back for.
     ``is_damaged(ref)``: one was found damaged as it was given out.
     """
@@ -98,7 +99,6 @@ class Snapshotting:
         beside: Beside,
         start: Start,
         policy: SnapshotPolicy,
-        share: float,
         trailing: Trailing,
         begun: Callable[[], Mapping[int, SnapshotRef]] = dict,
         is_damaged: Callable[[SnapshotRef], bool] = lambda ref: False,
@@ -110,7 +110,7 @@ class Snapshotting:
         self._begun = begun
         self._is_damaged = is_damaged
         self._policy = policy
-        self._share = share
+        self._log_clock = LogClock(group.clock)
         self._offered: Capturing | None = None
         self._why_not: NoSnapshots | None = None
         try:
@@ -150,7 +150,7 @@ class Snapshotting:
         self._trailing.look()
         if self._group.clock.monotonic() < self._not_before_s:
             return
-        if is_due(self._policy, self._share, self._behind()):
+        if self._is_due():
             if self._offered is not None:
                 self._begin(self._take).add_done_callback(self._report)
             elif not self._said:
@@ -179,14 +179,25 @@ class Snapshotting:
             and min(refs[KEPT - 1].index, self._trailing.cut_to(refs[KEPT - 1].index)) >= raw.first_index
         )
 
-    def _behind(self) -> Behind:
-        applying = self._group.applying
-        return Behind(
+    def _is_due(self) -> bool:
+        applying, raw = self._group.applying, self._group.raw
+        behind = Behind(
             applying.applied - self._newest,
             applying.applied_bytes - self._bytes_before,
             self._size,
             self._group.clock.monotonic() - self._tried_s,
         )
+        if not behind.entries:
+            return False
+        members = others(raw)
+        if not members:
+            return is_due(self._policy, None, behind, None)
+        if behind.bytes >= self._policy.bytes:
+            try:
+                self._log_clock.seen(self._time_ms(applying.applied))
+            except (Compacted, Unavailable, LogTemporarilyUnavailable):
+                pass  # it is seen at a later look
+        return is_due(self._policy, share_of(raw.id, {*members, raw.id}), behind, self._log_clock.seconds())
 
     def _rests(self) -> bool:
         """Whether nothing may be begun now: something is at work, or the state is another node's to bring."""
@@ -339,11 +350,16 @@ class Snapshotting:
         term = raw.term_at(index)
         assert term is not None  # it is applied, and the log is cut no further than the snapshot before
         try:
-            *_, (_, _, _, _, time_ms) = self._group.view.entries(index, index + 1, 1).runs()
+            time_ms = self._time_ms(index)
         except LogTemporarilyUnavailable as error:
             self._not_taken = _words(error)
             raise SnapshotFailed(str(SnapshotRef(self._group.id, index, term)), str(error)) from error
         return Snapshot(index, term, raw.conf_state, raw.conf_index, time_ms)
+
+    def _time_ms(self, index: int) -> int:
+        """The log time of an entry. Raises what ``StorageView.entries`` raises."""
+        *_, (_, _, _, _, time_ms) = self._group.view.entries(index, index + 1, 1).runs()
+        return time_ms
 
     def _let_go(self) -> None:
         writer, self._writer = self._writer, None

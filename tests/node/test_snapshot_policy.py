@@ -6,46 +6,87 @@ import math
 
 import pytest
 
-from raftpy.runtime.snapshot_policy import APART_S, Behind, SnapshotPolicy, cut_to, is_due, share_of
+from raftpy.runtime.snapshot_policy import (
+    APART_S,
+    BRIEF_BYTES,
+    TURN_S,
+    Behind,
+    SnapshotPolicy,
+    cut_to,
+    is_due,
+    share_of,
+)
 
 MB = 1 << 20
 BYTES = SnapshotPolicy(100 * MB)
 ENTRIES = SnapshotPolicy(100 * MB, entries=1000)
+FEW = SnapshotPolicy(10 * MB)
+TURN = 30 + 7 * APART_S
+"""A log time at which the turn of the node with a share of 0.5 begins."""
 
 
 @pytest.mark.parametrize(
-    ("policy", "share", "entries", "size", "snapshot", "seconds", "due"),
+    ("policy", "share", "entries", "size", "snapshot", "seconds", "log_s", "due"),
     [
         # Nothing was applied behind the last one.
-        (BYTES, 0, 0, 200 * MB, 1, math.inf, False),
-        (ENTRIES, 0, 0, 0, 1, math.inf, False),
+        (BYTES, None, 0, 200 * MB, 1, math.inf, TURN, False),
+        (ENTRIES, None, 0, 0, 1, math.inf, TURN, False),
+        (BYTES, 0.5, 0, 200 * MB, 1, math.inf, TURN, False),
         # Bytes of log behind it.
-        (BYTES, 0, 1, 100 * MB, 1, math.inf, True),
-        (BYTES, 0, 1, 100 * MB - 1, 1, math.inf, False),
+        (BYTES, None, 1, 100 * MB, 1, math.inf, None, True),
+        (BYTES, None, 1, 100 * MB - 1, 1, math.inf, None, False),
         # As many as the state has, where that is more: snapshots write no more than the log does.
-        (BYTES, 0, 1, 200 * MB, 300 * MB, math.inf, False),
-        (BYTES, 0, 1, 300 * MB, 300 * MB, math.inf, True),
+        (BYTES, None, 1, 200 * MB, 300 * MB, math.inf, None, False),
+        (BYTES, None, 1, 300 * MB, 300 * MB, math.inf, None, True),
         # One a minute.
-        (BYTES, 0, 1, 900 * MB, 1, APART_S - 1, False),
-        (BYTES, 0, 1, 900 * MB, 1, APART_S, True),
+        (BYTES, None, 1, 900 * MB, 1, APART_S - 1, None, False),
+        (BYTES, None, 1, 900 * MB, 1, APART_S, None, True),
+        # Who has others beside it waits for its turn, be it the first one or not.
+        (BYTES, 0.5, 1, 100 * MB, 1, math.inf, TURN, True),
+        (BYTES, 0.5, 1, 100 * MB - 1, 1, math.inf, TURN, False),
+        (BYTES, 0.5, 1, 300 * MB, 300 * MB, math.inf, TURN, True),
+        (BYTES, 0.5, 1, 300 * MB - 1, 300 * MB, math.inf, TURN, False),
+        (BYTES, 0.5, 1, 900 * MB, 1, math.inf, TURN - 0.1, False),
+        (BYTES, 0.5, 1, 900 * MB, 1, math.inf, TURN + TURN_S - 0.1, True),
+        (BYTES, 0.5, 1, 900 * MB, 1, math.inf, TURN + TURN_S, False),
+        (BYTES, 0.5, 1, 900 * MB, 0, math.inf, TURN + TURN_S, False),
+        (BYTES, 0.5, 1, 100 * MB, 0, math.inf, TURN, True),
+        (BYTES, 0.0, 1, 100 * MB, 0, math.inf, TURN, False),
+        (BYTES, 0.0, 1, 100 * MB, 0, math.inf, 7 * APART_S, True),
+        (BYTES, 0.5, 1, 900 * MB, 1, math.inf, None, False),
+        # One a turn, of a minute each: the last one may have been at the end of the turn before.
+        (BYTES, 0.5, 1, 900 * MB, 1, TURN_S - 1, TURN + TURN_S - 1, False),
+        (BYTES, 0.5, 1, 900 * MB, 1, APART_S - TURN_S, TURN, True),
+        (BYTES, 0.5, 1, 900 * MB, 1, APART_S - TURN_S - 1, TURN, False),
         # Entries, at any time, and only where they were set.
-        (ENTRIES, 0, 1000, 0, 1, 0, True),
-        (ENTRIES, 0, 999, 0, 1, 0, False),
-        (BYTES, 0, 10**9, 0, 1, math.inf, False),
-        (ENTRIES, 0, 1, 100 * MB, 1, math.inf, True),
-        # The first one comes later by the node's share, the others do not.
-        (BYTES, 0.5, 1, 149 * MB, 0, math.inf, False),
-        (BYTES, 0.5, 1, 150 * MB, 0, math.inf, True),
-        (BYTES, 0.5, 1, 100 * MB, 1, math.inf, True),
-        (ENTRIES, 0.5, 1499, 0, 0, 0, False),
-        (ENTRIES, 0.5, 1500, 0, 0, 0, True),
-        (ENTRIES, 0.5, 1000, 0, 1, 0, True),
+        (ENTRIES, None, 1000, 0, 1, 0, None, True),
+        (ENTRIES, None, 999, 0, 1, 0, None, False),
+        (ENTRIES, 0.5, 1000, 0, 1, 0, None, True),
+        (BYTES, None, 10**9, 0, 1, math.inf, None, False),
+        (ENTRIES, None, 1, 100 * MB, 1, math.inf, None, True),
+        # Of small ones the first comes later by the node's share, the others do not; none waits for a turn.
+        (FEW, 0.5, 1, 15 * MB - 1, 0, math.inf, TURN, False),
+        (FEW, 0.5, 1, 15 * MB, 0, math.inf, None, True),
+        (FEW, 0.5, 1, 10 * MB, 1, math.inf, None, True),
+        (FEW, 0.5, 1, 10 * MB, 1, APART_S - 1, None, False),
+        (FEW, 0.5, 1, BRIEF_BYTES, BRIEF_BYTES - 1, math.inf, None, True),
+        (FEW, 0.5, 1, BRIEF_BYTES, BRIEF_BYTES, math.inf, TURN - 1, False),
+        (ENTRIES, 0.5, 1499, 0, 0, 0, TURN, False),
+        (ENTRIES, 0.5, 1500, 0, 0, 0, None, True),
     ],
 )
 def test_a_snapshot_is_due(
-    policy: SnapshotPolicy, share: float, entries: int, size: int, snapshot: int, seconds: float, *, due: bool
+    policy: SnapshotPolicy,
+    share: float | None,
+    entries: int,
+    size: int,
+    snapshot: int,
+    seconds: float,
+    log_s: float | None,
+    *,
+    due: bool,
 ) -> None:
-    assert is_due(policy, share, Behind(entries, size, snapshot, seconds)) is due
+    assert is_due(policy, share, Behind(entries, size, snapshot, seconds), log_s) is due
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ RAFTPY = """
     members: due own_entries table operations
     runtime: awaited beside commands log_reading commits defaults founding linger owner store_threads sections
         capturing saved_state starting restoring opening pending_proposals applying quarantine reads role_log
-        slow_writes snapshot_policy stalls status stored_view pace paged_view trailing group_work snapshotting
+        slow_writes snapshot_policy log_clock stalls status stored_view pace paged_view trailing group_work snapshotting
         snapshot_source fetching installing pulling offering scrubbing rounds passes rest calls leaving group describe
         group_calls driver host
     .: node blocking

@@ -61,4 +61,12 @@ BUGS = (
         new="self._newest, self._bytes_before = index, bytes_before\n",
         near="tests/node/test_snapshots.py",
     ),
+    Bug(
+        name="turn-of-another-member",
+        breaks="at full load no majority of the members takes a snapshot at once (docs/design-storage.md)",
+        file="raftpy/runtime/snapshotting.py",
+        old="share_of(raw.id, {*members, raw.id})",
+        new="share_of(0, members)",
+        near="tests/node/test_snapshot_turns.py",
+    ),
 )
