@@ -186,6 +186,10 @@ class Files(Protocol):
         """Deletes a directory with all that is in it."""
         ...
 
+    def free_space(self, directory: PurePath) -> int:
+        """Bytes that this process may still write on the disk on which the directory is."""
+        ...
+
     def sync_directory(self, directory: PurePath) -> None:
         """Returns when its names would outlive a crash."""
         ...

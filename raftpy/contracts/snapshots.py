@@ -226,8 +226,8 @@ class Snapshots(Protocol):
         """Deletes one snapshot that nothing needs; nothing happens where it is not there. Raises ``SnapshotFailed``."""
         ...
 
-    def free_space(self, ref: SnapshotRef) -> int:
-        """Bytes that are free on the disk on which the snapshot lies. Raises what ``open`` raises."""
+    def free_space(self) -> int:
+        """Bytes that are free on the disk on which snapshots lie. Raises ``SnapshotFailed``."""
         ...
 
     def begun(self, group: int) -> SnapshotFile | None:

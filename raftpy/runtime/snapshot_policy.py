@@ -23,6 +23,10 @@ from dataclasses import dataclass
 
 APART_S = 60.0
 """One snapshot in so many seconds at most, unless a number of entries was asked for."""
+LEAST_BYTES = 16 << 20
+"""Less log than this is behind the last snapshot: then no disk is so full that one is due for it."""
+LEAST_PART = 8
+"""So is less log than one part in so many of what the last snapshot has."""
 TURN_S = 5.0
 """So long a turn lasts: several looks at whether one is due, and short beside the third of a minute between two."""
 BRIEF_BYTES = 16 << 20
@@ -54,6 +58,8 @@ class Behind:
     """Bytes of that snapshot; 0: there is none yet."""
     seconds: float
     """Since it was taken or tried, infinite where that was in an earlier life or never."""
+    free: int | None = None
+    """Bytes that are free on the disk; None: not known, or not asked for (:func:`matters`)."""
 
 
 def share_of(node_id: int, members: Collection[int]) -> float:
@@ -74,12 +80,32 @@ def is_due(policy: SnapshotPolicy, share: float | None, behind: Behind, log_s: f
     longer = 1.0 if behind.size or share is None else 1.0 + share
     if policy.entries is not None and behind.entries >= policy.entries * longer:
         return True
+    if is_short(behind):
+        return True
     interval = max(policy.bytes, behind.size)
     if share is None or interval < BRIEF_BYTES:
         return behind.seconds >= APART_S and behind.bytes >= interval * longer
     if behind.bytes < interval or log_s is None or not is_turn(share, log_s):
         return False
     return behind.seconds >= APART_S - TURN_S  # early in this turn, behind one that was late in the turn before
+
+
+def matters(size: int, snapshot: int) -> bool:
+    """Whether the free space may make a snapshot due, with ``size`` bytes behind the last one, which has so many."""
+    return size >= max(LEAST_BYTES, snapshot // LEAST_PART)
+
+
+def is_short(behind: Behind) -> bool:
+    """Whether the disk is so short of space that a snapshot is due at once: what is free would be taken by one more and
+    by as much log again as there is behind the last one. Not where it lacks the space for one: that would fail.
+
+    The log takes what is free: so, without anybody else, the snapshot is due half-way between the one before and the
+    moment from which on none fits any more, and then the log is cut.
+    """
+    if behind.free is None or not matters(behind.bytes, behind.size):
+        return False
+    size = behind.size or behind.bytes  # a first one has at most what was put into it
+    return size <= behind.free <= size + behind.bytes
 
 
 def cut_to(first: int, kept: int, durable: int, needless: int) -> int:

@@ -42,7 +42,7 @@ from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.log_clock import LogClock
 from raftpy.runtime.restoring import Start
 from raftpy.runtime.sections import state_header
-from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due, share_of
+from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due, matters, share_of
 from raftpy.runtime.stored_view import StoredView
 from raftpy.runtime.trailing import Trailing, on_their_way, others
 from raftpy.storage.snapshots.metadata import ref_of, write_metadata
@@ -181,14 +181,16 @@ class Snapshotting:
 
     def _is_due(self) -> bool:
         applying, raw = self._group.applying, self._group.raw
-        behind = Behind(
-            applying.applied - self._newest,
-            applying.applied_bytes - self._bytes_before,
-            self._size,
-            self._group.clock.monotonic() - self._tried_s,
-        )
-        if not behind.entries:
+        entries, size = applying.applied - self._newest, applying.applied_bytes - self._bytes_before
+        if not entries:
             return False
+        seconds, free = self._group.clock.monotonic() - self._tried_s, None
+        if matters(size, self._size) and self._offered is not None:
+            try:
+                free = self._snapshots.free_space()
+            except SnapshotFailed:
+                pass  # whoever writes next hears of it
+        behind = Behind(entries, size, self._size, seconds, free)
         members = others(raw)
         if not members:
             return is_due(self._policy, None, behind, None)
@@ -462,7 +464,7 @@ class Snapshotting:
 
         def retain() -> tuple[SnapshotRef | None, int]:
             kept = beside.complete(snapshots.retain(self._group.id, count, up_to))
-            return kept, 0 if kept is None else snapshots.free_space(kept)
+            return kept, 0 if kept is None else snapshots.free_space()
 
         try:
             kept, free = await beside.call(retain)

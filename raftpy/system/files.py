@@ -103,8 +103,7 @@ class SystemFile:
         return bool(set_aside(self._fd, size))
 
     def free_space(self) -> int:
-        room = os.fstatvfs(self._fd)
-        return room.f_bavail * room.f_frsize
+        return _free(os.fstatvfs(self._fd))
 
     def write_back(self, size: int, offset: int) -> bool:
         error = write_back(self._fd, offset, size)
@@ -215,6 +214,9 @@ class SystemFiles:
     def remove_tree(self, directory: PurePath) -> None:
         shutil.rmtree(directory)
 
+    def free_space(self, directory: PurePath) -> int:
+        return _free(os.statvfs(directory))
+
     def sync_directory(self, directory: PurePath) -> None:
         fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -225,6 +227,10 @@ class SystemFiles:
 
     def holder(self) -> tuple[int, str]:
         return os.getpid(), socket.gethostname()
+
+
+def _free(room: os.statvfs_result) -> int:
+    return room.f_bavail * room.f_frsize
 
 
 def sync(fd: int) -> None:

@@ -14,6 +14,7 @@ from raftpy.runtime.snapshot_policy import (
     SnapshotPolicy,
     cut_to,
     is_due,
+    matters,
     share_of,
 )
 
@@ -87,6 +88,42 @@ def test_a_snapshot_is_due(
     due: bool,
 ) -> None:
     assert is_due(policy, share, Behind(entries, size, snapshot, seconds), log_s) is due
+
+
+GB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("size", "snapshot", "free", "due"),
+    [
+        # As much log again and another snapshot would take what is free: at once, whatever the minute and the turn.
+        (100 * MB, GB, GB + 100 * MB, False),  # less than an eighth of what a snapshot writes
+        (128 * MB, GB, GB + 128 * MB + 1, False),
+        (128 * MB, GB, GB + 128 * MB, True),
+        (128 * MB, GB, GB, True),
+        # It would find no room.
+        (128 * MB, GB, GB - 1, False),
+        (128 * MB, GB, 0, False),
+        # A first one, of which nothing is known but what it is made of.
+        (20 * MB, 0, 40 * MB + 1, False),
+        (20 * MB, 0, 40 * MB, True),
+        (20 * MB, 0, 20 * MB, True),
+        (20 * MB, 0, 20 * MB - 1, False),
+        # So little log that nothing is won.
+        (16 * MB - 1, 1, 10 * MB, False),
+        (16 * MB, 1, 10 * MB, True),
+        # Nobody has asked, or no answer came.
+        (200 * MB, GB, None, False),
+    ],
+)
+@pytest.mark.parametrize("share", [None, 0.0, 0.5])
+def test_a_snapshot_is_due_at_once_where_the_disk_runs_short(
+    size: int, snapshot: int, free: int | None, share: float | None, *, due: bool
+) -> None:
+    policy = SnapshotPolicy(256 * MB)
+    assert is_due(policy, share, Behind(1, size, snapshot, 1.0, free), TURN - 1) is due
+    assert not due or matters(size, snapshot), "the free space is asked for where it may make one due"
+    assert not is_due(policy, share, Behind(0, size, snapshot, 1.0, free), TURN - 1)
 
 
 @pytest.mark.parametrize(

@@ -14,20 +14,11 @@ from raftpy.runtime.log_clock import LogClock
 from raftpy.runtime.snapshot_policy import APART_S, Behind, SnapshotPolicy, is_due, share_of
 from tests.node.harness import Cluster
 from tests.node.loop import run
-from tests.node.words import Words
+from tests.node.words import LastWord
 
 MB = 1 << 20
 SNAPSHOT_S = 14.0
 """So long one of a gigabyte took."""
-
-
-class LastWord(Words):
-    """A state that does not grow: its snapshots are due again and again."""
-
-    def apply(self, index: int, command: bytes) -> int:
-        result = super().apply(index, command)
-        del self.words[:-1]
-        return result
 
 
 class Member:

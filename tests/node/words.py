@@ -76,6 +76,14 @@ class Words:
         self.restored.append(saved.size)
 
 
+class LastWord(Words):
+    """Keeps the last word alone, so that its state does not grow."""
+
+    def apply(self, index: int, command: bytes) -> int:
+        self.words.clear()
+        return super().apply(index, command)
+
+
 class ThreadedWords(Words):
     """Its views are written in a thread."""
 

@@ -115,6 +115,9 @@ def test_space_that_is_set_aside_reads_as_zeros(place: tuple[Files, PurePath]) -
     put(files, directory / "a", b"one")
     file = files.open(directory / "a", "change")
     assert file.free_space() > 0
+    assert files.free_space(directory) > 0
+    with pytest.raises(FileNotFoundError):
+        files.free_space(directory / "none")
     if file.set_aside(10):  # not every file system can
         assert files.read(directory / "a") == b"one" + bytes(7)
         assert file.set_aside(5)

@@ -197,6 +197,11 @@ class Disk:
                 raise
         self.steps += 1
 
+    @property
+    def free(self) -> int:
+        """Bytes that still fit."""
+        return max(0, self.capacity - self.used)
+
     def written(self, wanted: int, growth: int) -> tuple[int, OSError | None]:
         """How many of ``wanted`` bytes a write gets down before it fails, and with what; all, and None, if it does
         not. ``growth``: by how much it makes the file longer, at its end."""
@@ -361,7 +366,7 @@ class DiskFile:
 
     def free_space(self) -> int:
         self._check()
-        return max(0, self._disk.capacity - self._disk.used)
+        return self._disk.free
 
     def write_back(self, size: int, offset: int) -> bool:
         """What was not synced may be found after a crash, or not: so it is here without this call as well."""
@@ -531,6 +536,11 @@ class DiskFiles:
         disk.step("remove tree")
         disk.directory(directory.parent).change((directory.name, None))
         disk._count_used()
+
+    def free_space(self, directory: PurePath) -> int:
+        disk = self._alive()
+        disk.directory(directory)
+        return disk.free
 
     def sync_directory(self, directory: PurePath) -> None:
         disk = self._alive()

@@ -72,6 +72,10 @@ class Folder(Protocol):
         """Deletes a file; one that is not there is as good as deleted. Raises ``SnapshotFailed``."""
         ...
 
+    def free_space(self) -> int:
+        """Bytes that may still be written on the disk on which it is, or will be. Raises ``SnapshotFailed``."""
+        ...
+
     def sync(self) -> None:
         """Returns when the names would outlive a crash. Raises ``SnapshotFailed``."""
         ...
@@ -203,6 +207,13 @@ class SystemFolder(Folder):
                 self._files.remove(self._directory / name)
             except FileNotFoundError:
                 pass
+
+    def free_space(self) -> int:
+        with told(str(self._directory), "asking for free space"):
+            try:
+                return self._files.free_space(self._directory)
+            except FileNotFoundError:
+                return self._files.free_space(self._directory.parent)
 
     def sync(self) -> None:
         with told(str(self._directory), "syncing it"):

@@ -140,12 +140,8 @@ class SnapshotStore:
         if ref in self.refs(ref.group):
             self._delete([ref])
 
-    def free_space(self, ref: SnapshotRef) -> int:
-        file = self._open(ref)
-        try:
-            return file.free_space()
-        finally:
-            file.close()
+    def free_space(self) -> int:
+        return self._folder.free_space()
 
     def begun(self, group: int) -> SnapshotFile | None:
         return self._begun.get(group)
