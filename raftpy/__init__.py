@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         StateMachine,
         StateView,
     )
-    from raftpy.contracts.storage import Storage
+    from raftpy.contracts.storage import Storage, Written
     from raftpy.contracts.transport import Transport
     from raftpy.node import Node
     from raftpy.runtime.commits import Commit
@@ -102,6 +102,7 @@ __all__ = [
     "Transport",
     "TransportFailed",
     "Unreliable",
+    "Written",
     "WrongIdentity",
     "__version__",
     "format_cluster",
@@ -145,7 +146,7 @@ _HOMES = {
         "StateMachine",
         "StateView",
     ),
-    "raftpy.contracts.storage": ("Storage",),
+    "raftpy.contracts.storage": ("Storage", "Written"),
     "raftpy.contracts.transport": ("Transport",),
     "raftpy.node": ("Node",),
     "raftpy.runtime.commits": ("Commit",),

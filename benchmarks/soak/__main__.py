@@ -65,7 +65,7 @@ class Soak:
             time.monotonic() - began, figures.get("p50_us"), figures.get("p99_us"), figures["rate"], members
         )
         self.record.samples.append(sample)
-        shown = [f"{of(sample) or 0:12,.1f}" for of in FIGURES.values()]
+        shown = [f"{of(sample) or 0:12,.2f}" for of in FIGURES.values()]
         print(f"{sample.at_s:8.0f}" + "".join(f"{value:>17}" for value in shown), flush=True)
 
     def _look(self, member: MemberProcess) -> MemberSample:
@@ -78,6 +78,9 @@ class Soak:
             first=said["first"],
             snapshot=said["snapshot"],
             last=said["last"],
+            commands=said["commands"],
+            written=said["written"],
+            to_disk=disk_writes(place / "io"),
         )
 
     def _outage(self, at_s: float, seconds: float) -> None:
@@ -112,6 +115,15 @@ def anonymous_bytes(status: str) -> int:
     """Of ``/proc/PID/status``: the memory that is the process's own, without the files that are mapped into it."""
     (line,) = [line for line in status.splitlines() if line.startswith("RssAnon:")]
     return int(line.split()[1]) * 1024
+
+
+def disk_writes(io: Path) -> int:
+    """Of ``/proc/PID/io``: the bytes that the process has had disks take; 0 where the system does not count them."""
+    try:
+        lines = io.read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))
 
 
 def disk_bytes(folder: Path) -> int:
@@ -165,7 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, of in FIGURES.items():
         found = record.growth(of)
         print(f"{name:>17}: " + ("too few samples after the first cut" if found is None else
-                                 f"{found[0]:12,.1f} early, {found[1]:12,.1f} late"))  # fmt: skip
+                                 f"{found[0]:12,.2f} early, {found[1]:12,.2f} late"))  # fmt: skip
     if options.chart is not None:
         from benchmarks.soak.chart import draw
 

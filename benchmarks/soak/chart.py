@@ -15,7 +15,7 @@ def draw(record: Record, file: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "raftpy", "svg.fonttype": "none", "font.size": 9})
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 9), layout="constrained")
+    figure = Figure(figsize=(8, 12), layout="constrained")
     panels = figure.subplots(len(FIGURES), sharex=True)
     for axes, (name, of) in zip(panels, FIGURES.items(), strict=True):
         shown = [(sample.at_s / 60, value) for sample in record.samples if (value := of(sample)) is not None]

@@ -3,7 +3,8 @@ benchmarks/member.py.
 
 {"do": "leader"}    -> {"leader": id}, once there is one
 {"do": "write", "seconds": s, "size": bytes, "keys": n, "in_flight": n}    -> p50_us, p99_us, ..., rate
-{"do": "log"}       -> {"first": ..., "snapshot": ..., "last": ..., "applied": ...}, all indexes
+{"do": "log"}       -> {"first": ..., "snapshot": ..., "last": ..., "applied": ..., all indexes,
+                        "commands": ..., "written": ...}, bytes since it was started
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ async def answer(node: Node, order: dict[str, Any]) -> dict[str, Any]:
                 return dict(await write(node, order))
             case "log":
                 status = node.status()
+                assert status.written is not None
                 return {
+                    "commands": status.written.commands,
+                    "written": status.written.log + status.written.snapshots,
                     "first": status.first_index,
                     "snapshot": status.snapshot_index,
                     "last": status.last_index,

@@ -24,6 +24,12 @@ class MemberSample:
     """Index of its newest snapshot."""
     last: int
     """Index of its log's last entry."""
+    commands: int = 0
+    """Bytes of the commands that its process has appended to its log."""
+    written: int = 0
+    """Bytes that its process has written for its log and for snapshots, as the node counts them."""
+    to_disk: int = 0
+    """Bytes that its process has had the disk take, as the system counts them; 0: that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +88,24 @@ def most(samples: Sequence[MemberSample], figure: Callable[[MemberSample], int])
     return float(max(map(figure, samples))) if samples else None
 
 
+def amplification(sample: Sample, written: Callable[[MemberSample], int]) -> float | None:
+    """Bytes that the members have written for each byte of commands that they have appended; None: there is nothing."""
+    commands = sum(member.commands for member in sample.members.values())
+    total = sum(map(written, sample.members.values()))
+    return total / commands if commands and total else None
+
+
 FIGURES: dict[str, Callable[[Sample], float | None]] = {
     "disk, MB": lambda sample: _mega(most(list(sample.members.values()), lambda member: member.disk_bytes)),
     "memory, MB": lambda sample: _mega(most(list(sample.members.values()), lambda member: member.memory_bytes)),
     "open files": lambda sample: most(list(sample.members.values()), lambda member: member.open_files),
     "p99, ms": lambda sample: None if sample.p99_us is None else sample.p99_us / 1000,
     "writes a second": lambda sample: sample.rate,
+    "written a byte": lambda sample: amplification(sample, lambda member: member.written),
+    "to disk a byte": lambda sample: amplification(sample, lambda member: member.to_disk),
 }
-"""Name -> what it is of a sample; of members, the one that has most."""
+"""Name -> what it is of a sample; of members, the one that has most. The last two are of all that run together, for
+each byte of a command since they were started: what they wrote, and what the system says that disks took."""
 
 
 def _mega(size: float | None) -> float | None:

@@ -105,6 +105,27 @@ class RereadStorage(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a store has written since it was opened, of all groups, in bytes. ``(log + snapshots) / commands`` is how
+    much goes to the disk for a byte of commands."""
+
+    commands: int
+    """Of commands (the payloads of entries), as they were appended to the log."""
+    log: int
+    """Of the log: with term and vote, the entries' headers, checksums, and what was moved from old segments."""
+    snapshots: int
+    """Of snapshots that are complete, taken here or received."""
+
+
+class MeasuredStorage(Protocol):
+    """What a :class:`Storage` may offer beside everything else."""
+
+    def written(self) -> Written:
+        """What it has written since it was opened. Takes no time."""
+        ...
+
+
 class Storage(Protocol):
     """Keeps the identity of one node, and term, vote and log (Figure 2, persistent state) of each of its groups.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from raftcore.base.types import StateType
+from raftpy.contracts.storage import Written
 from raftpy.runtime.group import Group
 from raftpy.runtime.status import (
     FAILED,
@@ -49,7 +50,13 @@ def describe(group: Group) -> NodeStatus:
         snapshot_failure=group.snapshots.failure,
         without_state=group.pulling.describe() if group.lacks_state and not group.closed else None,
         damage=group.host.damage,
+        written=_written(group),
     )
+
+
+def _written(group: Group) -> Written | None:
+    written: Callable[[], Written] | None = getattr(group.host.storage, "written", None)
+    return None if written is None else written()
 
 
 def _incoming(group: Group) -> IncomingSnapshot | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from raftcore.base.conflict import Conflict
 from raftcore.base.types import StateType
+from raftpy.contracts.storage import Written
 from raftpy.contracts.types import Oversized
 
 ROLES = {
@@ -131,6 +132,9 @@ class NodeStatus:
     """What is damaged of that which this node has stored, as far as ``Config.scrub_rate`` has it read back, for people
     to read. A damaged snapshot is replaced; a damaged part of the log makes the next start fail. And what of it is not
     needed any more, and cannot be removed."""
+    written: Written | None = None
+    """What this node has written since its store was opened, of all groups, and for how many bytes of commands; None:
+    its store does not say."""
     quarantine: Conflict | None = None
     """Why this node is quarantined, and serves nothing but this status; None: it is not."""
     without_state: str | None = None

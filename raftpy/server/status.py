@@ -40,6 +40,7 @@ class StatusHandlers:
                 "incoming_snapshot": None if status.incoming_snapshot is None else asdict(status.incoming_snapshot),
                 "snapshot_failure": status.snapshot_failure,
                 "damage": status.damage,
+                "written": None if status.written is None else asdict(status.written),
                 "last_index": status.last_index,
                 "commit_index": status.commit_index,
                 "applied_index": status.applied_index,

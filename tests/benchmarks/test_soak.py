@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.soak.__main__ import anonymous_bytes, disk_bytes, main
+from benchmarks.soak.__main__ import anonymous_bytes, disk_bytes, disk_writes, main
 from benchmarks.soak.record import FIGURES, MemberSample, Record, Sample
 
 
@@ -46,6 +46,23 @@ def test_what_files_take_is_counted_in_blocks(tmp_path: Path) -> None:
     assert 10_000 <= disk_bytes(tmp_path) <= 16_384
 
 
+def test_what_was_written_for_a_byte_of_commands_is_of_all_members() -> None:
+    def said(commands: int, written: int, to_disk: int) -> MemberSample:
+        return MemberSample(0, 0, 9, 1, 0, 99, commands, written, to_disk)
+
+    sample = Sample(0.0, None, None, 0.0, {1: said(100, 150, 0), 2: said(300, 650, 0)})
+    assert FIGURES["written a byte"](sample) == 2.0
+    assert FIGURES["to disk a byte"](sample) is None, "this system does not say"
+    assert FIGURES["to disk a byte"](Sample(0.0, None, None, 0.0, {1: said(100, 150, 250)})) == 2.5
+    assert FIGURES["written a byte"](Sample(0.0, None, None, 0.0, {1: said(0, 0, 0)})) is None
+
+
+def test_what_disks_took_is_the_system_s_count(tmp_path: Path) -> None:
+    (tmp_path / "io").write_text("rchar: 1\nwchar: 2\nread_bytes: 4\nwrite_bytes: 5000\ncancelled_write_bytes: 6\n")
+    assert disk_writes(tmp_path / "io") == 5000
+    assert disk_writes(tmp_path / "none") == 0
+
+
 def test_memory_is_the_process_s_own() -> None:
     assert anonymous_bytes("Name:\tx\nVmRSS:\t  3000 kB\nRssAnon:\t    1024 kB\nRssFile:\t 1976 kB\n") == 1 << 20
 
@@ -57,4 +74,7 @@ def test_a_short_soak(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     cuts = int(said.split(" cuts of a log")[0].split()[-1])
     assert cuts >= 2
     assert "0 members brought up by a snapshot" in said
+    samples = [line.split() for line in said.splitlines() if len(line.split()) == 1 + len(FIGURES)]
+    assert all(float(sample[1 + list(FIGURES).index("written a byte")]) > 1 for sample in samples)
+    assert len(samples) >= 2
     assert list(tmp_path.iterdir()) == []

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raftpy import Config, Node
 from raftpy.server.status import StatusHandlers
-from raftpy.storage import MemoryDisk, MemoryStore
+from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.harness import Cluster, Recorder, play
 from tests.node.loop import VirtualClock, run
+from tests.node.steps import LoopSteps
 
 
 def test_a_leader_that_has_failed_is_no_leader() -> None:
@@ -60,3 +65,38 @@ def test_a_leader_that_was_stopped_is_no_leader(seed: int) -> None:
         assert all(member.progress is None for member in status.members)
 
     play("memory", 3, seed, scenario)
+
+
+@pytest.mark.parametrize("kind", ["memory", "leveldb"])
+def test_what_was_written_is_told_where_the_store_says_it(kind: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        clock = VirtualClock(asyncio.get_running_loop())
+        store = MemoryStore(MemoryDisk()) if kind == "memory" else LevelDBStorage(tmp_path / "node", mode="inline")
+        node = Node(
+            Config(id=1, cluster={1: "127.0.0.1:7101"}, seed=1),
+            Recorder(),
+            storage=store,
+            transport=MemoryTransport(MemoryNetwork(clock, 1)),
+            clock=clock,
+            executor=LoopSteps(),
+        )
+        await node.start()
+        await node.wait_for_leader()
+        await node.read_index()
+        before = node.status().written
+        for size in (1000, 2000):
+            await node.propose(bytes(size))
+        after = node.status().written
+        page: Any = await StatusHandlers(node).status(None)  # type: ignore[arg-type]
+        assert json.loads(page.body)["written"] == (None if after is None else asdict(after))
+        await node.stop()
+        if kind == "memory":
+            assert before is after is None
+            return
+        assert before is not None
+        assert after is not None
+        assert after.commands - before.commands == 3000
+        assert 3000 < after.log - before.log < 3500
+        assert after.snapshots == 0
+
+    run(main())

@@ -96,10 +96,12 @@ def test_status(cluster: Cluster) -> None:
             "incoming_snapshot",
             "snapshot_failure",
             "damage",
+            "written",
             "last_index",
             "commit_index", "applied_index", "waits_for", "proposals", "members", "transport",
         ]  # fmt: skip
         assert status["id"] == node_id
+        assert status["written"] is None, "its store does not say"
         assert status["role"] == ("leader" if node_id == leader else "follower")
         assert (status["failure"], status["refused"], status["first_index"]) == (None, None, 1)
         assert status["leader"] == leader

@@ -57,6 +57,8 @@ class LevelDBGroupLog:
         self.group = group
         self.head = log.head
         self.conflict = conflict
+        self.commands = 0
+        """Bytes of payloads that were put into batches."""
         self._head_key = keys.head_key(group)
         self._reader = reader
         self._check = check
@@ -100,6 +102,7 @@ class LevelDBGroupLog:
             return False
         if plan.staged:
             self._put_entries(plan.staged, batch)
+            self.commands += sum(entries.payload_size for entries in plan.staged)
         if not plan.staged or compacts or plan.snapshot is not None:
             # Where the log begins is looked for under the head's own key, before any record is read.
             self.put_head(batch)

@@ -165,6 +165,8 @@ class SegmentRow:
         self._make_at = 0  # when the newest has so many bytes, making the next one is tried again; 0: it is under way
         self._trouble: Exception | None = None  # what the worker has failed of, or a write
         self._closed = False
+        self.appended = 0
+        """Bytes that ``commit`` has written to segments."""
         loaded = Loader(files, path, executor, given_up).load(create)
         self._small = loaded.small
         self._places = loaded.places
@@ -370,7 +372,9 @@ class SegmentRow:
         begin = len(whole)
         whole += carried
         whole += writes
+        end = newest.made.end
         offsets = newest.made.write(whole)
+        self.appended += newest.made.end - end
         newest.held += size
         newest.is_named = newest.is_named or following is not None
         self._written(whole[begin:], offsets[begin:])

@@ -34,7 +34,7 @@ from raftpy.contracts.errors import (
 )
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.files import Files
-from raftpy.contracts.storage import AppendBatch, Reread
+from raftpy.contracts.storage import AppendBatch, Reread, Written
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage.identity import (
     boot_after,
@@ -367,6 +367,14 @@ class LevelDBStorage:
                 yield Reread(size, damage)
         except OSError as error:
             raise StorageFailed(f"reading back the store {self.path} failed: {error}") from error
+
+    def written(self) -> Written:
+        """See ``MeasuredStorage``."""
+        return Written(
+            sum(group.commands for group in tuple(self._groups.values())),
+            0 if self._row is None else self._row.appended,
+            self.snapshots.written,
+        )
 
     def damage(self) -> Sequence[RaftError]:
         """See ``RereadStorage``: segments that are to be emptied, and cannot be read."""

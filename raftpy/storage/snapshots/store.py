@@ -61,6 +61,8 @@ class SnapshotStore:
         self._begun: dict[int, SnapshotFile] = {}  # by group: of which one there is a beginning, received
         self._writing: dict[int, SnapshotRef] = {}  # by group
         self._receiving: dict[int, SnapshotRef] = {}
+        self._taken_bytes: dict[int, int] = {}  # by group: of the snapshots that were completed
+        self._received_bytes: dict[int, int] = {}
 
     def load(self, *, read_only: bool = False) -> None:
         """Finds what is there, and deletes what no process will go on with; ``read_only``: changes nothing, now and
@@ -83,6 +85,11 @@ class SnapshotStore:
         for name in names:
             if is_writing(name):
                 self._folder.remove(name)
+
+    @property
+    def written(self) -> int:
+        """Bytes of the snapshots that were completed since the process began, written and received."""
+        return sum((*tuple(self._taken_bytes.values()), *tuple(self._received_bytes.values())))
 
     def groups(self) -> tuple[int, ...]:
         return tuple(sorted(group for group, refs in tuple(self._refs.items()) if refs))
@@ -230,6 +237,8 @@ class SnapshotStore:
             self._damaged.discard(made.ref)
             self._read_back.discard(made.ref)
             self._add(made.ref)
+            done = self._received_bytes if busy is self._receiving else self._taken_bytes
+            done[group] = done.get(group, 0) + made.size
             if busy is self._receiving:
                 self._begun.pop(group, None)  # its file has the snapshot's name now
                 self._read_back.add(made.ref)
