@@ -291,6 +291,7 @@ class Group:
         """The group takes part no more: whoever waits, or comes, hears why."""
         self.closed = self.work.closed = True
         self._refuse(self.stopped_error)
+        self.view.forget()
         self.snapshots.stop(self.stopped_error)
         self.installing.stop(self.stopped_error)
         self.pulling.stop(self.stopped_error)

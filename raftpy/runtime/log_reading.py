@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from weakref import ReferenceType, ref
 
 from raftcore.base.errors import Compacted, LogTemporarilyUnavailable, Unavailable
 from raftcore.values.message import Entries
@@ -46,20 +45,21 @@ class LogReading:
         self._waiting: list[_Asked] = []  # to be tried again
         self._timer: TimerHandle | None = None
         self._later: set[TimerHandle] = set()
-        self._foremost: ReferenceType[object] | None = None
+        self._foremost: object = None  # see is_foremost
         self.monotonic = clock.monotonic
         self._stopped = False
 
     def is_foremost(self, stream: object) -> bool:
-        """Whether this one of all streams of pages may have more than one asked for at a time: none, or one that is
-        gone, had that before."""
-        if self._foremost is None or (foremost := self._foremost()) is None:
-            self._foremost, foremost = ref(stream), stream
-        return foremost is stream
+        """Whether this one of all streams of pages may have more than one asked for at a time: it had that before, or
+        none has."""
+        if self._foremost is None:
+            self._foremost = stream
+        return self._foremost is stream
 
     def falls_back(self, stream: object) -> None:
-        """This one needs no more pages for now, and what it has is little: another one may be the foremost."""
-        if self._foremost is not None and self._foremost() is stream:
+        """This one needs no more pages for now, and what it has is little, or it is gone: another one may be the
+        foremost."""
+        if self._foremost is stream:
             self._foremost = None
 
     def ask(

@@ -74,7 +74,7 @@ class _Stream:
     """
 
     __slots__ = (
-        "__weakref__", "asked", "awaited", "begin", "given", "held", "hi", "kept", "max_bytes", "next", "overhead",
+        "asked", "awaited", "begin", "given", "held", "hi", "kept", "max_bytes", "next", "overhead",
         "pace", "page", "pieces", "reading", "resting", "tail",
     )  # fmt: skip
 
@@ -204,7 +204,7 @@ class PagedView(StoredView):
         if term != self._of:
             # A leader's log only grows; who followed another one meanwhile may have given up what was read.
             self.given_up += bool(self._streams)
-            self._streams.clear()
+            self.forget()
             self._of = term
         stream = self._stream_at(lo)
         stream.hi, stream.max_bytes, stream.overhead, stream.asked = hi, max_bytes, overhead, True
@@ -224,9 +224,18 @@ class PagedView(StoredView):
     def forget_idle(self) -> None:
         """Forgets the streams that were not asked since the last call: who has caught up is given the rest from memory,
         and who is gone needs nothing."""
+        for stream in self._streams:
+            if not stream.asked and not stream.reading:
+                self._reading.falls_back(stream)
         self._streams = [stream for stream in self._streams if stream.asked or stream.awaited or stream.resting]
         for stream in self._streams:
             stream.asked = False
+
+    def forget(self) -> None:
+        """Forgets all streams: nothing of them is to be given any more."""
+        for stream in self._streams:
+            self._reading.falls_back(stream)
+        self._streams.clear()
 
     def _stream_at(self, lo: int) -> _Stream:
         for position, stream in enumerate(self._streams):
@@ -235,7 +244,8 @@ class PagedView(StoredView):
                 break
         else:
             stream = _Stream(lo)
-            del self._streams[: max(0, 1 + len(self._streams) - MOST_STREAMS)]
+            while len(self._streams) >= MOST_STREAMS:
+                self._reading.falls_back(self._streams.pop(0))
         self._streams.append(stream)
         return stream
 
@@ -260,6 +270,8 @@ class PagedView(StoredView):
 
     def _read_ahead(self, stream: _Stream) -> None:
         to_apply = stream.overhead == OVERHEAD
+        if not to_apply:  # what a state machine had asked for may go on to a follower
+            self._reading.falls_back(stream)
         while len(stream.reading) < (AT_ONCE if to_apply and self._reading.is_foremost(stream) else 1):
             if stream.held > min(AHEAD_BYTES, stream.page // 2) or stream.begin is None:
                 return
@@ -290,6 +302,7 @@ class PagedView(StoredView):
                 stream.give_up(page)
                 if stream in self._streams and not stream.pieces and not stream.reading:
                     self._streams.remove(stream)
+                    self._reading.falls_back(stream)
                 self._has_read(stream)
 
         page = _Page(lo)

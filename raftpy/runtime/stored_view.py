@@ -76,3 +76,6 @@ class StoredView:
 
     def forget_idle(self) -> None:
         """Forgets what was kept for whom nobody has asked lately: here nothing is."""
+
+    def forget(self) -> None:
+        """Forgets all that was kept, as the group has ended: here nothing is."""

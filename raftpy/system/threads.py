@@ -64,16 +64,18 @@ class ThreadWorker(Generic[_Item]):
             self._thread = None
 
     def _run(self) -> None:
-        while True:
-            taken = [self._queue.get()]
-            try:
-                while True:
-                    taken.append(self._queue.get_nowait())
-            except Empty:
-                pass
-            items = [item for item in taken if not isinstance(item, _End)]
-            if (items and not self._work(items)) or len(items) < len(taken):
-                return
+        while self._round(self._queue.get()):
+            pass  # and holds no item while it waits
+
+    def _round(self, first: _Item | _End) -> bool:
+        taken = [first]
+        try:
+            while True:
+                taken.append(self._queue.get_nowait())
+        except Empty:
+            pass
+        items = [item for item in taken if not isinstance(item, _End)]
+        return not (items and not self._work(items)) and len(items) == len(taken)
 
 
 class _Ahead(Generic[_Item]):

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,27 @@ def test_where_the_system_refuses_the_work_is_done_all_the_same(monkeypatch: pyt
     done: list[int] = []
     Threads().background().start("background", lambda: done.append(1)).join()
     assert done == [1]
+
+
+def test_a_worker_that_waits_holds_nothing_of_what_it_has_done() -> None:
+    class Item:
+        """Something large."""
+
+    done = threading.Event()
+
+    def work(items: list[Item]) -> bool:
+        done.set()
+        return True
+
+    worker: Worker[Item] = Threads().worker("work", work)
+    item = Item()
+    gone = threading.Event()
+    weakref.finalize(item, gone.set)
+    worker.put(item)
+    assert done.wait(60)
+    del item
+    assert gone.wait(60)
+    worker.close()
 
 
 def test_who_rests_takes_no_time_of_a_processor() -> None:

@@ -15,6 +15,7 @@ from raftpy import ApplyFailed, Config, ConfigError, NotLeader, StorageFailed, T
 from raftpy.contracts.errors import Stopped
 from raftpy.contracts.storage import AppendBatch
 from raftpy.runtime.host import Host
+from raftpy.runtime.stored_view import StoredView
 from raftpy.storage import MemoryDisk, MemoryStore
 from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
@@ -382,6 +383,21 @@ def test_a_poisoned_group_leaves_the_others_alive(seed: int, caplog: pytest.LogC
         assert all(host.failed is None for host in all_hosts.hosts.values())
 
     play(lambda: Hosts(seed, range(6), machine=Poisonable), scenario)
+
+
+def test_a_group_that_fails_keeps_nothing_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read for it, and that more is read for it than for others."""
+    forgotten: list[StoredView] = []
+    monkeypatch.setattr(StoredView, "forget", lambda view: forgotten.append(view))
+
+    async def scenario(all_hosts: Hosts) -> None:
+        host = all_hosts.hosts[1]
+        await all_hosts.leader(0)
+        with pytest.raises(ApplyFailed):
+            await host.group(0).propose(b"poison")
+        assert len(forgotten) == 1  # that of the other group goes on
+
+    play(lambda: Hosts(1, range(2), addresses={1: ADDRESSES[1]}, machine=Poisonable), scenario)
 
 
 def test_the_last_group_that_fails_ends_the_host() -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from raftcore.base.errors import Compacted, LogTemporarilyUnavailable
 from raftcore.values.message import Entries
-from raftpy.runtime.paged_view import AT_ONCE, PAGE_BYTES, PagedView
+from raftpy.runtime.paged_view import AT_ONCE, MOST_STREAMS, PAGE_BYTES, PagedView
 from raftpy.system.threads import Threads
+from tests.node.steps import LoopSteps
 from tests.node.test_paged_view import LAST, SIZE, Log, Paging, on_a_loop
 
 
@@ -183,10 +184,86 @@ async def test_a_group_that_ends_lets_another_one_have_many_pages_ahead(p: Pagin
     other, second = another(p)
     assert to_apply(p, 1) is None
     await turns()
-    del p.view
+    p.view.forget()
     assert to_apply(other, 1) is None
     await turns()
     assert len(second.pages) == AT_ONCE
+
+
+@on_a_loop
+async def test_so_does_one_that_asks_no_more(p: Paging) -> None:
+    """As what it has not applied yet is in the memory: at the second look, as it had asked before the first."""
+    paged(p)
+    other, second = another(p)
+    assert to_apply(p, 1) is None
+    await turns()
+    p.view.forget_idle()
+    assert to_apply(other, 1) is None
+    await turns()
+    assert second.pages == [(1, 51)]
+    p.view.forget_idle()
+    assert (to_apply(other, 1), to_apply(other, 26)) != (None, None)
+    await turns()
+    assert len(second.pages) == 1 + AT_ONCE
+
+
+@on_a_loop
+async def test_so_does_one_whose_stream_goes_on_to_a_follower(p: Paging) -> None:
+    first, (other, second) = paged(p), another(p)
+    assert to_apply(p, 1) is None
+    await turns()
+    assert len(first.pages) == AT_ONCE
+    assert p.ask(1) is not None
+    assert to_apply(other, 1) is None
+    await turns()
+    assert len(second.pages) == AT_ONCE
+
+
+@on_a_loop
+async def test_so_does_one_whose_stream_is_one_too_many(p: Paging) -> None:
+    paged(p)
+    other, second = another(p)
+    assert to_apply(p, 1) is None
+    await turns()
+    for lo in range(501, 501 + 501 * MOST_STREAMS, 501):
+        p.ask(lo)
+    assert to_apply(other, 1) is None
+    await turns()
+    assert len(second.pages) == AT_ONCE
+
+
+@on_a_loop
+async def test_so_does_one_whose_entries_are_gone(p: Paging) -> None:
+    first, (other, second) = paged(p), another(p)
+    first.gone = range(LAST)
+    assert to_apply(p, 1) is None
+    await turns()
+    assert to_apply(other, 1) is None
+    await turns()
+    assert len(second.pages) == AT_ONCE
+
+
+@pytest.mark.parametrize("executor", [LoopSteps, Threads])
+def test_one_that_begins_anew_in_another_term_has_many_pages_ahead_again(executor: Callable[[], Any]) -> None:
+    async def main() -> None:
+        p = Paging(executor())
+        first, most = paged(p), 0
+        index = 1
+        while index <= LAST:
+            if index == 501:
+                p.term, most = 2, 0
+            found = to_apply(p, index)
+            index = index if found is None else found.last + 1
+            most = max(most, p.reading._under_way[0] + p.reading._under_way[1])
+            if found is None:
+                await asyncio.sleep(0.001)
+        assert p.view.given_up == 1
+        assert most == AT_ONCE
+        assert len(first.pages) >= LAST // 50
+        p.reading.stop()
+        p.reading.end()
+
+    asyncio.run(main())
 
 
 @on_a_loop

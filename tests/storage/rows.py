@@ -8,6 +8,7 @@ from random import Random
 
 from raftcore.base.types import EntryKind
 from raftcore.values.message import Entries, Entry
+from raftpy.contracts.executor import Executor
 from raftpy.sim.disk.database import SimulatedEngine
 from raftpy.sim.disk.files import Disk, DiskFiles
 from raftpy.sim.entropy import SeededEntropy
@@ -54,14 +55,14 @@ class Simulated:
         )
 
 
-def open_real(path: Path, *, create: bool = False, size: int = SIZE) -> SegmentRow:
-    """A row on the system's files and LevelDB."""
+def open_real(path: Path, *, create: bool = False, size: int = SIZE, executor: Executor | None = None) -> SegmentRow:
+    """A row on the system's files and LevelDB; what it does beside the writes is done in threads unless given."""
     return SegmentRow(
         path,
         create=create,
         files=SystemFiles(),
         engine=LevelDB(),
-        executor=Threads(),
+        executor=executor or Threads(),
         entropy=SystemEntropy(),
         segment_size=size,
     )
