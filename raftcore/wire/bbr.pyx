@@ -537,9 +537,9 @@ cdef class Bbr:
             return self.window
         return bandwidth * min(self.least_rtt_us, <int64_t> 9 * SECOND_US) // SECOND_US * percent // 100
 
-    cdef int64_t quantum(self) noexcept:
-        """Bytes that leave without a pause (C.send_quantum)."""
-        return max(max(<int64_t> FIRST_WINDOW_BYTES, 2 * self.datagram), self.rate * QUANTUM_US // SECOND_US)
+    cdef int64_t quantum(self, int64_t rate) noexcept:
+        """Bytes that leave without a pause, at ``rate`` bytes a second (C.send_quantum)."""
+        return max(max(<int64_t> FIRST_WINDOW_BYTES, 2 * self.datagram), rate * QUANTUM_US // SECOND_US)
 
     cdef int64_t inflight(self, int64_t bandwidth, int percent) noexcept:
         cdef int64_t budget = max(self.bandwidth * QUANTUM_US // SECOND_US, LEAST_WINDOW_DATAGRAMS * self.datagram)

@@ -11,6 +11,7 @@ cdef enum:
     PACKET_THRESHOLD = 3          # kPacketThreshold, 6.1.1
     PERSISTENT_THRESHOLD = 3      # kPersistentCongestionThreshold, 7.6.1: in PTO
     MOST_QUARTERS = 255           # RACK.reo_wnd_mult has a byte,
+    UNREAD_US = 10000             # how long a receiver may be busy with something else than its socket
     LASTING_RECOVERIES = 16       # and is kept for so many recoveries (RFC 8985, 6.2, step 4)
 
 @cython.final
@@ -24,6 +25,7 @@ cdef class Congestion:
     cdef readonly bint reordered          # RACK.reordering_seen
     cdef readonly int quarters            # RACK.reo_wnd_mult
     cdef int recoveries                   # RACK.reo_wnd_persist
+    cdef int64_t most_rate                # bytes a second, however many the path takes: for the receiver's socket
     cdef int64_t tokens                   # bytes that may leave without a pause
     cdef int64_t filled_us                # when tokens were last added to
 
@@ -32,7 +34,8 @@ cdef class Congestion:
     cdef int sent(self, Leaving* leaving, int64_t size, int64_t now_us) except -1
     cdef int persistent(self) except -1
     cdef bint has_room(self, int64_t size) except -1
-    cdef int64_t paced_us(self, int64_t size, int64_t now_us) noexcept
+    cdef bint fits_socket(self, int64_t size, int64_t burst) noexcept
+    cdef int64_t paced_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept
     cpdef int overtaken(self) noexcept
     cpdef int premature(self) noexcept
     cpdef int recovered(self) noexcept
@@ -40,3 +43,4 @@ cdef class Congestion:
     cpdef int64_t reordering_us(self) noexcept
     cpdef int64_t probe_timeout_us(self) noexcept
     cdef int fill(self, int64_t now_us) noexcept
+    cdef int64_t pace(self) noexcept

@@ -47,13 +47,14 @@ cdef class Congestion:
         self.rtt_variation_us = INITIAL_RTT_US // 2
         self.first_sample_us = INT64_MAX
         self.quarters = 1
-        self.tokens = self.model.quantum()
+        self.most_rate = INT64_MAX
+        self.tokens = self.model.quantum(self.pace())
 
     cpdef int resize(self, int64_t datagram) except -1:
         """A full datagram has so many bytes from now on (7.2). ValueError as at the beginning."""
         check_size(datagram)
         self.model.resize(datagram)
-        self.tokens = min(self.tokens, self.model.quantum())
+        self.tokens = min(self.tokens, self.model.quantum(self.pace()))
         return 0
 
     cpdef int sample(self, int64_t rtt_us, int64_t now_us) except -1:
@@ -87,25 +88,40 @@ cdef class Congestion:
         """Whether the window lets a datagram leave; one always may when nothing is on its way."""
         return self.model.in_flight == 0 or self.model.in_flight + size <= self.model.window
 
+    cdef bint fits_socket(self, int64_t size, int64_t burst) noexcept:
+        """Whether the receiver's socket, which holds ``burst`` bytes, takes another datagram. What comes while it is
+        not read for UNREAD_US is to fit: on a short path that is all that is on its way. On a longer one no more leaves
+        in that time, and so much for each is on its way, the time that it waits to be read included."""
+        cdef int64_t rtt_us = max(self.least_rtt_us, min(self.smoothed_rtt_us, self.least_rtt_us + UNREAD_US))
+        cdef int64_t most = burst if self.least_rtt_us <= UNREAD_US else burst * rtt_us // UNREAD_US
+        return self.model.in_flight == 0 or self.model.in_flight + size <= most
+
     # --- Pauses (7.7) -------------------------------------------------------------------------------------------
+
+    cdef int64_t pace(self) noexcept:
+        """Bytes a second at which datagrams leave."""
+        return min(self.model.rate, self.most_rate)
 
     cdef int fill(self, int64_t now_us) noexcept:
         cdef int64_t passed_us = min(<int64_t> LONGEST_PAUSE_US, now_us - self.filled_us)
         cdef int64_t more
         if passed_us <= 0:
             return 0
-        more = self.model.rate * passed_us // SECOND_US
+        more = self.pace() * passed_us // SECOND_US
         if more:
-            self.tokens = min(self.model.quantum(), self.tokens + more)
+            self.tokens = min(self.model.quantum(self.pace()), self.tokens + more)
             self.filled_us = now_us
         return 0
 
-    cdef int64_t paced_us(self, int64_t size, int64_t now_us) noexcept:
-        """When a datagram may leave as far as pauses go; ``now_us`` or earlier: now."""
+    cdef int64_t paced_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept:
+        """When a datagram may leave as far as pauses go; ``now_us`` or earlier: now. ``burst``: what the receiver's
+        socket holds, and no more than that leaves for a far one in UNREAD_US (:meth:`fits_socket`)."""
+        cdef bint far = self.least_rtt_us > UNREAD_US
+        self.most_rate = max(<int64_t> 1, burst * SECOND_US // UNREAD_US) if far else INT64_MAX
         self.fill(now_us)
         if self.tokens >= size:
             return now_us
-        return now_us + max(<int64_t> 1, (size - self.tokens) * SECOND_US // self.model.rate)
+        return now_us + max(<int64_t> 1, (size - self.tokens) * SECOND_US // self.pace())
 
     # --- Delays (6.1.2, 6.2.1) ----------------------------------------------------------------------------------
 

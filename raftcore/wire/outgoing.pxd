@@ -88,4 +88,3 @@ cdef class Outgoing:
     cdef int forget_settled(self) noexcept
     cdef int64_t probe_us(self) noexcept
     cdef int drop_all(self) except -1
-    cdef bint fits_socket(self, int64_t size) noexcept

@@ -48,7 +48,6 @@ cdef enum:
     MISSED = 3             # taken for lost: it may still come
     HOLE_DATAGRAMS = 3     # larger ones of which none arrives
     HOLE_US = 1000000      # for so long, as with probes of the path
-    UNREAD_US = 10000      # how long the peer may be busy with something else than its socket
     LONGEST_BACKOFF = 10   # doublings of the probe timeout
     FIRST_CAPACITY = 64
     URGENT_RUN = 3         # datagrams with urgent fragments in a row, while others wait
@@ -277,20 +276,14 @@ cdef class Outgoing:
         if not self.congestion.has_room(size):
             self.congestion.model.limited_by_window()
             return False
-        if not self.fits_socket(size):
+        if not self.congestion.fits_socket(size, self.burst):
             self.congestion.model.limited_by_sender()
             return False
-        return self.congestion.paced_us(size, now_us) <= now_us
+        return self.congestion.paced_us(size, self.burst, now_us) <= now_us
 
     cdef int64_t parity_size(self) noexcept:
         """Bytes of the next datagram, if it makes up for what is lost of those before it (parity.pyx); else 0."""
         return self.parity.due(self.next, self.step) if self.waiting and not self.probes else 0
-
-    cdef bint fits_socket(self, int64_t size) noexcept:
-        """Whether the peer's socket takes another datagram. What comes while the peer does not read for UNREAD_US is to
-        fit: on a short path that is all that is on its way, on a longer one a share of it."""
-        cdef int64_t most = max(self.burst, self.burst * self.congestion.least_rtt_us // UNREAD_US)
-        return self.congestion.model.in_flight == 0 or self.congestion.model.in_flight + size <= most
 
     cdef Pending choose(self):
         """The message that something may be sent of: the oldest, the urgent before the others, which have a share;
@@ -590,6 +583,6 @@ cdef class Outgoing:
         message = None if size else self.choose()
         if message is not None:
             size = FRAGMENT_OVERHEAD + fragment_length(message.size, message.step, self.choose_fragment(message))
-        if size and self.congestion.has_room(size) and self.fits_socket(size):
-            due_us = min(due_us, self.congestion.paced_us(size, now_us))
+        if size and self.congestion.has_room(size) and self.congestion.fits_socket(size, self.burst):
+            due_us = min(due_us, self.congestion.paced_us(size, self.burst, now_us))
         return max(due_us, now_us)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from raftcore.base.errors import DecodeError
@@ -37,7 +38,8 @@ class Path:
     ``rate``: bytes a second of the bottleneck, which queues ``queue`` bytes and loses what comes beyond; 0: none.
     ``largest``: datagrams of more bytes vanish. ``parity``: the receiver makes up for losses.
     ``delay_us``: each way; ``jitter_us``: at most so much more, each datagram by itself. ``drops``, when set, is asked
-    for each datagram with a fragment, and loses it by returning True.
+    for each datagram with a fragment, and loses it by returning True. Where ``read_us`` is set the receiver looks at
+    its socket that often and reads at most ``read`` bytes; the socket holds ``burst``, and what comes beyond is lost.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class Path:
         queue: int = 1 << 18,
         largest: int = 1 << 30,
         parity: bool = False,
+        read_us: int = 0,
+        read: int = 1 << 30,
     ) -> None:
         self.outgoing = Outgoing(datagram, room, burst)
         self.outgoing.parity.takes = parity
@@ -76,15 +80,19 @@ class Path:
         self._datagram = datagram
         self.largest = largest
         self.most_bytes = 0
+        self.overruns = 0
+        self._burst, self._read_us, self._read = burst, read_us, read
+        self._unread: deque[bytes] = deque()
+        self._unread_bytes = 0
 
     def send(self, content: bytes, number: int, key: object = None, *, urgent: bool = False) -> None:
         self.outgoing.add(whole(content), number, key, self.now, urgent)
 
-    def _after(self, delay_us: int, call: Callable[[], None]) -> None:
+    def after(self, delay_us: int, call: Callable[[], None]) -> None:
         self._count += 1
         heapq.heappush(self._events, (self.now + delay_us, self._count, call))
 
-    def _carry(self, size: int, call: Callable[[], None], limited: bool) -> None:
+    def carry(self, size: int, call: Callable[[], None], limited: bool) -> None:
         if self._source.random() < self.loss or size > self.largest or (limited and self.drops()):
             return
         wait = 0
@@ -96,7 +104,27 @@ class Path:
             wait = self._free_us - self.now
         copies = 1 + (self._source.random() < self._duplication)
         for _ in range(copies):
-            self._after(wait + self.delay_us + self._source.randint(0, self._jitter), call)
+            self.after(wait + self.delay_us + self._source.randint(0, self._jitter), call)
+
+    def _come(self, datagram: bytes) -> None:
+        if not self._read_us:
+            self._deliver(datagram)
+        elif self._unread_bytes + len(datagram) > self._burst:
+            self.overruns += 1
+        else:
+            if not self._unread:
+                self.after(self._read_us - self.now % self._read_us, self._look)
+            self._unread.append(datagram)
+            self._unread_bytes += len(datagram)
+
+    def _look(self) -> None:
+        least = self._unread_bytes - self._read
+        while self._unread and self._unread_bytes > least:
+            datagram = self._unread.popleft()
+            self._unread_bytes -= len(datagram)
+            self._deliver(datagram)
+        if self._unread:
+            self.after(self._read_us, self._look)
 
     def _deliver(self, datagram: bytes) -> None:
         [(_, kind, body)] = list(frames(datagram))
@@ -111,7 +139,7 @@ class Path:
             self.faults += 1
         ack = self.incoming.ack()
         assert ack is not None
-        self._carry(len(ack), lambda: self.outgoing.ack(ack, self.now), False)
+        self.carry(len(ack), lambda: self.outgoing.ack(ack, self.now), False)
 
     def step(self, until_us: int) -> bool:
         """One thing that happens; False: nothing does any more until then."""
@@ -120,7 +148,7 @@ class Path:
             self.most_bytes = max(self.most_bytes, len(datagram))
             self.sent_bytes += len(datagram)
             self.most_on_the_way = max(self.most_on_the_way, self.outgoing.congestion.model.in_flight)
-            self._carry(len(datagram), lambda whole=datagram: self._deliver(whole), True)  # type: ignore[misc]
+            self.carry(len(datagram), lambda whole=datagram: self._come(whole), True)  # type: ignore[misc]
         due = self.outgoing.deadline(self.now)
         if due is not None and (not self._events or due < self._events[0][0]):
             if due > until_us:

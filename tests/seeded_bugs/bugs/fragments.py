@@ -104,6 +104,14 @@ BUGS = (
         near=NEAR,
     ),
     Bug(
+        name="far-socket-overrun",
+        breaks="a far peer is sent no more in ten milliseconds than its socket holds (docs/design.md, fragments)",
+        file="raftcore/wire/congestion.pyx",
+        old="max(<int64_t> 1, burst * SECOND_US // UNREAD_US) if far else INT64_MAX\n",
+        new="INT64_MAX\n",
+        near="tests/unit/test_fragments_throughput.py",
+    ),
+    Bug(
         name="where-a-fragment-begins-wraps",
         breaks="a bounds check opens every read of foreign bytes (docs/wire-format.md)",
         file="raftcore/wire/fragment.pyx",
