@@ -124,6 +124,13 @@ class Config:
     snapshot_entries: int | None = None
     """The same in entries, 1 to 2**40: whichever comes first, and as often as they come. None: they do not count."""
 
+    snapshots_kept: int = 2
+    """How many snapshots of a group are kept, 2 to 64; the log is cut behind the oldest of them, once that was read
+    back.
+
+    One that is damaged must not cost the node its state: then an older one is used, and the log behind that. So two are
+    the least. Each more takes its size on the disk, and an interval more of log stays."""
+
     snapshot_rate: int | None = None
     """Bytes of snapshots a second, 2**20 to 2**40, that this node gives to others, all together. None: as fast as the
     path takes them beside everything else."""
@@ -193,6 +200,7 @@ class Config:
             _within("snapshot_rate", self.snapshot_rate, 1 << 20, 1 << 40, " bytes a second")
         if self.scrub_rate is not None:
             _within("scrub_rate", self.scrub_rate, 1 << 16, 1 << 40, " bytes a second")
+        _within("snapshots_kept", self.snapshots_kept, 2, 64, " snapshots")
         _within("trailing_bytes", self.trailing_bytes, 0, 1 << 40, " bytes")
         if self.seed is not None:
             _within("seed", self.seed, 0, 2**64 - 1)

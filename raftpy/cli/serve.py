@@ -97,6 +97,12 @@ What is given on the command line wins.
     help="Also after so many entries of the log.  [default: they do not count]",
 )
 @click.option(
+    "--snapshots-kept",
+    type=int,
+    metavar="COUNT",
+    help="So many snapshots are kept, 2 to 64, and the log behind the oldest of them.  [default: 2]",
+)
+@click.option(
     "--snapshot-rate",
     type=int,
     metavar="BYTES",

@@ -85,6 +85,7 @@ def _config(settings: Settings) -> Config:
         "catch_up_rate": settings.catch_up_rate,
         "snapshot_bytes": settings.snapshot_bytes,
         "snapshot_entries": settings.snapshot_entries,
+        "snapshots_kept": settings.snapshots_kept,
         "snapshot_rate": settings.snapshot_rate,
         "scrub_rate": settings.scrub_rate,
         "trailing_bytes": settings.trailing_bytes,

@@ -51,6 +51,8 @@ class Settings:
     """Bytes of log before the next snapshot."""
     snapshot_entries: int | None = None
     """Entries of log before the next snapshot."""
+    snapshots_kept: int | None = None
+    """How many snapshots are kept."""
     snapshot_rate: int | None = None
     """Bytes of snapshots a second that the node gives to others."""
     scrub_rate: int | None = None
@@ -136,6 +138,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "catch-up-rate": _number,
     "snapshot-bytes": _number,
     "snapshot-entries": _number,
+    "snapshots-kept": _number,
     "snapshot-rate": _number,
     "scrub-rate": _number,
     "trailing-bytes": _number,

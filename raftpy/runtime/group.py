@@ -235,7 +235,7 @@ class Group:
             self.host.storage.snapshots,
             Beside(self.host.executor.background(), f"raftpy snapshot {self.config.id}"),
             start,
-            SnapshotPolicy(self.config.snapshot_bytes, self.config.snapshot_entries, self.config.trailing_bytes),
+            SnapshotPolicy.of(self.config),
             Trailing(
                 self,
                 self.raw.first_index - 1,

@@ -21,6 +21,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from raftpy.config import Config
+from raftpy.contracts.snapshots import KEPT
+
 APART_S = 60.0
 """One snapshot in so many seconds at most, unless a number of entries was asked for."""
 LEAST_BYTES = 16 << 20
@@ -36,7 +39,7 @@ node's turn, as it is written in a tenth of a second."""
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPolicy:
-    """What a node was told: ``Config.snapshot_bytes``, ``snapshot_entries`` and ``trailing_bytes``."""
+    """What a node was told: ``snapshot_bytes``, ``snapshot_entries``, ``trailing_bytes``, ``snapshots_kept``."""
 
     bytes: int
     """Of log behind the last snapshot, or since the beginning."""
@@ -44,6 +47,13 @@ class SnapshotPolicy:
     """The same in entries, whatever time has passed; None: they are not counted."""
     trailing_bytes: int = 1 << 30
     """Of log that may stay behind the oldest snapshot kept (trailing.py)."""
+    kept: int = KEPT
+    """How many snapshots are kept, before the log is cut behind the oldest of them."""
+
+    @classmethod
+    def of(cls, config: Config) -> SnapshotPolicy:
+        """What this node was told."""
+        return cls(config.snapshot_bytes, config.snapshot_entries, config.trailing_bytes, config.snapshots_kept)
 
 
 @dataclass(frozen=True, slots=True)

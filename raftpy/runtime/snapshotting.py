@@ -30,7 +30,7 @@ from raftcore.values.message import Snapshot
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import NoSnapshots, SnapshotDamaged, SnapshotFailed, Stopped, same_error
 from raftpy.contracts.files import Data
-from raftpy.contracts.snapshots import EVERY_INDEX, KEPT, SnapshotRef, Snapshots, SnapshotWriter
+from raftpy.contracts.snapshots import EVERY_INDEX, SnapshotRef, Snapshots, SnapshotWriter
 from raftpy.contracts.state_machine import StateMachine, StateView
 from raftpy.contracts.storage import GroupLog
 from raftpy.members.own_entries import MEMBERS
@@ -170,13 +170,13 @@ class Snapshotting:
 
     def _may_retain(self) -> bool:
         """Whether those of an earlier life may let the log be cut: reading one back is much work for nothing else."""
-        raw, applied = self._group.raw, self._group.applying.applied
+        raw, applied, kept = self._group.raw, self._group.applying.applied, self._policy.kept
         refs = [ref for ref in self._snapshots.refs(self._group.id) if ref.index <= applied]
         return (
             not self._retained
             and self._offered is not None
-            and len(refs) >= KEPT
-            and min(refs[KEPT - 1].index, self._trailing.cut_to(refs[KEPT - 1].index)) >= raw.first_index
+            and len(refs) >= kept
+            and min(refs[kept - 1].index, self._trailing.cut_to(refs[kept - 1].index)) >= raw.first_index
         )
 
     def _is_due(self) -> bool:
@@ -483,7 +483,7 @@ class Snapshotting:
         applied = self._group.applying.applied
         refs = [ref for ref in self._snapshots.refs(self._group.id) if ref.index <= applied]
         needed = {index for index in on_their_way(self._group.raw, self._begun()) if self._trailing.within(index)}
-        return max(KEPT, *(place for place, ref in enumerate(refs, 1) if ref.index in needed), 0)
+        return max(self._policy.kept, *(place for place, ref in enumerate(refs, 1) if ref.index in needed), 0)
 
     def _cut(self) -> None:
         group, offered = self._group, self._offered

@@ -269,7 +269,7 @@ def test_all_options_can_come_from_a_file(options: dict[str, str], tmp_path: Pat
     udp = options["--cluster"].removeprefix("1=")
     config.write_text(
         f'id = 1\ndata = "{options["--data"]}"\nhttp = "{options["--http"]}"\nlisten = "{udp}"\n'
-        f"tick-ms = 5\nheartbeat-ms = 20\nsnapshot-bytes = 1000\nsnapshot-entries = 5\n"
+        f"tick-ms = 5\nheartbeat-ms = 20\nsnapshot-bytes = 1000\nsnapshot-entries = 5\nsnapshots-kept = 3\n"
         f"snapshot-rate = 10000000\nscrub-rate = 65536\ntrailing-bytes = 0\nlog-cache-bytes = 0\n"
         f"catch-up-rate = 65536\n"
         f'election-ms = "100-200"\nmax-datagram = 2000\nunreliable = true\nadvertise-http = "example.org:80"\n'
@@ -438,6 +438,7 @@ def test_a_configuration_file_that_is_not_there(tmp_path: Path) -> None:
         ({"--log-cache-bytes": "-1"}, ["log_cache_bytes", "-1", "0"]),
         ({"--snapshot-bytes": "0"}, ["snapshot_bytes", "0", "1"]),
         ({"--snapshot-entries": "0"}, ["snapshot_entries", "0", "1"]),
+        ({"--snapshots-kept": "1"}, ["snapshots_kept", "1", "2", "64"]),
         ({"--scrub-rate": "1000"}, ["scrub_rate", "1000", "65,536"]),
         ({"--snapshot-rate": "1000"}, ["snapshot_rate", "1000", "1,048,576"]),
         ({"--trailing-bytes": "-1"}, ["trailing_bytes", "-1", "0"]),

@@ -67,6 +67,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"log_cache_bytes": -1}, r"log_cache_bytes is -1: allowed is a whole number from 0 to .* bytes"),
     ({"snapshot_bytes": 0}, r"snapshot_bytes is 0: allowed is a whole number from 1 to .* bytes"),
     ({"snapshot_bytes": 1.5}, r"snapshot_bytes is 1.5"),
+    ({"snapshots_kept": 1}, r"snapshots_kept is 1: allowed is a whole number from 2 to 64 snapshots"),
+    ({"snapshots_kept": 65}, r"snapshots_kept is 65"),
     ({"scrub_rate": 1}, r"scrub_rate is 1: allowed is a whole number from 65,536 to .* bytes a second"),
     ({"snapshot_rate": 1}, r"snapshot_rate is 1: allowed is a whole number from 1,048,576 to .* bytes a second"),
     ({"trailing_bytes": -1}, r"trailing_bytes is -1: allowed is a whole number from 0 to .* bytes"),

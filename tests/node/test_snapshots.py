@@ -11,6 +11,7 @@ import pytest
 from raftcore import ConfState
 from raftpy import Config, Node, NoSnapshots, SnapshotFailed, StorageDamaged
 from raftpy.contracts.errors import Stopped
+from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.storage import MemoryStore
 from raftpy.storage.snapshots.names import whole_name
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
@@ -374,6 +375,30 @@ def test_one_that_fails_by_itself_is_said_and_tried_again_a_minute_later(caplog:
         await asyncio.sleep(15)
         assert node.status().snapshot_index == node.status().applied_index
         assert node.status().snapshot_failure is None
+        await lone.stop()
+
+    run(main())
+
+
+@pytest.mark.parametrize("kept", [2, 3, 5])
+def test_so_many_are_kept_and_the_log_behind_the_oldest_of_them(kept: int) -> None:
+    async def main() -> None:
+        lone = Lone()
+        lone.settings = {"snapshots_kept": kept}
+        node = await lone.start()
+        taken: list[int] = []
+        for number in range(7):
+            await lone.propose(b"word %d" % number)
+            taken.append(await node.snapshot())
+            assert len(lone.files) == min(number + 1, kept)
+            await lone.propose(b"the cut goes with the next batch")
+            assert lone.log[0] == (1 if number + 1 < kept else taken[-kept] + 1)
+        # All of them but the oldest may be damaged.
+        words = list(lone.machine.words)
+        for index in taken[1 - kept :]:
+            lone.disk.snapshots.held[whole_name(SnapshotRef(0, index, 1))][100] ^= 1
+        await lone.restart()
+        assert lone.machine.words == words
         await lone.stop()
 
     run(main())

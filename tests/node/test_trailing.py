@@ -10,6 +10,7 @@ import pytest
 
 from raftcore import ConfState, StateType
 from raftpy.contracts.snapshots import EVERY_INDEX, SnapshotRef
+from raftpy.runtime.snapshot_policy import SnapshotPolicy
 from raftpy.runtime.snapshotting import Snapshotting
 from raftpy.runtime.trailing import HEARD_S, Trailing, on_their_way
 from tests.node.copying import Copies
@@ -53,9 +54,13 @@ class Leader:
 
 
 @pytest.mark.parametrize(
-    ("pending", "count"), [([], 2), ([50], 2), ([40], 2), ([30], 3), ([50, 30], 3), ([10], 5), ([7], 2)]
+    ("kept", "pending", "count"),
+    [
+        *((2, [], 2), (2, [50], 2), (2, [40], 2), (2, [30], 3), (2, [50, 30], 3), (2, [10], 5), (2, [7], 2)),
+        *((3, [], 3), (3, [30], 3), (3, [20], 4), (9, [], 9), (9, [20], 9)),
+    ],
 )
-def test_two_snapshots_are_kept_at_least_and_those_on_their_way(pending: list[int], count: int) -> None:
+def test_so_many_snapshots_are_kept_at_least_and_those_on_their_way(kept: int, pending: list[int], count: int) -> None:
     raw = SimpleNamespace(pending_snapshots=lambda: [(2, index) for index in pending])
     snapshots = SimpleNamespace(refs=lambda group: [SnapshotRef(0, index, 1) for index in (60, 50, 40, 30, 20, 10)])
     taking: Any = SimpleNamespace(
@@ -63,6 +68,7 @@ def test_two_snapshots_are_kept_at_least_and_those_on_their_way(pending: list[in
         _snapshots=snapshots,
         _trailing=SimpleNamespace(within=lambda index: True),
         _begun=dict,
+        _policy=SnapshotPolicy(1, kept=kept),
     )
     assert Snapshotting._count(taking) == count, "of 60 nothing is applied here"
 
