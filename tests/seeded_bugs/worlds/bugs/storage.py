@@ -5,6 +5,7 @@ from tests.seeded_bugs.bug import Patch
 STORE = "raftpy/storage/leveldb/store.py"
 WRITER = "raftpy/storage/leveldb/writer.py"
 SEGMENT = "raftpy/storage/leveldb/segment.py"
+ROW = "raftpy/storage/leveldb/row.py"
 GROUP_LOG = "raftpy/storage/leveldb/group_log.py"
 
 BUGS = (
@@ -203,5 +204,19 @@ BUGS = (
         file=STORE,
         old="            self._release()\n\n    def _in_child",
         new="            if self._failure is None:\n                self._release()\n\n    def _in_child",
+    ),
+    Patch(
+        name="lower-bound-not-written",
+        breaks="a segment goes once the number of the lowest one needed is durable in the newest (row.py 4)",
+        file=ROW,
+        old="        if not newest.is_opened or lowest != self._lowest:\n",
+        new="        if not newest.is_opened:\n",
+    ),
+    Patch(
+        name="live-bytes-of-all-segments-taken-for-those-that-leave",
+        breaks="a segment stays while any group needs a record in it (row.py)",
+        file=ROW,
+        old="live = self._places.live.get(number, 0) - (leaving if number == self._emptying.source else 0)\n",
+        new="live = self._places.live.get(number, 0) - leaving\n",
     ),
 )
