@@ -6,7 +6,7 @@ import asyncio
 
 from tests.node.harness import Cluster, play
 from tests.node.test_commits import commit
-from tests.node.words import Words
+from tests.node.words import LastWord, Words
 
 
 async def snapshots(cluster: Cluster, count: int = 2) -> None:
@@ -82,3 +82,30 @@ def test_the_member_table_comes_back_from_the_snapshot(seed: int) -> None:
         assert (await cluster.single_leader())[0] in cluster.ids
 
     play("memory", 3, seed, scenario, machine=Words)
+
+
+def test_a_quarter_of_what_is_free_stays_for_others_at_most(seed: int) -> None:
+    """Who does not lead keeps as much of the log as it may: of two followers that differ in their disks alone, the one
+    with little space keeps the fourth part of it, and the other all."""
+
+    async def scenario(cluster: Cluster) -> None:
+        leader, _ = await cluster.single_leader()
+        little, much = (i for i in cluster.ids if i != leader)
+        disk = cluster.disks[little].snapshots
+        disk.capacity = 20_000
+        for number in range(20):
+            await commit(cluster, b"%d" % number + bytes(1000))
+            await asyncio.sleep(1.1)
+            if number % 2:
+                for node_id in (little, much):
+                    await cluster.nodes[node_id].snapshot()
+        await cluster.sleep_ms(50)
+        free = disk.free_space()
+        assert 12_000 < free < 20_000
+        status = cluster.nodes[little].status()
+        oldest = min(ref.index for ref in cluster.nodes[little]._running.snapshots._snapshots.refs(0))
+        behind = 1000 * (oldest - status.first_index)
+        assert free // 4 - 2500 < behind < free // 4 + 1500
+        assert cluster.nodes[much].status().first_index == 1
+
+    play("memory", 3, seed, scenario, machine=LastWord)
