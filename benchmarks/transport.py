@@ -69,9 +69,14 @@ def reading_us(fill: Callable[[], object], read: Callable[[], int]) -> float:
     return best / BURST * 1e6
 
 
+def heartbeat() -> Message:
+    """From node 1 to node 2."""
+    return Message(type=MessageType.MsgHeartbeat, to=2, from_=1, term=3, commit=7)
+
+
 async def measure() -> list[Row]:
     one, two = await acquainted()
-    message = Message(type=MessageType.MsgHeartbeat, to=2, from_=1, term=3, commit=7)
+    message = heartbeat()
     taken: list[bytes] = []
 
     def send() -> None:

@@ -1,8 +1,8 @@
 """python -m benchmarks.guard [--update] [--parent]
 
-Counts the instructions of the core's benchmarks and compares them with the baseline for this environment, or, where
-there is none, with those of the parent commit, counted in the same run. Status 1 when one grew by more than 3 %, 3 when
-nothing could be compared, with the reason.
+Counts the instructions of the core's benchmarks, and of a message's way through the transport, and compares them with
+the baseline for this environment, or, where there is none, with those of the parent commit, counted in the same run.
+Status 1 when one grew by more than 3 %, 3 when nothing could be compared, with the reason.
 """
 
 from __future__ import annotations

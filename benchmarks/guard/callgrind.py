@@ -49,8 +49,8 @@ def count(packages: Path = ROOT) -> dict[str, int]:
     with tempfile.TemporaryDirectory(prefix="raftpy-guard-") as folder:
         tree, requests, out = (Path(folder) / name for name in ("tree", "requests.so", "out"))
         # Copies, and below no virtual environment: then no path differs in length between two trees, and what lies on
-        # the heap lies where it lay before. The core and these works need nothing that is installed.
-        for where, package in ((packages, "raftcore"), (ROOT, "benchmarks")):
+        # the heap lies where it lay before. These works need nothing that is installed.
+        for where, package in ((packages, "raftcore"), (packages, "raftpy"), (ROOT, "benchmarks")):
             shutil.copytree(
                 where / package, tree / package, ignore=shutil.ignore_patterns("__pycache__", "*.c", "*.html")
             )

@@ -7,6 +7,7 @@ REQUESTS is requests.c, compiled. Each work runs a few times before it counts; t
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import sys
@@ -39,6 +40,31 @@ def core_in_c(batch: int, times: int) -> Callable[[], object]:
     return lambda: cores.commit(commands, times)
 
 
+class Transport:
+    """A small message goes from one node's socket to another's, over loopback; what the kernel does is not counted."""
+
+    def __init__(self, times: int = 100) -> None:
+        # Imported when everything else has been counted, which so finds the memory as it was without it.
+        from benchmarks.transport import acquainted, heartbeat
+
+        self._times, self._message = times, heartbeat()
+        self._loop = asyncio.new_event_loop()
+        self._one, self._two = self._loop.run_until_complete(acquainted())
+
+    def __call__(self) -> None:
+        one, two, message = self._one, self._two, self._message
+        for _ in range(self._times):
+            one.send(message)
+            one.flush()
+            if len(two.receive()) != 1:
+                raise SystemExit("a message did not arrive over loopback")
+
+    def __del__(self) -> None:
+        self._one.close()
+        self._two.close()
+        self._loop.close()
+
+
 def works() -> dict[str, Callable[[], Callable[[], object]]]:
     """All that is counted, by name; each call makes the work anew."""
     found: dict[str, Callable[[], Callable[[], object]]] = {
@@ -46,7 +72,7 @@ def works() -> dict[str, Callable[[], Callable[[], object]]]:
         for name, driven in (("core", core), ("core_in_c", core_in_c))
         for batch, times in BATCHES.items()
     }
-    return found | {micro.name: micro.make for micro in MICRO}
+    return found | {micro.name: micro.make for micro in MICRO} | {"transport[1]": Transport}
 
 
 def main() -> None:
