@@ -6,6 +6,8 @@ four fifths of it.
 
 from __future__ import annotations
 
+from statistics import median
+
 import pytest
 
 from raftcore.wire.outgoing import Outgoing
@@ -84,14 +86,14 @@ def test_a_far_receiver_is_sent_what_its_socket_holds_in_ten_milliseconds(socket
 # --- Losses by chance -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("round_trip_ms", [0, 1, 10, 100])
-def test_one_loss_in_a_hundred_costs_less_than_a_fifth(round_trip_ms: int, number: int) -> None:
-    """In either direction, on a path with a queue of as much as fills it. One draw in twenty has so many losses close
-    together at the beginning that a path of 100 ms is taken for full too early (docs/performance.md): none of these."""
-    lossy = path_of(round_trip_ms, seed=number, loss=0.01)
-    assert throughput(16, lossy) >= 0.8 * throughput(16, path_of(round_trip_ms))
-    assert lossy.outgoing.lost > 50
+def test_one_loss_in_a_hundred_costs_less_than_a_fifth(round_trip_ms: int, seed: int) -> None:
+    """In either direction, on a path with a queue of as much as fills it; the median of seven draws. One draw in twenty
+    has so many losses close together at the beginning that a path of 100 ms is taken for full too early
+    (docs/performance.md)."""
+    lossy = [path_of(round_trip_ms, seed=seed + number, loss=0.01) for number in range(7)]
+    assert median(throughput(16, path) for path in lossy) >= 0.8 * throughput(16, path_of(round_trip_ms))
+    assert all(path.outgoing.lost > 50 for path in lossy)
 
 
 # --- Beside a TCP stream --------------------------------------------------------------------------------------------
