@@ -119,7 +119,8 @@ class Config:
 
     A state that is larger waits for as much log as it had bytes in the last snapshot, so that snapshots never write
     more than the log does. One a minute at most, each node in its own turn of the minute, so that not all members are
-    at it at once; below 16 MiB the first one comes up to an interval later instead."""
+    at it at once; below 16 MiB the first one comes up to an interval later instead. Where the disk runs short one is
+    taken sooner (docs/design-storage.md)."""
 
     snapshot_entries: int | None = None
     """The same in entries, 1 to 2**40: whichever comes first, and as often as they come. None: they do not count."""

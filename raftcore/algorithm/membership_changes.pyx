@@ -67,6 +67,8 @@ cdef ConfState switch_to(Raft r, tuple made, index_t index):
     r.is_learner = pr is not None and pr.is_learner
     if r.state != StateLeader:
         return cs
+    if r.transferee != 0 and r.transferee not in r.tracker.voter_ids():
+        r.transferee = 0  # also where the leader itself was removed with it
     if pr is None or r.is_learner:
         # A leader may commit its own removal (paper 6); it does not count itself from here on.
         if r.options.step_down_on_removal:
@@ -80,8 +82,6 @@ cdef ConfState switch_to(Raft r, tuple made, index_t index):
         for pr in r.tracker.ordered:
             if pr.id != r.id:
                 send_append(r, pr, False)  # start on new members at once
-    if r.transferee != 0 and r.transferee not in r.tracker.voter_ids():
-        r.transferee = 0
     return cs
 
 

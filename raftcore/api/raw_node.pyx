@@ -574,6 +574,11 @@ cdef class RawNode:
         return self.raft.log.last_term()
 
     @property
+    def last_time_ms(self):
+        """Log time of the log's last entry, in milliseconds: its leader's clock, and never decreasing."""
+        return self.raft.log.last_time()
+
+    @property
     def conf_state(self):
         """The applied configuration."""
         return self.raft.tracker.conf_state()

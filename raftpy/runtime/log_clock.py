@@ -5,22 +5,27 @@ The leader stamps entries with its clock, so all members read the same time from
 
 from __future__ import annotations
 
-import math
-
 from raftpy.contracts.clock import Clock
 
 
 class LogClock:
-    """Of one group. An entry's time is that of its making, so of all that were seen the latest is nearest to now."""
+    """Of one group, looked at again and again: ``seen`` before ``seconds``.
+
+    An entry's time is that of its making, so a new one tells what the time is; whatever was before it, where leaders
+    with other clocks have followed one another, is forgotten.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._ahead_s = -math.inf  # of the clock's own seconds
+        self._last_ms = 0
+        self._ahead_s = 0.0  # of the clock's own seconds
 
     def seen(self, time_ms: int) -> None:
-        """An entry with this log time is applied."""
-        self._ahead_s = max(self._ahead_s, time_ms / 1000 - self._clock.monotonic())
+        """The log's last entry has this log time."""
+        if time_ms != self._last_ms:
+            self._last_ms = time_ms
+            self._ahead_s = time_ms / 1000 - self._clock.monotonic()
 
-    def seconds(self) -> float | None:
-        """The log's time now, within the time that an entry takes to be applied here; None: none was seen yet."""
-        return None if self._ahead_s == -math.inf else self._clock.monotonic() + self._ahead_s
+    def seconds(self) -> float:
+        """The log's time now: as of the last look that found a new entry, and what has passed since."""
+        return self._clock.monotonic() + self._ahead_s

@@ -225,7 +225,7 @@ class PagedView(StoredView):
         """Forgets the streams that were not asked since the last call: who has caught up is given the rest from memory,
         and who is gone needs nothing."""
         for stream in self._streams:
-            if not stream.asked and not stream.reading:
+            if not stream.asked:
                 self._reading.falls_back(stream)
         self._streams = [stream for stream in self._streams if stream.asked or stream.awaited or stream.resting]
         for stream in self._streams:

@@ -1,7 +1,8 @@
 """When a snapshot is taken, and how far the log is cut: decided from numbers alone.
 
 A snapshot writes the whole state, so it is due when as much has been appended to the log since the last one: then what
-snapshots write is at most what the log writes, whatever the size of the state. Small states wait for ``bytes``.
+snapshots write is at most what the log writes, whatever the size of the state. Small states wait for ``bytes``. Where
+the disk runs short one is due sooner.
 
 All members append the same, so all would be due at the same entry. So each has its turn, a moment of every minute of
 the log's time, which all of them know; where that has come and nothing is due, the next one is a minute later::
@@ -82,20 +83,20 @@ def is_turn(share: float, log_s: float) -> bool:
     return (log_s - share * APART_S) % APART_S < TURN_S
 
 
-def is_due(policy: SnapshotPolicy, share: float | None, behind: Behind, log_s: float | None) -> bool:
+def is_due(policy: SnapshotPolicy, share: float | None, behind: Behind, log_s: float) -> bool:
     """Whether a snapshot is to be taken now. ``share`` as of :func:`share_of`; None: there is no other member.
-    ``log_s``: the log's time, in seconds; None: it is not known just now."""
+    ``log_s``: the log's time, in seconds."""
     if not behind.entries:
         return False
     longer = 1.0 if behind.size or share is None else 1.0 + share
     if policy.entries is not None and behind.entries >= policy.entries * longer:
         return True
-    if is_short(behind):
+    if is_short(share, behind):
         return True
     interval = max(policy.bytes, behind.size)
     if share is None or interval < BRIEF_BYTES:
         return behind.seconds >= APART_S and behind.bytes >= interval * longer
-    if behind.bytes < interval or log_s is None or not is_turn(share, log_s):
+    if behind.bytes < interval or not is_turn(share, log_s):
         return False
     return behind.seconds >= APART_S - TURN_S  # early in this turn, behind one that was late in the turn before
 
@@ -105,17 +106,19 @@ def matters(size: int, snapshot: int) -> bool:
     return size >= max(LEAST_BYTES, snapshot // LEAST_PART)
 
 
-def is_short(behind: Behind) -> bool:
-    """Whether the disk is so short of space that a snapshot is due at once: what is free would be taken by one more and
-    by as much log again as there is behind the last one. Not where it lacks the space for one: that would fail.
+def is_short(share: float | None, behind: Behind) -> bool:
+    """Whether the disk is so short of space that a snapshot is due at once: what is free would be taken by one more, as
+    large as the last one and what was appended since, and by as much log again as there is behind that. Not where it
+    may lack the space for one: that would fail, and could take what the log needs for its next entries.
 
-    The log takes what is free: so, without anybody else, the snapshot is due half-way between the one before and the
-    moment from which on none fits any more, and then the log is cut.
+    The log takes what is free: so, without anybody else, the snapshot is due at two thirds of the way from the one
+    before to the moment from which on none fits any more; with a larger share sooner, as all have the same log, and
+    perhaps such disks. Then the log is cut.
     """
     if behind.free is None or not matters(behind.bytes, behind.size):
         return False
-    size = behind.size or behind.bytes  # a first one has at most what was put into it
-    return size <= behind.free <= size + behind.bytes
+    size = behind.size + behind.bytes
+    return size <= behind.free <= size + behind.bytes * (1.0 + (share or 0.0))
 
 
 def cut_to(first: int, kept: int, durable: int, needless: int) -> int:

@@ -30,7 +30,7 @@ from raftcore.values.message import Snapshot
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.errors import NoSnapshots, SnapshotDamaged, SnapshotFailed, Stopped, same_error
 from raftpy.contracts.files import Data
-from raftpy.contracts.snapshots import EVERY_INDEX, SnapshotRef, Snapshots, SnapshotWriter
+from raftpy.contracts.snapshots import EVERY_INDEX, KEPT, SnapshotRef, Snapshots, SnapshotWriter
 from raftpy.contracts.state_machine import StateMachine, StateView
 from raftpy.contracts.storage import GroupLog
 from raftpy.members.own_entries import MEMBERS
@@ -42,7 +42,7 @@ from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.log_clock import LogClock
 from raftpy.runtime.restoring import Start
 from raftpy.runtime.sections import state_header
-from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due, matters, share_of
+from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due, is_short, matters, share_of
 from raftpy.runtime.stored_view import StoredView
 from raftpy.runtime.trailing import Trailing, on_their_way, others
 from raftpy.storage.snapshots.metadata import ref_of, write_metadata
@@ -121,7 +121,9 @@ class Snapshotting:
         self._size = start.size
         self._bytes_before = 0  # applied by this process when the newest was captured
         self._tried_s = self._not_before_s = self._doubted_s = self._provided_s = -math.inf
+        self._cut_again_s = -math.inf
         self._kept = 0  # index of the oldest one kept, once it was read back
+        self._short = False  # of space, at the last look
         self._retained = False  # what is there was looked at since the last one was taken, or the start
         self._said = False
         self._not_taken: str | None = None  # why the last attempt at one came to nothing
@@ -159,12 +161,13 @@ class Snapshotting:
                             self._why_not)  # fmt: skip
         elif self._may_retain():
             self._begin(self._retain).add_done_callback(self._report)
-        else:
+        elif self._group.clock.monotonic() >= self._cut_again_s:
             try:
                 self._cut()
-            except Exception as error:  # of a machine that cannot sync
+            except Exception as error:  # of a machine that cannot sync; the next snapshot does not wait for that
                 self._not_cut = _words(error)
-                self._failed(error)
+                self._cut_again_s = self._group.clock.monotonic() + AGAIN_S
+                self._say(error)
             else:
                 self._not_cut = None
 
@@ -181,6 +184,7 @@ class Snapshotting:
 
     def _is_due(self) -> bool:
         applying, raw = self._group.applying, self._group.raw
+        self._log_clock.seen(raw.last_time_ms)
         entries, size = applying.applied - self._newest, applying.applied_bytes - self._bytes_before
         if not entries:
             return False
@@ -192,14 +196,9 @@ class Snapshotting:
                 pass  # whoever writes next hears of it
         behind = Behind(entries, size, self._size, seconds, free)
         members = others(raw)
-        if not members:
-            return is_due(self._policy, None, behind, None)
-        if behind.bytes >= self._policy.bytes:
-            try:
-                self._log_clock.seen(self._time_ms(applying.applied))
-            except (Compacted, Unavailable, LogTemporarilyUnavailable):
-                pass  # it is seen at a later look
-        return is_due(self._policy, share_of(raw.id, {*members, raw.id}), behind, self._log_clock.seconds())
+        share = share_of(raw.id, {*members, raw.id}) if members else None
+        self._short = is_short(share, behind)
+        return is_due(self._policy, share, behind, self._log_clock.seconds())
 
     def _rests(self) -> bool:
         """Whether nothing may be begun now: something is at work, or the state is another node's to bring."""
@@ -223,6 +222,9 @@ class Snapshotting:
 
     def _failed(self, error: BaseException) -> None:
         self._not_before_s = self._group.clock.monotonic() + AGAIN_S
+        self._say(error)
+
+    def _say(self, error: BaseException) -> None:
         if isinstance(error, RaftError):
             log.warning("%s: no new snapshot, or the log not cut behind it: %s", self._group.name, error)
         else:
@@ -352,16 +354,11 @@ class Snapshotting:
         term = raw.term_at(index)
         assert term is not None  # it is applied, and the log is cut no further than the snapshot before
         try:
-            time_ms = self._time_ms(index)
+            *_, (_, _, _, _, time_ms) = self._group.view.entries(index, index + 1, 1).runs()
         except LogTemporarilyUnavailable as error:
             self._not_taken = _words(error)
             raise SnapshotFailed(str(SnapshotRef(self._group.id, index, term)), str(error)) from error
         return Snapshot(index, term, raw.conf_state, raw.conf_index, time_ms)
-
-    def _time_ms(self, index: int) -> int:
-        """The log time of an entry. Raises what ``StorageView.entries`` raises."""
-        *_, (_, _, _, _, time_ms) = self._group.view.entries(index, index + 1, 1).runs()
-        return time_ms
 
     def _let_go(self) -> None:
         writer, self._writer = self._writer, None
@@ -479,11 +476,13 @@ class Snapshotting:
         return 0
 
     def _count(self) -> int:
-        """How many are kept: those on their way to a member, too, and those of which one has a part."""
+        """How many are kept: those on their way to a member, too, and those of which one has a part. Where the disk is
+        short no more than have to be: the log is cut behind the oldest of them."""
         applied = self._group.applying.applied
         refs = [ref for ref in self._snapshots.refs(self._group.id) if ref.index <= applied]
         needed = {index for index in on_their_way(self._group.raw, self._begun()) if self._trailing.within(index)}
-        return max(self._policy.kept, *(place for place, ref in enumerate(refs, 1) if ref.index in needed), 0)
+        kept = KEPT if self._short else self._policy.kept
+        return max(kept, *(place for place, ref in enumerate(refs, 1) if ref.index in needed), 0)
 
     def _cut(self) -> None:
         group, offered = self._group, self._offered

@@ -74,7 +74,8 @@ def test_a_short_soak(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     cuts = int(said.split(" cuts of a log")[0].split()[-1])
     assert cuts >= 2
     assert "0 members brought up by a snapshot" in said
-    samples = [line.split() for line in said.splitlines() if len(line.split()) == 1 + len(FIGURES)]
+    lines = [line.split() for line in said.splitlines()]
+    samples = [words for words in lines if len(words) == 1 + len(FIGURES) and words[0].isdigit()]
     assert all(float(sample[1 + list(FIGURES).index("written a byte")]) > 1 for sample in samples)
     assert len(samples) >= 2
     assert list(tmp_path.iterdir()) == []

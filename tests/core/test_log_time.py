@@ -21,5 +21,15 @@ def test_entries_replaced_after_a_restart_are_not_older_than_what_the_storage_ha
     )
     (written,) = [m.entries for m in member.raw.ready().messages if m.entries is not None and m.must_sync]
     assert [run[4] for run in written.runs()] == [100]
+    assert member.raw.last_time_ms == 100
     member.storage.append(written)
     assert member.storage.entries(1, 4).last_term == 2
+
+
+def test_the_last_entry_s_time_is_told_after_a_restart_too() -> None:
+    member = Member(1, (1, 2, 3))
+    member.storage.append(block(1, 1, 100))
+    member.storage.append(block(2, 1, 250))
+    member.storage.set_hard_state(HardState(1, 0, 2))
+    member.start()
+    assert member.raw.last_time_ms == 250

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftcore import ConfChange, ConfChangeType, Message, MessageType, StateType
+from raftcore import ConfChange, ConfChangeTransition, ConfChangeType, ConfChangeV2, Message, MessageType, StateType
 from raftcore.base.errors import ProposalDropped
 from tests.core.network import ELECTION_TICK, Network
 from tests.core.server import Server, of
@@ -170,6 +170,22 @@ def test_the_removal_of_the_target_ends_it() -> None:
     assert net[1].raw.conf_state.voters == (1, 3)
     assert net[1].raw.status().transferee == 0
     net.propose(1, b"x")
+
+
+def test_the_removal_of_the_target_and_of_the_leader_itself_ends_it() -> None:
+    """In one change (thesis 4.3): who leads on until that is known has nobody to hand over to."""
+    net = leading(5)
+    net.isolate(2)
+    changes = tuple(ConfChange(ConfChangeType.RemoveNode, id) for id in (1, 2))
+    net[1].raw.propose_conf_change(ConfChangeV2(changes, ConfChangeTransition.TransitionJointExplicit))
+    net.settle()
+    net[1].raw.propose_conf_change(ConfChangeV2(()))
+    net.collect(net[1])
+    transfer(net, 2)
+    assert net[1].raw.status().transferee == 2
+    net.settle()
+    assert net[1].raw.conf_state.voters == (3, 4, 5)
+    assert net[1].raw.status().transferee == 0
 
 
 def test_a_target_that_was_removed_already_does_not_stand() -> None:

@@ -78,6 +78,8 @@ class Membership(Reads):
 
     def lead_on(self) -> None:
         """A leader in a new configuration."""
+        if self.transferee not in self.voters:
+            self.transferee = 0
         if self.id not in self.progress or self.progress[self.id].is_learner:
             # It may go on without counting itself, until its removal is known (paper 6).
             if self.config.step_down_on_removal:
@@ -88,8 +90,6 @@ class Membership(Reads):
         else:
             for member in self.others():
                 self.send_append(member, even_if_empty=False)
-        if self.transferee not in self.voters:
-            self.transferee = 0
 
     def leave_joint_when_due(self) -> None:
         """Proposed by the leader as soon as the joint configuration is applied (thesis 4.3)."""

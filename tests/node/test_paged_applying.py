@@ -208,6 +208,23 @@ async def test_so_does_one_that_asks_no_more(p: Paging) -> None:
 
 
 @on_a_loop
+async def test_so_does_one_that_asks_no_more_while_a_page_is_read(p: Paging) -> None:
+    """By a slow disk."""
+    paged(p)
+    other, second = another(p)
+    assert to_apply(p, 1) is None
+    await turns()
+    assert to_apply(p, 1) is not None
+    assert p.view._streams[-1].reading
+    p.view.forget_idle()
+    p.view.forget_idle()
+    assert not p.view._streams
+    assert to_apply(other, 1) is None
+    await turns()
+    assert len(second.pages) == AT_ONCE
+
+
+@on_a_loop
 async def test_so_does_one_whose_stream_goes_on_to_a_follower(p: Paging) -> None:
     first, (other, second) = paged(p), another(p)
     assert to_apply(p, 1) is None
@@ -254,7 +271,7 @@ def test_one_that_begins_anew_in_another_term_has_many_pages_ahead_again(executo
                 p.term, most = 2, 0
             found = to_apply(p, index)
             index = index if found is None else found.last + 1
-            most = max(most, p.reading._under_way[0] + p.reading._under_way[1])
+            most = max(most, len(p.view._streams[-1].reading))
             if found is None:
                 await asyncio.sleep(0.001)
         assert p.view.given_up == 1

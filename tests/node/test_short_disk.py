@@ -22,14 +22,16 @@ def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if "no new snapshot" in record.message]
 
 
+@pytest.mark.parametrize("kept", [2, 5])
 @pytest.mark.parametrize("after_s", [0, 70])
 def test_a_disk_that_runs_short_makes_one_due_within_the_minute(
-    after_s: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    after_s: int, kept: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot_policy, "LEAST_BYTES", 1000)
 
     async def main() -> None:
         lone = Lone(LastWord)
+        lone.settings = {"snapshots_kept": kept}
         node = await lone.start()
         disk = lone.disk.snapshots
         asked: list[int] = []
@@ -54,7 +56,7 @@ def test_a_disk_that_runs_short_makes_one_due_within_the_minute(
         assert node.status().snapshot_index == taken
         assert not complaints(caplog), "nothing is tried that would find no room"
         # It comes back, and is little.
-        disk.capacity = size + 4000
+        disk.capacity = size + 5500
         await asyncio.sleep(2)
         assert (second := node.status().snapshot_index) > taken
         # It stays little, and as nothing is appended nothing more could be won.
@@ -62,9 +64,9 @@ def test_a_disk_that_runs_short_makes_one_due_within_the_minute(
         await asyncio.sleep(120)
         assert node.status().snapshot_index == second
         assert not asked, "nor is the disk asked"
-        # The next one lets the log be cut, as two are kept then that are behind it.
+        # The next one lets the log be cut, as two are kept then that are behind it; no more, while it is short.
         await lone.propose(*[b"x" * 700] * 2)
-        disk.capacity = sum(map(len, disk.held.values())) + 2000
+        disk.capacity = sum(map(len, disk.held.values())) + 3000
         await asyncio.sleep(2)
         assert node.status().snapshot_index > second
         assert node.status().first_index == second + 1
@@ -85,7 +87,7 @@ def test_one_that_fails_there_is_tried_once_a_minute(
         await lone.propose(b"x" * 700)
         taken = await node.snapshot()
         await lone.propose(*[b"x" * 700] * 2)
-        disk.capacity = sum(map(len, disk.held.values())) + 2000
+        disk.capacity = sum(map(len, disk.held.values())) + 3000
         monkeypatch.setattr(disk, "open", refuse)
         await asyncio.sleep(50)
         assert len(complaints(caplog)) == 1

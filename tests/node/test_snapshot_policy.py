@@ -14,6 +14,7 @@ from raftpy.runtime.snapshot_policy import (
     SnapshotPolicy,
     cut_to,
     is_due,
+    is_short,
     matters,
     share_of,
 )
@@ -34,14 +35,14 @@ TURN = 30 + 7 * APART_S
         (ENTRIES, None, 0, 0, 1, math.inf, TURN, False),
         (BYTES, 0.5, 0, 200 * MB, 1, math.inf, TURN, False),
         # Bytes of log behind it.
-        (BYTES, None, 1, 100 * MB, 1, math.inf, None, True),
-        (BYTES, None, 1, 100 * MB - 1, 1, math.inf, None, False),
+        (BYTES, None, 1, 100 * MB, 1, math.inf, TURN - 1, True),
+        (BYTES, None, 1, 100 * MB - 1, 1, math.inf, TURN - 1, False),
         # As many as the state has, where that is more: snapshots write no more than the log does.
-        (BYTES, None, 1, 200 * MB, 300 * MB, math.inf, None, False),
-        (BYTES, None, 1, 300 * MB, 300 * MB, math.inf, None, True),
+        (BYTES, None, 1, 200 * MB, 300 * MB, math.inf, TURN - 1, False),
+        (BYTES, None, 1, 300 * MB, 300 * MB, math.inf, TURN - 1, True),
         # One a minute.
-        (BYTES, None, 1, 900 * MB, 1, APART_S - 1, None, False),
-        (BYTES, None, 1, 900 * MB, 1, APART_S, None, True),
+        (BYTES, None, 1, 900 * MB, 1, APART_S - 1, TURN - 1, False),
+        (BYTES, None, 1, 900 * MB, 1, APART_S, TURN - 1, True),
         # Who has others beside it waits for its turn, be it the first one or not.
         (BYTES, 0.5, 1, 100 * MB, 1, math.inf, TURN, True),
         (BYTES, 0.5, 1, 100 * MB - 1, 1, math.inf, TURN, False),
@@ -54,26 +55,25 @@ TURN = 30 + 7 * APART_S
         (BYTES, 0.5, 1, 100 * MB, 0, math.inf, TURN, True),
         (BYTES, 0.0, 1, 100 * MB, 0, math.inf, TURN, False),
         (BYTES, 0.0, 1, 100 * MB, 0, math.inf, 7 * APART_S, True),
-        (BYTES, 0.5, 1, 900 * MB, 1, math.inf, None, False),
         # One a turn, of a minute each: the last one may have been at the end of the turn before.
         (BYTES, 0.5, 1, 900 * MB, 1, TURN_S - 1, TURN + TURN_S - 1, False),
         (BYTES, 0.5, 1, 900 * MB, 1, APART_S - TURN_S, TURN, True),
         (BYTES, 0.5, 1, 900 * MB, 1, APART_S - TURN_S - 1, TURN, False),
         # Entries, at any time, and only where they were set.
-        (ENTRIES, None, 1000, 0, 1, 0, None, True),
-        (ENTRIES, None, 999, 0, 1, 0, None, False),
-        (ENTRIES, 0.5, 1000, 0, 1, 0, None, True),
-        (BYTES, None, 10**9, 0, 1, math.inf, None, False),
-        (ENTRIES, None, 1, 100 * MB, 1, math.inf, None, True),
+        (ENTRIES, None, 1000, 0, 1, 0, TURN - 1, True),
+        (ENTRIES, None, 999, 0, 1, 0, TURN - 1, False),
+        (ENTRIES, 0.5, 1000, 0, 1, 0, TURN - 1, True),
+        (BYTES, None, 10**9, 0, 1, math.inf, TURN - 1, False),
+        (ENTRIES, None, 1, 100 * MB, 1, math.inf, TURN - 1, True),
         # Of small ones the first comes later by the node's share, the others do not; none waits for a turn.
         (FEW, 0.5, 1, 15 * MB - 1, 0, math.inf, TURN, False),
-        (FEW, 0.5, 1, 15 * MB, 0, math.inf, None, True),
-        (FEW, 0.5, 1, 10 * MB, 1, math.inf, None, True),
-        (FEW, 0.5, 1, 10 * MB, 1, APART_S - 1, None, False),
-        (FEW, 0.5, 1, BRIEF_BYTES, BRIEF_BYTES - 1, math.inf, None, True),
+        (FEW, 0.5, 1, 15 * MB, 0, math.inf, TURN - 1, True),
+        (FEW, 0.5, 1, 10 * MB, 1, math.inf, TURN - 1, True),
+        (FEW, 0.5, 1, 10 * MB, 1, APART_S - 1, TURN - 1, False),
+        (FEW, 0.5, 1, BRIEF_BYTES, BRIEF_BYTES - 1, math.inf, TURN - 1, True),
         (FEW, 0.5, 1, BRIEF_BYTES, BRIEF_BYTES, math.inf, TURN - 1, False),
         (ENTRIES, 0.5, 1499, 0, 0, 0, TURN, False),
-        (ENTRIES, 0.5, 1500, 0, 0, 0, None, True),
+        (ENTRIES, 0.5, 1500, 0, 0, 0, TURN - 1, True),
     ],
 )
 def test_a_snapshot_is_due(
@@ -83,7 +83,7 @@ def test_a_snapshot_is_due(
     size: int,
     snapshot: int,
     seconds: float,
-    log_s: float | None,
+    log_s: float,
     *,
     due: bool,
 ) -> None:
@@ -96,22 +96,22 @@ GB = 1 << 30
 @pytest.mark.parametrize(
     ("size", "snapshot", "free", "due"),
     [
-        # As much log again and another snapshot would take what is free: at once, whatever the minute and the turn.
-        (100 * MB, GB, GB + 100 * MB, False),  # less than an eighth of what a snapshot writes
-        (128 * MB, GB, GB + 128 * MB + 1, False),
+        # As much log again and another snapshot, with what was appended, would take what is free: at once.
+        (100 * MB, GB, GB + 200 * MB, False),  # less than an eighth of what a snapshot writes
+        (128 * MB, GB, GB + 256 * MB + 128 * MB, False),
+        (128 * MB, GB, GB + 256 * MB, True),
         (128 * MB, GB, GB + 128 * MB, True),
-        (128 * MB, GB, GB, True),
-        # It would find no room.
-        (128 * MB, GB, GB - 1, False),
+        # It might find no room.
+        (128 * MB, GB, GB + 128 * MB - 1, False),
         (128 * MB, GB, 0, False),
         # A first one, of which nothing is known but what it is made of.
-        (20 * MB, 0, 40 * MB + 1, False),
+        (20 * MB, 0, 60 * MB, False),
         (20 * MB, 0, 40 * MB, True),
         (20 * MB, 0, 20 * MB, True),
         (20 * MB, 0, 20 * MB - 1, False),
         # So little log that nothing is won.
-        (16 * MB - 1, 1, 10 * MB, False),
-        (16 * MB, 1, 10 * MB, True),
+        (16 * MB - 1, 1, 20 * MB, False),
+        (16 * MB, 1, 20 * MB, True),
         # Nobody has asked, or no answer came.
         (200 * MB, GB, None, False),
     ],
@@ -120,10 +120,17 @@ GB = 1 << 30
 def test_a_snapshot_is_due_at_once_where_the_disk_runs_short(
     size: int, snapshot: int, free: int | None, share: float | None, *, due: bool
 ) -> None:
+    """Whatever the minute and the turn."""
     policy = SnapshotPolicy(256 * MB)
     assert is_due(policy, share, Behind(1, size, snapshot, 1.0, free), TURN - 1) is due
     assert not due or matters(size, snapshot), "the free space is asked for where it may make one due"
     assert not is_due(policy, share, Behind(0, size, snapshot, 1.0, free), TURN - 1)
+
+
+@pytest.mark.parametrize(("share", "free"), [(None, 400), (0.0, 400), (1 / 4, 450), (1 / 2, 500)])
+def test_members_with_such_disks_are_not_short_at_the_same_entry(share: float | None, free: int) -> None:
+    for more, due in ((0, True), (1, False)):
+        assert is_short(share, Behind(1, 200 * MB, 1, 1.0, free * MB + 1 + more)) is due
 
 
 @pytest.mark.parametrize(

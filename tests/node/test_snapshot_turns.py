@@ -93,17 +93,38 @@ def test_members_stay_apart(rate_mb: int, count: int, restarts: int, seed: int) 
         assert all(b - a > APART_S - 6 for a, b in itertools.pairwise(member.taken)) or restarts
 
 
-def test_the_log_s_time_runs_on_and_never_back() -> None:
+def test_the_log_s_time_runs_on_from_the_last_entry() -> None:
+    """Whose leader may have another clock than the one before: the log's time stands still then for a while."""
     clock = ManualClock(50.0)
     log = LogClock(clock)
-    assert log.seconds() is None
     log.seen(1_000_000)
+    assert log.seconds() == 1000.0
     clock.advance(7.5)
+    log.seen(1_000_000)
     assert log.seconds() == 1007.5
-    log.seen(1_001_000)  # an entry that was long on its way, or of a leader whose clock is behind
-    assert log.seconds() == 1007.5
-    log.seen(1_008_000)
-    assert log.seconds() == 1008.0
+    log.seen(1_001_000)
+    assert log.seconds() == 1001.0
+    clock.advance(1.0)
+    assert log.seconds() == 1002.0
+
+
+def test_members_have_one_time_again_soon_after_a_leader_s_clock_was_wrong(seed: int) -> None:
+    """It was a day ahead, and put right: until the day is over the log's time stands still, and each member that starts
+    meanwhile counts on from another moment. Behind that all agree."""
+    source, day = Random(seed), 86_400.0
+    clocks = [ManualClock(source.uniform(0, 10**6)) for _ in range(3)]
+    logs = [LogClock(clock) for clock in clocks]
+    times = []
+    for now in range(-10, int(day) + 20, 5):
+        for number, clock in enumerate(clocks):
+            clock.advance(5.0)
+            if now == 1000 * (number + 1) and number:
+                logs[number] = LogClock(clock)
+            logs[number].seen(int(1000 * (now + day if now <= 0 else max(day, now))))
+        times.append([log.seconds() for log in logs])
+    assert max(times[0]) - min(times[0]) < 0.01
+    assert max(times[1000]) - min(times[1000]) > 900
+    assert max(times[-1]) - min(times[-1]) < 0.01
 
 
 @pytest.mark.parametrize("count", [3, 5])
@@ -129,6 +150,8 @@ def test_a_cluster_stays_apart(count: int, seed: int, monkeypatch: pytest.Monkey
                     if index != known[node_id]:
                         known[node_id] = index
                         taken[node_id].append(cluster.clock.monotonic())
+            logs = [node._running.snapshots._log_clock.seconds() for node in cluster.nodes.values()]
+            assert [abs(seconds - cluster.clock.wall_ms() / 1000) < 2.5 for seconds in logs] == [True] * count
 
     run(main())
     begun = sorted((at, node_id) for node_id, times in taken.items() for at in times)

@@ -152,6 +152,35 @@ def test_one_that_is_there_and_damaged_is_taken_anew(caplog: pytest.LogCaptureFi
     run(main())
 
 
+def test_a_cut_that_fails_does_not_put_the_next_snapshot_off() -> None:
+    async def main() -> None:
+        disk = WordsDisk()
+
+        class Broken(WordsOnDisk):
+            fails = False
+
+            def sync(self) -> int:
+                if self.fails:
+                    raise ZeroDivisionError
+                return self.disk.applied
+
+        lone = Lone(lambda: Broken(disk))
+        lone.settings = {"snapshot_entries": 2}
+        node = await lone.start()
+        for word in (b"a", b"b"):
+            await lone.propose(word)
+            await node.snapshot()
+        lone.machine.fails = True
+        await asyncio.sleep(30)
+        assert node.status().snapshot_failure == "ZeroDivisionError()"
+        await lone.propose(b"c", b"d")
+        await asyncio.sleep(2)
+        assert node.status().snapshot_index == node.status().applied_index
+        await lone.stop()
+
+    run(main())
+
+
 def test_a_machine_that_cannot_sync_costs_the_cut_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         disk = WordsDisk()
