@@ -134,8 +134,7 @@ cdef class RawNode:
         return receive_datagram(self.raft, buffer, offset, group, &self.refused)
 
     def step_frame(self, buffer, Py_ssize_t offset):
-        """Steps the message in the frame at byte ``offset`` of a datagram (all of it: ``buffer``), whatever its group;
-        False when there is none, or it is refused.
+        """Steps the message in the frame at ``offset`` of a datagram, whatever its group; False: none, or refused.
 
         For processes with several groups, which look at each frame of a datagram once and hand it to its group's core
         (:func:`raftcore.wire.codec.frame_at`). Checked before, and counted in ``faults`` and ``ignored``, as in
@@ -159,8 +158,7 @@ cdef class RawNode:
         return receive_commands(self.raft, commands, now_ms)
 
     def propose_conf_change(self, change, uint64_t now_ms=0, expected_conf_index=None):
-        """Appends a configuration change (thesis 4), or, as etcd/raft does, an empty entry in place of one that is
-        refused.
+        """Appends a configuration change (thesis 4); as etcd/raft does, an empty entry where it is refused.
 
         ``change`` is a ConfChange (one change) or a ConfChangeV2; an empty v2 leaves a joint configuration. With
         ``expected_conf_index`` it is refused unless that index gave the applied configuration (compare-and-swap).
@@ -196,8 +194,7 @@ cdef class RawNode:
         return apply_change(self.raft, change, index)
 
     def campaign(self):
-        """Stand for election now (paper 5.2); with ``pre_vote``, ask first whether it could be won (thesis 9.6). A
-        candidate stands again, in the next term.
+        """Stand for election now (paper 5.2), or again; with ``pre_vote``, ask first whether to win (thesis 9.6).
 
         Ignored on a leader, a learner, a witness and a node that is no member; while a restored snapshot is not
         durable, the state not restored, or a committed change of the configuration not applied; and with a lease
@@ -237,8 +234,7 @@ cdef class RawNode:
 
         ``context`` must not be empty, and be used once. Nothing compares it with others: requests under one context are
         all answered, each with its own index, and the older index taken for the newer read misses writes. An answer may
-        come late, after a restart of this node too; so it is made of, say, this start's number and a counter. Other
-        nodes' do not matter.
+        come late, after a restart of this node too; so it is made of, say, this start's number and a counter.
         """
         return receive_read(self.raft, context, now_ms)
 
@@ -371,8 +367,7 @@ cdef class RawNode:
 
         The entry must be applied, and durable: its write, or that of a snapshot in its place, was reported to this core
         as done. That the storage's snapshot covers it is the caller's to see to: a leader that must send one which does
-        not raises InvariantViolation. Raises Compacted when that is done already, Unavailable while ``index`` is not
-        applied or durable.
+        not raises InvariantViolation. Raises Compacted when that is done, Unavailable before it is applied and durable.
         """
         self.raft.log.compact(index)
 

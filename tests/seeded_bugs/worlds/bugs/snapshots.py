@@ -125,7 +125,7 @@ BUGS = (
         name="one-snapshot-kept-where-it-is-on-its-way",
         breaks="two snapshots are kept at least, whatever is on its way to a member (snapshotting.py)",
         file=SNAPSHOTTING,
-        old="        return max(self._policy.kept, *(",
+        old="        return max(kept, *(",
         new="        return max(1, *(",
     ),
     Patch(
