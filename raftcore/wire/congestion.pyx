@@ -117,7 +117,8 @@ cdef class Congestion:
         """When a datagram may leave as far as pauses go; ``now_us`` or earlier: now. ``burst``: what the receiver's
         socket holds, and no more than that leaves for a far one in UNREAD_US (:meth:`fits_socket`)."""
         cdef bint far = self.least_rtt_us > UNREAD_US
-        self.most_rate = max(<int64_t> 1, burst * SECOND_US // UNREAD_US) if far else INT64_MAX
+        # One datagram at least, as fits_socket has it, whatever was told.
+        self.most_rate = max(burst, self.model.datagram) * SECOND_US // UNREAD_US if far else INT64_MAX
         self.fill(now_us)
         if self.tokens >= size:
             return now_us

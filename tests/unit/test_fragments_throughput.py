@@ -83,6 +83,14 @@ def test_a_far_receiver_is_sent_what_its_socket_holds_in_ten_milliseconds(socket
     assert busy.overruns == 0
 
 
+def test_a_far_receiver_that_tells_a_socket_of_one_byte_is_sent_a_datagram_at_a_time() -> None:
+    """As one that is near: whatever is told, it goes on."""
+    path = path_of(100)
+    path.outgoing.burst = 1
+    path.send(bytes(65_536), 1)
+    assert 0.1 * 40 < path.run_until_whole(1) < 0.1 * 60
+
+
 # --- Losses by chance -----------------------------------------------------------------------------------------------
 
 
