@@ -55,6 +55,8 @@ def describe(group: Group) -> NodeStatus:
 
 
 def _written(group: Group) -> Written | None:
+    if group.closed:  # the store may be one that is being closed
+        return None
     written: Callable[[], Written] | None = getattr(group.host.storage, "written", None)
     return None if written is None else written()
 

@@ -51,6 +51,8 @@ SLICE_S = 0.001
 """For how long chunks are taken in the loop before commands are applied again."""
 SLICE_BYTES = 1 << 20
 """And how many bytes at most, which are in memory until they are written."""
+PASSING_S = 0.01
+"""Until the next look whether what a machine had before is passed over."""
 AGAIN_S = 60.0
 """Until the next attempt, where one has failed."""
 SHARE_OF_FREE = 4
@@ -255,11 +257,19 @@ class Snapshotting:
             raise Stopped
         self._tried_s = self._group.clock.monotonic()
         self._trailing.look()
-        index = self._group.applying.applied
+        index = await self._stands_at()
         if index > self._newest:
             await self._write(index)
         await self._retain()
         return index
+
+    async def _stands_at(self) -> int:
+        """Of which entry the machine's state is. A machine on disk stands further than what this process has handed to
+        it, until what it had before is passed over."""
+        applying = self._group.applying
+        while applying.applied < applying.known:
+            await self._beside.pause(self._group.clock, PASSING_S)
+        return applying.applied
 
     async def _write(self, index: int) -> None:
         group, beside, offered = self._group, self._beside, self._offered
@@ -388,7 +398,7 @@ class Snapshotting:
             self._begin(self._another).add_done_callback(self._report)
 
     async def _another(self) -> int:
-        await self._write(self._group.applying.applied)
+        await self._write(await self._stands_at())
         return await self._retain()
 
     async def _look_at_newest(self) -> int:
@@ -400,7 +410,7 @@ class Snapshotting:
                 await self._beside.call(partial(self._beside.complete, steps))
         except SnapshotDamaged as error:
             log.error("%s: %s; another one is taken", group.name, error)
-            await self._write(group.applying.applied)
+            await self._write(await self._stands_at())
             await self._retain()
         return 0
 

@@ -134,7 +134,7 @@ class NodeStatus:
     needed any more, and cannot be removed."""
     written: Written | None = None
     """What this node has written since its store was opened, of all groups, and for how many bytes of commands; None:
-    its store does not say."""
+    its store does not say, or the group has ended."""
     quarantine: Conflict | None = None
     """Why this node is quarantined, and serves nothing but this status; None: it is not."""
     without_state: str | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raftpy import StorageDamaged
+from raftpy import Node, StorageDamaged
 from raftpy.contracts.snapshots import complete
 from raftpy.storage.snapshots.names import whole_name
 from tests.node.lone import Lone
@@ -147,6 +147,39 @@ def test_one_that_is_there_and_damaged_is_taken_anew(caplog: pytest.LogCaptureFi
         assert await node.snapshot() == index
         assert complete(snapshots.verify(ref)).file.ref == ref
         assert caplog.text.count("another one is taken") == 1
+        await lone.stop()
+
+    run(main())
+
+
+def applied_of(node: Node) -> int:
+    """How far it has handed entries to its machine, 0 before it does so."""
+    driver = node._host.driver
+    return 0 if driver is None or not driver.groups else driver.groups[0].applying.applied
+
+
+def test_none_is_taken_while_what_the_machine_had_before_is_passed_over() -> None:
+    """Its state is further on than the entries that were handed to it so far: the snapshot would say otherwise."""
+
+    async def main() -> None:
+        disk = WordsDisk()
+        lone = Lone(lambda: WordsOnDisk(disk))
+        await lone.start()
+        for number in range(6):
+            await lone.propose(bytes([number]) * 900_000)
+        lone.machine.sync()
+        words = list(disk.words)
+        before = lone.node
+        starting = asyncio.ensure_future(lone.restart())
+        while lone.node is before or not 0 < applied_of(lone.node) < disk.applied:
+            assert not starting.done()
+            await asyncio.sleep(0)
+        assert await lone.node.snapshot() >= disk.applied
+        await starting
+        disk.words, disk.applied = [], 0  # it is lost: all of it comes from the snapshot and what is behind that
+        await lone.restart()
+        await asyncio.sleep(1)
+        assert lone.machine.words == words
         await lone.stop()
 
     run(main())

@@ -69,6 +69,7 @@ def test_so_many_snapshots_are_kept_at_least_and_those_on_their_way(kept: int, p
         _trailing=SimpleNamespace(within=lambda index: True),
         _begun=dict,
         _policy=SnapshotPolicy(1, kept=kept),
+        _short=False,
     )
     assert Snapshotting._count(taking) == count, "of 60 nothing is applied here"
 
