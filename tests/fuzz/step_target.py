@@ -219,6 +219,13 @@ class Program:
         peer.compact(self.read.byte() % 4)
 
     def restart(self, peer: Peer) -> None:
+        """What was not written is lost. A vote that was not has left for nobody, so another one may be given."""
+        kept = peer.storage.initial_state().hard_state
+        if self.history is not None:
+            votes = self.history.votes
+            for node_id, term in [key for key in votes if key[0] == peer.raw.id]:
+                if term > kept.term or (term == kept.term and not kept.vote):
+                    del votes[node_id, term]
         peer.start()
 
     def forget_leader(self, peer: Peer) -> None:
