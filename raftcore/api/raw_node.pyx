@@ -194,7 +194,7 @@ cdef class RawNode:
         return apply_change(self.raft, change, index)
 
     def campaign(self):
-        """Stand for election now (paper 5.2), or again; with ``pre_vote``, ask first whether to win (thesis 9.6).
+        """Stand for election now (paper 5.2), or again; with ``pre_vote``, ask first if it could be won (thesis 9.6).
 
         Ignored on a leader, a learner, a witness and a node that is no member; while a restored snapshot is not
         durable, the state not restored, or a committed change of the configuration not applied; and with a lease

@@ -11,8 +11,8 @@ cdef enum:
     PACKET_THRESHOLD = 3          # kPacketThreshold, 6.1.1
     PERSISTENT_THRESHOLD = 3      # kPersistentCongestionThreshold, 7.6.1: in PTO
     MOST_QUARTERS = 255           # RACK.reo_wnd_mult has a byte,
-    UNREAD_US = 10000             # how long a receiver may be busy with something else than its socket
     LASTING_RECOVERIES = 16       # and is kept for so many recoveries (RFC 8985, 6.2, step 4)
+    UNREAD_US = 10000             # how long a receiver may be busy with something else than its socket
 
 @cython.final
 cdef class Congestion:
@@ -34,6 +34,7 @@ cdef class Congestion:
     cdef int sent(self, Leaving* leaving, int64_t size, int64_t now_us) except -1
     cdef int persistent(self) except -1
     cdef bint has_room(self, int64_t size) except -1
+    cdef bint is_far(self) noexcept
     cdef bint fits_socket(self, int64_t size, int64_t burst) noexcept
     cdef int64_t paced_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept
     cpdef int overtaken(self) noexcept

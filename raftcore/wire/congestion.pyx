@@ -88,12 +88,16 @@ cdef class Congestion:
         """Whether the window lets a datagram leave; one always may when nothing is on its way."""
         return self.model.in_flight == 0 or self.model.in_flight + size <= self.model.window
 
+    cdef bint is_far(self) noexcept:
+        """Whether more is on its way than what comes in UNREAD_US."""
+        return self.least_rtt_us > UNREAD_US
+
     cdef bint fits_socket(self, int64_t size, int64_t burst) noexcept:
         """Whether the receiver's socket, which holds ``burst`` bytes, takes another datagram. What comes while it is
         not read for UNREAD_US is to fit: on a short path that is all that is on its way. On a longer one no more leaves
         in that time, and so much for each is on its way, the time that it waits to be read included."""
         cdef int64_t rtt_us = max(self.least_rtt_us, min(self.smoothed_rtt_us, self.least_rtt_us + UNREAD_US))
-        cdef int64_t most = burst if self.least_rtt_us <= UNREAD_US else burst * rtt_us // UNREAD_US
+        cdef int64_t most = burst * rtt_us // UNREAD_US if self.is_far() else burst
         return self.model.in_flight == 0 or self.model.in_flight + size <= most
 
     # --- Pauses (7.7) -------------------------------------------------------------------------------------------
@@ -116,9 +120,8 @@ cdef class Congestion:
     cdef int64_t paced_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept:
         """When a datagram may leave as far as pauses go; ``now_us`` or earlier: now. ``burst``: what the receiver's
         socket holds, and no more than that leaves for a far one in UNREAD_US (:meth:`fits_socket`)."""
-        cdef bint far = self.least_rtt_us > UNREAD_US
         # One datagram at least, as fits_socket has it, whatever was told.
-        self.most_rate = max(burst, self.model.datagram) * SECOND_US // UNREAD_US if far else INT64_MAX
+        self.most_rate = max(burst, self.model.datagram) * SECOND_US // UNREAD_US if self.is_far() else INT64_MAX
         self.fill(now_us)
         if self.tokens >= size:
             return now_us

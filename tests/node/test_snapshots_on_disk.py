@@ -185,19 +185,22 @@ def test_none_is_taken_while_what_the_machine_had_before_is_passed_over() -> Non
     run(main())
 
 
+class CannotSync(WordsOnDisk):
+    """Raises when it is to sync, while it ``fails``; and never syncs by itself."""
+
+    fails = False
+
+    def sync(self) -> int:
+        if self.fails:
+            raise ZeroDivisionError
+        return self.disk.applied
+
+
 def test_a_cut_that_fails_does_not_put_the_next_snapshot_off() -> None:
     async def main() -> None:
         disk = WordsDisk()
 
-        class Broken(WordsOnDisk):
-            fails = False
-
-            def sync(self) -> int:
-                if self.fails:
-                    raise ZeroDivisionError
-                return self.disk.applied
-
-        lone = Lone(lambda: Broken(disk))
+        lone = Lone(lambda: CannotSync(disk))
         lone.settings = {"snapshot_entries": 2}
         node = await lone.start()
         for word in (b"a", b"b"):
@@ -218,15 +221,7 @@ def test_a_machine_that_cannot_sync_costs_the_cut_and_nothing_else(caplog: pytes
     async def main() -> None:
         disk = WordsDisk()
 
-        class Broken(WordsOnDisk):
-            fails = False
-
-            def sync(self) -> int:
-                if self.fails:
-                    raise ZeroDivisionError
-                return self.disk.applied
-
-        lone = Lone(lambda: Broken(disk))
+        lone = Lone(lambda: CannotSync(disk))
         node = await lone.start()
         for word in (b"a", b"b"):
             await lone.propose(word)

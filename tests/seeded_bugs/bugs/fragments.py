@@ -107,7 +107,7 @@ BUGS = (
         name="far-socket-overrun",
         breaks="a far peer is sent no more in ten milliseconds than its socket holds (docs/design.md, fragments)",
         file="raftcore/wire/congestion.pyx",
-        old="max(burst, self.model.datagram) * SECOND_US // UNREAD_US if far else INT64_MAX\n",
+        old="max(burst, self.model.datagram) * SECOND_US // UNREAD_US if self.is_far() else INT64_MAX\n",
         new="INT64_MAX\n",
         near="tests/unit/test_fragments_throughput.py",
     ),
