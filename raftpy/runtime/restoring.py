@@ -9,8 +9,12 @@
 
 A snapshot is read back from end to end before anything of it is restored, and an older one is used where it is damaged.
 The core goes on from the snapshot's index, with its configuration; a machine on disk is merely not given the commands
-up to a, which the core hands out once more. What was applied was committed, so the core's commit index is at least the
-snapshot's index and a, whatever the store has kept of it.
+up to a, which the core hands out once more.
+
+What was applied was committed, so the core's commit index is at least a and the newest snapshot's index, whatever the
+store has kept of it. A snapshot newer than a is not read back for that: one is made only of what was applied, and has
+its name only once it is whole and durable, so its head and its end, which have their checksums, are as good as all of
+it. What is committed behind a the log has: where it was cut behind such a snapshot, the machine is restored.
 """
 
 from __future__ import annotations
@@ -102,7 +106,7 @@ class Restoring:
         if stands:
             chosen = self._choose(offered, told, up_to=stands)
             if chosen is not None or not initial.snapshot_index:
-                return self._begin(chosen, stands)
+                return self._begin(chosen, stands, self._newest_from(stands))
         chosen = self._choose(offered, told)
         if chosen is None:
             if not initial.snapshot_index:
@@ -119,7 +123,7 @@ class Restoring:
             told(StartProgress(RESTORING, self._group, index, position, size))
 
         restore(offered, self._snapshots, chosen, self._name, given_up, taken)
-        return self._begin(chosen, index)
+        return self._begin(chosen, index, index)
 
     def _choose(
         self, offered: Capturing, told: Callable[[StartProgress], object], up_to: int = EVERY_INDEX
@@ -160,6 +164,26 @@ class Restoring:
                 raise self._damaged(what)
             up_to = ref.index - 1
 
+    def _newest_from(self, stands: int) -> int:
+        """Up to where this log is committed by the newest snapshot of it, or by the machine, which stands there.
+
+        Raises ``NotUnderstood`` for a format not known here, as where one is chosen.
+        """
+        initial = self._initial
+        known = max(stands, initial.hard_state.commit)
+        for ref in self._snapshots.refs(self._group):
+            if ref.index <= known:
+                break
+            if ref.index > initial.last_index or self._term_at(ref.index) != ref.term:
+                continue  # another node's, which did not take this log's place
+            try:
+                self._snapshots.open(ref).close()
+            except SnapshotFailed as error:
+                log.error("%s: %s; it says nothing of what is committed", self._name, error)
+            else:
+                return ref.index
+        return known
+
     def _term_at(self, index: int) -> int:
         initial = self._initial
         term = initial.snapshot_term
@@ -168,10 +192,10 @@ class Restoring:
                 term = run_term
         return term
 
-    def _begin(self, chosen: CheckedSnapshot | None, known: int) -> Start:
+    def _begin(self, chosen: CheckedSnapshot | None, known: int, committed: int) -> Start:
         initial = self._initial
         hard = initial.hard_state
-        commit = max(hard.commit, known)
+        commit = max(hard.commit, committed)
         initial = replace(initial, hard_state=HardState(hard.term, hard.vote, commit))
         if chosen is None:
             return Start(initial, 0, known)

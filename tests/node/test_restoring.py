@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from raftcore import ConfState, HardState, Snapshot
 from raftcore.values.storage_view import InitialState
 from raftpy import NotUnderstood, StorageDamaged
 from raftpy.contracts.errors import Stopped
-from raftpy.contracts.snapshots import SnapshotRef
+from raftpy.contracts.snapshots import CheckedSnapshot, SnapshotRef, Steps
 from raftpy.contracts.typed import TypeHeader
 from raftpy.members.own_entries import MEMBERS
 from raftpy.members.table import MemberRecord, MemberTable
@@ -121,11 +122,80 @@ def test_a_machine_on_disk_is_restored_only_where_the_log_does_not_go_on_from_it
         assert start.initial.conf_state == ConfState([1, applied])
 
 
-@pytest.mark.parametrize("commit", [0, 22, 29])
-def test_the_commit_index_is_the_highest_that_anything_says(commit: int) -> None:
-    assert Given(10, 20).start(Words(), log(10, 30, commit)).initial.hard_state == HardState(2, 0, max(commit, 20))
-    assert Given(10).start(on_disk(25), log(10, 30, commit)).initial.hard_state == HardState(2, 0, max(commit, 25))
-    assert Given().start(on_disk(25), log(0, 30, commit)).initial.hard_state == HardState(2, 0, max(commit, 25))
+@pytest.mark.parametrize("commit", [0, 18, 22, 29])
+@pytest.mark.parametrize(
+    ("snapshots", "stands", "begins_behind", "said"),
+    [
+        ((10, 20), None, 10, 20),  # a machine in memory has what its snapshot has
+        ((10, 20), None, 0, 20),
+        ((), None, 0, 0),
+        ((), 25, 0, 25),
+        ((10,), 25, 10, 25),
+        ((10, 20), 25, 10, 25),
+        ((10, 20), 20, 10, 20),
+        ((10, 20), 17, 10, 20),  # the newest snapshot is newer than the machine, which did not sync so far
+        ((10, 20), 17, 0, 20),
+        ((10, 20), 7, 0, 20),
+        ((10, 20), 17, 20, 20),  # and the log is cut behind it
+        ((10, 20, 30), 17, 10, 30),
+        ((10, 20, 31), 17, 10, 20),  # the log does not reach the newest
+        ((20,), 0, 0, 20),
+    ],
+)
+def test_the_commit_index_is_the_highest_that_anything_says(
+    snapshots: tuple[int, ...], stands: int | None, begins_behind: int, said: int, commit: int
+) -> None:
+    machine = Words() if stands is None else on_disk(stands)
+    start = Given(*snapshots).start(machine, log(begins_behind, 30, commit))
+    assert start.initial.hard_state == HardState(2, 0, max(commit, said))
+
+
+@pytest.mark.parametrize("begins_behind", [0, 10, 20])
+def test_what_is_committed_and_not_applied_is_in_the_log(begins_behind: int) -> None:
+    """Else the core would hand out what is nowhere: the machine has it from the snapshot then."""
+    machine = on_disk(17)
+    start = Given(10, 20).start(machine, log(begins_behind, 30))
+    assert start.initial.hard_state.commit == 20
+    assert start.known == (20 if begins_behind == 20 else 17)
+    assert bool(machine.restored) is (begins_behind == 20)
+    assert begins_behind <= start.applied <= start.known
+
+
+def test_a_snapshot_newer_than_the_machine_is_believed_by_its_head_and_its_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = Given(10, 20)
+    read: list[int] = []
+    verify = SnapshotStore.verify
+
+    def noted(store: SnapshotStore, ref: SnapshotRef, known: Mapping[str, int] | None = None) -> Steps[CheckedSnapshot]:
+        read.append(ref.index)
+        return verify(store, ref, known)
+
+    monkeypatch.setattr(SnapshotStore, "verify", noted)
+    assert given.start(on_disk(17), log(10, 30)).initial.hard_state.commit == 20
+    assert read == [10], "only what a configuration is taken from is read from end to end"
+    name = whole_name(SnapshotRef(0, 20, 2))
+    whole = bytes(given.folder.held[name])
+    for at in (0, 20, 30, 36, len(whole) - 1, len(whole) - 20):  # magic, index, term and checksum; the end
+        given.folder.held[name][at] ^= 1
+        assert given.start(on_disk(17), log(10, 30)).initial.hard_state.commit == 17, f"byte {at} was damaged"
+        assert "it says nothing of what is committed" in caplog.text
+        given.folder.held[name][at] ^= 1
+        caplog.clear()
+    del given.folder.held[name][-1]
+    assert given.start(on_disk(17), log(10, 30)).initial.hard_state.commit == 17
+    given.write(SnapshotRef(0, 18, 2))
+    assert given.start(on_disk(17), log(10, 30)).initial.hard_state.commit == 18, "the one before it is as good"
+
+
+def test_a_snapshot_of_another_log_commits_nothing_of_this_one() -> None:
+    """It was received, and the node died before it took the log's place: entry 20 here is another, uncommitted one."""
+    given = Given(10)
+    given.write(SnapshotRef(0, 20, 3))
+    assert given.start(on_disk(17), log(10, 30)).initial.hard_state.commit == 17
+    given.write(SnapshotRef(0, 19, 2))
+    assert given.start(on_disk(17), log(10, 30)).initial.hard_state.commit == 19
 
 
 def test_an_older_one_is_used_where_the_newest_is_damaged_unless_the_log_does_not_reach_it() -> None:

@@ -83,8 +83,8 @@ def cut_as_far_as_all_hold_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def a_command_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     begin = Restoring._begin
 
-    def later(self: Restoring, chosen: Any, known: int) -> Any:
-        return replace(begin(self, chosen, known), known=known + 2)
+    def later(self: Restoring, chosen: Any, known: int, committed: int) -> Any:
+        return replace(begin(self, chosen, known, committed), known=known + 2)
 
     monkeypatch.setattr(Restoring, "_begin", later)
 

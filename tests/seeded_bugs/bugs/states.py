@@ -38,8 +38,16 @@ BUGS = (
         name="commit-index-of-the-store-alone",
         breaks="what was applied was committed, whatever the store has kept of it (restoring.py)",
         file=RESTORING,
-        old="        commit = max(hard.commit, known)\n",
+        old="        commit = max(hard.commit, committed)\n",
         new="        commit = hard.commit\n",
+        near=RESTORED,
+    ),
+    Bug(
+        name="another-logs-snapshot-commits-this-one",
+        breaks="of a snapshot that is newer than its machine only an entry of this log is committed (restoring.py)",
+        file=RESTORING,
+        old="            if ref.index > initial.last_index or self._term_at(ref.index) != ref.term:\n",
+        new="            if ref.index > initial.last_index:\n",
         near=RESTORED,
     ),
     Bug(
