@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from raftpy.cli import demo_view
 from raftpy.cli.addresses import parse_http
 from raftpy.cli.demo_check import Replica, check_replica
 from raftpy.cli.demo_cluster import DemoCluster, own_path
 from raftpy.cli.demo_run import Result
+from raftpy.cli.demo_view import View
+from raftpy.cli.demo_writer import Writer
 from raftpy.replicated.held import Held
 from tests.cli.support import RAFTPY, check_one_line, environment, raftpy
 from tests.server.support import Cluster, ask
@@ -56,9 +61,84 @@ def test_it_finds_every_acknowledged_write_on_every_replica() -> None:
     assert snapshot, ended.text
     assert int(end[1]) < int(begin[1]) - 1 <= int(snapshot[1]) <= int(snapshot[2])
     assert "\x1b" not in ended.text  # no terminal, no colours
+    logs = [(int(place), int(first)) for place, first in re.findall(r" at (\d+), log from (\d+)[,;]", ended.text)]
+    assert logs, ended.text
+    assert all(1 <= first <= place + 1 for place, first in logs)
     directory = directory_in(ended.text)
     assert not Path(directory).exists()
     assert processes_in(directory) == []
+
+
+def test_a_line_of_progress_says_where_each_log_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo_view, "PLAIN_INTERVAL", 0.0)
+    http = {node_id: parse_http(f"127.0.0.1:{8100 + node_id}") for node_id in (1, 2, 3)}
+    with View(http, Writer(list(http.values()))) as view:
+        leader = {"id": 1, "role": "leader", "applied_index": 950, "first_index": 601}
+        follower = {"id": 3, "role": "follower", "applied_index": 949, "first_index": 1}
+        view.refresh({1: leader, 2: None, 3: follower})
+    said = capsys.readouterr().out
+    assert "1 leader at 950, log from 601, 2 unreachable, 3 follower at 949, log from 1; 0 acknowledged" in said
+
+
+def on_a_terminal(*arguments: str) -> tuple[int, str]:
+    """Exit status and all that came on a terminal of 160 columns, without its colours and movements."""
+    ours, theirs = pty.openpty()
+    environ = environment({"TERM": "xterm", "COLUMNS": "160", "LINES": "40"})
+    shown = b""
+    with subprocess.Popen([*RAFTPY, *arguments], stdout=theirs, stderr=theirs, env=environ) as process:
+        os.close(theirs)
+        try:
+            while piece := os.read(ours, 1 << 16):
+                shown += piece
+        except OSError:
+            pass  # the other end is closed
+    os.close(ours)
+    return process.returncode, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+def rows_of(shown: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of the tables, in the order in which they came: in which place of the text, and title -> cell."""
+    titles: list[str] = []
+    for line in re.finditer(r"[^\r\n]+", shown):
+        cells = line[0].split()
+        if cells[:2] == ["id", "role"]:
+            titles = cells
+        elif titles and len(cells) == len(titles) and cells[0].isdigit():
+            yield line.start(), dict(zip(titles, cells, strict=True))
+
+
+def test_on_a_terminal_a_table_shows_that_logs_are_cut_and_who_comes_back_by_a_snapshot() -> None:
+    status, shown = on_a_terminal("demo", "--seconds", "6")
+    assert status == 0, shown[-2000:]
+    rows = list(rows_of(shown))
+    killed = re.search(r"kill -9 of process \d+: node (\d), the leader", shown)
+    cut = re.search(r"the others' logs begin at (\d+) by now", shown)
+    back = re.search(r"node (\d) started again, its log ends about (\d+)", shown)
+    caught_up = re.search(r"node (\d) has caught up by the snapshot at (\d+): applied (\d+)", shown)
+    assert killed, shown[-2000:]
+    assert cut, shown[-2000:]
+    assert back, shown[-2000:]
+    assert caught_up, shown[-2000:]
+    node_id = killed[1]
+    assert (back[1], caught_up[1]) == (node_id, node_id)
+
+    for other in {"1", "2", "3"} - {node_id}:
+        known = [row for _, row in rows if row["id"] == other and row["first"] != "-"]
+        logs = [int(row["first"]) for row in known]
+        assert logs[0] == 1
+        assert logs == sorted(logs)
+        assert logs[-1] > 200, f"node {other} has cut its log: it takes a snapshot each 200 entries"
+        assert all(int(row["first"]) - 1 <= int(row["snapshot"]) <= int(row["applied"]) for row in known)
+        assert all(int(row["applied"]) <= int(row["last"]) for row in known)
+
+    assert [row["role"] for at, row in rows if at < back.start() and row["id"] == node_id][-1] == "unreachable"
+    others = [row for at, row in rows if at < cut.start() and row["id"] != node_id][-2:]
+    assert min(int(row["first"]) for row in others) == int(cut[1]) > int(back[2]) + 1
+    here = [row for at, row in rows if back.end() < at < caught_up.start() and row["id"] == node_id][-1]
+    assert int(here["first"]) == int(caught_up[2]) + 1 >= int(cut[1]), "its log is the snapshot, and what follows it"
+    assert shown.rstrip().splitlines()[-1].startswith("acknowledged ")
 
 
 def test_keep_leaves_it_running_and_says_how_to_use_and_stop_it() -> None:
