@@ -180,11 +180,13 @@ def test_ids_of_groups_need_not_follow_one_another(seed: int) -> None:
 
 
 def test_a_hundred_groups_on_udp_and_leveldb(tmp_path: Path) -> None:
-    """Real time, so the timeouts are long: three hosts share a loop, a disk and two cores."""
+    """Real time, so the timeouts are long: three hosts share a loop, a disk and two cores. How many elections there are
+    is up to the machine, so what groups share is seen where no election counts: in the one write in which a host has
+    what it was given for all the groups that it leads, in one turn of the loop."""
     groups, addresses = range(100), _free_addresses(3)
     times = {"heartbeat_ms": 200, "election_ms": (1000, 2000)}
     machines: dict[int, dict[int, Recorder]] = {}
-    syncs = dict.fromkeys(addresses, 0)
+    written: dict[int, list[set[int]]] = {i: [] for i in addresses}  # by host: the groups of each synced write
 
     class Store(LevelDBStorage):
         def __init__(self, host_id: int) -> None:
@@ -192,7 +194,7 @@ def test_a_hundred_groups_on_udp_and_leveldb(tmp_path: Path) -> None:
             self.host_id = host_id
 
         def submit(self, batch: AppendBatch) -> bool:
-            syncs[self.host_id] += 1
+            written[self.host_id].append({group_id for group_id, _ in batch})
             return super().submit(batch)
 
     def make(host_id: int) -> Host:
@@ -209,24 +211,34 @@ def test_a_hundred_groups_on_udp_and_leveldb(tmp_path: Path) -> None:
             except (NotLeader, Timeout):  # after the latter it may be there twice
                 await asyncio.sleep(0.05)
 
+    async def together(host: Host, written: list[set[int]]) -> int:
+        """Proposes to all groups that the host leads, in one turn: they share a write. To how many it was."""
+        led = [g for g in groups if host.group(g).status().role == "leader"]
+        written.clear()
+        proposed = [host.group(g).propose(b"together", timeout=30) for g in led]
+        outcomes = await asyncio.gather(*proposed, return_exceptions=True)
+        appended = {g for g, outcome in zip(led, outcomes, strict=True) if not isinstance(outcome, BaseException)}
+        assert not appended or appended <= written[0], f"{len(appended)} groups, in writes of {list(map(len, written))}"
+        return len(appended)
+
     async def life(command: bytes) -> None:
         hosts = {i: make(i) for i in addresses}
         await asyncio.gather(*(host.start() for host in hosts.values()))
-        syncs.update(dict.fromkeys(addresses, 0))
         await asyncio.gather(*(commit(hosts, g, command) for g in groups))
         for host_id in addresses:
-            while not all(machines[host_id][g].commands[-1:] == [command] for g in groups):
+            while not all(command in machines[host_id][g].commands for g in groups):
                 await asyncio.sleep(0.01)
+        while max([await together(hosts[i], written[i]) for i in addresses]) < 2:
+            await asyncio.sleep(0.05)  # those that were held up lead nothing
         await asyncio.gather(*(host.stop() for host in hosts.values()))
 
     async def main() -> None:
         async with asyncio.timeout(120):
             await life(b"first")
-            # At least two writes for each group on each host (a term, an entry), and fewer syncs than that.
-            assert all(count < 2 * len(groups) for count in syncs.values()), syncs
             await life(b"second")
             for recorder in (recorder for by_group in machines.values() for recorder in by_group.values()):
-                assert list(dict.fromkeys(recorder.commands)) == [b"first", b"second"]
+                commands = [command for command in dict.fromkeys(recorder.commands) if command != b"together"]
+                assert commands == [b"first", b"second"]
 
     asyncio.run(main())
 
