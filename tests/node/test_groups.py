@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raftcore import MessageType
 from raftcore.wire.codec import decode_message, frames
-from raftpy import ApplyFailed, Config, ConfigError, NotLeader, StorageFailed, Timeout
+from raftpy import ApplyFailed, Config, ConfigError, NotLeader, StorageFailed
 from raftpy.contracts.errors import Stopped
 from raftpy.contracts.storage import AppendBatch
 from raftpy.runtime.host import Host
 from raftpy.runtime.stored_view import StoredView
 from raftpy.storage import MemoryDisk, MemoryStore
-from raftpy.storage.leveldb.store import LevelDBStorage
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
-from raftpy.transport.datagram.udp import UdpTransport
 from raftpy.transport.exchange.unreliable import Unreliable
-from tests.node.harness import Recorder, _free_addresses
+from tests.node.harness import Recorder
 from tests.node.loop import VirtualClock, run
 
 ADDRESSES = {i: f"127.0.0.1:{7100 + i}" for i in (1, 2, 3)}
@@ -177,70 +174,6 @@ def test_ids_of_groups_need_not_follow_one_another(seed: int) -> None:
             await all_hosts.committed(group_id, b"%d" % group_id, [1, 2, 3])
 
     play(lambda: Hosts(seed, [0, 1, 7, 8, 100, 2**40, 2**64 - 1]), scenario)
-
-
-def test_a_hundred_groups_on_udp_and_leveldb(tmp_path: Path) -> None:
-    """Real time, so the timeouts are long: three hosts share a loop, a disk and two cores. How many elections there are
-    is up to the machine, so what groups share is seen where no election counts: in the one write in which a host has
-    what it was given for all the groups that it leads, in one turn of the loop."""
-    groups, addresses = range(100), _free_addresses(3)
-    times = {"heartbeat_ms": 200, "election_ms": (1000, 2000)}
-    machines: dict[int, dict[int, Recorder]] = {}
-    written: dict[int, list[set[int]]] = {i: [] for i in addresses}  # by host: the groups of each synced write
-
-    class Store(LevelDBStorage):
-        def __init__(self, host_id: int) -> None:
-            super().__init__(tmp_path / str(host_id))
-            self.host_id = host_id
-
-        def submit(self, batch: AppendBatch) -> bool:
-            written[self.host_id].append({group_id for group_id, _ in batch})
-            return super().submit(batch)
-
-    def make(host_id: int) -> Host:
-        machines[host_id] = {g: Recorder() for g in groups}
-        config = Config(id=host_id, cluster=addresses, **times)  # type: ignore[arg-type]
-        return Host(config, machines[host_id], storage=Store(host_id), transport=UdpTransport())
-
-    async def commit(hosts: dict[int, Host], group_id: int, command: bytes) -> None:
-        while True:
-            leader = await hosts[1].group(group_id).wait_for_leader(60)
-            try:
-                await hosts[leader].group(group_id).propose(command, timeout=30)
-                return
-            except (NotLeader, Timeout):  # after the latter it may be there twice
-                await asyncio.sleep(0.05)
-
-    async def together(host: Host, written: list[set[int]]) -> int:
-        """Proposes to all groups that the host leads, in one turn: they share a write. To how many it was."""
-        led = [g for g in groups if host.group(g).status().role == "leader"]
-        written.clear()
-        proposed = [host.group(g).propose(b"together", timeout=30) for g in led]
-        outcomes = await asyncio.gather(*proposed, return_exceptions=True)
-        appended = {g for g, outcome in zip(led, outcomes, strict=True) if not isinstance(outcome, BaseException)}
-        assert not appended or appended <= written[0], f"{len(appended)} groups, in writes of {list(map(len, written))}"
-        return len(appended)
-
-    async def life(command: bytes) -> None:
-        hosts = {i: make(i) for i in addresses}
-        await asyncio.gather(*(host.start() for host in hosts.values()))
-        await asyncio.gather(*(commit(hosts, g, command) for g in groups))
-        for host_id in addresses:
-            while not all(command in machines[host_id][g].commands for g in groups):
-                await asyncio.sleep(0.01)
-        while max([await together(hosts[i], written[i]) for i in addresses]) < 2:
-            await asyncio.sleep(0.05)  # those that were held up lead nothing
-        await asyncio.gather(*(host.stop() for host in hosts.values()))
-
-    async def main() -> None:
-        async with asyncio.timeout(120):
-            await life(b"first")
-            await life(b"second")
-            for recorder in (recorder for by_group in machines.values() for recorder in by_group.values()):
-                commands = [command for command in dict.fromkeys(recorder.commands) if command != b"together"]
-                assert commands == [b"first", b"second"]
-
-    asyncio.run(main())
 
 
 # --- What groups share ----------------------------------------------------------------------------------------------
