@@ -227,7 +227,7 @@ class Snapshots(Protocol):
         ...
 
     def free_space(self) -> int:
-        """Bytes that are free on the disk on which snapshots lie. Raises ``SnapshotFailed``."""
+        """Bytes that snapshots may still take of the disk on which they lie. Raises ``SnapshotFailed``."""
         ...
 
     def begun(self, group: int) -> SnapshotFile | None:

@@ -25,6 +25,7 @@ from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import Standing
 from raftpy.members.operations import MemberOperations
 from raftpy.runtime.beside import Beside
+from raftpy.runtime.disk_space import DiskSpace
 from raftpy.runtime.fetching import Fetching
 from raftpy.runtime.founding import Founding, asking
 from raftpy.runtime.group import Group
@@ -73,7 +74,7 @@ class Driver:
         self.failure: BaseException | None = None
         """Why the host stopped by itself; None while it runs and after ``stop``."""
         self.closed = False
-        self.fetching = self._make_fetching()
+        self.fetching, self.space = self._make_fetching(), DiskSpace(opened.storage.snapshots, clock)
         self.reading = LogReading(executor.background(), clock, config.id, self.fail)
         self.groups = {
             group_id: Group(

@@ -44,6 +44,7 @@ from raftpy.members.table import DEFAULT_COMMAND, MemberTable
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.commits import CommitFeed
+from raftpy.runtime.disk_space import DiskSpace
 from raftpy.runtime.fetching import Fetching
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.installing import Fetch, Installing
@@ -76,8 +77,8 @@ class Hosting(Protocol):
     """The host of a group, as far as the group needs it.
 
     Its parts are there under the driver's names (``config``, ``storage``, ``transport``, ``clock``, ``executor``,
-    ``entropy``, ``passes``, ``owner``, ``fetching``, ``reading``), its ``boot`` and its table of first ``members``,
-    node id to UDP address. ``closed``: it has ended, by itself where there is a ``failure``.
+    ``entropy``, ``passes``, ``owner``, ``fetching``, ``reading``, ``space``), its ``boot`` and its table of first
+    ``members``, node id to UDP address. ``closed``: it has ended, by itself where there is a ``failure``.
     """
 
     config: Config
@@ -90,6 +91,7 @@ class Hosting(Protocol):
     owner: Owner
     fetching: Fetching
     reading: LogReading
+    space: DiskSpace
     boot: int
     members: Mapping[int, str]
     closed: bool
@@ -229,6 +231,8 @@ class Group:
         )
 
     def _make_snapshots(self, state_machine: StateMachine, start: Start) -> Snapshotting:
+        begins, most, reachable = self.raw.first_index - 1, self.config.trailing_bytes, self.transport.reachable
+        trailing = Trailing(self, begins, most, reachable, carried=self.host.fetch is not None)
         return Snapshotting(
             self,
             state_machine,
@@ -236,13 +240,8 @@ class Group:
             Beside(self.host.executor.background(), f"raftpy snapshot {self.config.id}"),
             start,
             SnapshotPolicy.of(self.config),
-            Trailing(
-                self,
-                self.raw.first_index - 1,
-                self.config.trailing_bytes,
-                self.transport.reachable,
-                carried=self.host.fetch is not None,
-            ),
+            trailing,
+            self.host.space,
             lambda: self.host.begun(self.id),
             lambda ref: self.fetching.given is not None and self.fetching.given.is_damaged(ref),
         )

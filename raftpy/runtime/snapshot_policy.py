@@ -70,7 +70,16 @@ class Behind:
     seconds: float
     """Since it was taken or tried, infinite where that was in an earlier life or never."""
     free: int | None = None
-    """Bytes that are free on the disk; None: not known, or not asked for (:func:`matters`)."""
+    """Bytes that are free on the disk for its next snapshot; None: not known, or not asked for (:func:`matters`)."""
+    others: int = 0
+    """Bytes of the snapshots that other groups of this host would take as soon (disk_space.py)."""
+    others_log: int = 0
+    """Bytes of log that these groups have behind their last ones."""
+
+    @property
+    def next_size(self) -> int:
+        """Bytes that the next snapshot may have: what the last one has, and what was appended since."""
+        return self.size + self.bytes
 
 
 def share_of(node_id: int, members: Collection[int]) -> float:
@@ -84,14 +93,12 @@ def is_turn(share: float, log_s: float) -> bool:
 
 
 def is_due(policy: SnapshotPolicy, share: float | None, behind: Behind, log_s: float) -> bool:
-    """Whether a snapshot is to be taken now. ``share`` as of :func:`share_of`; None: there is no other member.
-    ``log_s``: the log's time, in seconds."""
+    """Whether a snapshot is to be taken now, wherever the disk is not short of space. ``share`` as of :func:`share_of`;
+    None: there is no other member. ``log_s``: the log's time, in seconds."""
     if not behind.entries:
         return False
     longer = 1.0 if behind.size or share is None else 1.0 + share
     if policy.entries is not None and behind.entries >= policy.entries * longer:
-        return True
-    if is_short(share, behind):
         return True
     interval = max(policy.bytes, behind.size)
     if share is None or interval < BRIEF_BYTES:
@@ -107,18 +114,19 @@ def matters(size: int, snapshot: int) -> bool:
 
 
 def is_short(share: float | None, behind: Behind) -> bool:
-    """Whether the disk is so short of space that a snapshot is due at once: what is free would be taken by one more, as
-    large as the last one and what was appended since, and by as much log again as there is behind that. Not where it
-    may lack the space for one: that would fail, and could take what the log needs for its next entries.
+    """Whether the disk is so short of space that a snapshot is due at once: what is free would be taken by one more of
+    this group and of each other that would take one, as large as the last one and what was appended since, and by as
+    much log again as there is behind those. Not where it may lack the space for this group's: that would fail, and
+    could take what the log needs for its next entries.
 
     The log takes what is free: so, without anybody else, the snapshot is due at two thirds of the way from the one
     before to the moment from which on none fits any more; with a larger share sooner, as all have the same log, and
     perhaps such disks. Then the log is cut.
     """
-    if behind.free is None or not matters(behind.bytes, behind.size):
+    if not behind.entries or behind.free is None or not matters(behind.bytes, behind.size):
         return False
-    size = behind.size + behind.bytes
-    return size <= behind.free <= size + behind.bytes * (1.0 + (share or 0.0))
+    log = behind.bytes + behind.others_log
+    return behind.next_size <= behind.free <= behind.next_size + behind.others + log * (1.0 + (share or 0.0))
 
 
 def cut_to(first: int, kept: int, durable: int, needless: int) -> int:

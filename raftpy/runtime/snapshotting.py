@@ -20,6 +20,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -38,6 +39,7 @@ from raftpy.members.table import MemberTable
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.beside import Beside, retrieve
 from raftpy.runtime.capturing import Capturing, capturing
+from raftpy.runtime.disk_space import DiskSpace
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.log_clock import LogClock
 from raftpy.runtime.restoring import Start
@@ -55,8 +57,6 @@ PASSING_S = 0.01
 """Until the next look whether what a machine had before is passed over."""
 AGAIN_S = 60.0
 """Until the next attempt, where one has failed."""
-SHARE_OF_FREE = 4
-"""Of what is free on the disk, the log behind the oldest snapshot kept may have one part in so many."""
 
 log = logging.getLogger("raftpy")
 
@@ -88,7 +88,8 @@ class Snapshotted(Protocol):
 class Snapshotting:
     """Takes one snapshot at a time. All calls but ``end`` are made in the loop's thread.
 
-    ``policy`` says when one is due (snapshot_policy.py). ``start``: from where the group went on.
+    ``policy`` says when one is due (snapshot_policy.py). ``start``: from where the group went on. ``space``: what the
+    groups of the host share of the disk.
     ``begun()``: node id to the snapshot that this node may come back for.
     ``is_damaged(ref)``: one was found damaged as it was given out.
     """
@@ -102,6 +103,7 @@ class Snapshotting:
         start: Start,
         policy: SnapshotPolicy,
         trailing: Trailing,
+        space: DiskSpace,
         begun: Callable[[], Mapping[int, SnapshotRef]] = dict,
         is_damaged: Callable[[SnapshotRef], bool] = lambda ref: False,
     ) -> None:
@@ -109,6 +111,7 @@ class Snapshotting:
         self._snapshots = snapshots
         self._beside = beside
         self._trailing = trailing
+        self._space = space
         self._begun = begun
         self._is_damaged = is_damaged
         self._policy = policy
@@ -122,6 +125,7 @@ class Snapshotting:
         self._newest = start.applied
         self._size = start.size
         self._bytes_before = 0  # applied by this process when the newest was captured
+        self._given = 0  # bytes of the state that the one being written was given
         self._tried_s = self._not_before_s = self._doubted_s = self._provided_s = -math.inf
         self._cut_again_s = -math.inf
         self._kept = 0  # index of the oldest one kept, once it was read back
@@ -154,8 +158,12 @@ class Snapshotting:
         self._trailing.look()
         if self._group.clock.monotonic() < self._not_before_s:
             return
-        if self._is_due():
+        self._log_clock.seen(self._group.raw.last_time_ms)
+        behind, share = self._behind(), self._share()
+        self._short = is_short(share, behind)
+        if self._short or is_due(self._policy, share, behind, self._log_clock.seconds()):
             if self._offered is not None:
+                self._claim()
                 self._begin(self._take).add_done_callback(self._report)
             elif not self._said:
                 self._said = True
@@ -184,23 +192,23 @@ class Snapshotting:
             and min(refs[kept - 1].index, self._trailing.cut_to(refs[kept - 1].index)) >= raw.first_index
         )
 
-    def _is_due(self) -> bool:
-        applying, raw = self._group.applying, self._group.raw
-        self._log_clock.seen(raw.last_time_ms)
+    def _behind(self) -> Behind:
+        """What lies behind the newest one, and, where it is so much that it matters, what room another one finds."""
+        group, applying, space = self._group, self._group.applying, self._space
         entries, size = applying.applied - self._newest, applying.applied_bytes - self._bytes_before
-        if not entries:
-            return False
-        seconds, free = self._group.clock.monotonic() - self._tried_s, None
-        if matters(size, self._size) and self._offered is not None:
-            try:
-                free = self._snapshots.free_space()
-            except SnapshotFailed:
-                pass  # whoever writes next hears of it
-        behind = Behind(entries, size, self._size, seconds, free)
-        members = others(raw)
-        share = share_of(raw.id, {*members, raw.id}) if members else None
-        self._short = is_short(share, behind)
-        return is_due(self._policy, share, behind, self._log_clock.seconds())
+        behind = Behind(entries, size, self._size, group.clock.monotonic() - self._tried_s)
+        if not entries or self._offered is None or not matters(size, self._size):
+            space.needs_none(group.id)
+            return behind
+        room = space.room(group.id, behind.next_size, size)
+        if room is None:
+            return behind
+        return replace(behind, free=room.free, others=room.others, others_log=room.others_log)
+
+    def _share(self) -> float | None:
+        """The node's place among the members; None: there is no other."""
+        raw, members = self._group.raw, others(self._group.raw)
+        return share_of(raw.id, {*members, raw.id}) if members else None
 
     def _rests(self) -> bool:
         """Whether nothing may be begun now: something is at work, or the state is another node's to bring."""
@@ -212,7 +220,14 @@ class Snapshotting:
     def _begin(self, work: Callable[[], Coroutine[object, object, int]]) -> asyncio.Task[int]:
         self._task = asyncio.get_running_loop().create_task(work())
         self._task.add_done_callback(retrieve)
+        self._task.add_done_callback(lambda task: self._space.written(self._group.id))
         return self._task
+
+    def _claim(self) -> None:
+        """What the next one will take is not free for other groups from now on, until it is there, or given up."""
+        size = self._size + self._group.applying.applied_bytes - self._bytes_before
+        self._given = 0
+        self._space.writes(self._group.id, lambda: size - self._given)
 
     def _report(self, task: asyncio.Task[int]) -> None:
         """Nobody else hears of the failure of what was done by itself; the node goes on with what it has."""
@@ -283,6 +298,7 @@ class Snapshotting:
         except Exception as error:
             self._not_taken = _words(error)
             raise
+        self._claim()
 
         def begin() -> SnapshotWriter | None:
             ref = ref_of(group.id, known)
@@ -336,6 +352,7 @@ class Snapshotting:
                 if beside.stopped:
                     return
                 writer.write(chunk)
+                self._given += len(chunk)
 
         if getattr(view, "writes_in_thread", False):
             await beside.call(partial(write, chunks))
@@ -477,7 +494,7 @@ class Snapshotting:
             kept, free = await beside.call(retain)
             self._kept = 0 if kept is None else kept.index
             if kept is not None:
-                self._trailing.limit = min(self._policy.trailing_bytes, free // SHARE_OF_FREE)
+                self._space.share(self._group.id, self._trailing, self._policy.trailing_bytes, free)
                 self._cut()
         except Exception as error:
             self._not_cut = _words(error)
@@ -521,6 +538,7 @@ class Snapshotting:
     def stop(self, why: Callable[[], RaftError]) -> None:
         """The node ends: whoever waits hears ``why()``. Before the store is closed, ``end`` is called."""
         self._beside.stop(why)
+        self._space.leave(self._group.id)
         self.go_on()
 
     def disown(self, error: RaftError) -> None:

@@ -121,16 +121,33 @@ def test_a_snapshot_is_due_at_once_where_the_disk_runs_short(
     size: int, snapshot: int, free: int | None, share: float | None, *, due: bool
 ) -> None:
     """Whatever the minute and the turn."""
-    policy = SnapshotPolicy(256 * MB)
-    assert is_due(policy, share, Behind(1, size, snapshot, 1.0, free), TURN - 1) is due
+    behind = Behind(1, size, snapshot, 1.0, free)
+    assert not is_due(SnapshotPolicy(256 * MB), share, behind, TURN - 1)
+    assert is_short(share, behind) is due
     assert not due or matters(size, snapshot), "the free space is asked for where it may make one due"
-    assert not is_due(policy, share, Behind(0, size, snapshot, 1.0, free), TURN - 1)
+    assert not is_short(share, Behind(0, size, snapshot, 1.0, free))
 
 
 @pytest.mark.parametrize(("share", "free"), [(None, 400), (0.0, 400), (1 / 4, 450), (1 / 2, 500)])
 def test_members_with_such_disks_are_not_short_at_the_same_entry(share: float | None, free: int) -> None:
     for more, due in ((0, True), (1, False)):
         assert is_short(share, Behind(1, 200 * MB, 1, 1.0, free * MB + 1 + more)) is due
+
+
+@pytest.mark.parametrize(
+    ("free", "due"),
+    [
+        # Room for this one's and the others', and for as much log again as there is behind all of them.
+        (GB + 128 * MB + 3 * GB + (128 + 300) * MB + 1, False),
+        (GB + 128 * MB + 3 * GB + (128 + 300) * MB, True),
+        # Room for this one's alone: it is due before there is none.
+        (GB + 128 * MB, True),
+        (GB + 128 * MB - 1, False),
+    ],
+)
+def test_what_other_groups_of_the_host_would_need_counts(free: int, *, due: bool) -> None:
+    behind = Behind(1, 128 * MB, GB, 1.0, free, others=3 * GB, others_log=300 * MB)
+    assert is_short(None, behind) is due
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ class Place:
     path: Path
     max_body: int = MAX_BODY
     sync_bytes: int = SYNC_BYTES
+    reserve: int = 0
     memory: MemoryFolder = field(default_factory=MemoryFolder)
     disk: Disk = field(default_factory=lambda: Disk(Random(1)))
 
@@ -94,7 +95,7 @@ class Place:
         """Another life: what was open before is of no use."""
         if self.kind == "memory":
             self.memory = self.memory.after_crash()
-        store = SnapshotStore(self.folder(), sync_bytes=self.sync_bytes, max_body=self.max_body)
+        store = SnapshotStore(self.folder(), sync_bytes=self.sync_bytes, max_body=self.max_body, reserve=self.reserve)
         store.load(read_only=read_only)
         return store
 

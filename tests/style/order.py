@@ -49,9 +49,9 @@ RAFTPY = """
     members: due own_entries table operations
     runtime: awaited beside commands log_reading commits defaults founding linger owner store_threads sections
         capturing saved_state starting restoring opening pending_proposals applying quarantine reads role_log
-        slow_writes snapshot_policy log_clock stalls status stored_view pace paged_view trailing group_work snapshotting
-        snapshot_source fetching installing pulling offering scrubbing rounds passes rest calls leaving group describe
-        group_calls driver host
+        slow_writes snapshot_policy log_clock stalls status stored_view pace paged_view trailing disk_space group_work
+        snapshotting snapshot_source fetching installing pulling offering scrubbing rounds passes rest calls leaving
+        group describe group_calls driver host
     .: node blocking
     replicated: kv_commands held key_order parted_dict sorted_keys kv_packing kv_state kv_puts kv
     server: connections errors bodies proposer redirect dispatch accepting request kv limits snapshot status app

@@ -50,7 +50,7 @@ from raftpy.storage.leveldb.group_log import LevelDBGroupLog
 from raftpy.storage.leveldb.head import Head
 from raftpy.storage.leveldb.lock import DirectoryLock, leveldb_unused
 from raftpy.storage.leveldb.ownership import FORMER, SEGMENTS, UNWRITTEN, check_ours
-from raftpy.storage.leveldb.row import SEGMENT_SIZE, RowBatch, SegmentRow
+from raftpy.storage.leveldb.row import SEGMENT_SIZE, RowBatch, SegmentRow, room_of
 from raftpy.storage.leveldb.sealing import seal
 from raftpy.storage.leveldb.segment import name_of, segments
 from raftpy.storage.leveldb.spare import Spare
@@ -70,6 +70,9 @@ _T = TypeVar("_T")
 
 SNAPSHOTS = "snapshots"
 """The directory of snapshots, in the data directory."""
+
+RESERVED_SEGMENTS = 2
+"""So many segments of the log find room on the disk, whatever snapshots would take: the one in use and the next."""
 
 MAY_BE_OPEN = 3
 """How many of the newest segments a process that has the store open may have open in LevelDB."""
@@ -108,7 +111,8 @@ class LevelDBStorage:
         self._row_path = self.path / SEGMENTS
         self._segment_size = segment_size
         self._files: Files = files or SystemFiles()
-        self.snapshots = SnapshotStore(SystemFolder(self._files, self.path / SNAPSHOTS))
+        reserve = RESERVED_SEGMENTS * room_of(segment_size)
+        self.snapshots = SnapshotStore(SystemFolder(self._files, self.path / SNAPSHOTS), reserve=reserve)
         self._engine: DatabaseEngine = database or LevelDB()
         self._executor: Executor = executor or Threads()
         self._entropy: Entropy = entropy or SystemEntropy()

@@ -91,19 +91,26 @@ class Appender:
     What is written goes to the disk in small steps, each waited for, and each time that ``sync_bytes`` have come
     together they are synced: so every sync is short, the last one, too, and what others sync meanwhile waits behind one
     small step and not behind all that has come together.
+
+    ``reserve``: so many bytes of the disk are left free, for others: what would take of them is not written.
     """
 
-    def __init__(self, file: FolderFile, position: int, sync_bytes: int) -> None:
+    def __init__(self, file: FolderFile, position: int, sync_bytes: int, reserve: int = 0) -> None:
         self.position = position
         """Where the next bytes go."""
         self._file = file
         self._sync_bytes = sync_bytes
+        self._reserve = reserve
         self._unsynced = 0
         self._held = 0  # of these, what the disk was not given yet
 
     def write(self, data: Data) -> None:
-        """All of ``data``."""
+        """All of ``data``. Raises ``SnapshotFailed``."""
         size = len(data)
+        if self._reserve and (free := self._file.free_space()) < self._reserve + size:
+            raise SnapshotFailed(
+                self._file.path, f"the disk has {free} bytes left, of which {self._reserve} are kept for the log"
+            )
         self._file.write_at(data, self.position)
         self.position += size
         self._unsynced += size

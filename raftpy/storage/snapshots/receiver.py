@@ -22,11 +22,18 @@ class SnapshotFileReceiver:
     """A ``SnapshotReceiver`` into a file."""
 
     def __init__(
-        self, folder: Folder, offered: SnapshotFile, ended: Callable[[SnapshotFile | None], object], *, sync_bytes: int
+        self,
+        folder: Folder,
+        offered: SnapshotFile,
+        ended: Callable[[SnapshotFile | None], object],
+        *,
+        sync_bytes: int,
+        reserve: int,
     ) -> None:
         """Makes the file, or opens what is there of it. Raises ``SnapshotFailed``, and ``ended`` was called."""
         self.file = offered
         self._sync_bytes = sync_bytes
+        self._reserve = reserve
         name = receiving_name(offered)
         try:
             file = folder.open(name, "share")
@@ -34,7 +41,7 @@ class SnapshotFileReceiver:
             ended(None)
             raise
         self._unfinished = Unfinished(folder, name, file, ended)
-        self._appender = Appender(file, 0, sync_bytes)
+        self._appender = Appender(file, 0, sync_bytes, reserve)
         with self._unfinished.while_open():
             folder.sync()
 
@@ -63,10 +70,10 @@ class SnapshotFileReceiver:
                 whole = 0
             if there > whole:
                 file.truncate(whole)
-            lacking = offered.size - whole - file.free_space()
+            lacking = offered.size - whole - max(0, file.free_space() - self._reserve)
             if lacking > 0:
                 raise SnapshotFailed(file.path, f"the disk lacks {lacking} bytes for the {offered.size} of it")
-            self._appender = Appender(file, whole, self._sync_bytes)
+            self._appender = Appender(file, whole, self._sync_bytes, self._reserve)
 
     def write(self, data: Data) -> None:
         with self._unfinished.while_open():

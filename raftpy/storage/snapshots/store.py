@@ -45,15 +45,19 @@ class SnapshotStore:
     """The ``Snapshots`` in a folder. To be loaded before anything else is asked of it; it holds nothing open itself.
 
     ``sync_bytes``: bytes that are written between two syncs. ``max_body``: bytes of the longest block, 69 to 262,144;
-    ``ValueError`` for another number.
+    ``ValueError`` for another number. ``reserve``: bytes of the disk that no snapshot takes: the log lies there, too,
+    and its node ends with the first entry for which there is no room.
     """
 
-    def __init__(self, folder: Folder, *, sync_bytes: int = SYNC_BYTES, max_body: int = MAX_BODY) -> None:
+    def __init__(
+        self, folder: Folder, *, sync_bytes: int = SYNC_BYTES, max_body: int = MAX_BODY, reserve: int = 0
+    ) -> None:
         if not MAX_HEADER <= max_body <= MAX_BODY:
             raise ValueError(f"a block has {MAX_HEADER} to {MAX_BODY} bytes, got {max_body}")
         self._folder = folder
         self._sync_bytes = sync_bytes
         self._max_body = max_body
+        self._reserve = reserve
         self._may_change = False
         self._refs: dict[int, set[SnapshotRef]] = {}  # by group
         self._damaged: set[SnapshotRef] = set()
@@ -100,7 +104,9 @@ class SnapshotStore:
     def begin(self, ref: SnapshotRef) -> SnapshotWriter:
         self._check_new(ref, self._writing, "written")
         ended = self._take(ref, self._writing)
-        return SnapshotFileWriter(self._folder, ref, ended, sync_bytes=self._sync_bytes, max_body=self._max_body)
+        return SnapshotFileWriter(
+            self._folder, ref, ended, sync_bytes=self._sync_bytes, max_body=self._max_body, reserve=self._reserve
+        )
 
     def open(self, ref: SnapshotRef) -> SnapshotReader:
         file = self._open(ref)
@@ -148,7 +154,7 @@ class SnapshotStore:
             self._delete([ref])
 
     def free_space(self) -> int:
-        return self._folder.free_space()
+        return max(0, self._folder.free_space() - self._reserve)
 
     def begun(self, group: int) -> SnapshotFile | None:
         return self._begun.get(group)
@@ -159,7 +165,9 @@ class SnapshotStore:
         if self._begun.get(group) != offered:
             self._discard_begun(group)
         ended = self._take(offered.ref, self._receiving)
-        receiver = SnapshotFileReceiver(self._folder, offered, ended, sync_bytes=self._sync_bytes)
+        receiver = SnapshotFileReceiver(
+            self._folder, offered, ended, sync_bytes=self._sync_bytes, reserve=self._reserve
+        )
         self._begun[group] = offered
         try:
             yield from receiver.resume()

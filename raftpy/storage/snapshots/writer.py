@@ -98,6 +98,7 @@ class SnapshotFileWriter:
         *,
         sync_bytes: int,
         max_body: int,
+        reserve: int,
     ) -> None:
         """Makes the file. Raises ``SnapshotFailed``, and ``ended`` was called; also where it cannot be made."""
         self.ref = ref
@@ -110,7 +111,7 @@ class SnapshotFileWriter:
         self._unfinished = Unfinished(folder, name, file, ended)
         self._in_section = False
         with self._unfinished.while_open():
-            self._blocks = BlockWriter(Appender(file, 0, sync_bytes), ref, max_body)
+            self._blocks = BlockWriter(Appender(file, 0, sync_bytes, reserve), ref, max_body)
 
     def section(self, header: TypeHeader) -> None:
         with self._unfinished.while_open():

@@ -69,4 +69,28 @@ BUGS = (
         new="share_of(0, members)",
         near="tests/node/test_snapshot_turns.py",
     ),
+    Bug(
+        name="room-for-one-snapshot-found-by-two-groups",
+        breaks="what another group of the host is writing is not free (docs/design-storage.md)",
+        file="raftpy/runtime/disk_space.py",
+        old="        return Room(self._free - taken, ",
+        new="        return Room(self._free, ",
+        near="tests/node/test_disk_space.py",
+    ),
+    Bug(
+        name="quarter-of-the-disk-for-each-group",
+        breaks="the trailing logs of a host's groups have a quarter of the free disk together (docs/design-storage.md)",
+        file="raftpy/runtime/disk_space.py",
+        old="        part = free // SHARE_OF_FREE // len(self._trailing)\n",
+        new="        part = free // SHARE_OF_FREE\n",
+        near="tests/node/test_disk_space.py",
+    ),
+    Bug(
+        name="received-snapshot-takes-the-log-s-room",
+        breaks="a snapshot leaves the room of two segments free (docs/design-storage.md)",
+        file="raftpy/storage/snapshots/receiver.py",
+        old="            self._appender = Appender(file, whole, self._sync_bytes, self._reserve)\n",
+        new="            self._appender = Appender(file, whole, self._sync_bytes)\n",
+        near="tests/storage/test_reserve.py",
+    ),
 )
