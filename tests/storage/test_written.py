@@ -10,7 +10,7 @@ from raftpy.contracts.snapshots import complete
 from raftpy.contracts.storage import Written
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage.leveldb.segment import HEADER_END, Made, Write
-from tests.storage.snapshots import raw, ref, write
+from tests.storage.snapshots import MACHINE, raw, ref, write
 from tests.storage.support import MEMBERS, Disk, append, entries, payload, submit
 from tests.storage.test_space import SIZE, Place
 
@@ -92,3 +92,40 @@ def test_snapshots_that_are_complete(tmp_path: Path) -> None:
     assert taker.written().snapshots == second.size
     store, _ = disk.reopen(store)
     assert store.written() == Written(0, store.written().log, 0)
+
+
+def test_of_one_that_is_gone_on_with_what_this_process_has_received(tmp_path: Path) -> None:
+    disk, other = Disk("leveldb", tmp_path / "node1"), Disk("leveldb", tmp_path / "node2")
+    giver, _ = other.open()
+    sent = write(giver.snapshots, ref(5), [(MACHINE, bytes(1_000_000))])
+    data = raw(giver.snapshots, ref(5))
+    taker, _ = disk.open()
+
+    def receive(until: int) -> int:
+        """Where it has begun."""
+        receiver = complete(taker.snapshots.receive(sent))
+        begin = receiver.position
+        receiver.write(data[begin:until])
+        if until == len(data):
+            complete(receiver.finish())
+        else:
+            receiver.close()
+        return begin
+
+    receive(400_000)
+    assert taker.written().snapshots == 0
+    taker, _ = disk.reopen(taker)
+    begin = receive(700_000)
+    assert 0 < begin <= 400_000
+    second = receive(len(data))
+    assert taker.written().snapshots == (700_000 - begin) + (len(data) - second), "not what the process before received"
+    # What was given up does not count, nor does what is left of it.
+    third = write(giver.snapshots, ref(6), [(MACHINE, bytes(300_000))])
+    receiver = complete(taker.snapshots.receive(third))
+    receiver.write(raw(giver.snapshots, ref(6))[:200_000])
+    receiver.abort()
+    before = taker.written().snapshots
+    receiver = complete(taker.snapshots.receive(third))
+    receiver.write(raw(giver.snapshots, ref(6)))
+    complete(receiver.finish())
+    assert taker.written().snapshots == before + third.size

@@ -67,6 +67,8 @@ class SnapshotStore:
         self._receiving: dict[int, SnapshotRef] = {}
         self._taken_bytes: dict[int, int] = {}  # by group: of the snapshots that were completed
         self._received_bytes: dict[int, int] = {}
+        self._resumed: dict[int, tuple[SnapshotFileReceiver, int]] = {}  # by group: who receives, and from where on
+        self._begun_bytes: dict[int, int] = {}  # by group: received of the one begun, since the process began
 
     def load(self, *, read_only: bool = False) -> None:
         """Finds what is there, and deletes what no process will go on with; ``read_only``: changes nothing, now and
@@ -92,7 +94,8 @@ class SnapshotStore:
 
     @property
     def written(self) -> int:
-        """Bytes of the snapshots that were completed since the process began, written and received."""
+        """Bytes of the snapshots that were completed since the process began, written and received; of one that an
+        earlier process has begun, what came since."""
         return sum((*tuple(self._taken_bytes.values()), *tuple(self._received_bytes.values())))
 
     def groups(self) -> tuple[int, ...]:
@@ -174,6 +177,9 @@ class SnapshotStore:
         except GeneratorExit:
             receiver.close()
             raise
+        if not receiver.position:
+            self._begun_bytes.pop(group, None)  # of what came before nothing is left
+        self._resumed[group] = receiver, receiver.position
         return receiver
 
     # --- what there is
@@ -240,18 +246,28 @@ class SnapshotStore:
 
         def end(made: SnapshotFile | None) -> None:
             del busy[group]
+            received = self._received_of(group) if busy is self._receiving else 0
             if made is None:
                 return
             self._damaged.discard(made.ref)
             self._read_back.discard(made.ref)
             self._add(made.ref)
-            done = self._received_bytes if busy is self._receiving else self._taken_bytes
-            done[group] = done.get(group, 0) + made.size
             if busy is self._receiving:
+                self._received_bytes[group] = self._received_bytes.get(group, 0) + received
+                del self._begun_bytes[group]
                 self._begun.pop(group, None)  # its file has the snapshot's name now
                 self._read_back.add(made.ref)
+            else:
+                self._taken_bytes[group] = self._taken_bytes.get(group, 0) + made.size
             with suppress(SnapshotFailed):  # it is garbage, and no reason to deny the snapshot
                 self._discard_outdated(group)
 
         busy[group] = ref
         return end
+
+    def _received_of(self, group: int) -> int:
+        """Bytes that this process has received of the group's snapshot, whose reception ends, or stops."""
+        if group in self._resumed:
+            receiver, begin = self._resumed.pop(group)
+            self._begun_bytes[group] = self._begun_bytes.get(group, 0) + receiver.position - begin
+        return self._begun_bytes.get(group, 0)
