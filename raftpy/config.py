@@ -68,6 +68,14 @@ class Config:
     """How often a leader says that it is there (paper 5.2), in milliseconds; a multiple of ``tick_ms``, below the
     election timeout."""
 
+    quiet_heartbeat_ms: int | None = None
+    """How often it says so while nothing is going on, in milliseconds: a multiple of ``tick_ms``, ``heartbeat_ms`` at
+    least, below the election timeout. A quiet node wakes up for little else.
+
+    None: half as much again as ``heartbeat_ms``, or less, so that two come within the shortest election timeout and
+    one of them may be lost: 70 with the defaults.
+    """
+
     election_ms: tuple[int, int] = (150, 300)
     """A follower that hears from no leader for a time drawn from the first up to the second starts an election (paper
     5.2).
@@ -223,11 +231,26 @@ class Config:
             raise ConfigError(
                 f"heartbeat_ms is {self.heartbeat_ms}: it must be below the shortest election timeout, {shortest}"
             )
+        if self.quiet_heartbeat_ms is not None:
+            _in_ticks("quiet_heartbeat_ms", self.quiet_heartbeat_ms, self.tick_ms)
+            if not self.heartbeat_ms <= self.quiet_heartbeat_ms < shortest:
+                raise ConfigError(
+                    f"quiet_heartbeat_ms is {self.quiet_heartbeat_ms}: it must be heartbeat_ms ({self.heartbeat_ms}) "
+                    f"or more, and below the shortest election timeout, {shortest}"
+                )
 
     @property
     def heartbeat_ticks(self) -> int:
         """``heartbeat_ms`` in ticks."""
         return self.heartbeat_ms // self.tick_ms
+
+    @property
+    def quiet_heartbeat_ticks(self) -> int:
+        """``quiet_heartbeat_ms``, or what stands for None, in ticks."""
+        if self.quiet_heartbeat_ms is not None:
+            return self.quiet_heartbeat_ms // self.tick_ms
+        two_come = (self.election_ticks - 1) // 2  # with a tick left in which the second may arrive
+        return max(self.heartbeat_ticks, min(self.heartbeat_ticks * 3 // 2, two_come))
 
     @property
     def election_ticks(self) -> int:

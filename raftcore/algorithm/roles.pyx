@@ -17,6 +17,7 @@ from raftcore.base.errors import InvariantViolation
 
 from raftcore.algorithm.options cimport lease
 from raftcore.algorithm.options cimport priority
+from raftcore.algorithm.options cimport quiet
 from raftcore.algorithm.options.witness cimport is_witness
 from raftcore.algorithm.proposals cimport append_noop
 from raftcore.algorithm.state cimport Raft, ReadOnly, tracing
@@ -66,6 +67,7 @@ cdef int reset(Raft r, term_t term) except -1:
     r.reads = ReadOnly()
     r.postponed_reads = []
     lease.restart(r)
+    quiet.restart(r)
     return 0
 
 

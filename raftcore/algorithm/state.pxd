@@ -61,6 +61,9 @@ cdef class Raft:
     # Time, in ticks, and the caller's clock in milliseconds
     cdef int election_elapsed            # since the leader was heard, a vote was given, or the last timeout
     cdef int heartbeat_elapsed
+    cdef int heartbeat_pause             # ticks between the last heartbeats and the next
+    cdef index_t heartbeat_last          # last index at the last heartbeats; kept, as the next, for quiet ones only
+    cdef uint64_t heartbeat_round        # newest round of reads then
     cdef uint64_t heard_leader_ms        # now_ms when a leader was last heard, 0 before the first time
     cdef int contact_elapsed             # since any leader was last heard, or since the start
     cdef int randomized_timeout          # in [election_timeout, 2 * election_timeout)

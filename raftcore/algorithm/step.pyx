@@ -16,6 +16,7 @@ from raftcore.algorithm.election cimport (
     vote_came_late,
 )
 from raftcore.algorithm.membership_changes cimport leave_joint_when_due
+from raftcore.algorithm.options cimport quiet
 from raftcore.algorithm.options.priority cimport prefer
 from raftcore.algorithm.proposals cimport forward_proposal, leader_proposal, reduce_uncommitted
 from raftcore.algorithm.read_index cimport follower_read, follower_read_response, leader_read, newest_round
@@ -184,12 +185,12 @@ cdef int applied_to(Raft r, index_t index, Entries entries) except -1:
 
 cdef int tick(Raft r, uint32_t count) except -1:
     """So many ticks of the clock, in the role this node has; those in which nothing can be due are only counted."""
-    cdef uint64_t quiet
+    cdef uint64_t idle
     while count > 0:
-        quiet = due_within(r, <uint64_t> count + 1) - 1
-        if quiet > 0:
-            pass_time(r, <int> quiet)
-            count -= <uint32_t> quiet
+        idle = due_within(r, <uint64_t> count + 1) - 1
+        if idle > 0:
+            pass_time(r, <int> idle)
+            count -= <uint32_t> idle
         if count > 0:
             tick_once(r)
             count -= 1
@@ -206,7 +207,7 @@ cdef uint64_t ticks_until_due(Raft r) except 0:
     """How many ticks until one may do more than count, that one included: 1 is the next."""
     cdef int64_t left = r.options.election_timeout - r.election_elapsed
     if r.state == StateLeader:
-        left = min(left, r.options.heartbeat_timeout - r.heartbeat_elapsed)
+        left = min(left, r.heartbeat_pause - r.heartbeat_elapsed)
     elif promotable(r):
         left = timeout(r) - r.election_elapsed
     else:
@@ -236,6 +237,7 @@ cdef void pass_time(Raft r, int ticks) noexcept:
 
 
 cdef int tick_once(Raft r) except -1:
+    cdef uint64_t round_before
     pass_time(r, 1)
     if r.state != StateLeader:
         if r.election_elapsed >= timeout(r) and promotable(r):
@@ -243,14 +245,24 @@ cdef int tick_once(Raft r) except -1:
             hup(r, False)
         return 0
     if r.election_elapsed >= r.options.election_timeout:
-        r.election_elapsed = 0
-        r.transferee = 0  # a transfer has one election timeout (thesis 3.10)
-        prefer(r)
-        if r.options.check_quorum:
-            handle_check_quorum(r, None)
-    if r.state == StateLeader and r.heartbeat_elapsed >= r.options.heartbeat_timeout:
+        timeout_led(r)
+    if r.state == StateLeader and r.heartbeat_elapsed >= r.heartbeat_pause:
         r.heartbeat_elapsed = 0
+        round_before = r.reads.round
         handle_beat(r, None)
+        quiet.heartbeat_sent(r, round_before)
+        if quiet.sleeps_through_timeout(r):
+            timeout_led(r)
+    return 0
+
+
+cdef int timeout_led(Raft r) except -1:
+    """This leader has led for another election timeout."""
+    r.election_elapsed = 0
+    r.transferee = 0  # a transfer has one election timeout (thesis 3.10)
+    prefer(r)
+    if r.options.check_quorum:
+        handle_check_quorum(r, None)
     return 0
 
 

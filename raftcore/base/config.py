@@ -29,6 +29,11 @@ class Config:
     5.2). Above ``heartbeat_tick``, below 2**30."""
     heartbeat_tick: int = 1
     """Ticks between a leader's heartbeats (paper 5.2), at least 1."""
+    quiet_heartbeat_tick: int = 0
+    """Ticks between a leader's heartbeats while nothing is going on: at least ``heartbeat_tick``, below
+    ``election_tick``. 0: ``heartbeat_tick``, as in etcd/raft. Nothing is going on where, at a heartbeat, nothing was
+    appended and no read was begun since the last one, and all who are heard hold the whole log, which is committed
+    (beyond etcd/raft)."""
     max_size_per_msg: int = UNLIMITED
     """Bytes of blocks (headers included) in one append; one entry always goes. 0: one entry a message."""
     max_committed_size_per_ready: int = UNLIMITED
@@ -105,6 +110,11 @@ class Config:
             raise ConfigError(
                 f"election_tick must be above heartbeat_tick ({self.heartbeat_tick}) and below 2**30, "
                 f"not {self.election_tick}"
+            )
+        if self.quiet_heartbeat_tick and not self.heartbeat_tick <= self.quiet_heartbeat_tick < self.election_tick:
+            raise ConfigError(
+                f"quiet_heartbeat_tick must be 0, or at least heartbeat_tick ({self.heartbeat_tick}) and below "
+                f"election_tick ({self.election_tick}), not {self.quiet_heartbeat_tick}"
             )
         if not 1 <= self.max_inflight_msgs < 1 << 31:
             raise ConfigError(f"max_inflight_msgs must be 1 to 2**31 - 1, not {self.max_inflight_msgs}")

@@ -8,6 +8,7 @@ cdef class Options:
     # Immutable: nothing but its construction writes to it. Units and meanings are raftcore.base.config's.
     cdef readonly int election_timeout                 # ticks, as all timeouts
     cdef readonly int heartbeat_timeout
+    cdef readonly int quiet_heartbeat_timeout          # heartbeat_timeout at least
     cdef readonly uint64_t max_size_per_msg            # bytes of blocks in one append
     cdef readonly uint64_t max_uncommitted_size        # bytes of payload; NO_LIMIT: they are not counted
     cdef readonly bint async_storage_writes            # the driver's form: storage work as messages with responses

@@ -11,6 +11,7 @@ cdef class Options:
 
     Attributes:
         election_timeout, heartbeat_timeout: ``election_tick`` and ``heartbeat_tick``, in ticks.
+        quiet_heartbeat_timeout: ``quiet_heartbeat_tick``, or where that is 0 ``heartbeat_tick``.
         promises: bit t is set when messages of type t wait until all that is unstable is durable (thesis 3.8); without
             MsgVote's for ``votes_before_write``.
         max_size_per_msg, max_uncommitted_size, async_storage_writes, check_quorum, pre_vote, ignore_forget_leader,
@@ -21,6 +22,7 @@ cdef class Options:
     def __cinit__(self, config):
         self.election_timeout = config.election_tick
         self.heartbeat_timeout = config.heartbeat_tick
+        self.quiet_heartbeat_timeout = config.quiet_heartbeat_tick or config.heartbeat_tick
         self.max_size_per_msg = config.max_size_per_msg
         self.max_uncommitted_size = config.max_uncommitted_size
         self.async_storage_writes = config.async_storage_writes

@@ -38,6 +38,9 @@ cdef Raft clone_raft(Raft r, object storage):
     copy.preferred = r.preferred
     copy.election_elapsed = r.election_elapsed
     copy.heartbeat_elapsed = r.heartbeat_elapsed
+    copy.heartbeat_pause = r.heartbeat_pause
+    copy.heartbeat_last = r.heartbeat_last
+    copy.heartbeat_round = r.heartbeat_round
     copy.heard_leader_ms = r.heard_leader_ms
     copy.contact_elapsed = r.contact_elapsed
     copy.randomized_timeout = r.randomized_timeout
@@ -82,6 +85,7 @@ cdef bytes fingerprint_raft(Raft r, bint suspicion):
         r.id, r.term, r.vote, r.state, r.lead, r.is_learner, r.conf_index, r.acknowledged, r.transferee,
         r.pending_conf_index,
         r.uncommitted_size, r.lease_given_up, r.takeover_pause, r.preferred, r.election_elapsed, r.heartbeat_elapsed,
+        r.heartbeat_pause, r.heartbeat_last, r.heartbeat_round,
         r.contact_elapsed if r.options.lease_ms else 0, r.randomized_timeout, r.election_wait, r.vote_ticks,
         r.write_ticks, r.random_state,
         ((r.now_ms, r.lease_until, sorted(r.round_times.items())) if r.options.lease_ms

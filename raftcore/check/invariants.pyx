@@ -75,7 +75,7 @@ cdef int check_role(Raft r) except -1:
     hold(r, "R9", not (leads or standing) or r.witnesses is None or r.id not in r.witnesses, "a witness never stands")
     hold(r, "R10", r.vote == 0 or r.term > 0, "votes belong to a term")
     hold(r, "R11", r.election_elapsed >= 0 and r.contact_elapsed >= 0, "time does not run back")
-    hold(r, "R12", not leads or r.heartbeat_elapsed < r.options.heartbeat_timeout, "heartbeats are not overdue")
+    hold(r, "R12", not leads or r.heartbeat_elapsed < r.heartbeat_pause, "heartbeats are not overdue")
     hold(r, "R13", leads or r.transferee == 0, "only a leader hands over")
     hold(r, "R14", r.transferee == 0 or r.transferee in r.tracker.voter_ids(), "leadership goes to a voter")
     hold(r, "R15", not leads or r.transferee != r.id, "leadership is not handed to oneself")

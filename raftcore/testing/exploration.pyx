@@ -122,8 +122,8 @@ def set_elapsed(node, int election_ticks, int heartbeat_ticks=0):
         ConfigError: a number of ticks below 0, or heartbeats that would be overdue.
     """
     cdef Raft r = (<RawNode?> node).raft
-    if election_ticks < 0 or not 0 <= heartbeat_ticks < r.options.heartbeat_timeout:
-        raise ConfigError(f"elapsed ticks must be at least 0, and below {r.options.heartbeat_timeout} for heartbeats, "
+    if election_ticks < 0 or not 0 <= heartbeat_ticks < r.heartbeat_pause:
+        raise ConfigError(f"elapsed ticks must be at least 0, and below {r.heartbeat_pause} for heartbeats, "
                           f"not {election_ticks} and {heartbeat_ticks}")
     r.election_elapsed = election_ticks
     r.heartbeat_elapsed = heartbeat_ticks

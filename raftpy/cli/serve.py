@@ -57,6 +57,7 @@ What is given on the command line wins.
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml", help="Read these options from a file.")
 @click.option("--tick-ms", type=int, metavar="MS", help="Length of a tick.  [default: 10]")
 @click.option("--heartbeat-ms", type=int, metavar="MS", help="How often a leader says that it is there.  [default: 50]")
+@click.option("--quiet-heartbeat-ms", type=int, metavar="MS", help="The same while nothing is going on.  [default: 70]")
 @click.option(
     "--election-ms",
     metavar="FROM-TO",

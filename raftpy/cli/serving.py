@@ -79,6 +79,7 @@ def _config(settings: Settings) -> Config:
         "listen": settings.listen,
         "tick_ms": settings.tick_ms,
         "heartbeat_ms": settings.heartbeat_ms,
+        "quiet_heartbeat_ms": settings.quiet_heartbeat_ms,
         "election_ms": settings.election_ms,
         "max_datagram": settings.max_datagram,
         "log_cache_bytes": settings.log_cache_bytes,

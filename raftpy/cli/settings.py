@@ -39,6 +39,8 @@ class Settings:
     """Length of a tick."""
     heartbeat_ms: int | None = None
     """How often a leader says that it is there."""
+    quiet_heartbeat_ms: int | None = None
+    """The same while nothing is going on."""
     election_ms: tuple[int, int] | None = None
     """The shortest and the longest election timeout."""
     max_datagram: int | None = None
@@ -132,6 +134,7 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "advertise-http": _http,
     "tick-ms": _number,
     "heartbeat-ms": _number,
+    "quiet-heartbeat-ms": _number,
     "election-ms": _election,
     "max-datagram": _number,
     "log-cache-bytes": _number,

@@ -95,7 +95,7 @@ class Driver:
         self._leaving: asyncio.Task[None] | None = None
         self._closing: StoreClosing | None = None
         self._rest: Rest | None = None
-        self.ticks = Ticks(clock, config.tick_ms / 1000, config.heartbeat_ticks, passes.timer_due)
+        self.ticks = Ticks(clock, config.tick_ms / 1000, config.quiet_heartbeat_ticks, passes.timer_due)
         self.stalls = Stalls(config, clock)
         self.scrubbing = Scrubbing(
             f"node {config.id}",

@@ -218,6 +218,7 @@ def core_config(
         applied=applied,
         election_tick=config.election_ticks,
         heartbeat_tick=config.heartbeat_ticks,
+        quiet_heartbeat_tick=config.quiet_heartbeat_ticks,
         max_size_per_msg=min(append, config.max_inflight_bytes),
         max_committed_size_per_ready=MAX_APPLY_BYTES,
         max_uncommitted_size=config.max_uncommitted_bytes,

@@ -13,7 +13,7 @@ cdef class Ticks:
     cdef int64_t counted         # ticks since the origin that passed() has given out, or forgotten
     cdef int64_t planned         # the tick at which the timer is due
     cdef double late             # seconds by which the timer came late in a stall that nobody has asked for yet
-    cdef uint32_t grace          # ticks that still count after a stall: a heartbeat interval
+    cdef uint32_t grace          # ticks that still count after a stall: a quiet leader's interval
     cdef object call_later       # the clock's
     cdef object monotonic        # the clock's, or None: the system's is read without it
     cdef object wake             # called when the timer is due

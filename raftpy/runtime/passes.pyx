@@ -9,7 +9,7 @@ time: passes that ask for more must not multiply.
 Ticks: the clock's time as the core counts it, and the one timer that a node at rest keeps.
 
 A node need not wake up for a tick in which nothing is due. So the timer is set for the tick at which something may be
-due, a heartbeat interval ahead at most, or a little more where the host leads nothing. Whenever something else wakes
+due, a quiet leader's heartbeat interval ahead at most, or a little more where the host leads nothing. Whenever something else wakes
 the node, the ticks that have passed since are counted all at once.
 
 A follower's timer is put off by whoever wakes it in time: it hears a heartbeat as often as its timer would be due, so
@@ -21,7 +21,7 @@ at rest it wakes up once in an interval and not twice.
 
 A stall (of this process, or of the whole machine) shows when it is more than a tick later than the timer was due. A
 leader gets the time from its next heartbeat to the shortest election timeout to be heard then: of the ticks slept
-through no more than one heartbeat interval counts, the rest is forgotten.
+through no more than that interval counts, the rest is forgotten.
 """
 from asyncio import current_task
 
@@ -54,8 +54,8 @@ KEPT = object()
 
 @cython.final
 cdef class Ticks:
-    """The ticks of one node. ``clock`` as in raftpy.contracts.clock; ``length_s`` of one tick; ``heartbeat`` interval
-    in ticks; ``wake()`` is called when the time planned has come. ``origin``: the reading of the clock, in seconds,
+    """The ticks of one node. ``clock`` as in raftpy.contracts.clock; ``length_s`` of one tick; ``heartbeat`` a quiet
+    leader's interval in ticks; ``wake()`` is called when the time planned has come. ``origin``: the reading of the clock, in seconds,
     from which they are counted."""
 
     def __init__(self, clock, double length_s, uint32_t heartbeat, wake):
@@ -290,7 +290,7 @@ cdef class Passes:
         return 0
 
     cpdef int plan(self) except -1:
-        """Sleeps until something may be due, but for a heartbeat interval at most, so that a stall is told from sleep;
+        """Sleeps until something may be due, but for a quiet leader's interval at most, so that a stall is told from sleep;
         where this host leads nothing, for a little longer, in which the leader's next heartbeat comes."""
         return self.plan_for(self.rounds.is_leading(), False)
 

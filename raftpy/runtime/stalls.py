@@ -26,7 +26,7 @@ class Stalls:
     def __init__(self, config: Config, clock: Clock) -> None:
         self._id = config.id
         # A heartbeat that comes so late ends a silence in which somebody may have stood for election already.
-        self._shortest_s = (config.election_ms[0] - config.heartbeat_ms) / 1000
+        self._shortest_s = (config.election_ms[0] - config.quiet_heartbeat_ticks * config.tick_ms) / 1000
         self._election_ms = config.election_ms[0]
         self._clock = clock
         self._next_s = clock.monotonic()  # when the next warning may be given

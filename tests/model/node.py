@@ -62,19 +62,36 @@ class ModelNode(Faults):
             return
         self.heartbeat_elapsed += 1
         if self.elapsed >= self.config.election_tick:
-            self.elapsed = 0
-            self.transferee = 0  # a transfer has one election timeout (thesis 3.10)
-            self.prefer()
-            if self.config.check_quorum:
-                self.check_quorum()
-        if self.is_leader() and self.heartbeat_elapsed >= self.config.heartbeat_tick:
+            self.timeout_led()
+        if self.is_leader() and self.heartbeat_elapsed >= self.heartbeat_pause:
             self.heartbeat_elapsed = 0
+            begun = self.round, bool(self.waiting_reads)
             self.beat()
+            self.pause_after_heartbeat(*begun)
+
+    def pause_after_heartbeat(self, round_before: int, reads_wait: bool) -> None:
+        """How long until the next: longer where it has nothing to repeat, since nothing was begun or is missing."""
+        last = self.log.last
+        settled = self.log.committed == last and all(member.match == last for member in self.progress.values())
+        quiet = settled and not reads_wait and self.at_heartbeat == (last, round_before)
+        self.heartbeat_pause = self.config.quiet_heartbeat_tick if quiet else 0
+        self.heartbeat_pause = max(self.heartbeat_pause, self.config.heartbeat_tick)
+        self.at_heartbeat = (last, self.round)
+        ends = self.elapsed + self.heartbeat_pause > self.config.election_tick
+        if ends and self.heartbeat_pause > self.config.heartbeat_tick and not self.transferee:
+            self.timeout_led()  # as nothing will wake it when the time has come
+
+    def timeout_led(self) -> None:
+        self.elapsed = 0
+        self.transferee = 0  # a transfer has one election timeout (thesis 3.10)
+        self.prefer()
+        if self.config.check_quorum:
+            self.check_quorum()
 
     def ticks_until_due(self) -> int:
         """Which of the next ticks may do more than count; 2**30 for never."""
         if self.is_leader():
-            due = min(self.config.election_tick - self.elapsed, self.config.heartbeat_tick - self.heartbeat_elapsed)
+            due = min(self.config.election_tick - self.elapsed, self.heartbeat_pause - self.heartbeat_elapsed)
         else:
             due = self.timeout + self.writes_wait - self.elapsed if self.may_stand() else 1 << 30
         return max(1, due)

@@ -101,6 +101,7 @@ def draw_settings(r: random.Random, ids: tuple[int, ...], voting: list[int]) -> 
         "seed": r.randrange(1 << 32),
         "election_tick": election,
         "heartbeat_tick": heartbeat,
+        "quiet_heartbeat_tick": r.choice((0, 0, heartbeat, heartbeat + 1, election - 1)),
         "max_size_per_msg": size,
         "max_committed_size_per_ready": r.choice((UNLIMITED, UNLIMITED, 1, 40, 100, 300)),
         "max_uncommitted_size": r.choice((UNLIMITED, UNLIMITED, 0, 10, 60)),

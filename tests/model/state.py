@@ -73,6 +73,8 @@ class State:
         self.now = 0
         self.elapsed = 0
         self.heartbeat_elapsed = 0
+        self.heartbeat_pause = config.heartbeat_tick
+        self.at_heartbeat = (0, 0)  # last index and round of reads at the last heartbeat
         self.contact = 0
         self.heard_leader_ms = 0
         self.timeout = self.writes_wait = 0
@@ -133,6 +135,7 @@ class State:
         elif self.role == LEADER:
             self.acknowledged = self.log.last
         self.leader = self.heartbeat_elapsed = 0
+        self.heartbeat_pause, self.at_heartbeat = self.config.heartbeat_tick, (0, 0)
         self.transferee = self.preferred = self.takeover_pause = 0
         self.votes = {}
         self.suspicion = None

@@ -52,6 +52,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"tick_ms": 0}, r"tick_ms is 0: allowed is a whole number from 1 to 1,000"),
     ({"tick_ms": 10.0}, r"tick_ms is 10.0"),
     ({"heartbeat_ms": 55}, r"heartbeat_ms is 55: it must be a multiple of tick_ms, which is 10"),
+    ({"quiet_heartbeat_ms": 75}, r"quiet_heartbeat_ms is 75: it must be a multiple of tick_ms, which is 10"),
+    ({"quiet_heartbeat_ms": 40}, r"quiet_heartbeat_ms is 40: it must be heartbeat_ms \(50\) or more, and below .* 150"),
+    ({"quiet_heartbeat_ms": 150}, r"quiet_heartbeat_ms is 150: .* below the shortest election timeout, 150"),
     ({"heartbeat_ms": 5}, r"heartbeat_ms is 5: allowed is a whole number from 10"),
     ({"heartbeat_ms": 150}, r"heartbeat_ms is 150: it must be below the shortest election timeout, 150"),
     ({"election_ms": 150}, r"election_ms is 150: a pair"),
@@ -105,7 +108,7 @@ def test_the_http_address_is_kept_in_one_form(given: str, kept: str) -> None:
 def test_what_is_left_out_has_the_defaults_of_the_text() -> None:
     config = Config(id=1, cluster=CLUSTER)
     assert (config.tick_ms, config.heartbeat_ms, config.election_ms) == (10, 50, (150, 300))
-    assert (config.heartbeat_ticks, config.election_ticks) == (5, 15)
+    assert (config.heartbeat_ticks, config.quiet_heartbeat_ticks, config.election_ticks) == (5, 7, 15)
     assert dict(config.addresses) == CLUSTER
     with pytest.raises(AttributeError):
         config.id = 2  # type: ignore[misc]
@@ -123,6 +126,28 @@ def test_the_cluster_given_may_change_afterwards() -> None:
 def test_ticks() -> None:
     config = Config(id=1, cluster=CLUSTER, tick_ms=20, heartbeat_ms=100, election_ms=(1000, 2000))
     assert (config.heartbeat_ticks, config.election_ticks) == (5, 50)
+
+
+@pytest.mark.parametrize(
+    ("heartbeat_ms", "election_ms", "quiet_ms"),
+    [
+        (50, 150, 70),  # a second one comes at 140, with a tick to spare
+        (50, 151 * 10, 70),  # 75 is no multiple of a tick
+        (10, 150, 10),
+        (20, 150, 30),
+        (100, 150, 100),  # two do not come in any case
+        (1000, 10_000, 1500),
+    ],
+)
+def test_a_quiet_leader_pauses_half_as_long_again_where_two_heartbeats_come_in_time(
+    heartbeat_ms: int, election_ms: int, quiet_ms: int
+) -> None:
+    times = {"heartbeat_ms": heartbeat_ms, "election_ms": (election_ms, 2 * election_ms)}
+    config = Config(id=1, cluster=CLUSTER, **times)  # type: ignore[arg-type]
+    assert config.quiet_heartbeat_ticks * config.tick_ms == quiet_ms
+    assert Config(id=1, cluster=CLUSTER, quiet_heartbeat_ms=heartbeat_ms, **times).quiet_heartbeat_ticks == (  # type: ignore[arg-type]
+        heartbeat_ms // 10
+    )
 
 
 def test_cluster_strings() -> None:

@@ -229,7 +229,7 @@ def test_what_was_said_during_a_stall_is_heard_before_the_ticks(seed: int) -> No
 
         def is_about_to() -> bool:
             driver.passes.run()  # at each tick: by itself it would sleep through some, and might miss its leader
-            return driver.raw.ticks_until_due() == node.config.heartbeat_ticks
+            return driver.raw.ticks_until_due() == node.config.quiet_heartbeat_ticks
 
         await cluster.until(is_about_to, "it is about to miss its leader")
         quiet = driver.raw.ticks_until_due() - 1  # as many of the ticks as nothing is due in may pass before
@@ -245,7 +245,7 @@ def test_what_was_said_during_a_stall_is_heard_before_the_ticks(seed: int) -> No
         await cluster.sleep_ms(1)
         assert waiting == []
         assert (node.status().role, node.status().leader, node.status().term) == ("follower", leader, term)
-        assert driver.raw.ticks_until_due() == whole - (node.config.heartbeat_ticks - quiet)
+        assert driver.raw.ticks_until_due() == whole - (node.config.quiet_heartbeat_ticks - quiet)
         transport.receive = receive  # type: ignore[method-assign]
 
     play("memory", 3, seed, scenario)

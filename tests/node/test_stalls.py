@@ -68,7 +68,7 @@ def test_a_leader_whose_loop_was_blocked_warns(caplog: pytest.LogCaptureFixture)
             await asyncio.sleep(0.1)
             ((node_id, blocked_ms),) = warnings(caplog)
             assert (node_id, heartbeat_late(caplog)) == (1, [1])
-            assert 150 <= blocked_ms <= 200  # the timer may have been due a heartbeat interval after the block began
+            assert 130 <= blocked_ms <= 200  # the timer may have been due a quiet leader's pause after the block began
 
     run(main())
 
@@ -136,13 +136,13 @@ def test_at_most_one_warning_in_ten_seconds(caplog: pytest.LogCaptureFixture) ->
             assert len(warnings(caplog)) == 2
             told = re.search(r"\(4 more since the last warning, up to (\d+) ms\)", caplog.messages[-1])
             assert told is not None
-            assert 950 <= int(told[1]) <= 1000
+            assert 930 <= int(told[1]) <= 1000
 
     run(main())
 
 
 def test_what_is_no_stall_is_not_warned_about(seed: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Ten minutes of rest and of work, and blocks that cost nothing: with one of 95 ms a leader is silent for 145."""
+    """Ten minutes of rest and of work, and blocks that cost nothing: with one of 75 ms a leader is silent for 145."""
 
     async def scenario(cluster: Cluster) -> None:
         leader, _ = await cluster.single_leader()
@@ -150,7 +150,7 @@ def test_what_is_no_stall_is_not_warned_about(seed: int, caplog: pytest.LogCaptu
         for number in range(200):
             await cluster.propose(leader, b"%d" % number, 10)
             await cluster.sleep_ms(number)
-            block(0.095)
+            block(0.075)
             await cluster.sleep_ms(100)
         assert warnings(caplog) == []
 
@@ -178,7 +178,7 @@ def test_a_follower_at_rest_wakes_up_for_heartbeats_alone(seed: int, monkeypatch
         by_node = Counter(
             node_id for passes in woken for node_id, node in cluster.nodes.items() if node._running.passes is passes
         )
-        assert 95 <= by_node.pop(leader) <= 105
+        assert 68 <= by_node.pop(leader) <= 75
         assert sum(by_node.values()) <= 4
 
     play("memory", 3, seed, scenario)

@@ -19,6 +19,12 @@ LEASE = {"check_quorum": True, "read_only": "lease"}
         ({"id": 2**64 - 2}, r"id must be 1 to 18446744073709551613, not 18446744073709551614"),
         ({"heartbeat_tick": 0}, "heartbeat_tick must be at least 1, not 0"),
         ({"election_tick": 3, "heartbeat_tick": 3}, r"above heartbeat_tick \(3\) and below 2\*\*30, not 3"),
+        (
+            {"heartbeat_tick": 2, "quiet_heartbeat_tick": 1},
+            r"quiet_heartbeat_tick must be 0, or at least heartbeat_tick \(2\) and below election_tick \(10\), not 1",
+        ),
+        ({"quiet_heartbeat_tick": 10}, r"quiet_heartbeat_tick .* below election_tick \(10\), not 10"),
+        ({"quiet_heartbeat_tick": -1}, r"quiet_heartbeat_tick must be 0, or .* not -1"),
         ({"election_tick": 1 << 30}, r"election_tick must be .* below 2\*\*30, not 1073741824"),
         ({"max_inflight_msgs": 0}, r"max_inflight_msgs must be 1 to 2\*\*31 - 1, not 0"),
         ({"max_inflight_msgs": 1 << 31}, r"max_inflight_msgs must be 1 to 2\*\*31 - 1, not 2147483648"),

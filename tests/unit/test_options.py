@@ -40,6 +40,7 @@ def trace(event: str, fields: Any) -> None:
 SETTINGS: dict[str, tuple[dict[str, Any], str, object]] = {
     "election_tick": ({"election_tick": 11}, "election_timeout", 11),
     "heartbeat_tick": ({"heartbeat_tick": 3}, "heartbeat_timeout", 3),
+    "quiet_heartbeat_tick": ({"quiet_heartbeat_tick": 3}, "quiet_heartbeat_timeout", 3),
     "max_size_per_msg": ({"max_size_per_msg": 4096}, "max_size_per_msg", 4096),
     "max_uncommitted_size": ({"max_uncommitted_size": 99}, "max_uncommitted_size", 99),
     "async_storage_writes": ({"async_storage_writes": True}, "async_storage_writes", True),
