@@ -1,7 +1,8 @@
 """What a large transfer does to a cluster, in network namespaces: does an election start, and how long do others wait?
 
-The works `slow` and `bad` of benchmarks.network. Three nodes, each on a host of its own; one was away while the others put values of 1 MB, took snapshots, and cut their logs. Then it comes
-back, and is brought the snapshot, while small values are put one after the other.
+The works `slow` and `bad` of benchmarks.network. Three nodes, each on a host of its own; one was away while the others
+put values of 1 MB, took snapshots, and cut their logs. Then it comes back, and is brought the snapshot, while small
+values are put one after the other.
 
 `slow`: every link has 100 Mbit/s, by the kernel's token bucket; in the middle a command of nearly 16 MiB, the largest
 that the defaults allow, is put as well. Elections come after the default's 150 to 300 ms of silence.

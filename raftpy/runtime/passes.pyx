@@ -9,8 +9,8 @@ time: passes that ask for more must not multiply.
 Ticks: the clock's time as the core counts it, and the one timer that a node at rest keeps.
 
 A node need not wake up for a tick in which nothing is due. So the timer is set for the tick at which something may be
-due, a quiet leader's heartbeat interval ahead at most, or a little more where the host leads nothing. Whenever something else wakes
-the node, the ticks that have passed since are counted all at once.
+due, a quiet leader's heartbeat interval ahead at most, or a little more where the host leads nothing. Whenever
+something else wakes the node, the ticks that have passed since are counted all at once.
 
 A follower's timer is put off by whoever wakes it in time: it hears a heartbeat as often as its timer would be due, so
 at rest it wakes up once in an interval and not twice.
@@ -55,8 +55,8 @@ KEPT = object()
 @cython.final
 cdef class Ticks:
     """The ticks of one node. ``clock`` as in raftpy.contracts.clock; ``length_s`` of one tick; ``heartbeat`` a quiet
-    leader's interval in ticks; ``wake()`` is called when the time planned has come. ``origin``: the reading of the clock, in seconds,
-    from which they are counted."""
+    leader's interval in ticks; ``wake()`` is called when the time planned has come. ``origin``: the reading of the
+    clock, in seconds, from which they are counted."""
 
     def __init__(self, clock, double length_s, uint32_t heartbeat, wake):
         self.call_later = clock.call_later
@@ -290,8 +290,8 @@ cdef class Passes:
         return 0
 
     cpdef int plan(self) except -1:
-        """Sleeps until something may be due, but for a quiet leader's interval at most, so that a stall is told from sleep;
-        where this host leads nothing, for a little longer, in which the leader's next heartbeat comes."""
+        """Sleeps until something may be due, but for a quiet leader's interval at most, so that a stall is told from
+        sleep; where this host leads nothing, for a little longer, in which the leader's next heartbeat comes."""
         return self.plan_for(self.rounds.is_leading(), False)
 
     cdef int plan_for(self, bint led, bint anew) except -1:

@@ -16,8 +16,8 @@ CORE = """
     log: term_runs unstable window conf_changes pieces staging slices log_entries log
     membership: progress quorum tracker confchange
     algorithm: options state options.backtrack options.lease options.witness sending read_index
-        proposals transfer options.priority options.quiet roles election quarantine peer_checks replication membership_changes
-        snapshots step
+        proposals transfer options.priority options.quiet roles election quarantine peer_checks replication
+        membership_changes snapshots step
     check: clone invariants protocol_state
     api: outbox receive status take_ready ready raw_node
     testing: cluster_invariants exploration loopback memory_storage

@@ -145,7 +145,8 @@ LEFT_OUT: dict[str, dict[str, dict[str, str]]] = {
     },
     "protocol": {
         "Raft": {
-            **dict.fromkeys(("heartbeat_elapsed", "heartbeat_pause", "heartbeat_last", "heartbeat_round", "contact_elapsed", "randomized_timeout", "random_state"), CLOCK),
+            **dict.fromkeys(("heartbeat_elapsed", "heartbeat_pause", "heartbeat_last", "heartbeat_round"), CLOCK),
+            **dict.fromkeys(("contact_elapsed", "randomized_timeout", "random_state"), CLOCK),
             **dict.fromkeys(("election_wait", "vote_ticks", "write_ticks"), CLOCK),
             **dict.fromkeys(("now_ms", "heard_leader_ms"), CLOCK),
             **dict.fromkeys(("round_times", "lease_until", "lease_given_up"), LEASE),

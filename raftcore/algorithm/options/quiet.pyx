@@ -1,21 +1,21 @@
 """A quiet leader's longer pause between two heartbeats.
 
-A heartbeat says that its sender leads (paper 5.2), and it repeats what was lost: the commit index, a round of reads, and
-by its answer the entries that a follower lacks. Where nothing can have been lost the first is all that is left of it,
-and for that it is enough that two fit into the shortest election timeout. So the pause behind a heartbeat is
+A heartbeat says that its sender leads (paper 5.2), and it repeats what was lost: the commit index, a round of reads,
+and by its answer the entries that a follower lacks. Where nothing can have been lost the first is all that is left of
+it, and for that it is enough that two fit into the shortest election timeout. So the pause behind a heartbeat is
 
-    quiet_heartbeat_timeout     nothing was appended and no round of reads was begun since the heartbeat before, and all
-                                members hold the whole log, all of which is committed
+    quiet_heartbeat_timeout     nothing was appended and no round of reads was begun since the heartbeat before, and
+                                all members hold the whole log, all of which is committed
     heartbeat_timeout           otherwise
 
-A leader looks once an election timeout whether it still has a quorum (thesis 6.2). Where that would wake it in the middle
-of the longer pause it looks with the heartbeat before, so that a quiet leader wakes up for heartbeats alone:
+A leader looks once an election timeout whether it still has a quorum (thesis 6.2). Where that would wake it in the
+middle of the longer pause it looks with the heartbeat before, so that a quiet leader wakes up for heartbeats alone:
 
     heartbeats   |------|------|------|------|          with the defaults' 7 and 15 ticks: looks after 14
     looks        |-------------|-------------|
 
-What happens in the longer pause is sent at once, as ever. If that is lost it is repeated later than by a busy leader, by
-the difference between the two, once: the next pause is the shorter one.
+What happens in the longer pause is sent at once, as ever. If that is lost it is repeated later than by a busy leader,
+by the difference between the two, once: the next pause is the shorter one.
 """
 
 from libc.stdint cimport uint64_t
@@ -50,7 +50,7 @@ cdef int heartbeat_sent(Raft r, uint64_t round_before) except -1:
 
 
 cdef bint sleeps_through_timeout(Raft r) noexcept:
-    """Behind a heartbeat: would its election timeout end in the middle of the longer pause, with a node woken for it?"""
+    """Behind a heartbeat: would this leader's election timeout end in the middle of the longer pause?"""
     return (r.heartbeat_pause > r.options.heartbeat_timeout and r.transferee == 0
             and r.election_elapsed + r.heartbeat_pause > r.options.election_timeout)
 

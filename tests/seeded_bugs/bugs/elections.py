@@ -192,7 +192,7 @@ BUGS = (
         breaks="a leader begins with the shorter pause: it has the empty entry of its term to tell (options/quiet.pyx)",
         file="raftcore/algorithm/options/quiet.pyx",
         old="    r.heartbeat_pause = r.options.heartbeat_timeout\n    r.heartbeat_last = 0\n",
-        new="    if r.heartbeat_pause == 0:\n        r.heartbeat_pause = r.options.heartbeat_timeout\n    r.heartbeat_last = 0\n",
+        new="    r.heartbeat_pause = r.heartbeat_pause or r.options.heartbeat_timeout\n    r.heartbeat_last = 0\n",
         found_by=("tables", "model"),
         near="tests/core/test_quiet_heartbeats.py",
     ),

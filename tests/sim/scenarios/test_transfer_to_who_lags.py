@@ -21,7 +21,7 @@ CAUGHT = (
         name="transfer-never-given-up",
         breaks="a transfer that is not done after an election timeout is given up (thesis 3.10)",
         file="raftcore/algorithm/step.pyx",
-        old="        r.transferee = 0  # a transfer has one election timeout (thesis 3.10)\n",
+        old="    r.transferee = 0  # a transfer has one election timeout (thesis 3.10)\n",
         new="",
     ),
     Bug(

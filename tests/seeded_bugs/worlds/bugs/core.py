@@ -14,7 +14,7 @@ BUGS = (
         name="transfer-never-clears",
         breaks="a transfer has one election timeout; then the leader takes proposals again (thesis 3.10)",
         file="raftcore/algorithm/step.pyx",
-        old="        r.transferee = 0  # a transfer has one election timeout (thesis 3.10)\n",
+        old="    r.transferee = 0  # a transfer has one election timeout (thesis 3.10)\n",
         new="",
     ),
     Patch(
