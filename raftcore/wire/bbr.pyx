@@ -355,8 +355,10 @@ cdef class Bbr:
     cdef int check_startup(self) noexcept:
         if self.state != STARTUP:
             return 0
-        # Loss ends it too, of more than the threshold and in several places of one round trip (5.3.1.3).
-        if self.loss_round_starts and self.round_has_loss and self.places >= FEW_LOSSES and self.too_high():
+        # Loss ends it too, of more than the threshold and in several places of one round trip (5.3.1.3). While the rate
+        # still grows by a quarter in each, the path is not full, and a little more than the threshold may be chance.
+        if (self.loss_round_starts and self.round_has_loss and self.places >= FEW_LOSSES and self.too_high()
+                and (self.full_count or 100 * self.sample_lost > HEAVY_PERCENT * self.sample_in_flight)):
             self.full = True
             self.long_term = max(self.product(self.most_bandwidth, 100), self.latest_delivered)
         if self.full:

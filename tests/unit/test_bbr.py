@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 
@@ -130,6 +130,18 @@ def test_what_has_queued_up_drains() -> None:
 
 
 def test_draining_ends_after_three_round_trips() -> None:
+@pytest.mark.parametrize("delay_us", [10_000, 50_000])
+@pytest.mark.parametrize("each", [12, 25, 40])
+def test_losses_while_the_rate_still_grows_do_not_end_the_beginning(each: int, delay_us: int) -> None:
+    """5.3.1.3: the criteria are to ensure that the bottleneck is full. Of datagrams that are lost while the rate doubles
+    in each round trip, chance is the likelier cause, up to a tenth of them."""
+    path = busy(5, delay_us=delay_us)
+    number = count(1)
+    path.drops = lambda: next(number) % each == 0
+    model = until(path, DRAIN)
+    assert model.most_bandwidth > 0.8 * RATE
+
+
     """5.3.2; "Exiting DRAIN Based on Time": the path has become slower."""
     path = busy(20)
     model = until(path, DRAIN)

@@ -159,4 +159,12 @@ BUGS = (
         new="        if self.full_now or not self.round_starts:\n",
         near=RATE,
     ),
+    Bug(
+        name="losses-by-chance-end-the-beginning",
+        breaks="losses while the rate still grows do not show that the path is full (raftcore/wire/bbr.pyx)",
+        file="raftcore/wire/bbr.pyx",
+        old="                and (self.full_count or 100 * self.sample_lost > HEAVY_PERCENT * self.sample_in_flight)):\n",
+        new="                ):\n",
+        near=RATE,
+    ),
 )
