@@ -95,8 +95,9 @@ cdef class Bbr:
     cdef int up_rounds
     cdef int64_t drain_round
     # The least round trip (5.3.4).
-    cdef int64_t least_rtt_at_us
-    cdef bint least_rtt_old
+    cdef int64_t recent_rtt_us      # probe_rtt_min_delay: since the last probe began,
+    cdef int64_t least_rtt_at_us    # and when (probe_rtt_min_stamp); -1: never
+    cdef bint least_rtt_old         # probe_rtt_expired
     cdef int64_t probe_rtt_window
     cdef int64_t probe_rtt_until_us
     cdef bint probe_rtt_round
@@ -117,7 +118,7 @@ cdef class Bbr:
     cdef int update(self, int64_t now_us) except -1
     cdef int limited_by_sender(self) except -1
     cdef int limited_by_window(self) except -1
-    cdef int persistent(self) except -1
+    cdef int persistent(self, int64_t rtt_us) except -1
     cdef int found(self, int64_t size) except -1
     cdef int forgotten(self, int64_t size) except -1
     cdef int64_t quantum(self, int64_t rate) noexcept

@@ -43,7 +43,7 @@ cdef enum:
     RENO_ROUNDS = 63
     RENO_BYTES = 1500      # of a datagram of TCP
     EXTRA_ROUNDS = 5       # half of ExtraAckedFilterLen
-    LEAST_RTT_US = 10000000         # MinRTTFilterLen
+    LEAST_RTT_US = 10000000         # ProbeRTTInterval
     PROBE_RTT_US = 200000           # ProbeRTTDuration
     PROBE_WAIT_US = 2000000
     PROBE_WAIT_MORE_US = 1000000
@@ -212,9 +212,10 @@ cdef class Bbr:
         self.window_limited = True
         return 0
 
-    cdef int persistent(self) except -1:
+    cdef int persistent(self, int64_t rtt_us) except -1:
         """Nothing of a long stretch has arrived: the window begins anew with the smallest, and grows with what arrives
-        (RFC 9002, 7.6.2)."""
+        (RFC 9002, 7.6.2). The path may be another one: the latest round trip is the shortest known of it (5.2)."""
+        self.least_rtt_us = self.recent_rtt_us = rtt_us
         self.window = LEAST_WINDOW_DATAGRAMS * self.datagram
         self.newly = 0
         return 0
@@ -492,8 +493,11 @@ cdef class Bbr:
             self.probe_rtt_window = max(self.product(self.bandwidth, WINDOW_PERCENT[PROBE_RTT]),
                                         LEAST_WINDOW_DATAGRAMS * self.datagram)
         rtt_us = max(<int64_t> 1, rtt_us)
-        if self.least_rtt_at_us < 0 or self.least_rtt_old or rtt_us < self.least_rtt_us:
-            self.least_rtt_us = rtt_us
+        if self.least_rtt_at_us < 0 or self.least_rtt_old or rtt_us < self.recent_rtt_us:
+            # What was known before outlives the probe, until that has drained the queue; idleness has done so.
+            if self.least_rtt_at_us < 0 or rtt_us < self.least_rtt_us or self.woke:
+                self.least_rtt_us = rtt_us
+            self.recent_rtt_us = rtt_us
             self.least_rtt_at_us = now_us
         return 0
 
@@ -521,6 +525,7 @@ cdef class Bbr:
     cdef int check_probe_rtt_done(self, int64_t now_us) noexcept:
         if self.probe_rtt_until_us == 0 or now_us <= self.probe_rtt_until_us:
             return 0
+        self.least_rtt_us = self.recent_rtt_us
         self.least_rtt_at_us = now_us
         self.window = max(self.window, self.window_before)
         self.short_bandwidth = self.short_term = INT64_MAX

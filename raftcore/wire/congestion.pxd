@@ -34,6 +34,7 @@ cdef class Congestion:
     cdef int sent(self, Leaving* leaving, int64_t size, int64_t now_us) except -1
     cdef int persistent(self) except -1
     cdef bint has_room(self, int64_t size) except -1
+    cdef int update(self, int64_t now_us) except -1
     cdef bint is_far(self) noexcept
     cdef bint fits_socket(self, int64_t size, int64_t burst) noexcept
     cdef int64_t paced_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept

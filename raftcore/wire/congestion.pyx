@@ -34,7 +34,8 @@ cdef class Congestion:
     Attributes:
         model: of what the path takes.
         latest_rtt_us, smoothed_rtt_us, rtt_variation_us, least_rtt_us: of the round trips, microseconds (5).
-            The least is that of the path without what waits on it; 0 before the first.
+            The least is that of the path without what waits on it, of the last ten seconds (bbr.pyx); 0 before the
+            first.
         first_sample_us: when the first round trip was measured.
         reordered: a datagram has arrived after one that left later (RACK.reordering_seen).
         quarters: of the least round trip, for which one that was overtaken is waited for then (RACK.reo_wnd_mult).
@@ -81,8 +82,14 @@ cdef class Congestion:
 
     cdef int persistent(self) except -1:
         """Nothing of a long stretch has arrived: the window begins anew with the smallest (7.6.2)."""
+    cdef int update(self, int64_t now_us) except -1:
+        """All that one acknowledgement says has been told. The least round trip is forgotten when the model does."""
+        self.model.update(now_us)
+        self.least_rtt_us = self.model.least_rtt_us
+        return 0
+
         self.least_rtt_us = self.latest_rtt_us  # the path may be another one (5.2)
-        return self.model.persistent()
+        return self.model.persistent(self.least_rtt_us)
 
     cdef bint has_room(self, int64_t size) except -1:
         """Whether the window lets a datagram leave; one always may when nothing is on its way."""

@@ -431,7 +431,7 @@ cdef class Outgoing:
         self.timeouts = self.probes = 0
         self.progress_us = now_us
         self.find_lost(now_us)
-        self.congestion.model.update(now_us)
+        self.congestion.update(now_us)
 
     cdef int arrived(self, uint64_t number, int64_t now_us) except -1:
         cdef Departure* departure = self.at(number)

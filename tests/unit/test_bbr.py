@@ -333,6 +333,17 @@ def test_the_shortest_round_trip_is_looked_for_every_ten_seconds() -> None:
     least_us = NONE
     for model in path.steps(30):
         if model.least_rtt_us < least_us:
+def test_after_silence_the_path_may_be_another_one() -> None:
+    """RFC 9002, 5.2: the shortest round trip is the newest one then, before ten seconds are over."""
+    path = busy(10)
+    after(path, 2)
+    path.loss, path.delay_us = 1.0, 30_000
+    after(path, 2)
+    path.loss = 0.0
+    model = after(path, 1.5)
+    assert model.least_rtt_us == path.outgoing.congestion.least_rtt_us >= 60_000
+
+
             shorter.append(path.now)
         least_us = model.least_rtt_us
         if not found or model.state != found[-1][1]:
@@ -356,6 +367,23 @@ def test_datagrams_that_grow_while_the_shortest_round_trip_is_looked_for_go_on_f
     for model in path.steps(5):
         if model.state != PROBE_RTT:
             break
+def test_what_a_probe_has_found_outlives_the_next_one() -> None:
+    """5.3.4.1: the shortest round trip is known while it is looked for again, so that half of what fills the path is just
+    that, also where at all other times a queue hides it."""
+    path = busy(31, rate=2_500_000)
+    probes = 0
+    for model in path.steps(1):
+        pass
+    last = model.state
+    for model in path.steps(29):
+        probes += model.state == PROBE_RTT != last
+        last = model.state
+        path.delay_us = 10_000 if model.state == PROBE_RTT else 25_000
+        assert model.least_rtt_us < 22_000
+        assert path.outgoing.congestion.least_rtt_us < 22_000
+    assert probes >= 2
+
+
         windows.append(model.window)
     assert min(windows) >= 4 * 60_000
     assert model.state != PROBE_RTT, "it ends"
@@ -380,6 +408,7 @@ def test_after_idleness_it_goes_on_at_the_rate_of_before() -> None:
     path.send(bytes(4 << 20), 2)
     took = path.run_until_whole(2)
     assert took < 1.25 * (4 << 20) / RATE + 0.05
+    assert path.outgoing.congestion.least_rtt_us == model.least_rtt_us, "so is who waits for what was overtaken"
     assert path.outgoing.congestion.model.state != PROBE_RTT
 
 
