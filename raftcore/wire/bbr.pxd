@@ -121,7 +121,7 @@ cdef class Bbr:
     cdef int persistent(self, int64_t rtt_us) except -1
     cdef int found(self, int64_t size) except -1
     cdef int forgotten(self, int64_t size) except -1
-    cdef int64_t quantum(self, int64_t rate) noexcept
+    cdef int64_t quantum(self) noexcept
 
     cdef int take_sample(self, int64_t now_us) noexcept
     cdef int update_round(self) noexcept

@@ -201,8 +201,8 @@ cdef class Bbr:
         return 0
 
     cdef int limited_by_sender(self) except -1:
-        """Nothing more is to be sent, or something else than window and pauses holds it back: what arrives now says
-        little of the path (4.1.2.4)."""
+        """Nothing more is to be sent: what arrives now says little of the path (4.1.2.4). Not where the receiver holds
+        it back: what it takes is what there is to find out (5.3.1.2)."""
         if self.in_flight < self.window:
             self.limited_until = max(<int64_t> 1, self.delivered + self.in_flight)
         return 0
@@ -544,9 +544,9 @@ cdef class Bbr:
             return self.window
         return bandwidth * min(self.least_rtt_us, <int64_t> 9 * SECOND_US) // SECOND_US * percent // 100
 
-    cdef int64_t quantum(self, int64_t rate) noexcept:
-        """Bytes that leave without a pause, at ``rate`` bytes a second (C.send_quantum)."""
-        return max(max(<int64_t> FIRST_WINDOW_BYTES, 2 * self.datagram), rate * QUANTUM_US // SECOND_US)
+    cdef int64_t quantum(self) noexcept:
+        """Bytes that leave without a pause (C.send_quantum)."""
+        return max(max(<int64_t> FIRST_WINDOW_BYTES, 2 * self.datagram), self.rate * QUANTUM_US // SECOND_US)
 
     cdef int64_t inflight(self, int64_t bandwidth, int percent) noexcept:
         cdef int64_t budget = max(self.bandwidth * QUANTUM_US // SECOND_US, LEAST_WINDOW_DATAGRAMS * self.datagram)

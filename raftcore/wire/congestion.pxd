@@ -13,6 +13,8 @@ cdef enum:
     MOST_QUARTERS = 255           # RACK.reo_wnd_mult has a byte,
     LASTING_RECOVERIES = 16       # and is kept for so many recoveries (RFC 8985, 6.2, step 4)
     UNREAD_US = 10000             # how long a receiver may be busy with something else than its socket
+    SPAN_US = 250                 # what has left is counted in spans,
+    SPANS = 41                    # of which so many have begun within UNREAD_US
 
 @cython.final
 cdef class Congestion:
@@ -25,9 +27,11 @@ cdef class Congestion:
     cdef readonly bint reordered          # RACK.reordering_seen
     cdef readonly int quarters            # RACK.reo_wnd_mult
     cdef int recoveries                   # RACK.reo_wnd_persist
-    cdef int64_t most_rate                # bytes a second, however many the path takes: for the receiver's socket
     cdef int64_t tokens                   # bytes that may leave without a pause
     cdef int64_t filled_us                # when tokens were last added to
+    cdef int64_t[SPANS] left              # bytes that left in each span, at number % SPANS,
+    cdef int64_t span                     # of which this is the latest,
+    cdef int64_t recent                   # and all together
 
     cpdef int resize(self, int64_t datagram) except -1
     cpdef int sample(self, int64_t rtt_us, int64_t now_us) except -1
@@ -35,9 +39,11 @@ cdef class Congestion:
     cdef int persistent(self) except -1
     cdef bint has_room(self, int64_t size) except -1
     cdef int update(self, int64_t now_us) except -1
-    cdef bint is_far(self) noexcept
-    cdef bint fits_socket(self, int64_t size, int64_t burst) noexcept
-    cdef int64_t paced_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept
+    cdef int pass_to(self, int64_t now_us) noexcept
+    cdef int64_t path_holds(self) noexcept
+    cdef int64_t socket_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept
+    cdef int64_t paced_us(self, int64_t size, int64_t now_us) noexcept
+    cdef int64_t leaves_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept
     cpdef int overtaken(self) noexcept
     cpdef int premature(self) noexcept
     cpdef int recovered(self) noexcept
@@ -45,4 +51,3 @@ cdef class Congestion:
     cpdef int64_t reordering_us(self) noexcept
     cpdef int64_t probe_timeout_us(self) noexcept
     cdef int fill(self, int64_t now_us) noexcept
-    cdef int64_t pace(self) noexcept

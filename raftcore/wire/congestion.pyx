@@ -48,14 +48,13 @@ cdef class Congestion:
         self.rtt_variation_us = INITIAL_RTT_US // 2
         self.first_sample_us = INT64_MAX
         self.quarters = 1
-        self.most_rate = INT64_MAX
-        self.tokens = self.model.quantum(self.pace())
+        self.tokens = self.model.quantum()
 
     cpdef int resize(self, int64_t datagram) except -1:
         """A full datagram has so many bytes from now on (7.2). ValueError as at the beginning."""
         check_size(datagram)
         self.model.resize(datagram)
-        self.tokens = min(self.tokens, self.model.quantum(self.pace()))
+        self.tokens = min(self.tokens, self.model.quantum())
         return 0
 
     cpdef int sample(self, int64_t rtt_us, int64_t now_us) except -1:
@@ -78,16 +77,19 @@ cdef class Congestion:
         """A datagram of ``size`` bytes leaves now; ``leaving`` is filled in."""
         self.fill(now_us)
         self.tokens -= size
+        self.pass_to(now_us)
+        self.left[self.span % SPANS] += size
+        self.recent += size
         return self.model.sent(leaving, size, now_us)
 
-    cdef int persistent(self) except -1:
-        """Nothing of a long stretch has arrived: the window begins anew with the smallest (7.6.2)."""
     cdef int update(self, int64_t now_us) except -1:
         """All that one acknowledgement says has been told. The least round trip is forgotten when the model does."""
         self.model.update(now_us)
         self.least_rtt_us = self.model.least_rtt_us
         return 0
 
+    cdef int persistent(self) except -1:
+        """Nothing of a long stretch has arrived: the window begins anew with the smallest (7.6.2)."""
         self.least_rtt_us = self.latest_rtt_us  # the path may be another one (5.2)
         return self.model.persistent(self.least_rtt_us)
 
@@ -95,44 +97,71 @@ cdef class Congestion:
         """Whether the window lets a datagram leave; one always may when nothing is on its way."""
         return self.model.in_flight == 0 or self.model.in_flight + size <= self.model.window
 
-    cdef bint is_far(self) noexcept:
-        """Whether more is on its way than what comes in UNREAD_US."""
-        return self.least_rtt_us > UNREAD_US
+    # --- The receiver's socket ----------------------------------------------------------------------------------
 
-    cdef bint fits_socket(self, int64_t size, int64_t burst) noexcept:
-        """Whether the receiver's socket, which holds ``burst`` bytes, takes another datagram. What comes while it is
-        not read for UNREAD_US is to fit: on a short path that is all that is on its way. On a longer one no more leaves
-        in that time, and so much for each is on its way, the time that it waits to be read included."""
-        cdef int64_t rtt_us = max(self.least_rtt_us, min(self.smoothed_rtt_us, self.least_rtt_us + UNREAD_US))
-        cdef int64_t most = burst * rtt_us // UNREAD_US if self.is_far() else burst
-        return self.model.in_flight == 0 or self.model.in_flight + size <= most
+    cdef int pass_to(self, int64_t now_us) noexcept:
+        """What left longer ago than UNREAD_US is forgotten."""
+        cdef int64_t span = now_us // SPAN_US
+        self.span = max(self.span, span - SPANS)
+        while self.span < span:
+            self.span += 1
+            self.recent -= self.left[self.span % SPANS]
+            self.left[self.span % SPANS] = 0
+        return 0
+
+    cdef int64_t path_holds(self) noexcept:
+        """Bytes on their way that are not in the receiver's socket. Half of UNREAD_US of the least round trip may have
+        been waiting to be read, as what leaves when others have been read comes in time with that. While a long path is
+        being filled it is twice as many as are known of, as the window has it; on a short one nothing need be guessed.
+        """
+        cdef int64_t known = self.model.most_bandwidth * max(<int64_t> 0, self.least_rtt_us - UNREAD_US // 2)
+        return known // SECOND_US * (1 if self.model.full or self.least_rtt_us <= 2 * UNREAD_US else 2)
+
+    cdef int64_t socket_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept:
+        """When the receiver's socket, which holds ``burst`` bytes, takes another datagram; ``now_us`` or earlier: now;
+        INT64_MAX: when others have been read.
+
+        Either all that is on its way fits, or what comes in UNREAD_US does, for which it may not be read, and no more
+        is on its way than the path and the socket hold.
+        """
+        cdef int64_t over = self.model.in_flight + size - burst
+        cdef int64_t span
+        if self.model.in_flight == 0 or over <= 0:
+            return now_us
+        if over > min(self.path_holds(), burst * self.least_rtt_us // UNREAD_US):
+            return INT64_MAX
+        self.pass_to(now_us)
+        over = self.recent + size - burst
+        span = self.span - SPANS
+        while over > 0 and span < self.span:
+            span += 1
+            over -= self.left[span % SPANS]
+        return now_us if span == self.span - SPANS else (span + SPANS) * SPAN_US
 
     # --- Pauses (7.7) -------------------------------------------------------------------------------------------
-
-    cdef int64_t pace(self) noexcept:
-        """Bytes a second at which datagrams leave."""
-        return min(self.model.rate, self.most_rate)
 
     cdef int fill(self, int64_t now_us) noexcept:
         cdef int64_t passed_us = min(<int64_t> LONGEST_PAUSE_US, now_us - self.filled_us)
         cdef int64_t more
         if passed_us <= 0:
             return 0
-        more = self.pace() * passed_us // SECOND_US
+        more = self.model.rate * passed_us // SECOND_US
         if more:
-            self.tokens = min(self.model.quantum(self.pace()), self.tokens + more)
+            self.tokens = min(self.model.quantum(), self.tokens + more)
             self.filled_us = now_us
         return 0
 
-    cdef int64_t paced_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept:
-        """When a datagram may leave as far as pauses go; ``now_us`` or earlier: now. ``burst``: what the receiver's
-        socket holds, and no more than that leaves for a far one in UNREAD_US (:meth:`fits_socket`)."""
-        # One datagram at least, as fits_socket has it, whatever was told.
-        self.most_rate = max(burst, self.model.datagram) * SECOND_US // UNREAD_US if self.is_far() else INT64_MAX
+    cdef int64_t paced_us(self, int64_t size, int64_t now_us) noexcept:
+        """When a datagram may leave as far as pauses go; ``now_us`` or earlier: now."""
         self.fill(now_us)
         if self.tokens >= size:
             return now_us
-        return now_us + max(<int64_t> 1, (size - self.tokens) * SECOND_US // self.pace())
+        return now_us + max(<int64_t> 1, (size - self.tokens) * SECOND_US // self.model.rate)
+
+    cdef int64_t leaves_us(self, int64_t size, int64_t burst, int64_t now_us) noexcept:
+        """When a datagram may leave for which the window has room, as in :meth:`socket_us`."""
+        cdef int64_t at_us = self.socket_us(size, burst, now_us)
+        return at_us if at_us > now_us else self.paced_us(size, now_us)
 
     # --- Delays (6.1.2, 6.2.1) ----------------------------------------------------------------------------------
 

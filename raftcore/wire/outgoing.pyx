@@ -276,10 +276,7 @@ cdef class Outgoing:
         if not self.congestion.has_room(size):
             self.congestion.model.limited_by_window()
             return False
-        if not self.congestion.fits_socket(size, self.burst):
-            self.congestion.model.limited_by_sender()
-            return False
-        return self.congestion.paced_us(size, self.burst, now_us) <= now_us
+        return self.congestion.leaves_us(size, self.burst, now_us) <= now_us
 
     cdef int64_t parity_size(self) noexcept:
         """Bytes of the next datagram, if it makes up for what is lost of those before it (parity.pyx); else 0."""
@@ -583,6 +580,6 @@ cdef class Outgoing:
         message = None if size else self.choose()
         if message is not None:
             size = FRAGMENT_OVERHEAD + fragment_length(message.size, message.step, self.choose_fragment(message))
-        if size and self.congestion.has_room(size) and self.congestion.fits_socket(size, self.burst):
-            due_us = min(due_us, self.congestion.paced_us(size, self.burst, now_us))
+        if size and self.congestion.has_room(size):
+            due_us = min(due_us, self.congestion.leaves_us(size, self.burst, now_us))
         return max(due_us, now_us)

@@ -107,6 +107,17 @@ def test_a_plateau_of_what_the_sender_had_to_send_is_none() -> None:
     assert not path.outgoing.congestion.model.full
 
 
+@pytest.mark.parametrize("delay_us", [500, 10_000])
+def test_a_plateau_of_what_the_receiver_takes_is_one(delay_us: int) -> None:
+    """5.3.1.2: three rounds are waited for, so that a receiver may make its window larger meanwhile; and 4.1.2.4: who has
+    something to send is not limited by it."""
+    path = busy(5, rate=RATE, delay_us=delay_us, burst=20_000)
+    model = until(path, DRAIN, PROBE_DOWN, PROBE_CRUISE)
+    assert model.full
+    assert model.rounds < 20
+    assert path.outgoing.lost == 0
+
+
 def test_heavy_loss_ends_the_beginning_and_light_loss_does_not() -> None:
     """5.3.1.3: more than 2 % of a round trip, in six places at least."""
     heavy = busy(5, queue=1 << 15)  # an eighth of what fills the path
@@ -117,6 +128,18 @@ def test_heavy_loss_ends_the_beginning_and_light_loss_does_not() -> None:
     light = busy(5, loss=0.01)
     model = until(light, DRAIN)
     assert model.most_bandwidth > 0.9 * RATE
+
+
+@pytest.mark.parametrize("delay_us", [10_000, 50_000])
+@pytest.mark.parametrize("each", [12, 25, 40])
+def test_losses_while_the_rate_still_grows_do_not_end_the_beginning(each: int, delay_us: int) -> None:
+    """5.3.1.3: the criteria are to ensure that the bottleneck is full. Of datagrams that are lost while the rate doubles
+    in each round trip, chance is the likelier cause, up to a tenth of them."""
+    path = busy(5, delay_us=delay_us)
+    number = count(1)
+    path.drops = lambda: next(number) % each == 0
+    model = until(path, DRAIN)
+    assert model.most_bandwidth > 0.8 * RATE
 
 
 def test_what_has_queued_up_drains() -> None:
@@ -130,18 +153,6 @@ def test_what_has_queued_up_drains() -> None:
 
 
 def test_draining_ends_after_three_round_trips() -> None:
-@pytest.mark.parametrize("delay_us", [10_000, 50_000])
-@pytest.mark.parametrize("each", [12, 25, 40])
-def test_losses_while_the_rate_still_grows_do_not_end_the_beginning(each: int, delay_us: int) -> None:
-    """5.3.1.3: the criteria are to ensure that the bottleneck is full. Of datagrams that are lost while the rate doubles
-    in each round trip, chance is the likelier cause, up to a tenth of them."""
-    path = busy(5, delay_us=delay_us)
-    number = count(1)
-    path.drops = lambda: next(number) % each == 0
-    model = until(path, DRAIN)
-    assert model.most_bandwidth > 0.8 * RATE
-
-
     """5.3.2; "Exiting DRAIN Based on Time": the path has become slower."""
     path = busy(20)
     model = until(path, DRAIN)
@@ -322,17 +333,6 @@ def test_silence_begins_anew_with_the_smallest_window() -> None:
     assert model.window > RATE * 0.02
 
 
-# --- The shortest round trip ----------------------------------------------------------------------------------------
-
-
-def test_the_shortest_round_trip_is_looked_for_every_ten_seconds() -> None:
-    """5.3.4: with half of what fills the path on its way, for 200 ms and a round trip."""
-    path = busy(31, rate=2_500_000)
-    found: list[tuple[int, int]] = []
-    shorter: list[int] = []
-    least_us = NONE
-    for model in path.steps(30):
-        if model.least_rtt_us < least_us:
 def test_after_silence_the_path_may_be_another_one() -> None:
     """RFC 9002, 5.2: the shortest round trip is the newest one then, before ten seconds are over."""
     path = busy(10)
@@ -344,6 +344,17 @@ def test_after_silence_the_path_may_be_another_one() -> None:
     assert model.least_rtt_us == path.outgoing.congestion.least_rtt_us >= 60_000
 
 
+# --- The shortest round trip ----------------------------------------------------------------------------------------
+
+
+def test_the_shortest_round_trip_is_looked_for_every_ten_seconds() -> None:
+    """5.3.4: with half of what fills the path on its way, for 200 ms and a round trip."""
+    path = busy(31, rate=2_500_000)
+    found: list[tuple[int, int]] = []
+    shorter: list[int] = []
+    least_us = NONE
+    for model in path.steps(30):
+        if model.least_rtt_us < least_us:
             shorter.append(path.now)
         least_us = model.least_rtt_us
         if not found or model.state != found[-1][1]:
@@ -356,17 +367,6 @@ def test_after_silence_the_path_may_be_another_one() -> None:
     assert [after[1] for before, after in pairwise(found) if before[1] == PROBE_RTT] == [PROBE_CRUISE] * 2
 
 
-def test_datagrams_that_grow_while_the_shortest_round_trip_is_looked_for_go_on_four_at_a_time() -> None:
-    """5.3.4.3 and 5.6.4.5: BBRProbeRTTCwnd is BBRMinPipeCwnd at least, four datagrams, which have grown."""
-    path = busy(14, delay_us=500)
-    model = until(path, PROBE_RTT)
-    path.outgoing.resize(60_000, 1000)
-    path._datagram = 60_000
-    path.send(bytes(4 << 20), 1000)
-    windows = []
-    for model in path.steps(5):
-        if model.state != PROBE_RTT:
-            break
 def test_what_a_probe_has_found_outlives_the_next_one() -> None:
     """5.3.4.1: the shortest round trip is known while it is looked for again, so that half of what fills the path is just
     that, also where at all other times a queue hides it."""
@@ -384,6 +384,17 @@ def test_what_a_probe_has_found_outlives_the_next_one() -> None:
     assert probes >= 2
 
 
+def test_datagrams_that_grow_while_the_shortest_round_trip_is_looked_for_go_on_four_at_a_time() -> None:
+    """5.3.4.3 and 5.6.4.5: BBRProbeRTTCwnd is BBRMinPipeCwnd at least, four datagrams, which have grown."""
+    path = busy(14, delay_us=500)
+    model = until(path, PROBE_RTT)
+    path.outgoing.resize(60_000, 1000)
+    path._datagram = 60_000
+    path.send(bytes(4 << 20), 1000)
+    windows = []
+    for model in path.steps(5):
+        if model.state != PROBE_RTT:
+            break
         windows.append(model.window)
     assert min(windows) >= 4 * 60_000
     assert model.state != PROBE_RTT, "it ends"
@@ -397,6 +408,7 @@ def test_a_path_that_becomes_longer_is_believed_after_ten_seconds() -> None:
         assert model.least_rtt_us < 21_000
     model = after(path, 4)
     assert model.least_rtt_us == pytest.approx(40_000, rel=0.05)
+    assert path.outgoing.congestion.least_rtt_us == model.least_rtt_us, "so is who waits for what was overtaken"
 
 
 def test_after_idleness_it_goes_on_at_the_rate_of_before() -> None:
@@ -408,7 +420,6 @@ def test_after_idleness_it_goes_on_at_the_rate_of_before() -> None:
     path.send(bytes(4 << 20), 2)
     took = path.run_until_whole(2)
     assert took < 1.25 * (4 << 20) / RATE + 0.05
-    assert path.outgoing.congestion.least_rtt_us == model.least_rtt_us, "so is who waits for what was overtaken"
     assert path.outgoing.congestion.model.state != PROBE_RTT
 
 

@@ -107,8 +107,8 @@ BUGS = (
         name="far-socket-overrun",
         breaks="a far peer is sent no more in ten milliseconds than its socket holds (docs/design.md, fragments)",
         file="raftcore/wire/congestion.pyx",
-        old="max(burst, self.model.datagram) * SECOND_US // UNREAD_US if self.is_far() else INT64_MAX\n",
-        new="INT64_MAX\n",
+        old="        over = self.recent + size - burst\n",
+        new="        over = 0\n",
         near="tests/unit/test_fragments_throughput.py",
     ),
     Bug(
@@ -160,6 +160,14 @@ BUGS = (
         near=RATE,
     ),
     Bug(
+        name="losses-by-chance-end-the-beginning",
+        breaks="losses while the rate still grows do not show that the path is full (raftcore/wire/bbr.pyx)",
+        file="raftcore/wire/bbr.pyx",
+        old="                and (self.full_count or 100 * self.sample_lost > HEAVY_PERCENT * self.sample_in_flight)):\n",
+        new="                ):\n",
+        near=RATE,
+    ),
+    Bug(
         name="rate-after-losses-never-forgotten",
         breaks="what losses have shown is forgotten when more is tried (draft-ietf-ccwg-bbr, 5.3.3.4)",
         file="raftcore/wire/bbr.pyx",
@@ -176,11 +184,16 @@ BUGS = (
         near=RATE,
     ),
     Bug(
-        name="losses-by-chance-end-the-beginning",
-        breaks="losses while the rate still grows do not show that the path is full (raftcore/wire/bbr.pyx)",
-        file="raftcore/wire/bbr.pyx",
-        old="                and (self.full_count or 100 * self.sample_lost > HEAVY_PERCENT * self.sample_in_flight)):\n",
-        new="                ):\n",
+        name="what-the-receiver-takes-is-no-plateau",
+        breaks="limited by the application is who has nothing to send, not whom the receiver bounds (the same, 4.1.2.4)",
+        file="raftcore/wire/outgoing.pyx",
+        old="        return self.congestion.leaves_us(size, self.burst, now_us) <= now_us\n",
+        new=(
+            "        if self.congestion.leaves_us(size, self.burst, now_us) <= now_us:\n"
+            "            return True\n"
+            "        self.congestion.model.limited_by_sender()\n"
+            "        return False\n"
+        ),
         near=RATE,
     ),
 )

@@ -98,7 +98,7 @@ BUGS = (
         name="pauses-saved-up",
         breaks="what leaves without a pause is bounded, however long nothing has left (draft-ietf-ccwg-bbr, 5.6.3)",
         file="raftcore/wire/congestion.pyx",
-        old="            self.tokens = min(self.model.quantum(self.pace()), self.tokens + more)\n",
+        old="            self.tokens = min(self.model.quantum(), self.tokens + more)\n",
         new="            self.tokens = self.tokens + more\n",
         near=RATE,
     ),
