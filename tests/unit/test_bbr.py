@@ -109,8 +109,8 @@ def test_a_plateau_of_what_the_sender_had_to_send_is_none() -> None:
 
 @pytest.mark.parametrize("delay_us", [500, 10_000])
 def test_a_plateau_of_what_the_receiver_takes_is_one(delay_us: int) -> None:
-    """5.3.1.2: three rounds are waited for, so that a receiver may make its window larger meanwhile; and 4.1.2.4: who has
-    something to send is not limited by it."""
+    """5.3.1.2: three rounds are waited for, so that a receiver may make its window larger meanwhile; and 4.1.2.4: who
+    has something to send is not limited by it."""
     path = busy(5, rate=RATE, delay_us=delay_us, burst=20_000)
     model = until(path, DRAIN, PROBE_DOWN, PROBE_CRUISE)
     assert model.full
@@ -133,8 +133,8 @@ def test_heavy_loss_ends_the_beginning_and_light_loss_does_not() -> None:
 @pytest.mark.parametrize("delay_us", [10_000, 50_000])
 @pytest.mark.parametrize("each", [12, 25, 40])
 def test_losses_while_the_rate_still_grows_do_not_end_the_beginning(each: int, delay_us: int) -> None:
-    """5.3.1.3: the criteria are to ensure that the bottleneck is full. Of datagrams that are lost while the rate doubles
-    in each round trip, chance is the likelier cause, up to a tenth of them."""
+    """5.3.1.3: the criteria are to ensure that the bottleneck is full. What is lost while the rate doubles in each
+    round trip is chance, as long as it is less than a tenth."""
     path = busy(5, delay_us=delay_us)
     number = count(1)
     path.drops = lambda: next(number) % each == 0
@@ -368,13 +368,11 @@ def test_the_shortest_round_trip_is_looked_for_every_ten_seconds() -> None:
 
 
 def test_what_a_probe_has_found_outlives_the_next_one() -> None:
-    """5.3.4.1: the shortest round trip is known while it is looked for again, so that half of what fills the path is just
-    that, also where at all other times a queue hides it."""
+    """5.3.4.1: the shortest round trip is known while it is looked for again, so that half of what fills the path is
+    just that, also where at all other times a queue hides it."""
     path = busy(31, rate=2_500_000)
     probes = 0
-    for model in path.steps(1):
-        pass
-    last = model.state
+    last = after(path, 1).state
     for model in path.steps(29):
         probes += model.state == PROBE_RTT != last
         last = model.state

@@ -74,7 +74,7 @@ def test_a_receiver_slower_than_the_path_costs_less_than_a_fifth(round_trip_ms: 
 
 @pytest.mark.parametrize("read_ms", [1, 5])
 @pytest.mark.parametrize("rate", [RATE // 10, RATE // 5, RATE // 2])
-@pytest.mark.parametrize(("round_trip_ms", "holds"), [(0, 1), (1, 1), (5, 1), (7, 1), (8, 2), (10, 2), (12, 2), (15, 2)])
+@pytest.mark.parametrize(("round_trip_ms", "holds"), [(0, 1), (1, 1), (5, 1), (7, 1), (8, 2), (10, 2), (15, 2)])
 def test_the_socket_of_a_near_receiver_is_never_full_however_slow_it_is(
     round_trip_ms: int, holds: int, rate: int, read_ms: int
 ) -> None:

@@ -163,8 +163,8 @@ BUGS = (
         name="losses-by-chance-end-the-beginning",
         breaks="losses while the rate still grows do not show that the path is full (raftcore/wire/bbr.pyx)",
         file="raftcore/wire/bbr.pyx",
-        old="                and (self.full_count or 100 * self.sample_lost > HEAVY_PERCENT * self.sample_in_flight)):\n",
-        new="                ):\n",
+        old="and (self.full_count or 100 * self.sample_lost > HEAVY_PERCENT * self.sample_in_flight)):\n",
+        new="):\n",
         near=RATE,
     ),
     Bug(
@@ -185,7 +185,7 @@ BUGS = (
     ),
     Bug(
         name="what-the-receiver-takes-is-no-plateau",
-        breaks="limited by the application is who has nothing to send, not whom the receiver bounds (the same, 4.1.2.4)",
+        breaks="limited by the application is who has nothing to send, not whom a receiver bounds (the same, 4.1.2.4)",
         file="raftcore/wire/outgoing.pyx",
         old="        return self.congestion.leaves_us(size, self.burst, now_us) <= now_us\n",
         new=(
