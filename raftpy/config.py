@@ -87,9 +87,9 @@ class Config:
     max_datagram: int | None = None
     """Bytes of the largest datagram, 512 to 65,507. None: as large as the path to each peer takes.
 
-    That is found out on Linux, from 1,152 bytes up to this (RFC 8899), for each peer. Elsewhere it is always this: by
-    default 60,000 when every member is on loopback, else 1,200. What does not fit one, as a message with a large
-    command, is sent in fragments.
+    That is found out on Linux, from 1,152 bytes up to this (RFC 8899), for each peer. Elsewhere each path is taken to
+    carry this, by default 60,000 when every member is on loopback, else 1,200, and datagrams have 48 fewer. What does
+    not fit one, as a message with a large command, is sent in fragments.
     """
 
     max_inflight_messages: int = 256

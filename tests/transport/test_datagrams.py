@@ -11,6 +11,7 @@ from raftcore.base.errors import ConfigError
 from raftcore.base.types import MessageType
 from raftcore.values.message import ConfState, Message, Snapshot
 from raftcore.wire.codec import frames, max_command
+from raftcore.wire.path_size import SEALING
 from raftpy.contracts.types import Oversized
 from raftpy.transport import MemoryTransport
 from raftpy.transport.identity.peer import HELD_FOR_S, PROBE_PERIOD_S
@@ -110,7 +111,7 @@ def test_largest_command_fits_a_datagram_and_one_byte_more_gets_a_larger_one() -
     one = world.start(ONE, max_datagram=1200)
     world.start(TWO, earlier=True)
     world.settle()
-    assert one.max_command == max_command(1200)
+    assert one.max_command == max_command(1200 - SEALING)
     one.send(append(2, one.max_command))
     one.flush()
     world.settle()
@@ -118,7 +119,7 @@ def test_largest_command_fits_a_datagram_and_one_byte_more_gets_a_larger_one() -
     [message] = messages([datagram])
     assert message.entries is not None
     assert message.entries.payload_size == one.max_command
-    assert len(datagram) <= 1200
+    assert len(datagram) <= 1200 - SEALING
     assert one.oversized(2) is None
     sent = [heartbeat(2, commit=5), append(2, 40_000, index=7), heartbeat(2, commit=6)]
     for message in sent:

@@ -200,7 +200,8 @@ def test_where_paths_are_not_searched_nothing_is_said_of_it() -> None:
     world.network.filter = lambda from_, to, what: said.append(what) is None  # type: ignore[func-returns-value]
     one, _ = world.pair()
     world.settle(10.0)
-    assert size(one) == one.max_datagram == 60_000
+    assert one.max_datagram == 60_000
+    assert size(one) == 60_000 - SEALING
     assert not any(map(probing, said))
     hellos = [body for what in said for _, kind, body in frames(what) if kind == FRAME_HELLO]
     assert hellos
@@ -437,8 +438,26 @@ def test_on_a_wire_that_takes_everything_all_take_the_same_at_once() -> None:
     one.on_datagram_size(told.append)
     world.start(TWO, max_datagram=1200)
     world.settle(5.0)
-    assert told == [1200]
-    assert (one.max_datagram, one.max_command) == (1200, 1000)
+    assert told == [BASE]
+    assert (one.max_datagram, one.max_command) == (1200, exchange_command(BASE))
+
+
+@pytest.mark.parametrize("most", [512, 1200, 1472, 60_000])
+def test_where_paths_are_not_searched_there_is_room_left_for_sealing_too(most: int) -> None:
+    """Nobody has found out that a path takes more than it is said to: a sealed datagram has to fit there."""
+    world = World()
+    largest: list[int] = []
+    world.network.filter = lambda from_, to, what: largest.append(len(what)) is None  # type: ignore[func-returns-value]
+    one = world.start(ONE, max_datagram=most)
+    world.start(TWO, max_datagram=most)
+    world.settle()
+    for commit in range(5000):
+        one.send(heartbeat(2, commit=commit))
+    one.send(append(2, 200_000))
+    one.flush()
+    world.settle(5.0)
+    assert len(messages(world.received[2])) == 5001
+    assert most - SEALING - 100 < max(largest) <= most - SEALING
 
 
 def test_random_paths(seed: int) -> None:

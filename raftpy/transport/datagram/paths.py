@@ -41,8 +41,9 @@ log = logging.getLogger("raftpy.transport")
 class Paths:
     """The paths from one node to its peers, in one incarnation of it.
 
-    ``most``: bytes of the largest datagram that frames may fill. ``searches``: sizes are found out; else every peer is
-    sent datagrams of up to ``most`` bytes from the beginning. ``transmit(peer, datagram)`` puts a datagram on the wire;
+    ``most``: bytes of the largest datagram that frames may fill. ``searches``: sizes are found out; else each path is
+    taken to carry ``most`` bytes and no more, and datagrams to every peer are as large, less what is left free for
+    sealing, from the beginning. ``transmit(peer, datagram)`` puts a datagram on the wire;
     ``resized(peer)`` is called when another size holds for a peer than before, and ``measured(peer)`` when its round
     trips have become known, or are not any more.
     """
@@ -60,7 +61,7 @@ class Paths:
         self.most = most
         self.searches = searches
         self.largest = min(most + SEALING, LARGEST_SIZE)  # of the datagrams on the wire
-        self.least = min(most, BASE_SIZE - SEALING) if searches else most
+        self.least = min(most, BASE_SIZE - SEALING) if searches else most - SEALING
         """What frames may fill before anything is found out."""
         self._transmit = transmit
         self._resized = resized

@@ -68,6 +68,14 @@ BUGS = (
         near=WHOLE,
     ),
     Bug(
+        name="sealing-forgotten-where-paths-are-not-searched",
+        breaks="48 bytes of a datagram are left free also where sizes are not found out (docs/wire-format.md)",
+        file=PATHS,
+        old=" if searches else most - SEALING\n",
+        new=" if searches else most\n",
+        near=WHOLE,
+    ),
+    Bug(
         name="hole-to-a-peer-that-is-away",
         breaks="fragments to a peer that goes away are no black hole (docs/design.md)",
         file=PATHS,

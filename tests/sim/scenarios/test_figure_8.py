@@ -6,6 +6,7 @@ Seen in logcabin, issue 44, by the author of the paper; in canonical/raft, issue
 from __future__ import annotations
 
 from raftcore import Message, MessageType
+from raftcore.wire.path_size import SEALING
 from tests.sim.scenarios.stage import stage
 
 CAUGHT = ("old-term-committed-by-counting",)
@@ -15,7 +16,7 @@ LARGE = "x" * 396
 
 
 def test_figure_8() -> None:
-    with stage(5, max_datagram=600) as world:
+    with stage(5, max_datagram=600 + SEALING) as world:
         # (a) Node 1 leads, and its entry reaches node 2 only.
         index = world.raw(1).last_index + 1
         for node in (3, 4, 5):
