@@ -148,9 +148,10 @@ class Config:
     most. A leader keeps what any member that it has heard in the last ten minutes still needs; any other node keeps as
     much, since it may come to lead. A member that needs more is brought up by a snapshot."""
 
-    scrub_rate: int | None = None
-    """Bytes a second, 2**16 to 2**40, at which closed parts of the log and snapshots are read back, once a day, so that
-    damage is found before what is damaged is needed: ``NodeStatus.damage``. None: they are not."""
+    scrub_rate: int | None = 1 << 20
+    """Bytes a second, 2**16 to 2**40, at which closed parts of the log and snapshots are read back, once a day and for
+    the first time an hour after the start, so that damage is found before what is damaged is needed:
+    ``NodeStatus.damage``. 0 or None: they are not."""
 
     bootstrap: bool = False
     """Lets a new node take part without the members that do not answer within three seconds.
@@ -207,7 +208,7 @@ class Config:
             _within("snapshot_entries", self.snapshot_entries, 1, 1 << 40, " entries")
         if self.snapshot_rate is not None:
             _within("snapshot_rate", self.snapshot_rate, 1 << 20, 1 << 40, " bytes a second")
-        if self.scrub_rate is not None:
+        if self.scrub_rate not in (None, 0):
             _within("scrub_rate", self.scrub_rate, 1 << 16, 1 << 40, " bytes a second")
         _within("snapshots_kept", self.snapshots_kept, 2, 64, " snapshots")
         _within("trailing_bytes", self.trailing_bytes, 0, 1 << 40, " bytes")

@@ -113,7 +113,8 @@ What is given on the command line wins.
     "--scrub-rate",
     type=int,
     metavar="BYTES",
-    help="Read back segments and snapshots once a day, so many bytes a second, at least 65536.  [default: do not]",
+    help="Read back segments and snapshots once a day, so many bytes a second, at least 65536; 0: do not.  "
+    "[default: 1048576]",
 )
 @click.option(
     "--trailing-bytes",

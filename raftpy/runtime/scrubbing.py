@@ -2,7 +2,11 @@
 
 A damaged block is noticed when it is needed: at the next start, or by a member that is brought up. By then others
 that held the same may be damaged, too. So a pass goes over everything, as fast as ``Config.scrub_rate`` says, in a
-thread of its own, a piece at a time, and a day after it has begun the next one begins.
+thread of its own, a piece at a time, and a day after it has begun the next one begins. The first one begins an hour
+after the start, which has itself just read the log and the newest snapshot.
+
+It is looked at where the host looks round anyway, once a second, so a node that rests is not woken for it; where little
+is stored a pass is over with one such look.
 
 found damaged     what happens
 a snapshot        it counts no more, and another one is taken as soon as something was applied since
@@ -13,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Protocol
@@ -27,6 +30,8 @@ from raftpy.runtime.beside import Beside, retrieve
 
 PASS_S = 86_400.0
 """From the beginning of one pass to that of the next, at least."""
+FIRST_S = 3600.0
+"""From the start to the beginning of the first one."""
 AT_ONCE_S = 1.0
 """What is read in so many seconds may be read at once, after nothing was read for long."""
 
@@ -51,7 +56,7 @@ _Pass = Generator[tuple[Reread, Scrubbed | None, SnapshotRef | None], None, None
 class Scrubbing:
     """Reads what the host ``name`` has stored of all ``groups``, by id. All calls but ``end`` are made in the loop.
 
-    ``rate``: bytes a second; None: nothing is read.
+    ``rate``: bytes a second; None or 0: nothing is read.
     """
 
     def __init__(
@@ -71,7 +76,7 @@ class Scrubbing:
         self._rate = rate
         self._looked_s = clock.monotonic()
         self._allowed = 0.0  # bytes that may be read; below 0: what was read too early
-        self._begun_s = -math.inf
+        self._next_s = self._looked_s + FIRST_S  # when the next pass may begin
         self._pass: _Pass | None = None
         self._task: asyncio.Task[None] | None = None
         self._found: list[str] = []  # by the pass that is under way
@@ -89,13 +94,13 @@ class Scrubbing:
         self._look_at_storage()
         now = self._clock.monotonic()
         passed, self._looked_s = now - self._looked_s, now
-        if self._rate is None or self._beside.stopped or (self._task is not None and not self._task.done()):
+        if not self._rate or self._beside.stopped or (self._task is not None and not self._task.done()):
             return
         self._allowed = min(self._allowed + passed * self._rate, AT_ONCE_S * self._rate)
         if self._pass is None:
-            if now < self._begun_s + PASS_S:
+            if now < self._next_s:
                 return
-            self._begun_s, self._pass = now, self._everything()
+            self._next_s, self._pass = now + PASS_S, self._everything()
         if self._allowed > 0:
             self._task = asyncio.get_running_loop().create_task(self._go_on())
             self._task.add_done_callback(retrieve)

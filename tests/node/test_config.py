@@ -74,6 +74,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"snapshots_kept": 1}, r"snapshots_kept is 1: allowed is a whole number from 2 to 64 snapshots"),
     ({"snapshots_kept": 65}, r"snapshots_kept is 65"),
     ({"scrub_rate": 1}, r"scrub_rate is 1: allowed is a whole number from 65,536 to .* bytes a second"),
+    ({"scrub_rate": -1}, r"scrub_rate is -1"),
     ({"snapshot_rate": 1}, r"snapshot_rate is 1: allowed is a whole number from 1,048,576 to .* bytes a second"),
     ({"trailing_bytes": -1}, r"trailing_bytes is -1: allowed is a whole number from 0 to .* bytes"),
     ({"snapshot_entries": 0}, r"snapshot_entries is 0: allowed is a whole number from 1 to .* entries"),

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from inspect import GEN_CLOSED, GEN_SUSPENDED, getgeneratorstate
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from raftpy import Config, Node
 from raftpy.contracts.clock import SystemClock
-from raftpy.contracts.errors import StorageDamaged
+from raftpy.contracts.errors import StorageDamaged, Stopped
+from raftpy.contracts.storage import Reread, Storage
 from raftpy.runtime import scrubbing
+from raftpy.runtime.beside import Beside
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.segment import SegmentFile
 from raftpy.storage.leveldb.wal import damage_in
+from raftpy.storage.snapshots.memory import MemoryFolder
 from raftpy.storage.snapshots.store import SnapshotStore
+from raftpy.system.threads import Threads
 from raftpy.transport.datagram.memory import MemoryNetwork, MemoryTransport
 from tests.node.lone import Lone
 from tests.node.loop import run
@@ -30,8 +35,9 @@ from tests.storage.support import Disk, append, entries, submit
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pass every minute, for a day's heartbeats take a while also on virtual time."""
+    """A pass every minute, and the first at once, for a day's heartbeats take a while also on virtual time."""
     monkeypatch.setattr(scrubbing, "PASS_S", 60.0)
+    monkeypatch.setattr(scrubbing, "FIRST_S", 0.0)
 
 
 def flip_snapshot(lone: Lone, name: str) -> None:
@@ -127,9 +133,11 @@ def test_no_file_stays_open_where_a_pass_was_under_way_at_a_stop(monkeypatch: py
     run(main())
 
 
-def test_nothing_is_read_where_no_rate_is_given() -> None:
+@pytest.mark.parametrize("rate", [0, None])
+def test_nothing_is_read_where_it_is_switched_off(rate: int | None) -> None:
     async def main() -> None:
         lone = Lone()
+        lone.settings = {"scrub_rate": rate}
         node = await lone.start()
         await lone.propose(b"a")
         await node.snapshot()
@@ -139,6 +147,69 @@ def test_nothing_is_read_where_no_rate_is_given() -> None:
         await lone.stop()
 
     run(main())
+
+
+def test_it_reads_a_mebibyte_a_second_where_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From an hour after the start on, which has itself read what is stored; and then once a day."""
+    monkeypatch.undo()
+    assert (scrubbing.FIRST_S, scrubbing.PASS_S) == (3600.0, 86_400.0)
+    assert Config(id=1, cluster={1: "127.0.0.1:7101"}).scrub_rate == 1 << 20
+    clock, read, lasted = Moving(), [], []
+    storage = Stored(read, [1 << 18] * 42)
+    asyncio.run(
+        scrub(clock, storage, Config(id=1, cluster={1: "127.0.0.1:7101"}).scrub_rate, lasted, 3600 + 86_400 + 600)
+    )
+    begun = [at_s for at_s, number in read if number == 0]
+    assert begun == [3600.0, 3600.0 + 86_400]
+    ended = [at_s for at_s, number in read if number == 41]
+    assert [end - begin for begin, end in zip(begun, ended, strict=True)] == pytest.approx([9.5, 9.5], abs=1)
+    assert sum(lasted) <= 2 * 12, "it is at work only while there is something to read, and a small store is soon read"
+
+
+def test_what_is_small_is_read_at_a_time() -> None:
+    """A node that has next to nothing is not kept awake by it: one thread once a day."""
+    clock, read, lasted = Moving(), [], []
+    asyncio.run(scrub(clock, Stored(read, [1 << 18, 1 << 17]), 1 << 20, lasted, 50))
+    assert [number for _, number in read] == [0, 1]
+    assert sum(lasted) == 1
+
+
+class Moving(SystemClock):
+    """A clock that is moved by hand."""
+
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+class Stored:
+    """A store of pieces, whose sizes are given: when each was read goes into ``read``."""
+
+    def __init__(self, read: list[tuple[float, int]], sizes: list[int]) -> None:
+        self.snapshots = SnapshotStore(MemoryFolder())
+        self.clock = Moving()
+        self._read, self._sizes = read, sizes
+
+    def reread(self) -> Iterator[Reread]:
+        for number, size in enumerate(self._sizes):
+            self._read.append((self.clock.now_s, number))
+            yield Reread(size)
+
+
+async def scrub(clock: Moving, storage: Stored, rate: int | None, at_work: list[int], seconds: int) -> None:
+    """Looks once a second for so long; into ``at_work`` goes each look after which something is at work."""
+    storage.clock = clock
+    beside = Beside(Threads().background(), "scrubbing")
+    scrubbed = scrubbing.Scrubbing("node 1", cast(Storage, storage), {}, clock, beside, rate)
+    for _ in range(seconds + 1):
+        scrubbed.look()
+        if scrubbed._task is not None and not scrubbed._task.done():
+            at_work.append(1)
+            await scrubbed._task
+        clock.now_s += 1
+    scrubbed.stop(lambda: Stopped("the end"))
+    scrubbed.end()
 
 
 async def test_a_damaged_segment_is_said(
@@ -154,7 +225,10 @@ async def test_a_damaged_segment_is_said(
         await node.wait_for_leader()
         for number in range(30):
             await node.propose(b"%d" % number * 5000)
-        await until(lambda: node._host.driver is not None and node._host.driver.scrubbing._begun_s > 0, 10)
+        driver = node._host.driver
+        assert driver is not None
+        first_s = driver.scrubbing._next_s
+        await until(lambda: driver.scrubbing._next_s > first_s, 10)
         assert node.status().damage == ()
         file = log_files(tmp_path)[0]
         flip(file, 40_000, 1)
