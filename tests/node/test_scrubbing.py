@@ -13,7 +13,7 @@ import pytest
 
 from raftpy import Config, Node
 from raftpy.contracts.clock import SystemClock
-from raftpy.contracts.errors import StorageDamaged, Stopped
+from raftpy.contracts.errors import Stopped, StorageDamaged
 from raftpy.contracts.storage import Reread, Storage
 from raftpy.runtime import scrubbing
 from raftpy.runtime.beside import Beside
