@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.cluster import Cluster, MemberProcess
-from benchmarks.soak.record import FIGURES, MemberSample, Record, Sample
+from benchmarks.soak.record import FIGURES, MemberSample, Record, Sample, all_written, amplification
 
 UP_AGAIN_S = 120.0
 LAST_WORDS = 60
@@ -79,7 +79,8 @@ class Soak:
             snapshot=said["snapshot"],
             last=said["last"],
             commands=said["commands"],
-            written=said["written"],
+            log=said["log_written"],
+            snapshots=said["snapshots_written"],
             to_disk=disk_writes(place / "io"),
         )
 
@@ -178,6 +179,10 @@ def main(arguments: list[str] | None = None) -> int:
         found = record.growth(of)
         print(f"{name:>17}: " + ("too few samples after the first cut" if found is None else
                                  f"{found[0]:12,.2f} early, {found[1]:12,.2f} late"))  # fmt: skip
+    lives = record.lives()
+    written, of_log = amplification(lives, all_written), amplification(lives, all_written, lambda member: member.log)
+    print(f"written in all for a byte of commands: {written or 0:.2f}")
+    print(f"written in all for a byte of it that was the log's: {of_log or 0:.2f}, at most 2")
     if options.chart is not None:
         from benchmarks.soak.chart import draw
 

@@ -4,7 +4,7 @@ benchmarks/member.py.
 {"do": "leader"}    -> {"leader": id}, once there is one
 {"do": "write", "seconds": s, "size": bytes, "keys": n, "in_flight": n}    -> p50_us, p99_us, ..., rate
 {"do": "log"}       -> {"first": ..., "snapshot": ..., "last": ..., "applied": ..., all indexes,
-                        "commands": ..., "written": ...}, bytes since it was started
+                        "commands": ..., "log_written": ..., "snapshots_written": ...}, bytes since it was started
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ async def answer(node: Node, order: dict[str, Any]) -> dict[str, Any]:
                 assert status.written is not None
                 return {
                     "commands": status.written.commands,
-                    "written": status.written.log + status.written.snapshots,
+                    "log_written": status.written.log,
+                    "snapshots_written": status.written.snapshots,
                     "first": status.first_index,
                     "snapshot": status.snapshot_index,
                     "last": status.last_index,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.rows import median
@@ -26,8 +26,10 @@ class MemberSample:
     """Index of its log's last entry."""
     commands: int = 0
     """Bytes of the commands that its process has appended to its log."""
-    written: int = 0
-    """Bytes that its process has written for its log and for snapshots, as the node counts them."""
+    log: int = 0
+    """Bytes that its process has written for its log, as the node counts them."""
+    snapshots: int = 0
+    """Likewise, for snapshots, taken and received."""
     to_disk: int = 0
     """Bytes that its process has had the disk take, as the system counts them; 0: that is not known."""
 
@@ -64,6 +66,18 @@ class Record:
                 found += earlier is not None and member.first > earlier.first
         return found
 
+    def lives(self) -> list[MemberSample]:
+        """What was seen last of each life of each member: who is started again counts from nothing."""
+        ended: list[MemberSample] = []
+        newest: dict[int, MemberSample] = {}
+        for sample in self.samples:
+            for node_id, member in sample.members.items():
+                before = newest.get(node_id)
+                if before is not None and (member.commands < before.commands or member.log < before.log):
+                    ended.append(before)
+                newest[node_id] = member
+        return [*ended, *newest.values()]
+
     def growth(self, figure: Callable[[Sample], float | None]) -> tuple[float, float] | None:
         """The figure's median in the second quarter of the samples after the first cut of each log, and in their last:
         what is flat has about the same twice. None where there are not enough samples."""
@@ -88,11 +102,21 @@ def most(samples: Sequence[MemberSample], figure: Callable[[MemberSample], int])
     return float(max(map(figure, samples))) if samples else None
 
 
-def amplification(sample: Sample, written: Callable[[MemberSample], int]) -> float | None:
-    """Bytes that the members have written for each byte of commands that they have appended; None: there is nothing."""
-    commands = sum(member.commands for member in sample.members.values())
-    total = sum(map(written, sample.members.values()))
-    return total / commands if commands and total else None
+def amplification(
+    members: Iterable[MemberSample],
+    written: Callable[[MemberSample], int],
+    of: Callable[[MemberSample], int] = lambda member: member.commands,
+) -> float | None:
+    """Bytes that the members have written for each byte of their commands, or of what ``of`` says, all of it since they
+    were started, and together; None: there is nothing."""
+    found = list(members)
+    total, base = sum(map(written, found)), sum(map(of, found))
+    return total / base if base and total else None
+
+
+def all_written(member: MemberSample) -> int:
+    """Bytes for its log and for snapshots."""
+    return member.log + member.snapshots
 
 
 FIGURES: dict[str, Callable[[Sample], float | None]] = {
@@ -101,11 +125,14 @@ FIGURES: dict[str, Callable[[Sample], float | None]] = {
     "open files": lambda sample: most(list(sample.members.values()), lambda member: member.open_files),
     "p99, ms": lambda sample: None if sample.p99_us is None else sample.p99_us / 1000,
     "writes a second": lambda sample: sample.rate,
-    "written a byte": lambda sample: amplification(sample, lambda member: member.written),
-    "to disk a byte": lambda sample: amplification(sample, lambda member: member.to_disk),
+    "written a byte": lambda sample: amplification(sample.members.values(), all_written),
+    "with snapshots": lambda sample: amplification(sample.members.values(), all_written, lambda member: member.log),
+    "to disk a byte": lambda sample: amplification(sample.members.values(), lambda member: member.to_disk),
 }
-"""Name -> what it is of a sample; of members, the one that has most. The last two are of all that run together, for
-each byte of a command since they were started: what they wrote, and what the system says that disks took."""
+"""Name -> what it is of a sample; of members, the one that has most. The last three are of all that run together,
+since they were started: what they wrote for each byte of a command; that for each byte of it that was the log's, which
+is what snapshots make of it, and is to be at most 2; and for each byte of a command what the system says that disks
+took."""
 
 
 def _mega(size: float | None) -> float | None:

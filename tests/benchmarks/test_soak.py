@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.soak.__main__ import anonymous_bytes, disk_bytes, disk_writes, main
-from benchmarks.soak.record import FIGURES, MemberSample, Record, Sample
+from benchmarks.soak.record import FIGURES, MemberSample, Record, Sample, all_written, amplification
 
 
 def member(first: int, disk: int = 0) -> MemberSample:
@@ -47,14 +47,37 @@ def test_what_files_take_is_counted_in_blocks(tmp_path: Path) -> None:
 
 
 def test_what_was_written_for_a_byte_of_commands_is_of_all_members() -> None:
-    def said(commands: int, written: int, to_disk: int) -> MemberSample:
-        return MemberSample(0, 0, 9, 1, 0, 99, commands, written, to_disk)
+    def sample(*members: tuple[int, int, int, int]) -> Sample:
+        """Of each: bytes of commands, written for the log, for snapshots, and to the disk."""
+        found = {node_id: MemberSample(0, 0, 9, 1, 0, 99, *numbers) for node_id, numbers in enumerate(members, 1)}
+        return Sample(0.0, None, None, 0.0, found)
 
-    sample = Sample(0.0, None, None, 0.0, {1: said(100, 150, 0), 2: said(300, 650, 0)})
-    assert FIGURES["written a byte"](sample) == 2.0
-    assert FIGURES["to disk a byte"](sample) is None, "this system does not say"
-    assert FIGURES["to disk a byte"](Sample(0.0, None, None, 0.0, {1: said(100, 150, 250)})) == 2.5
-    assert FIGURES["written a byte"](Sample(0.0, None, None, 0.0, {1: said(0, 0, 0)})) is None
+    two = sample((100, 150, 50, 0), (300, 350, 250, 0))
+    assert FIGURES["written a byte"](two) == 2.0
+    assert FIGURES["with snapshots"](two) == 1.6, "of 500 bytes of log, 300 of snapshots beside them"
+    assert FIGURES["to disk a byte"](two) is None, "this system does not say"
+    assert FIGURES["to disk a byte"](sample((100, 150, 0, 250))) == 2.5
+    assert FIGURES["with snapshots"](sample((100, 150, 0, 250))) == 1.0
+    assert FIGURES["written a byte"](sample((0, 0, 0, 0))) is None
+    assert FIGURES["with snapshots"](sample((0, 0, 0, 0))) is None
+
+
+def test_what_was_written_in_all_is_of_all_lives() -> None:
+    def seen(commands: int, log: int, snapshots: int) -> MemberSample:
+        return MemberSample(0, 0, 9, 1, 0, 99, commands, log, snapshots)
+
+    rows = [
+        {1: seen(100, 110, 0), 2: seen(50, 60, 0)},
+        {1: seen(400, 440, 200)},
+        {1: seen(500, 550, 200), 2: seen(10, 12, 90)},
+        {1: seen(500, 550, 300), 2: seen(40, 50, 90)},
+    ]
+    lives = record(*enumerate(rows)).lives()
+    assert sorted((life.commands, life.log, life.snapshots) for life in lives) == [
+        (40, 50, 90), (50, 60, 0), (500, 550, 300),
+    ]  # fmt: skip
+    assert amplification(lives, all_written) == (140 + 60 + 850) / 590
+    assert amplification(lives, all_written, lambda member: member.log) == (140 + 60 + 850) / 660
 
 
 def test_what_disks_took_is_the_system_s_count(tmp_path: Path) -> None:
@@ -73,9 +96,11 @@ def test_a_short_soak(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     said = capsys.readouterr().out
     cuts = int(said.split(" cuts of a log")[0].split()[-1])
     assert cuts >= 2
+    assert "written in all for a byte of commands: " in said
     assert "0 members brought up by a snapshot" in said
     lines = [line.split() for line in said.splitlines()]
     samples = [words for words in lines if len(words) == 1 + len(FIGURES) and words[0].isdigit()]
     assert all(float(sample[1 + list(FIGURES).index("written a byte")]) > 1 for sample in samples)
+    assert float(samples[-1][1 + list(FIGURES).index("with snapshots")]) > 1
     assert len(samples) >= 2
     assert list(tmp_path.iterdir()) == []
