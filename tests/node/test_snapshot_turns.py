@@ -108,6 +108,19 @@ def test_the_log_s_time_runs_on_from_the_last_entry() -> None:
     assert log.seconds() == 1002.0
 
 
+def test_an_entry_of_an_earlier_time_in_the_place_of_the_last_one_tells_the_time() -> None:
+    """It was not committed, and the next leader's clock is behind that of the one before: the log's time goes back."""
+    clock = ManualClock(50.0)
+    log = LogClock(clock)
+    log.seen(2_000_000)
+    clock.advance(3.0)
+    log.seen(1_001_000)
+    assert log.seconds() == 1001.0
+    clock.advance(2.0)
+    log.seen(1_001_000)
+    assert log.seconds() == 1003.0
+
+
 def test_members_have_one_time_again_soon_after_a_leader_s_clock_was_wrong(seed: int) -> None:
     """It was a day ahead, and put right: until the day is over the log's time stands still, and each member that starts
     meanwhile counts on from another moment. Behind that all agree."""

@@ -2,6 +2,9 @@
 
 from tests.seeded_bugs.bug import Bug
 
+POLICY = "raftpy/runtime/snapshot_policy.py"
+LOG_CLOCK = "raftpy/runtime/log_clock.py"
+
 BUGS = (
     Bug(
         name="snapshot-drops-what-follows-it",
@@ -142,5 +145,45 @@ BUGS = (
         old="    if r.state != StateLeader or pr is None or pr.state != StateSnapshot:\n        return False\n",
         new="    if r.state != StateLeader or pr is None:\n        return False\n",
         near="tests/core/test_begun_snapshots.py",
+    ),
+    Bug(
+        name="snapshot-begun-where-the-disk-lacks-its-room",
+        breaks="no snapshot is due for want of space where the disk has no room for one (snapshot_policy.py)",
+        file=POLICY,
+        old="    return behind.next_size <= behind.free <= behind.next_size",
+        new="    return behind.free <= behind.next_size",
+        near="tests/node/test_snapshot_policy.py",
+    ),
+    Bug(
+        name="log-cut-behind-what-a-machine-has-not-synced",
+        breaks="the log is never cut beyond what an on-disk machine has synced (snapshot_policy.py)",
+        file=POLICY,
+        old="    to = min(kept, durable, needless)\n",
+        new="    to = min(kept, needless)\n",
+        near="tests/node/test_snapshot_policy.py",
+    ),
+    Bug(
+        name="log-cut-under-who-still-needs-it",
+        breaks="the log is not cut beyond what has to stay for a member (snapshot_policy.py)",
+        file=POLICY,
+        old="    to = min(kept, durable, needless)\n",
+        new="    to = min(kept, durable)\n",
+        near="tests/node/test_snapshot_policy.py",
+    ),
+    Bug(
+        name="log-clock-that-never-goes-back",
+        breaks="a new entry tells what the log's time is, also where it is behind what was counted (log_clock.py)",
+        file=LOG_CLOCK,
+        old="            self._ahead_s = time_ms / 1000 - self._clock.monotonic()\n",
+        new="            self._ahead_s = max(self._ahead_s, time_ms / 1000 - self._clock.monotonic())\n",
+        near="tests/node/test_snapshot_turns.py",
+    ),
+    Bug(
+        name="log-clock-that-passes-over-an-earlier-entry",
+        breaks="the log's last entry tells the time, also an earlier one in the place of another (log_clock.py)",
+        file=LOG_CLOCK,
+        old="        if time_ms != self._last_ms:\n",
+        new="        if time_ms > self._last_ms:\n",
+        near="tests/node/test_snapshot_turns.py",
     ),
 )
