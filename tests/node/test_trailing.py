@@ -178,3 +178,27 @@ def test_in_a_cluster(seed: int, copies: Copies, trailing_bytes: int) -> None:  
         assert bool(copies.calls) is (not trailing_bytes)
 
     play("memory", 3, seed, scenario, machine=Words, trailing_bytes=trailing_bytes)
+
+
+def test_what_nobody_needs_any_more_is_cut_within_a_second(seed: int, copies: Copies) -> None:  # noqa: F811
+    """The leader keeps for a member that is away what it lacks, and cuts it once that member has it, with no command
+    and no further snapshot. docs/design-storage.md says a second: the look, and a pass."""
+
+    async def scenario(cluster: Cluster) -> None:
+        of(cluster, copies)
+        leader, _ = await cluster.single_leader()
+        lost = next(i for i in cluster.ids if i != leader)
+        cluster.disconnect(lost)
+        held = cluster.nodes[lost].status().last_index
+        for number in range(3):
+            await commit(cluster, b"word %d" % number)
+            await cluster.nodes[leader].snapshot()
+        await cluster.sleep_ms(5000)
+        assert cluster.nodes[leader].status().first_index <= held + 1
+        cluster.reconnect(lost)
+        await caught_up(cluster, lost)
+        assert cluster.nodes[leader].status().role == "leader"
+        await cluster.sleep_ms(1100)
+        assert cluster.nodes[leader].status().first_index == copies.stores(leader).refs(0)[-1].index + 1
+
+    play("memory", 3, seed, scenario, machine=Words)
