@@ -205,8 +205,9 @@ def test_messages_of_several_groups_share_a_datagram(seed: int) -> None:
             await all_hosts.leader(group_id)
         shared.clear()
         await asyncio.sleep(1.0)
-        # A heartbeat interval has five ticks, here in quiet too. What three leaders send two others in one of them shares a datagram, and
-        # so do the answers: 20 intervals of at most 60 datagrams, where 20 groups apart would send 80.
+        # A heartbeat interval has five ticks, here in quiet too. What three leaders send two others in one of them
+        # shares a datagram, and so do the answers: 20 intervals of at most 60 datagrams, where 20 groups apart would
+        # send 80.
         assert sum(shared) >= 0.95 * 20 * 80
         assert len(shared) <= 1.05 * 20 * 60
         assert max(shared) > 1
