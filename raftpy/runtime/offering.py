@@ -29,7 +29,7 @@ UNHEARD_S = 2.0
 """Seconds after which an offer is made again to who has not asked for anything."""
 IN_VAIN = 2
 """So many offers of one snapshot to one member came to nothing, and it is doubted."""
-SILENT_S = 10.0
+SILENT_S = 7.0
 """The same for who has asked, and does so no more. Longer than one waits for an answer before it asks again."""
 
 
