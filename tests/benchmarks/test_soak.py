@@ -91,7 +91,7 @@ def test_memory_is_the_process_s_own() -> None:
 
 
 def test_a_short_soak(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    options = ["--minutes", "0.1", "--outages", "0", "--sample", "1", "--keys", "50", "--in-flight", "16"]
+    options = ["--minutes", "0.1", "--outages", "0", "--sample", "1", "--keys", "1000", "--in-flight", "16"]
     assert main([*options, "--snapshot-entries", "500", "--folder", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     cuts = int(said.split(" cuts of a log")[0].split()[-1])
@@ -101,8 +101,6 @@ def test_a_short_soak(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     lines = [line.split() for line in said.splitlines()]
     samples = [words for words in lines if len(words) == 1 + len(FIGURES) and words[0].isdigit()]
     assert all(float(sample[1 + list(FIGURES).index("written a byte")]) > 1 for sample in samples)
-    with_snapshots = [float(sample[1 + list(FIGURES).index("with snapshots")]) for sample in samples]
-    assert min(with_snapshots) >= 1
-    assert max(with_snapshots) > 1, "in a second in which none was written it is 1"
+    assert float(samples[-1][1 + list(FIGURES).index("with snapshots")]) > 1
     assert len(samples) >= 2
     assert list(tmp_path.iterdir()) == []
