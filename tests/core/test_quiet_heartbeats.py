@@ -11,7 +11,7 @@ from raftcore import Message, MessageType, StateType
 from tests.core.network import ELECTION_TICK, Network
 
 BUSY, QUIET = 2, 3
-TIMES = {"heartbeat_tick": BUSY, "quiet_heartbeat_tick": QUIET}
+TIMES: dict[str, Any] = {"heartbeat_tick": BUSY, "quiet_heartbeat_tick": QUIET}
 
 
 def cluster(**options: Any) -> Network:
@@ -179,3 +179,40 @@ def test_a_transfer_keeps_its_election_timeout() -> None:
         net.tick_all()
         waited += 1
     assert waited == ELECTION_TICK
+
+
+class Losing:
+    """Loses all heartbeats of one tick: of the first at ``since`` or later in which there are any."""
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self.now = 0
+        self.at = 0
+
+    def __call__(self, message: Message) -> bool:
+        if message.type != MessageType.MsgHeartbeat:
+            return False
+        if not self.at and self.now >= self.since:
+            self.at = self.now
+        return self.now == self.at
+
+
+@pytest.mark.parametrize("members", [2, 3])
+def test_a_leader_stays_where_one_heartbeat_is_lost(members: int) -> None:
+    """Whenever a command comes, and whichever heartbeat reaches nobody: the look that follows counts another one."""
+    times: dict[str, Any] = {"heartbeat_tick": 5, "quiet_heartbeat_tick": 7, "election_tick": 15, "check_quorum": True}
+    for command_at, lost_from in itertools.product(range(1, 31), range(1, 46, 3)):
+        net = Network(members, **times)
+        net.campaign(1)
+        net.tick_all(60)
+        term, losing = net[1].raw.term, Losing(lost_from)
+        net.lose = losing
+        for tick in range(1, 80):
+            losing.now = tick
+            if tick == command_at:
+                net.propose(1, b"command")
+            for node_id in range(2, members + 1):  # only the leader's own look is of interest
+                net[node_id].raw.set_randomized_election_timeout(29)
+            net.tick_all()
+        assert losing.at
+        assert (net.leader, net[1].raw.term) == (1, term), (command_at, lost_from)

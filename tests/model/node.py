@@ -78,6 +78,7 @@ class ModelNode(Faults):
         self.heartbeat_pause = max(self.heartbeat_pause, self.config.heartbeat_tick)
         self.at_heartbeat = (last, self.round)
         ends = self.elapsed + self.heartbeat_pause > self.config.election_tick
+        ends = ends and self.elapsed >= 2 * self.heartbeat_pause  # two heartbeats were answered, or one of them
         if ends and self.heartbeat_pause > self.config.heartbeat_tick and not self.transferee:
             self.timeout_led()  # as nothing will wake it when the time has come
 

@@ -51,7 +51,9 @@ cdef int heartbeat_sent(Raft r, uint64_t round_before) except -1:
 
 cdef bint sleeps_through_timeout(Raft r) noexcept:
     """Behind a heartbeat: would this leader's election timeout end in the middle of the longer pause?"""
+    # Not sooner than two pauses after the look before: the answers to two heartbeats count, so one may be lost.
     return (r.heartbeat_pause > r.options.heartbeat_timeout and r.transferee == 0
+            and r.election_elapsed >= 2 * r.heartbeat_pause
             and r.election_elapsed + r.heartbeat_pause > r.options.election_timeout)
 
 
