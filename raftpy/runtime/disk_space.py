@@ -101,3 +101,4 @@ class DiskSpace:
         """The group has ended."""
         self.needs_none(group)
         self._writing.pop(group, None)
+        self._trailing.pop(group, None)

@@ -94,6 +94,9 @@ def test_a_quarter_of_what_is_free_is_promised_once() -> None:
     assert [each.limit for each in kept] == [150, 150, 10**9]
     disk.space.share(2, kept[2], 100, 9000)
     assert [each.limit for each in kept] == [750, 750, 100]
+    disk.space.leave(0)
+    disk.space.share(1, kept[1], 1000, 1600)
+    assert [each.limit for each in kept] == [750, 200, 100], "who has ended needs no part"
 
 
 def limits(all_hosts: Hosts) -> list[int]:
