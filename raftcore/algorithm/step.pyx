@@ -251,7 +251,7 @@ cdef int tick_once(Raft r) except -1:
         round_before = r.reads.round
         handle_beat(r, None)
         quiet.heartbeat_sent(r, round_before)
-        if quiet.sleeps_through_timeout(r):
+        if quiet.looks_early(r):
             timeout_led(r)
     return 0
 

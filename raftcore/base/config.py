@@ -32,8 +32,8 @@ class Config:
     quiet_heartbeat_tick: int = 0
     """Ticks between a leader's heartbeats while nothing is going on: at least ``heartbeat_tick``, below
     ``election_tick``. 0: ``heartbeat_tick``, as in etcd/raft. Nothing is going on where, at a heartbeat, nothing was
-    appended and no read was begun since the last one, and all who are heard hold the whole log, which is committed
-    (beyond etcd/raft)."""
+    appended and no read was begun since the last one, and all members hold the whole log, which is committed (beyond
+    etcd/raft)."""
     max_size_per_msg: int = UNLIMITED
     """Bytes of blocks (headers included) in one append; one entry always goes. 0: one entry a message."""
     max_committed_size_per_ready: int = UNLIMITED

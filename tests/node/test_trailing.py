@@ -152,17 +152,22 @@ def test_where_no_snapshot_is_carried_all_members_count() -> None:
     assert group.trailing.cut_to(80) == 0
 
 
+async def one_is_away(cluster: Cluster, copies: Copies) -> tuple[int, int, int]:  # noqa: F811 - the fixture
+    """Who leads, which other member is cut off, and the last index that it has."""
+    of(cluster, copies)
+    leader, _ = await cluster.single_leader()
+    lost = next(i for i in cluster.ids if i != leader)
+    cluster.disconnect(lost)
+    return leader, lost, cluster.nodes[lost].status().last_index
+
+
 @pytest.mark.parametrize("trailing_bytes", [0, 1 << 30])
 def test_in_a_cluster(seed: int, copies: Copies, trailing_bytes: int) -> None:  # noqa: F811 - the fixture
     """With nothing allowed every node cuts its log behind the oldest snapshot, and a member that was down comes back by
     one; else what it needs is there."""
 
     async def scenario(cluster: Cluster) -> None:
-        of(cluster, copies)
-        leader, _ = await cluster.single_leader()
-        lost = next(i for i in cluster.ids if i != leader)
-        cluster.disconnect(lost)
-        held = cluster.nodes[lost].status().last_index
+        _, lost, held = await one_is_away(cluster, copies)
         for number in range(3):
             await commit(cluster, b"word %d" % number)
             for node_id in cluster.connected:
@@ -185,11 +190,7 @@ def test_what_nobody_needs_any_more_is_cut_within_a_second(seed: int, copies: Co
     and no further snapshot. docs/design-storage.md says a second: the look, and a pass."""
 
     async def scenario(cluster: Cluster) -> None:
-        of(cluster, copies)
-        leader, _ = await cluster.single_leader()
-        lost = next(i for i in cluster.ids if i != leader)
-        cluster.disconnect(lost)
-        held = cluster.nodes[lost].status().last_index
+        leader, lost, held = await one_is_away(cluster, copies)
         for number in range(3):
             await commit(cluster, b"word %d" % number)
             await cluster.nodes[leader].snapshot()

@@ -3,6 +3,6 @@ from libc.stdint cimport uint64_t
 
 from raftcore.algorithm.state cimport Raft
 
-cdef int restart(Raft r) noexcept
+cdef void restart(Raft r) noexcept
 cdef int heartbeat_sent(Raft r, uint64_t round_before) except -1
-cdef bint sleeps_through_timeout(Raft r) noexcept
+cdef bint looks_early(Raft r) noexcept

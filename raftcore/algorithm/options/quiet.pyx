@@ -9,7 +9,8 @@ it, and for that it is enough that two fit into the shortest election timeout. S
     heartbeat_timeout           otherwise
 
 A leader looks once an election timeout whether it still has a quorum (thesis 6.2). Where that would wake it in the
-middle of the longer pause it looks with the heartbeat before, so that a quiet leader wakes up for heartbeats alone:
+middle of the longer pause it looks with the heartbeat before, so that a quiet leader wakes up for heartbeats alone; but
+not before two such pauses have passed since the last look, so that of two heartbeats one may be lost:
 
     heartbeats   |------|------|------|------|          with the defaults' 7 and 15 ticks: looks after 14
     looks        |-------------|-------------|
@@ -25,12 +26,11 @@ from raftcore.base.types cimport index_t
 from raftcore.membership.progress cimport Progress
 
 
-cdef int restart(Raft r) noexcept:
+cdef void restart(Raft r) noexcept:
     """A role begins: as leader it has something to tell, the empty entry of its term."""
     r.heartbeat_pause = r.options.heartbeat_timeout
     r.heartbeat_last = 0
     r.heartbeat_round = 0
-    return 0
 
 
 cdef int heartbeat_sent(Raft r, uint64_t round_before) except -1:
@@ -49,9 +49,8 @@ cdef int heartbeat_sent(Raft r, uint64_t round_before) except -1:
     return 0
 
 
-cdef bint sleeps_through_timeout(Raft r) noexcept:
-    """Behind a heartbeat: would this leader's election timeout end in the middle of the longer pause?"""
-    # Not sooner than two pauses after the look before: the answers to two heartbeats count, so one may be lost.
+cdef bint looks_early(Raft r) noexcept:
+    """Behind a heartbeat: is this the time to look, as the election timeout ends in the middle of the longer pause?"""
     return (r.heartbeat_pause > r.options.heartbeat_timeout and r.transferee == 0
             and r.election_elapsed >= 2 * r.heartbeat_pause
             and r.election_elapsed + r.heartbeat_pause > r.options.election_timeout)
