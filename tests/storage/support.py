@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -81,6 +82,14 @@ def abandon(store: Storage) -> None:
     if store._row is not None:
         store._row._trouble = StorageFailed("killed")  # nothing is done any more beside the writes
     store._release()
+
+
+def next_is_made(store: LevelDBStorage) -> None:
+    """Waits for the thread that makes segments beforehand: LevelDB's files come and go meanwhile."""
+    until = time.monotonic() + 20
+    while store._row is not None and store._row._next is None:
+        assert time.monotonic() < until, "no next segment"
+        time.sleep(0.0005)
 
 
 class Drawn:

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -38,7 +37,17 @@ from tests.storage.former import former
 from tests.storage.layout import batch_ends, closed, file_of, in_use, log_files, records, rewrite
 from tests.storage.offline import FILES, faults, fingerprint, log_of, texts
 from tests.storage.script import GROUPS, OWNER_OF_GROUPS, batches
-from tests.storage.support import MEMBERS, SMALLEST_BUFFER, Disk, Model, abandon, append, entries, submit
+from tests.storage.support import (
+    MEMBERS,
+    SMALLEST_BUFFER,
+    Disk,
+    Model,
+    abandon,
+    append,
+    entries,
+    next_is_made,
+    submit,
+)
 
 
 @pytest.fixture
@@ -61,14 +70,6 @@ def copied(sample: Sample) -> Path:
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(sample.path, copy)
     return copy
-
-
-def next_is_made(store: LevelDBStorage) -> None:
-    """Waits for the thread that makes segments beforehand."""
-    until = time.monotonic() + 20
-    while store._row is not None and store._row._next is None:
-        assert time.monotonic() < until, "no next segment"
-        time.sleep(0.0005)
 
 
 def scripted(path: Path, count: int, segment_size: int = SMALLEST_BUFFER) -> dict[int, Model]:
@@ -393,7 +394,7 @@ class TestRefused:
     def test_a_directory_on_which_a_node_runs(self, tmp_path: Path) -> None:
         store, _ = Disk("leveldb", tmp_path).open()
         assert isinstance(store, LevelDBStorage)
-        next_is_made(store)  # LevelDB's files come and go meanwhile, and all are looked at here
+        next_is_made(store)  # all files are looked at here
         before = fingerprint(tmp_path / "lock")
         with pytest.raises(StorageLocked, match="as node 1"):
             faults(tmp_path)
@@ -403,8 +404,10 @@ class TestRefused:
 
     def test_one_whose_lock_was_removed_while_a_node_runs(self, tmp_path: Path) -> None:
         code = (
-            "import sys; from raftpy.storage import LevelDBStorage; from tests.storage.support import OWNER\n"
-            "store = LevelDBStorage(sys.argv[1]); store.open(OWNER); print('open', flush=True); sys.stdin.read()"
+            "import sys; from raftpy.storage import LevelDBStorage\n"
+            "from tests.storage.support import OWNER, next_is_made\n"
+            "store = LevelDBStorage(sys.argv[1]); store.open(OWNER); next_is_made(store)\n"
+            "print('open', flush=True); sys.stdin.read()"
         )
         command = [sys.executable, "-c", code, str(tmp_path)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
