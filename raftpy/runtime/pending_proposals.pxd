@@ -16,7 +16,7 @@ cdef class Proposals(Waits):
     cdef list queued               # Proposal, QUEUED or CANCELLED
     cdef list commands             # the commands of queued, flat and in order
     cdef list taken                # Proposal, between take and appended or refused
-    cdef list waiting              # Proposal, by index; finished ones stay until they are passed or swept
+    cdef list waiting              # Proposal, by index; None where passed, cancelled ones until passed or swept
     cdef Py_ssize_t head           # the first of waiting that is not passed
 
     cpdef Proposal propose(self, object command, object timeout=*)

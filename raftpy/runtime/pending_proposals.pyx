@@ -13,7 +13,7 @@ from raftpy.runtime.awaited import DEFAULT_TIMEOUT
 
 from raftpy.runtime.awaited cimport FAILED, QUEUED, RETURNED, TAKEN, Awaited, Waits, checked_timeout
 
-# Finished proposals at the front of the waiting list before it is cut: cutting each time would move all the rest.
+# Places at the front of the waiting list that are passed before it is cut: cutting each time would move all the rest.
 cdef Py_ssize_t PASSED = 4096
 
 cdef str LATE = "no answer in time: the command may or may not be committed"
@@ -235,7 +235,7 @@ cdef class Proposals(Waits):
                 if proposal.entry_term == term:
                     return proposal
                 self.give_up(proposal, REPLACED)
-            self.head += 1
+            let_go_of_first(self)
         return None
 
     cdef int deliver(self, Proposal proposal, object value, bint failed) except -1:
@@ -243,13 +243,13 @@ cdef class Proposals(Waits):
         if not proposal.many:
             proposal.finish(FAILED if failed else RETURNED, value)
             self.finished.append(proposal)
-            self.head += 1
+            let_go_of_first(self)
             return 0
         (<list> proposal.value).append(value)
         if <uint64_t> len(<list> proposal.value) == proposal.count:
             proposal.state = RETURNED
             self.finished.append(proposal)
-            self.head += 1
+            let_go_of_first(self)
         return 0
 
     cdef int deliver_run(self, Proposal proposal, list results, Py_ssize_t lo, Py_ssize_t hi) except -1:
@@ -259,11 +259,11 @@ cdef class Proposals(Waits):
         if <uint64_t> len(values) == proposal.count:
             proposal.state = RETURNED
             self.finished.append(proposal)
-            self.head += 1
+            let_go_of_first(self)
         return 0
 
     cdef int drop_passed(self) except -1:
-        # Lets go of the finished ones at the front.
+        # Cuts off the places at the front that are passed.
         if self.head == len(self.waiting):
             self.waiting = []
         elif self.head >= PASSED:
@@ -275,3 +275,11 @@ cdef class Proposals(Waits):
 
     cdef str late(self, Awaited awaited):
         return LATE
+
+
+cdef int let_go_of_first(Proposals proposals) except -1:
+    # The first that waits has its outcome. Its place is passed, and empty: a caller who always has some on their way
+    # would otherwise keep the results of the last PASSED calls, and all of them would be freed in one step of the loop.
+    proposals.waiting[proposals.head] = None
+    proposals.head += 1
+    return 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from raftcore import Entries, Entry, EntryKind
-from raftpy.contracts.errors import ApplyError, ApplyFailed
+from raftpy.contracts.errors import ApplyError, ApplyFailed, Timeout
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.pending_proposals import Proposals
 
@@ -174,6 +175,41 @@ def test_results_find_their_proposals(machine: type[Single]) -> None:
     while apply.run() is not None:
         pass
     assert [p.result() for p in made] == [-3, [-4, -5, -6], -7, [-8, -9]]
+
+
+@pytest.mark.parametrize("machine", [Single, Batch])
+@pytest.mark.parametrize("commands", [1, 3])
+def test_what_has_its_result_is_let_go_though_others_wait(machine: type[Single], commands: int) -> None:
+    apply, proposals = applying(machine())
+    (made,) = propose(proposals, commands)
+    proposals.appended(1, 1, 0.0)
+    held = sys.getrefcount(made)
+    propose(proposals, 1)
+    proposals.appended(1 + commands, 1, 0.0)
+    apply.push(entries(1, [(1, NORMAL)] * commands))
+    apply.begin()
+    apply.run()
+    proposals.resume()
+    assert made.done()
+    assert proposals.has_waiting
+    assert sys.getrefcount(made) == held - 1
+
+
+@pytest.mark.parametrize("machine", [Single, Batch])
+def test_an_entry_of_another_leader_in_its_place_lets_go_of_it(machine: type[Single]) -> None:
+    apply, proposals = applying(machine())
+    (made,) = propose(proposals, 1)
+    proposals.appended(1, 1, 0.0)
+    held = sys.getrefcount(made)
+    propose(proposals, 1)
+    proposals.appended(2, 1, 0.0)
+    apply.push(entries(1, [(2, NORMAL)]))
+    apply.begin()
+    apply.run()
+    proposals.resume()
+    assert isinstance(made.exception(), Timeout)
+    assert proposals.has_waiting
+    assert sys.getrefcount(made) == held - 1
 
 
 @pytest.mark.parametrize("machine", [Single, Batch])
