@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -57,17 +58,58 @@ async def reads(node: Node, options: Options) -> Figures:
     return await _crowd(partial(node.read_index, timeout=30.0), int(options["concurrency"]), options["seconds"])
 
 
+class Watch:
+    """How long a loop is held, while :meth:`run` is a task of it: by the wall clock, by the processor time that its
+    thread used before a timer of a millisecond came, which a machine with other work has little part in, and by the
+    collections of garbage among that."""
+
+    def __init__(self) -> None:
+        self._held_s = self._worked_s = self._besides_s = self._longest_s = 0.0
+        self._began_s = self._collected_s = 0.0
+
+    def _collection(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._began_s = time.thread_time()
+            return
+        took_s = time.thread_time() - self._began_s
+        self._longest_s = max(self._longest_s, took_s)
+        self._collected_s += took_s
+
+    async def run(self, until: float) -> None:
+        """Until that reading of ``time.perf_counter``."""
+        clock = time.perf_counter
+        gc.callbacks.append(self._collection)
+        try:
+            while (began := clock()) < until:
+                worked_before, self._collected_s = time.thread_time(), 0.0
+                await asyncio.sleep(0.001)
+                worked_s = time.thread_time() - worked_before
+                self._held_s = max(self._held_s, clock() - began - 0.001)
+                self._worked_s = max(self._worked_s, worked_s)
+                self._besides_s = max(self._besides_s, worked_s - self._collected_s)
+        finally:
+            gc.callbacks.remove(self._collection)
+
+    def figures(self) -> Figures:
+        """Milliseconds, the most of each: ``held_ms`` by which the timer came late; ``worked_ms`` of processor time,
+        and ``besides_ms`` without collections; ``collected_ms`` of one collection."""
+        figures = {
+            "held_ms": self._held_s,
+            "worked_ms": self._worked_s,
+            "besides_ms": self._besides_s,
+            "collected_ms": self._longest_s,
+        }
+        return {name: round(seconds * 1000, 2) for name, seconds in figures.items()}
+
+
 async def paced(node: Node, options: Options) -> Figures:
     """``clients`` tasks, each one command of ``size`` bytes after the other with a pause of ``pause_ms`` between, for
-    ``seconds``.
-
-    ``held_ms`` is the longest that a timer of a millisecond came late meanwhile; ``worked_ms`` the most processor time
-    that the loop's thread used before one came, which a machine with other work has no part in."""
+    ``seconds``; with the figures of a Watch."""
     size, pause_s = int(options["size"]), options["pause_ms"] / 1000
     command, clock = os.urandom(size), time.perf_counter
     until = clock() + options["seconds"]
     taken: list[float] = []
-    held_s = worked_s = 0.0
+    watch = Watch()
 
     async def client() -> None:
         while (began := clock()) < until:
@@ -75,20 +117,11 @@ async def paced(node: Node, options: Options) -> Figures:
             taken.append(clock() - began)
             await asyncio.sleep(pause_s)
 
-    async def watch() -> None:
-        nonlocal held_s, worked_s
-        while (began := clock()) < until:
-            worked_before = time.thread_time()
-            await asyncio.sleep(0.001)
-            held_s = max(held_s, clock() - began - 0.001)
-            worked_s = max(worked_s, time.thread_time() - worked_before)
-
     async with asyncio.TaskGroup() as group:
-        group.create_task(watch())
+        group.create_task(watch.run(until))
         for _ in range(int(options["clients"])):
             group.create_task(client())
-    held = {"held_ms": round(held_s * 1000, 2), "worked_ms": round(worked_s * 1000, 2)}
-    return {**percentiles(taken), **held, "operations": len(taken)}
+    return {**percentiles(taken), **watch.figures(), "operations": len(taken)}
 
 
 async def fill(node: Node, options: Options) -> Figures:
