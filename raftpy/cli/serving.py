@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import socket
@@ -52,6 +53,10 @@ async def _serve(settings: Settings, config: Config) -> None:
         node = Node(config, store)
         # And it answers before the start, which may take long: with how far that has come.
         runner = await start_server(create_server(node, store), listener)
+        # What the process has imported stays for as long as it runs: each full collection through it would hold the
+        # loop for 10 ms.
+        gc.collect()
+        gc.freeze()
         try:
             await _start(node)
             try:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from raftpy.cli import serving as serving_module
 from raftpy.cli.addresses import parse_http
 from raftpy.cli.demo_cluster import free_ports
+from raftpy.cli.errors import CommandFailed
 from raftpy.cli.http_client import ask
+from raftpy.config import Config
+from tests.cli import support
 from tests.cli.support import check_one_line, cluster_of, in_process, raftpy, serving, status_or_none, wait_for_leader
 
 
@@ -259,6 +264,44 @@ def test_a_snapshot_that_fails_is_one_line(options: dict[str, str]) -> None:
         check_one_line(raftpy("snapshot", "--http", options["--http"]), 1, options["--http"], "snapshots", "failed")
         assert put(options, "k", b"w") == 200
         node.stop()
+
+
+COUNTING = """
+import atexit, gc, sys
+from raftpy.cli.run import run
+atexit.register(lambda: print(gc.get_freeze_count(), len(gc.get_objects()), file=sys.stderr))
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_collections_leave_alone_what_is_imported(options: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full one goes through all that is not left alone, and holds the loop meanwhile."""
+    monkeypatch.setattr(support, "RAFTPY", [sys.executable, "-c", COUNTING])
+    with serving(*flat(options)) as node:
+        node.first_line()
+        assert put(options, "k", b"v") == 200
+        ended = node.stop()
+    frozen, others = map(int, ended.err.split()[-2:])
+    assert frozen > 10_000
+    assert others < frozen / 4
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"), [({}, 1 << 20), ({"--scrub-rate": "0"}, 0), ({"--scrub-rate": "65536"}, 65536)]
+)
+def test_the_scrub_is_on_unless_it_is_switched_off(
+    options: dict[str, str], given: dict[str, str], rate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs: list[Config] = []
+
+    class Seen:
+        def __init__(self, config: Config, machine: object) -> None:
+            configs.append(config)
+            raise CommandFailed("seen")
+
+    monkeypatch.setattr(serving_module, "Node", Seen)
+    check_one_line(in_process("serve", *flat(options | given)), 1, "seen")
+    assert [config.scrub_rate for config in configs] == [rate]
 
 
 # --- Settings from a file --------------------------------------------------------------------------------------------
