@@ -1,8 +1,9 @@
 """A quiet leader's longer pause between two heartbeats.
 
 A heartbeat says that its sender leads (paper 5.2), and it repeats what was lost: the commit index, a round of reads,
-and by its answer the entries that a follower lacks. Where nothing can have been lost the first is all that is left of
-it, and for that it is enough that two fit into the shortest election timeout. So the pause behind a heartbeat is
+and by its answer the entries that a follower lacks. Where everybody has acknowledged the whole log, and no round was
+begun, neither entries nor rounds can be missing; for the first it is enough that two heartbeats fit into the shortest
+election timeout. So the pause behind a heartbeat is
 
     quiet_heartbeat_timeout     nothing was appended and no round of reads was begun since the heartbeat before, and
                                 all members hold the whole log, all of which is committed
@@ -15,8 +16,13 @@ not before two such pauses have passed since the last look, so that of two heart
     heartbeats   |------|------|------|------|          with the defaults' 7 and 15 ticks: looks after 14
     looks        |-------------|-------------|
 
+The commit index can be missing: the heartbeat that begins the longer pause may be the first behind the commit, and so
+the first to repeat what was told by an append. Where both are lost, a follower that has the entries learns that they
+are committed from the next heartbeat, later than with a busy leader by the difference between the two pauses. Nobody
+who proposes or reads at the leader waits for that; nor is it told again that everybody knows it, which no answer says.
+
 What happens in the longer pause is sent at once, as ever. If that is lost it is repeated later than by a busy leader,
-by the difference between the two, once: the next pause is the shorter one.
+by the same difference, once: the next pause is the shorter one.
 """
 
 from libc.stdint cimport uint64_t
