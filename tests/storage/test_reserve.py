@@ -23,7 +23,7 @@ from tests.storage.test_space import SIZE
 from tests.storage.test_space import Place as SimulatedPlace
 
 RESERVE = 1_000_000
-KEPT = r"the disk has \d+ bytes left, of which 1000000 are kept for the log"
+KEPT = r"the disk lacks \d+ bytes .*: \d+ are left, of which 1000000 are kept for the log"
 
 
 @pytest.fixture(params=["memory", "simulated"])

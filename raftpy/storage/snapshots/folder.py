@@ -36,10 +36,6 @@ class FolderFile(Protocol):
         """See ``File``."""
         ...
 
-    def free_space(self) -> int:
-        """See ``File``."""
-        ...
-
     def write_back(self, size: int, offset: int) -> bool:
         """See ``File``."""
         ...
@@ -81,6 +77,29 @@ class Folder(Protocol):
         ...
 
 
+class SnapshotRoom:
+    """What snapshots may take of the disk on which the ``folder`` is, and with it the log of their node.
+
+    ``reserve``: bytes of it that are left to the log: its node ends with the first entry for which there is no room.
+    """
+
+    def __init__(self, folder: Folder, reserve: int) -> None:
+        self.reserve = reserve
+        self._folder = folder
+
+    def free(self) -> int:
+        """Bytes that one may take which is begun now. Raises ``SnapshotFailed``."""
+        return max(0, self._folder.free_space() - self.reserve)
+
+    def check(self, path: str, size: int, more: int) -> None:
+        """Raises ``SnapshotFailed`` where there is no room for ``more`` bytes of a snapshot in the file ``path``, of
+        ``size`` bytes with them."""
+        free = self._folder.free_space()
+        if free < self.reserve + more:
+            lacking = f"the disk lacks {self.reserve + more - free} bytes for the {size} of it"
+            raise SnapshotFailed(path, f"{lacking}: {free} are left, of which {self.reserve} are kept for the log")
+
+
 WRITE_BACK_BYTES = 256 << 10
 """How much is given to the disk in one go. A log that is synced meanwhile waits behind this much, and no more."""
 
@@ -92,25 +111,23 @@ class Appender:
     together they are synced: so every sync is short, the last one, too, and what others sync meanwhile waits behind one
     small step and not behind all that has come together.
 
-    ``reserve``: so many bytes of the disk are left free, for others: what would take of them is not written.
+    What finds no ``room`` is not written; where that has no reserve, or is None, the disk says so itself.
     """
 
-    def __init__(self, file: FolderFile, position: int, sync_bytes: int, reserve: int = 0) -> None:
+    def __init__(self, file: FolderFile, position: int, sync_bytes: int, room: SnapshotRoom | None = None) -> None:
         self.position = position
         """Where the next bytes go."""
         self._file = file
         self._sync_bytes = sync_bytes
-        self._reserve = reserve
+        self._room = room
         self._unsynced = 0
         self._held = 0  # of these, what the disk was not given yet
 
     def write(self, data: Data) -> None:
         """All of ``data``. Raises ``SnapshotFailed``."""
         size = len(data)
-        if self._reserve and (free := self._file.free_space()) < self._reserve + size:
-            raise SnapshotFailed(
-                self._file.path, f"the disk has {free} bytes left, of which {self._reserve} are kept for the log"
-            )
+        if self._room is not None and self._room.reserve:
+            self._room.check(self._file.path, self.position + size, size)
         self._file.write_at(data, self.position)
         self.position += size
         self._unsynced += size
@@ -158,10 +175,6 @@ class SystemFolderFile(FolderFile):
     def truncate(self, size: int) -> None:
         with told(self.path, "cutting it"):
             self._file.truncate(size)
-
-    def free_space(self) -> int:
-        with told(self.path, "asking for free space"):
-            return self._file.free_space()
 
     def write_back(self, size: int, offset: int) -> bool:
         with told(self.path, "writing it back"):

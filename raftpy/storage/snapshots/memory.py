@@ -94,9 +94,6 @@ class MemoryFolderFile(FolderFile):
         self._folder.check(self.path, "cutting it")
         del self._data[size:]
 
-    def free_space(self) -> int:
-        return self._folder.free_space()
-
     def write_back(self, size: int, offset: int) -> bool:
         """What is here is durable already."""
         return False

@@ -13,7 +13,7 @@ from raftpy.contracts.errors import SnapshotDamaged, SnapshotFailed
 from raftpy.contracts.files import Data
 from raftpy.contracts.snapshots import SnapshotFile, Steps
 from raftpy.storage.snapshots.checking import CheckedBlocks, check_all
-from raftpy.storage.snapshots.folder import Appender, Folder
+from raftpy.storage.snapshots.folder import Appender, Folder, SnapshotRoom
 from raftpy.storage.snapshots.names import receiving_name
 from raftpy.storage.snapshots.writer import Unfinished
 
@@ -28,12 +28,12 @@ class SnapshotFileReceiver:
         ended: Callable[[SnapshotFile | None], object],
         *,
         sync_bytes: int,
-        reserve: int,
+        room: SnapshotRoom,
     ) -> None:
         """Makes the file, or opens what is there of it. Raises ``SnapshotFailed``, and ``ended`` was called."""
         self.file = offered
         self._sync_bytes = sync_bytes
-        self._reserve = reserve
+        self._room = room
         name = receiving_name(offered)
         try:
             file = folder.open(name, "share")
@@ -41,7 +41,7 @@ class SnapshotFileReceiver:
             ended(None)
             raise
         self._unfinished = Unfinished(folder, name, file, ended)
-        self._appender = Appender(file, 0, sync_bytes, reserve)
+        self._appender = Appender(file, 0, sync_bytes, room)
         with self._unfinished.while_open():
             folder.sync()
 
@@ -70,10 +70,8 @@ class SnapshotFileReceiver:
                 whole = 0
             if there > whole:
                 file.truncate(whole)
-            lacking = offered.size - whole - max(0, file.free_space() - self._reserve)
-            if lacking > 0:
-                raise SnapshotFailed(file.path, f"the disk lacks {lacking} bytes for the {offered.size} of it")
-            self._appender = Appender(file, whole, self._sync_bytes, self._reserve)
+            self._room.check(file.path, offered.size, offered.size - whole)
+            self._appender = Appender(file, whole, self._sync_bytes, self._room)
 
     def write(self, data: Data) -> None:
         with self._unfinished.while_open():

@@ -31,7 +31,7 @@ from raftpy.contracts.snapshots import (
 from raftpy.contracts.typed import MAX_HEADER
 from raftpy.storage.snapshots.blocks import MAX_BODY
 from raftpy.storage.snapshots.checking import check_all
-from raftpy.storage.snapshots.folder import Folder, FolderFile
+from raftpy.storage.snapshots.folder import Folder, FolderFile, SnapshotRoom
 from raftpy.storage.snapshots.names import is_writing, receiving_file, receiving_name, whole_name, whole_ref
 from raftpy.storage.snapshots.reader import SnapshotFileReader
 from raftpy.storage.snapshots.receiver import SnapshotFileReceiver
@@ -57,7 +57,8 @@ class SnapshotStore:
         self._folder = folder
         self._sync_bytes = sync_bytes
         self._max_body = max_body
-        self._reserve = reserve
+        self.room = SnapshotRoom(folder, reserve)
+        """What they may take of the disk."""
         self._may_change = False
         self._refs: dict[int, set[SnapshotRef]] = {}  # by group
         self._damaged: set[SnapshotRef] = set()
@@ -108,7 +109,7 @@ class SnapshotStore:
         self._check_new(ref, self._writing, "written")
         ended = self._take(ref, self._writing)
         return SnapshotFileWriter(
-            self._folder, ref, ended, sync_bytes=self._sync_bytes, max_body=self._max_body, reserve=self._reserve
+            self._folder, ref, ended, sync_bytes=self._sync_bytes, max_body=self._max_body, room=self.room
         )
 
     def open(self, ref: SnapshotRef) -> SnapshotReader:
@@ -157,7 +158,7 @@ class SnapshotStore:
             self._delete([ref])
 
     def free_space(self) -> int:
-        return max(0, self._folder.free_space() - self._reserve)
+        return self.room.free()
 
     def begun(self, group: int) -> SnapshotFile | None:
         return self._begun.get(group)
@@ -168,9 +169,7 @@ class SnapshotStore:
         if self._begun.get(group) != offered:
             self._discard_begun(group)
         ended = self._take(offered.ref, self._receiving)
-        receiver = SnapshotFileReceiver(
-            self._folder, offered, ended, sync_bytes=self._sync_bytes, reserve=self._reserve
-        )
+        receiver = SnapshotFileReceiver(self._folder, offered, ended, sync_bytes=self._sync_bytes, room=self.room)
         self._begun[group] = offered
         try:
             yield from receiver.resume()

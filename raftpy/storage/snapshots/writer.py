@@ -16,7 +16,7 @@ from raftpy.contracts.files import Data
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef
 from raftpy.contracts.typed import TypeHeader
 from raftpy.storage.snapshots.blocks import BlockWriter
-from raftpy.storage.snapshots.folder import Appender, Folder, FolderFile
+from raftpy.storage.snapshots.folder import Appender, Folder, FolderFile, SnapshotRoom
 from raftpy.storage.snapshots.names import whole_name, writing_name
 
 
@@ -98,7 +98,7 @@ class SnapshotFileWriter:
         *,
         sync_bytes: int,
         max_body: int,
-        reserve: int,
+        room: SnapshotRoom,
     ) -> None:
         """Makes the file. Raises ``SnapshotFailed``, and ``ended`` was called; also where it cannot be made."""
         self.ref = ref
@@ -111,7 +111,7 @@ class SnapshotFileWriter:
         self._unfinished = Unfinished(folder, name, file, ended)
         self._in_section = False
         with self._unfinished.while_open():
-            self._blocks = BlockWriter(Appender(file, 0, sync_bytes, reserve), ref, max_body)
+            self._blocks = BlockWriter(Appender(file, 0, sync_bytes, room), ref, max_body)
 
     def section(self, header: TypeHeader) -> None:
         with self._unfinished.while_open():

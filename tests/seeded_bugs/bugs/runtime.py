@@ -89,7 +89,7 @@ BUGS = (
         name="received-snapshot-takes-the-log-s-room",
         breaks="a snapshot leaves the room of two segments free (docs/design-storage.md)",
         file="raftpy/storage/snapshots/receiver.py",
-        old="            self._appender = Appender(file, whole, self._sync_bytes, self._reserve)\n",
+        old="            self._appender = Appender(file, whole, self._sync_bytes, self._room)\n",
         new="            self._appender = Appender(file, whole, self._sync_bytes)\n",
         near="tests/storage/test_reserve.py",
     ),
