@@ -29,7 +29,7 @@ from raftpy import (
 from raftpy.contracts.types import StoreOwner
 from raftpy.storage.leveldb.store import LevelDBStorage
 from tests.node.harness import Recorder, _free_addresses
-from tests.storage.support import append
+from tests.storage.support import append, next_is_made
 
 PATIENCE = 20.0
 
@@ -337,6 +337,7 @@ def test_the_record_outlives_every_end(tmp_path: Path) -> None:
     assert storage.open(StoreOwner(1, {1: "127.0.0.1:7101"})).groups[0].conflict is None
     assert b"conflict" not in (directory / "floor").read_bytes()
     storage.group(0).quarantine(conflict)
+    next_is_made(storage)  # all files are copied
     shutil.copytree(directory, killed)
     storage.close()
     for path in (directory, killed):

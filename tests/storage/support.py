@@ -17,7 +17,7 @@ from raftpy.contracts.errors import StorageFailed
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.types import Recovered, StoreOwner
 from raftpy.storage import LevelDBStorage, MemoryDisk, MemoryStore
-from raftpy.storage.leveldb.row import SEGMENT_SIZE
+from raftpy.storage.leveldb.row import SEGMENT_SIZE, SegmentRow
 from raftpy.system.files import SystemFiles
 
 MEMBERS = {1: "127.0.0.1:7101", 2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}
@@ -84,10 +84,12 @@ def abandon(store: Storage) -> None:
     store._release()
 
 
-def next_is_made(store: LevelDBStorage) -> None:
-    """Waits for the thread that makes segments beforehand: LevelDB's files come and go meanwhile."""
+def next_is_made(store: LevelDBStorage | SegmentRow | None) -> None:
+    """Waits for the thread that makes segments beforehand: LevelDB's files come and go meanwhile, and with less time
+    than it takes the segment in use grows, and there are few."""
+    row = store._row if isinstance(store, LevelDBStorage) else store
     until = time.monotonic() + 20
-    while store._row is not None and store._row._next is None:
+    while row is not None and row._next is None:
         assert time.monotonic() < until, "no next segment"
         time.sleep(0.0005)
 

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path, PurePath
 from random import Random
 
@@ -26,6 +25,7 @@ from raftpy.system.files import SystemFiles
 from raftpy.system.leveldb import LevelDB
 from tests.storage.late import LateExecutor
 from tests.storage.rows import END, ROW, SIZE, Simulated, open_real, record, scan, write_busily
+from tests.storage.support import next_is_made
 
 
 class Told:
@@ -171,8 +171,8 @@ class TestContent:
         """Nor the one made beforehand: whoever goes by LevelDB's lock is kept out. What is closed it may open."""
         row = open_real(tmp_path, create=True)
         row.put(*record(0, 1), sync=True)
-        while segments(SystemFiles(), tmp_path) != [1, 2]:
-            time.sleep(0.001)
+        next_is_made(row)
+        assert segments(SystemFiles(), tmp_path) == [1, 2]
         script = (
             "import sys\nfrom raftpy.system.leveldb import binding\n"
             "try: binding.DB(sys.argv[1])\nexcept binding.IOError: sys.exit(7)"

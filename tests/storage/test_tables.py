@@ -27,6 +27,7 @@ from tests.storage.support import (
     commit_only,
     entries,
     joined,
+    next_is_made,
     payload,
     submit,
 )
@@ -41,6 +42,7 @@ def test_each_entry_is_written_once(tmp_path: Path) -> None:
         for _ in range(40):
             submit(store, [append(entries(last + 1, 1000, term), term=term, vote=1, commit=last)])
             last += 1000
+            next_is_made(store)
         store.close()
         assert not list(records(tmp_path / "node1").rglob("*.ldb"))
         files = log_files(tmp_path / "node1")
