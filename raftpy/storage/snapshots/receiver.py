@@ -26,14 +26,19 @@ class SnapshotFileReceiver:
         folder: Folder,
         offered: SnapshotFile,
         ended: Callable[[SnapshotFile | None], object],
+        came: Callable[[int], object],
         *,
         sync_bytes: int,
         room: SnapshotRoom,
     ) -> None:
-        """Makes the file, or opens what is there of it. Raises ``SnapshotFailed``, and ``ended`` was called."""
+        """Makes the file, or opens what is there of it. Raises ``SnapshotFailed``, and ``ended`` was called.
+
+        ``came(size)`` is called whenever so many bytes were written.
+        """
         self.file = offered
         self._sync_bytes = sync_bytes
         self._room = room
+        self._came = came
         name = receiving_name(offered)
         try:
             file = folder.open(name, "share")
@@ -80,6 +85,7 @@ class SnapshotFileReceiver:
             raise ValueError(f"{len(data)} bytes of a snapshot of which {left} are missing")
         with self._unfinished.while_open():
             self._appender.write(data)
+        self._came(len(data))
 
     def finish(self) -> Steps[SnapshotFile]:
         if self.position != self.file.size:

@@ -68,7 +68,6 @@ class SnapshotStore:
         self._receiving: dict[int, SnapshotRef] = {}
         self._taken_bytes: dict[int, int] = {}  # by group: of the snapshots that were completed
         self._received_bytes: dict[int, int] = {}
-        self._resumed: dict[int, tuple[SnapshotFileReceiver, int]] = {}  # by group: who receives, and from where on
         self._begun_bytes: dict[int, int] = {}  # by group: received of the one begun, since the process began
 
     def load(self, *, read_only: bool = False) -> None:
@@ -169,7 +168,9 @@ class SnapshotStore:
         if self._begun.get(group) != offered:
             self._discard_begun(group)
         ended = self._take(offered.ref, self._receiving)
-        receiver = SnapshotFileReceiver(self._folder, offered, ended, sync_bytes=self._sync_bytes, room=self.room)
+        receiver = SnapshotFileReceiver(
+            self._folder, offered, ended, partial(self._count, group), sync_bytes=self._sync_bytes, room=self.room
+        )
         self._begun[group] = offered
         try:
             yield from receiver.resume()
@@ -178,7 +179,6 @@ class SnapshotStore:
             raise
         if not receiver.position:
             self._begun_bytes.pop(group, None)  # of what came before nothing is left
-        self._resumed[group] = receiver, receiver.position
         return receiver
 
     # --- what there is
@@ -245,15 +245,13 @@ class SnapshotStore:
 
         def end(made: SnapshotFile | None) -> None:
             del busy[group]
-            received = self._received_of(group) if busy is self._receiving else 0
             if made is None:
                 return
             self._damaged.discard(made.ref)
             self._read_back.discard(made.ref)
             self._add(made.ref)
             if busy is self._receiving:
-                self._received_bytes[group] = self._received_bytes.get(group, 0) + received
-                del self._begun_bytes[group]
+                self._received_bytes[group] = self._received_bytes.get(group, 0) + self._begun_bytes.pop(group, 0)
                 self._begun.pop(group, None)  # its file has the snapshot's name now
                 self._read_back.add(made.ref)
             else:
@@ -264,9 +262,6 @@ class SnapshotStore:
         busy[group] = ref
         return end
 
-    def _received_of(self, group: int) -> int:
-        """Bytes that this process has received of the group's snapshot, whose reception ends, or stops."""
-        if group in self._resumed:
-            receiver, begin = self._resumed.pop(group)
-            self._begun_bytes[group] = self._begun_bytes.get(group, 0) + receiver.position - begin
-        return self._begun_bytes.get(group, 0)
+    def _count(self, group: int, size: int) -> None:
+        """So many bytes of the snapshot that is received were written."""
+        self._begun_bytes[group] = self._begun_bytes.get(group, 0) + size
