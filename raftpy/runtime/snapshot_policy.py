@@ -31,6 +31,8 @@ LEAST_BYTES = 16 << 20
 """Less log than this is behind the last snapshot: then no disk is so full that one is due for it."""
 LEAST_PART = 8
 """So is less log than one part in so many of what the last snapshot has."""
+SMALL_BYTES = 2 << 20
+"""A snapshot of no more bytes frees eight times as much log at least, where the disk is short."""
 TURN_S = 5.0
 """So long a turn lasts: several looks at whether one is due, and short beside the third of a minute between two."""
 BRIEF_BYTES = 16 << 20
@@ -82,6 +84,14 @@ class Behind:
         return self.size + self.bytes
 
 
+    @property
+    def needs(self) -> int:
+        """Bytes that have to be free for the next one to be tried where the disk is short: all that it may have. Where
+        the last one is small, twice as many as that has: then what is tried in vain costs next to nothing, and what
+        was appended says little about the state."""
+        return min(self.next_size, 2 * self.size) if 0 < self.size <= SMALL_BYTES else self.next_size
+
+
 def share_of(node_id: int, members: Collection[int]) -> float:
     """The node's place among the members of its group, itself among them, 0 to below 1; no two have the same."""
     return sum(other < node_id for other in members) / max(1, len(members))
@@ -116,8 +126,8 @@ def matters(size: int, snapshot: int) -> bool:
 def is_short(share: float | None, behind: Behind) -> bool:
     """Whether the disk is so short of space that a snapshot is due at once: what is free would be taken by one more of
     this group and of each other that would take one, as large as the last one and what was appended since, and by as
-    much log again as there is behind those. Not where it may lack the space for this group's: that would fail, and
-    could take what the log needs for its next entries.
+    much log again as there is behind those. Not where it may lack the space for this group's (``needs``): that would
+    fail, and could take what the log needs for its next entries.
 
     The log takes what is free: so, without anybody else, the snapshot is due at two thirds of the way from the one
     before to the moment from which on none fits any more; with a larger share sooner, as all have the same log, and
@@ -126,7 +136,7 @@ def is_short(share: float | None, behind: Behind) -> bool:
     if not behind.entries or behind.free is None or not matters(behind.bytes, behind.size):
         return False
     log = behind.bytes + behind.others_log
-    return behind.next_size <= behind.free <= behind.next_size + behind.others + log * (1.0 + (share or 0.0))
+    return behind.needs <= behind.free <= behind.next_size + behind.others + log * (1.0 + (share or 0.0))
 
 
 def cut_to(first: int, kept: int, durable: int, needless: int) -> int:

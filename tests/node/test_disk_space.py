@@ -136,6 +136,7 @@ def test_of_two_groups_one_alone_begins_what_has_room_for_one(
 ) -> None:
     """Both have as much log behind their last snapshots, and see the disk run short in the same second."""
     monkeypatch.setattr(snapshot_policy, "LEAST_BYTES", 1000)
+    monkeypatch.setattr(snapshot_policy, "SMALL_BYTES", 100)  # else theirs would be
 
     async def scenario(all_hosts: Hosts) -> None:
         host, disk = all_hosts.hosts[1], all_hosts.disks[1].snapshots

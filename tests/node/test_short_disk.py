@@ -75,6 +75,32 @@ def test_a_disk_that_runs_short_makes_one_due_within_the_minute(
     run(main())
 
 
+def test_one_that_has_little_is_tried_though_all_that_was_appended_would_not_fit(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state that stays small needs little room to free much log."""
+    monkeypatch.setattr(snapshot_policy, "LEAST_BYTES", 1000)
+
+    async def main() -> None:
+        lone = Lone(LastWord)
+        node = await lone.start()
+        disk = lone.disk.snapshots
+        taken = []
+        for number in range(2):
+            await lone.propose(b"%d" % number)
+            taken.append(await node.snapshot())
+        size = sum(map(len, disk.held.values())) // 2
+        await lone.propose(*[b"x" * 700] * 5, b"short")
+        disk.capacity = 4 * size
+        await asyncio.sleep(2)
+        assert node.status().snapshot_index > taken[-1]
+        assert node.status().first_index == taken[-1] + 1, "and the log is cut behind the one before"
+        assert not complaints(caplog)
+        await lone.stop()
+
+    run(main())
+
+
 def test_one_that_fails_there_is_tried_once_a_minute(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,13 @@ GB = 1 << 30
         (20 * MB, 0, 40 * MB, True),
         (20 * MB, 0, 20 * MB, True),
         (20 * MB, 0, 20 * MB - 1, False),
+        # What has little is tried where twice as much is free: it frees far more log than it takes.
+        (128 * MB, 2 * MB, 4 * MB, True),
+        (128 * MB, 2 * MB, 4 * MB - 1, False),
+        (128 * MB, 2 * MB + 1, 4 * MB + 2, False),
+        (128 * MB, 1000, 2000, True),
+        (128 * MB, 1000, 1999, False),
+        (16 * MB, 20, 0, False),
         # So little log that nothing is won.
         (16 * MB - 1, 1, 20 * MB, False),
         (16 * MB, 1, 20 * MB, True),

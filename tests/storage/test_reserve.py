@@ -1,4 +1,7 @@
-"""Snapshots leave the log the last room on the disk: what would take of that is not written."""
+"""Snapshots leave the log the last room on the disk: what would take of that is not written.
+
+A small one, which may let the log be cut, takes a ninth of what is left there: it leaves eight times its own bytes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from raftpy.storage.leveldb.row import room_of
 from raftpy.storage.snapshots.blocks import MAX_BODY
 from tests.node.harness import _free_addresses
 from tests.node.words import LastWord
-from tests.storage.snapshots import MACHINE, Place, raw, ref, write
+from tests.storage.snapshots import MACHINE, SMALL, Place, raw, ref, write
 from tests.storage.test_space import SIZE
 from tests.storage.test_space import Place as SimulatedPlace
 
@@ -54,13 +57,57 @@ def test_one_that_is_written_stops_before_it_takes_of_the_reserve(place: Place) 
     assert place.names() == []
 
 
-def test_where_others_have_taken_of_it_none_is_begun(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("capacity", "may_take"),
+    [
+        (2_500_000, 1_500_000),
+        (1_130_000, 130_000),  # all but the reserve, which is less than eight times as much
+        (1_125_000, 125_000),  # both
+        (1_000_000, 111_111),  # a ninth: eight times as much stays
+        (90_000, 10_000),
+        (9, 1),
+    ],
+)
+def test_where_the_reserve_is_what_is_left_one_may_take_a_ninth_of_it(
+    capacity: int, may_take: int, place: Place
+) -> None:
+    place.max_body = SMALL
     store = place.store()
-    place.memory.capacity = place.disk.capacity = RESERVE - 1
-    with pytest.raises(SnapshotFailed, match=KEPT):
-        write(store, ref(1))
+    place.memory.capacity = place.disk.capacity = capacity
+    assert store.free_space() == may_take
+    taken = 0
+    with pytest.raises(SnapshotFailed, match="are kept for the log"):  # noqa: PT012 - it is begun with a first block
+        writer = store.begin(ref(1))
+        writer.section(MACHINE)
+        while True:
+            writer.write(bytes(SMALL))
+            taken = capacity - free(place)
+            assert free(place) >= min(RESERVE, 8 * taken)
+    assert may_take - 3 * SMALL < taken <= may_take
+    assert free(place) == capacity, "its room is the log's, too"
     assert place.names() == []
-    assert store.free_space() == 0
+    if may_take > 2000:
+        made = write(store, ref(2), [(MACHINE, bytes(500))])
+        assert made.size * 9 <= capacity
+        assert store.refs(0) == (ref(2),)
+
+
+def test_a_small_one_is_received_there_as_well(tmp_path: Path, place: Place) -> None:
+    sender = Place("system", tmp_path / "sender").store()
+    small = write(sender, ref(1), [(MACHINE, bytes(90_000))])
+    large = write(sender, ref(2), [(MACHINE, bytes(120_000))])
+    store = place.store()
+    place.memory.capacity = place.disk.capacity = RESERVE
+    with pytest.raises(SnapshotFailed, match=rf"the disk lacks \d+ bytes for the {large.size} of it"):
+        complete(store.receive(large))
+    receiver = complete(store.receive(small))
+    data = raw(sender, ref(1))
+    receiver.write(data[:50_000])
+    receiver.close()
+    receiver = complete(store.receive(small))  # what is there already is a part of it
+    receiver.write(data[receiver.position :])
+    complete(receiver.finish())
+    assert store.refs(0) == (ref(1),)
 
 
 def test_one_that_is_received_stops_as_well(tmp_path: Path, place: Place) -> None:
@@ -162,5 +209,31 @@ def test_a_disk_that_a_snapshot_would_fill(small_disk: Path) -> None:
             await node.propose(b"y")
             assert await node.snapshot() > taken
             assert node.status().snapshot_failure is None
+
+    asyncio.run(main())
+
+
+@pytest.mark.needs_root
+def test_a_disk_with_less_than_the_reserve_left(small_disk: Path) -> None:
+    """A small snapshot finds its room, and the log is cut behind the one before."""
+
+    async def main() -> None:
+        machine = Large(small_disk)
+        config = Config(id=1, cluster=_free_addresses(1))
+        async with Node(config, machine, storage=LevelDBStorage(small_disk / "node1", segment_size=SEGMENT)) as node:
+            await node.wait_for_leader()
+            await node.propose(b"x")
+            taken = await node.snapshot()
+            await node.propose(b"y")
+            (small_disk / "other").write_bytes(bytes(free(machine.disk) - (3 << 19)))
+            assert free(machine.disk) < 2 * room_of(SEGMENT) - (1 << 19)
+            machine.chunks = 4
+            with pytest.raises(SnapshotFailed, match="are kept for the log"):
+                await node.snapshot()
+            machine.chunks = 1
+            assert await node.snapshot() > taken
+            status = node.status()
+            assert (status.first_index, status.snapshot_failure) == (taken + 1, None)
+            await node.propose(b"z")
 
     asyncio.run(main())

@@ -77,10 +77,20 @@ class Folder(Protocol):
         ...
 
 
+LEFT = 8
+"""So many times its own bytes a snapshot leaves free for the log, where that is less than the log's reserve."""
+
+
 class SnapshotRoom:
     """What snapshots may take of the disk on which the ``folder`` is, and with it the log of their node.
 
     ``reserve``: bytes of it that are left to the log: its node ends with the first entry for which there is no room.
+    A small one leaves less: it may be what lets the log be cut, and no room would be left for it once the log has come
+    that far. So one of ``n`` bytes leaves ``8 n``, and the reserve at most::
+
+        free when it is begun        what it may take
+        9/8 of the reserve or more   what is beyond the reserve
+        less                         a ninth
     """
 
     def __init__(self, folder: Folder, reserve: int) -> None:
@@ -89,15 +99,16 @@ class SnapshotRoom:
 
     def free(self) -> int:
         """Bytes that one may take which is begun now. Raises ``SnapshotFailed``."""
-        return max(0, self._folder.free_space() - self.reserve)
+        free = self._folder.free_space()
+        return max(free - self.reserve, free // (1 + LEFT))
 
     def check(self, path: str, size: int, more: int) -> None:
         """Raises ``SnapshotFailed`` where there is no room for ``more`` bytes of a snapshot in the file ``path``, of
         ``size`` bytes with them."""
-        free = self._folder.free_space()
-        if free < self.reserve + more:
-            lacking = f"the disk lacks {self.reserve + more - free} bytes for the {size} of it"
-            raise SnapshotFailed(path, f"{lacking}: {free} are left, of which {self.reserve} are kept for the log")
+        free, kept = self._folder.free_space(), min(self.reserve, LEFT * size)
+        if free < kept + more:
+            lacking = f"the disk lacks {kept + more - free} bytes for the {size} of it"
+            raise SnapshotFailed(path, f"{lacking}: {free} are left, of which {kept} are kept for the log")
 
 
 WRITE_BACK_BYTES = 256 << 10

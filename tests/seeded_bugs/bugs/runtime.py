@@ -86,6 +86,22 @@ BUGS = (
         near="tests/node/test_disk_space.py",
     ),
     Bug(
+        name="small-snapshot-leaves-the-whole-reserve",
+        breaks="a small snapshot may take a ninth of what is free below the log's reserve (docs/design-storage.md)",
+        file="raftpy/storage/snapshots/folder.py",
+        old="        free, kept = self._folder.free_space(), min(self.reserve, LEFT * size)\n",
+        new="        free, kept = self._folder.free_space(), self.reserve\n",
+        near="tests/storage/test_reserve.py",
+    ),
+    Bug(
+        name="snapshot-is-due-at-once-only-where-all-that-was-appended-fits",
+        breaks="where the disk is short, a small state needs room for twice its size alone (docs/design-storage.md)",
+        file="raftpy/runtime/snapshot_policy.py",
+        old="    return behind.needs <= behind.free <=",
+        new="    return behind.next_size <= behind.free <=",
+        near="tests/node/test_short_disk.py",
+    ),
+    Bug(
         name="received-snapshot-takes-the-log-s-room",
         breaks="a snapshot leaves the room of two segments free (docs/design-storage.md)",
         file="raftpy/storage/snapshots/receiver.py",

@@ -150,7 +150,7 @@ BUGS = (
         name="snapshot-begun-where-the-disk-lacks-its-room",
         breaks="no snapshot is due for want of space where the disk has no room for one (snapshot_policy.py)",
         file=POLICY,
-        old="    return behind.next_size <= behind.free <= behind.next_size",
+        old="    return behind.needs <= behind.free <= behind.next_size",
         new="    return behind.free <= behind.next_size",
         near="tests/node/test_snapshot_policy.py",
     ),
