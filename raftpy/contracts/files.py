@@ -166,6 +166,10 @@ class Files(Protocol):
         """
         ...
 
+    def disk_of(self, directory: PurePath) -> Hashable:
+        """Equal for two directories just when files in them take of the same free space, as far as the system tells."""
+        ...
+
     def real_path(self, path: PurePath) -> PurePath:
         """From the root, and through no link."""
         ...

@@ -199,6 +199,9 @@ class SystemFiles:
         status = os.stat(directory)
         return status.st_dev, status.st_ino
 
+    def disk_of(self, directory: PurePath) -> Hashable:
+        return os.stat(directory).st_dev
+
     def real_path(self, path: PurePath) -> PurePath:
         return PurePath(Path(path).resolve())
 

@@ -19,8 +19,8 @@ from tests.cli.support import cluster_of, wait_for_leader
 
 VALUE = 400_000
 """Bytes of a value, of which eight are more than a small disk has room for."""
-FULL = "are kept for the log"
-"""A snapshot is given up where it would take of the last room of the disk."""
+FULL = "No space left on device"
+"""Snapshots may take all of a disk of their own."""
 IO_ERRORS = ("Input/output error", "Cannot allocate memory")
 """The system's words for a device that fails; ext4 has the latter where the block that is lost is one of its own."""
 

@@ -142,6 +142,7 @@ def test_names(place: tuple[Files, PurePath]) -> None:
         assert not files.is_file(path)
         assert not files.is_directory(path)
     assert files.identity(inner) == files.identity(directory / "inner") != files.identity(directory)
+    assert files.disk_of(inner) == files.disk_of(directory)
     assert files.real_path(inner).name == "inner"
     files.remove_tree(inner)
     assert files.names(directory) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,15 @@ from raftpy import Config, Node
 from raftpy.contracts.errors import SnapshotFailed
 from raftpy.contracts.files import Data
 from raftpy.contracts.snapshots import SnapshotFile, complete
+from raftpy.sim.disk.files import DiskFiles
 from raftpy.storage import LevelDBStorage
 from raftpy.storage.leveldb.row import room_of
 from raftpy.storage.snapshots.blocks import MAX_BODY
 from tests.node.harness import _free_addresses
 from tests.node.words import LastWord
+from tests.storage.late import LateExecutor
 from tests.storage.snapshots import MACHINE, SMALL, Place, raw, ref, write
+from tests.storage.support import OWNER
 from tests.storage.test_space import SIZE
 from tests.storage.test_space import Place as SimulatedPlace
 
@@ -136,17 +140,33 @@ def test_the_store_keeps_two_segments_for_its_log() -> None:
     store.close()
 
 
+def test_on_a_disk_of_their_own_nothing_is_kept_for_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DiskFiles, "disk_of", lambda files, directory: directory)
+    place = SimulatedPlace()
+    store = place.open()
+    assert store.snapshots.free_space() == place.disk.free
+    place.disk.capacity = place.disk.used + 100_000
+    write(store.snapshots, ref(2), [(MACHINE, bytes(80_000))])
+    store.close()
+
+
 SEGMENT = 1 << 20
+
+
+@contextmanager
+def mounted(path: Path, size: str) -> Iterator[Path]:
+    """A disk of this size in the place of a directory."""
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], check=True)
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 24 MiB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(path)], check=True)
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
+    with mounted(tmp_path / "disk", "24m") as path:
+        yield path
 
 
 class Large(LastWord):
@@ -211,6 +231,25 @@ def test_a_disk_that_a_snapshot_would_fill(small_disk: Path) -> None:
             assert node.status().snapshot_failure is None
 
     asyncio.run(main())
+
+
+@pytest.mark.needs_root
+def test_whether_the_log_lies_beside_is_seen_at_the_start(small_disk: Path) -> None:
+    path = small_disk / "node1"
+
+    def may_take() -> int:
+        store = LevelDBStorage(path, segment_size=SEGMENT, executor=LateExecutor())  # nothing is written meanwhile
+        store.open(OWNER)
+        before = free(Place("system", path))
+        found = store.snapshots.free_space()
+        assert free(Place("system", path)) == before
+        store.close()
+        return found - before
+
+    assert may_take() == -2 * room_of(SEGMENT)
+    with mounted(path / "snapshots", "48m"):
+        assert may_take() > 24 << 20
+    assert may_take() == -2 * room_of(SEGMENT)
 
 
 @pytest.mark.needs_root

@@ -498,6 +498,11 @@ class DiskFiles:
         disk = self._alive()
         return disk.identity(disk.directory(directory))
 
+    def disk_of(self, directory: PurePath) -> Hashable:
+        found = self._alive()
+        found.directory(directory)
+        return "simulated", found._number
+
     def real_path(self, path: PurePath) -> PurePath:
         return PurePath("/", *(part for part in path.parts if part != path.anchor))
 

@@ -202,6 +202,10 @@ class LevelDBStorage:
         )
 
     def _load_snapshots(self) -> None:
+        files, place = self._files, self.path / SNAPSHOTS
+        # Where there is none yet it will be made here.
+        if files.disk_of(place if files.is_directory(place) else self.path) != files.disk_of(self._row_path):
+            self.snapshots.room.reserve = 0
         try:
             self.snapshots.load()
         except SnapshotFailed as error:

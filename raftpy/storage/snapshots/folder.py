@@ -91,6 +91,8 @@ class SnapshotRoom:
         free when it is begun        what it may take
         9/8 of the reserve or more   what is beyond the reserve
         less                         a ninth
+
+    0, and to be set before anything is written: the log lies on another disk, and needs none of this one.
     """
 
     def __init__(self, folder: Folder, reserve: int) -> None:

@@ -102,6 +102,14 @@ BUGS = (
         near="tests/node/test_short_disk.py",
     ),
     Bug(
+        name="log-s-room-kept-on-another-disk",
+        breaks="on a disk of their own snapshots may take all of it (docs/design-storage.md)",
+        file="raftpy/storage/leveldb/store.py",
+        old="            self.snapshots.room.reserve = 0\n",
+        new="            pass\n",
+        near="tests/storage/test_reserve.py",
+    ),
+    Bug(
         name="received-snapshot-takes-the-log-s-room",
         breaks="a snapshot leaves the room of two segments free (docs/design-storage.md)",
         file="raftpy/storage/snapshots/receiver.py",
