@@ -6,6 +6,7 @@
     the log reaches it         it is cut only where the newest two are whole and durable, not beyond the older of them,
                                and not beyond what a machine on disk has synced
     a state within the log     a machine that is restored while its node runs gets that of an entry that its log has
+    the newest whole one       a node starts without a state only where none that is whole reaches its log
     nothing left behind        of one that a crash cut off, or that failed, no file is there after a start
 
 Files are read as they are on the disk, past the store and its own memory of them.
@@ -297,6 +298,7 @@ class SnapshotChecks:
             began, machine = running.snapshots.newest, life.machines[group]
             if not isinstance(machine, MemoryMachine):
                 continue
+            self._look_at_the_beginning(life, group)
             if began:
                 reached("a node started from a snapshot")
                 if any(ref.group == group and ref.index > began for ref in life.damaged_snapshots):
@@ -308,6 +310,17 @@ class SnapshotChecks:
                     reached("a machine on disk stood at its snapshot")
             elif isinstance(machine, DiskMachine) and machine.state.index:
                 reached("a machine on disk was restored from a snapshot")
+
+    def _look_at_the_beginning(self, life: Life, group: int) -> None:
+        # What the system lacked the descriptors to read says nothing.
+        member, running = self._cluster.members[life.process.node], life.groups[group]
+        if not member.trusted or member.disk.lacked > life.lacked_before:
+            return
+        raw = running.raw
+        reached = [ref for ref in durable(member.disk, group) if raw.first_index - 1 <= ref.index <= raw.last_index]
+        whole = [ref.index for ref in reached if raw.term_at(ref.index) == ref.term]
+        if whole and running.lacks_state:
+            self._found("the newest whole one", life, f"starts without a state, and has whole ones of {whole}")
 
     # --- The log ------------------------------------------------------------------------------------------------
 

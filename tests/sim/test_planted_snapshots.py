@@ -129,6 +129,11 @@ def test_the_log_reaches_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failing(ON_DISK) == "the log reaches the machine"
 
 
+def test_the_newest_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Restoring, "_choose", lambda self, offered, told, up_to=0: None)
+    assert failing(SNAPSHOTS) == "the newest whole one"
+
+
 def test_a_cut_log_stays_cut() -> None:
     made = running.Run(SNAPSHOTS)
     member = made.cluster.members[1]

@@ -122,6 +122,13 @@ BUGS = (
         new="    _restore_from(snapshots.open(snapshots.refs(chosen.file.ref.group)[-1]), offered",
     ),
     Patch(
+        name="older-snapshot-not-looked-for",
+        breaks="a state is restored from the newest snapshot that is whole (choosing.py)",
+        file="raftpy/storage/snapshots/choosing.py",
+        old="            refused(error)\n",
+        new="            refused(error)\n            return None\n",
+    ),
+    Patch(
         name="one-snapshot-kept-where-it-is-on-its-way",
         breaks="two snapshots are kept at least, whatever is on its way to a member (snapshotting.py)",
         file=SNAPSHOTTING,
