@@ -134,6 +134,7 @@ def test_what_is_not_what_was_offered_is_nothing(place: Place, sent: tuple[Snaps
     with pytest.raises(SnapshotDamaged):
         complete(receiver.finish())
     assert (store.refs(0), place.names()) == ((), [])
+    assert store.begun(0) is None, "else it would be asked for before anything else that is offered"
     receiver = complete(store.receive(file))
     receiver.write(sent[1])
     complete(receiver.finish())

@@ -15,7 +15,7 @@ from raftpy.contracts.snapshots import SnapshotFile, Steps
 from raftpy.storage.snapshots.checking import CheckedBlocks, check_all
 from raftpy.storage.snapshots.folder import Appender, Folder, SnapshotRoom
 from raftpy.storage.snapshots.names import receiving_name
-from raftpy.storage.snapshots.writer import Unfinished
+from raftpy.storage.snapshots.writer import Ended, Unfinished
 
 
 class SnapshotFileReceiver:
@@ -25,7 +25,7 @@ class SnapshotFileReceiver:
         self,
         folder: Folder,
         offered: SnapshotFile,
-        ended: Callable[[SnapshotFile | None], object],
+        ended: Ended,
         came: Callable[[int], object],
         *,
         sync_bytes: int,
@@ -43,7 +43,7 @@ class SnapshotFileReceiver:
         try:
             file = folder.open(name, "share")
         except SnapshotFailed:
-            ended(None)
+            ended(None, left=True)
             raise
         self._unfinished = Unfinished(folder, name, file, ended)
         self._appender = Appender(file, 0, sync_bytes, room)

@@ -12,7 +12,7 @@ the interpreter, none of which undoes another's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -35,7 +35,7 @@ from raftpy.storage.snapshots.folder import Folder, FolderFile, SnapshotRoom
 from raftpy.storage.snapshots.names import is_writing, receiving_file, receiving_name, whole_name, whole_ref
 from raftpy.storage.snapshots.reader import SnapshotFileReader
 from raftpy.storage.snapshots.receiver import SnapshotFileReceiver
-from raftpy.storage.snapshots.writer import SnapshotFileWriter
+from raftpy.storage.snapshots.writer import Ended, SnapshotFileWriter
 
 SYNC_BYTES = 8 << 20
 """How much of a snapshot is written between two syncs."""
@@ -239,13 +239,15 @@ class SnapshotStore:
         if ref in (self._writing.get(ref.group), self._receiving.get(ref.group)):
             raise ValueError(f"the snapshot of {ref} is being made already")  # neither may replace what the other made
 
-    def _take(self, ref: SnapshotRef, busy: dict[int, SnapshotRef]) -> Callable[[SnapshotFile | None], None]:
+    def _take(self, ref: SnapshotRef, busy: dict[int, SnapshotRef]) -> Ended:
         """Notes that it is being written, or received; the result is to be called at its end."""
         group = ref.group
 
-        def end(made: SnapshotFile | None) -> None:
+        def end(made: SnapshotFile | None, *, left: bool = False) -> None:
             del busy[group]
             if made is None:
+                if busy is self._receiving and not left:
+                    self._begun.pop(group, None)
                 return
             self._damaged.discard(made.ref)
             self._read_back.discard(made.ref)

@@ -8,8 +8,9 @@ that fails takes the file away: what it holds is not known any more, and its roo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from raftpy.contracts.errors import SnapshotFailed
 from raftpy.contracts.files import Data
@@ -20,19 +21,25 @@ from raftpy.storage.snapshots.folder import Appender, Folder, FolderFile, Snapsh
 from raftpy.storage.snapshots.names import whole_name, writing_name
 
 
+class Ended(Protocol):
+    """What is told of the end of an unfinished file."""
+
+    def __call__(self, made: SnapshotFile | None, *, left: bool = False) -> object:
+        """It has become the snapshot ``made``; None: none, and it is there no more, unless it was ``left``."""
+        ...
+
+
 class Unfinished:
     """A file that is to become a snapshot: under ``name`` so far, open, and removed when anything fails.
 
     ``ended`` is called once, with the snapshot it has become, or None.
     """
 
-    def __init__(
-        self, folder: Folder, name: str, file: FolderFile, ended: Callable[[SnapshotFile | None], object]
-    ) -> None:
+    def __init__(self, folder: Folder, name: str, file: FolderFile, ended: Ended) -> None:
         self._folder = folder
         self._name = name
         self._file: FolderFile | None = file
-        self._ended: Callable[[SnapshotFile | None], object] | None = ended
+        self._ended: Ended | None = ended
 
     @contextmanager
     def while_open(self) -> Iterator[FolderFile]:
@@ -65,7 +72,7 @@ class Unfinished:
             except SnapshotFailed:
                 self.abort()
             else:
-                self._end(None)
+                self._end(None, left=True)
 
     def abort(self) -> None:
         """Closes and removes the file. Where that fails it is garbage, which the next opening deletes."""
@@ -81,10 +88,10 @@ class Unfinished:
         if file is not None:
             file.close()
 
-    def _end(self, snapshot: SnapshotFile | None) -> None:
+    def _end(self, snapshot: SnapshotFile | None, *, left: bool = False) -> None:
         ended, self._ended = self._ended, None
         assert ended is not None
-        ended(snapshot)
+        ended(snapshot, left=left)
 
 
 class SnapshotFileWriter:
@@ -94,7 +101,7 @@ class SnapshotFileWriter:
         self,
         folder: Folder,
         ref: SnapshotRef,
-        ended: Callable[[SnapshotFile | None], object],
+        ended: Ended,
         *,
         sync_bytes: int,
         max_body: int,
