@@ -216,6 +216,9 @@ class FetchFailed(RaftError):
     SUPERSEDED = "another snapshot of the group is wanted now"
     CANNOT = "the transport carries no snapshots"
 
+    DAMAGE = (UNREADABLE, DAMAGED, CHANGED)
+    """Those of a snapshot that is damaged, or was."""
+
     def __init__(self, source: int, snapshot: object, why: str) -> None:
         super().__init__(f"the snapshot of {snapshot} was not fetched from node {source}: {why}")
         self.source = source

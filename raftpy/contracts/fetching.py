@@ -4,6 +4,7 @@
     who is asked          answer: this one, or none
     who wants it          request: which snapshot, from which byte on, how many
     who has it            chunk: these bytes, and of which snapshot they are; or refusal: why there are none
+    who was offered it    useless: what has come of it does not do, and no more of it is asked for
 
 Each stands for itself, and may be lost, repeated or come late: who wants the snapshot asks again for what is missing.
 A request for no bytes asks which file it is: its size and its digest.
@@ -93,5 +94,16 @@ class SnapshotAnswer:
     """Of which state; None: there is none between the two entries, at the moment."""
 
 
-SnapshotTalk: TypeAlias = SnapshotQuestion | SnapshotAnswer | SnapshotRequest | SnapshotChunk | SnapshotRefusal
+@dataclass(frozen=True, slots=True)
+class SnapshotUseless:
+    """Says to a leader that the snapshot which it has offered does not do: what came of it is damaged, is not what was
+    offered, or cannot be read where it is."""
+
+    ref: SnapshotRef
+    """Of which state."""
+
+
+SnapshotTalk: TypeAlias = (
+    SnapshotQuestion | SnapshotAnswer | SnapshotRequest | SnapshotChunk | SnapshotRefusal | SnapshotUseless
+)
 """What is said."""

@@ -17,7 +17,7 @@ from raftpy.contracts.clock import Clock
 from raftpy.contracts.entropy import Entropy
 from raftpy.contracts.errors import ApplyFailed, NotUnderstood, StorageFailed
 from raftpy.contracts.executor import Executor
-from raftpy.contracts.fetching import SnapshotAnswer, SnapshotQuestion
+from raftpy.contracts.fetching import SnapshotQuestion, SnapshotUseless
 from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import AppendBatch, Storage
@@ -26,7 +26,7 @@ from raftpy.contracts.types import Standing
 from raftpy.members.operations import MemberOperations
 from raftpy.runtime.beside import Beside
 from raftpy.runtime.disk_space import DiskSpace
-from raftpy.runtime.fetching import Fetching
+from raftpy.runtime.fetching import Fetching, Said
 from raftpy.runtime.founding import Founding, asking
 from raftpy.runtime.group import Group
 from raftpy.runtime.installing import Fetch
@@ -326,12 +326,14 @@ class Driver:
         """Brings snapshots of other nodes; None where nothing does."""
         return None if self.fetching.given is None else self.fetching.fetch
 
-    def _on_talk(self, node_id: int, what: SnapshotQuestion | SnapshotAnswer) -> None:
-        group = self.groups.get(what.group)
+    def _on_talk(self, node_id: int, what: Said) -> None:
+        group = self.groups.get(what.ref.group if isinstance(what, SnapshotUseless) else what.group)
         if group is None or group.closed or group.quarantine.conflict is not None:
             return
         if isinstance(what, SnapshotQuestion):
             group.asked_for_snapshot(node_id, what)
+        elif isinstance(what, SnapshotUseless):
+            group.offering.useless(node_id, what.ref)
         else:
             group.pulling.answered(node_id, what)
 

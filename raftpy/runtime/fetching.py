@@ -32,6 +32,7 @@ from raftpy.contracts.fetching import (
     SnapshotRefusal,
     SnapshotRequest,
     SnapshotTalk,
+    SnapshotUseless,
 )
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotReceiver, SnapshotRef, Snapshots, Steps
 from raftpy.contracts.transport import FetchingTransport, Transport
@@ -59,8 +60,10 @@ RESTING_SHARE = 1.0
 SAY_S = 1.0
 """While this node's disk is at work, be it for minutes, the source hears so often that this goes on (offering.py)."""
 
-Talk = Callable[[int, SnapshotQuestion | SnapshotAnswer], object]
-"""``talk(node_id, what)``: what that node asks, or has answered."""
+Said = SnapshotQuestion | SnapshotAnswer | SnapshotUseless
+"""What is for the groups to hear and to say."""
+Talk = Callable[[int, Said], object]
+"""``talk(node_id, what)``: what that node asks, has answered, or cannot use."""
 
 _T = TypeVar("_T")
 
@@ -479,8 +482,8 @@ class Fetching:
         if self._why is None and self._transport is not None:
             self._transport.send_snapshot_talk(source, SnapshotRequest(ref, 0, 1))
 
-    def tell(self, node_id: int, what: SnapshotQuestion | SnapshotAnswer) -> None:
-        """A group asks the node for a snapshot, or answers it. May be lost."""
+    def tell(self, node_id: int, what: Said) -> None:
+        """A group asks the node for a snapshot, answers it, or cannot use what it was offered. May be lost."""
         if self._why is None and self._transport is not None:
             self._transport.send_snapshot_talk(node_id, what)
 
@@ -499,7 +502,7 @@ class Fetching:
             if self.given is not None:
                 self.given.take(node_id, talk)
             return
-        if isinstance(talk, (SnapshotQuestion, SnapshotAnswer)):
+        if isinstance(talk, (SnapshotQuestion, SnapshotAnswer, SnapshotUseless)):
             self._talk(node_id, talk)
             return
         ref = talk.file.ref if isinstance(talk, SnapshotChunk) else talk.ref

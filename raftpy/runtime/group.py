@@ -255,6 +255,7 @@ class Group:
             self.snapshots,
             self.host.fetch,
             self.fetching.say,
+            self.fetching.tell,
         )
 
     def _make_pulling(self, state_machine: StateMachine) -> Pulling:

@@ -17,6 +17,9 @@ from this leader or the next, goes on. What cannot be fetched is dropped, and th
 Where there is something here of another one than that which is offered, the leader is told so first, and the offer is
 dropped, as if it had been lost: if the leader has that one still, it offers it (offering.py). What it offers then is
 taken, whichever it is.
+
+Where what has come is damaged, or is not what was offered, the leader is told so, and offers again without waiting for
+this node's silence.
 """
 
 from __future__ import annotations
@@ -30,7 +33,16 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.errors import PeerFault, RaftError
 from raftcore.values.message import Message, Snapshot
 from raftpy.contracts.clock import Clock
-from raftpy.contracts.errors import NoSnapshots, NotUnderstood, SnapshotDamaged, SnapshotFailed, Stopped, same_error
+from raftpy.contracts.errors import (
+    FetchFailed,
+    NoSnapshots,
+    NotUnderstood,
+    SnapshotDamaged,
+    SnapshotFailed,
+    Stopped,
+    same_error,
+)
+from raftpy.contracts.fetching import SnapshotUseless
 from raftpy.contracts.snapshots import CheckedSnapshot, SnapshotFile, SnapshotRef, Snapshots
 from raftpy.contracts.state_machine import StateMachine
 from raftpy.members.table import MemberTable
@@ -93,7 +105,7 @@ class TakingSnapshots(Protocol):
 class Installing:
     """Of one group. All calls but ``end`` are made in the loop's thread. ``fetch`` None: nothing can be fetched, and a
     snapshot that is offered is left alone unless it is here already. ``say(node_id, ref)`` tells that node that what it
-    has offered is being worked on."""
+    has offered is being worked on; ``tell(node_id, what)`` that it does not do."""
 
     def __init__(
         self,
@@ -104,6 +116,7 @@ class Installing:
         taking: TakingSnapshots,
         fetch: Fetch | None,
         say: Callable[[int, SnapshotRef], object] = lambda source, ref: None,
+        tell: Callable[[int, SnapshotUseless], object] = lambda source, what: None,
     ) -> None:
         self._group = group
         self._snapshots = snapshots
@@ -111,6 +124,7 @@ class Installing:
         self._taking = taking
         self._fetch = fetch
         self._say = say
+        self._tell = tell
         self._machine: Capturing | None = None
         self._why_not: NoSnapshots | None = None
         try:
@@ -260,6 +274,8 @@ class Installing:
                 elif self._offer.from_ == offer.from_:  # else the next leader, which offers the same, may have it
                     log.warning("%s: the snapshot of %s was not received from node %d: %s", group.name, ref,
                                 offer.from_, error)  # fmt: skip
+                    if _is_damage(error):
+                        self._tell(offer.from_, SnapshotUseless(ref))
                     break
         return None
 
@@ -315,6 +331,7 @@ class Installing:
         if snapshot != offer.snapshot:
             log.error("%s: the snapshot of %s says %r, and the leader says %r: it is not taken", group.name, ref,
                       snapshot, offer.snapshot)  # fmt: skip
+            self._tell(offer.from_, SnapshotUseless(ref))
             return
         if group.closed:
             return
@@ -370,6 +387,11 @@ class Installing:
     def end(self) -> None:
         """After ``stop``, in any thread: returns when nothing is at work on a snapshot any more."""
         self._beside.wait()
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether it is what came that does not do, and not this node, its disk or the network."""
+    return isinstance(error, SnapshotDamaged) or (isinstance(error, FetchFailed) and error.why in FetchFailed.DAMAGE)
 
 
 def _supersedes(message: Message, offer: Message) -> bool:

@@ -288,7 +288,9 @@ def test_one_of_another_configuration_than_the_leader_says_is_not_taken(
         await cluster.until(lambda: "it is not taken" in caplog.text, "what is wrong is said")
         assert cluster.nodes[lost].status().first_index == 1
         view.newest = said
+        begun = asyncio.get_running_loop().time()
         await caught_up(cluster, lost)
+        assert asyncio.get_running_loop().time() - begun < 2, "the leader hears of it, and offers again"
 
     play("memory", 3, seed, scenario, machine=Words)
 

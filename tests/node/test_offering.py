@@ -10,7 +10,7 @@ import pytest
 from raftcore import ConfState, Snapshot, StateType
 from raftpy.contracts.snapshots import SnapshotRef
 from raftpy.runtime.group import Group
-from raftpy.runtime.offering import SILENT_S, UNHEARD_S, Offering
+from raftpy.runtime.offering import SILENT_S, UNHEARD_S, USELESS_APART_S, Offering
 from raftpy.runtime.snapshot_source import Asked
 
 OFFERED, BEGUN = 50, 40
@@ -30,13 +30,21 @@ class Leader:
         self.state = StateType.StateLeader
         self.clock = SimpleNamespace(monotonic=lambda: self.now)
         self.id = 0
+        self.name = "node 1"
+        self.doubted = 0
         self.raw: Any = self
         group: Any = self
-        self.offering = Offering(group, lambda node_id, group_id: self.asked, lambda: None)
+        self.offering = Offering(group, lambda node_id, group_id: self.asked, self.doubt)
         self.offering.look()
 
     def schedule(self) -> None:
         pass
+
+    def doubt(self) -> None:
+        self.doubted += 1
+
+    def useless(self, index: int = OFFERED) -> None:
+        self.offering.useless(2, SnapshotRef(0, index, 1))
 
     def pending_snapshots(self) -> list[tuple[int, int]]:
         return self.pending
@@ -163,5 +171,70 @@ def test_one_that_was_deleted_meanwhile_is_not_waited_for() -> None:
     leader = Leader()
     leader.later(1)
     leader.asks(OFFERED, there=False)
+    leader.later(1)
+    assert leader.failed == 1
+
+
+def test_one_that_found_it_damaged_is_offered_one_again_at_once() -> None:
+    leader = Leader()
+    leader.later(1)
+    leader.asks(OFFERED)
+    leader.useless()
+    assert leader.failed == 1, "without waiting for its silence"
+    leader.useless()
+    leader.later(1)
+    assert leader.failed == 1, "nothing is offered at the moment"
+
+
+def test_damage_that_repeats_is_no_busy_loop() -> None:
+    """Pauses that double, up to what one that is silent is given; and this node's own file is looked at."""
+    leader = Leader()
+    waited = []
+    for _ in range(7):
+        leader.pending = [(2, OFFERED)]
+        leader.later(0)
+        leader.asks(OFFERED)
+        failed, begun = leader.failed, leader.now
+        leader.useless()
+        assert leader.failed <= failed + 1
+        while leader.failed == failed:
+            leader.useless()  # as a datagram that was repeated on its way
+            leader.later(0.25)
+        waited.append(leader.now - begun)
+    assert waited == [0, 1, 2, 4, SILENT_S, SILENT_S, SILENT_S]
+    assert leader.doubted >= 1
+
+
+def test_damage_of_long_ago_is_not_counted() -> None:
+    leader = Leader()
+    leader.useless()
+    leader.later(USELESS_APART_S)
+    leader.pending = [(2, OFFERED)]
+    leader.later(1)
+    leader.useless()
+    assert (leader.failed, leader.doubted) == (2, 0)
+
+
+def test_only_what_is_offered_now_by_a_leader_is_offered_again() -> None:
+    leader = Leader()
+    leader.useless(BEGUN)
+    assert leader.failed == 0, "of another one"
+    leader.state = StateType.StateFollower
+    leader.useless()
+    assert leader.failed == 0
+
+
+def test_a_pause_ends_with_what_it_was_for() -> None:
+    """The member has caught up otherwise; later it is offered that snapshot again."""
+    leader = Leader()
+    leader.useless()
+    leader.pending = [(2, OFFERED)]
+    leader.later(0)
+    leader.useless()
+    leader.pending = []
+    leader.later(1)
+    leader.later(1)
+    leader.pending = [(2, OFFERED)]
+    leader.later(1)
     leader.later(1)
     assert leader.failed == 1

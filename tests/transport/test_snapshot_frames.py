@@ -21,6 +21,7 @@ from raftpy.contracts.fetching import (
     SnapshotRefusal,
     SnapshotRequest,
     SnapshotTalk,
+    SnapshotUseless,
 )
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef
 from raftpy.transport.exchange.snapshot_frames import SNAPSHOT_FRAMES, decode_talk, encode_talk, group_of_talk
@@ -35,7 +36,8 @@ REFUSAL = SnapshotRefusal(REF, NotGiven.UNREADABLE)
 QUESTION = SnapshotQuestion(7, 100, 200)
 ANSWER = SnapshotAnswer(7, REF)
 NONE = SnapshotAnswer(7, None)
-NAMING = (REQUEST, CHUNK, REFUSAL)
+USELESS = SnapshotUseless(REF)
+NAMING = (REQUEST, CHUNK, REFUSAL, USELESS)
 SAMPLES = (*NAMING, QUESTION, ANSWER, NONE)
 
 u64 = st.integers(0, 2**64 - 1)
@@ -77,6 +79,11 @@ def test_questions_and_answers_come_back(group: int, one: int, other: int, ref: 
     assert decoded(answer) == answer
 
 
+@given(refs)
+def test_what_is_of_no_use_comes_back(ref: SnapshotRef) -> None:
+    assert decoded(SnapshotUseless(ref)) == SnapshotUseless(ref)
+
+
 @pytest.mark.parametrize("talk", SAMPLES)
 def test_another_length_is_refused(talk: SnapshotTalk) -> None:
     kind, encoded = body(talk)
@@ -105,6 +112,7 @@ def test_another_length_is_refused(talk: SnapshotTalk) -> None:
         (CHUNK, 4, "<I", 1, "reserved bytes of a chunk are 1"),
         (CHUNK, 24, "<Q", 1015, "16 bytes at 1000 are not within a snapshot of 1015"),
         (CHUNK, 48, "<Q", 2**64 - 1, "are not within"),
+        (USELESS, 4, "<I", 1, "reserved bytes of a useless snapshot are 1"),
         (REFUSAL, 4, "<I", 0, "the reason 0"),
         (REFUSAL, 4, "<I", 3, "the reason 3"),
     ],

@@ -18,6 +18,7 @@ from raftpy.contracts.fetching import (
     SnapshotRefusal,
     SnapshotRequest,
     SnapshotTalk,
+    SnapshotUseless,
 )
 from raftpy.contracts.snapshots import SnapshotFile, SnapshotRef
 from raftpy.contracts.typed import TypeHeader
@@ -37,6 +38,7 @@ from raftpy.transport.exchange.snapshot_frames import (
     FRAME_SNAPSHOT_QUESTION,
     FRAME_SNAPSHOT_REFUSAL,
     FRAME_SNAPSHOT_REQUEST,
+    FRAME_SNAPSHOT_USELESS,
     decode_talk,
     encode_talk,
 )
@@ -114,6 +116,7 @@ def test_every_vector_of_the_page_is_checked_here() -> None:
         "snapshot-question-body",
         "snapshot-answer-body",
         "snapshot-refusal-body",
+        "snapshot-useless-body",
         "context-unknown-part",
     }
 
@@ -199,6 +202,7 @@ SNAPSHOT = SnapshotRef(7, 150, 2)
         ("refusal", FRAME_SNAPSHOT_REFUSAL, SnapshotRefusal(SNAPSHOT, NotGiven.NOT_THERE)),
         ("question", FRAME_SNAPSHOT_QUESTION, SnapshotQuestion(7, 100, 200)),
         ("answer", FRAME_SNAPSHOT_ANSWER, SnapshotAnswer(7, SNAPSHOT)),
+        ("useless", FRAME_SNAPSHOT_USELESS, SnapshotUseless(SNAPSHOT)),
     ],
 )
 def test_snapshots_on_their_way(name: str, kind: int, talk: SnapshotTalk) -> None:

@@ -5,6 +5,7 @@
     request    u32 version 1, u32 size, u64 index, term, offset
     chunk      u32 version 1, u32 0, u64 index, term, size of the whole, 16 bytes digest of the whole, u64 offset, bytes
     refusal    u32 version 1, u32 reason, u64 index, term
+    useless    u32 version 1, u32 0, u64 index, term
 
 The group is the frame's. Each value has one encoding, and what is not allowed is refused.
 """
@@ -25,6 +26,7 @@ from raftpy.contracts.fetching import (
     SnapshotRefusal,
     SnapshotRequest,
     SnapshotTalk,
+    SnapshotUseless,
 )
 from raftpy.contracts.snapshots import DIGEST_SIZE, SnapshotFile, SnapshotRef
 
@@ -33,12 +35,14 @@ FRAME_SNAPSHOT_CHUNK: int = FRAME_TRANSPORT + 5
 FRAME_SNAPSHOT_REFUSAL: int = FRAME_TRANSPORT + 6
 FRAME_SNAPSHOT_QUESTION: int = FRAME_TRANSPORT + 12
 FRAME_SNAPSHOT_ANSWER: int = FRAME_TRANSPORT + 13
+FRAME_SNAPSHOT_USELESS: int = FRAME_TRANSPORT + 16
 SNAPSHOT_FRAMES = (
     FRAME_SNAPSHOT_REQUEST,
     FRAME_SNAPSHOT_CHUNK,
     FRAME_SNAPSHOT_REFUSAL,
     FRAME_SNAPSHOT_QUESTION,
     FRAME_SNAPSHOT_ANSWER,
+    FRAME_SNAPSHOT_USELESS,
 )
 SNAPSHOT_VERSION = 1
 
@@ -47,6 +51,7 @@ _CHUNK = Struct(f"<IIQQQ{DIGEST_SIZE}sQ")
 _REFUSAL = Struct("<IIQQ")
 _QUESTION = Struct("<IIQQ")
 _ANSWER = Struct("<IIQQ")
+_USELESS = Struct("<IIQQ")
 _REASONS = {int(reason): reason for reason in NotGiven}
 
 
@@ -57,6 +62,8 @@ def encode_talk(talk: SnapshotTalk) -> tuple[int, bytes, bytes]:
         return FRAME_SNAPSHOT_REQUEST, _REQUEST.pack(SNAPSHOT_VERSION, talk.size, ref.index, ref.term, talk.offset), b""
     if isinstance(talk, SnapshotRefusal):
         return FRAME_SNAPSHOT_REFUSAL, _REFUSAL.pack(SNAPSHOT_VERSION, talk.reason, talk.ref.index, talk.ref.term), b""
+    if isinstance(talk, SnapshotUseless):
+        return FRAME_SNAPSHOT_USELESS, _USELESS.pack(SNAPSHOT_VERSION, 0, talk.ref.index, talk.ref.term), b""
     if isinstance(talk, SnapshotQuestion):
         return FRAME_SNAPSHOT_QUESTION, _QUESTION.pack(SNAPSHOT_VERSION, 0, talk.first, talk.last), b""
     if isinstance(talk, SnapshotAnswer):
@@ -94,6 +101,8 @@ def decode_talk(kind: int, group: int, body: memoryview) -> SnapshotTalk:
             return _decode_refusal(group, body)
         if kind == FRAME_SNAPSHOT_QUESTION:
             return _decode_question(group, body)
+        if kind == FRAME_SNAPSHOT_USELESS:
+            return _decode_useless(group, body)
         return _decode_answer(group, body)
     except ValueError as error:  # of numbers that no snapshot has
         raise DecodeError(str(error)) from None
@@ -147,6 +156,15 @@ def _decode_answer(group: int, body: memoryview) -> SnapshotAnswer:
     if reserved:
         raise DecodeError(f"reserved bytes of an answer are {reserved}, 0 expected")
     return SnapshotAnswer(group, SnapshotRef(group, index, term) if index or term else None)
+
+
+def _decode_useless(group: int, body: memoryview) -> SnapshotUseless:
+    _check_size("a useless snapshot", body, _USELESS.size, _USELESS.size)
+    version, reserved, index, term = _USELESS.unpack(body)
+    _check_version(version)
+    if reserved:
+        raise DecodeError(f"reserved bytes of a useless snapshot are {reserved}, 0 expected")
+    return SnapshotUseless(SnapshotRef(group, index, term))
 
 
 def _check_size(what: str, body: memoryview, least: int, most: int) -> None:

@@ -131,6 +131,22 @@ BUGS = (
         near="tests/node/test_begun_snapshots.py",
     ),
     Bug(
+        name="damaged-snapshot-not-told-of",
+        breaks="who finds what came of a snapshot damaged says so, and is offered one again at once (offering.py)",
+        file="raftpy/runtime/installing.py",
+        old="                    if _is_damage(error):\n",
+        new="                    if False:\n",
+        near="tests/node/test_damaged_snapshots.py",
+    ),
+    Bug(
+        name="damage-that-goes-on-offered-without-a-pause",
+        breaks="who says again and again that a snapshot does not do is offered one after longer pauses (offering.py)",
+        file="raftpy/runtime/offering.py",
+        old="        if count == 1:\n            self._fail(node_id)\n",
+        new="        if count:\n            self._fail(node_id)\n",
+        near="tests/node/test_offering.py",
+    ),
+    Bug(
         name="begun-snapshot-not-kept",
         breaks="a snapshot that a member has begun to receive is kept for a while, in case it comes back",
         file="raftpy/runtime/trailing.py",
