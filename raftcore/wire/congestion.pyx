@@ -125,18 +125,18 @@ cdef class Congestion:
         is on its way than the path and the socket hold.
         """
         cdef int64_t over = self.model.in_flight + size - burst
-        cdef int64_t span
+        cdef int64_t before, span
         if self.model.in_flight == 0 or over <= 0:
             return now_us
         if over > min(self.path_holds(), burst * self.least_rtt_us // UNREAD_US):
             return INT64_MAX
         self.pass_to(now_us)
         over = self.recent + size - burst
-        span = self.span - SPANS
+        before = span = max(self.span - SPANS, -1)  # a clock that has just begun has had fewer
         while over > 0 and span < self.span:
             span += 1
             over -= self.left[span % SPANS]
-        return now_us if span == self.span - SPANS else (span + SPANS) * SPAN_US
+        return now_us if span == before else (span + SPANS) * SPAN_US
 
     # --- Pauses (7.7) -------------------------------------------------------------------------------------------
 

@@ -175,6 +175,25 @@ def test_the_socket_of_a_receiver_far_away_holds_a_share_of_what_is_on_its_way()
     assert 150_000 < path.most_on_the_way <= 201_000
 
 
+@pytest.mark.parametrize("burst", [3_000, 8_000, 14_000])
+@pytest.mark.parametrize("delay_us", [2_625, 3_500, 4_875])
+def test_it_is_all_the_same_when_the_clock_has_begun(burst: int, delay_us: int) -> None:
+    """As in a simulation, whose clock begins with it: nothing had left before."""
+
+    def waits(begin: int) -> list[tuple[int, int | None]]:
+        path = Path(burst=burst, delay_us=delay_us)
+        path.now = begin
+        path.send(content(1 << 16), 1)
+        seen: list[tuple[int, int | None]] = []
+        while not path.arrived and path.step(begin + 100_000_000):
+            due = path.outgoing.deadline(path.now)
+            seen.append((path.now - begin, None if due is None else due - begin))
+        assert path.arrived
+        return seen
+
+    assert waits(0) == waits(1_000_000)
+
+
 def test_two_senders_share_a_path() -> None:
     """As TCP streams do: neither gets twice what the other gets. Here: each alone, one bottleneck in the middle."""
     one, two = Path(rate=2_500_000, delay_us=10_000, queue=60_000), Path(1, rate=2_500_000, delay_us=10_000)
