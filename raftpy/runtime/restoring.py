@@ -112,7 +112,9 @@ class Restoring:
             if not initial.snapshot_index:
                 return Start(initial)
             if self._others:
-                return Start(replace(initial, awaits_state=True))
+                hard = initial.hard_state
+                known = HardState(hard.term, hard.vote, max(hard.commit, stands))
+                return Start(replace(initial, hard_state=known, awaits_state=True))
             raise self._damaged(
                 f"the log begins behind entry {initial.snapshot_index}, no whole snapshot reaches it, and this node "
                 "knows no other member that could be asked for one"

@@ -83,7 +83,6 @@ class Behind:
         """Bytes that the next snapshot may have: what the last one has, and what was appended since."""
         return self.size + self.bytes
 
-
     @property
     def needs(self) -> int:
         """Bytes that have to be free for the next one to be tried where the disk is short: all that it may have. Where

@@ -7,6 +7,7 @@
                                and not beyond what a machine on disk has synced
     a state within the log     a machine that is restored while its node runs gets that of an entry that its log has
     the newest whole one       a node starts without a state only where none that is whole reaches its log
+    applied is committed       so a start counts what its machine has applied, and what a snapshot of its log has
     nothing left behind        of one that a crash cut off, or that failed, no file is there after a start
 
 Files are read as they are on the disk, past the store and its own memory of them.
@@ -321,6 +322,10 @@ class SnapshotChecks:
         whole = [ref.index for ref in reached if raw.term_at(ref.index) == ref.term]
         if whole and running.lacks_state:
             self._found("the newest whole one", life, f"starts without a state, and has whole ones of {whole}")
+        known = max([life.applied.get(group, 0), *whole])
+        if raw.commit_index < known:
+            text = f"starts with commit index {raw.commit_index}, and {known} was applied"
+            self._found("applied is committed", life, text)
 
     # --- The log ------------------------------------------------------------------------------------------------
 

@@ -214,6 +214,17 @@ def test_an_older_one_is_used_where_the_newest_is_damaged_unless_the_log_does_no
     assert given.start(Words(), log(0, 30)) == Start(log(0, 30))
 
 
+def test_what_a_machine_on_disk_has_applied_is_committed_also_where_no_snapshot_is_whole() -> None:
+    """It waits for another member's, which says the configuration."""
+    given = Given(10, 20)
+    given.damage(10)
+    given.damage(20)
+    start = given.start(on_disk(25), log(10, 30, commit=22), others=True)
+    assert start.initial.awaits_state
+    assert start.initial.hard_state == HardState(2, 0, 25)
+    assert given.start(on_disk(25), log(10, 30, commit=27), others=True).initial.hard_state == HardState(2, 0, 27)
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(StorageDamaged, match="applied entries up to 31, and the log ends at 30"):
         Given().start(on_disk(31), log(0, 30))

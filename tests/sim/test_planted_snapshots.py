@@ -134,6 +134,21 @@ def test_the_newest_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failing(SNAPSHOTS) == "the newest whole one"
 
 
+@pytest.mark.parametrize(("commit_index", "check"), [(6, "applied is committed"), (7, "none")])
+def test_what_was_applied_is_committed(commit_index: int, check: str) -> None:
+    made = running.Run(SNAPSHOTS)
+    raw = SimpleNamespace(first_index=1, last_index=9, commit_index=commit_index)
+    life: Any = SimpleNamespace(
+        process=SimpleNamespace(node=1),
+        lacked_before=0,
+        applied={0: 7},
+        groups={0: SimpleNamespace(raw=raw, lacks_state=False)},
+    )
+    made.checks.snapshots._look_at_the_beginning(life, 0)
+    found = made.checks._found
+    assert ("none" if found is None else found.check) == check
+
+
 def test_a_cut_log_stays_cut() -> None:
     made = running.Run(SNAPSHOTS)
     member = made.cluster.members[1]

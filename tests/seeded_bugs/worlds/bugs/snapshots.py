@@ -129,6 +129,13 @@ BUGS = (
         new="            refused(error)\n            return None\n",
     ),
     Patch(
+        name="commit-index-of-the-store-behind-a-snapshot",
+        breaks="what was applied was committed, whatever the store has kept of it (restoring.py)",
+        file="raftpy/runtime/restoring.py",
+        old="        commit = max(hard.commit, committed)\n",
+        new="        commit = hard.commit\n",
+    ),
+    Patch(
         name="one-snapshot-kept-where-it-is-on-its-way",
         breaks="two snapshots are kept at least, whatever is on its way to a member (snapshotting.py)",
         file=SNAPSHOTTING,
