@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from raftcore.base.conflict import Conflict
     from raftcore.base.errors import ConfigError, RaftError
     from raftpy.blocking import BlockingNode
+    from raftpy.blocking_members import BlockingMembers
     from raftpy.config import Config, format_cluster, parse_cluster
     from raftpy.contracts.clock import Clock
     from raftpy.contracts.errors import (
         ApplyError,
         ApplyFailed,
+        ChangeRefused,
         ForeignDirectory,
         NoSnapshots,
         NoState,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         NotUnderstood,
         Overloaded,
         Quarantined,
+        Removed,
         RestoreFailed,
         SnapshotDamaged,
         SnapshotFailed,
@@ -47,8 +50,10 @@ if TYPE_CHECKING:
     )
     from raftpy.contracts.storage import Storage, Written
     from raftpy.contracts.transport import Transport
+    from raftpy.members.changes import AddMember, DemoteMember, PromoteMember, RemoveMember, SetAddress
     from raftpy.node import Node
     from raftpy.runtime.commits import Commit
+    from raftpy.runtime.member_calls import Member, Members, Membership
     from raftpy.runtime.pending_proposals import Proposal
     from raftpy.runtime.reads import Read
     from raftpy.runtime.starting import StartProgress
@@ -58,19 +63,26 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddMember",
     "ApplyError",
     "ApplyFailed",
     "BatchStateMachine",
+    "BlockingMembers",
     "BlockingNode",
+    "ChangeRefused",
     "Clock",
     "Commit",
     "Config",
     "ConfigError",
     "Conflict",
+    "DemoteMember",
     "ForeignDirectory",
     "InMemoryStateMachine",
     "IncomingSnapshot",
+    "Member",
     "MemberStatus",
+    "Members",
+    "Membership",
     "NoSnapshots",
     "NoState",
     "Node",
@@ -81,12 +93,16 @@ __all__ = [
     "OnDiskStateMachine",
     "Overloaded",
     "PeerProgress",
+    "PromoteMember",
     "Proposal",
     "Quarantined",
     "RaftError",
     "Read",
+    "RemoveMember",
+    "Removed",
     "RestoreFailed",
     "SavedState",
+    "SetAddress",
     "SnapshotDamaged",
     "SnapshotFailed",
     "StartProgress",
@@ -113,10 +129,12 @@ _HOMES = {
     "raftcore.base.conflict": ("Conflict",),
     "raftcore.base.errors": ("ConfigError", "RaftError"),
     "raftpy.blocking": ("BlockingNode",),
+    "raftpy.blocking_members": ("BlockingMembers",),
     "raftpy.config": ("Config", "format_cluster", "parse_cluster"),
     "raftpy.contracts.errors": (
         "ApplyError",
         "ApplyFailed",
+        "ChangeRefused",
         "ForeignDirectory",
         "NotLeader",
         "NoSnapshots",
@@ -125,6 +143,7 @@ _HOMES = {
         "NotUnderstood",
         "Overloaded",
         "Quarantined",
+        "Removed",
         "RestoreFailed",
         "SnapshotDamaged",
         "SnapshotFailed",
@@ -148,8 +167,10 @@ _HOMES = {
     ),
     "raftpy.contracts.storage": ("Storage", "Written"),
     "raftpy.contracts.transport": ("Transport",),
+    "raftpy.members.changes": ("AddMember", "DemoteMember", "PromoteMember", "RemoveMember", "SetAddress"),
     "raftpy.node": ("Node",),
     "raftpy.runtime.commits": ("Commit",),
+    "raftpy.runtime.member_calls": ("Member", "Members", "Membership"),
     "raftpy.runtime.pending_proposals": ("Proposal",),
     "raftpy.runtime.reads": ("Read",),
     "raftpy.runtime.starting": ("StartProgress",),

@@ -31,7 +31,7 @@ class Config:
     """
 
     id: int
-    """This node's id for all time, 1 to 2**64 - 3; one of ``cluster``."""
+    """This node's id for all time, 1 to 2**64 - 3; one of ``cluster``, unless ``udp`` is given."""
 
     cluster: Mapping[int, str]
     """The first members, node id to UDP address as ``host:port``; the same on every node. Counts at the first start.
@@ -39,6 +39,16 @@ class Config:
     The addresses are those at which the others reach a member, so a wildcard such as 0.0.0.0 is none: see ``listen``.
     Names are looked up behind the start, and again while the member is silent.
     """
+
+    udp: str | None = None
+    """This node's own UDP address, ``host:port``, where it is none of the first members or has moved since: under it
+    the others know it, see ``Node.members``. A node that is none of the first members takes part once it was added.
+    None: the one in ``cluster``."""
+
+    contacts: Mapping[int, str] = field(default_factory=dict)
+    """Other nodes that this one speaks to from the start, or where those in ``cluster`` are reached by now, node id to
+    UDP address: counts until the cluster's own table of the members says something of them. For a node that joins after
+    the first members have gone, or moved, and for one that was down while all were replaced whom it knew as members."""
 
     listen: str | None = None
     """UDP address, ``host:port``, to listen at in place of the node's own in ``cluster``: a wildcard, or the address
@@ -181,10 +191,16 @@ class Config:
     def __post_init__(self) -> None:
         _within("id", self.id, 1, LARGEST_ID)
         object.__setattr__(self, "addresses", _checked_cluster(self.cluster))
-        if self.id not in self.cluster:
-            raise ConfigError(f"id is {self.id}, which is not in the cluster: its nodes are {_listed(self.cluster)}")
+        object.__setattr__(self, "contacts", _checked_cluster(self.contacts) if self.contacts else MappingProxyType({}))
+        if self.udp is not None:
+            _checked_advertised("udp", self.udp, LISTEN_HINT.format(self.udp))
+        elif self.id not in self.cluster:
+            raise ConfigError(
+                f"id is {self.id}, which is not in the cluster: its nodes are {_listed(self.cluster)}; a node that is "
+                "added to them later needs its own UDP address (--udp, Config.udp)"
+            )
         if self.http is not None:
-            object.__setattr__(self, "http", _checked_http(self.http))
+            object.__setattr__(self, "http", checked_http(self.http))
         if self.listen is not None:
             _checked_address("listen", self.listen)
         if self.cluster_id is not None:
@@ -291,6 +307,11 @@ def _checked_cluster(cluster: Mapping[int, str]) -> Mapping[int, str]:
     return MappingProxyType(dict(sorted(cluster.items())))
 
 
+def check_udp(name: str, address: object) -> None:
+    """Refuses an address at which others cannot reach a member, with ``ConfigError``; ``name`` says whose it is."""
+    _checked_advertised(name, address, "others need one that is theirs to use")
+
+
 def _checked_advertised(name: str, address: object, hint: str) -> None:
     """Refuses an address that others cannot use; ``hint`` says how to listen at a wildcard."""
     if isinstance(address, str):
@@ -308,8 +329,8 @@ def _checked_advertised(name: str, address: object, hint: str) -> None:
     _checked_address(name, address)
 
 
-def _checked_http(http: object) -> str:
-    """The address in its one form, see http_address.py."""
+def checked_http(http: object) -> str:
+    """The address in its one form, see http_address.py. Raises ``ConfigError``."""
     if not isinstance(http, str):
         raise ConfigError(f"http is {http!r}: expected a string, HOST:PORT")
     try:

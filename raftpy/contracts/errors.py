@@ -273,6 +273,30 @@ class NotUnderstood(RaftError):
         self.known = known
 
 
+class ChangeRefused(RaftError):
+    """A change of the members was refused; nothing has happened, and the text says what is against it.
+
+    Raised by the calls of ``Node.members``: a member that is not heard or does not have the log yet, an id that was
+    removed, an address that another member has, another configuration than expected, no majority that would be up.
+    """
+
+
+class Removed(RaftError):
+    """The cluster has removed this node, for ever: it takes part no more, and its data directory can be deleted.
+
+    ``Node.failed``, and raised by the calls of a node that has ended so. Started again it ends as soon as a member
+    tells it once more. ``node_id`` is the node, ``index`` that of the configuration entry that removed it.
+    """
+
+    def __init__(self, node_id: int, index: int) -> None:
+        super().__init__(
+            f"node {node_id} was removed from its cluster, by entry {index}: it takes part no more; a node comes back "
+            "under a new node id with an empty directory"
+        )
+        self.node_id = node_id
+        self.index = index
+
+
 class TransportFailed(RaftError):
     """The node's address cannot be used: taken, not of this machine, or a name that does not resolve. Raised by
     ``Transport.start``, so by ``Node.start``; nothing is left open."""

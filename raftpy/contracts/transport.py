@@ -9,7 +9,7 @@ from raftcore.api.outbox import Outbox
 from raftcore.base.conflict import Conflict
 from raftcore.values.message import Message
 from raftpy.contracts.fetching import SnapshotRequest, SnapshotTalk
-from raftpy.contracts.types import Heard, LocalIdentity, Oversized, Standing
+from raftpy.contracts.types import Heard, LocalIdentity, Oversized, RemovedMember, Standing
 
 
 class Transport(Protocol):
@@ -221,6 +221,24 @@ class AskingTransport(Transport, Protocol):
 
         ``number`` grows with each question; see ``Heard.answered``. Questions and answers may be lost: ask again.
         """
+        ...
+
+
+class DismissingTransport(Transport, Protocol):
+    """A ``Transport`` that tells nodes that they were removed.
+
+    Optional: a transport is one of these when it has ``dismiss``. On one without it a node that was removed while it
+    was down never hears of it, and goes on asking who leads.
+    """
+
+    def dismiss(self, removed: Mapping[int, RemovedMember]) -> None:
+        """Whoever speaks as one of these, from whatever store, is told that it was removed, at the address that it
+        had: the incarnation that spoke, once a second at most. All whom earlier calls named are among them."""
+        ...
+
+    def on_removed(self, callback: Callable[[int, int], None]) -> None:
+        """Sets whom to tell, by node id, that a peer says this node was removed, and by which configuration entry.
+        Called inside ``receive``. It is said again while this node speaks, and may be old."""
         ...
 
 

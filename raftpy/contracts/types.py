@@ -128,6 +128,18 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovedMember:
+    """Who was a member, and is none any more, for ever."""
+
+    index: int
+    """Of the configuration entry that removed it."""
+    store_id: int = 0
+    """Of its data directory; 0: it was never known."""
+    udp: str = ""
+    """``host:port`` at which it was last reached; empty: not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Oversized:
     """The newest message to a peer that no datagram of ``max_datagram`` bytes held."""
 

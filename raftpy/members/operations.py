@@ -2,13 +2,21 @@
 
     hellos, pins, own addresses --(the leader, when they differ from the table)--> a change that updates a member
     set_priority, set_max_command --(the leader, when asked)------------------------> such a change, too
-    the change, applied         --> table --> pins (store and transport), HTTP addresses, priorities and witnesses,
-                                              and the largest command
+    changes of the members        --(the leader, when asked; changes.py)------------> a change of the configuration
+    the change, applied         --> table --> whom the transport speaks to, and pins (store and transport), HTTP
+                                              addresses, priorities and witnesses, and the largest command
 
 Only the leader proposes: one change at a time, with all the records that differ, and only once it has applied an entry
 of its own term, so that its table is as new as any. What it hears itself counts; so after its change is applied nothing
 differs, and it is silent until something new is heard. Two leaders that have heard different addresses each say so at
 most once in their term.
+
+A change of the members is done once an entry behind it is committed. A configuration counts from where its entry is
+applied (etcd/raft), so a node that starts again must know that it was committed; the commit index is written with the
+next entry only. The entry behind is acknowledged by a majority of the new configuration, each of which has written with
+it that the change is committed: so whatever is switched off then, the new members find one another. Who was removed
+is told so, and ends, no sooner: until then what is elected after a crash may need its vote. The leader sees to an entry
+behind each removal, also one of a former leader's.
 
 The table changes nothing of what was promised before it. Why a pin that it contradicts is replaced, why that ends a
 leadership, and why a node that it does not know stops: docs/design.md, decision 5.
@@ -27,9 +35,12 @@ from raftcore.base.types import StateType
 from raftcore.values.changes import ConfChange, ConfChangeType, ConfChangeV2
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
-from raftpy.contracts.errors import Timeout, WrongIdentity
+from raftpy.contracts.errors import ChangeRefused, Timeout, WrongIdentity
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
+from raftpy.contracts.types import RemovedMember
+from raftpy.members.addresses import Addresses
+from raftpy.members.changes import KEEPS_UP, MemberChange, Plan, Situation, members_of, plan
 from raftpy.members.due import Due
 from raftpy.members.table import MemberRecord, MemberTable, encode_records
 
@@ -65,14 +76,38 @@ class LimitRequest:
         return "the largest command"
 
 
-_Wanted = tuple[Sequence[PriorityRequest | LimitRequest], int, bytes]
-"""What the next change is to say: whose requests it answers, which node it "updates", and its context."""
+@dataclass(slots=True)
+class ChangeRequest:
+    """``changes`` of the members that somebody waits for; ``done`` and ``index`` as above, with the index of the
+    configuration that it has come to. ``confirmed_by``: of the entry behind it; 0: there is none yet."""
+
+    changes: Sequence[MemberChange]
+    expected: int | None
+    """The index of the configuration that it is meant for; None: whichever it is."""
+    safe: bool
+    """Whether it is refused, too, where no majority would be up."""
+    done: asyncio.Future[int]
+    index: int = 0
+    applied: bool = False
+    """The configuration is as it was asked for, and it has been left if it was a joint one."""
+    confirmed_by: int = 0
+
+    def __str__(self) -> str:
+        return "the change of the members"
+
+
+_Request = PriorityRequest | LimitRequest | ChangeRequest
+
+_Wanted = tuple[Sequence[_Request], ConfChangeV2]
+"""What the next entry is to say, and whose requests it answers."""
 
 
 class MemberOperations(Due):
     """What one node knows of the members. All calls are made in the event loop's thread.
 
     ``stepped_down``: since the last change of its role this node was made to give up leadership or candidacy here.
+    ``members``: node id to UDP address of the members; ``peers``: of all whom this node speaks to, itself among them.
+    ``gone``: who was removed, and may end.
     """
 
     def __init__(
@@ -82,13 +117,17 @@ class MemberOperations(Due):
         storage: Storage,
         transport: Transport,
         clock: Clock,
-        members: Mapping[int, str],
+        addresses: Addresses,
         store_id: int,
         prefer: Callable[[Mapping[int, int]], object] = lambda _: None,
         limit: Callable[[int], object] = lambda _: None,
+        meet: Callable[[], object] = lambda: None,
+        *,
+        several: bool = False,
     ) -> None:
         """``prefer``: told the priorities, by node id, whenever they change, for the host's other groups. ``limit``:
-        told the largest command in bytes whenever that changes, for all of them."""
+        told the largest command in bytes whenever that changes, for all of them. ``meet``: called whenever ``peers``
+        or ``gone`` changes. ``several``: the host has several groups."""
         super().__init__()
         self.table = MemberTable()
         self.stepped_down = False
@@ -97,13 +136,19 @@ class MemberOperations(Due):
         self._storage = storage
         self._transport = transport
         self._clock = clock
-        self._members = members
+        self._addresses = addresses
         self._store_id = store_id
         self._prefer = prefer
         self._limit = limit
+        self._meet = meet
+        self._several = several
+        self._conf = raw.conf_state  # as applied last
+        self.members = addresses.members(self._conf, self.table)
+        self.peers = addresses.peers(self._conf, self.table)
+        self.gone: dict[int, RemovedMember] = {}
         self._term = 0  # in which the requests were taken
         self._http: dict[int, str] = {}  # the last word on each peer, its own or the table's; empty: it serves none
-        self._requests: list[PriorityRequest | LimitRequest] = []
+        self._requests: list[_Request] = []
         self._warned: set[object] = set()
 
     def restore(self, table: MemberTable | None) -> None:
@@ -113,6 +158,7 @@ class MemberOperations(Due):
         Raises ``WrongIdentity`` where it knows this node's id by another store, and ``StorageFailed``.
         """
         before, self.table = self.table, MemberTable() if table is None else table
+        self._conf = self._raw.conf_state
         self._changed(before)
 
     # --- What is known ------------------------------------------------------------------------------------------
@@ -167,18 +213,31 @@ class MemberOperations(Due):
 
         Raises ``WrongIdentity`` when the table now knows this node's id by another store, and ``StorageFailed``.
         """
+        before = self.table.copy()
+        conf, self._conf = self._conf, self._raw.conf_state
+        for node_id in sorted(members_of(conf) - members_of(self._conf)):
+            self.table.remove(node_id, index)
         if records:
             self._take(index, records)
+        self._changed(before)
         for request in self._requests:
-            if 0 < request.index <= index and not request.done.done():
-                request.done.set_result(None)
+            self._has_applied(request, index)
         self._forget_done()
         self.due = self._raw.state == StateType.StateLeader
+
+    def _has_applied(self, request: _Request, index: int) -> None:
+        if not 0 < request.index <= index or request.done.done():
+            return
+        if not isinstance(request, ChangeRequest):
+            request.done.set_result(None)
+        elif 0 < request.confirmed_by <= index:
+            request.done.set_result(self._raw.conf_index)
+        else:
+            request.applied = not self._raw.conf_state.voters_outgoing
 
     # --- The table, applied -------------------------------------------------------------------------------------
 
     def _take(self, index: int, records: bytes) -> None:
-        before = self.table.copy()
         try:
             refused = self.table.apply(records)
         except DecodeError as error:
@@ -190,7 +249,6 @@ class MemberOperations(Due):
                 f"the change at {index} names another store for node {node_id}, or another kind of member: "
                 "it does nothing",
             )
-        self._changed(before)
 
     def _changed(self, before: MemberTable) -> None:
         for node_id in self.table:
@@ -202,6 +260,14 @@ class MemberOperations(Due):
             self._prefer(self.table.priorities())
         if self.table.max_command != before.max_command:
             self._limit(self.table.max_command)
+        self.members = self._addresses.members(self._conf, self.table)
+        peers = self._addresses.peers(self._conf, self.table)
+        gone = {
+            node_id: member for node_id, member in self.table.removed.items() if member.index < self._raw.conf_index
+        }
+        if peers != self.peers or gone != self.gone:
+            self.peers, self.gone = peers, gone
+            self._meet()
 
     def _adopt(self, node_id: int, record: MemberRecord, known: MemberRecord) -> None:
         if node_id == self._config.id:
@@ -244,11 +310,17 @@ class MemberOperations(Due):
         if not self._may_propose():
             return False  # due until it may: something under way has to be applied first
         self.due = False
-        requests, node_id, context = self._wanted_limit() or self._wanted_records() or ((), 0, b"")
-        if not context:
+        unlisted = any(self.table.get(node_id) is None for node_id in self.members)
+        wanted = (
+            self._wanted_limit()
+            or (self._wanted_records() if unlisted else None)  # whoever is removed is told so at the address there
+            or self._wanted_change()
+            or self._wanted_records()
+            or self._wanted_behind()
+        )
+        if wanted is None:
             return False
-        # One change only: two would go through a joint configuration (thesis 4.3), whatever they are.
-        change = ConfChangeV2((ConfChange(ConfChangeType.UpdateNode, node_id),), context=context)
+        requests, change = wanted
         try:
             proposed = raw.propose_conf_change(change, self._clock.wall_ms(), expected_conf_index=raw.conf_index)
         except ProposalDropped:
@@ -257,6 +329,8 @@ class MemberOperations(Due):
         if proposed.refused is not None:  # in spite of _may_propose: not again before something new happens
             self._warn_once(proposed.refused, f"a change of the member table was refused: {proposed.refused}")
             return True
+        for waiting in self._to_be_confirmed():
+            waiting.confirmed_by = proposed.index
         for request in requests:
             request.index = proposed.index
         return True
@@ -282,7 +356,82 @@ class MemberOperations(Due):
                 request.done.set_result(None)
             self._forget_done()
             return None
-        return requests, self._config.id, encode_records({}, requests[-1].max_command)
+        return requests, self._update(self._config.id, encode_records({}, requests[-1].max_command))
+
+    def _update(self, node_id: int, context: bytes = b"") -> ConfChangeV2:
+        # One change only: two would go through a joint configuration (thesis 4.3), whatever they are.
+        return ConfChangeV2((ConfChange(ConfChangeType.UpdateNode, node_id),), context=context)
+
+    def _wanted_change(self) -> _Wanted | None:
+        """The members as they were asked to be first, if nothing is against it."""
+        for request in [each for each in self._asked() if isinstance(each, ChangeRequest)]:
+            try:
+                planned = self._plan(request)
+            except (ChangeRefused, ValueError, TypeError) as error:
+                _fail(request, error)
+                continue
+            context = encode_records(planned.records) if planned.records else b""
+            if planned.changes:
+                return [request], ConfChangeV2(tuple(planned.changes), context=context)
+            if planned.records:
+                return [request], self._update(next(iter(planned.records)), context)
+            request.index, request.applied = self._raw.conf_index, True
+        self._forget_done()
+        return None
+
+    def _plan(self, request: ChangeRequest) -> Plan:
+        raw = self._raw
+        if request.expected is not None and request.expected != raw.conf_index:
+            raise ChangeRefused(
+                f"the configuration is that of index {raw.conf_index}, and not {request.expected} as expected"
+            )
+        planned = plan(request.changes, self._situation(), safe=request.safe)
+        if len(encode_records(planned.records)) > self._transport.max_command - CHANGE_OVERHEAD * len(request.changes):
+            raise ValueError(f"{len(request.changes)} changes do not fit one entry: ask for fewer at a time")
+        return planned
+
+    def _situation(self) -> Situation:
+        progress, last = self._raw.status().progress, self._raw.last_index
+
+        def lacks(node_id: int) -> int | None:
+            member = progress.get(node_id)
+            return None if member is None or member.state != "StateReplicate" else last - member.match
+
+        return Situation(
+            self._config.id,
+            self._conf,
+            self.table,
+            self.members,
+            self._transport.reachable,
+            lacks,
+            self._addresses.begun_alone,
+            self._several,
+        )
+
+    def could_be_voter(self, node_id: int) -> bool:
+        """On the leader: whether the learner was heard and has the log, or is a voter. Raises ``ChangeRefused`` where
+        it is no member any more."""
+        if node_id in self._conf.voters:
+            return True
+        if node_id not in self.members:
+            raise ChangeRefused(f"node {node_id} was removed meanwhile")
+        record = self.table.get(node_id)
+        lacks = self._situation().lacks(node_id)
+        known = record is not None and record.store_id != 0
+        return known and self._transport.reachable(node_id) and lacks is not None and lacks <= KEEPS_UP
+
+    def _wanted_behind(self) -> _Wanted | None:
+        """An entry that says nothing, where one is wanted behind a change of the members."""
+        raw = self._raw
+        alone = any(member.index == raw.conf_index for member in self.table.removed.values())
+        return ((), self._update(self._config.id)) if alone or self._to_be_confirmed() else None
+
+    def _to_be_confirmed(self) -> list[ChangeRequest]:
+        return [
+            each
+            for each in self._requests
+            if isinstance(each, ChangeRequest) and each.applied and not each.confirmed_by and not each.done.done()
+        ]
 
     def _wanted_records(self) -> _Wanted | None:
         """The records that differ, with the node that the change "updates"."""
@@ -290,9 +439,9 @@ class MemberOperations(Due):
         if not records:
             return None
         requests = [each for each in self._priorities() if each.node_id in records]
-        return requests, next(iter(records)), encode_records(records)
+        return requests, self._update(next(iter(records)), encode_records(records))
 
-    def _asked(self) -> Iterator[PriorityRequest | LimitRequest]:
+    def _asked(self) -> Iterator[_Request]:
         """The requests that are in no entry yet, and wanted still."""
         return (request for request in self._requests if not request.index and not request.done.done())
 
@@ -308,7 +457,10 @@ class MemberOperations(Due):
         room = self._transport.max_command - CHANGE_OVERHEAD
         first = {request.node_id: None for request in self._requests if isinstance(request, PriorityRequest)}
         records: dict[int, MemberRecord] = {}
-        for node_id in {**first, **dict.fromkeys(sorted(self._members))}:
+        for node_id in {**first, **self.members}:
+            if node_id not in self.members:
+                self._give_up(node_id, f"node {node_id} is no member any more")
+                continue
             try:
                 record = self._desired(node_id)
             except ValueError as error:
@@ -336,7 +488,7 @@ class MemberOperations(Due):
         wanted = [request.priority for request in self._priorities() if request.node_id == node_id]
         return replace(
             known,
-            udp=known.udp or self._members.get(node_id, ""),
+            udp=known.udp or self.members.get(node_id, ""),
             http=known.http if http is None else http,
             store_id=known.store_id or store_id,  # a pin is for ever
             priority=wanted[-1] if wanted else known.priority,
@@ -352,7 +504,14 @@ class MemberOperations(Due):
         """On the leader: wants commands of up to ``max_command`` bytes to be taken; ``done`` as above."""
         self._request(LimitRequest(max_command, done))
 
-    def _request(self, request: PriorityRequest | LimitRequest) -> None:
+    def request_change(
+        self, changes: Sequence[MemberChange], expected: int | None, safe: bool, done: asyncio.Future[int]
+    ) -> None:
+        """On the leader: wants the members to be changed, see ``plan``; ``done`` gives the index of the configuration
+        that they then have, once it is committed for good and applied here, or why there was nothing of it."""
+        self._request(ChangeRequest(changes, expected, safe, done))
+
+    def _request(self, request: _Request) -> None:
         self._term = self._raw.term
         self._requests.append(request)
         self.due = True
@@ -378,12 +537,14 @@ class MemberOperations(Due):
             log.warning("node %d: %s", self._config.id, text)
 
 
-def _fail(request: PriorityRequest | LimitRequest, error: RaftError) -> None:
+def _fail(request: _Request, error: Exception) -> None:
     if not request.done.done():
         request.done.set_exception(error)
 
 
-def _unknown_outcome(request: PriorityRequest | LimitRequest) -> Timeout:
+def _unknown_outcome(request: _Request) -> Timeout:
+    if isinstance(request, ChangeRequest):
+        return Timeout(f"leadership was lost: {request} may or may not have been made; it may be asked for again")
     return Timeout(f"leadership was lost: {request} may or may not have been set")
 
 

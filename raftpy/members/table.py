@@ -1,12 +1,13 @@
 """The member table: what the cluster has agreed on about its members, beside the configuration (decision 5).
 
-Node id -> record (addresses, store id, priority, witness), and beside them the largest command that is taken. What
-changes of it travels in the context of a configuration change that "updates" a node, and a table changes only when such
-an entry is applied, so it is the same on every replica at the same index; at a restart it comes back with the log. A
-whole table has the same byte form, which a snapshot carries. The form stands in docs/wire-format.md ("Member table").
+Node id -> record (addresses, store id, priority, witness), beside them the largest command that is taken, and who was
+a member and is none any more. What changes of it travels in the context of a configuration change, and a table changes
+only when such an entry is applied, so it is the same on every replica at the same index; at a restart it comes back
+with the log. A whole table has the same byte form, which a snapshot carries. The form stands in docs/wire-format.md
+("Member table").
 
-Invariant: a record with a store id keeps it for ever. A node is one disk: what forgot its promises must not speak under
-the id of what made them, whoever proposes it.
+Invariants: a record with a store id keeps it for ever. A node is one disk: what forgot its promises must not speak
+under the id of what made them, whoever proposes it. And an id that was removed is never a member's again.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from struct import Struct
+from types import MappingProxyType
 
 from raftcore.base.errors import DecodeError
 from raftcore.base.types import LARGEST_ID
-from raftpy.contracts.types import MAX_ADDRESS
+from raftpy.contracts.types import MAX_ADDRESS, RemovedMember
 
 TABLE_VERSION = 1
 """Of what says nothing of the largest command; releases that know no other take nothing from the next."""
 LIMITED_VERSION = 2
+REMOVED_VERSION = 3
+"""Of what says who was removed, which only whole tables do."""
 MAX_PRIORITY = 65_535
 DEFAULT_COMMAND = 16 << 20
 """Bytes in the largest command, as long as no entry has set it."""
@@ -31,6 +35,8 @@ LARGEST_COMMAND = 32 << 20
 
 _HEAD = Struct("<BBH")  # version, 0, number of records
 _LIMIT = Struct("<I")  # in version 2, behind the head: bytes in the largest command
+_REMOVED = Struct("<I")  # in version 3, behind the limit, which may be 0 there: number of members removed
+_FORMER = Struct("<QQQB")  # in version 3, ahead of the records: node id, store id, index, length of the UDP address
 _RECORD = Struct("<QQHBBB")  # node id, store id, priority, flags, lengths of both addresses
 _WITNESS = 1
 # Narrow and fixed, because every replica must read the same: what host:port is takes no look at a library here.
@@ -92,19 +98,28 @@ def decode_records(data: bytes | bytearray | memoryview) -> tuple[dict[int, Memb
     if reserved:
         raise DecodeError(f"member records with {reserved} where 0 is expected")
     max_command, start = _limit_in(view) if version == LIMITED_VERSION else (0, _HEAD.size)
+    return _records_in(view, start, count), max_command
+
+
+def _records_in(view: bytes, start: int, count: int) -> dict[int, MemberRecord]:
+    """The records that ``view`` ends with, from ``start`` on."""
     if count * _RECORD.size > len(view) - start:
         raise DecodeError(f"{count} member records in {len(view)} bytes: each has at least {_RECORD.size}")
     records: dict[int, MemberRecord] = {}
     at, before = start, 0
     for _ in range(count):
         node_id, record, at = _decode_one(view, at)
-        if not before < node_id <= LARGEST_ID:
-            raise DecodeError(f"member {node_id} after {before}: ids must ascend and be at most {LARGEST_ID}")
+        _check_order(node_id, before)
         records[node_id] = record
         before = node_id
     if at != len(view):
         raise DecodeError(f"{len(view) - at} bytes are left over after {count} member records")
-    return records, max_command
+    return records
+
+
+def _check_order(node_id: int, before: int) -> None:
+    if not before < node_id <= LARGEST_ID:
+        raise DecodeError(f"member {node_id} after {before}: ids must ascend and be at most {LARGEST_ID}")
 
 
 def _limit_in(view: bytes) -> tuple[int, int]:
@@ -134,13 +149,47 @@ def _decode_one(view: bytes, at: int) -> tuple[int, MemberRecord, int]:
     return node_id, record, at + udp_size + http_size
 
 
-class MemberTable:
-    """Node id -> ``MemberRecord``, as of the last applied entry, and the largest command."""
+def _removed_in(view: bytes, at: int) -> tuple[dict[int, RemovedMember], int]:
+    """Who was removed, as ``view`` says from ``at`` on, and where that ends."""
+    if len(view) - at < _REMOVED.size:
+        raise DecodeError(f"{len(view) - at} bytes where the number of removed members has {_REMOVED.size}")
+    (count,) = _REMOVED.unpack_from(view, at)
+    at += _REMOVED.size
+    if count * _FORMER.size > len(view) - at:
+        raise DecodeError(f"{count} removed members in {len(view) - at} bytes: each has at least {_FORMER.size}")
+    removed: dict[int, RemovedMember] = {}
+    before = 0
+    for _ in range(count):
+        if len(view) - at < _FORMER.size:
+            raise DecodeError(f"{len(view) - at} bytes where a removed member needs {_FORMER.size}")
+        node_id, store_id, index, size = _FORMER.unpack_from(view, at)
+        at += _FORMER.size
+        _check_order(node_id, before)
+        udp = view[at : at + size]
+        if len(udp) < size or not _UDP.match(udp):
+            raise DecodeError(
+                f"removed member {node_id} has the address {udp!r}, cut off or with characters not allowed"
+            )
+        if not index:
+            raise DecodeError(f"member {node_id} was removed at index 0: 1 is the first")
+        removed[node_id] = RemovedMember(index, store_id, udp.decode("ascii"))
+        before, at = node_id, at + size
+    return removed, at
 
-    def __init__(self, records: Mapping[int, MemberRecord] | None = None, max_command: int = 0) -> None:
+
+class MemberTable:
+    """Node id -> ``MemberRecord``, as of the last applied entry, the largest command, and who was removed."""
+
+    def __init__(
+        self,
+        records: Mapping[int, MemberRecord] | None = None,
+        max_command: int = 0,
+        removed: Mapping[int, RemovedMember] | None = None,
+    ) -> None:
         """``max_command``: in bytes, 0 where no entry has set it."""
         self._records = dict(records or {})
         self._max_command = max_command
+        self._removed = dict(removed or {})
 
     @property
     def max_command(self) -> int:
@@ -162,21 +211,24 @@ class MemberTable:
             isinstance(other, MemberTable)
             and self._records == other._records
             and self._max_command == other._max_command
+            and self._removed == other._removed
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        limit = f", {self._max_command}" if self._max_command else ""
-        return f"MemberTable({self._records!r}{limit})"
+        limit = f", {self._max_command}" if self._max_command or self._removed else ""
+        removed = f", {self._removed!r}" if self._removed else ""
+        return f"MemberTable({self._records!r}{limit}{removed})"
 
     def copy(self) -> MemberTable:
         """The same, to be changed by itself."""
-        return MemberTable(self._records, self._max_command)
+        return MemberTable(self._records, self._max_command, self._removed)
 
     def apply(self, context: bytes) -> Iterable[int]:
         """Takes over what an applied entry's context says. Gives the ids whose record names another store than the
-        one known, or another kind of member (a witness stays one, and nobody becomes one): such a record does nothing.
+        one known, or another kind of member (a witness stays one, and nobody becomes one), or that were removed: such a
+        record does nothing.
 
         Raises ``DecodeError``, and nothing has changed.
         """
@@ -185,7 +237,9 @@ class MemberTable:
         self._max_command = max_command or self._max_command
         for node_id, record in records.items():
             known = self._records.get(node_id)
-            if known is not None and (known.store_id not in (0, record.store_id) or known.witness != record.witness):
+            if node_id in self._removed or (
+                known is not None and (known.store_id not in (0, record.store_id) or known.witness != record.witness)
+            ):
                 refused.append(node_id)
             else:
                 self._records[node_id] = record
@@ -199,11 +253,49 @@ class MemberTable:
         """Priorities that are not 0, by node id."""
         return {node_id: record.priority for node_id, record in self._records.items() if record.priority}
 
+    @property
+    def removed(self) -> Mapping[int, RemovedMember]:
+        """Who was removed, by node id."""
+        return MappingProxyType(self._removed)
+
+    def remove(self, node_id: int, index: int) -> None:
+        """The configuration entry at ``index`` has removed the member: its record goes, and its id is used up."""
+        known = self._records.pop(node_id, MemberRecord())
+        self._removed.setdefault(node_id, RemovedMember(index, known.store_id, known.udp))
+
     def encode(self) -> bytes:
         """The whole table as bytes: the same for equal tables."""
-        return encode_records(self._records, self._max_command)
+        plain = encode_records(self._records, self._max_command)
+        if not self._removed:
+            return plain
+        parts = [
+            _HEAD.pack(REMOVED_VERSION, 0, len(self._records)),
+            _LIMIT.pack(self._max_command),
+            _REMOVED.pack(len(self._removed)),
+        ]
+        for node_id, member in sorted(self._removed.items()):
+            udp = member.udp.encode("ascii")
+            parts += _FORMER.pack(node_id, member.store_id, member.index, len(udp)), udp
+        head = _HEAD.size + (_LIMIT.size if self._max_command else 0)
+        return b"".join(parts) + plain[head:]
 
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview) -> MemberTable:
         """The table in ``data``; ``DecodeError`` when these bytes are none."""
-        return cls(*decode_records(data))
+        view = bytes(data)
+        if not view.startswith(bytes((REMOVED_VERSION, 0))):
+            return cls(*decode_records(view))
+        start = _HEAD.size + _LIMIT.size
+        if len(view) < start:
+            raise DecodeError(
+                f"a member table of version {REMOVED_VERSION} in {len(view)} bytes: it has {start} at least"
+            )
+        _, _, count = _HEAD.unpack_from(view)
+        (max_command,) = _LIMIT.unpack_from(view, _HEAD.size)
+        removed, at = _removed_in(view, start)
+        records = _records_in(view, at, count)
+        if not removed:
+            raise DecodeError(f"a member table of version {REMOVED_VERSION} from which nobody was removed")
+        if both := sorted(records.keys() & removed.keys()):
+            raise DecodeError(f"member {both[0]} is a member, and was removed")
+        return cls(records, max_command, removed)

@@ -55,4 +55,5 @@ def check_first_start(config: Config, transport: Transport) -> None:
     except OSError:
         return  # the store says what is wrong with it
     if not begun:
-        check_listening(config.id, config.addresses, config.listen)
+        own = config.udp or config.addresses[config.id]
+        check_listening(config.id, {**config.addresses, config.id: own}, config.listen)

@@ -15,7 +15,7 @@ from raftcore.base.errors import RaftError
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.entropy import Entropy
-from raftpy.contracts.errors import ApplyFailed, NotUnderstood, StorageFailed
+from raftpy.contracts.errors import ApplyFailed, NotUnderstood, Removed, StorageFailed
 from raftpy.contracts.executor import Executor
 from raftpy.contracts.fetching import SnapshotQuestion, SnapshotUseless
 from raftpy.contracts.snapshots import SnapshotRef
@@ -64,8 +64,9 @@ class Driver:
         self.config = config
         self.storage: Storage = opened.storage
         self.transport: Transport = opened.transport
-        self.members: Mapping[int, str] = opened.members
-        self.boot, self._boots = opened.boot, dict.fromkeys(opened.members, 0)  # the peers', as last heard; 0: not yet
+        self.boot = opened.boot
+        self._boots: dict[int, int] = {}  # the peers', as last heard
+        self._met: dict[int, str] = {}  # whom the transport speaks to, at which address
         self.clock = clock
         self.executor = executor
         self.entropy = entropy
@@ -88,9 +89,9 @@ class Driver:
             for group_id, start in opened.groups.items()
         }
         self.first = self.groups[0]
+        self._loop, self._id = loop, config.id
         self.member_operations = self.first.member_operations = self._make_member_operations(opened)
         self.member_operations.restore(opened.groups[0].table)
-        self._loop, self._id = loop, config.id
         self._shut_waiter: asyncio.Future[None] = loop.create_future()  # done when store and socket are closed
         self._leaving: asyncio.Task[None] | None = None
         self._closing: StoreClosing | None = None
@@ -118,10 +119,12 @@ class Driver:
             opened.storage,
             opened.transport,
             self.clock,
-            opened.members,
+            opened.addresses,
             opened.store_id,
             self._prefer,
             self._limit,
+            self._meet_soon,
+            several=len(self.groups) > 1,
         )
 
     def _make_fetching(self) -> Fetching:
@@ -150,7 +153,16 @@ class Driver:
         if opened.standing is not Standing.NEW or self._asking is None:
             return None
         self.rounds.takes_part = False
-        return Founding(self.config, opened.members, opened.store_id, self._asking, self.clock, self._begin, self.fail)
+        return Founding(
+            self.config,
+            opened.members,
+            self.config.contacts,
+            opened.store_id,
+            self._asking,
+            self.clock,
+            self._begin,
+            self.fail,
+        )
 
     # --- Life cycle ---------------------------------------------------------------------------------------------
 
@@ -159,6 +171,10 @@ class Driver:
         self.storage.set_completion(self._on_written, self.fail)
         self.transport.on_unreachable(self._on_unreachable)
         self.transport.on_heard(self._on_heard)
+        told = getattr(self.transport, "on_removed", None)  # see DismissingTransport
+        if told is not None:
+            told(self._on_removed)
+        self._meet()
         sizing = getattr(self.transport, "on_datagram_size", None)  # see SizingTransport
         if sizing is not None:
             sizing(self._on_datagram_size)
@@ -285,13 +301,20 @@ class Driver:
         if self.closed:
             return
         self.failure = error
-        if isinstance(error, StorageFailed | NotUnderstood):
+        if isinstance(error, Removed):
+            log.warning("node %d has stopped: %s", self._id, error)
+        elif isinstance(error, StorageFailed | NotUnderstood):
             log.error("node %d has stopped: %s", self._id, error)
         else:
             log.error("node %d has stopped: %s", self._id, error, exc_info=error)
         self._shut()
 
     # --- What the groups ask for (Hosting, in group.py) ----------------------------------------------------------
+
+    @property
+    def members(self) -> Mapping[int, str]:
+        """UDP address of each member, by node id, as applied; empty where none is known."""
+        return self.member_operations.members
 
     def http(self, node_id: int) -> str | None:
         """The HTTP address of a member, as far as known."""
@@ -369,6 +392,37 @@ class Driver:
         for group in self.groups.values():
             if group is not self.first:
                 group.raw.set_members(frozenset(), priorities)
+
+    def _meet_soon(self) -> None:
+        """Whom this node speaks to has changed. Not inside the pass that has applied it: that has datagrams for them in
+        hand."""
+        self._loop.call_soon(self._meet)
+
+    def _meet(self) -> None:
+        if self.closed:
+            return
+        peers = self.member_operations.peers
+        for node_id in self._boots.keys() - peers.keys():
+            del self._boots[node_id]
+        met = {node_id: address for node_id, address in peers.items() if self._met.get(node_id) == address}
+        for node_id in peers.keys() - met.keys():
+            try:
+                self.transport.change_peers({**met, node_id: peers[node_id]})
+                met[node_id] = peers[node_id]
+            except RaftError as error:  # an address that this host cannot use must not keep it from the others
+                log.warning("node %d: node %d is not spoken to: %s", self._id, node_id, error)
+        if met.keys() != self._met.keys():
+            self.transport.change_peers(met)
+        self._met = met
+        dismiss = getattr(self.transport, "dismiss", None)  # see DismissingTransport
+        if dismiss is not None:
+            dismiss(self.member_operations.gone)
+
+    def _on_removed(self, node_id: int, index: int) -> None:
+        """A member says that the configuration entry at ``index`` has removed this node, which may end now."""
+        known = self.member_operations.table.removed.get(self._id)
+        if index > self.first.raw.conf_index or (known is not None and known.index == index):
+            self.fail(Removed(self._id, index))
 
     def _limit(self, max_command: int) -> None:
         """The table says how large a command may be: so it may in every group of this host."""

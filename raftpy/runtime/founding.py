@@ -19,6 +19,10 @@ acknowledges. `judge` decides, in this order:
         not yet                                                                         say so oneself, wait for them
     all take part                                                                       begin
 
+A node that is none of the first members, and joins them, waits until one who takes part has answered: nobody answers
+before it was added. It may promise what it likes. Nobody counts it as a voter before it was heard and its store stands
+in the table of all who do, and its id was never another's.
+
 A member pins this store, durably, before it answers, so it will never listen to another store of this id. When a node
 begins, therefore, either it has promised nothing, or no member that still remembers has heard what it promised.
 """
@@ -76,6 +80,16 @@ class Judgement:
     members: tuple[int, ...] = ()
 
 
+def judge_joining(answers: Mapping[int, Heard]) -> Judgement:
+    """The same for a node that is none of the first members."""
+    refusing = tuple(i for i, heard in answers.items() if heard.refuses)
+    if refusing:
+        return Judgement(Outcome.REFUSED, refusing)
+    if any(_takes_part(heard) for heard in answers.values()):
+        return Judgement(Outcome.BEGIN)
+    return Judgement(Outcome.WAIT, tuple(answers))
+
+
 def judge(answers: Mapping[int, Heard], confirmed_from: int, patient: bool) -> Judgement:
     """The table above.
 
@@ -127,6 +141,7 @@ def asking(transport: Transport) -> AskingTransport | None:
 class Founding:
     """A new node's questions, until it begins or stops. All calls are made in the event loop's thread.
 
+    ``members`` are the first ones, ``contacts`` others whom a node that joins knows of.
     ``begin(first)`` is called once, when the node may take part, with whether nobody takes part before it;
     ``fail(error)`` when it must not.
     ``waits_for``: the members whose word is missing; empty once that is over.
@@ -136,14 +151,17 @@ class Founding:
         self,
         config: Config,
         members: Collection[int],
+        contacts: Collection[int],
         store_id: int,
         transport: AskingTransport,
         clock: Clock,
         begin: Callable[[bool], None],
         fail: Callable[[BaseException], None],
     ) -> None:
-        self.waits_for = tuple(sorted(set(members) - {config.id}))
         self._id = config.id
+        self._joins = config.id not in members
+        asked = {*members, *contacts} if self._joins else members
+        self.waits_for = tuple(sorted(set(asked) - {config.id}))
         self._bootstrap = config.bootstrap
         self._others = self.waits_for
         self._store_id = store_id
@@ -205,7 +223,7 @@ class Founding:
         answers = {node_id: self._transport.heard(node_id) for node_id in self._others}
         now_s = self._clock.monotonic()
         patient = not self._bootstrap or now_s - self._began_s < BOOTSTRAP_WAIT_S
-        judgement = judge(answers, self._confirmed_from, patient)
+        judgement = judge_joining(answers) if self._joins else judge(answers, self._confirmed_from, patient)
         self.waits_for = judgement.members
         before, self._outcome = self._outcome, judgement.outcome
         if judgement.outcome is not Outcome.FORGOTTEN:
@@ -213,7 +231,8 @@ class Founding:
         match judgement.outcome:
             case Outcome.BEGIN:
                 self.stop()
-                self._say_without(tuple(i for i, heard in answers.items() if heard.standing is None))
+                if not self._joins:
+                    self._say_without(tuple(i for i, heard in answers.items() if heard.standing is None))
                 self._begin(not any(_takes_part(heard) for heard in answers.values()))
             case Outcome.CLEARED:
                 self._transport.stand(Standing.CLEARED)
@@ -268,6 +287,8 @@ class Founding:
         """Why this node knows no leader, in words for whoever wants one; None once it takes part."""
         if not self.waits_for:
             return None
+        if self._joins:
+            return "this node is new and takes no part before it was added to the cluster, and has heard from a member"
         match self._outcome:
             case Outcome.CLEARED:
                 return (
@@ -291,6 +312,8 @@ class Founding:
 
     def _what_for(self) -> tuple[str, str]:
         """Whom it waits for and to say what, and what can be done about it."""
+        if self._joins:
+            return f"{_named(self.waits_for)} to answer, which they do once it was added to the cluster", ""
         whom = _named(self.waits_for)
         match self._outcome:
             case Outcome.CLEARED:

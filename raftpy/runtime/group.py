@@ -27,6 +27,7 @@ from raftpy.contracts.errors import (
     NotLeader,
     NotOwner,
     NotUnderstood,
+    Removed,
     RestoreFailed,
     Stopped,
     StorageFailed,
@@ -77,8 +78,8 @@ class Hosting(Protocol):
     """The host of a group, as far as the group needs it.
 
     Its parts are there under the driver's names (``config``, ``storage``, ``transport``, ``clock``, ``executor``,
-    ``entropy``, ``passes``, ``owner``, ``fetching``, ``reading``, ``space``), its ``boot`` and its table of first
-    ``members``, node id to UDP address. ``closed``: it has ended, by itself where there is a ``failure``.
+    ``entropy``, ``passes``, ``owner``, ``fetching``, ``reading``, ``space``), and its ``boot``. ``closed``: it has
+    ended, by itself where there is a ``failure``.
     """
 
     config: Config
@@ -93,9 +94,13 @@ class Hosting(Protocol):
     reading: LogReading
     space: DiskSpace
     boot: int
-    members: Mapping[int, str]
     closed: bool
     failure: BaseException | None
+
+    @property
+    def members(self) -> Mapping[int, str]:
+        """UDP address of each member, by node id, as applied; empty where none is known."""
+        ...
 
     @property
     def damage(self) -> tuple[str, ...]:
@@ -334,7 +339,7 @@ class Group:
         match self.why_ended:
             case None:
                 return Stopped()
-            case (StorageFailed() | ApplyFailed() | NotOwner() | NotUnderstood()) as failure:
+            case (StorageFailed() | ApplyFailed() | NotOwner() | NotUnderstood() | Removed()) as failure:
                 return same_error(failure)
             case failure:
                 error = Stopped(f"the node has stopped: {failure!r}")
@@ -543,23 +548,6 @@ class Group:
             self.raw.transfer_leader(to)
             self.schedule()
             await self.leader_changed(2 * self.config.election_ms[0] / 1000)
-
-    async def set_priority(self, node_id: int, priority: int) -> None:
-        """On the leader of group 0: puts the member's priority into the table and waits until that is applied here."""
-        await self._change_table(lambda operations, done: operations.request_priority(node_id, priority, done))
-
-    async def set_max_command(self, max_command: int) -> None:
-        """On the leader of group 0: puts the largest command into the table and waits until that is applied here."""
-        await self._change_table(lambda operations, done: operations.request_limit(max_command, done))
-
-    async def _change_table(self, request: Callable[[MemberOperations, asyncio.Future[None]], object]) -> None:
-        """``request`` hands in a change; returns when it is applied here."""
-        assert self.member_operations is not None
-        self.require_leader()
-        done: asyncio.Future[None] = self._loop.create_future()
-        request(self.member_operations, done)
-        self.schedule()
-        await done
 
     def limit(self, max_command: int) -> None:
         """Larger commands are refused from now on; those handed in already are not looked at again."""

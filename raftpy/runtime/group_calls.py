@@ -14,7 +14,9 @@ from raftpy.runtime.calls import NOT_STARTED, Calls
 from raftpy.runtime.commits import Commit
 from raftpy.runtime.describe import describe
 from raftpy.runtime.group import Group
+from raftpy.runtime.member_calls import Members
 from raftpy.runtime.status import NodeStatus
+from raftpy.runtime.table_changes import set_max_command, set_priority
 
 
 class GroupCalls(Calls):
@@ -149,7 +151,7 @@ class GroupCalls(Calls):
         _check_priority(priority)
         try:
             async with asyncio.timeout(timeout):
-                await group.set_priority(member, priority)
+                await set_priority(group, member, priority)
         except Timeout:
             raise
         except TimeoutError:
@@ -172,11 +174,17 @@ class GroupCalls(Calls):
         _check_size(size)
         try:
             async with asyncio.timeout(timeout):
-                await group.set_max_command(size)
+                await set_max_command(group, size)
         except Timeout:
             raise
         except TimeoutError:
             raise Timeout(f"not done within {timeout} s: the largest command may or may not be set") from None
+
+    @property
+    def members(self) -> Members:
+        """The members of the cluster, and what changes them: see :class:`raftpy.Members`. Of a host's other groups than
+        0 there is none yet (``ValueError``)."""
+        return Members(lambda: self._running)
 
     # --- Snapshots ----------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from raftpy.contracts.state_machine import StateMachine
 from raftpy.contracts.storage import Storage
 from raftpy.contracts.transport import Transport
 from raftpy.contracts.types import LocalIdentity, Recovered, Standing, StoreOwner
+from raftpy.members.addresses import Addresses
 from raftpy.members.operations import contradicted
 from raftpy.runtime.restoring import Restoring, Start
 from raftpy.runtime.starting import StartProgress
@@ -58,6 +59,8 @@ class Opened:
     """From where each group goes on, by ascending id; its state machine has been restored."""
     members: dict[int, str]
     """Node id to UDP address, as first given."""
+    addresses: Addresses
+    """Where members are reached, as far as that is known beside the table."""
     store_id: int
     """This node's, u64."""
     boot: int
@@ -114,18 +117,19 @@ async def open_host(
         _compare_members(config, recovered)
         _compare_groups(config, recovered, groups)
         giving_up.restoring = True
-        others = hasattr(transport, "send_snapshot_talk") and len(recovered.members) > 1
+        others = hasattr(transport, "send_snapshot_talk") and bool({*recovered.members, *config.contacts} - {config.id})
+        own = config.udp or recovered.members[config.id]
         starts = await _restore(config, storage, executor, recovered, sorted(groups), machines, giving_up, others)
         identity = LocalIdentity(
             node_id=config.id,
             store_id=recovered.store_id,
             boot=recovered.boot,
             cluster_id=recovered.cluster_id,
-            members=recovered.members,
+            members={**recovered.members, **config.contacts, config.id: own},
             pins=recovered.pins,
             http_address=config.http or "",
             conflicts={g: initial.conflict for g in groups if (initial := recovered.groups[g]).conflict},
-            standing=first_standing(recovered),
+            standing=first_standing(config.id, recovered),
         )
         transport.start(identity, wake, storage.pin)
     except BaseException:
@@ -137,6 +141,7 @@ async def open_host(
         transport,
         starts,
         recovered.members,
+        Addresses(config.id, own, config.contacts, recovered.members),
         recovered.store_id,
         recovered.boot,
         identity.standing,
@@ -179,14 +184,14 @@ def name_of(node_id: int, group_id: int) -> str:
     return f"node {node_id}" + (f", group {group_id}" if group_id else "")
 
 
-def first_standing(recovered: Recovered) -> Standing:
+def first_standing(node_id: int, recovered: Recovered) -> Standing:
     """What the node is when it starts. New is who has promised nothing, in no group: every promise of Raft, an
     acknowledgement or a vote, follows the write of a term above 0 (Figure 2). A cluster of one has nobody to ask."""
     groups = recovered.groups.values()
     if any(initial.last_index or initial.snapshot_index for initial in groups):
         return Standing.ESTABLISHED
     promised = any(initial.hard_state.term or initial.hard_state.vote for initial in groups)
-    if promised or len(recovered.members) == 1:
+    if promised or set(recovered.members) == {node_id}:
         return Standing.JOINED
     return Standing.NEW
 
@@ -265,7 +270,7 @@ def _check_own_pin(config: Config, recovered: Recovered) -> None:
 def _compare_members(config: Config, recovered: Recovered) -> None:
     if dict(config.addresses) != recovered.members:
         # A node alone has nobody to agree with, and says nothing of itself for that.
-        new = first_standing(recovered) == Standing.NEW
+        new = first_standing(config.id, recovered) == Standing.NEW
         log.warning(
             "node %d: the cluster given, %s, differs from the one this data directory was first started with, %s; "
             "the latter counts%s",

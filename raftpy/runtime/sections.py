@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from raftpy.contracts.typed import TypeHeader
 from raftpy.members.own_entries import MEMBERS
+from raftpy.members.table import REMOVED_VERSION
 from raftpy.storage.snapshots.metadata import CONFIGURATION, LOG_TIME
 
+SAYS_WHO_WAS_REMOVED = TypeHeader(MEMBERS.name, 2)
+"""Of a member table that older releases would misread: they would let a removed id in again."""
 STATE = "state"
 """Name of the state machine's section."""
 
@@ -20,6 +23,12 @@ def state_header(version: int) -> TypeHeader:
     return TypeHeader(STATE, version)
 
 
+def members_header(table: bytes) -> TypeHeader:
+    """Of the section with a member table's bytes."""
+    return SAYS_WHO_WAS_REMOVED if table[0] == REMOVED_VERSION else MEMBERS
+
+
 def known_sections(version: int) -> dict[str, int]:
     """Name -> newest version of what a node reads whose state machine has this ``state_version``."""
-    return {header.name: header.version for header in (CONFIGURATION, LOG_TIME, MEMBERS)} | {STATE: version}
+    newest = (CONFIGURATION, LOG_TIME, SAYS_WHO_WAS_REMOVED)
+    return {header.name: header.version for header in newest} | {STATE: version}

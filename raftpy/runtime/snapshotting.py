@@ -34,7 +34,6 @@ from raftpy.contracts.files import Data
 from raftpy.contracts.snapshots import EVERY_INDEX, KEPT, SnapshotRef, Snapshots, SnapshotWriter
 from raftpy.contracts.state_machine import StateMachine, StateView
 from raftpy.contracts.storage import GroupLog
-from raftpy.members.own_entries import MEMBERS
 from raftpy.members.table import MemberTable
 from raftpy.runtime.applying import Applying
 from raftpy.runtime.beside import Beside, retrieve
@@ -43,7 +42,7 @@ from raftpy.runtime.disk_space import DiskSpace
 from raftpy.runtime.group_work import GroupWork
 from raftpy.runtime.log_clock import LogClock
 from raftpy.runtime.restoring import Start
-from raftpy.runtime.sections import state_header
+from raftpy.runtime.sections import members_header, state_header
 from raftpy.runtime.snapshot_policy import Behind, SnapshotPolicy, cut_to, is_due, is_short, matters, share_of
 from raftpy.runtime.stored_view import StoredView
 from raftpy.runtime.trailing import Trailing, on_their_way, others
@@ -317,7 +316,7 @@ class Snapshotting:
                     return None
             write_metadata(writer, known)
             if members is not None:
-                writer.section(MEMBERS)
+                writer.section(members_header(members))
                 writer.write(members)
             writer.section(state_header(offered.version))
             return writer

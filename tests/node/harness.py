@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from raftpy import Config, Node, Unreliable
@@ -101,7 +101,7 @@ class Cluster:
         self.http: dict[int, str] = {}  # addresses at which nodes say they serve, from their next start on
         loop = asyncio.get_running_loop()
         self.kind = kind
-        self.ids = range(1, size + 1)
+        self.ids: Sequence[int] = range(1, size + 1)
         self.random = random.Random(seed)
         self.seed = seed
         self.machine = machine
@@ -111,6 +111,9 @@ class Cluster:
         self.network = MemoryNetwork(self.clock, seed, UNRELIABLE if self.unreliable else RELIABLE)
         on_udp = kind.startswith("udp")
         self.addresses = _free_addresses(size) if on_udp else {i: f"127.0.0.1:{7100 + i}" for i in self.ids}
+        self.first = dict(self.addresses)  # the members that the cluster begins with
+        self.udp: dict[int, str] = {}  # the nodes' own addresses, where they are none of these or have moved
+        self.contacts: dict[int, str] = {}  # whom all nodes know of beside them, from their next start on
         self.disks = {i: MemoryDisk(f"disk {i}", entropy=SeededEntropy(self.random)) for i in self.ids}
         self.spy = Spy(self.disks)
         self.network.filter = self.spy.watch
@@ -146,7 +149,9 @@ class Cluster:
         node = Node(
             Config(
                 id=node_id,
-                cluster=self.addresses,
+                cluster=self.first,
+                udp=self.udp.get(node_id),
+                contacts=self.contacts,
                 seed=self.seed % 2**64,
                 http=self.http.get(node_id),
                 **self.settings,
@@ -160,6 +165,16 @@ class Cluster:
         await node.start()
         self.nodes[node_id] = node
         return node
+
+    async def join(self, node_id: int) -> Node:
+        """Starts one more node, on an empty disk, that no cluster has been told of."""
+        address = _free_addresses(1)[1] if self.kind.startswith("udp") else f"127.0.0.1:{7100 + node_id}"
+        self.addresses[node_id] = self.udp[node_id] = address
+        self.write_seconds[node_id] = WRITE_SECONDS
+        self.disks[node_id] = MemoryDisk(f"disk {node_id}", entropy=SeededEntropy(self.random))
+        self.spy.disks[node_id] = self.disks[node_id]
+        self.ids = sorted({*self.ids, node_id})
+        return await self.start(node_id)
 
     async def crash(self, node_id: int) -> None:
         """The node is gone at this instant, and with it what was not yet durable."""

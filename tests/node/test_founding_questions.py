@@ -33,7 +33,7 @@ class Timer:
 class Bench:
     """The founding of node 1 among ``size`` members. It is both transport and clock of it."""
 
-    def __init__(self, size: int = 3) -> None:
+    def __init__(self, size: int = 3, contacts: Collection[int] = ()) -> None:
         members = {i: f"127.0.0.1:{7100 + i}" for i in range(1, size + 1)}
         self.said = dict.fromkeys(range(2, size + 1), SILENT)
         self.now_s = 0.0
@@ -47,6 +47,7 @@ class Bench:
         self.founding = Founding(
             Config(id=1, cluster=members),
             members,
+            contacts,
             STORE_ID,
             cast(AskingTransport, self),
             self,
@@ -201,3 +202,51 @@ def test_a_copy_is_told_from_a_directory_that_was_lost() -> None:
     assert "run the newest of its directories only" in copy
     assert lost.startswith("node 2 knows node 1 by another data directory than this one, 0xabc, which holds nothing")
     assert "put its old data directory back" in lost
+
+
+def test_a_first_member_asks_the_first_members_and_nobody_else() -> None:
+    assert Bench(3, contacts=[7, 8]).founding.waits_for == (2, 3)
+
+
+def joining() -> Bench:
+    """Node 1 joins a cluster that 2 and 3 have begun, and knows of 7 beside them."""
+    bench = Bench(3)
+    bench.founding.stop()
+    bench.said[7] = SILENT
+    bench.founding = Founding(
+        Config(id=1, cluster={2: "127.0.0.1:7102", 3: "127.0.0.1:7103"}, udp="127.0.0.1:7101"),
+        (2, 3),
+        (7,),
+        STORE_ID,
+        cast(AskingTransport, bench),
+        bench,
+        bench.begun.append,
+        bench.failures.append,
+    )
+    bench.founding.start()
+    return bench
+
+
+@pytest.mark.parametrize("node_id", [2, 7])
+def test_one_that_joins_begins_with_the_first_answer_of_who_takes_part(node_id: int) -> None:
+    bench = joining()
+    assert bench.founding.waits_for == (2, 3, 7)
+    bench.founding.look()
+    assert bench.begun == []
+    assert "before it was added to the cluster" in (bench.founding.because() or "")
+    bench.said[3] = NEW
+    bench.founding.look()
+    assert bench.begun == []
+    bench.said[node_id] = ESTABLISHED
+    bench.founding.look()
+    assert bench.begun == [False]
+    assert bench.founding.because() is None
+
+
+def test_one_that_joins_and_is_refused_stops() -> None:
+    bench = joining()
+    bench.said[2] = ESTABLISHED
+    bench.said[3] = Heard(5, "", standing=Standing.ESTABLISHED, refuses=True)
+    with pytest.raises(WrongIdentity, match="node 3 knows node 1 by another data directory"):
+        bench.founding.look()
+    assert bench.begun == []

@@ -341,7 +341,7 @@ def test_a_host_is_new_only_when_no_group_of_it_has_promised_anything(group_id: 
 
     def standing(initial: InitialState) -> Standing:
         groups = {0: InitialState(), 5: InitialState(), 9: InitialState(), group_id: initial}
-        return first_standing(Recovered(1, 1, 1, groups, ADDRESSES, {}))
+        return first_standing(1, Recovered(1, 1, 1, groups, ADDRESSES, {}))
 
     assert standing(InitialState()) is Standing.NEW
     assert standing(InitialState(hard_state=HardState(1, 0, 0))) is Standing.JOINED

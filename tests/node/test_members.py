@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 
 from raftcore.base.errors import DecodeError
 from raftcore.base.types import LARGEST_ID
-from raftpy.contracts.types import MAX_ADDRESS
+from raftpy.contracts.types import MAX_ADDRESS, RemovedMember
 from raftpy.members.table import (
     MAX_PRIORITY,
+    REMOVED_VERSION,
     MemberRecord,
     MemberTable,
     decode_records,
     encode_records,
 )
+from raftpy.runtime.sections import known_sections, members_header
 
 ALPHABET = "AZaz09_.:%[]-"
 addresses = st.text(ALPHABET, max_size=20) | st.just("a" * MAX_ADDRESS)
@@ -193,3 +195,91 @@ def test_the_largest_command_is_what_was_set_last() -> None:
     assert table == MemberTable({1: ONE}, 7)
     assert table != before
     assert before == MemberTable({1: ONE})
+
+
+# --- Who was removed ------------------------------------------------------------------------------------------------
+
+former = st.builds(RemovedMember, index=st.integers(1, 2**64 - 1), store_id=st.integers(0, 2**64 - 1), udp=addresses)
+gone = st.dictionaries(st.integers(10, 19) | st.just(LARGEST_ID - 1), former, min_size=1, max_size=4)
+
+
+@given(tables, limits, gone)
+def test_a_table_says_who_was_removed(table: dict[int, MemberRecord], limit: int, removed: dict[int, Any]) -> None:
+    whole = MemberTable(table, limit, removed)
+    data = whole.encode()
+    assert data[0] == REMOVED_VERSION
+    assert MemberTable.decode(data) == whole
+    assert MemberTable.decode(data).encode() == data
+    assert MemberTable.decode(data).removed == removed
+    assert whole != MemberTable(table, limit)
+    with pytest.raises(DecodeError, match="version 3: this release reads versions up to 2"):
+        decode_records(data)  # a context says nothing of the kind
+
+
+@given(tables, limits, gone, st.data())
+def test_a_cut_or_mutated_table_is_refused_or_read_to_the_same_bytes(
+    table: dict[int, MemberRecord], limit: int, removed: dict[int, Any], data: st.DataObject
+) -> None:
+    whole = bytearray(MemberTable(table, limit, removed).encode())
+    for wrong in (whole[: data.draw(st.integers(0, len(whole) - 1))], whole + b"\0"):
+        with pytest.raises(DecodeError):
+            MemberTable.decode(wrong)
+    for _ in range(data.draw(st.integers(1, 3))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        read = MemberTable.decode(whole)
+    except DecodeError:
+        return
+    assert read.encode() == whole
+
+
+def removed_raw(*members: bytes, records: bytes = b"", count: int = 0, limit: int = 0) -> bytes:
+    return struct.pack("<BBHII", 3, 0, count, limit, len(members)) + b"".join(members) + records
+
+
+def removed_one(node_id: int, index: int = 5, udp: bytes = b"u:1") -> bytes:
+    return struct.pack("<QQQB", node_id, 1, index, len(udp)) + udp
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (removed_raw(), "from which nobody was removed"),
+        (b"\3\0\0\0\0", "version 3 in 5 bytes"),
+        (removed_raw()[:10], "2 bytes where the number of removed members has 4"),
+        (struct.pack("<BBHII", 3, 0, 0, 0, 2) + removed_one(1), "2 removed members in 28 bytes"),
+        (removed_raw(removed_one(2), removed_one(1)), "member 1 after 2"),
+        (removed_raw(removed_one(0)), "member 0 after 0"),
+        (removed_raw(removed_one(1, index=0)), "removed at index 0"),
+        (removed_raw(removed_one(1, udp=b"a b:1")), "characters not allowed"),
+        (removed_raw(removed_one(1))[:-1], "cut off or with characters"),
+        (removed_raw(removed_one(1), records=one(1), count=1), "member 1 is a member, and was removed"),
+        (removed_raw(removed_one(1), records=b"x"), "1 bytes are left over"),
+    ],
+)
+def test_what_is_refused_of_who_was_removed(data: bytes, text: str) -> None:
+    with pytest.raises(DecodeError, match=text):
+        MemberTable.decode(data)
+
+
+def test_who_is_removed_is_gone_from_the_table_and_stays_out() -> None:
+    table = MemberTable({1: ONE, 2: MemberRecord("u:2", store_id=2)})
+    table.remove(2, 9)
+    assert list(table) == [1]
+    assert table.removed == {2: RemovedMember(9, 2, "u:2")}
+    assert list(table.apply(encode_records({2: MemberRecord("u:2", store_id=2), 3: MemberRecord("u:3")}))) == [2]
+    assert list(table) == [1, 3]
+    table.remove(2, 11)
+    table.remove(7, 12)  # of whom nothing was known
+    assert table.removed == {2: RemovedMember(9, 2, "u:2"), 7: RemovedMember(12)}
+    copy = table.copy()
+    copy.remove(3, 13)
+    assert 3 not in table.removed
+
+
+def test_the_section_of_a_snapshot_says_that_older_releases_must_stop() -> None:
+    table = MemberTable({1: ONE})
+    assert (members_header(table.encode()).version, members_header(table.encode()).must_understand) == (1, True)
+    table.remove(2, 9)
+    assert (members_header(table.encode()).version, members_header(table.encode()).must_understand) == (2, True)
+    assert known_sections(1)["members"] == 2

@@ -46,21 +46,21 @@ RAFTPY = """
         datagram.paths datagram.known datagram.base
         datagram.memory datagram.udp
     .: config
-    members: due own_entries table operations
+    members: due own_entries table changes addresses operations
     runtime: awaited beside commands log_reading commits defaults founding linger owner store_threads sections
         capturing saved_state starting restoring opening pending_proposals applying quarantine reads role_log
         slow_writes snapshot_policy log_clock stalls status stored_view pace paged_view trailing disk_space group_work
         snapshotting snapshot_source fetching installing pulling offering scrubbing rounds passes rest calls leaving
-        group describe group_calls driver host
-    .: node blocking
+        group describe table_changes member_calls group_calls driver host
+    .: node blocking_members blocking
     replicated: kv_commands held key_order parted_dict sorted_keys kv_packing kv_state kv_puts kv
-    server: connections errors bodies proposer redirect dispatch accepting request kv limits snapshot status app
+    server: connections errors bodies proposer redirect dispatch accepting request kv limits members snapshot status app
     sim.linearizability: history models search lineup tried registers result explain checker shrink
     sim: entropy disk disk.faults disk.image disk.contents disk.directory disk.files
         disk.leveldb.varints disk.leveldb.records disk.leveldb.batches disk.leveldb.manifest disk.leveldb.tables
         disk.database data_directory event trace plan outcome world process_loop process strand executor durable_state
-        machine network cuts cluster clients snapshot_calls at_rest path_faults lost_orders descriptors faults glance
-        signs promises forged snapshots checks
+        machine network cuts cluster clients snapshot_calls at_rest path_faults lost_orders member_calls descriptors
+        faults glance signs promises forged snapshots checks
         sometimes wire readers ending swarm run
         drawing.datagrams drawing.picture drawing.page shrink written guarded totals
         worker worker_process search

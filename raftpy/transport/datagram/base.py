@@ -55,7 +55,7 @@ from raftpy.transport.identity.gate import Gate
 from raftpy.transport.identity.hello import FRAME_HELLO, Hello, Takes, decode_hello, encode_hello
 from raftpy.transport.identity.peer import HELD_FOR_S, PROBE_PERIOD_S, Peer
 from raftpy.transport.identity.presence import SILENT_LOOKS
-from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, decode_refusal
+from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, decode_refusal, decode_removal
 
 HELLO_PERIOD_S = 1.0
 
@@ -95,8 +95,6 @@ class DatagramTransport(KnownPeers):
         self._unreliable = unreliable
         self._source = Random(seed_of(unreliable, entropy or SystemEntropy()))
         self._wake: Callable[[], None] = _nothing
-        self._unreachable_callback: Callable[[int], None] | None = None
-        self._heard_callback: Callable[[int], None] | None = None
         self._talk_callback: Callable[[int, SnapshotTalk], None] | None = None
         self._size_callback: Callable[[int], None] | None = None
         self._common = 0
@@ -308,7 +306,7 @@ class DatagramTransport(KnownPeers):
                 news = self._take_hello(peer, hello)
                 peer.repeated = None if more or hello.asks else datagram
             elif kind == FRAME_REFUSAL:
-                news = self._take_refusal(peer, decode_refusal(body))
+                news = self._take_refusal(peer, decode_refusal(body), body)
             else:
                 news = False  # a later version's
         except DecodeError:
@@ -338,8 +336,13 @@ class DatagramTransport(KnownPeers):
             self._send_hello(peer)
         return news
 
-    def _take_refusal(self, peer: Peer, reason: Refusal) -> bool:
+    def _take_refusal(self, peer: Peer, reason: Refusal, body: memoryview) -> bool:
         """True when it is new. A new node stops for it, and says so itself."""
+        if reason is Refusal.REMOVED:  # whether it is old the node itself knows
+            index = decode_removal(body)
+            if self._removed_callback is not None:
+                self._removed_callback(peer.id, index)
+            return False
         news = reason is not peer.refusal
         self._gate.refused(peer, reason, quiet=self._standing.is_new)
         return news
@@ -561,23 +564,11 @@ class DatagramTransport(KnownPeers):
 
     # --- Who is told, and what ----------------------------------------------------------------------------------
 
-    def on_unreachable(self, callback: Callable[[int], None]) -> None:
-        """See ``Transport.on_unreachable``."""
-        self._unreachable_callback = callback
-
     def _report_refused(self, peer: Peer) -> None:
         peer.counters.send_refused += 1
         if peer.presence.refused():
             log.info("node %d: node %d is down: %s refuses datagrams", self._own.node_id, peer.id, peer.address)
         self._tell_unreachable(peer)
-
-    def _tell_unreachable(self, peer: Peer) -> None:
-        if self._unreachable_callback is not None:
-            self._unreachable_callback(peer.id)
-
-    def on_heard(self, callback: Callable[[int], None]) -> None:
-        """See ``Transport.on_heard``."""
-        self._heard_callback = callback
 
     def quarantine(self, conflict: Conflict, group: int = 0) -> None:
         """See ``Transport.quarantine``."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from raftcore.base.errors import RaftError
 from raftcore.wire.codec import max_command
-from raftpy.contracts.types import Heard, LocalIdentity, Oversized
+from raftpy.contracts.types import Heard, LocalIdentity, Oversized, RemovedMember
 from raftpy.transport.datagram.paths import Paths
 from raftpy.transport.exchange.counters import NodeCounters
 from raftpy.transport.exchange.exchange import Exchange
@@ -17,7 +19,7 @@ from raftpy.transport.identity.peer import Peer
 
 
 class KnownPeers(Exchange):
-    """The part of a ``Transport`` that only looks: see there for what its methods promise."""
+    """The part of a ``Transport`` that looks, and tells what it sees: see there for what its methods promise."""
 
     counters: NodeCounters
     """Of datagrams that belong to no peer."""
@@ -27,10 +29,16 @@ class KnownPeers(Exchange):
     _paths: Paths
     _far: frozenset[int] = frozenset()
     _far_callback: Callable[[frozenset[int]], None] | None = None
+    _unreachable_callback: Callable[[int], None] | None = None
+    _heard_callback: Callable[[int], None] | None = None
+    _removed_callback: Callable[[int, int], None] | None = None
 
     def _wire_stats(self) -> dict[str, Any]:
         """What the wire knows of itself."""
         return {}
+
+    def _attach(self, peer: Peer) -> None:
+        raise NotImplementedError
 
     def reachable(self, node_id: int) -> bool:
         """See ``Transport.reachable``."""
@@ -58,6 +66,33 @@ class KnownPeers(Exchange):
         """See ``Transport.heard``."""
         peer = self._peers.get(node_id)
         return Heard() if peer is None else peer.heard()
+
+    # --- Who is told of them ------------------------------------------------------------------------------------
+
+    def on_unreachable(self, callback: Callable[[int], None]) -> None:
+        """See ``Transport.on_unreachable``."""
+        self._unreachable_callback = callback
+
+    def _tell_unreachable(self, peer: Peer) -> None:
+        if self._unreachable_callback is not None:
+            self._unreachable_callback(peer.id)
+
+    def on_heard(self, callback: Callable[[int], None]) -> None:
+        """See ``Transport.on_heard``."""
+        self._heard_callback = callback
+
+    def on_removed(self, callback: Callable[[int, int], None]) -> None:
+        """See ``DismissingTransport.on_removed``."""
+        self._removed_callback = callback
+
+    def dismiss(self, removed: Mapping[int, RemovedMember]) -> None:
+        """See ``DismissingTransport.dismiss``. Who is spoken to as a peer still is told once he is none."""
+        for node_id, member in removed.items():
+            if node_id not in self._gate.removed and member.udp:
+                peer = self._gate.new_peer(node_id, member.udp)
+                with suppress(RaftError):  # of an address that this node cannot use it was never heard
+                    self._attach(peer)
+                self._gate.removed[node_id] = peer, member
 
     # --- Who is far ---------------------------------------------------------------------------------------------
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from raftcore.wire.codec import DatagramBuilder, Header
 from raftpy.contracts.clock import Clock
-from raftpy.contracts.types import LocalIdentity
+from raftpy.contracts.types import LocalIdentity, RemovedMember
 from raftpy.transport.exchange.counters import NodeCounters
 from raftpy.transport.identity.peer import HELD_FOR_S, Peer
-from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, encode_refusal
+from raftpy.transport.identity.refusal import FRAME_REFUSAL, Refusal, encode_refusal, encode_removal
 from raftpy.transport.identity.rules import Verdict, judge
 
 MOST_WARNINGS = 100
@@ -51,6 +51,7 @@ class Gate:
         self.answer: dict[int, Peer] = {}  # to be sent a bare header
         self.hello: dict[int, Peer] = {}  # newly learned incarnations, to be told who we are
         self.refuse: list[tuple[Peer, bytes]] = []  # datagrams for incarnations that are not the peer's
+        self.removed: dict[int, tuple[Peer, RemovedMember]] = {}  # who is a member no more, and is told so
         self._warned: dict[object, set[tuple[object, ...]]] = {}
 
     def new_peer(self, peer_id: int, address: str) -> Peer:
@@ -104,8 +105,14 @@ class Gate:
         peer = self.peers.get(header.from_)
         if peer is None:
             self.counters.unknown_peer += 1
+            if (former := self.removed.get(header.from_)) is not None:
+                self._dismiss(*former, header)
             return None
         return self._judge(peer, header)
+
+    def _dismiss(self, peer: Peer, removed: RemovedMember, header: Header) -> None:
+        """Somebody speaks under an id that was removed, from whatever store: an emptied one must not begin anew."""
+        self._refuse(peer, header, encode_removal(removed.index))
 
     def _judge(self, peer: Peer, header: Header) -> Peer | None:
         verdict = judge(self.own.store_id, self.own.boot, peer.incarnation, header)
@@ -118,7 +125,7 @@ class Gate:
         if verdict.answered:
             self.answer[peer.id] = peer
         if verdict.refusal is not None:
-            self._refuse(peer, header, verdict.refusal)
+            self._refuse(peer, header, encode_refusal(verdict.refusal))
         if verdict is Verdict.WRONG_STORE:
             self.warn_once(
                 (verdict, peer.id, header.from_store),
@@ -134,13 +141,13 @@ class Gate:
             )
         return None
 
-    def _refuse(self, peer: Peer, header: Header, reason: Refusal) -> None:
+    def _refuse(self, peer: Peer, header: Header, body: bytes) -> None:
         """Tells the header's sender, and no other incarnation of the peer, that it is not taken for the peer."""
         if not peer.may_refuse((header.from_store, header.from_boot), self.clock.monotonic()):
             return
         to_it = peer.header_to_start(self.own, header.from_store, header.from_boot)
         builder = DatagramBuilder(to_it, self.max_datagram)
-        builder.add_frame(FRAME_REFUSAL, encode_refusal(reason))
+        builder.add_frame(FRAME_REFUSAL, body)
         self.refuse.append((peer, builder.finish()))
 
     # --- Being refused ------------------------------------------------------------------------------------------

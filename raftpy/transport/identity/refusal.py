@@ -1,8 +1,10 @@
 """The refusal frame: what a node tells an incarnation of a peer that it does not take for the peer.
 
     byte 0      version, 1
-    byte 1      why: 1 an older start, 2 a second start of the same state, 3 another data directory than the node's
-    then        nothing yet; a reader passes over what a later version puts here
+    byte 1      why: 1 an older start, 2 a second start of the same state, 3 another data directory than the node's,
+                4 the node was removed from the cluster
+    then        of 4: u64, the index of the configuration entry that removed it; of the others nothing yet; a reader
+                passes over what a later version puts here
 
 It is said to exactly the incarnation that is refused, whose store and boot stand in the datagram's header: no other one
 heeds it, and only who has heard that incarnation can name it. Nothing answers it, and it is said once a second at most
@@ -14,6 +16,7 @@ it.
 from __future__ import annotations
 
 import enum
+from struct import Struct
 
 from raftcore.base.errors import DecodeError
 from raftcore.wire.codec import FRAME_TRANSPORT
@@ -23,6 +26,7 @@ FRAME_REFUSAL: int = FRAME_TRANSPORT + 1
 REFUSAL_VERSION = 1
 REFUSED_AGAIN_S = 1.0
 """The least time between two refusals to the same incarnation of a peer, whatever it says."""
+_INDEX = Struct("<Q")
 MOST_REFUSED = 8
 """Incarnations of a peer that are refused within that time: anybody can write a header with another one."""
 
@@ -38,9 +42,12 @@ class Refusal(enum.IntEnum):
     OLDER_START = 1
     SECOND_START = 2
     OTHER_STORE = 3
+    REMOVED = 4
 
     def describe(self, peer_id: int) -> str:
         """For people, from the side of the node that is refused."""
+        if self is Refusal.REMOVED:
+            return f"node {peer_id} says that this node was removed from the cluster"
         if self is Refusal.OLDER_START:
             what = "it has heard a later start of this data directory: an old copy was put back, or two of them run"
         elif self is Refusal.OTHER_STORE:
@@ -57,6 +64,20 @@ class Refusal(enum.IntEnum):
 def encode_refusal(reason: Refusal) -> bytes:
     """The frame's body."""
     return bytes((REFUSAL_VERSION, reason))
+
+
+def encode_removal(index: int) -> bytes:
+    """The frame's body for a node that the configuration entry at ``index`` removed."""
+    return encode_refusal(Refusal.REMOVED) + _INDEX.pack(index)
+
+
+def decode_removal(body: bytes | memoryview) -> int:
+    """The index in a frame with the reason ``REMOVED``. Raises ``DecodeError``."""
+    raw = bytes(body[2 : 2 + _INDEX.size])
+    index = _INDEX.unpack(raw)[0] if len(raw) == _INDEX.size else 0
+    if not index:
+        raise DecodeError(f"refusal frame of {len(body)} bytes does not say which entry removed this node")
+    return int(index)
 
 
 def decode_refusal(body: bytes | memoryview) -> Refusal:
