@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from raftcore.base.conflict import Conflict
+from raftpy.blocking_members import BlockingMembers
 from raftpy.config import Config
 from raftpy.contracts.clock import Clock
 from raftpy.contracts.entropy import Entropy
@@ -271,6 +272,11 @@ class BlockingNode:
     def set_max_command(self, size: int, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
         """As ``Node.set_max_command``."""
         self._await(lambda node: node.set_max_command(size, timeout=timeout))
+
+    @property
+    def members(self) -> BlockingMembers:
+        """As ``Node.members``, with calls that wait."""
+        return BlockingMembers(self._await)
 
     # --- Snapshots ----------------------------------------------------------------------------------------------
 

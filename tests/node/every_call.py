@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from raftpy import BlockingNode, Node
+from raftpy import BlockingMembers, BlockingNode, Members, Node, RemoveMember
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.runtime.host import Host
 
@@ -27,6 +27,21 @@ def group_calls(group: GroupCalls | BlockingNode) -> dict[str, Callable[[], Any]
         "wait_for_leader": group.wait_for_leader,
         "term_at": lambda: group.term_at(1),
         "status": group.status,
+        **{f"members.{name}": call for name, call in member_calls(group.members).items()},
+    }
+
+
+def member_calls(members: Members | BlockingMembers) -> dict[str, Callable[[], Any]]:
+    """Everything that is asked of the members; ``Node.members`` itself asks nothing."""
+    return {
+        "list": members.list,
+        "change": lambda: members.change([RemoveMember(1)]),
+        "add": lambda: members.add(2, "127.0.0.1:7102", learner=False),
+        "promote": lambda: members.promote(1),
+        "demote": lambda: members.demote(1),
+        "remove": lambda: members.remove(1),
+        "replace": lambda: members.replace(1, 2, "127.0.0.1:7102"),
+        "set_address": lambda: members.set_address(1, "127.0.0.1:7102"),
     }
 
 

@@ -11,7 +11,21 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from raftcore.base.errors import Unavailable
-from raftpy import BlockingNode, Config, Node, NotLeader, Stopped, Timeout
+from raftpy import (
+    AddMember,
+    BlockingMembers,
+    BlockingNode,
+    ChangeRefused,
+    Config,
+    DemoteMember,
+    Members,
+    Node,
+    NotLeader,
+    Removed,
+    RemoveMember,
+    Stopped,
+    Timeout,
+)
 from tests.node.harness import Recorder, _free_addresses
 
 Parameters = list[tuple[str, object, object]]
@@ -38,6 +52,12 @@ def test_both_have_the_same_names_parameters_and_defaults() -> None:
     assert surface(BlockingNode) == surface(Node)
     config = Config(id=1, cluster={1: "127.0.0.1:7101"})
     assert attributes(BlockingNode(config, Recorder())) == attributes(Node(config, Recorder()))
+
+
+def test_both_ask_the_members_for_the_same() -> None:
+    of_members = surface(Members)
+    del of_members["__init__"]
+    assert {name: said for name, said in surface(BlockingMembers).items() if name != "__init__"} == of_members
 
 
 def test_both_are_entered_and_left() -> None:
@@ -88,6 +108,65 @@ def test_reads_and_leadership_from_any_thread(cluster: dict[int, BlockingNode]) 
     assert refused.value.leader_id == successor.config.id
     with pytest.raises(ValueError, match="not to 9"):
         leader.transfer_leadership(9)
+
+
+def heard_by(node: BlockingNode, member: int) -> None:
+    deadline = time.monotonic() + 20
+    while not any(each.heard for each in node.members.list().members if each.id == member):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_members_come_and_go() -> None:
+    addresses = _free_addresses(4)
+    first = {i: addresses[i] for i in (1, 2)}
+    one, two = (BlockingNode(Config(id=i, cluster=first), Recorder()) for i in first)
+    with one, two:
+        one.wait_for_leader(20)
+        if one.status().leader != 1:
+            one.transfer_leadership(1, timeout=20)
+        heard_by(one, 2)
+        members = one.members
+        with BlockingNode(Config(id=3, cluster=first, udp=addresses[3]), Recorder()) as three:
+            index = members.add(3, addresses[3], learner=False)
+            assert index <= members.add(3, addresses[3]) <= members.list().index
+            three.wait_for_leader(20)
+            with pytest.raises(NotLeader):
+                three.members.remove(1)
+            with pytest.raises(ChangeRefused, match="not 1 as expected"):
+                members.demote(3, expected=1)
+            members.demote(3)
+            assert [(each.id, each.voter) for each in members.list().members] == [(1, True), (2, True), (3, False)]
+            members.promote(3)
+            members.set_address(3, http="127.0.0.1:9")
+            with BlockingNode(Config(id=4, cluster=first, udp=addresses[4]), Recorder()):
+                members.change([AddMember(4, addresses[4]), DemoteMember(3)])
+                members.add(4, addresses[4], learner=False)
+                members.change([RemoveMember(3)])
+                assert [each.id for each in members.list().members] == [1, 2, 4]
+                assert members.list().removed == (3,)
+            deadline = time.monotonic() + 20
+            while three.failed is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert isinstance(three.failed, Removed)
+    with pytest.raises(Stopped):
+        members.list()
+
+
+def test_a_member_is_replaced() -> None:
+    addresses = _free_addresses(3)
+    first = {i: addresses[i] for i in (1, 2)}
+    one, two = (BlockingNode(Config(id=i, cluster=first), Recorder()) for i in first)
+    with one, two:
+        one.wait_for_leader(20)
+        if one.status().leader != 1:
+            one.transfer_leadership(1, timeout=20)
+        heard_by(one, 2)
+        with pytest.raises(Timeout, match="node 3 was added and does not have the log yet: node 2 is a member"):
+            one.members.replace(2, 3, addresses[3], timeout=0.2)
+        with BlockingNode(Config(id=3, cluster=first, udp=addresses[3]), Recorder()):
+            one.members.replace(2, 3, addresses[3])
+            assert [each.id for each in one.members.list().members] == [1, 3]
 
 
 def test_errors_come_out_of_the_call() -> None:

@@ -112,6 +112,7 @@ def looked_up(of: GroupCalls | BlockingNode) -> dict[str, Callable[[], Any]]:
     """What may be asked for from another thread, and not in another process."""
     return {
         "max_command": lambda: of.max_command,
+        "members": lambda: of.members.list(),
         "failed": lambda: of.failed,
         "quarantine": lambda: of.quarantine,
         "lacks_state": lambda: of.lacks_state,
@@ -120,13 +121,16 @@ def looked_up(of: GroupCalls | BlockingNode) -> dict[str, Callable[[], Any]]:
 
 
 def begun(calls: dict[str, Callable[[], Any]]) -> dict[str, Callable[[], Any]]:
-    """What is a coroutine is begun by hand, for there is no event loop in a child."""
+    """What is a coroutine is begun by hand, for there is no event loop in a child. What changes members has a deadline,
+    for which there must be one."""
 
-    def begin(call: Callable[[], Any]) -> Any:
+    def begin(name: str, call: Callable[[], Any]) -> Any:
         answer = call()
-        return answer.send(None) if isinstance(answer, Coroutine) else answer
+        if not isinstance(answer, Coroutine):
+            return answer
+        return asyncio.run(answer) if name.startswith("members.") else answer.send(None)
 
-    return {name: partial(begin, call) for name, call in calls.items()}
+    return {name: partial(begin, name, call) for name, call in calls.items()}
 
 
 def named(told: dict[str, str], parent: int) -> None:

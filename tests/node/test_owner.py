@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from raftpy import Config, Node, NotOwner, Stopped
+from raftpy import Config, Members, Node, NotOwner, Stopped
 from raftpy.runtime.group_calls import GroupCalls
 from raftpy.runtime.host import Host
-from tests.node.every_call import calls, group_calls, host_calls
+from tests.node.every_call import calls, group_calls, host_calls, member_calls
 from tests.node.harness import Recorder, _free_addresses
 
 
@@ -56,13 +56,15 @@ def in_thread(act: Callable[[], Any]) -> None:
 
 def test_the_list_of_calls_here_is_complete() -> None:
     public = {name for name in dir(Node) if not name.startswith("_")}
-    elsewhere = {"start", "starting", "failed", "quarantine", "lacks_state", "max_command"}
+    elsewhere = {"start", "starting", "failed", "quarantine", "lacks_state", "max_command", "members"}
     assert public - set(calls(new_node())) == elsewhere
+    of_members = {name for name in dir(Members) if not name.startswith("_")}
+    assert of_members == set(member_calls(new_node().members))
     of_host = {name for name in dir(Host) if not name.startswith("_")}
     host = new_host()
     assert of_host - set(host_calls(host)) == {"start", "starting", "failed", "group", "serve_by"}
     of_group = {name for name in dir(GroupCalls) if not name.startswith("_")}
-    assert of_group - set(group_calls(host.group(5))) == {"failed", "quarantine", "lacks_state", "max_command"}
+    assert of_group - set(group_calls(host.group(5))) == elsewhere - {"start", "starting"}
 
 
 def test_on_another_loop_after_its_own_has_ended() -> None:
