@@ -28,12 +28,23 @@ What is given on the command line wins.
 
 
 @click.command(epilog=EPILOG)
-@click.option("--id", "id", type=int, metavar="N", help="This node's id, one of the cluster's.")
+@click.option("--id", "id", type=int, metavar="N", help="This node's id, one of the cluster's, or --udp is given.")
 @click.option(
     "--cluster",
     metavar="ID=HOST:PORT,..",
     help="The members and the UDP addresses at which the others reach them. Counts at the first start of a data "
     "directory.",
+)
+@click.option(
+    "--udp",
+    metavar="HOST:PORT",
+    help="This node's own UDP address, where it is none of the first members, and takes part once it was added, or has "
+    "moved since.  [default: the one in --cluster]",
+)
+@click.option(
+    "--contacts",
+    metavar="ID=HOST:PORT,..",
+    help="Other nodes to speak to from the start, or where those in --cluster are reached by now.",
 )
 @click.option(
     "--listen",

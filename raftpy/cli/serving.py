@@ -14,7 +14,7 @@ from typing import Any
 import click
 from aiohttp import web
 
-from raftpy import RaftError, Unreliable, __version__
+from raftpy import RaftError, Removed, Unreliable, __version__
 from raftpy.cli.addresses import Address
 from raftpy.cli.errors import CommandFailed, reason
 from raftpy.cli.settings import LOG_LEVELS, Settings
@@ -23,6 +23,8 @@ from raftpy.config import Config, is_wildcard, parse_cluster
 from raftpy.node import Node
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.server.app import create_server, start_server
+
+log = logging.getLogger("raftpy")
 
 FAILURE_POLL = 1.0
 """Seconds until a node that has stopped by itself ends the process."""
@@ -74,6 +76,9 @@ async def _serve(settings: Settings, config: Config) -> None:
 async def _start(node: Node) -> None:
     try:
         await node.start()
+    except Removed as error:
+        log.warning("node %d has stopped: %s", node.config.id, error)
+        raise click.exceptions.Exit(0) from None
     except RaftError as error:
         raise CommandFailed(str(error)) from error
 
@@ -82,6 +87,7 @@ def _config(settings: Settings) -> Config:
     """The node's configuration; what it does not allow is wrong usage."""
     given: dict[str, Any] = {
         "listen": settings.listen,
+        "udp": settings.udp,
         "tick_ms": settings.tick_ms,
         "heartbeat_ms": settings.heartbeat_ms,
         "quiet_heartbeat_ms": settings.quiet_heartbeat_ms,
@@ -98,10 +104,11 @@ def _config(settings: Settings) -> Config:
     }
     try:
         cluster = parse_cluster(settings.cluster)
-        http = _advertised(settings, cluster.get(settings.id, ""))
+        http = _advertised(settings, settings.udp or cluster.get(settings.id, ""))
         return Config(
             id=settings.id,
             cluster=cluster,
+            contacts={} if settings.contacts is None else parse_cluster(settings.contacts),
             data_dir=settings.data,
             http=str(http),
             bootstrap=settings.bootstrap,
@@ -157,7 +164,7 @@ def _listen(address: Address) -> socket.socket:
 
 
 def _announce(settings: Settings, node: Node) -> None:
-    udp = next(member.udp for member in node.status().members if member.id == settings.id)
+    udp = node.config.udp or node.config.addresses[settings.id]
     if settings.listen is not None:
         udp += f" (listening at {settings.listen})"
     print(
@@ -168,10 +175,11 @@ def _announce(settings: Settings, node: Node) -> None:
 
 
 async def _until_end(node: Node, stop: asyncio.Event) -> None:
-    """Returns when asked to stop; ends the command when the node has stopped by itself, which it has logged then."""
+    """Returns when asked to stop; ends the command when the node has stopped by itself, which it has logged then: with
+    exit status 0 where the cluster has removed it, so that nobody starts it again."""
     while not stop.is_set():
         if node.failed is not None:
-            raise click.exceptions.Exit(1)
+            raise click.exceptions.Exit(0 if isinstance(node.failed, Removed) else 1)
         try:
             async with asyncio.timeout(FAILURE_POLL):
                 await stop.wait()

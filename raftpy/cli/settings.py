@@ -31,6 +31,10 @@ class Settings:
     """The data directory."""
     http: Address
     """Where clients are served."""
+    udp: str | None = None
+    """This node's own UDP address; None: the one in ``cluster``."""
+    contacts: str | None = None
+    """Other nodes to speak to from the start, as ``cluster``."""
     listen: str | None = None
     """Where to listen for the peers' datagrams; None: at the address that they are given."""
     advertise_http: Address | None = None
@@ -130,6 +134,8 @@ OPTIONS: Mapping[str, Callable[[Any], object]] = {
     "cluster": _cluster,
     "data": _path,
     "http": _http_to_serve,
+    "udp": _text,
+    "contacts": _cluster,
     "listen": _text,
     "advertise-http": _http,
     "tick-ms": _number,

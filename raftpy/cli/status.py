@@ -146,6 +146,8 @@ def _ask_member(member: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     except (NotSent, Broken, ValueError) as error:
         return known | {"role": "unreachable", "error": str(error)}, {}
     row = known | {name: status.get(name) for name in COLUMNS.values() if name not in known}
+    if member.get("voter") is False and row["role"] == "follower":
+        row["role"] = "learner"
     said = {
         name: status[name]
         for name in ("refused", "waits_for", "without_state", "incoming_snapshot", "snapshot_failure")

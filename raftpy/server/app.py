@@ -15,6 +15,7 @@ from raftpy.server.connections import Connections, most_connections
 from raftpy.server.dispatch import ApiServer, Dispatcher
 from raftpy.server.kv import KeyValueHandlers
 from raftpy.server.limits import LimitsHandlers
+from raftpy.server.members import MEMBERS_PREFIX, MembersHandlers
 from raftpy.server.proposer import MOST_WAITING, Proposer
 from raftpy.server.request import KV_PREFIX
 from raftpy.server.snapshot import SnapshotHandlers
@@ -46,15 +47,21 @@ def create_server(
     kv = KeyValueHandlers(proposer, store, Bodies(lambda: proposer.max_command))
     status = StatusHandlers(node)
     limits = LimitsHandlers(node, timeout=timeout)
+    members = MembersHandlers(node)
     dispatcher = Dispatcher(
         exact={
             "/v1/kv": {"GET": kv.list},
+            "/v1/leader": {"POST": members.transfer},
             "/v1/limits": {"GET": limits.get, "PUT": limits.put},
+            "/v1/members": {"GET": members.list, "POST": members.change},
             "/v1/snapshot": {"POST": SnapshotHandlers(node).take},
             "/v1/status": {"GET": status.status},
             "/healthz": {"GET": status.health},
         },
-        below={KV_PREFIX: {"GET": kv.get, "PUT": kv.put, "DELETE": kv.delete}},
+        below={
+            KV_PREFIX: {"GET": kv.get, "PUT": kv.put, "DELETE": kv.delete},
+            MEMBERS_PREFIX: {"POST": members.change_one, "DELETE": members.remove},
+        },
         progress=lambda: node.starting,
     )
     return ApiServer(dispatcher, Connections(most_connections() if connections is None else connections))

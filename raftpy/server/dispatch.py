@@ -90,7 +90,7 @@ class Dispatcher:
         return handler
 
     def _pages(self) -> list[str]:
-        return sorted([*self._exact, *(f"{prefix}KEY" for prefix in self._below)])
+        return sorted([*self._exact, *(f"{prefix}..." for prefix in self._below)])
 
 
 def _with_head(methods: Methods) -> dict[str, Handler]:

@@ -2,7 +2,8 @@
 
     400 bad_request                404 not_found          504 timeout
     405 bad_request (+ Allow)      413 too_large          503 no_leader (+ Retry-After)
-    412 version_mismatch (+ "version")                    503 overloaded (+ Retry-After)
+    409 change_refused                                    503 overloaded (+ Retry-After)
+    412 version_mismatch (+ "version")
                                     503 failed, stopped, refused (of /healthz)
                                     503 starting          503 quarantined, no_state, snapshot_failed
 
@@ -62,6 +63,11 @@ def not_found(message: str, *, headers: Mapping[str, str] | None = None) -> ApiE
 def version_mismatch(message: str, version: int, *, headers: Mapping[str, str] | None = None) -> ApiError:
     """``version`` is the key's current one, 0 when it is not there."""
     return ApiError(412, "version_mismatch", message, headers=headers, details={"version": version})
+
+
+def change_refused(message: str) -> ApiError:
+    """Of a change of the members: nothing has happened, and the message says what is against it."""
+    return ApiError(409, "change_refused", message)
 
 
 def too_large(message: str) -> ApiError:

@@ -24,7 +24,10 @@ class StatusHandlers:
     async def status(self, request: web.BaseRequest) -> web.StreamResponse:
         """All of ``Node.status()``, under the names it has there."""
         status = self._node.status()
-        members = [_member(member) for member in sorted(status.members, key=lambda member: member.id)]
+        voters = {member.id for member in self._node.members.list().members if member.voter}
+        members = [
+            _member(member, member.id in voters) for member in sorted(status.members, key=lambda member: member.id)
+        ]
         return json_response(
             {
                 "id": status.id,
@@ -70,12 +73,13 @@ class StatusHandlers:
         return json_response({"status": "ok", "id": status.id, "leader": status.leader})
 
 
-def _member(member: MemberStatus) -> dict[str, object]:
+def _member(member: MemberStatus, voter: bool) -> dict[str, object]:
     progress = member.progress
     return {
         "id": member.id,
         "udp": member.udp,
         "http": member.http,
+        "voter": voter,
         "reachable": member.reachable,
         "match": None if progress is None else progress.match,
         "next": None if progress is None else progress.next,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -300,6 +301,8 @@ def test_the_scrub_is_on_unless_it_is_switched_off(
             raise CommandFailed("seen")
 
     monkeypatch.setattr(serving_module, "Node", Seen)
+    for name in ("addLevelName", "basicConfig"):  # what stays of a command in this process would be seen by other tests
+        monkeypatch.setattr(logging, name, lambda *_, **__: None)
     check_one_line(in_process("serve", *flat(options | given)), 1, "seen")
     assert [config.scrub_rate for config in configs] == [rate]
 

@@ -111,6 +111,13 @@ def test_a_member_that_its_peers_refuse_says_so(capsys: pytest.CaptureFixture[st
     assert "refused" not in row
 
 
+def test_a_member_without_a_vote_is_a_learner() -> None:
+    member = {"id": 4, "udp": "127.0.0.1:7104", "http": "127.0.0.1:8104"}
+    own = {"id": 4, "role": "follower", "members": []}
+    for voter, role in ((False, "learner"), (True, "follower"), (None, "follower")):  # None: of an earlier release
+        assert asking._ask_member({**member, "voter": voter, "status": own})[0]["role"] == role
+
+
 def test_a_member_that_is_being_started_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,6 +121,7 @@ def test_status_of_the_leader_says_how_far_each_member_is(cluster: Cluster) -> N
     for member in status["members"]:
         assert sorted(member) == [
             "http", "id", "match", "next", "priority", "quarantine", "reachable", "refuses", "state", "udp", "unserved",
+            "voter",
         ]  # fmt: skip
         assert member["next"] == member["match"] + 1
         assert (member["reachable"], member["state"], member["priority"], member["unserved"]) == (
