@@ -15,7 +15,7 @@ from raftcore.api.raw_node import RawNode
 from raftcore.base.types import StateType
 from raftcore.values.message import Message
 from raftcore.wire.codec import messages, parse_header
-from raftpy.contracts.errors import SnapshotFailed, Stopped, StorageDamaged, StorageFailed, WrongIdentity
+from raftpy.contracts.errors import Removed, SnapshotFailed, Stopped, StorageDamaged, StorageFailed, WrongIdentity
 from raftpy.runtime.commits import Commit
 from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.glance import LEFT, Glance, GroupHistory, Looks
@@ -189,6 +189,8 @@ class Checks(Looks):
             member.lost = True
         elif "has format" in str(life.error) and any(what.endswith(f"/{Floor.FILE}") for what in member.disk.harm):
             member.lost = True  # the bit that was turned over is one of the number of its format
+        elif isinstance(life.error, Removed):
+            pass  # whether it was is known in the end (member_calls.py)
         elif life.error is not None and member.trusted:
             disk_failed = isinstance(life.error, StorageFailed) and member.disk.errors > life.errors_before
             lacked = life.host.driver is None and member.disk.lacked > life.lacked_before  # in a start alone

@@ -205,7 +205,8 @@ class Cluster:
         self._strand_dice = world.source("strands")
         self._machine_dice = world.source("machines")
         self._entropy: dict[int, SeededEntropy] = {}
-        self.ids = range(1, plan.nodes + 1)
+        self.first = {i: f"10.0.0.{i}:7000" for i in range(1, plan.nodes + 1)}
+        self.ids = range(1, plan.nodes + plan.members.spares + 1)
         self.members = {node: self._new_member(node) for node in self.ids}
 
     def _new_member(self, node: int) -> Member:
@@ -299,7 +300,9 @@ class Cluster:
         plan, options = self.plan, self.plan.options
         return Config(
             id=member.node,
-            cluster={i: f"10.0.0.{i}:7000" for i in self.ids},
+            cluster=self.first,
+            udp=f"10.0.0.{member.node}:7000",
+            contacts={i: f"10.0.0.{i}:7000" for i in self.ids} if plan.members.told else {},
             tick_ms=options.tick_ms,
             heartbeat_ms=options.heartbeat_ms,
             election_ms=(options.election_ms, 2 * options.election_ms),
@@ -446,7 +449,7 @@ class Cluster:
             entropy=SeededEntropy(self.world.source("second start")),
         )
         try:
-            storage.open(StoreOwner(member.node, {i: f"10.0.0.{i}:7000" for i in self.ids}, groups={0: self.ids}))
+            storage.open(StoreOwner(member.node, self.first, groups={0: self.first}))
         except StorageLocked:
             self.reached("a second start on a directory in use was refused")
         else:

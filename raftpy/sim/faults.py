@@ -418,8 +418,8 @@ def unfit(plan: Plan) -> str | None:
     for fault in plan.faults:
         if fault.kind not in FAULTS:
             return f"kind is {fault.kind!r}: allowed are {', '.join(FAULTS)}"
-        if not 0 <= fault.node <= plan.nodes:
-            return f"{fault.kind} befalls node {fault.node}: allowed are the nodes 1 to {plan.nodes}"
+        if not 0 <= fault.node <= (last := plan.nodes + plan.members.spares):
+            return f"{fault.kind} befalls node {fault.node}: allowed are the nodes 1 to {last}"
     return None
 
 
@@ -569,6 +569,8 @@ async def _transfer(cluster: Cluster, life: Life, to: int) -> None:
         cluster.reached("a transfer came to nothing in time")
     except RaftError:
         pass  # the node stops
+    except ValueError:  # it is no voter any more
+        assert cluster.plan.members.asked_s
 
 
 async def _hand_over(cluster: Cluster, life: Life) -> None:
@@ -585,6 +587,8 @@ async def _set_priority(cluster: Cluster, life: Life, node: int, priority: int) 
         cluster.reached("a priority was set")
     except RaftError:
         cluster.reached("a priority was not set")
+    except ValueError:  # it is no member any more
+        assert cluster.plan.members.asked_s
 
 
 async def _set_max_command(cluster: Cluster, life: Life, size: int) -> None:

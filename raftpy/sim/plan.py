@@ -140,6 +140,18 @@ class SnapshotLoad:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemberLoad:
+    """How members come and go; see ``raftpy.sim.member_calls``."""
+
+    asked_s: float = 0.0
+    """Mean pause between two changes of the members that somebody asks the leader for; 0: nobody does."""
+    spares: int = 0
+    """Nodes that run beside the first members, and may be added; their ids follow on those."""
+    told: bool = False
+    """Each node is told of all others, these too, at each start; False: of the first members, who then stay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Something bad that begins at a given time. What ``other`` and ``value`` mean goes by ``kind``: see faults.py."""
 
@@ -162,7 +174,7 @@ class Plan:
     seed: int
     """Of all dice that are thrown while it runs."""
     nodes: int = 3
-    """Members of the cluster."""
+    """First members of the cluster."""
     groups: int = 1
     """Groups of each host; 1: a Node."""
     duration_s: float = 5.0
@@ -179,6 +191,8 @@ class Plan:
     """From the beginning until everything is healed."""
     snapshots: SnapshotLoad = field(default_factory=SnapshotLoad)
     """Of every node, and from the beginning on."""
+    members: MemberLoad = field(default_factory=MemberLoad)
+    """While faults last."""
     faults: tuple[Fault, ...] = ()
     """What happens when."""
     watched: bool = False

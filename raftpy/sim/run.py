@@ -18,6 +18,7 @@ from raftpy.sim.checks import Checks
 from raftpy.sim.clients import READ, Clients, Operation, key_bytes, value_of
 from raftpy.sim.cluster import Cluster, Life, Member
 from raftpy.sim.lost_orders import passed_over
+from raftpy.sim.member_calls import MemberCalls
 from raftpy.sim.outcome import Broken, Failure, Outcome
 from raftpy.sim.path_faults import FOUND_S, SIZES, narrow_all
 from raftpy.sim.plan import Plan
@@ -59,6 +60,7 @@ class Run:
         self.cluster.on_applied = self.checks.applied
         self.cluster.on_ended = self._ended
         self.cluster.on_started = self._started_one
+        self.members = MemberCalls(self.cluster)
         self.readers: Readers | None = None
         self.wire: Wire | None = None
         if plan.watched:
@@ -72,6 +74,7 @@ class Run:
 
     def _ended(self, member: object, life: object) -> None:
         self.checks.ended(member, life)  # type: ignore[arg-type]
+        self.members.ended(member, life)  # type: ignore[arg-type]
         self.clients.life_ended(life)  # type: ignore[arg-type]
 
     def _started_one(self, member: Member, life: Life) -> None:
@@ -114,6 +117,7 @@ class Run:
             cluster.start(node)
         self.clients.start()
         SnapshotCalls(cluster).start()
+        self.members.start()
         world.run(plan.duration_s)
         cluster.healed = True
         faults.heal(cluster)
@@ -179,7 +183,7 @@ class Run:
     def _unrest(self) -> str | None:
         lost = {member.node for member in self.cluster.members.values() if member.lost}
         for member, life in self.cluster.lives():
-            if not life.serves:
+            if not life.serves or not self.members.belongs(member):
                 continue
             kept = ending.unrest(life, self.checks, lost)
             for group in life.groups:
@@ -270,6 +274,8 @@ class Run:
     def _too_few(self, *, lacking: bool = False) -> bool:
         """So many disks are damaged that nobody can be elected any more. ``lacking``: that may be because nodes have no
         state to lead with, and no other has the state that their logs go on from (docs/design-storage.md)."""
+        if self.members.comes_and_goes:
+            return self.members.few_voters()
         lost = sum(
             member.lost or (lacking and member.life is not None and _lacks_state(member.life))
             for member in self.cluster.members.values()
@@ -278,7 +284,9 @@ class Run:
 
     def _started(self) -> bool:
         return all(
-            member.lost or (member.life is not None and member.life.serves and member.life.takes_part)
+            member.lost
+            or (member.life is not None and member.life.serves and member.life.takes_part)
+            or not self.members.belongs(member)
             for member in self.cluster.members.values()
         )
 
@@ -297,8 +305,8 @@ class Run:
         )
 
     def _kept(self) -> list[Life]:
-        """The lives of those that were not taken out."""
-        return [life for member, life in self.cluster.lives() if not member.lost]
+        """The lives of those that were not taken out, and are members."""
+        return [life for member, life in self.cluster.lives() if not member.lost and self.members.belongs(member)]
 
     def _led(self) -> bool:
         return all(self.cluster.leader(group) is not None for group in range(self.plan.groups))
@@ -321,8 +329,11 @@ class Run:
         )
 
     def _alike(self) -> bool:
+        if self.members.still_there():
+            return False
         lives = self._kept()
-        if len(lives) < sum(not member.lost for member in self.cluster.members.values()):
+        members = self.cluster.members.values()
+        if len(lives) < sum(not member.lost and self.members.belongs(member) for member in members):
             return False
         for group in range(self.plan.groups):
             if any(not life.serves or group not in life.groups for life in lives):
@@ -354,6 +365,8 @@ class Run:
                 seen.append(f"node {member.node} does not serve: {life.host.failed or life.error}")
             else:
                 raw = life.groups[0].raw
+                if member.node in self.members.still_there():
+                    seen.append(f"node {member.node} was removed, and has not ended")
                 seen.append(f"node {member.node}: commit {raw.commit_index}, applied {raw.applied_index}")
         return "; ".join(seen)
 
@@ -374,6 +387,7 @@ class Run:
     def _finish(self) -> None:
         history, commands = self.clients.history, [group.commands for group in self.checks.groups]
         ending.durable(history, commands, [] if self._too_few(lacking=True) else self._kept())
+        self.members.check(self._kept())
         ending.stale_reads(history, commands)
         ending.linearizable(history, commands)
         there, not_there = ending.unknown_outcomes(history, commands)

@@ -206,7 +206,18 @@ SNAPSHOTS = {
 INFLICTED = {f"fault: {name}": (function.__doc__ or "").partition("\n")[0] for name, function in FAULTS.items()}
 """Each kind of fault must have been inflicted."""
 
-SOMETIMES: dict[str, str] = {**CORE, **RUNTIME, **STORAGE, **TRANSPORT, **SNAPSHOTS, **INFLICTED}
+MEMBERS = {
+    "a member was added": "As a learner, while the cluster ran.",
+    "a learner was made a voter": "It had been heard, and had the log.",
+    "a voter was made a learner": "It has the log still.",
+    "a member was removed": "For ever.",
+    "members were changed by joint consensus": "Several at once.",
+    "a change of the members was refused": "Something was against it; nothing was appended.",
+    "a change of the members had an unknown outcome": "Leadership was lost, or the time ran out.",
+    "a leader that was to go handed over": "And sent on to the next.",
+    "a node ended because it was removed": "It applied that itself, or was told.",
+}
+SOMETIMES: dict[str, str] = {**CORE, **RUNTIME, **STORAGE, **TRANSPORT, **SNAPSHOTS, **MEMBERS, **INFLICTED}
 """Name to what it means."""
 
 

@@ -179,6 +179,8 @@ class Strands:
         """The world is over: all of them die."""
         self._over = True
         for strand in list(self._strands):
+            if strand.done:  # one that died before had waited for it
+                continue
             if strand.due is not None:
                 strand.due.cancel()
             self._piece(strand, 0.0)

@@ -13,6 +13,7 @@ from random import Random
 from raftpy.sim.descriptors import with_few_descriptors
 from raftpy.sim.disk.faults import DiskFaults
 from raftpy.sim.lost_orders import with_lost_orders
+from raftpy.sim.member_calls import with_members
 from raftpy.sim.path_faults import with_paths
 from raftpy.sim.plan import Fault, Load, NetworkFaults, Options, Plan, SnapshotLoad
 
@@ -114,6 +115,7 @@ def draw_plan(seed: int) -> Plan:
     plan = with_paths(plan, Random(f"raftpy.sim paths {seed}"))
     plan = with_few_descriptors(plan, Random(f"raftpy.sim descriptors {seed}"), int(_room(plan)))
     plan = with_lost_orders(plan, Random(f"raftpy.sim lost orders {seed}"))
+    plan = with_members(plan, Random(f"raftpy.sim members {seed}"))
     return replace(
         plan,
         last_blackout=Random(f"raftpy.sim last blackout {seed}").random() < LAST_BLACKOUT,

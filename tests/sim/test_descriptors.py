@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from raftpy.sim import descriptors
+from raftpy.sim import descriptors, member_calls
 from raftpy.sim.disk.files import Disk
 from raftpy.sim.faults import DATA, inflict
 from raftpy.sim.plan import Fault, Load, Options, Plan
@@ -61,6 +61,7 @@ def test_the_fault_lasts_for_a_time_and_the_node_goes_on() -> None:
 
 
 def test_few_worlds_have_it_and_the_others_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_calls, "SHARE", 0.0)
     plans = [draw_plan(seed) for seed in range(1, 601)]
     monkeypatch.setattr(descriptors, "SHARE", 0.0)
     brought = []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from raftcore import MessageType, StateType
-from raftpy.sim import lost_orders, swarm
+from raftpy.sim import lost_orders, member_calls, swarm
 from raftpy.sim.faults import inflict
 from raftpy.sim.lost_orders import THE_ORDER, THE_VOTES, passed_over
 from raftpy.sim.plan import Fault
@@ -80,6 +80,7 @@ def test_nobody_leads() -> None:
 
 
 def test_a_few_worlds_have_them_and_it_moves_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_calls, "SHARE", 0.0)
     plans = [draw_plan(seed) for seed in range(2001, 4001)]
     brought = [plan for plan in plans if any(fault.kind == "lost_order" for fault in plan.faults)]
     assert 25 <= len(brought) <= 75

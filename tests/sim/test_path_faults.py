@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from raftcore.wire.path_size import BASE_SIZE, LARGEST_SIZE, PathSize
-from raftpy.sim import descriptors, path_faults
+from raftpy.sim import descriptors, member_calls, path_faults
 from raftpy.sim.faults import inflict
 from raftpy.sim.network import Network
 from raftpy.sim.path_faults import NARROW, narrow_all
@@ -57,6 +57,7 @@ def test_the_fault_befalls_one_path_or_all_from_a_node() -> None:
 
 
 def test_few_worlds_have_it_and_the_others_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_calls, "SHARE", 0.0)
     monkeypatch.setattr(descriptors, "SHARE", 0.0)  # its times go by how long a world lasts
     plans = [draw_plan(seed) for seed in range(1, 2001)]
     monkeypatch.setattr(path_faults, "SHARE", 0.0)

@@ -245,6 +245,7 @@ class _Ring:
 
 
 def test_a_world_is_collected_when_it_is_over_and_what_was_garbage_before_it_now_and_then() -> None:
+    gc.unfreeze()  # what a test of the command line may have frozen, which runs servers in this process
     enabled = gc.isenabled()
     before = weakref.ref(_Ring())
     assert before() is not None
