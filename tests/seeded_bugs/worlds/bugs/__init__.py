@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.seeded_bugs.bug import Patch
-from tests.seeded_bugs.worlds.bugs import core, paths, pulling, runtime, snapshots, storage, transport
+from tests.seeded_bugs.worlds.bugs import core, members, paths, pulling, runtime, snapshots, storage, transport
 
 BUGS: tuple[Patch, ...] = (
     *storage.BUGS,
@@ -13,4 +13,5 @@ BUGS: tuple[Patch, ...] = (
     *transport.BUGS,
     *paths.BUGS,
     *core.BUGS,
+    *members.BUGS,
 )
