@@ -159,7 +159,7 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
     return {
         name: after[name] - before[name]
         for name in after
-        if isinstance(after[name], int) and not isinstance(after[name], bool) and after[name] != before[name]
+        if type(after[name]) is int and type(before[name]) is int and after[name] != before[name]
     }
 
 
