@@ -66,7 +66,7 @@ class Driver:
         self.transport: Transport = opened.transport
         self.boot = opened.boot
         self._boots: dict[int, int] = {}  # the peers', as last heard
-        self._met: dict[int, str] = {}  # whom the transport speaks to, at which address
+        self._met = opened.met  # whom the transport speaks to, at which address
         self.clock = clock
         self.executor = executor
         self.entropy = entropy

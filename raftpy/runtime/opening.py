@@ -61,6 +61,8 @@ class Opened:
     """Node id to UDP address, as first given."""
     addresses: Addresses
     """Where members are reached, as far as that is known beside the table."""
+    met: dict[int, str]
+    """Whom the transport speaks to, node id to UDP address, this node among them."""
     store_id: int
     """This node's, u64."""
     boot: int
@@ -142,6 +144,7 @@ async def open_host(
         starts,
         recovered.members,
         Addresses(config.id, own, config.contacts, recovered.members),
+        dict(identity.members),
         recovered.store_id,
         recovered.boot,
         identity.standing,

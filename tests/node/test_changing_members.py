@@ -23,6 +23,7 @@ from raftpy import (
 from raftpy.members.table import MemberTable
 from raftpy.sim.entropy import SeededEntropy
 from raftpy.storage import MemoryDisk
+from raftpy.transport.datagram.memory import MemoryTransport
 from tests.node.harness import KINDS, Cluster, play
 from tests.node.served import table
 
@@ -540,3 +541,21 @@ def test_an_address_that_the_others_cannot_use_keeps_nobody_else_away(seed: int)
         assert voters(cluster, leader) == [1, 2, 3, 4]
 
     play("udp", 3, seed, scenario)
+
+
+def test_a_start_keeps_what_the_transport_knows_of_its_peers(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    change_peers = MemoryTransport.change_peers
+
+    def counted(self: MemoryTransport, members: Any) -> None:
+        calls.append(self._own.node_id)
+        change_peers(self, members)
+
+    monkeypatch.setattr(MemoryTransport, "change_peers", counted)
+
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.single_leader()
+        await cluster.until(lambda: all(m.heard for m in members(cluster, 1).members), "all are heard")
+
+    play("memory", 3, seed, scenario)
+    assert calls == [1, 2, 3], "once by each transport itself"
