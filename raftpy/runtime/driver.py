@@ -64,9 +64,8 @@ class Driver:
         self.config = config
         self.storage: Storage = opened.storage
         self.transport: Transport = opened.transport
-        self.boot = opened.boot
+        self.boot, self._met = opened.boot, opened.met  # of this start; whom the transport speaks to, at which address
         self._boots: dict[int, int] = {}  # the peers', as last heard
-        self._met = opened.met  # whom the transport speaks to, at which address
         self.clock = clock
         self.executor = executor
         self.entropy = entropy
