@@ -24,8 +24,6 @@ from raftpy.node import Node
 from raftpy.replicated.kv import KeyValueStore
 from raftpy.server.app import create_server, start_server
 
-log = logging.getLogger("raftpy")
-
 FAILURE_POLL = 1.0
 """Seconds until a node that has stopped by itself ends the process."""
 
@@ -76,9 +74,6 @@ async def _serve(settings: Settings, config: Config) -> None:
 async def _start(node: Node) -> None:
     try:
         await node.start()
-    except Removed as error:
-        log.warning("node %d has stopped: %s", node.config.id, error)
-        raise click.exceptions.Exit(0) from None
     except RaftError as error:
         raise CommandFailed(str(error)) from error
 

@@ -215,7 +215,7 @@ MEMBERS = {
     "a change of the members was refused": "Something was against it; nothing was appended.",
     "a change of the members had an unknown outcome": "Leadership was lost, or the time ran out.",
     "a leader that was to go handed over": "And sent on to the next.",
-    "a node ended because it was removed": "It applied that itself, or was told.",
+    "a node ended because it was removed": "It was told, by who had applied an entry behind that.",
 }
 SOMETIMES: dict[str, str] = {**CORE, **RUNTIME, **STORAGE, **TRANSPORT, **SNAPSHOTS, **MEMBERS, **INFLICTED}
 """Name to what it means."""

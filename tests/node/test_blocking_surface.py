@@ -7,6 +7,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -117,15 +118,22 @@ def heard_by(node: BlockingNode, member: int) -> None:
         time.sleep(0.01)
 
 
-def test_members_come_and_go() -> None:
-    addresses = _free_addresses(4)
-    first = {i: addresses[i] for i in (1, 2)}
+@contextmanager
+def led_by_the_first_of_two(first: dict[int, str]) -> Iterator[BlockingNode]:
+    """Node 1 of these two, which leads and has heard the other."""
     one, two = (BlockingNode(Config(id=i, cluster=first), Recorder()) for i in first)
     with one, two:
         one.wait_for_leader(20)
         if one.status().leader != 1:
             one.transfer_leadership(1, timeout=20)
         heard_by(one, 2)
+        yield one
+
+
+def test_members_come_and_go() -> None:
+    addresses = _free_addresses(4)
+    first = {i: addresses[i] for i in (1, 2)}
+    with led_by_the_first_of_two(first) as one:
         members = one.members
         with BlockingNode(Config(id=3, cluster=first, udp=addresses[3]), Recorder()) as three:
             index = members.add(3, addresses[3], learner=False)
@@ -156,12 +164,7 @@ def test_members_come_and_go() -> None:
 def test_a_member_is_replaced() -> None:
     addresses = _free_addresses(3)
     first = {i: addresses[i] for i in (1, 2)}
-    one, two = (BlockingNode(Config(id=i, cluster=first), Recorder()) for i in first)
-    with one, two:
-        one.wait_for_leader(20)
-        if one.status().leader != 1:
-            one.transfer_leadership(1, timeout=20)
-        heard_by(one, 2)
+    with led_by_the_first_of_two(first) as one:
         with pytest.raises(Timeout, match="node 3 was added and does not have the log yet: node 2 is a member"):
             one.members.replace(2, 3, addresses[3], timeout=0.2)
         with BlockingNode(Config(id=3, cluster=first, udp=addresses[3]), Recorder()):

@@ -153,10 +153,6 @@ class DatagramTransport(KnownPeers):
         """Takes hold of this node's address; everything of ``_own`` is set."""
         raise NotImplementedError
 
-    def _attach(self, peer: Peer) -> None:
-        """Looks ``peer.address`` up: sets ``peer.target`` and ``peer.packed``."""
-        raise NotImplementedError
-
     def _pull(self, limit: int) -> list[bytes]:
         """Reads at most ``limit`` datagrams; sees to it that ``_wake`` is called again if more wait.
 

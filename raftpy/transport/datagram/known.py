@@ -38,6 +38,7 @@ class KnownPeers(Exchange):
         return {}
 
     def _attach(self, peer: Peer) -> None:
+        """A subclass looks ``peer.address`` up: sets ``peer.target`` and ``peer.packed``."""
         raise NotImplementedError
 
     def reachable(self, node_id: int) -> bool:
